@@ -159,9 +159,9 @@ def types(
     """
     from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal.models import print_types
-    from nerbert.tagger.retype import change_types, parse_changes
+    from nerbert.tagger.retype import TypeChanges, change_types
 
-    changes = parse_changes(rename or [], merge or [], drop or [])
+    changes = TypeChanges.parse(rename or [], merge or [], drop or [])
     print_types(change_types(tagger, output, changes, overwrite=overwrite, card=write_tagger_card), output)
 
 

@@ -6,8 +6,8 @@ whose types were merged or dropped are left out of its card.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,51 +29,41 @@ _MEASURED = ("dev", "old_types", "compared_with_start", "previous")
 
 @dataclass(frozen=True, slots=True)
 class TypeChanges:
-    """New names of types: `renamed` old → new, `merged` new → several old ones; `dropped` ones."""
+    """The new names of types, by their old ones, "" for a dropped one; several types may have a name of `merged`."""
 
-    renamed: Mapping[str, str] = field(default_factory=dict)
-    merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    dropped: Sequence[str] = ()
+    names: Mapping[str, str]
+    merged: Collection[str] = ()
 
-    def names(self, types: Sequence[str]) -> dict[str, str]:
-        """Return each type's name from now on, "" for a dropped one; raise SettingsError for what can't be."""
-        changes = [*self.renamed.items(), *((old, new) for new, parts in self.merged.items() for old in parts),
-                   *((old, "") for old in self.dropped)]  # fmt: skip
-        if not changes:
-            raise SettingsError("no change is given: --rename OLD=NEW, --merge OLD,OLD=NEW or --drop OLD")
-        found = dict(changes)
-        if len(found) < len(changes):
-            twice = next(old for old in found if sum(old == each for each, _ in changes) > 1)
+    @classmethod
+    def parse(cls, rename: Sequence[str], merge: Sequence[str], drop: Sequence[str]) -> "TypeChanges":
+        """Return the changes of a command line: `OLD=NEW`, `OLD,OLD=NEW` and `OLD,OLD` each; raise SettingsError."""
+        merges = [(_names(old), new) for old, new in (_pair("--merge", each) for each in merge)]
+        if alone := next((new for old, new in merges if len(old) < 2), ""):
+            raise SettingsError(f"--merge …={alone:.80}: name at least two types; --rename renames one")
+        changes = [_pair("--rename", each) for each in rename]
+        changes += [(old, new) for parts, new in merges for old in parts]
+        changes += [(old, "") for each in drop for old in _names(each)]
+        names = dict(changes)
+        if len(names) < len(changes):
+            twice = next(old for old in names if sum(old == each for each, _ in changes) > 1)
             raise SettingsError(f"type {twice!r:.80}: is changed twice; give one change for each type")
-        if missing := next((each for each in found if each not in types), ""):
-            raise SettingsError(f"the tagger has no type {missing!r:.80}{unknown(missing, types)}")
-        names = {each: found.get(each, each) for each in types}
-        self._check_apart(names)
-        return names
+        return cls(names, {new for _, new in merges})
 
-    def _check_apart(self, names: Mapping[str, str]) -> None:
-        """Raise SettingsError for names of two types that no merge wants to be one, or none that are left."""
+    def of(self, types: Sequence[str]) -> dict[str, str]:
+        """Return each type's name from now on, "" for a dropped one; raise SettingsError for what can't be."""
+        if not self.names:
+            raise SettingsError("no change is given: --rename OLD=NEW, --merge OLD,OLD=NEW or --drop OLD")
+        if missing := next((each for each in self.names if each not in types), ""):
+            raise SettingsError(f"the tagger has no type {missing!r:.80}{unknown(missing, types)}")
+        names = {each: self.names.get(each, each) for each in types}
         if not any(names.values()):
             raise SettingsError("all types would be dropped; a tagger finds at least one")
-        for each in entity_labels({name: None for name in names.values() if name}):
-            parts = [old for old, new in names.items() if new and common_name(new) == common_name(each.name)]
-            wanted = sorted(self.merged.get(each.name, ()))
-            if len(parts) > 1 and any(names[old] != old for old in parts) and sorted(parts) != wanted:
-                raise SettingsError(
-                    f"types {few(parts)} would all be {each.name!r:.80}; to make them one, give --merge "
-                    f"{','.join(parts)}={each.name}"[:400]
-                )
-
-
-def parse_changes(rename: Sequence[str], merge: Sequence[str], drop: Sequence[str]) -> TypeChanges:
-    """Return the changes of a command line: `OLD=NEW`, `OLD,OLD=NEW` and `OLD,OLD` each; raise SettingsError."""
-    renamed = dict(_pair("--rename", each) for each in rename)
-    merged = {new: _names(parts) for parts, new in (_pair("--merge", each) for each in merge)}
-    if len(renamed) < len(rename) or len(merged) < len(merge):
-        raise SettingsError("--rename and --merge: a name is given twice; give each once")
-    if alone := next((new for new, parts in merged.items() if len(parts) < 2), ""):
-        raise SettingsError(f"--merge …={alone:.80}: name at least two types; --rename renames one")
-    return TypeChanges(renamed, merged, [name for each in drop for name in _names(each)])
+        for new in {*self.names.values()} - {""}:
+            parts = [old for old, name in names.items() if name and common_name(name) == common_name(new)]
+            if len(parts) > 1 and (new not in self.merged or not self.names.keys() >= {*parts}):
+                raise SettingsError(f"types {few(parts)} would all be {new!r:.80}; to make them one, give --merge "
+                                    f"{','.join(parts)}={new}"[:400])  # fmt: skip
+        return names
 
 
 def _pair(option: str, given: str) -> tuple[str, str]:
@@ -102,7 +92,7 @@ def change_types(
     if not types:
         why = "its labels are given when it tags" if folder.labels_at_run_time else "its tags aren't O, B-x and I-x"
         raise InputError(f"{tagger}: has no types of its own that can be changed: {why}")
-    names, kind = changes.names(types), folder.head_kind()
+    names, kind = changes.of(types), folder.head_kind()
     new = _card(folder, names)
 
     def finish(copy: Path) -> None:
@@ -118,37 +108,26 @@ def change_types(
 
 
 def _card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the card of a tagger whose types have these names."""
-    before = folder.card
-    only_renamed = len({*names.values()} - {""}) == len(names)
+    """Return the card of a tagger whose types have these names; a merged type has the highest threshold of its parts,
+    and the temperature of all types.
+    """
+    before, counts = folder.card, Counter(new for new in names.values() if new)
     after = {key: value for key, value in before.items() if key not in _MEASURED}
-    after |= {"types": sorted({*names.values()} - {""}), "changed_types": {**names}}
+    after |= {"types": sorted(counts), "changed_types": {**names}}
     if own := before.get("thresholds"):
-        after["thresholds"] = _thresholds(own, names)
+        bounds = [(names.get(old, old), bound) for old, bound in own.items()]
+        after["thresholds"] = {new: bound for new, bound in sorted(bounds, key=lambda each: each[1]) if new}
     if folder.labels_at_run_time:
         after["words_of_types"] = _words(learnt_words(before), names)
-    if only_renamed:
+    if len(counts) == len(names):
         after |= {key: _renamed(before[key], names) for key in ("dev", "calibration") if before.get(key)}
-    if before.get("calibration"):
-        facts = after["calibration"] if only_renamed else {}
-        after["calibration"] = facts | _temperatures(Temperatures.of_card(before), names).as_json()
+    elif before.get("calibration"):
+        scaling = Temperatures.of_card(before)
+        kept = {
+            new: each for old, each in scaling.by_label.items() if (new := names.get(old, old)) and counts[new] <= 1
+        }
+        after["calibration"] = Temperatures(scaling.pooled, kept).as_json()
     return after
-
-
-def _thresholds(own: Mapping[str, float], names: Mapping[str, str]) -> dict[str, float]:
-    """Return the thresholds by new names; a merged type has the highest of its parts'."""
-    found = dict[str, float]()
-    for old, bound in own.items():
-        if new := names.get(old, old):
-            found[new] = max(bound, found.get(new, 0.0))
-    return found
-
-
-def _temperatures(own: Temperatures, names: Mapping[str, str]) -> Temperatures:
-    """Return temperatures by new names; a merged type has that of all types."""
-    counts = Counter(names.values())
-    kept = ((names.get(old, old), each) for old, each in own.by_label.items())
-    return Temperatures(own.pooled, {new: each for new, each in kept if new and counts[new] <= 1})
 
 
 def _words(words: Mapping[str, list[str]], names: Mapping[str, str]) -> dict[str, str | list[str]]:
@@ -161,8 +140,8 @@ def _words(words: Mapping[str, list[str]], names: Mapping[str, str]) -> dict[str
 
 
 def _renamed(facts: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Return facts whose figures `by_type` have the new names."""
-    found = dict(facts)
-    if isinstance(by_type := facts.get("by_type"), Mapping):
-        found["by_type"] = {names.get(name, name): each for name, each in by_type.items()}
-    return found
+    """Return facts whose figures by type have the new names."""
+    return dict(facts) | {
+        key: {names.get(name, name): each for name, each in facts[key].items()}
+        for key in ("by_type", "temperatures") if isinstance(facts.get(key), Mapping)
+    }  # fmt: skip

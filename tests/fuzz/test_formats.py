@@ -35,7 +35,7 @@ from nerbert.labels import example_tags
 from nerbert.records import Document
 from nerbert.registry import FORMATS
 from nerbert.render.terminal.models import print_findings
-from nerbert.tagger.retype import parse_changes
+from nerbert.tagger.retype import TypeChanges
 from nerbert.words import whole_words
 from tests.formats.losses import check_same
 from tests.fuzz.annotation_seeds import BRAT, HAND_MADE, JSON_SEEDS, OPEN_TYPES, seeds_of, words_of, written
@@ -301,7 +301,7 @@ def test_entity_labels(desk: Desk, fuzz: Fuzz) -> None:
             assert label.name == label.name.strip() != ""
             assert label.text.isprintable() or "\n" not in label.text
         answer(lambda: read_type_labels(given), naming=naming)
-        answer(lambda: parse_changes([given], [given], [given]), naming=naming)
+        answer(lambda: TypeChanges.parse([given], [given], [given]), naming=naming)
         desk.check_left({"labels.txt": data})
 
     fuzz(st.tuples(mutated(seeds, words), st.booleans()), check)

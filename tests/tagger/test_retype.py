@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from nerbert.records import Example, Span
 from nerbert.render.cards import write_tagger_card
 from nerbert.rng import Array
 from nerbert.tagger.export import export
-from nerbert.tagger.retype import TypeChanges, change_types, parse_changes
+from nerbert.tagger.retype import TypeChanges, change_types
 from nerbert.tagger.self_check import check
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
@@ -48,15 +47,15 @@ def spans(tagger: Tagger, names: dict[str, str] | None = None) -> list[list[tupl
             for found in tagger.tag_many(TEXTS)]  # fmt: skip
 
 
-def changed(folder: Path, output: Path, **changes: Any) -> Tagger:
-    change_types(folder, output, TypeChanges(**changes), card=write_tagger_card)
+def changed(folder: Path, output: Path, names: dict[str, str], *merged: str) -> Tagger:
+    change_types(folder, output, TypeChanges(names, merged), card=write_tagger_card)
     return Tagger.load(output, precision="fp32")
 
 
 def test_renamed_types_have_the_same_answers_and_figures(tiny_tagger: Path, tmp_path: Path) -> None:
     before = Tagger.load(tiny_tagger, precision="fp32", thresholds=0)
     first, *rest = before.types
-    after = changed(tiny_tagger, tmp_path / "new", renamed={first: "thing"})
+    after = changed(tiny_tagger, tmp_path / "new", {first: "thing"})
     after.thresholds = {}
     assert after.types == sorted(["thing", *rest])
     assert any(spans(before))
@@ -89,7 +88,7 @@ def test_merged_and_dropped_types_are_those_of_the_export_too(folder: Path, tmp_
     export(folder)
     (folder / REPORT).write_text("a page of the old types")
     one, other, gone, *_ = Tagger.load(folder).types
-    change_types(folder, tmp_path / "new", TypeChanges(merged={"both": [one, other]}, dropped=[gone]))
+    change_types(folder, tmp_path / "new", TypeChanges({one: "both", other: "both", gone: ""}, {"both"}))
     torch = Tagger.load(tmp_path / "new", backend="torch", precision="fp32", thresholds=0)
     onnx = Tagger.load(tmp_path / "new", backend="onnx", precision="fp32", thresholds=0)
     again = export(tmp_path / "new", output=tmp_path / "again")
@@ -107,7 +106,7 @@ def test_merged_and_dropped_types_are_those_of_the_export_too(folder: Path, tmp_
 def test_a_tagger_of_run_time_labels_asks_for_all_parts(tmp_path: Path, tiny_names_tagger: Path) -> None:
     before = read_card(tiny_names_tagger)
     one, other, *rest = before["types"]
-    after = changed(tiny_names_tagger, tmp_path / "new", merged={"both": [one, other]})
+    after = changed(tiny_names_tagger, tmp_path / "new", {one: "both", other: "both"}, "both")
     asked = as_learnt(["both"], after.card)
     assert [each.name for each in asked] == ["both", "both"]
     assert [each.reads for each in asked] == [before["words_of_types"][each] for each in (one, other)]
@@ -123,10 +122,10 @@ def test_thresholds_and_temperatures_come_along(folder: Path, tmp_path: Path) ->
     calibration = {"temperature": 1.5, "temperatures": {one: 2.0, third: 3.0}, "ece_before": 0.2}
     bounds = {"thresholds": {one: 0.2, other: 0.6, third: 0.3}, "calibration": calibration}
     (folder / CARD).write_text(json.dumps(card | bounds))
-    tagger = changed(folder, tmp_path / "new", merged={"both": [one, other]}, renamed={third: "last"})
+    tagger = changed(folder, tmp_path / "new", {one: "both", other: "both", third: "last"}, "both")
     assert {name: each for name, each in tagger.thresholds.items() if each} == {"both": 0.6, "last": 0.3}
     assert tagger.card["calibration"] == {"temperature": 1.5, "temperatures": {"last": 3.0}}
-    renamed = changed(folder, tmp_path / "renamed", renamed={third: "last"})
+    renamed = changed(folder, tmp_path / "renamed", {third: "last"})
     assert renamed.card["calibration"] == calibration | {"temperatures": {one: 2.0, "last": 3.0}}
 
 
@@ -139,26 +138,26 @@ def test_thresholds_and_temperatures_come_along(folder: Path, tmp_path: Path) ->
         ({"rename": ["a=x"], "drop": ["a"]}, SettingsError, "is changed twice"),
         ({"rename": ["a="]}, SettingsError, "write the old name"),
         ({"merge": ["a=x"]}, SettingsError, "name at least two types"),
-        ({"rename": ["a=x", "a=y"]}, SettingsError, "given twice"),
+        ({"rename": ["a=x", "a=y"]}, SettingsError, "is changed twice"),
         ({"drop": ["a,b", "c"]}, SettingsError, "all types would be dropped"),
         ({"rename": ["a=\x07"]}, InputError, "printable"),
     ],
 )
 def test_messages(changes: dict[str, list[str]], kind: type[NerbertError], message: str) -> None:
     with raises(kind, message):
-        parse_changes(**{"rename": [], "merge": [], "drop": [], **changes}).names(["a", "b", "c"])
+        TypeChanges.parse(**{"rename": [], "merge": [], "drop": [], **changes}).of(["a", "b", "c"])
 
 
 def test_a_new_name_is_written_as_labels_are_and_a_swap_of_two_is_no_clash() -> None:
-    assert parse_changes(["a=public  person"], [], []).renamed == {"a": "public person"}
-    assert parse_changes(["a=b", "b=a"], [], []).names(["a", "b", "c"]) == {"a": "b", "b": "a", "c": "c"}
+    assert TypeChanges.parse(["a=public  person"], [], []).names == {"a": "public person"}
+    assert TypeChanges.parse(["a=b", "b=a"], [], []).of(["a", "b", "c"]) == {"a": "b", "b": "a", "c": "c"}
 
 
 def test_training_starts_anew_from_merged_types_and_keeps_the_others(
     tiny_tagger: Path, tmp_path: Path, capsys: Caught
 ) -> None:
     one, other, kept, *_ = read_card(tiny_tagger)["types"]
-    change_types(tiny_tagger, tmp_path / "new", TypeChanges(merged={"both": [one, other]}))
+    change_types(tiny_tagger, tmp_path / "new", TypeChanges({one: "both", other: "both"}, {"both"}))
     settings = FinetuneSettings(source_head="shared")
     start = Start.of(str(tmp_path / "new"), [], [], settings, name="data", types=["both", kept])
     assert start.facts["shared_types"] == [kept]
