@@ -14,6 +14,7 @@ from nerbert.words import (
     splitter_named,
     whole_words,
 )
+from tests.expected import rows
 from tests.raised import raises
 
 
@@ -21,42 +22,7 @@ def words(text: str, splitter: str = SPLITTER) -> list[str]:
     return [text[start:end] for start, end in split_words(text, splitter)]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Berlin-based U.S. firm's", ["Berlin", "-", "based", "U", ".", "S", ".", "firm", "'", "s"]),
-        ("東京 is", ["東", "京", "is"]),
-        ("東京Tower", ["東", "京", "Tower"]),
-        ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),
-        ("cafe\u0301 ole", ["cafe\u0301", "ole"]),
-        ("می\u200cخواهم", ["می\u200cخواهم"]),
-        ("a\u200bb\x00 \u202e", ["a", "b"]),
-        ("", []),
-        (" \t\r\n\xa0", []),
-        ("東京タワー", ["東", "京", "タ", "ワ", "ー"]),
-        ("나는 서울에서", ["나", "는", "서", "울", "에", "서"]),
-        ("\u1112\u1161\u11ab\u1100\u1173\u11af", ["\u1112\u1161\u11ab", "\u1100\u1173\u11af"]),
-        ("น้ำ ๒๕๖๗ไทย", ["น้ำ", "๒๕๖๗", "ไ", "ท", "ย"]),
-        ("ខ្មែរ အင်္ဂ ພາ", ["ខ្មែ", "រ", "အ", "င်္ဂ", "ພ", "າ"]),
-        ("see (http://a.org/x_(y)?q=1). And", ["see", "(", "http://a.org/x_(y)?q=1", ")", ".", "And"]),
-        ("在http://a.com是 WWW.x.org/?", ["在", "http://a.com", "是", "WWW.x.org/", "?"]),
-        ("jane.doe@mail.example.com, a@b", ["jane.doe@mail.example.com", ",", "a", "@", "b"]),
-        ("#MeToo #1 C# @jack_d.", ["#MeToo", "#", "1", "C", "#", "@jack_d", "."]),
-        ("EXAMPLE.COM, A.b", ["EXAMPLE.COM", ",", "A", ".", "b"]),
-        ("bbc.co.uk", ["bbc.co.uk"]),
-        ("BBC.CO.UK", ["BBC.CO.UK"]),
-        ("EXAMPLE.COM.AU example.com.It Inc.co-owner b.co.",
-         ["EXAMPLE.COM.AU", "example.com", ".", "It", "Inc", ".", "co", "-", "owner", "b", ".", "co", "."]),
-        ("看#NLP好 看@user @a@b.org a#b", ["看", "#NLP好", "看", "@user", "@a@b.org", "a", "#", "b"]),
-        ("在www.b.com上jane@x.org。@jack的", ["在", "www.b.com", "上", "jane@x.org", "。", "@jack", "的"]),
-        ("(http://a.org)(S) http://a.b,http://c",
-         ["(", "http://a.org", ")", "(", "S", ")", "http://a.b", ",", "http://c"]),
-        ("#می\u200cخواهم @آن\u200cها", ["#می\u200cخواهم", "@آن\u200cها"]),
-        ("http://a/b_(c_(d))|e", ["http://a/b_(c_(d))", "|", "e"]),
-        ("wWw.é Www.é", ["wWw", ".", "é", "Www.é"]),
-        ("Amazon.com's x.com.au a.comb", ["Amazon.com", "'", "s", "x.com.au", "a", ".", "comb"]),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("text", "expected"), rows(__file__, "words"))
 def test_corpus_splitter(text: str, expected: list[str]) -> None:
     assert words(text) == expected
 
@@ -148,23 +114,7 @@ def test_what_cut_texts_is_nearest_to_them() -> None:
         assert nearest_splitter([Example(text, split_words(text, name), ())], name) == name
 
 
-@pytest.mark.parametrize(
-    ("text", "entity", "expected"),
-    [
-        ("👩\u200d🔬 sails.", "", ["👩\u200d🔬", "sails", "."]),
-        ("co\u00adoperate", "", ["co\u00adoperate"]),
-        ("co\u00adoperate", "co\u00adoperate", ["co\u00adoperate"]),
-        ("co\u00adoperate", "co", ["co", "\u00adoperate"]),
-        ("co\u00adoperate", "operate", ["co\u00ad", "operate"]),
-        ("ខ\u200bខ a\u200b b", "", ["ខ\u200b", "ខ", "a\u200b", "b"]),
-        ("\u2066Ann\u2069 \u200b sails", "Ann", ["\u2066", "Ann", "\u2069", "\u200b", "sails"]),
-        ("plain words", "", ["plain", "words"]),
-        ("\u00ad", "", ["\u00ad"]),
-        ("\ufeffa\ufeffb", "", ["a\ufeffb"]),
-        ("\ufeff\u00ada", "a", ["\u00ad", "a"]),
-        (" ", "", []),
-    ],
-)
+@pytest.mark.parametrize(("text", "entity", "expected"), rows(__file__, "whole_words"))
 def test_words_that_hold_all_characters(text: str, entity: str, expected: list[str]) -> None:
     start = text.index(entity)
     spans = (Span(start, start + len(entity), "x"),) if entity else ()

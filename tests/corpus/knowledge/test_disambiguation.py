@@ -10,57 +10,19 @@ from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, disambi
 from nerbert.records import Reason
 from nerbert.sources.files import FoundFile
 from nerbert.tables import read_columns
+from tests.expected import rows
 
 DISAMBIGUATES = "http://dbpedia.org/ontology/wikiPageDisambiguates"
 
 
-@pytest.mark.parametrize(
-    ("language", "templates"),
-    [
-        ("en", "Disambiguation|Disambig|Dab|Hndis|Geodis|HNDIS|Human name disambiguation|Airport disambiguation"),
-        ("simple", "Disambig|Geodis"),
-        ("de", "Begriffsklärung|BKS|Disambig"),
-        ("fr", "Homonymie|Homonymie de clubs sportifs|Personnes homonymes|Paronymie"),
-        ("it", "Disambigua|Sigla2|Sigla3"),
-        ("es", "Desambiguación|Desambiguacion|Des"),
-        ("nl", "Dp|DP|Dpintro|Doorverwijspagina"),
-        ("pt", "Desambiguação|Desambig"),
-        ("pl", "Ujednoznacznienie|Disambig|DisambRulers"),
-        ("ru", "Неоднозначность|Многозначность|Одноимённые реки|Disambig"),
-        ("sv", "Förgrening|Gren|Robotskapad förgrening|Namnförgrening|Trebokstavsförgrening"),
-        ("uk", "Неоднозначність|DisambigG|Багатозначність"),
-        ("cs", "Rozcestník|Rozcestník - 2 znaky"),
-        ("ja", "Aimai|曖昧さ回避|人名の曖昧さ回避|Disambig"),
-        ("zh", "Disambig|消歧义|消歧義|消歧義頁|人名消歧义"),
-        ("nb", "Peker"),
-        ("tlh", "Disambig"),
-    ],
-)
+@pytest.mark.parametrize(("language", "templates"), rows(__file__, "disambiguation_templates"))
 def test_a_template_marks_a_page(language: str, templates: str) -> None:
     for name in templates.split("|"):
         assert is_disambiguation("Ada", ["Wiktionary", normalise_title(name)], language), name
     assert not is_disambiguation("Ada", ["Wiktionary"], language)
 
 
-@pytest.mark.parametrize(
-    ("language", "templates"),
-    [
-        ("en", "About|For|Other uses|Hatnote|Distinguish|Disambiguation needed|Dablink|Redirect|Homonymie"),
-        ("en", "Surname|Given name|Set index article|SIA|Ship index|R from incomplete disambiguation"),
-        ("de", "Begriffsklärungshinweis|Dieser Artikel|Familienname|Infobox Fluss"),
-        ("fr", "Voir homonymes|Voir paronymes|Patronyme|Autres homonymes|Confusion"),
-        ("it", "Nota disambigua|Nota disambigua2|Torna a|Cognome"),
-        ("es", "Otros usos|Redirige aquí"),
-        ("nl", "Zie dp|Zie artikel|Zie ook dp"),
-        ("pt", "Ver desambiguação|Outros usos"),
-        ("pl", "Inne znaczenia|DisambigR"),
-        ("ru", "Значения|Фамилия|Список однофамильцев"),
-        ("sv", "Olika betydelser|Efternamn"),
-        ("cs", "Různé významy|Rozcestník - příjmení"),
-        ("ja", "Otheruses|Aimai2"),
-        ("zh", "Otheruses|需要消歧义"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("language", "templates"), rows(__file__, "disambiguation_notes"))
 def test_notes_names_and_indices_do_not(language: str, templates: str) -> None:
     for name in templates.split("|"):
         assert not is_disambiguation("Ada", [normalise_title(name)], language), name

@@ -3,44 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.corpus.wikitext.protected import protect, remove_opaque, show_protected, without_ours
+from tests.expected import rows
 
 MARKUP = "[]{}|'<>&=*#:;!_"
 
 
-@pytest.mark.parametrize(
-    ("source", "left"),
-    [
-        ("a<!-- b -->c", "ac"),
-        ("a<!-- b <ref> -->c</ref>", "ac</ref>"),
-        ("a<!-- never closed <ref>x</ref>", "a"),
-        ("a\n<!-- alone -->\nb", "a\nb"),
-        ("a\n<!-- two --><!-- of them -->\nb", "a\nb"),
-        ("a <!-- not alone -->\nb", "a \nb"),
-        ("<!-- first -->\nb", "b"),
-        ("a\n<ref>x</ref><!-- c -->\nb", "a\n\nb"),
-        ("a<ref>b</ref>c", "ac"),
-        ('a<ref name="x" group=y>b</ref>c', "ac"),
-        ("a<ref name=x />b<ref name=x/>c</ref>", "abc"),
-        ("a<REF>b</Ref >c", "ac"),
-        ("a<ref>b<ref>c</ref>d", "ad"),
-        ("a<ref>never closed", "anever closed"),
-        ("a<ref>b</ref name=x>c</ref>d", "ad"),
-        ("a<ref>x</ref>b<ref>never closed", "abnever closed"),
-        ("a<ref>b<references/>c", "abc"),
-        ("a<references>x</references>b", "ab"),
-        ("a<math>x^{[[2]]}</math>b<chem></chem>c", "aformulabc"),
-        ("a <math> x = 1 </math>b <ce>H2O</ce>", "a x \x0f 1b H2O"),
-        ("a<refs>b</refs> <ref, b> <math-x>", "a<refs>b</refs> <ref, b> <math-x>"),
-        ("a<table><tr><td><table>b</table>c</table>d<table>e", "ade"),
-        ("a<source lang=c inline>int x</source>b<source>int y</source>", "aint xb"),
-        ("a<ref>b <i>c<ref>d</ref>e", "ae"),
-        ("<b>a</b>", "<b>a</b>"),
-        ("[[a]]<nowiki/>s", "[[a]]<nowiki/>s"),
-        ("a</nowiki>", "a</nowiki>"),
-        ("<gallery>\nx|[[y]]\nFile:z\nImage:u|v\n</gallery>", "\n[[File:x|[[y]]]]\n\n[[File:u|v]]\n"),
-        ("<math>a^<ref>b</math>c</ref>", "formulac"),
-    ],
-)
+@pytest.mark.parametrize(("source", "left"), rows(__file__, "protected"))
 def test_opaque_parts_go(source: str, left: str) -> None:
     assert remove_opaque(source) == left
 

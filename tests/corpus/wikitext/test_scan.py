@@ -9,6 +9,7 @@ from nerbert.corpus.dump.sites import Site, make_site, normalise_title
 from nerbert.corpus.wikitext.protected import without_ours
 from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.records import CleanPage, Infobox, Reason
+from tests.expected import rows
 
 EN = make_site("enwiki", "en", {"Portal talk": 101})
 DE = make_site("dewiki", "de", {"Datei": 6, "Kategorie": 14})
@@ -49,63 +50,14 @@ def marked(page: CleanPage) -> str:
     return "".join([*pieces, page.text[place:]])
 
 
-@pytest.mark.parametrize(
-    ("source", "text"),
-    [
-        ("[[Paris]], [[paris|the city]] and [[dog]]s.", "<Paris→Paris>, <the city→Paris> and <dogs→Dog>."),
-        ("[[Dog|hound]]sX [[Dog]]Xs", "<hounds→Dog>X <Dog→Dog>Xs"),
-        ("[[dog]]''s'' [[dog]]{{'}}s [[dog]]<nowiki/>s", "<dog→Dog>s <dog→Dog>'s <dog→Dog>s"),
-        ("[[Paris#History]] [[Paris#a|b]]", "<Paris#History→Paris> <b→Paris>"),
-        ("[[ Nobel_Prize ]] [[Nobel_Prize|it]]", "<Nobel_Prize→Nobel Prize> <it→Nobel Prize>"),
-        ("[[a|b|c]] [[a| b ]] [[Foo|a ]]b", "<b|c→A> <b→A> <a b→Foo>"),
-        ("[[Caf%C3%A9|x]] [[100%]]", "<x→Café> <100%→100%>"),
-        ("[[AT&amp;T]] [[A&B|x]] [[Fish&#32;and|y]]", "<AT&T→AT&T> <x→A&B> <y→Fish and>"),
-        ("[[R&notit;|x]]", "<x→R&notit;>"),
-        ("[[{{PAGENAME}} films|films]]", "<films→Own title films>"),
-        ("[[Mercury (planet)|]] [[x, y|]] [[Talk of: z|]]", "<Mercury→Mercury (planet)> <x→X, y> <z→Talk of: z>"),
-        ("[[Star Trek: X]] [[Foo: Bar|b]]", "<Star Trek: X→Star Trek: X> <b→Foo: Bar>"),
-        ("[[fr]] [[It]]", "<fr→Fr> <It→It>"),
-        ("[[Foo|''bar'']] '''[[x]]'''", "<bar→Foo> <x→X>"),
-        ("[[Foo|a\nb]] [[Foo|a<br>b]]", "<a b→Foo> <a b→Foo>"),
-        ("[[Foo|{{lang|fr|le}} x{{y|[[z]]}}]]", "<le x→Foo>"),
-        ("[[Foo|[[File:x.png|20px]] bar]]", "<bar→Foo>"),
-        ("[[Foo%23bar|x]] [[Foo%20bar]] [[en:Foo|y]] [[:en:Foo]]", "<x→Foo> <Foo bar→Foo bar> <y→Foo> <en:Foo→Foo>"),
-        ("[[A<nowiki>&</nowiki>B]]", "<A&B→A&B>"),
-        ("(; [[a]] ) and ( [[b]])", "(<a→A>) and (<b→B>)"),
-        ("''[[Hamlet]]'''s [[x]]'s", "<Hamlet→Hamlet>'s <x→X>'s"),
-        ("''[[Eagle]]''{{'s}} stage and ''[[b]]''", "<Eagle→Eagle>'s stage and <b→B>"),
-        ("L{{'}}''[[Altes Museum]]'' l{{'}}'''[[b]]'''", "L'<Altes Museum→Altes Museum> l'<b→B>"),
-        ("''{{nowrap|[[a]]{{'}}}}'' [[O{{'}}Brien]]", "<a→A>' <O'Brien→O'Brien>"),
-    ],
-)
+@pytest.mark.parametrize(("source", "text"), rows(__file__, "scan_texts"))
 def test_links(source: str, text: str) -> None:
     page = clean(source)
     assert marked(page) == text
     assert not page.dropped_links
 
 
-@pytest.mark.parametrize(
-    ("language", "source", "text"),
-    [
-        (
-            "de",
-            "[[Haus]]übung [[Datei:a|b [[c]]]] [[Bild:x]] [[Kategorie:y]] [[en:House]] [[d]]",
-            "<Hausübung→Haus> <d→D>",
-        ),
-        ("ar", "في ال[[قاهرة]] و[[نيل|النيل]]ي", "في <القاهرة→قاهرة> <والنيلي→نيل>"),
-        ("ar", "1و[[أ]]ب[[ت]]", "1<وأب→أ><ت→ت>"),
-        ("ar", "و[[ملف:x.png|تصغير|ج]] [[:تصنيف:أ]]", "و تصنيف:أ"),
-        ("ar", "و[[أ| ب]]", "و <ب→أ>"),
-        ("ka", "«ქ[[ა]]ში»", "«<ქაში→ა>»"),
-        ("is", "norður–[[Ísland]]s-", "norður–<Íslands→Ísland>-"),
-        ("hy", "[[Երևան]]ում», [[Փարիզ]]", "<Երևանում→Երևան>», <Փարիզ→Փարիզ>"),
-        ("ru", "при[[город]]ы", "при<городы→Город>"),
-        ("ca", "[[home]]'''s [[home]]'s", "<home→Home>s <home's→Home>"),
-        ("fa", "[[کتاب]]\u200cها [[کتاب]]\u200c، ب", "<کتاب\u200cها→کتاب> <کتاب→کتاب>\u200c، ب"),
-        ("ja", "[[ファイル:a.png|thumb|[[b]]]][[東京]]の＿＿目次＿＿", "<東京→東京>の"),
-        ("zh", "[[File:a.png|缩略图|b]][[北京]]s__NOTOC__[[分类:c]]", "<北京→北京>s"),
-    ],
-)
+@pytest.mark.parametrize(("language", "source", "text"), rows(__file__, "scan_languages"))
 def test_links_of_other_languages(language: str, source: str, text: str) -> None:
     assert marked(clean(source, site=make_site("", language, {}))) == text
 
@@ -158,51 +110,7 @@ def test_broken_markup_is_literal(source: str, text: str) -> None:
     assert marked(clean(source)) == text
 
 
-@pytest.mark.parametrize(
-    ("source", "text"),
-    [
-        ("a [[File:x.jpg|thumb|b [[c]] [[File:d.png|[[e]]]]]] f [[Image:g.png]]", "a f"),
-        ("a {{b|{{c|[[d]]}}|e={{f}}}} g", "a g"),
-        ("a {{{b|[[c]]}}} d", "a d"),
-        ("{{lang|fr|''le [[Monde]]''}} {{ Lang | fr | x }}", "le <Monde→Monde> x"),
-        ("{{lang|fr|2=le}} {{nowrap|1=[[a]] b}} {{lang|fr|x|y}} {{lang|fr}}", "le <a→A> b x"),
-        ("{{nowrap|{{lang|fr|[[a]]}} {{x}}b}}", "<a→A> b"),
-        ("H{{sub|2}}O{{snd}}x{{'s}} {{nihongo|Tokyo|{{lang|ja|x}}}}", "H2O – x's Tokyo (x)"),
-        ("a<ref>x [[y]]</ref> b<ref name=c />, d", "a b, d"),
-        ("a <nowiki>[[b]] ''c'' {{d}}</nowiki> e", "a [[b]] ''c'' {{d}} e"),
-        ("a <math>x_{[[1]]}</math> b<math>y", "a formula by"),
-        ("a\n{|\n| [[b]]\n|-\n|\n{|\n| c\n|}\n|}\nd", "a\nd"),
-        (":{|\n| a\n|}\nb", "b"),
-        ("a {| b", "a {| b"),
-        ("<table><tr><td>[[a]]</td></tr></table>b", "b"),
-        ("'''A''' ''b'' '''''c''''' ''''d''''", "A b c 'd'"),
-        ("a&nbsp;b &ndash; &eacute; &#x1F600; &lt;ref&gt; &#91;&#91;c]] &amp;amp;", "a b – é 😀 <ref> [[c]] &amp;"),
-        ("a&#10;&#10;* b&#0;&#xD800;&#99999999999;c", "a * b\ufffd\ufffd\ufffdc"),
-        ("[http://x.y a [[b]] c] d", "a <b→B> c d"),
-        ("a [http://x.y] [//x.y z] [mailto:u v] [HTTPS://x w]. b", "a z v w. b"),
-        ("a [http://x.y b [[c]]] d [e]", "a b <c→C> d [e]"),
-        ("a [http://x\ny] [http://z", "a [http://x y] [http://z"),
-        ("a http://b.c d", "a http://b.c d"),
-        ("the pair <p, q> of f() and () g( )", "the pair <p, q> of f() and g()"),
-        ("!Kung is a [[people]].\n! x", "!Kung is a <people→People>."),
-        ("a{{quote|b [[c]]}}d", "a\nb <c→C>\nd"),
-        ("mot ; autre , x", "mot ; autre, x"),
-        ("<b>a</b> <span class='x'>b</span> c<br/>d 1 < 2 > 0", "a b c d 1 < 2 > 0"),
-        ("<p>a</p><p>b</p><div>c</div>d<hr>e", "a\nb\nc\nd\ne"),
-        ("<ul><li>a [[b]]</li><li>c</li></ul>d", "d"),
-        ("__NOTOC__ a __toc__ __b__ __FILE__ __index__", "a __b__ __FILE__ __index__"),
-        ("a\n<!-- b -->\nc", "a c"),
-        ("a\r\nb\tc\u2028d\u00a0e\u200bf\u00adg", "a b c d efg"),
-        ("  a [[b]]", "a <b→B>"),
-        ("----\na", "a"),
-        ("b\n-----a [[c]]", "b\na <c→C>"),
-        ("für <Fachgebiet> [[x]] <v>", "für <Fachgebiet> <x→X> <v>"),
-        ("[news:x c] [irc://x d] [[http://x.y b]] c", "c d [b] c"),
-        ("<center>a</center> b<h2>c</h2><dl><dd>d</dd></dl>e", "a\nb\nc\nd\ne"),
-        ("[[dog]]<nowiki></nowiki>s [[cat]]<nowiki>s</nowiki>", "<dog→Dog>s <cat→Cat>s"),
-        ("[[a%20b]] [[mod_ssl]] [[e\n|f]]", "<a b→A b> <mod_ssl→Mod ssl> <f→E>"),
-    ],
-)
+@pytest.mark.parametrize(("source", "text"), rows(__file__, "scan_forms"))
 def test_markup(source: str, text: str) -> None:
     assert marked(clean(source)) == text
 

@@ -7,37 +7,10 @@ from hypothesis import strategies as st
 from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.corpus.wikitext.variants import show_variant
+from tests.expected import rows
 
 
-@pytest.mark.parametrize(
-    ("code", "source", "shown"),
-    [
-        ("zh", "a-{zh-hans:软件; zh-hant:軟體}-b", "a软件b"),
-        ("zh", "-{zh-hant:軟體;zh-hans:软件;}-", "软件"),
-        ("zh", "-{zh-tw:軟體;zh-cn:软件}-", "软件"),
-        ("zh", "-{zh:通用; zh-hans:软件}-", "通用"),
-        ("zh", "-{zh-hans:;zh-hant:個}-", "個"),
-        ("zh", "-{A|zh-hans:软件; zh-hant:軟體}-", "软件"),
-        ("zh", "x-{H|zh-hans:软件; zh-hant:軟體}-y", "xy"),
-        ("zh", "-{T|zh-hans:软件; zh-hant:軟體}--{-|a}--{N|zh-cn}-", ""),
-        ("zh", "-{zh-hans;zh-hant|一}-", "一"),
-        ("zh", "-{乾}--{}-隆-{ }-", "乾隆 "),
-        ("zh", "-{R|比 2:1; 是}-", "比 2:1; 是"),
-        ("zh", "-{H|a=>zh-cn:b}--{c=>zh-cn:d}-", "d"),
-        ("zh", "-{zh-hans:甲&nbsp;乙;zh-hant:丙}-", "甲&nbsp;乙"),
-        ("zh", "-{zh-hans:a -{b}-;zh-hant:c}-", "a b"),
-        ("zh", "-{zh-hans:{{lang|en|x}};zh-hant:[[c|d]]}-", "{{lang|en|x}}"),
-        ("zh", "[[德国|-{zh-hans:联邦州; zh-hant:邦}-]]", "[[德国|联邦州]]"),
-        ("zh", "-{{x}}- -{a", "-{{x}}- -{a"),
-        ("sr", "-{TXL}- -{sr-el:da; sr-ec:да}-", "TXL да"),
-        ("sr", "-{sr-Latn:da; sr-Cyrl:да}-", "да"),
-        ("zh", "-{zh-Hant:軟體;zh-Hans:软件}--{ZH-TW:乙;ZH-CN:甲}--{zh-hans-cn:丙}-", "软件甲丙"),
-        ("zh", "-{甲-{乙-{丙-{丁-{戊-{己}-}-}-}-}-}-", "甲乙丙丁戊己"),
-        ("kk", "-{kk-arab:a;kk-cyrl:b}-", "b"),
-        ("uz", "-{uz-cyrl:а;uz-latn:a}-", "a"),
-        ("en", "-{a}- {{b}}", "-{a}- {{b}}"),
-    ],
-)
+@pytest.mark.parametrize(("code", "source", "shown"), rows(__file__, "variants"))
 def test_one_variant_is_shown(code: str, source: str, shown: str) -> None:
     assert show_variant(source, code) == shown
 
