@@ -31,7 +31,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/*.json anew, on purpose")
     parser.addoption("--kills", type=int, default=10, help="how often each command is killed in tests/faults")
     parser.addoption("--kill-seed", type=int, default=1, help="seed of the places at which it is killed")
-    parser.addoption("--other-python", default="", help="a Python in which another version of nerbert is installed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
