@@ -186,41 +186,6 @@ def test_every_setting_says_meaning_and_source(cls: type) -> None:
         assert "Unit: none" not in docs[each.name], each.name
 
 
-@pytest.mark.parametrize(
-    ("cls", "name", "value"),
-    [
-        (CorpusSettings, "validation_ratio", 1.5),
-        (CorpusSettings, "rare_category", "keep"),
-        (CorpusSettings, "alpha", -1.0),
-        (FinetuneSettings, "batch_size", 0),
-        (FinetuneSettings, "learning_rate", -1e-5),
-        (PretrainSettings, "learning_rate", 0.0),
-        (FinetuneSettings, "select", "test"),
-        (FinetuneSettings, "on_too_long", "cut"),
-        (FinetuneSettings, "min_steps", -2),
-        (FinetuneSettings, "min_steps", 10**20),
-        (FinetuneSettings, "weight_decay", float("nan")),
-        (FinetuneSettings, "epochs", 10**400),
-        (FinetuneSettings, "max_steps", -1),
-        (FinetuneSettings, "precision", "fp16"),
-        (FinetuneSettings, "epochs", float("nan")),
-        (PretrainSettings, "fresh_hidden_size", 100),
-        (PretrainSettings, "num_layers", 3),
-        (PretrainSettings, "backbone", ""),
-        (PretrainSettings, "tagging.label_smoothing", 1.0),
-        (PretrainSettings, "mlm.probability", 0.0),
-        (FinetuneSettings, "replay.share", 1.0),
-        (FinetuneSettings, "zero_shot.max_types", 0),
-        (PretrainSettings, "save_total_limit", 0),
-        (FinetuneSettings, "num_layers", -1),
-    ],
-)
-def test_out_of_bounds_is_refused(cls: type, name: str, value: object) -> None:
-    values = {"corpus": Path("x")} if cls is PretrainSettings else {}
-    with raises(SettingsError, setting=name):
-        make_settings(cls, merged(values, {name: value}))
-
-
 def test_a_section_is_set_in_every_way(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text("[zero_shot]\nmax_types = 3\n")
     ways = [

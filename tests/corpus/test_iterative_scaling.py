@@ -59,16 +59,6 @@ def test_level_ends_where_all_values_reach_the_cap() -> None:
         assert counts @ np.minimum(3, found * heights) == pytest.approx(3 * counts.sum(), rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("seed", "zipf", "topics"), [(1, 1.0, 1), (2, 1.5, 1), (4, 1.5, 20), (5, 0.5, 8), (6, 1.0, 100)]
-)
-def test_fit_follows_alpha(seed: int, zipf: float, topics: int) -> None:
-    fitted = draw(wiki_like(seed, zipf, topics), method="fit", alpha=0.7)
-    assert fitted.exponent == pytest.approx(0.7, abs=0.02)
-    assert fitted.residual < 2 * TOLERANCE
-    assert fitted.iterations < 100
-
-
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 0.7, 1.5])
 def test_mentions_themselves_follow_the_target(alpha: float) -> None:
     histogram = wiki_like(6, 1.0, 100)

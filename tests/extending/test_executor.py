@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -115,24 +114,6 @@ def test_a_build_runs_on_it_and_makes_the_same_bytes(
     assert (made.workers, made.left) == (2, 1)
     assert made.tasks > 5 * parts, "every stage's"
     assert digests(tmp_path / "out") == digests(plain)
-
-
-def test_a_build_starts_one_pool_of_processes(
-    plain: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started = []
-
-    class Watched(ProcessPoolExecutor):
-        def __init__(self, *args: Any, **more: Any) -> None:
-            super().__init__(*args, **more)
-            started.append(self)
-
-    monkeypatch.setattr(pool, "ProcessPoolExecutor", Watched)
-    assert build(sample, tmp_path / "two", "--executor", "local:2") == 0
-    (one,) = started
-    with pytest.raises(RuntimeError, match="after shutdown"):
-        one.submit(int)
-    assert digests(tmp_path / "two") == digests(plain)
 
 
 def test_the_guides_examples_run(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

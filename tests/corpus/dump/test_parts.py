@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parse import read_pages
-from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, chunks, find_mark, step_of, unpacked_streams
+from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, find_mark, step_of
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import RawPage
 from nerbert.sources.files import Source
@@ -210,16 +209,6 @@ def test_lines_are_counted_over_chunks(tmp_path: Path) -> None:
             read_parts(path, split_bytes)
 
 
-@pytest.mark.parametrize("size", [1, 100, 5000])
-def test_chunks_hold_whole_pages(size: int) -> None:
-    parts = list(chunks(Source("dump"), b"", BytesIO(XML[30:]), XML[:30], step=size, taken=lambda: 0))
-    data = [part.data or b"" for part in parts]
-    assert b"".join(data) == XML
-    assert all(each.startswith(b"<page") for each in data[1:])
-    assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
-    assert [XML[: XML.index(each)].count(b"\n") + 1 for each in data] == [part.first_line for part in parts]
-
-
 @pytest.mark.parametrize("hiding", ["<!-- {} -->", "<![CDATA[{}]]>", "<?x {} ?>"])
 def test_a_page_in_a_comment_is_never_a_page(tmp_path: Path, hiding: str) -> None:
     """Where a cut meets it, that is an error; where none does, it is a comment."""
@@ -233,16 +222,6 @@ def test_a_page_in_a_comment_is_never_a_page(tmp_path: Path, hiding: str) -> Non
             assert re.search(r"not a complete|not well-formed", str(error))  # noqa: PT017
             refused += 1
     assert refused > 5
-
-
-def test_streams_are_found_where_they_begin() -> None:
-    packed = [bz2.compress(text) for text in (b"one", b"", b"two", b"three" * 100_000)]
-    pieces = list(unpacked_streams(BytesIO(b"".join(packed))))
-    places = [sum(map(len, packed[:number])) for number in range(4)]
-    assert b"".join(piece for _, piece in pieces) == b"onetwo" + b"three" * 100_000
-    assert list(dict.fromkeys(place for place, _ in pieces)) == places
-    with pytest.raises(EOFError, match="the last stream has no end"):
-        list(unpacked_streams(BytesIO(b"".join(packed)[:-3])))
 
 
 @pytest.mark.parametrize("before", [0, 1, 65_530, 65_531, 65_535, 65_536, 200_000])

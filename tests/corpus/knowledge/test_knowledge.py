@@ -95,23 +95,6 @@ def test_the_same_knowledge_may_type_again(tmp_path: Path) -> None:
     assert used(knowledge)[0]["rows"] == 1
 
 
-@pytest.mark.parametrize(
-    ("precedence", "source"),
-    [("", "one"), (" table ", "two"), ("infobox,table", "infobox"), ("two, one", "two"), ("three", "one")],
-)
-def test_precedence_names_kinds_and_files(tmp_path: Path, precedence: str, source: str) -> None:
-    paths = write(tmp_path, o=ONTOLOGY, one=triple("A", "City"), two="A\tFilm\n", three="B\tFilm\n",
-                  m=mapping("en", Box="Work"))  # fmt: skip
-    knowledge = open_knowledge(paths, "en", precedence)
-    assert typed(knowledge, "A", pages=[("A", [Infobox("Box")])])["A"][1] == source
-    entries = {entry["path"]: entry for entry in used(knowledge)}
-    name = "m" if source == "infobox" else source
-    assert {path: entry["typed"] for path, entry in entries.items()} == {
-        "o": 0, "one": 0, "two": 0, "three": 1, "m": 0, name: 1,
-    }  # fmt: skip
-    assert sum(entry["lost_to_precedence"] for entry in entries.values()) == 2
-
-
 def test_disambiguation_pages_have_no_class(tmp_path: Path) -> None:
     paths = write(tmp_path, t="A\tFilm\nB\tFilm\nC\tCity\n", u="A\tCity\n", d=disambiguates("B"))
     knowledge = open_knowledge(paths, "en")

@@ -23,7 +23,7 @@ from nerbert.sources.files import FoundFile, read_blocks
 from tests.corpus.knowledge.looking import a_database
 from tests.raised import raises
 
-DISAMBIGUATION_PAGE, NAME_DISAMBIGUATION, CATEGORY, LIST, TEMPLATE = 4167410, 22808320, 4167836, 13406463, 11266439
+DISAMBIGUATION_PAGE, CATEGORY, LIST, TEMPLATE = 4167410, 4167836, 13406463, 11266439
 ONTOLOGY = Ontology.of(
     {"Agent": "", "Person": "Agent", "Artist": "Person", "Deep": "Artist", "Place": "", "City": "Place",
      "Template": ""},
@@ -111,7 +111,8 @@ def answer_by_walking(one: Entity, all_parents: dict[int, set[int]]) -> ClassPat
     return min(candidates)[3] if candidates else min(one.classes, default=None)
 
 
-numbers = st.sampled_from([5, 50, 51, 6, 7, 8, 35120, *range(100, 112), DISAMBIGUATION_PAGE, CATEGORY, TEMPLATE])
+WIKIMEDIA = (DISAMBIGUATION_PAGE, CATEGORY, LIST, TEMPLATE)
+numbers = st.sampled_from([5, 50, 51, 6, 7, 8, 35120, *range(100, 112), *WIKIMEDIA])
 values = st.lists(numbers, max_size=3, unique=True).map(tuple)
 
 
@@ -136,28 +137,6 @@ def test_a_dump_says_what_walking_up_says_in_any_order(
     assert sorted(tally.unknown.elements()) == sorted(unknown)
     assert tally.rows == len(answers) == len(rows) + tally.other_rows + tally.dropped.total()
     assert (rows, tally) == read(tmp_path, *world)
-
-
-def test_of_several_classes_the_deepest_counts_then_the_nearest(tmp_path: Path) -> None:
-    world = [
-        Entity(1, "Deepest", (6, 101)), Entity(2, "Nearest", (5, 7)), Entity(101, "", (), (102,)),
-        Entity(102, "", (), (50, 5)), Entity(3, "Nothing known", (104, 103)), Entity(103, "", (), (104,)),
-        Entity(104, "", (), (103,)),
-    ]  # fmt: skip
-    rows, tally = read(tmp_path, *world)
-    assert dict(rows) == {"Deepest": ("Agent", "Person", "Artist"), "Nearest": ("Agent", "Person")}
-    assert tally.unknown == {"Q103": 1}
-    assert tally.dropped == {Reason.UNKNOWN_CLASS: 1}
-
-
-def test_disambiguation_pages_are_told_and_other_pages_of_wikimedia_left_out(tmp_path: Path) -> None:
-    rows, tally = read(
-        tmp_path, Entity(1, "Ada", (5, DISAMBIGUATION_PAGE)), Entity(2, "Ada Smith", (NAME_DISAMBIGUATION,)),
-        Entity(NAME_DISAMBIGUATION, "", (), (DISAMBIGUATION_PAGE,)), Entity(3, "Category:Ada", (CATEGORY,)),
-        Entity(4, "List of Adas", (LIST, 5)), Entity(5, "Template:Ada", (TEMPLATE,)), Entity(6, "No class"),
-    )  # fmt: skip
-    assert dict(rows) == {"Ada": DISAMBIGUATION, "Ada Smith": DISAMBIGUATION}
-    assert (tally.rows, tally.other_rows, tally.dropped.total()) == (6, 4, 0)
 
 
 def test_titles_are_normalised_and_those_of_other_wikis_do_not_count(tmp_path: Path) -> None:

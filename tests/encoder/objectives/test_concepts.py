@@ -15,7 +15,6 @@ from nerbert import pretrain
 from nerbert.artifacts import sha256_of
 from nerbert.config import make_settings
 from nerbert.encoder.objectives.concepts import Concepts, StepConcepts, concept_loss
-from nerbert.encoder.objectives.names import Names
 from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings, is_held_out
 from nerbert.encoder.pretrain import Preparation
 from nerbert.encoder.settings import PretrainSettings
@@ -271,30 +270,6 @@ def test_both_encoders_come_out(settings: Make, open_file: Path, tmp_path: Path)
         assert "max_length" not in json.loads((folder / "tokenizer_config.json").read_text())
     tokenizer = load_tokenizer(str(tmp_path / "e" / "concepts"))
     assert tokenizer("ship")["input_ids"] == model.tokenizer("ship")["input_ids"]
-
-
-@pytest.mark.parametrize("objective", [Concepts, Names])
-def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
-    settings: Make, open_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    objective: type[Concepts],
-) -> None:  # fmt: skip
-    own = settings(corpus=[], open_types={"files": [open_file]}, objective=objective.settings.section, max_steps=4,
-                   save_steps=1)  # fmt: skip
-    pretrain(tmp_path / "whole", own)
-
-    def stopping(self: Concepts, windows: Any, numbers: Any, step: int) -> Any:
-        if step == 3:
-            raise NerbertError("", path="stopped")
-        return real(self, windows, numbers, step)
-
-    real = objective.begin_step
-    with monkeypatch.context() as patch:
-        patch.setattr(objective, "begin_step", stopping)
-        with pytest.raises(NerbertError):
-            pretrain(tmp_path / "broken", own)
-    pretrain(tmp_path / "broken", own)
-    for file in ("model.safetensors", "concepts/model.safetensors", "concepts/scorer.safetensors"):
-        assert (tmp_path / "broken" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
 
 
 def test_what_is_saved_compares_alike(work: Preparation, tmp_path: Path) -> None:
