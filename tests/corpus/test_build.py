@@ -162,24 +162,6 @@ def test_excluded_texts_are_left_out_and_counted(sample_corpus: Path, sample: Pa
     assert "exclude" not in read_manifest(sample_corpus)["notes"]
 
 
-def test_of_pages_with_one_id_the_newest_wins(sample: Path, tmp_path: Path) -> None:
-    xml = (sample / "wiki.xml").read_text()
-    page = xml[xml.index("<page>") : xml.index("</page>") + len("</page>")]
-    revision = page[page.index("<revision>") :].partition("<id>")[2].partition("</id>")[0]
-    older = page.replace(f"<id>{revision}</id>", f"<id>{int(revision) - 1}</id>", 1)
-    (tmp_path / "wiki.xml").write_text(xml.replace(page, older + page + page, 1))
-    manifest = build_corpus(plan(sample, tmp_path / "out", tmp_path / "wiki.xml"), SETTINGS).manifest
-    pages, newest, unambiguous = manifest["steps"][:3]
-    assert newest == {
-        "step": "newest revisions", "in": pages["out"], "out": pages["out"] - 2, "dropped": {"duplicate_page": 2},
-    }  # fmt: skip
-    untyped = [row["id"] for path in shard_paths(tmp_path / "out" / "pages") for row in read_table(path).to_pylist()]
-    for names in (ids(tmp_path / "out"), untyped):
-        assert len(names) == len(set(names))
-        assert not any(f":{int(revision) - 1}:" in name for name in names)
-    assert (unambiguous["step"], unambiguous["dropped"]) == ("disambiguation pages", {"disambiguation_page": 2})
-
-
 @pytest.mark.nightly
 def test_real_english_sample(shared: Path, tmp_path: Path) -> None:
     data = shared / "data"

@@ -1,7 +1,6 @@
 import bz2
 import gzip
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields
@@ -247,17 +246,6 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
     with raises(InputError, "changed while it was read; run again with --overwrite"):
         list(pages)
-
-
-def test_a_file_that_was_moved_is_the_same(tmp_path: Path) -> None:
-    (tmp_path / "new").mkdir()
-    long_dump(tmp_path / "dump.xml")
-    build([Dump(tmp_path / "dump.xml")], tmp_path / "out", LONG)
-    before, bar = files(tmp_path / "out"), Progress()
-    new = shutil.copy2(tmp_path / "dump.xml", tmp_path / "new")
-    write_pages([Dump(new)], tmp_path / "out", LONG, HERE, bar)
-    assert (bar.items, bar.items_before) == (100, 100)
-    assert files(tmp_path / "out") == before
 
 
 def test_a_part_depends_on_its_site(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The linear head: decoding against brute force and against what BIO means, tags of words, confidences."""
 
-from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -110,8 +109,8 @@ def test_greedy_tags_are_each_words_most_probable(found: WordScores) -> None:
             assert (flat[word], sure[word]) == ("O", 1.0)
 
 
-@given(scores(), st.sampled_from(["greedy", "legal"]))
-def test_entities_are_those_of_the_tags(found: WordScores, decoding: str) -> None:
+@given(scores(), st.sampled_from(["greedy", "legal"]), st.sampled_from([0.05, 1.7, 20.0]))
+def test_entities_are_those_of_the_tags(found: WordScores, decoding: str, temperature: float) -> None:
     classes = TagClasses(NAMES)
     codes = decode(found, classes, decoding)
     rows, entities = word_tags(found, classes, codes), entities_of(found, classes, codes)
@@ -120,6 +119,9 @@ def test_entities_are_those_of_the_tags(found: WordScores, decoding: str) -> Non
     for number, first, last, _, confidence in entities.spans():
         assert 0 < confidence <= 1
         assert confidence == pytest.approx(np.mean(rows[number].confidences[first:last]))
+    tempered = word_tags(found, classes, codes, temperature)
+    means = [np.mean(tempered[number].confidences[first:last]) for number, first, last, *_ in entities.spans()]
+    assert entities.confidences(temperature) == pytest.approx(means, abs=1e-9)
     assert entities.word_spans(len(rows)) == [spans_from_bio(row.tags) for row in rows]
 
 
@@ -201,21 +203,6 @@ def examples(sample: Path) -> list[Example]:
     """Annotated sentences, one of them without a word, one of characters that share a piece."""
     han = Example("東京海上", ((0, 1), (1, 2), (2, 3), (3, 4)))
     return [*read_examples(sample / "domain" / "dev.conll"), Example("", ()), han]
-
-
-@pytest.mark.parametrize("decoding", ["legal", "greedy"])
-@pytest.mark.parametrize("temperature", [0.05, 1.0, 1.7, 20.0])
-def test_confidences_are_the_taggers(
-    head: LinearHead, examples: list[Example], decoding: str, temperature: float
-) -> None:
-    head = replace(head, decoding=decoding)
-    found, rows = predict_entities(head, examples), head.tag(examples, temperature)
-    spans = [(number, *span) for number, row in enumerate(rows) for span in spans_from_bio(row.tags)]
-    assert len(spans) > 20
-    assert [each[:4] for each in found.entities.spans()] == spans
-    means = [np.mean(rows[number].confidences[first:last]) for number, first, last, _ in spans]
-    assert found.entities.confidences(temperature) == pytest.approx(means, abs=1e-9)
-    assert found.decoding == decoding
 
 
 def test_right_is_what_the_score_counts(head: LinearHead, examples: list[Example]) -> None:

@@ -73,13 +73,3 @@ def test_what_only_looks_like_wikidata_is_not_told(tmp_path: Path, text: str) ->
     told = tell(tmp_path, text, BARE)
     assert told.kind is None
     assert told.why
-
-
-@pytest.mark.parametrize(("host", "language"), [("dbpedia.org", "en"), ("de.dbpedia.org", "de")])
-def test_triples_of_dbpedia_are_told_with_their_language(tmp_path: Path, host: str, language: str) -> None:
-    ontology, rdf = "http://dbpedia.org/ontology", "http://www.w3.org/1999/02/22-rdf-syntax-ns"
-    disambiguates = f"<http://{host}/resource/A> <{ontology}/wikiPageDisambiguates> <http://{host}/resource/B> .\n"
-    assert tell(tmp_path, f"# started\n{disambiguates}") == Detected(SourceKind.DISAMBIGUATIONS, language)
-    triple = f"<http://{host}/resource/A> <{rdf}#type> <{ontology}/Person> .\n"
-    assert tell(tmp_path, triple) == Detected(SourceKind.TRIPLES, language)
-    assert tell(tmp_path, "Ada Lovelace\tPerson\n") == Detected(SourceKind.TABLE)

@@ -1,18 +1,13 @@
 import re
-from pathlib import Path
 
 import pytest
 
 from nerbert.corpus.dump.deduplicate import is_disambiguation
 from nerbert.corpus.dump.sites import normalise_title
 from nerbert.corpus.knowledge import claims as triples
-from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, disambiguation_rows, is_other_triple
-from nerbert.records import Reason
-from nerbert.sources.files import FoundFile
+from nerbert.corpus.knowledge.claims import is_other_triple
 from nerbert.tables import read_columns
 from tests.expected import rows
-
-DISAMBIGUATES = "http://dbpedia.org/ontology/wikiPageDisambiguates"
 
 
 @pytest.mark.parametrize(("language", "templates"), rows(__file__, "disambiguation_templates"))
@@ -52,30 +47,6 @@ def test_no_pattern_matches_nothing_or_anything() -> None:
     for language in languages:
         assert not is_disambiguation("Ada", ["", "X", "Infobox person"], language)
         assert not is_disambiguation("Ada ()", [], language)
-
-
-def test_disambiguations_of_dbpedia_are_read(tmp_path: Path) -> None:
-    def triple(page: str, to: str, host: str = "de.dbpedia.org") -> str:
-        return f"<http://{host}/resource/{page}> <{DISAMBIGUATES}> <http://{host}/resource/{to}> ."
-
-    lines = [
-        "# started 2016-10-01",
-        triple("Ada_(Begriffskl%C3%A4rung)", "Ada_Lovelace"),
-        triple("Ada_(Begriffskl%C3%A4rung)", "Ada,_Ohio"),
-        triple("B%FF", "A"),
-        triple("Andere", "A", "fr.dbpedia.org"),
-        triple("Aa", "A", "dbpedia.org"),
-        "<http://de.dbpedia.org/resource/A> <http://example.com/p> <http://example.com/o> .",
-        "no triple",
-        "",
-        triple("X" * 1001, "A"),
-    ]
-    path, tally = tmp_path / "dis.ttl", ClaimCounts()
-    path.write_text("\n".join(lines), encoding="utf-8")
-    rows = list(disambiguation_rows(FoundFile(path, "dis.ttl", direct=True), ("de",), tally))
-    assert rows == [("Ada (Begriffsklärung)", DISAMBIGUATION)]
-    assert (tally.rows, tally.other_rows, tally.dropped) == (9, 4, {Reason.BAD_ROW: 3})
-    assert [text[:10] for text in tally.bad_rows] == ["dis.ttl:4:", "dis.ttl:8:", "dis.ttl:10"]
 
 
 @pytest.mark.parametrize(

@@ -310,26 +310,6 @@ def test_the_deepest_triple_wins_and_names_are_decoded(tmp_path: Path) -> None:
     assert (entry["rows"], entry["other_rows"], entry["dropped"]) == (12, 4, {"bad_row": 2, "unknown_class": 1})
 
 
-def test_the_first_infobox_that_maps_wins_also_through_redirects(tmp_path: Path) -> None:
-    text = mapping("en", Box="Film", Town="City", Authority="owl:Thing", Odd="Spam")
-    knowledge = open_knowledge(write(tmp_path, o=ONTOLOGY, m=text), "en")
-    redirects = {"Movie": "Film box", "Film box": "Box", "Ring": "Gnir", "Gnir": "Ring"}
-    pages = [
-        ("A", [Infobox("Cite"), Infobox("Authority"), Infobox("movie"), Infobox("Town")]),
-        ("B", [Infobox("Ring"), Infobox("Town")]),
-        ("C", [Infobox("Ring")]),
-        ("D", [Infobox("Odd"), Infobox("Town")]),
-        ("E", [Infobox("Odd")]),
-        ("Unwanted", [Infobox("Box")]),
-    ]
-    assert typed(knowledge, *"ABCDE", pages=pages, redirects=fold_redirects(redirects)) == {
-        "A": ("Work/Film", "infobox"),
-        "B": ("Place/City", "infobox"),
-        "D": ("Place/City", "infobox"),
-    }
-    assert used(knowledge)[1]["dropped"] == {"unknown_class": 2}
-
-
 def test_a_later_infobox_makes_the_first_finer(tmp_path: Path) -> None:
     text = mapping("en", Any="Place", Town="City", Movie="Film", Thing="owl:Thing")
     knowledge = open_knowledge(write(tmp_path, o=ONTOLOGY, m=text), "en")
@@ -364,29 +344,6 @@ def test_mappings_without_a_rule_are_no_dump_of_wikidata(tmp_path: Path) -> None
     assert entry["bad_rows"] == ["Mapping en:A: redirects in a circle", "Mapping en:B: redirects in a circle"]
     with raises(InputError, "gives titles a class (only infobox mapping, without a class"):
         open_knowledge([mappings], "en")
-
-
-@pytest.mark.parametrize(
-    ("name", "language", "ours", "others"),
-    [
-        ("nds_nlwiki", "nds", ["nds-nl"], ["nds", "nl", "en"]),
-        ("simplewiki", "en", ["simple", "en"], ["de"]),
-        ("samplewiki", "de", ["de"], ["en"]),
-    ],
-)
-def test_a_wiki_has_its_own_triples_and_mappings(
-    tmp_path: Path, name: str, language: str, ours: list[str], others: list[str]
-) -> None:
-    def host(code: str) -> str:
-        return "dbpedia.org" if code == "en" else f"{code}.dbpedia.org"
-
-    paths = write(tmp_path, t="A\tCity\n")
-    for code in ours + others:
-        paths += write(tmp_path, **{f"nt-{code}": triple(f"T-{code}", "City", host(code)),
-                                    f"m-{code}": mapping(code, Box="City")})  # fmt: skip
-    knowledge = open_knowledge(paths, language, wiki=name)
-    assert set(passed_over(knowledge)) == {f"{kind}-{code}" for kind in ("nt", "m") for code in others}
-    assert set(typed(knowledge, *(f"T-{code}" for code in ours + others))) == {f"T-{code}" for code in ours}
 
 
 def test_english_disambiguation_pages_bar_no_title_of_another_wiki(tmp_path: Path) -> None:
