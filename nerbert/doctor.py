@@ -16,8 +16,7 @@ from nerbert import __version__
 from nerbert.cache import user_cache
 from nerbert.errors import InputError, NerbertError
 from nerbert.locks import held
-from nerbert.process import cores
-from nerbert.versions import installed_version, machine
+from nerbert.process import cores, installed_version, machine
 
 _GB = 1 << 30
 _LEAST_MEMORY, _LEAST_DISK, _LEAST_FILES = 4 * _GB, 10 * _GB, 1024

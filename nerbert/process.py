@@ -1,6 +1,10 @@
-"""This process: its cores, its rank under torchrun, and the signals that ask it to stop."""
+"""This process: its cores, its rank under torchrun, the signals that ask it to stop, and the versions that it runs on.
+
+No library is imported to learn its version.
+"""
 
 import os
+import platform
 import signal
 import sys
 import threading
@@ -8,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from nerbert import __version__
 from nerbert.errors import SettingsError
 
 
@@ -63,3 +68,28 @@ def stop_asked() -> Iterator[Callable[[], int]]:
     finally:
         for each, handler in before.items():
             signal.signal(each, signal.SIG_DFL if handler is None else handler)
+
+
+_REPORTED = ("torch", "transformers", "onnxruntime")
+
+
+def installed_version(name: str) -> str:
+    """Return a distribution's version, "" if it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # takes longer than what most commands need
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def machine() -> str:
+    """Return Python's version and the system: `Python 3.12.4, Linux 6.1.0 on x86_64`."""
+    system = f"{platform.system()} {platform.release()} on {platform.machine()}"
+    return f"Python {platform.python_version()}, {system}"
+
+
+def version_report() -> str:
+    """Return what `nerbert --version` prints; its first line is `nerbert` and the version."""
+    libraries = (f"{name} {installed_version(name) or 'not installed'}" for name in _REPORTED)
+    return "\n".join([f"nerbert {__version__}", machine(), *libraries])

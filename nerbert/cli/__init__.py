@@ -22,7 +22,7 @@ _OBJECTS = 20_000
 
 
 def _versions() -> str:
-    from nerbert.versions import version_report
+    from nerbert.process import version_report
 
     return version_report()
 
@@ -42,7 +42,7 @@ for group in ("corpus", "knowledge", "data"):
 app.command("nerbert.cli.figures:figures_app", name="figures")
 for command in (
     "models:pretrain", "models:finetune", "models:types", "distil:distil", "models:calibrate", "models:evaluate",
-    "report:report", "tag:tag", "redact:redact", "serve:serve", "serve:label", "mcp:mcp", "annotate:annotate",
+    "report:report", "tag:tag", "tag:redact", "serve:serve", "serve:label", "serve:mcp", "distil:annotate",
     "models:show", "models:check", "models:export", "models:benchmark",
 ):  # fmt: skip
     app.command(f"nerbert.cli.{command}")
@@ -82,7 +82,7 @@ def doctor(folder: Path = Path(), *, json: Flag = False) -> None:
         Print JSON.
     """
     from nerbert.doctor import examine
-    from nerbert.render.terminal.doctor import print_findings
+    from nerbert.render.terminal import print_findings
 
     if not print_findings(examine(folder), as_json=json):
         sys.exit(1)

@@ -166,7 +166,7 @@ def corpus_push(corpus: Path, repo: str, *, private: Flag = False) -> None:
     private
         Make a missing data set private.
     """
-    from nerbert.corpus.push import push_corpus
+    from nerbert.corpus.export import push_corpus
 
     print(push_corpus(corpus, repo, private=private or None))
 
@@ -227,7 +227,7 @@ def knowledge_gazetteer(
     language
         Wikipedia's code of the titles.
     """
-    from nerbert.corpus.knowledge.gazetteer import write_gazetteer
+    from nerbert.corpus.knowledge.knowledge import write_gazetteer
 
     written = write_gazetteer(knowledge, label_set, output, language=language, overwrite=overwrite)
     print(f"{written:,} entries written", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Export a corpus to CoNLL or JSON lines, for programs that do not read Parquet, in the corpus's order.
+"""Export a corpus to CoNLL or JSON lines, in its order, or push it to the hub as a data set with its card as the page.
 
 CoNLL has no standard comments, so the attribution is in the JSON lines alone. A pipe gets each sentence at once.
 """
@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from nerbert.artifacts import check_free_file, json_line, publish, standard_output
-from nerbert.corpus.shards import read_manifest, read_sentences
+from nerbert.corpus.shards import checked_shards, read_manifest, read_sentences
 from nerbert.errors import InputError, SettingsError, at, unknown
 from nerbert.formats.conll import conll_block
+from nerbert.hub import push_folder
 from nerbert.labels import sentence_example
 from nerbert.records import Sentence
 from nerbert.terminal import tell
@@ -59,3 +60,22 @@ def _opened(output: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
     check_free_file(output, overwrite=overwrite)
     with publish(output) as partial, partial.open("wb") as stream:
         yield stream
+
+
+_CARD = "README.md"
+_ALSO = ("manifest.json", "dropped.jsonl")
+
+
+def push_corpus(corpus: Path, repo_id: str, **how: Any) -> str:
+    """Upload what a training and `load_dataset` read as one commit, and return the commit's address.
+
+    `how` are `private`, `token`, `branch` and options of huggingface_hub's `upload_folder`. Shards of an older corpus
+    are deleted there. Raise InputError for a corpus that is damaged or has no card, and for what the hub refuses.
+    """
+    shards = [path.relative_to(corpus).as_posix() for path in checked_shards(corpus, read_manifest(corpus))]
+    if not (corpus / _CARD).is_file():
+        raise InputError(f"{corpus}: has no card ({_CARD}); build the corpus again")
+    return push_folder(
+        corpus, repo_id, repo_type="dataset", allow_patterns=[_CARD, *_ALSO, *shards],
+        delete_patterns=["sentences/*"], **{"commit_message": "Upload corpus", **how},
+    )  # fmt: skip

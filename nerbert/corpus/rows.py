@@ -13,9 +13,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.columns import Links, Places, Words, links_on_words, numbers_column, strings_column, words_of
+from nerbert.corpus.columns import (
+    Links,
+    Places,
+    Words,
+    glued_letters,
+    links_on_words,
+    numbers_column,
+    strings_column,
+    words_of,
+)
 from nerbert.corpus.dump.sites import Site
-from nerbert.corpus.glued import glued_letters
 from nerbert.corpus.settings import CorpusSettings, word_splitter
 from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.wikitext.scan import scan_page

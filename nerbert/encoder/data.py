@@ -1,9 +1,11 @@
 """The data of a pre-training: a corpus, with gazetteers or without; or corpora, files of open types, or both."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,13 @@ from nerbert.encoder.open_texts import OpenTexts, OpenTypes, OpenTypesSettings
 from nerbert.encoder.plain_texts import PlainTexts, open_blocks
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.encoder.synonyms import digest_of_synonyms, read_synonyms
 from nerbert.executors import Executor
+from nerbert.formats.open_types import normalised
 from nerbert.model.concept_table import ROOT, ConceptTable
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.process import is_first_process
 from nerbert.records import Example
+from nerbert.tables import read_columns
 from nerbert.terminal import tell
 from nerbert.training.batches import TrainingData
 from nerbert.words import SPLITTER
@@ -256,3 +259,17 @@ def files_read(settings: PretrainSettings) -> list[Path]:
     sections = sorted(settings.sections, key=lambda each: each.section)
     files = [path for each in sections for name in each.reads for path in getattr(each, name)]
     return [*files, *(each / "manifest.json" for each in settings.corpus)]
+
+
+@cache
+def read_synonyms() -> dict[str, frozenset[str]]:
+    """Return the other words for each normalised name of a type that has some."""
+    lines = [[*map(normalised, cell.split(","))] for (cell,) in read_columns("synonyms.tsv", "names")]
+    return {name: frozenset(names) - {name} for names in lines for name in names}
+
+
+@cache
+def digest_of_synonyms() -> str:
+    """Return the SHA-256 of the table."""
+    content = sorted((name, sorted(others)) for name, others in read_synonyms().items())
+    return sha256(json.dumps(content).encode()).hexdigest()

@@ -16,9 +16,8 @@ from nerbert.executors import Executor
 from nerbert.model.forward import precision_on
 from nerbert.rng import Array
 from nerbert.training.batches import steps_of_epoch
-from nerbert.training.distributed import ProcessGroup
+from nerbert.training.distributed import ProcessGroup, explain_out_of_memory
 from nerbert.training.loop import evaluation_every, make_optimizer, total_steps
-from nerbert.training.memory import explain_out_of_memory
 from nerbert.training.step import train_step
 
 _TIMED = 3

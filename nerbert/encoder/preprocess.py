@@ -4,7 +4,7 @@ Cost: about 15 bytes a piece on the disk, for each label set, tokenizer and leng
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from hashlib import sha256
@@ -22,7 +22,6 @@ from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, LabelledCorpus, training_rows
 from nerbert.encoder.open_texts import VERSION, OpenTexts, OpenTypes
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.encoder.shares import drawn_by_shares
 from nerbert.errors import InputError, at
 from nerbert.executors import Executor, given_or_local
 from nerbert.labels import tag_names
@@ -280,3 +279,23 @@ def tokenizer_hash(tokenizer: Any) -> str:
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     kept = {name: value for name, value in content.items() if name not in ("padding", "truncation")}
     return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def drawn_by_shares(parts: Mapping[str, Array], shares: Sequence[float], seed: int, epoch: int) -> Array:
+    """Return the windows of an epoch: as many as all `parts` have, in proportion to `shares`, source by source.
+
+    `parts` are the numbers of each source's windows. All of a part come as often as they can; the rest is drawn by
+    seed and epoch. A share too small for one window gets one. Raise InputError for an empty part.
+    """
+    total = sum(map(len, parts.values()))
+    drawn = []
+    for place, ((name, numbers), share) in enumerate(zip(parts.items(), shares, strict=True)):
+        if not len(numbers):
+            raise InputError(f"setting shares: {name} has nothing to train on: no text with copies and a word that the "
+                             "tokenizer knows; leave it out")  # fmt: skip
+        wanted = max(1, round(total * share / sum(shares)))
+        whole, rest = divmod(wanted, len(numbers))
+        chances = uniforms(seed, f"share {place} of epoch {epoch}", np.arange(len(numbers)))
+        some = numbers[np.sort(np.argsort(chances, kind="stable")[:rest])]
+        drawn += [np.tile(numbers, whole), some]
+    return np.concatenate(drawn)

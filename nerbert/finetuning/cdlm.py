@@ -28,7 +28,7 @@ from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import Example
 from nerbert.rng import Array
-from nerbert.training.batches import TrainingData
+from nerbert.training.batches import TrainingData, most_tokens
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import (
     FINETUNE,
@@ -40,7 +40,6 @@ from nerbert.training.objective import (
     SpanScore,
     Task,
     computed_once,
-    most_tokens,
 )
 from nerbert.training.settings import TrainSettings
 

@@ -15,8 +15,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import split_of
 from nerbert.hub import is_hub_name
 from nerbert.model.folder import EMBEDDED, TaggerFacts
-from nerbert.render import LOG_NAMES, Facts, changed_settings, facts_of, log_figure, render, write
-from nerbert.render.escape import Markdown, code
+from nerbert.render import LOG_NAMES, Facts, Markdown, changed_settings, code, facts_of, log_figure, render, write
 
 if TYPE_CHECKING:
     from nerbert.encoder.pretrain import EncoderFacts

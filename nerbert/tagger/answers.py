@@ -17,11 +17,11 @@ from pydantic import Field
 
 from nerbert import __version__
 from nerbert.errors import NerbertError, at, refused
+from nerbert.process import installed_version
 from nerbert.records import Span
 from nerbert.schema import read_json, to_plain
 from nerbert.tagger.onnx import read_exported
 from nerbert.terminal import tell
-from nerbert.versions import installed_version
 
 if TYPE_CHECKING:
     from nerbert.tagger.tagger import Tagger

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -24,9 +25,11 @@ from nerbert.rng import Array
 from nerbert.schema import read_json
 from nerbert.terminal import tell
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.epochs import Epochs, digest_of
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import CheckpointScore, Columns, EpochColumns
+
+if TYPE_CHECKING:
+    from nerbert.training.loop import Epochs
 
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 _COLUMN = "column-{}.npy"
@@ -143,7 +146,7 @@ class Recorder:
     """Writes a training's log and checkpoints in the first process; nothing in others."""
 
     def __init__(
-        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, epochs: Epochs, processes: ProcessGroup,
+        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, epochs: "Epochs", processes: ProcessGroup,
         checkpoints: Checkpoints | None, steps: StepLog | None, total: int,
     ) -> None:  # fmt: skip
         self._total = total
@@ -267,6 +270,17 @@ def _read_columns(folder: Path, digest: str) -> Columns:
     if found != digest:
         raise InputError(f"{folder}: its columns aren't those that the checkpoint was made with")
     return {name: copied_to_file(column) for name, column in columns.items()}
+
+
+def digest_of(columns: Columns) -> str:
+    """Return the SHA-256 of columns: names, types, shapes and values; "" if there are none."""
+    if not columns:
+        return ""
+    digest = sha256()
+    for name, column in sorted(columns.items()):
+        digest.update(f"{name} {column.dtype.str} {column.shape}\n".encode())
+        digest.update(np.ascontiguousarray(column).data)
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

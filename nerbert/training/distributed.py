@@ -1,12 +1,14 @@
-"""The processes that train together, one or several (`torchrun`), on Accelerate.
+"""The processes that train together, one or several (`torchrun`), on Accelerate; and memory that runs out there.
 
 Gradients are summed once a step. Cost: communication doesn't overlap with the last backward pass.
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from errno import ENOMEM
 from typing import Any
 
 import torch
@@ -14,7 +16,6 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, gather_object
 
 from nerbert.errors import NerbertError, SettingsError
-from nerbert.training.memory import is_of_memory
 from nerbert.training.settings import TrainSettings
 
 _PATIENCE = timedelta(hours=6)
@@ -99,3 +100,27 @@ def make_process_group(settings: TrainSettings) -> ProcessGroup:
         return ProcessGroup(Accelerator(mixed_precision="no", cpu=no_gpu, kwargs_handlers=handlers))
     except ValueError as error:
         raise SettingsError(f"this process has an Accelerator that nerbert can't train with: {error}") from error
+
+
+_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED|bad_alloc", re.IGNORECASE)
+"""Messages of torch about a GPU, of its CPU allocator on Linux and on Windows, of cuBLAS, and of C++."""
+
+
+@contextmanager
+def explain_out_of_memory(setting: str = "max_tokens_per_batch, which holds for evaluations too") -> Iterator[None]:
+    """Raise one line that names the `setting` to lower where memory runs out and no smaller micro-batch helps."""
+    try:
+        yield
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not is_of_memory(error):
+            raise
+        why = str(error).partition("\n")[0] or type(error).__name__
+        what = f"memory ran out outside the micro-batches of training: {why:.200}"
+        raise NerbertError(f"{what}; try a smaller {setting}, or a smaller model") from error
+
+
+def is_of_memory(error: Exception) -> bool:
+    """Return whether an error says that memory ran out."""
+    if isinstance(error, OSError):
+        return error.errno == ENOMEM
+    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))

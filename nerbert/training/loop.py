@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from itertools import chain, pairwise
 from signal import SIGINT, SIGTERM
 from typing import Any
@@ -24,12 +25,10 @@ from nerbert.process import stop_asked
 from nerbert.rng import Array
 from nerbert.terminal import Progress, tell
 from nerbert.training.batches import TrainingData
-from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, Recorder
-from nerbert.training.distributed import ProcessGroup, make_process_group
-from nerbert.training.epochs import Epochs
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, Recorder, digest_of
+from nerbert.training.distributed import ProcessGroup, explain_out_of_memory, make_process_group
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.memory import explain_out_of_memory
-from nerbert.training.objective import Objective
+from nerbert.training.objective import Columns, EpochColumns, Objective
 from nerbert.training.settings import Schedule, TrainSettings
 from nerbert.training.step import Figures, PreparedStep, launch_step, prepare_step
 
@@ -252,3 +251,39 @@ def _stopped(signal_: int, step: int) -> BaseException:
     stop = KeyboardInterrupt() if signal_ == SIGINT else SystemExit(128 + SIGTERM)
     stop.add_note(f"step {step} is kept")
     return stop
+
+
+class Epochs:
+    """The data of the epoch that was begun last, and its `columns`; `columns` are at first those of a checkpoint.
+
+    A column is an array that the model computes: a new label for each word, say. All processes make it together, once.
+    Checkpoints have it until the next is made, so a killed run equals one that never stopped.
+    """
+
+    def __init__(
+        self, data: TrainingData, objective: Objective, processes: ProcessGroup, log: TrainLog, columns: Columns
+    ) -> None:
+        self._own, self._objective, self._processes, self._log = data, objective, processes, log
+        self._use(columns)
+
+    def begin(self, model: Any, epoch: int) -> EpochColumns | None:
+        """Let the objective begin an epoch, return its figures; raise NerbertError where processes' columns differ."""
+        model.eval()
+        with torch.no_grad():
+            begun = self._objective.begin_epoch(model, self._own, epoch, self.columns, self._processes)
+        model.train()
+        if begun is not None:
+            if strange := next((name for name in begun.columns if not name.isidentifier()), None):
+                raise NerbertError(f"epoch {epoch}: a column is called {strange!r:.80}: it must be a Python name")
+            self._use(begun.columns)
+            self._log.columns = digest_of(begun.columns)
+        if len(set(self._processes.gather([self._log.columns]))) > 1:
+            raise NerbertError(f"epoch {epoch}: the processes computed different columns: the objective must give all "
+                               "of them the same")  # fmt: skip
+        self._log.begun = epoch + 1
+        return begun
+
+    def _use(self, columns: Columns) -> None:
+        self.columns = columns
+        windows = self._objective.use_columns(self._own.windows, columns) if columns else self._own.windows
+        self.data = replace(self._own, windows=windows)

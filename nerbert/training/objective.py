@@ -23,13 +23,12 @@ from nerbert.model.windows import Windows
 from nerbert.records import ENTITY, Example
 from nerbert.registry import OBJECTIVES, SECTIONS
 from nerbert.rng import Array
+from nerbert.training.batches import START_COST, Data_co, Sources, TrainingData
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.settings import TrainSettings
-from nerbert.training.sources import Data_co, Sources
 
 if TYPE_CHECKING:
     from nerbert.model.concept_table import ConceptTable
-    from nerbert.training.batches import TrainingData
 
 PRETRAIN, FINETUNE = "pretrain", "finetune"
 """The commands with objectives."""
@@ -128,8 +127,8 @@ class Objective(Protocol):
     """Its learning rate in fine-tuning where the settings name none; 0: by the encoder's width."""
     joins_source: ClassVar[bool] = False
     """Whether it learns from a source domain and the target together, not from one after the other."""
-    start_cost: ClassVar[int] = 50
-    """Overhead of a micro-batch on a CPU, in pieces: measured with MiniLM in bf16 (26 ms of CPU)."""
+    start_cost: ClassVar[int] = START_COST
+    """Overhead of a micro-batch on a CPU, in pieces."""
     label_all_tokens: bool = False
     """Whether a word's further subwords are labelled too."""
 
@@ -180,7 +179,7 @@ class Objective(Protocol):
         return None
 
     def begin_epoch(
-        self, model: Any, data: "TrainingData", epoch: int, before: Columns, processes: ProcessGroup
+        self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
     ) -> EpochColumns | None:
         """Return the columns that the model gives an epoch, counted from 0; None keeps the last ones.
 
@@ -298,11 +297,6 @@ def computed_once(vectors: torch.Tensor) -> Iterator[torch.Tensor]:
     yield shared
     if shared.grad is not None:
         vectors.backward(shared.grad)  # type: ignore[no-untyped-call]
-
-
-def most_tokens(settings: TrainSettings) -> int:
-    """Return the largest micro-batch for scoring: at most that of training."""
-    return min(settings.max_tokens_per_batch, settings.batch_size * settings.max_length)
 
 
 class SpanScore:

@@ -16,8 +16,7 @@ from nerbert.errors import NerbertError, SettingsError
 from nerbert.model.forward import Batch, autocast
 from nerbert.rng import Array, uniform
 from nerbert.training.batches import TrainingData, batches_of
-from nerbert.training.distributed import ProcessGroup
-from nerbert.training.memory import is_of_memory
+from nerbert.training.distributed import ProcessGroup, is_of_memory
 from nerbert.training.objective import Objective
 from nerbert.training.settings import TrainSettings
 

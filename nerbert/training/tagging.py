@@ -20,6 +20,7 @@ from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED
 from nerbert.records import ENTITY, Example
+from nerbert.training.batches import most_tokens
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import (
     CheckpointScore,
@@ -27,7 +28,6 @@ from nerbert.training.objective import (
     Objective,
     SpanScore,
     Task,
-    most_tokens,
     typed_figures,
 )
 from nerbert.training.settings import TrainSettings

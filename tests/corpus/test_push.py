@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.corpus.push import push_corpus
+from nerbert.corpus.export import push_corpus
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.errors import InputError
 from tests.commands import exit_code

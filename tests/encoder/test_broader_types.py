@@ -1,6 +1,6 @@
 """The rule by which a type is broader than another one."""
 
-from nerbert.encoder.broader_types import BroaderTypes
+from nerbert.encoder.open_texts import BroaderTypes
 
 Text = tuple[list[tuple[int, int, str]], tuple[str, ...] | None]
 

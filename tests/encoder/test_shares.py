@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nerbert.encoder.shares import drawn_by_shares
+from nerbert.encoder.preprocess import drawn_by_shares
 from nerbert.errors import InputError
 from nerbert.rng import Array
 from tests.raised import raises

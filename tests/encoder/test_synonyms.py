@@ -1,6 +1,6 @@
 """The table of synonyms."""
 
-from nerbert.encoder.synonyms import digest_of_synonyms, read_synonyms
+from nerbert.encoder.data import digest_of_synonyms, read_synonyms
 from nerbert.formats.open_types import normalised
 from nerbert.tables import read_columns
 

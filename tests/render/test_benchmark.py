@@ -17,8 +17,8 @@ from nerbert.errors import InputError
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
 from nerbert.evaluation.tables.records import COLUMNS, BenchmarkTable
 from nerbert.evaluation.tables.table import make_table
+from nerbert.render import latex
 from nerbert.render.benchmark import csv_of, harmless, print_table, text_of, write_tables
-from nerbert.render.escape import latex
 from tests import pages
 from tests.evaluation.tables.hostile import hostile_table
 from tests.evaluation.tables.made_up import all_done, made_up_cells, made_up_suite

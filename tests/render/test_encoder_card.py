@@ -12,8 +12,8 @@ from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.errors import visible
 from nerbert.model.backbone import load_tokenizer, save_model
+from nerbert.render import code
 from nerbert.render.cards import encoder_card
-from nerbert.render.escape import code
 from nerbert.training.tagging import TokenClassification
 from tests.pages import front_of, markdown_tables_of, section
 from tests.render.checks import EVIL, check_card, part_of

@@ -9,8 +9,8 @@ import pytest
 
 from nerbert.errors import visible
 from nerbert.model.folder import TaggerFacts
+from nerbert.render import code
 from nerbert.render.cards import tagger_card, write_tagger_card
-from nerbert.render.escape import code
 from tests.pages import front_of, markdown_tables_of, section
 from tests.render.checks import EVIL, check_card, part_of
 

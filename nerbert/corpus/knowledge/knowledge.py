@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import IO, TypeVar
 
-from nerbert.artifacts import sha256_of
+import pyarrow as pa
+
+from nerbert.artifacts import check_free_file, publish, scratch_prefix, sha256_of
 from nerbert.corpus.dump.sites import editions
 from nerbert.corpus.knowledge.claims import (
     DISAMBIGUATION,
@@ -26,7 +29,7 @@ from nerbert.corpus.knowledge.claims import (
     parse_triple,
     read_rows,
 )
-from nerbert.corpus.knowledge.database import Database, check_sources, write_types
+from nerbert.corpus.knowledge.database import Database, check_sources, insert, open_database, write_types
 from nerbert.corpus.knowledge.detect import (
     UNDERSTOOD,
     Detected,
@@ -39,7 +42,8 @@ from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
 from nerbert.corpus.knowledge.wikidata import site_of, wikidata_rows
 from nerbert.errors import InputError, SettingsError, nearest
-from nerbert.records import Infobox
+from nerbert.label_sets import open_label_set
+from nerbert.records import ENTITY, Infobox
 from nerbert.sources.files import FoundFile, find_all, open_plain
 
 INFOBOX = "infobox"
@@ -260,3 +264,47 @@ def _why_not(found: FoundFile, detected: Detected, ours: Collection[str]) -> str
     if detected.language and detected.language not in ours:
         return f"{detected.kind} of another language ({detected.language}) than the dump's ({', '.join(ours)})"
     return ""
+
+
+_LABELS = pa.schema([("class", pa.int32()), ("label", pa.string())])
+_ROWS = 1 << 16
+_ENTRIES = r"""
+SELECT entry, arg_min(label, title) AS label
+FROM (
+    SELECT title, regexp_replace(title, '^(.+?) *\([^()]*\)$', '\1') AS entry, label
+    FROM types JOIN labels USING (class)
+)
+WHERE length(entry) > 1
+GROUP BY entry ORDER BY entry
+"""
+
+
+def write_gazetteer(
+    knowledge: Sequence[Path], label_set: str, output: Path, *, language: str = "en", overwrite: bool = False
+) -> int:
+    """Write `entry<TAB>type` for each title without its disambiguation, sorted, as the setting `gazetteers` reads it.
+
+    Return how many there are; raise InputError for none. Limitation: infobox mappings are ignored, as they need pages.
+    """
+    check_free_file(output, overwrite=overwrite)
+    read = open_knowledge(knowledge, language)
+    labels = open_label_set(label_set, read.ontology.parents)
+    with TemporaryDirectory(prefix=scratch_prefix()) as scratch, open_database(Path(scratch) / "database") as database:
+        read.write_types(database)
+        classes = database.execute("SELECT class, class_path FROM classes").fetchall()
+        named = ((number, labels.label(path)) for number, path in classes)
+        insert(database, "labels", [row for row in named if row[1] != ENTITY], _LABELS)
+        count = 0
+        with publish(output) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
+            for rows in _batches(database):
+                file.writelines(f"{entry}\t{label}\n" for entry, label in rows)
+                count += len(rows)
+            if not count:
+                raise InputError(f"label_set = {label_set!r}: gives no title of the knowledge a type; choose another")
+    return count
+
+
+def _batches(database: Database) -> Iterator[list[tuple[str, str]]]:
+    rows = database.execute(_ENTRIES)
+    while some := rows.fetchmany(_ROWS):
+        yield some

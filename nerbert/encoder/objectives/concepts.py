@@ -29,18 +29,16 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import IGNORED, Windows, chosen
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array, uniforms
-from nerbert.training.distributed import ProcessGroup
-from nerbert.training.memory import explain_out_of_memory
+from nerbert.training.batches import Data_co, Sources, most_tokens
+from nerbert.training.distributed import ProcessGroup, explain_out_of_memory
 from nerbert.training.objective import (
     CheckpointScore,
     Description,
     Objective,
     Task,
     computed_once,
-    most_tokens,
 )
 from nerbert.training.settings import TrainSettings
-from nerbert.training.sources import Data_co, Sources
 
 _BESIDE_DATA, _ALWAYS = 48, 256
 """Most concepts of a fine-tuning's step beside the types of its data, since each is encoded in each step; and most

@@ -20,11 +20,10 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
-from nerbert.training.batches import held_out_batches
+from nerbert.training.batches import Data_co, Sources, held_out_batches
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task
 from nerbert.training.settings import TrainSettings
-from nerbert.training.sources import Data_co, Sources
 
 _MASKED, _REPLACED = 0.8, 0.1
 """Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""

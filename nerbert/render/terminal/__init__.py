@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,6 +11,9 @@ from rich.text import Text
 
 from nerbert.render import render
 from nerbert.terminal import plain
+
+if TYPE_CHECKING:
+    from nerbert.doctor import Finding
 
 
 def table(
@@ -46,3 +49,23 @@ def _shown(cell: object) -> Text:
     if cell is None:
         return plain("–")
     return plain(f"{cell:,}" if isinstance(cell, int) else cell)
+
+
+_STYLES = {"ok": "green", "missing": "yellow", "wrong": "bold red"}
+
+
+def print_findings(findings: "Sequence[Finding]", *, as_json: bool) -> bool:
+    """Print a line for each finding, then what helps; return whether nothing is wrong."""
+    if as_json:
+        print_json([each._asdict() for each in findings])
+    else:
+        console, rows = Console(), []
+        for each in findings:
+            state = plain(each.state)
+            state.stylize(_STYLES[each.state])
+            rows.append([each.what, state, each.found])
+        console.print(table(["what", "", "found"], rows))
+        for each in findings:
+            if each.advice:
+                console.print(plain(f"{each.what}: {each.found}: {each.advice}"))
+    return all(each.state != "wrong" for each in findings)

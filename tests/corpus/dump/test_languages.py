@@ -3,9 +3,8 @@ import unicodedata
 
 import pytest
 
-from nerbert.corpus.dump.languages import has_wikitext, wikitext_of
 from nerbert.corpus.dump.parse import _one_of
-from nerbert.corpus.dump.sites import CATEGORY, FILE, TEMPLATE, make_site
+from nerbert.corpus.dump.sites import CATEGORY, FILE, TEMPLATE, has_wikitext, make_site, wikitext_of
 from nerbert.tables import read_columns
 
 ROWS = list(read_columns("wikipedias_wikitext.tsv", "language", "fact", "values"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.corpus.knowledge.gazetteer import write_gazetteer
+from nerbert.corpus.knowledge.knowledge import write_gazetteer
 from nerbert.errors import InputError, OutputExists
 from tests.commands import exit_code
 from tests.raised import raises

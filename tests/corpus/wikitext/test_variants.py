@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.corpus.dump.sites import make_site
-from nerbert.corpus.wikitext.scan import clean_page
-from nerbert.corpus.wikitext.variants import show_variant
+from nerbert.corpus.wikitext.scan import clean_page, show_variant
 from tests.expected import rows
 
 

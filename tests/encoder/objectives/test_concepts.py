@@ -14,11 +14,11 @@ import torch
 from nerbert import pretrain
 from nerbert.artifacts import sha256_of
 from nerbert.config import make_settings
+from nerbert.encoder.data import read_synonyms
 from nerbert.encoder.objectives.concepts import Concepts, StepConcepts, concept_loss
 from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings, is_held_out
 from nerbert.encoder.pretrain import Preparation
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.encoder.synonyms import read_synonyms
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concept_encoder import ConceptModel, open_concepts

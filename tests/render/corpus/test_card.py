@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from nerbert.corpus.build import BuiltCorpus
 from nerbert.corpus.shards import read_manifest
 from nerbert.errors import visible
+from nerbert.render import code, escaped, quoted
 from nerbert.render.corpus import card_of, write_corpus_card
-from nerbert.render.escape import code, escaped, quoted
 from tests.pages import markdown_tables_of
 from tests.render.checks import EVIL, check_card
 

@@ -34,11 +34,10 @@ from nerbert.process import is_first_process
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
-from nerbert.training.distributed import ProcessGroup
-from nerbert.training.memory import explain_out_of_memory
-from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once, most_tokens
+from nerbert.training.batches import Data_co, Sources, most_tokens
+from nerbert.training.distributed import ProcessGroup, explain_out_of_memory
+from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once
 from nerbert.training.settings import TrainSettings
-from nerbert.training.sources import Data_co, Sources
 
 _NAMES = 64
 """Names that go through their own encoder at once."""
