@@ -107,13 +107,14 @@ class Call:
 class Operation:
     """A method and path (with `{names}`), and what answers it: something that pydantic writes as JSON, or a response.
 
-    `body` and `answer` are the types that pydantic checks and describes; `examples` are bodies by what they show. With
-    `streams` the body is read as it comes. `open` ones need no token.
+    `summary` is the description's line, by default the first of `run`'s docstring; `body` and `answer` are the types
+    that pydantic checks and describes; `examples` are bodies by what they show. With `streams` the body is read as it
+    comes. `open` ones need no token.
     """
 
     path: str
     run: Callable[[Call], Awaitable[Any]]
-    summary: str
+    summary: str = ""
     method: str = "POST"
     body: Any = None
     answer: Any = None
@@ -170,7 +171,8 @@ def describe(operations: Sequence[Operation], *, token: bool) -> dict[str, Any]:
 def _operation(one: Operation, schemas: Mapping[str, Any], *, token: bool) -> dict[str, Any]:
     media, name = _LINES if one.streams else _JSON, f"{one.method} {one.path}"
     found: dict[str, Any] = {
-        "summary": one.summary, "operationId": name.replace("/", " ").replace("{", "").replace("}", ""),
+        "summary": one.summary or (one.run.__doc__ or "").partition("\n")[0].rstrip("."),
+        "operationId": name.replace("/", " ").replace("{", "").replace("}", ""),
         "parameters": [*_in_path(one.path), *_in_query(one.query)],
         "responses": {
             "200": {"description": "The answer", **_content(media, schemas.get(f"{name} answer"))},

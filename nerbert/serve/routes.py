@@ -3,7 +3,7 @@
 `nerbert.registry.PROTOCOLS` names these functions. Yours is another such function (docs/extending/protocol.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,137 +15,120 @@ if TYPE_CHECKING:
     from nerbert.serve.protocols.labelling import Labelling
 
 _TEXT = "Ada Lovelace came to London."
-_get, _open = partial(Operation, method="GET"), partial(Operation, method="GET", open=True)
+
+
+def _get(path: str, run: Any, answer: Any = None, **more: Any) -> Operation:
+    return Operation(path=path, run=run, method="GET", answer=answer, **more)
+
+
+def _post(path: str, run: Any, body: Any, answer: Any, examples: Mapping[str, Any], **more: Any) -> Operation:
+    return Operation(path=path, run=run, body=body, answer=answer, examples=examples, **more)
 
 
 def own_routes() -> Sequence[Operation]:
     """Return those of nerbert's own protocol."""
     labels = {"text": [_TEXT], "labels": ["person", "city: where people live"], "thresholds": {"person": 0.7},
               "nested": True, "offsets": "utf-16"}  # fmt: skip
+    examples, line = {"a text": {"text": _TEXT}, "labels at run time": labels}, {"a line": {"id": 7, "text": _TEXT}}
     return [
-        Operation(path="/tag", run=tag.tag, body=tag.TagBody, answer=TagAnswer,
-                  summary="Tag a text, or a list of texts",
-                  examples={"a text": {"text": _TEXT}, "labels at run time": labels}),
-        Operation(path="/tag/stream", run=tag.stream, body=tag.StreamLine, answer=TextResult, query=tag.StreamQuery,
-                  streams=True, summary="Tag JSON lines as they come; answers are lines in their order",
-                  examples={"a line": {"id": 7, "text": _TEXT}}),
-    ]  # fmt: skip
+        _post("/tag", tag.tag, tag.TagBody, TagAnswer, examples),
+        _post("/tag/stream", tag.stream, tag.StreamLine, TextResult, line, query=tag.StreamQuery, streams=True),
+    ]
 
 
 def hugging_face_routes() -> Sequence[Operation]:
     """Return those of Hugging Face's token classification."""
+    answer = list[hugging_face.Element] | list[list[hugging_face.Element]]
     simple = {"inputs": _TEXT, "parameters": {"aggregation_strategy": "simple"}}
-    return [
-        Operation(path="/models/{model}", run=hugging_face.classify, body=hugging_face.Inputs,
-                  answer=list[hugging_face.Element] | list[list[hugging_face.Element]], query=LabelQuery,
-                  summary="Token classification, as Hugging Face's", examples={"a text": simple})
-    ]  # fmt: skip
+    return [_post("/models/{model}", hugging_face.classify, hugging_face.Inputs, answer, {"a text": simple},
+                  query=LabelQuery)]  # fmt: skip
 
 
 def gliner_routes() -> Sequence[Operation]:
     """Return those of GLiNER's server."""
     labels = {"text": _TEXT, "labels": ["person", "city"], "threshold": 0.5}
-    return [
-        Operation(path="/gliner", run=gliner.predict, body=gliner.GlinerRequest, answer=gliner.GlinerAnswer,
-                  summary="Entities, as GLiNER's server", examples={"labels": labels})
-    ]  # fmt: skip
+    return [_post("/gliner", gliner.predict, gliner.GlinerRequest, gliner.GlinerAnswer, {"labels": labels})]
 
 
 def presidio_routes() -> Sequence[Operation]:
     """Return those of Presidio's analyzer."""
+    answer = list[presidio.PresidioEntity] | list[list[presidio.PresidioEntity]]
     people = {"text": _TEXT, "language": "en", "entities": ["PERSON"]}
     return [
-        Operation(path="/analyze", run=presidio.analyze, body=presidio.PresidioRequest, examples={"people": people},
-                  answer=list[presidio.PresidioEntity] | list[list[presidio.PresidioEntity]],
-                  summary="Analyze, as Presidio's"),
-        _get(path="/supportedentities", run=presidio.supported, answer=list[str], query=presidio.LanguageQuery,
-             summary="Names of the types of a model, as Presidio's"),
-        _open(path="/health", run=presidio.health, summary="Health, as Presidio's"),
-    ]  # fmt: skip
+        _post("/analyze", presidio.analyze, presidio.PresidioRequest, answer, {"people": people}),
+        _get("/supportedentities", presidio.supported, list[str], query=presidio.LanguageQuery),
+        _get("/health", presidio.health, open=True),
+    ]
 
 
 def nemo_routes() -> Sequence[Operation]:
     """Return those of NeMo Guardrails' GLiNER server and of NVIDIA's NIM."""
+    text = {"text": _TEXT, "labels": ["person"], "threshold": 0.5}
     chat = {"messages": [{"role": "user", "content": _TEXT}], "labels": ["person"]}
     return [
-        Operation(path="/v1/extract", run=nemo.extract, body=nemo.ExtractRequest, answer=nemo.Extracted,
-                  summary="Entities, as NeMo Guardrails' GLiNER server",
-                  examples={"people": {"text": _TEXT, "labels": ["person"], "threshold": 0.5}}),
-        Operation(path="/v1/chat/completions", run=nemo.chat, body=nemo.ChatRequest, answer=dict[str, Any],
-                  summary="Entities as JSON in a chat's answer, as NVIDIA's NIM", examples={"people": chat}),
-    ]  # fmt: skip
+        _post("/v1/extract", nemo.extract, nemo.ExtractRequest, nemo.Extracted, {"people": text}),
+        _post("/v1/chat/completions", nemo.chat, nemo.ChatRequest, dict[str, Any], {"people": chat}),
+    ]
 
 
 def label_studio_routes() -> Sequence[Operation]:
     """Return those of Label Studio's backend."""
-    config, answer = label_studio.EXAMPLE, dict[str, str]
+    project = {"project": "1.1700000000", "schema": label_studio.EXAMPLE}
+    task = {"tasks": [{"data": {"text": "Ada came to Rome."}}], "label_config": label_studio.EXAMPLE}
+    event, answer = {"action": "ANNOTATION_CREATED", "project": {"id": 1}}, dict[str, str]
+    trainings, predictions = label_studio.Trainings(), dict[str, list[Any]]
     return [
-        _open(path="/label-studio/health", run=label_studio.health, answer=answer,
-              summary="Health, as Label Studio's backend"),
-        Operation(path="/label-studio/setup", run=label_studio.setup, body=label_studio.LabelStudioSetup, answer=answer,
-                  summary="Connect a project of Label Studio",
-                  examples={"a project": {"project": "1.1700000000", "schema": config}}),
-        Operation(path="/label-studio/predict", run=label_studio.predict, body=label_studio.LabelStudioTasks,
-                  answer=dict[str, list[Any]], summary="Predictions for Label Studio's tasks",
-                  examples={"a task": {"tasks": [{"data": {"text": "Ada came to Rome."}}], "label_config": config}}),
-        Operation(path="/label-studio/webhook", run=label_studio.Trainings().event, answer=answer,
-                  body=label_studio.LabelStudioEvent,
-                  summary="What happened in Label Studio; START_TRAINING starts a training",
-                  examples={"an annotation": {"action": "ANNOTATION_CREATED", "project": {"id": 1}}}),
+        _get("/label-studio/health", label_studio.health, answer, open=True),
+        _post("/label-studio/setup", label_studio.setup, label_studio.LabelStudioSetup, answer, {"a project": project}),
+        _post("/label-studio/predict", label_studio.predict, label_studio.LabelStudioTasks, predictions,
+              {"a task": task}),
+        _post("/label-studio/webhook", trainings.event, label_studio.LabelStudioEvent, answer,
+              {"an annotation": event}),
     ]  # fmt: skip
 
 
 def inception_routes() -> Sequence[Operation]:
     """Return those of INCEpTION's external recommender."""
-    return [
-        Operation(path="/inception/predict", run=inception.predict, body=inception.RecommenderRequest,
-                  answer=inception.RecommenderAnswer, query=LabelQuery, examples={"a document": inception.EXAMPLE},
-                  summary="Recommend annotations, as INCEpTION's external recommender")
-    ]  # fmt: skip
+    return [_post("/inception/predict", inception.predict, inception.RecommenderRequest, inception.RecommenderAnswer,
+                  {"a document": inception.EXAMPLE}, query=LabelQuery)]  # fmt: skip
 
 
 def page_routes() -> Sequence[Operation]:
     """Return those of the page."""
-    return [_open(path="/", run=page.index, summary="The page"),
-            _open(path="/page/{name}", run=page.file, summary="A file of the page")]  # fmt: skip
+    return [_get("/", page.index, open=True), _get("/page/{name}", page.file, open=True)]
 
 
 def status_routes(metrics: status.Metrics, *, reload: bool) -> Sequence[Operation]:
     """Return those of any server; models are loaded again only with `reload`."""
-    again = Operation(path="/models/{model}/reload", run=status.reload, answer=status.Reloaded,
-                      summary="Load a model again")  # fmt: skip
+    again = Operation(path="/models/{model}/reload", run=status.reload, answer=status.Reloaded)
     return [
-        _get(path="/models", run=status.models, answer=ServedModels, summary="The models, the default first"),
-        _open(path="/healthz", run=status.is_alive, summary="Whether the server lives"),
-        _open(path="/ready", run=status.is_ready, summary="Whether it takes requests"),
-        _get(path="/metrics", run=partial(status.count, metrics), summary="Counts, for Prometheus"),
+        _get("/models", status.models, ServedModels),
+        _get("/healthz", status.is_alive, open=True),
+        _get("/ready", status.is_ready, open=True),
+        _get("/metrics", partial(status.count, metrics), summary="Counts, for Prometheus"),
         *([again] if reload else []),
-    ]  # fmt: skip
+    ]
 
 
 def label_routes(work: "Labelling") -> Sequence[Operation]:
     """Return those that the page asks while sentences are labelled."""
     from nerbert.serve.protocols import labelling
 
-    tab, types = {"tab": "a1"}, {"types": [{"name": "ship"}]}
-    saved = {**tab, "id": 0, "revision": 0, "answer": "accept", "entities": [{"start": 0, "end": 3, "type": "ship"}]}
+    def post(path: str, run: Any, body: Any = labelling.NoBody, **example: Any) -> Operation:
+        return _post(path, run, body, None, {"an example": example})
 
-    def post(path: str, run: Any, summary: str, body: Any = labelling.NoBody, **example: Any) -> Operation:
-        return Operation(path=path, run=run, summary=summary, body=body, examples={"an example": example})
-
+    entity = {"start": 0, "end": 3, "type": "ship"}
     return [
-        _get(path="/label", run=work.state_of, summary="The state of the project"),
-        _get(path="/label/list", run=work.listed, summary="The sentences that were answered, the last first"),
-        post("/label/next", work.next, "The next sentence", labelling.TabBody, **tab),
-        post("/label/open", work.opened, "A sentence that was shown", labelling.OpenBody, **tab, id=0),
-        post("/label/save", work.save, "Save a sentence's entities and answer", labelling.SaveBody, **saved),
-        post("/label/undo", work.undo, "Take back what this tab saved last", labelling.TabBody, **tab),
-        post("/label/types", work.set_types, "Set the types", labelling.TypesBody, **types),
-        post("/label/train", work.train, "Train a tagger now"),
-        post("/label/cancel", work.cancel, "Cancel the training"),
-        post("/label/sample", work.sample, "Add the sample domain's sentences, to practise"),
-        Operation(path="/label/load", run=work.load, summary="Add a file's sentences", query=labelling.LoadQuery,
-                  streams=True),
-        _get(path="/label/export", run=work.export, query=labelling.ExportQuery,
-             summary="The accepted sentences, as a file"),
-    ]  # fmt: skip
+        _get("/label", work.state_of),
+        _get("/label/list", work.listed),
+        post("/label/next", work.next, labelling.TabBody, tab="a1"),
+        post("/label/open", work.opened, labelling.OpenBody, tab="a1", id=0),
+        post("/label/save", work.save, labelling.SaveBody, tab="a1", id=0, revision=0, entities=[entity]),
+        post("/label/undo", work.undo, labelling.TabBody, tab="a1"),
+        post("/label/types", work.set_types, labelling.TypesBody, types=[{"name": "ship"}]),
+        post("/label/train", work.train),
+        post("/label/cancel", work.cancel),
+        post("/label/sample", work.sample),
+        Operation(path="/label/load", run=work.load, query=labelling.LoadQuery, streams=True),
+        _get("/label/export", work.export, query=labelling.ExportQuery),
+    ]

@@ -206,7 +206,7 @@ def test_a_training_that_fails_leaves_the_tagger(
     for number, key in enumerate(("wrong", "old"), 1):
         monkeypatch.setenv("LABEL_STUDIO_API_KEY", key)
         assert happens(client, {"action": "START_TRAINING", "project": {"id": number}}).status_code == 200
-        server.logged(f"no training on project {number}: ")
+        server.logged(f"no training in label-studio/{number}-")
         label_studio.tasks = []
     assert len(training) == 1
     assert "401" in server.log()

@@ -44,7 +44,7 @@ class GlinerAnswer(BaseModel):
 
 
 async def predict(call: Call) -> dict[str, Any]:
-    """Tag a text."""
+    """Find entities, as GLiNER's server."""
     body: GlinerRequest = call.body
     refuse("relations", body.relations, "this server finds entities only; leave it out")
     refuse("adapter_id", body.adapter_id, "this server has no adapters; leave it out")

@@ -42,7 +42,7 @@ class Element(BaseModel):
 
 
 async def classify(call: Call) -> list[Any]:
-    """Tag a text, or several."""
+    """Find entities, as Hugging Face's token classification."""
     body: Inputs = call.body
     how, texts = body.parameters or Parameters(), body.inputs
     several = texts if isinstance(texts, list) else [texts]

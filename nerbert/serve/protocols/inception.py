@@ -59,7 +59,7 @@ class RecommenderAnswer(BaseModel):
 
 
 async def predict(call: Call) -> dict[str, str]:
-    """Add entities to a document."""
+    """Recommend annotations, as INCEpTION's external recommender."""
     need("inception", "cassis")
     body: RecommenderRequest = call.body
     cas = await asyncio.to_thread(_read, body)

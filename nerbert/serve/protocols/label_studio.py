@@ -7,8 +7,9 @@ of an error than its status, so what is wrong with a project is logged, too.
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -67,19 +68,19 @@ class LabelStudioEvent(BaseModel):
 
 
 async def health(_: Call) -> dict[str, str]:
-    """Return what Label Studio's own backends say."""
+    """Return whether it lives, as Label Studio's backend."""
     return {"status": "UP", "model_class": "nerbert"}
 
 
 async def setup(call: Call) -> dict[str, str]:
-    """Connect a project."""
+    """Connect a project of Label Studio."""
     served = call.service.find(call.query.model)
     _understood(call.body.config, served)
     return {"model_version": _version(served)}
 
 
 async def predict(call: Call) -> dict[str, list[Any]]:
-    """Tag the texts of tasks."""
+    """Find entities in Label Studio's tasks."""
     body: LabelStudioTasks = call.body
     served = call.service.find(call.query.model)
     interface, labels = _understood(body.label_config, served)
@@ -153,15 +154,12 @@ class Trainings:
         self._sources = dict[str, str]()
 
     async def event(self, call: Call) -> dict[str, str]:
-        """Start a training if Label Studio says so; other events change nothing."""
+        """Take notice of what happened in Label Studio; START_TRAINING starts a training."""
         body: LabelStudioEvent = call.body
         if body.action != "START_TRAINING":
             return {"status": "ok", "result": ""}
         if body.project is None:
             raise InputError("project is missing")
-        return self._start(call, body.project.id)
-
-    def _start(self, call: Call, project: int) -> dict[str, str]:
         service, served = call.service, call.service.find(call.query.model)
         if not service.limits.allow_training:
             raise HTTPException(403, "this server trains nothing; start it with --allow-training")
@@ -170,52 +168,49 @@ class Trainings:
         url, key = (os.environ.get(each, "").strip() for each in (_URL, _KEY))
         if not (url.startswith(("http://", "https://")) and key):
             raise SettingsError(f"the server needs Label Studio's address and a key for it, in {_URL} and {_KEY}")
+        project = body.project.id
         folder = Path("label-studio", f"{project}-{time.strftime('%Y%m%d-%H%M%S')}")
         source = self._sources.setdefault(served.name, served.source)
-        self._task = asyncio.create_task(_trained(service, served.name, source, folder, _Export(url, key, project)))
+        work = _trained(service, served.name, source, folder, partial(_export, url, key, project))
+        self._task = asyncio.create_task(work)
         return {"status": "started", "result": str(folder)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Export:
-    """The annotations of a project, and how to get them."""
-
-    url: str
-    key: str
-    project: int
-
-    async def fetch(self, path: Path) -> None:
-        """Write them to a file; raise InputError if they can't be had."""
-        import httpx
-
-        try:
-            async with httpx.AsyncClient(base_url=self.url, timeout=_SECONDS) as client:
-                headers = {"Authorization": f"Token {self.key}"}
-                if self.key.count(".") == 2:  # a personal access token: it is exchanged for one that lives for minutes
-                    answer = await client.post("/api/token/refresh", json={"refresh": self.key})
-                    headers = {"Authorization": f"Bearer {answer.raise_for_status().json()['access']}"}
-                wanted = f"/api/projects/{self.project}/export?exportType=JSON"
-                async with client.stream("GET", wanted, headers=headers) as answer:
-                    answer.raise_for_status()
-                    with path.open("wb") as file:
-                        async for part in answer.aiter_bytes():
-                            file.write(part)
-                            if file.tell() > _LARGEST:
-                                raise InputError(f"the export has more than {_LARGEST:,} bytes")
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
-            why = str(error).partition("\n")[0] or type(error).__name__
-            raise InputError(f"{self.url}: the annotations can't be had: {why}") from error
-
-
-async def _trained(service: Service, name: str, source: str, folder: Path, export: _Export) -> None:
+async def _trained(
+    service: Service, name: str, source: str, folder: Path, export: Callable[[Path], Awaitable[None]]
+) -> None:
     """Train a tagger on a project's annotations, and let the server answer with it."""
+    data, tagger = folder / "annotations.json", str(folder / "tagger")
     try:
         folder.mkdir(parents=True)
-        await export.fetch(folder / "annotations.json")
-        await run_command("finetune", source, "--data", str(folder / "annotations.json"), "-o", str(folder / "tagger"))
-        await service.add(name, str(folder / "tagger"))
-        log.info("Label Studio: model %s is now %s", name, folder / "tagger")
+        await export(data)
+        await run_command("finetune", source, "--data", str(data), "-o", tagger, "--set", "compare_parts=0")
+        await service.add(name, tagger)
+        log.info("Label Studio: model %s is now %s", name, tagger)
     except (NerbertError, OSError) as error:
-        log.warning("Label Studio: no training on project %d: %s", export.project, error)
+        log.warning("Label Studio: no training in %s: %s", folder, error)
     except Exception as error:
         log.exception("Label Studio: %s", INTERNAL, exc_info=error)
+
+
+async def _export(url: str, key: str, project: int, path: Path) -> None:
+    """Write the annotations of a project to a file; raise InputError if they can't be had."""
+    import httpx
+
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=_SECONDS) as client:
+            headers = {"Authorization": f"Token {key}"}
+            if key.count(".") == 2:  # a personal access token: it is exchanged for one that lives for minutes
+                answer = await client.post("/api/token/refresh", json={"refresh": key})
+                headers = {"Authorization": f"Bearer {answer.raise_for_status().json()['access']}"}
+            wanted = f"/api/projects/{project}/export?exportType=JSON"
+            async with client.stream("GET", wanted, headers=headers) as answer:
+                answer.raise_for_status()
+                with path.open("wb") as file:
+                    async for part in answer.aiter_bytes():
+                        file.write(part)
+                        if file.tell() > _LARGEST:
+                            raise InputError(f"the export has more than {_LARGEST:,} bytes")
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
+        why = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"{url}: the annotations can't be had: {why}") from error

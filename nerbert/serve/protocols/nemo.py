@@ -71,7 +71,7 @@ class ChatRequest(_Wanted):
 
 
 async def extract(call: Call) -> dict[str, Any]:
-    """Tag a text."""
+    """Find entities, as NeMo Guardrails' GLiNER server."""
     text: str = call.body.text
     spans = await _found(call, text, call.query.model)
     entities = [
@@ -82,7 +82,7 @@ async def extract(call: Call) -> dict[str, Any]:
 
 
 async def chat(call: Call) -> dict[str, Any]:
-    """Tag the last message."""
+    """Find entities, as JSON in a chat's answer, as NVIDIA's NIM."""
     body: ChatRequest = call.body
     content = body.messages[-1].content
     text = content if isinstance(content, str) else "".join(each.text for each in content)

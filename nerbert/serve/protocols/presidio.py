@@ -48,7 +48,7 @@ class LanguageQuery(Query):
 
 
 async def analyze(call: Call) -> list[Any]:
-    """Tag a text, or several."""
+    """Find entities, as Presidio's analyzer."""
     body: PresidioRequest = call.body
     refuse("ad_hoc_recognizers", body.ad_hoc_recognizers, "this server has only its models; leave it out")
     refuse("allow_list_match", body.allow_list_match == "regex" and body.allow_list and "regex", "use exact matches")
@@ -97,12 +97,12 @@ def _found(span: Span, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 async def supported(call: Call) -> list[str]:
-    """Return Presidio's names of the types that are found."""
+    """Return the names of types, as Presidio's analyzer."""
     models = (each.tagger for each in call.service.models.values())
     some = [each for each in models if call.query.language in ("", each.language)]
     return sorted({presidio_name(type_) for each in some for type_ in each.types})
 
 
 async def health(_: Call) -> PlainTextResponse:
-    """Return what Presidio says."""
+    """Return whether it lives, as Presidio's analyzer."""
     return PlainTextResponse("Presidio Analyzer service is up")

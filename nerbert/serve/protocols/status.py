@@ -64,24 +64,24 @@ class Reloaded:
 
 
 async def models(call: Call) -> ServedModels:
-    """Return the models."""
+    """Return the models, the default first."""
     return ServedModels([model_of(each) for each in call.service.models.values()])
 
 
 async def is_alive(_: Call) -> Response:
-    """Answer."""
+    """Return whether the server lives."""
     return PlainTextResponse("ok")
 
 
 async def is_ready(call: Call) -> Response:
-    """Answer if requests are taken."""
+    """Return whether it takes requests."""
     if not call.service.ready:
         raise Unavailable("the server is stopping")
     return PlainTextResponse("ready")
 
 
 async def count(metrics: Metrics, _: Call) -> Response:
-    """Return all counts."""
+    """Return counts."""
     return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -67,7 +67,7 @@ class StreamQuery(LabelQuery):
 
 
 async def tag(call: Call) -> dict[str, Any]:
-    """Tag a text, or several."""
+    """Tag a text, or a list of texts."""
     body: TagBody = call.body
     texts = [body.text] if isinstance(body.text, str) else body.text
     if call.query.model and body.model:
@@ -90,7 +90,7 @@ def _result(spans: Spans, wish: _Wish, part: str = "") -> dict[str, Any]:
 
 
 async def stream(call: Call) -> AsyncGenerator[bytes, None]:
-    """Tag lines."""
+    """Tag JSON lines as they come; answers are lines in their order."""
     return _answers(call)
 
 
