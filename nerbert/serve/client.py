@@ -165,12 +165,6 @@ class _BaseClient:
             self._model = models[name]
         return self._model
 
-    async def _types(self) -> list[str]:
-        return sorted(each.name for each in self.labels) or (await self._described()).types
-
-    async def _version(self) -> str:
-        return self._fingerprint or (await self._described()).fingerprint
-
     async def _answer(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Return the body of an answer; ask again as long as that may help."""
         import httpx
@@ -235,12 +229,12 @@ class Client(_BaseClient):
     @property
     def types(self) -> list[str]:
         """Return the entity types that are found, sorted; the server is asked once."""
-        return _done(self._types())
+        return sorted(each.name for each in self.labels) or _done(self._described()).types
 
     @property
     def fingerprint(self) -> str:
         """Return the model's fingerprint, as `Tagger` has it; the server is asked once."""
-        return _done(self._version())
+        return self._fingerprint or _done(self._described()).fingerprint
 
     async def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
         content = bytearray()
@@ -303,11 +297,11 @@ class AsyncClient(_BaseClient):
 
     async def types(self) -> list[str]:
         """Return the entity types that are found, sorted; the server is asked once."""
-        return await self._types()
+        return sorted(each.name for each in self.labels) or (await self._described()).types
 
     async def fingerprint(self) -> str:
         """Return the model's fingerprint, as `Tagger` has it; the server is asked once."""
-        return await self._version()
+        return self._fingerprint or (await self._described()).fingerprint
 
     async def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
         content = bytearray()

@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -60,10 +60,10 @@ class Server:
         """Ask nerbert's own protocol."""
         return self.clients[0].post("/tag", json={"text": text, "labels": labels, **more})
 
-    def connect(self) -> socket.socket:
-        """Return a new connection."""
+    def connection(self) -> HTTPConnection:
+        """Return a connection for requests by hand."""
         url = httpx.URL(self.url)
-        return socket.create_connection((url.host, url.port or 80), timeout=DEADLINE)
+        return HTTPConnection(url.host, url.port, timeout=DEADLINE)
 
     def logged(self, words: str, count: int = 1, seconds: float = DEADLINE) -> None:
         """Wait until its log has these words."""

@@ -11,7 +11,6 @@ from nerbert.serve.app import Access
 from tests.commands import exit_code
 from tests.serve.conftest import Serve
 from tests.serve.heads import tagger_folder
-from tests.serve.raw import answer, post
 from tests.serve.servers import HEAD, LABELS, Inside, Server, assert_fault, serving
 
 TOKEN = "a-token-of-at-least-sixteen-characters"
@@ -139,15 +138,13 @@ def test_the_log_has_neither_texts_nor_tokens(tmp_path: Path) -> None:
         client.get("/secretword?secretword=1", headers=secret)
         client.post("/tag/stream?labels=secretword", content=b'{"text": "secretword"}\nsecretword\n', headers=secret)
         client.post("/tag", json=BODY, headers={"authorization": "Bearer secretword"})
-        with closing(server.connect()) as connection:
-            connection.sendall(b"secretword / HTTP/1.1\r\nsecretword\r\n\r\n")
-            connection.recv(1)
-        with closing(server.connect()) as connection:
-            connection.sendall(post("/secretword", b"secretword"))
-            assert answer(connection)[0] == 401
+        with closing(server.connection()) as connection:
+            connection.connect()
+            connection.send(b"secretword / HTTP/1.1\r\nsecretword\r\n\r\n")
+            connection.sock.recv(1)
         assert server.stop() == 0
     log = server.log()
-    assert sum(" ms " in line for line in log.splitlines()) >= 9
+    assert sum(" ms " in line for line in log.splitlines()) >= 8
     assert "access: with a token" in log
     assert "POST /tag 200 " in log
     assert "secretword" not in log

@@ -15,7 +15,7 @@ import pytest
 from nerbert.serve.server import _listening
 from tests.serve.conftest import Serve
 from tests.serve.heads import DEADLINE
-from tests.serve.raw import answer, post
+from tests.serve.raw import begun
 from tests.serve.servers import LABELS, Inside, assert_fault
 
 ASKED = json.dumps({"text": "a ship", "labels": LABELS}).encode()
@@ -92,9 +92,8 @@ def test_a_body_that_is_too_long(server: Inside, monkeypatch: pytest.MonkeyPatch
     with refused.value as reply:
         assert reply.status == 413
     monkeypatch.setattr("nerbert.serve.app._DROPPING", 0.01)
-    with closing(server.connect()) as connection:  # told before a byte of it has come
-        connection.sendall(post("/tag", b"", size=10_000_000))
-        assert answer(connection)[0] == 413
+    with closing(begun(server, b"", 10_000_000)) as connection:  # told before a byte of it has come
+        assert connection.getresponse().status == 413
 
 
 @pytest.mark.parametrize("path", ["/tags", "/tag/x", "/%00", "/..%2f..%2fetc/passwd", "/\u1234", "/models/"])
@@ -127,12 +126,11 @@ def test_packed_bodies_are_refused_and_answers_are_packed_when_asked(client: htt
 
 def test_a_client_that_offers_http2(server: Inside) -> None:
     """As Java's does, with a body."""
-    with closing(server.connect()) as connection:
-        connection.sendall(post("/tag", ASKED, "Connection: Upgrade, HTTP2-Settings, close", "Upgrade: h2c",
-                                "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA"))  # fmt: skip
-        status, body = answer(connection)
-    assert status == 200
-    assert b'"text":"ship"' in body
+    offer = {"Connection": "Upgrade, HTTP2-Settings, close", "Upgrade": "h2c", "HTTP2-Settings": "AAEAAEAAAAIAAAABAAMA"}
+    with closing(begun(server, ASKED, len(ASKED), **offer)) as connection:
+        answer = connection.getresponse()
+        assert answer.status == 200
+        assert b'"text":"ship"' in answer.read()
 
 
 def test_a_request_has_a_number(client: httpx.Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 from nerbert.serve.queue import QueuedBatch, Ticket
 from tests.serve.conftest import Serve
 from tests.serve.heads import until
-from tests.serve.raw import OPENING, Stream, post
+from tests.serve.raw import Stream, begun
 from tests.serve.servers import LABELS, Inside, assert_fault
 
 LATE = "takes longer than this server's limit"
@@ -67,8 +67,7 @@ def test_those_that_wait_go_together(one_worker: Inside) -> None:
 def test_texts_of_clients_that_hung_up_never_go_into_the_model(one_worker: Inside) -> None:
     server = one_worker
     held = server.hold()
-    with closing(server.connect()) as connection, Stream(server) as stream:
-        connection.sendall(post("/tag", asked("gone ship")))
+    with closing(begun(server, asked("gone ship"), len(asked("gone ship")))), Stream(server) as stream:
         for number in range(3):
             stream.send({"text": f"gone ship {number}"})
         server.waiting(4)
@@ -90,10 +89,9 @@ def test_a_stream_waits_for_a_place(serve: Serve) -> None:
     with Stream(server) as stream:
         for number in range(50):
             stream.send({"id": number, "text": f"a ship {number}"})
-        stream.end()
         server.gate.open()
         assert [stream.line().get("id") for _ in range(50)] == list(range(50))
-        assert stream.part() == b""
+        assert stream.end() == b""
     assert [held.result().status_code, queued.result().status_code] == [200, 200]
 
 
@@ -117,8 +115,7 @@ def test_all_is_given_back_after_each_fault(serve: Serve) -> None:
             assert_fault(request.result(), 504, LATE)
         line = stream.line()
         assert (line["id"], line["status"]) == (1, 504)
-        stream.end()
-        assert stream.part() == b""
+        assert stream.end() == b""
     server.gate.open()
     until(lambda: not server.gate.holding(), "the model goes on")
     assert server.tag("last ship").status_code == 200
@@ -129,12 +126,13 @@ def test_all_is_given_back_after_each_fault(serve: Serve) -> None:
 
 def test_half_a_body_and_then_gone(one_worker: Inside) -> None:
     server = one_worker
-    line = OPENING.format("labels=ship").encode() + b'5\r\n{"tex\r\n'
-    for request in (post("/tag", asked("gone ship")[:10], size=99), line):
-        with closing(server.connect()) as connection:
-            connection.sendall(request)
-            until(lambda: server.service.held > 0, "a part of the body has come")
-        server.idle()
+    with closing(begun(server, asked("gone ship")[:10], 99)):
+        until(lambda: server.service.held > 0, "a part of the body has come")
+    server.idle()
+    with Stream(server) as stream:
+        stream.send(b'{"tex')
+        until(lambda: server.service.held > 0, "a part of a line has come")
+    server.idle()
     assert server.tag("last ship").status_code == 200
     server.idle()
 

@@ -20,7 +20,8 @@ Answer = dict[str, Any]
 def refuses(server: Process) -> bool:
     """Return whether it takes no more connections."""
     try:
-        server.connect().close()
+        with closing(server.connection()) as connection:
+            connection.connect()
     except ConnectionRefusedError:
         return True
     return False
@@ -74,7 +75,8 @@ def ends_when_all_is_answered(server: Process) -> None:
     before = server.log().count("POST /tag 200")
     askers = [threading.Thread(target=lambda text: replies.append(server.tag(text).status_code), args=(text,))
               for text in texts]  # fmt: skip
-    with closing(server.connect()) as idle:
+    with closing(server.connection()) as idle:
+        idle.connect()
         askers[0].start()
         server.gate.held()
         for asker in askers[1:]:
@@ -82,7 +84,7 @@ def ends_when_all_is_answered(server: Process) -> None:
         until(lambda: "waiting_texts 2.0" in server.clients[0].get("/metrics").text, "two texts wait")
         server.process.send_signal(signal.SIGTERM)
         until(lambda: refuses(server), "no more connections are taken")
-        assert idle.recv(1) == b"", "one that asks nothing is closed"
+        assert idle.sock.recv(1) == b"", "one that asks nothing is closed"
         server.gate.open()
         for asker in askers:
             asker.join(DEADLINE)

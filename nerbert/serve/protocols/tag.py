@@ -164,15 +164,13 @@ async def _line(call: Call, content: bytes, number: int) -> bytes:
     try:
         line = parse_json(content, StreamLine, "line")
         kept = {name: value for name, value in (line.model_extra or {}).items() if name not in _OWN} or kept
-        asked = call.query.ask()
-        wish = line.model_copy(update={name: getattr(call.query, name) for name in ("model", "offsets")
-                                       if name not in line.model_fields_set})  # fmt: skip
-        ask = wish.ask()
-        ask = Ask(model=ask.model, labels=asked.labels if ask.labels is None else ask.labels, decoding=ask.decoding,
-                  thresholds=asked.thresholds if ask.thresholds is None else ask.thresholds)  # fmt: skip
+        query, given = call.query.ask(), {name for name in line.model_fields_set if getattr(line, name) is not None}
+        default = {"model": query.model, "offsets": call.query.offsets, "labels": query.labels,
+                   "thresholds": query.thresholds}  # fmt: skip
+        wish = line.model_copy(update={name: value for name, value in default.items() if name not in given})
         call.words += len(line.text.split())
         async with asyncio.timeout(call.service.limits.timeout):
-            call.answers = await call.service.tag([line.text], ask, patient=True)
+            call.answers = await call.service.tag([line.text], wish.ask(), patient=True)
         (spans,) = call.answers.spans
         if isinstance(spans, NerbertError):
             raise spans
