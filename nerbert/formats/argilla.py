@@ -4,8 +4,8 @@ The first submitted answer counts; without any answer, the model's suggestion do
 written ones name a made-up user.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, NotRequired
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -27,38 +27,29 @@ _FLAT = tuple(
 _QUESTION, _AGENT, _NOBODY = "span_label", "nerbert", "00000000-0000-0000-0000-000000000000"
 
 
-class _Response(TypedDict):
+class _Answer(TypedDict):
+    """A person's response to a question, or a model's suggestion."""
+
     value: NotRequired[Any]
     status: NotRequired[str | None]
-
-
-class _Suggestion(TypedDict):
-    value: NotRequired[Any]
     score: NotRequired[Any]
-
-
-class _Record(TypedDict):
-    fields: dict[str, Any]
-    responses: NotRequired[dict[str, list[_Response] | None] | None]
-    suggestions: NotRequired[dict[str, _Suggestion | None] | None]
-    metadata: NotRequired[dict[str, Any] | None]
-
-
-class _Answer(NamedTuple):
-    """A person's answer to a question, or a model's suggestion; `status` is None where the record has none."""
-
-    value: Any
-    status: str | None = None
-    score: Any = None
-
-    @property
-    def is_discarded(self) -> bool:
-        """Whether a person discarded the text; then a nested record has no value."""
-        return self.status == "discarded" or (self.status is None and self.value is None)
 
 
 _Answers = dict[str, list[_Answer]]
 """The answers to each question."""
+
+
+class _Record(TypedDict):
+    fields: dict[str, Any]
+    responses: NotRequired[dict[str, list[_Answer] | None] | None]
+    suggestions: NotRequired[dict[str, _Answer | None] | None]
+    metadata: NotRequired[dict[str, Any] | None]
+
+
+def _is_discarded(answer: _Answer) -> bool:
+    """Return whether a person discarded the text; then a nested record has no value."""
+    status = answer.get("status")
+    return status == "discarded" or (status is None and answer.get("value") is None)
 
 
 def _kept_fields(document: Document) -> Mapping[str, Any]:
@@ -82,7 +73,7 @@ class Argilla(JsonFormat):
         """Return a record's text, unless its answer was discarded."""
         texts, fields, responses, suggestions = (_nested if _is_nested(value) else _flat)(value)
         spans = _spans_of(responses, repairs, tagged=False)
-        if spans is None and any(each.is_discarded for answers in responses.values() for each in answers):
+        if spans is None and any(_is_discarded(each) for answers in responses.values() for each in answers):
             repairs[Repair.REJECTED] += 1
             return []
         tagged = spans is None
@@ -116,10 +107,8 @@ def _is_nested(value: Mapping[str, Any]) -> bool:
 def _nested(value: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], _Answers, _Answers]:
     """Return a record's texts, its other fields, its responses and its suggestions."""
     record = check_value(value, _Record)
-    responses = {question: [_Answer(each.get("value"), each.get("status")) for each in given or ()]
-                 for question, given in (record.get("responses") or {}).items()}  # fmt: skip
-    suggestions = {question: [_Answer(given.get("value"), score=given.get("score"))] if given else []
-                   for question, given in (record.get("suggestions") or {}).items()}  # fmt: skip
+    responses = {question: given or [] for question, given in (record.get("responses") or {}).items()}
+    suggestions = {question: [given] for question, given in (record.get("suggestions") or {}).items() if given}
     return record["fields"], record.get("metadata") or {}, responses, suggestions
 
 
@@ -131,9 +120,9 @@ def _flat(record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], _A
             values = check_value(value, list[Any]) if value else []
             status = check_value(record.get(f"{name}.status") or [], list[str | None])
             status = status if len(status) == len(values) else [None] * len(values)
-            responses[name] = [_Answer(*each) for each in zip(values, status, strict=True)]
+            responses[name] = [_Answer(value=one, status=how) for one, how in zip(values, status, strict=True)]
         elif name.endswith(_FLAT_SUGGESTION):
-            suggestions[name] = [_Answer(value, score=record.get(f"{name}.score"))]
+            suggestions[name] = [_Answer(value=value, score=record.get(f"{name}.score"))]
     rest = fields_but(record, _ID, "status", "_server_id")
     return {name: each for name, each in rest.items() if not name.endswith(_FLAT)}, {}, responses, suggestions
 
@@ -144,14 +133,15 @@ def _spans_of(answers: _Answers, repairs: Repairs, *, tagged: bool) -> list[Span
     for given in answers.values():
         first = True
         for answer in given:
-            if answer.value is None or answer.is_discarded:
+            value = answer.get("value")
+            if value is None or _is_discarded(answer):
                 continue
-            if answer.status == "draft" or not _are_spans(answer.value):
+            if answer.get("status") == "draft" or not _are_spans(value):
                 repairs[Repair.PASSED_OVER] += 1
             elif first:
-                found, first = [*(found or ()), *_spans(answer, tagged)], False
+                found, first = [*(found or ()), *_spans(value, answer.get("score"), tagged)], False
             else:
-                repairs[Repair.ANNOTATOR] += len(answer.value)
+                repairs[Repair.ANNOTATOR] += len(value)
     return found
 
 
@@ -160,11 +150,10 @@ def _are_spans(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, dict) and "rank" not in each for each in value)
 
 
-def _spans(answer: _Answer, tagged: bool) -> list[Span]:
-    given = check_value(answer.value, list[ExportSpan])
-    scores = answer.score if isinstance(answer.score, list) else [answer.score] * len(given)
+def _spans(value: Any, score: Any, tagged: bool) -> Iterator[Span]:
+    given = check_value(value, list[ExportSpan])
+    scores = score if isinstance(score, list) else [score] * len(given)
     if len(scores) != len(given):
         raise InputError(f"a suggestion of {len(given)} spans with {len(scores)} scores; give one for each")
-    scored = [ExportSpan(start=each["start"], end=each["end"], label=each["label"], score=score)
-              for each, score in zip(given, scores, strict=True)]  # fmt: skip
-    return [export_span(each, each["label"], tagged=tagged) for each in scored]
+    for each, one in zip(given, scores, strict=True):
+        yield export_span({"start": each["start"], "end": each["end"], "score": one}, each["label"], tagged=tagged)

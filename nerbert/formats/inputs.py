@@ -80,12 +80,10 @@ class InputFile:
         """Whether it can be read from any offset: a file, or the copy of a pipe."""
         return self.copy is not None or (self.place != STDIN and not Path(self.place).is_fifo())
 
-    def documents(
-        self, field: str, errors: str, repairs: Repairs | None = None, strip: str = "\r"
-    ) -> Iterator[Document]:  # fmt: skip
+    def documents(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[Document]:
         """Yield the file's texts while it is read; raise InputError that names the line. `field` (or column) holds the
         text; `errors` sets what happens to bytes that are no UTF-8, if the format leaves a choice. `repairs` counts
-        what a format leaves out, `strip` is as in `Stream`.
+        what a format leaves out.
         """
         kind = kind_named(self.kind)
         repairs = Repairs() if repairs is None else repairs
@@ -95,14 +93,14 @@ class InputFile:
                 yield from (with_all_fields(each, number) for number, each in enumerate(found, 1))
         else:
             path = (self.copy or Path(self.place)) if self.on_disk else None
-            yield from kind.read(Stream(str(self), self.opened, field, errors, path, strip), repairs)
+            yield from kind.read(Stream(str(self), self.opened, field, errors, path), repairs)
 
     def at_hand(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[list[Document]]:
         """Yield the texts in lists of about 64 KiB; of a pipe those that are there, so that a slow one is answered at
         once. Those before a fault are a list of their own.
         """
         found = self.documents(field, errors, repairs)
-        return _before_faults(found) if self.on_disk or self.text is not None else at_hand(found)
+        return in_lists(found, before_fault=True) if self.on_disk or self.text is not None else at_hand(found)
 
     def _is_annotated(self, kind: Any, field: str) -> bool:
         """Return whether the file is read as annotations are, and not row by row."""
@@ -292,32 +290,24 @@ _AHEAD = 1000
 """Maximum texts of a pipe that wait to be tagged."""
 
 
-def in_lists(documents: Iterable[Document], size: int = _LIST, most: int = 1 << 20) -> Iterator[list[Document]]:
-    """Yield texts in lists of so many bytes, or rows."""
+def in_lists(
+    documents: Iterable[Document], size: int = _LIST, most: int = 1 << 20, *, before_fault: bool = False
+) -> Iterator[list[Document]]:
+    """Yield texts in lists of so many bytes, or rows; with `before_fault` those before one are a list, too."""
     held, bytes_ = list[Document](), 0
-    for each in documents:
-        held.append(each)
-        bytes_ += each.size
-        if bytes_ >= size or len(held) == most:
+    try:
+        for each in documents:
+            held.append(each)
+            bytes_ += each.size
+            if bytes_ >= size or len(held) == most:
+                yield held
+                held, bytes_ = [], 0
+    except NerbertError:
+        if held and before_fault:
             yield held
-            held, bytes_ = [], 0
+        raise
     if held:
         yield held
-
-
-def _before_faults(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    """Yield texts in lists; those before a fault are one, too."""
-    fault = list[NerbertError]()
-
-    def right() -> Iterator[Document]:
-        try:
-            yield from documents
-        except NerbertError as error:
-            fault.append(error)
-
-    yield from in_lists(right())
-    if fault:
-        raise fault[0]
 
 
 def at_hand(documents: Iterable[Document]) -> Iterator[list[Document]]:

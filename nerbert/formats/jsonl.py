@@ -49,10 +49,16 @@ def _kept_fields(document: Document) -> dict[str, Any]:
 
 
 def text_of(fields: Mapping[str, Any], field: str, line: int = 0, size: int = 0) -> Document:
-    """Return the text (or words) in a `field` of a JSON object, with all fields; `tokens` replaces a missing `text`.
+    """Return the text (or words) in a `field` of a JSON object, with all fields.
 
     Its fields have a `text`, which training needs: the object's own, or else that of `field`.
     """
+    text, words = text_in(fields, field)
+    return Document(text, (), words, "", fields if TEXT in fields else {TEXT: text, **fields}, line, size=size)
+
+
+def text_in(fields: Mapping[str, Any], field: str) -> tuple[str, tuple[tuple[int, int], ...] | None]:
+    """Return the text in a field, or that of the words there, and these; `tokens` replaces a missing `text`."""
     if field not in fields and field == TEXT and TOKENS in fields:
         field = TOKENS
     if field not in fields:
@@ -60,11 +66,11 @@ def text_of(fields: Mapping[str, Any], field: str, line: int = 0, size: int = 0)
         raise InputError(
             f"no field {field!r} (there are: {there:.200}); name the text's with --field, or the format with --from"
         )
-    value, words = fields[field], None
-    if not isinstance(value, str):
-        example = example_of(checked_words(value, field), ())
-        value, words = example.text, example.words
-    return Document(value, (), words, "", fields if TEXT in fields else {TEXT: value, **fields}, line, size=size)
+    value = fields[field]
+    if isinstance(value, str):
+        return value, None
+    example = example_of(checked_words(value, field), ())
+    return example.text, example.words
 
 
 class JsonLines(JsonFormat):

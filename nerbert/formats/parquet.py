@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import cached_property
 from itertools import groupby, islice
 from pathlib import Path
@@ -19,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nerbert.errors import InputError, at, refused
-from nerbert.formats.jsonl import text_of
+from nerbert.formats.jsonl import text_in
 from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream, decoded, span_json
 from nerbert.records import Document
 
@@ -88,12 +87,12 @@ def batch_texts(
     """
     with at(name):
         mended, rows = _mended(batch, field, first, errors), list[Document]()
-        whole = _Batch(batch if errors == "strict" else mended)
+        whole, has_text = _Batch(batch if errors == "strict" else mended), TEXT in batch.schema.names
         for place, fields in enumerate(plain_rows(_texts(mended, field))):
             with at(part=f"row {first + place}"):
-                row = text_of(fields, field, first + place, size)
-            added = {} if TEXT in batch.schema.names else {TEXT: row.text}
-            rows.append(replace(row, fields=ArrowRow(whole, place, added)))
+                text, words = text_in(fields, field)
+            row = ArrowRow(whole, place, {} if has_text else {TEXT: text})
+            rows.append(Document(text, (), words, "", row, first + place, size=size))
     return rows
 
 
@@ -170,9 +169,11 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def write_parquet(
-    path: Path, rows: Iterable[Document], name: object, added: Mapping[str, str] | None = None, like: Path | None = None
-) -> None:
-    """Write tagged rows, which are read twice, with all their columns, and the same `added` fields in each.
+    path: Path, rows: Iterable[Document], name: object, added: Mapping[str, str] | None = None,
+    like: Path | None = None, *, tagged: bool = True,
+) -> None:  # fmt: skip
+    """Write rows, which are read twice, with all their columns, if `tagged` with their entities, and the same `added`
+    fields in each.
 
     Columns are those of all rows (without rows of the file `like`), and missing fields are empty. Raise InputError,
     which names `name`, for fields that no type takes.
@@ -183,11 +184,13 @@ def write_parquet(
             schema = joined_schema(schema, _table(some, added).schema)
     if like and not schema.names:
         schema = _table((), added, next(read_batches(like))).schema
-    empty = (schema if schema.names else pa.schema([(TEXT, pa.string())])).append(_SPANS).empty_table()
+    schema = schema if schema.names else pa.schema([(TEXT, pa.string())])
+    empty = (schema.append(_SPANS) if tagged else schema).empty_table()
     try:
         with pq.ParquetWriter(path, empty.schema, compression="zstd") as writer:
             for some in _groups(rows):
-                whole = pa.concat_tables([empty, tagged_table(some, added)], promote_options="permissive")
+                table = tagged_table(some, added) if tagged else _table(some, added)
+                whole = pa.concat_tables([empty, table], promote_options="permissive")
                 writer.write_table(whole.combine_chunks())
     except pa.ArrowNotImplementedError as error:
         raise InputError(f"{name}: {error}; write JSON lines (--to jsonl)") from error

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import NamedTuple, NoReturn, TypeAlias
 
-from nerbert.artifacts import Made, artifact, json_line
+from nerbert.artifacts import Made, artifact
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.executors import ONE_CORE, Executor, Resources
 from nerbert.formats.format import formats_of_suffix
@@ -121,7 +121,7 @@ class Part(NamedTuple):
 def _digest(rows: Iterable[Document]) -> str:
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(json_line([row.text, row.words]).encode("utf-8", "surrogatepass") + b"\n")
+        digest.update(f"{len(row.text)} {row.text} {row.words or ''}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
