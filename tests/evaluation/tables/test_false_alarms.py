@@ -43,7 +43,7 @@ def overall(
             facts = {"encoder": repr(encoder), "pretrained": True}
         if place.system in sourced:
             f1 += far[place.system, place.seed]
-            facts["keys"] = {"source": f"{place.system} {place.seed}"}
+            facts["source"] = f"{place.system} {place.seed}"
         cells.append(Cell(place, State.DONE, scores={"micro": {"f1": f1}}, facts=facts))
     return compare(Layout(suite, cells))[ColumnKey("B", "default"), RowKey(WHOLE, size)]
 
