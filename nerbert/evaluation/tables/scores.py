@@ -173,22 +173,29 @@ def zero_shot_grid(layout: Layout) -> Grid:
     """
     rows = list[Row]()
     for at in _zero_shot_rows(layout):
-        rows += _systems(layout, at, _ZERO_SHOT)
+        rows += _rows(layout, at, _ZERO_SHOT, names=2)
         for paper in layout.suite.published:
             f1s = {"F1 at 0.5": paper.f1, "token F1": paper.token_f1}
             known = {name: _published(layout, paper, given, layout.places[at]) for name, given in f1s.items()}
             if any(each.text != NONE for each in known.values()):
-                target = _target(layout, at)
-                rows.append(entries(target, _named(paper), *(known.get(name, NONE) for name in _ZERO_SHOT)))
-    heads = entries("target", "system", *_ZERO_SHOT)
-    return Grid("zero_shot", "Zero-shot, in percent", heads, tuple(rows), names=2)
+                shown = (known.get(name, NONE) for name in _ZERO_SHOT)
+                rows.append(entries(_target(layout, at), _named(paper), *shown))
+    return Grid("zero_shot", "Zero-shot, in percent", entries("target", "system", *_ZERO_SHOT), tuple(rows), names=2)
 
 
 def zero_shot_spans_grid(layout: Layout) -> Grid:
     """Return F1 of zero-shot cells without types, and the share of right spans with the right type."""
-    rows = [row for at in _zero_shot_rows(layout) for row in _systems(layout, at, _ZERO_SHOT_SPANS)]
+    rows = [row for at in _zero_shot_rows(layout) for row in _rows(layout, at, _ZERO_SHOT_SPANS, names=2)]
     title = "Zero-shot: spans whatever their type, and the share of right spans whose type is right, in percent"
     return Grid("zero_shot_spans", title, entries("target", "system", *_ZERO_SHOT_SPANS), tuple(rows), names=2)
+
+
+def figures_grid(layout: Layout, key: Literal["figures", "errors"]) -> Grid:
+    """Return other figures, or kinds of errors, of each row and column that has a finished run."""
+    title, metrics = _GRIDS[key]
+    shown = {name: metric for name, metric in metrics.items() if learns(layout.row_keys) or name not in _LEARNT}
+    rows = [row for at in layout.row_keys for row in _rows(layout, at, shown, names=3)]
+    return Grid(key, title, entries("target", "trained on", "system", *shown), tuple(rows))
 
 
 def _zero_shot_rows(layout: Layout) -> Iterator[RowKey]:
@@ -202,32 +209,30 @@ def _target(layout: Layout, at: RowKey) -> str:
     return f"{at.target}, mean of {len(several)} targets" if several else at.target
 
 
-def _systems(layout: Layout, at: RowKey, metrics: Mapping[str, str]) -> Iterator[Row]:
-    """Yield the figures of each system that has some on a row, or their means over the row's targets."""
+def _rows(layout: Layout, at: RowKey, metrics: Mapping[str, str], names: int) -> Iterator[Row]:
+    """Yield the figures of each system that has some on a row; of a mean, those over its targets."""
     for column in layout.columns:
         groups = [layout.groups[each, column] for each in layout.places[at]]
         if any(group.done for group in groups):
-            shown = _figures(groups[0], metrics) if at in layout.row_keys else _means(groups, metrics)
-            yield entries(_target(layout, at), layout.named(column), *shown)
+            trained_on = [at.trained_on] if names > 2 else []
+            figures = (_figure(groups, metric) for metric in metrics.values())
+            yield entries(_target(layout, at), *trained_on, layout.named(column), *figures)
 
 
-def _means(groups: Sequence[Group], metrics: Mapping[str, str]) -> list[str]:
-    """Return the mean of each figure over targets, with their number where some lack it; none of a threshold."""
-    shown = []
-    for metric in metrics.values():
-        found = [mean for group in groups if (mean := _mean_of(group, metric)) is not None]
-        whole = "" if len(found) == len(groups) else f" ({len(found)}/{len(groups)})"
-        shown.append(f"{percent(fmean(found))}{whole}" if found and metric not in _THRESHOLDS else NONE)
-    return shown
-
-
-def figures_grid(layout: Layout, key: Literal["figures", "errors"]) -> Grid:
-    """Return other figures, or kinds of errors, of each row and column that has a finished run."""
-    title, metrics = _GRIDS[key]
-    shown = {name: metric for name, metric in metrics.items() if learns(layout.row_keys) or name not in _LEARNT}
-    rows = (entries(at.target, at.trained_on, layout.named(column), *_figures(group, shown))
-            for (at, column), group in layout.groups.items() if group.done)  # fmt: skip
-    return Grid(key, title, entries("target", "trained on", "system", *shown), tuple(rows))
+def _figure(groups: Sequence[Group], metric: str) -> str:
+    """Return a mean over targets in percent, with their number where some lack it; counts and thresholds as they are,
+    and none of thresholds over targets.
+    """
+    if metric == "interval":
+        low, high = _figure(groups, "interval.low"), _figure(groups, "interval.high")
+        return low if low == NONE else f"{low}–{high}"
+    means = [mean for group in groups if (mean := _mean_of(group, metric)) is not None]
+    if not means or (metric in _THRESHOLDS and len(groups) > 1):
+        return NONE
+    if metric in _COUNTS:
+        return f"{fmean(means):,.1f}".removesuffix(".0")
+    whole = "" if len(means) == len(groups) else f" ({len(means)}/{len(groups)})"
+    return f"{fmean(means):.2f}" if metric in _THRESHOLDS else f"{percent(fmean(means))}{whole}"
 
 
 def type_grids(layout: Layout) -> Iterator[Grid]:
@@ -241,22 +246,6 @@ def type_grids(layout: Layout) -> Iterator[Grid]:
                 rows.append(entries(name, at.trained_on, f"{gold:,.0f}", *seen))
         heads = entries("type", "trained on", "gold entities", *map(layout.named, layout.columns))
         yield Grid("types", f"F1 by type on {target}, in percent", heads, tuple(rows), names=2)
-
-
-def _figures(group: Group, metrics: Mapping[str, str]) -> list[str]:
-    return [_figure(group, metric) for metric in metrics.values()]
-
-
-def _figure(group: Group, metric: str) -> str:
-    """Return a mean in percent; counts and thresholds as they are."""
-    if metric == "interval":
-        low, high = _figures(group, {"low": "interval.low", "high": "interval.high"})
-        return low if low == NONE else f"{low}–{high}"
-    if (mean := _mean_of(group, metric)) is None:
-        return NONE
-    if metric in _COUNTS:
-        return f"{mean:,.1f}".removesuffix(".0")
-    return f"{mean:.2f}" if metric in _THRESHOLDS else percent(mean)
 
 
 def _mean_of(group: Group, metric: str, type_: str = "") -> float | None:
