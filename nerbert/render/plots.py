@@ -8,8 +8,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-STYLES = 8
-"""Lines that can be told apart in one figure: the style sheet has so many colours with dashes of their own."""
 _APART = 34
 """Smallest distance of two labels below the axis."""
 
@@ -35,12 +33,11 @@ class PlotLine:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Lines of shares over numbers of something; `log` makes the axis of x logarithmic."""
+    """Lines of shares over numbers of something."""
 
     title: str
     x_name: str
     lines: Sequence[PlotLine]
-    log: bool = False
     width: int = 640
     height: int = 360
     left: int = 58
@@ -50,8 +47,8 @@ class Plot:
 
     def x(self, value: float) -> float:
         """Return the place of a number."""
-        first, last, at = ((math.log(x) if self.log else x) for x in (self._xs[0], self._xs[-1], value))
-        across = (at - first) / (last - first) if last > first else 0.5
+        first, last = self._xs[0], self._xs[-1]
+        across = (value - first) / (last - first) if last > first else 0.5
         return round(self.left + 12 + across * (self.right - self.left - 24), 1)
 
     def y(self, share: float) -> float:

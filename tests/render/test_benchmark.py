@@ -5,12 +5,10 @@ import io
 import re
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lxml import html
 from rich.console import Console
 
 from nerbert.errors import InputError
@@ -113,21 +111,6 @@ def test_the_page_shows_every_grid_row_for_row() -> None:
             assert all(cell.startswith(text) for cell, text in zip(shown, wanted, strict=True))
     text = pages.text_of(page)
     assert all(note in text for note in (*TABLE.numbered, *TABLE.notes))
-
-
-def test_curves_are_drawn_and_told() -> None:
-    (curve,) = TABLE.curves
-    root: Any = html.fromstring(text_of(TABLE, "html"))
-    (svg,) = root.xpath("//figure/svg")
-    assert "BERT: 10 sentences" in svg.findtext("desc")
-    assert len(svg.findall(".//circle")) == sum(len(line.points) for line in curve.lines)
-    numbers = [float(each) for path in svg.findall(".//path") for each in re.findall(r"[\d.]+", path.get("d"))]
-    assert max(numbers) <= 640
-    assert [each.get("class") for each in svg.findall("g")] == ["c0", "c1", "c2"]
-    for group, line in zip(svg.findall("g"), curve.lines, strict=True):
-        heights = [float(dot.get("cy")) for dot in group.findall("circle")]
-        assert heights == sorted(heights, reverse=True) == [height for _, height in sorted(
-            zip((point.y for point in line.points), heights, strict=True))]  # fmt: skip
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from nerbert.evaluation.tables.layout import WHOLE, ColumnKey, Layout, RowKey, by_target
 from nerbert.evaluation.tables.records import NONE, Entry, Grid, Row, entries
+from nerbert.evaluation.tables.results import WHOLE, ColumnKey, Layout, RowKey, by_target
 from nerbert.evaluation.tables.statistics import (
     FEWEST,
     Test,

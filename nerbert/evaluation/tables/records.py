@@ -1,94 +1,19 @@
-"""A benchmark's table as data: tidy records (a row is one figure of one cell), and grids of texts, notes and curves.
+"""A benchmark's table as data: tidy records (a row is one figure of one cell), and grids of texts and notes."""
 
-Figures of episodes are pooled, as Few-NERD does. Cost: what doesn't follow from sums is left out.
-"""
-
-import math
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from typing import Any, Literal
+from functools import cached_property
+from typing import Literal
 
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import Published
-from nerbert.metrics.score import Counts, Macro
-from nerbert.render.plots import Plot
+from nerbert.evaluation.tables.results import figures_of
 
 COLUMNS = ("system", "protocol", "target", "size", "draw", "seed", "state", "metric", "type", "value", "why")
 """Columns of a record. `metric` is a place in a cell's scores ("micro.f1") or facts ("facts.cpu_seconds"), `type` that
 of which it is a figure, if it is of one alone; `value` is 0–1 or a count, as stored."""
-Figures = dict[tuple[str, str], float]
-"""(metric, type) → value."""
-ERRORS = ("boundary", "type", "both", "missed", "spurious")
-COUNTS = ("right", "predicted", "gold")
 NONE = "–"
 """The text of a cell that wasn't run, or isn't known."""
-
-
-def figures_of(cell: Cell) -> Figures:
-    """Return all figures of a cell; a type isn't part of a metric's name, since its own may hold dots."""
-    facts = {key: value for key, value in cell.facts.items() if not isinstance(value, Mapping)}
-    whole = {key: value for key, value in cell.scores.items() if key != "by_type"} | {"facts": facts}
-    by_type = {str(name): {"by_type": counts} for name, counts in inner(cell.scores, "by_type").items()}
-    groups = {"": whole, **by_type}
-    return {_key(metric, name): value for name, group in groups.items() for metric, value in _numbers(group)}
-
-
-@cache
-def _key(metric: str, type_: str) -> tuple[str, str]:
-    """Return one object for equal keys: a suite may have many thousands of cells with the same figures."""
-    return metric, type_
-
-
-def _numbers(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, int | float]]:
-    """Yield every number in nested mappings, with the keys that lead to it."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{above}{key}.")
-        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            yield f"{above}{key}", value
-
-
-def inner(scores: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return what is at a key; nothing where that holds no keys itself."""
-    found = scores.get(key)
-    return found if isinstance(found, Mapping) else {}
-
-
-def pool(parts: Sequence[Figures]) -> Figures:
-    """Return the figures of several test sets as if they were one."""
-    if len(parts) == 1:
-        return parts[0]
-    pooled: Figures = defaultdict(float)
-    for part in parts:
-        for (metric, type_), value in part.items():
-            group, _, last = metric.rpartition(".")
-            if group == "errors" or last in (*COUNTS, "left_out"):
-                pooled[metric, type_] += value
-    by_type = []
-    for metric, type_ in sorted(pooled):
-        group, _, last = metric.rpartition(".")
-        if last == "gold":
-            counts = Counts(*(int(pooled[f"{group}.{key}", type_]) for key in COUNTS))
-            by_type += [counts] if group == "by_type" else []
-            pooled |= {(f"{group}.{key}", type_): value for key, value in counts.as_json().items()}
-    if by_type:
-        pooled["macro.f1", ""] = Macro.of(by_type).f1
-    sure = [(part.get(("calibration.entities", ""), 0), part.get(("calibration.ece", ""), 0)) for part in parts]
-    if entities := sum(number for number, _ in sure):
-        pooled["calibration.ece", ""] = sum(number * error for number, error in sure) / entities
-    return dict(pooled)
-
-
-def with_shares(figures: Figures) -> Figures:
-    """Return figures with the number of all errors and the share of each kind, if all kinds are counted."""
-    kinds = {kind: figures[f"errors.{kind}", ""] for kind in ERRORS if (f"errors.{kind}", "") in figures}
-    if len(kinds) < len(ERRORS):
-        return figures
-    whole = sum(kinds.values())
-    shares = {_key(f"shares.{kind}", ""): count / whole for kind, count in kinds.items() if whole}
-    return {**figures, _key("errors", ""): whole, **shares}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +56,6 @@ class BenchmarkTable:
     title: str
     about: str = ""
     grids: tuple[Grid, ...] = ()
-    curves: tuple[Plot, ...] = ()
-    """F1 against training sentences on one target under one protocol, a line a system."""
     notes: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
     """What one needs to make the table again."""

@@ -11,8 +11,8 @@ from typing import Literal
 from nerbert.evaluation.benchmark.suite import Published
 from nerbert.evaluation.datasets.load import find_known
 from nerbert.evaluation.tables.compare import MORE_ENCODERS, Tests
-from nerbert.evaluation.tables.layout import F1, ColumnKey, Group, Layout, RowKey, by_target, learns
-from nerbert.evaluation.tables.records import ERRORS, NONE, Entry, Grid, Row, entries
+from nerbert.evaluation.tables.records import NONE, Entry, Grid, Row, entries
+from nerbert.evaluation.tables.results import ERRORS, F1, ColumnKey, Group, Layout, RowKey, by_target, learns
 from nerbert.evaluation.tables.statistics import FEWEST, Summary, over_targets
 from nerbert.finetuning.sampling import SizeUnit, many
 from nerbert.formats.data import split_sum

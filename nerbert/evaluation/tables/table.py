@@ -4,8 +4,7 @@ Notes (`benchmark_notes.txt.j2`) say how to read it, facts how to make it again.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from statistics import fmean
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nerbert.config import flat_settings, plain_settings
@@ -13,13 +12,12 @@ from nerbert.errors import few
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
-from nerbert.evaluation.tables.layout import ColumnKey, Group, Layout, RowKey, by_target, learns
-from nerbert.evaluation.tables.records import BenchmarkTable, inner
+from nerbert.evaluation.tables.records import BenchmarkTable
+from nerbert.evaluation.tables.results import Layout, RowKey, by_target, learns
 from nerbert.evaluation.tables.scores import figures_grid, scores_grid, type_grids, zero_shot_grid, zero_shot_spans_grid
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.render import changed_settings, render
-from nerbert.render.plots import STYLES, Plot, PlotLine, PlotPoint
 
 _DIGEST = 12
 _SAME = ("device", "machine", "precision", "commit")
@@ -40,7 +38,6 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
         title=" ".join(suite.title.split()) or suite.name,
         about=" ".join(suite.about.split()),
         grids=tuple(grid for grid in grids if grid.rows or grid.key == "scores"),
-        curves=tuple(_curves(layout)),
         notes=notes_of(layout, tests),
         facts=facts_of(layout),
         cells=layout.cells,
@@ -48,43 +45,10 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
     )
 
 
-def _curves(layout: Layout) -> Iterator[Plot]:
-    """Yield F1 against training sentences for each target on which a system has two points or more.
-
-    A system has the same style in all figures; a figure has as many systems as there are styles.
-    """
-    systems = list(layout.suite.systems)
-    for target, row_keys in by_target(layout.row_keys).items():
-        for protocol in layout.suite.protocols:
-            where = f"{target}, {protocol}" if len(layout.suite.protocols) > 1 else target
-            for first in range(0, len(systems), STYLES):
-                shown = enumerate(systems[first : first + STYLES])
-                lines = [PlotLine(system, style, _points(layout, row_keys, ColumnKey(system, protocol)))
-                         for style, system in shown]  # fmt: skip
-                if any(len(line.points) > 1 for line in lines):
-                    drawn = [line for line in lines if line.points]
-                    yield Plot(f"{where}: F1 in percent", "sentences", drawn, log=True)
-
-
-def _points(layout: Layout, row_keys: Sequence[RowKey], column: ColumnKey) -> tuple[PlotPoint, ...]:
-    groups = {row_key: layout.groups[row_key, column] for row_key in row_keys}
-    points = (PlotPoint(sentences, seen.mean, *(seen.interval or ())) for at, group in groups.items()
-              if (seen := group.summary()) and (sentences := _sentences(at, group)))  # fmt: skip
-    return tuple(sorted(points, key=lambda point: point.x))
-
-
-def _sentences(row_key: RowKey, group: Group) -> float | None:
-    """Return how many sentences a row is trained on; of a share or all, as the cells' facts say."""
-    if row_key.unit is SizeUnit.SENTENCES:
-        return float(row_key.size)
-    known = group.observed("facts.sentences") if row_key.unit in (SizeUnit.PERCENT, SizeUnit.ALL) else {}
-    return fmean(known.values()) if known else None
-
-
 def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
     """Return the notes that apply, a sentence or more each."""
     suite, done = layout.suite, layout.done
-    own = [{**{name: cell.facts[name] for name in _SAME if name in cell.facts}, **inner(cell.facts, "versions")}
+    own = [{**{name: cell.facts[name] for name in _SAME if name in cell.facts}, **cell.facts.get("versions", {})}
            for cell in done if "command" not in cell.facts]  # fmt: skip
     libraries = sorted(set().union(*own) - {*_SAME})
     text = render(
@@ -92,7 +56,7 @@ def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
         units={row_key.unit for row_key in layout.row_keys}, learns=learns(layout.row_keys),
         states=Counter(cell.state for cell in layout.cells), targets=by_target(layout.row_keys),
         rules={"F1": _counted(cell.scores.get("rules") for cell in done),
-               "Strict F1": _counted(inner(cell.scores, "strict").get("rules") for cell in done)},
+               "Strict F1": _counted((cell.scores.get("strict") or {}).get("rules") for cell in done)},
         idle=[layout.named(column) for column in layout.columns if column not in layout.ran],
         single=[f"{target.data}, {size}" for target in suite.targets for size in target.sizes
                 if parse_size(size).kind in (SizeUnit.SENTENCES, SizeUnit.PERCENT, SizeUnit.EACH)
@@ -110,10 +74,10 @@ def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
 def facts_of(layout: Layout) -> dict[str, str]:
     """Return the facts that are needed to make the table again."""
     done = layout.done
-    by_key = {inner(cell.facts, "keys").get("score", cell.place): cell for cell in layout.cells}
+    by_key = {cell.facts.get("keys", {}).get("score", cell.place): cell for cell in layout.cells}
     seconds = sum(cell.facts.get("cpu_seconds", 0) for cell in by_key.values())  # a command's cell has several places
     finished = sorted(str(cell.facts["finished"]) for cell in done if cell.facts.get("finished"))
-    versions = {f"{name} {version}" for cell in done for name, version in inner(cell.facts, "versions").items()}
+    versions = {f"{name} {version}" for cell in done for name, version in cell.facts.get("versions", {}).items()}
     data = ((f"{target} {file}", digest) for target, each in layout.data.items()
             for files in each for file, digest in files.items())  # fmt: skip
     facts = {
@@ -152,11 +116,11 @@ def _coverage(done: list[Cell]) -> dict[str, Any]:
     reached: dict[RowKey, list[tuple[str, int]]] = defaultdict(list)
     for cell in done:
         at = RowKey(cell.place.target, cell.place.size)
-        if (left_out := inner(cell.scores, "without").get("left_out")) and at.unit is not SizeUnit.EPISODE:
+        if (left_out := (cell.scores.get("without") or {}).get("left_out")) and at.unit is not SizeUnit.EPISODE:
             duplicates[at.target] = max(left_out, duplicates.get(at.target, 0))
         if types := cell.facts.get("unknown_types"):
             unknown[", ".join(at)].update(types)
-        if at.unit is SizeUnit.EACH and (counts := inner(cell.facts, "reached")):
+        if at.unit is SizeUnit.EACH and (counts := cell.facts.get("reached", {})):
             reached[at] += counts.items()
     return {
         "duplicates": [f"{target} {count}" for target, count in duplicates.items()],

@@ -15,7 +15,7 @@ from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, State
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target, read_suite
 from nerbert.evaluation.benchmark.systems import external
-from nerbert.evaluation.tables.layout import Layout
+from nerbert.evaluation.tables.results import Layout
 from nerbert.evaluation.tables.table import facts_of
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.commands import exit_code

@@ -10,7 +10,8 @@ import pytest
 
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.suite import Published, Suite, SystemSettings, Target
-from nerbert.evaluation.tables.records import COLUMNS, ERRORS, Entry, figures_of, pool
+from nerbert.evaluation.tables.records import COLUMNS, Entry
+from nerbert.evaluation.tables.results import ERRORS, figures_of, pool
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.evaluation.tables.made_up import (
@@ -170,28 +171,6 @@ def test_other_figures_stand_beside() -> None:
     suite = small("a")
     bare = make_table(suite, [Cell(place, State.DONE, scores=none_seen) for place in suite.places()])
     assert entry(bare, ("a", "all", "BERT"), "seen F1", "figures").text == "–", "nothing to find isn't 0"
-
-
-def test_a_figure_has_one_protocol_and_no_two_lines_alike() -> None:
-    systems = {f"S{number}": SystemSettings() for number in range(10)}
-    protocols = {"dev": FinetuneSettings(select="dev"), "fixed": FinetuneSettings()}
-    suite = made_up_suite(systems=systems, protocols=protocols, baseline="S0", published=())
-    curves = make_table(suite, made_up_cells(suite, all_done)).curves
-    assert [(curve.title.partition(":")[0], len(curve.lines)) for curve in curves] == [
-        ("btc, dev", 8), ("btc, dev", 2), ("btc, fixed", 8), ("btc, fixed", 2),
-    ]  # fmt: skip
-    assert all(len({line.style for line in curve.lines}) == len(curve.lines) for curve in curves)
-    late = [cell for cell in made_up_cells(suite, all_done) if cell.place.system == "S3"]
-    shown = [[(line.name, line.style) for line in curve.lines] for curve in make_table(suite, late).curves]
-    assert shown == [[("S3", 3)]] * 2, "its style stays its own"
-
-
-def test_curves_stand_where_a_target_has_several_sizes() -> None:
-    (curve,) = make_table(SUITE, CELLS).curves
-    assert curve.title == "btc: F1 in percent"
-    assert {line.name: [point.x for point in line.points] for line in curve.lines}["BERT"] == [10, 25, 50, 400]
-    bare = [replace(cell, facts={}) for cell in CELLS]
-    assert [point.x for point in make_table(SUITE, bare).curves[0].lines[0].points] == [10, 25, 50]
 
 
 def test_protocols_are_named_where_there_are_several() -> None:

@@ -1,22 +1,29 @@
-"""The cells of a suite laid out: rows are targets and sizes, columns are systems and protocols, all from the suite."""
+"""The results of a suite: figures of its cells by row (target and size) and column (system and protocol).
 
+Figures of episodes are pooled, as Few-NERD does. Cost: what doesn't follow from sums is left out.
+"""
+
+import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import chain
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.tables.records import COUNTS, Figures, figures_of, inner, pool, with_shares
 from nerbert.evaluation.tables.statistics import Run, Summary, Unit, observations, pooled_f1, summary, units_of
 from nerbert.finetuning.sampling import SizeUnit, parse_size
+from nerbert.metrics.score import Counts, Macro
 
 F1 = "micro.f1"
 """Entity F1, the figure of the table."""
 WHOLE = ""
 """The target of a row that is over all targets; its size is theirs, or "" for each at its sizes."""
+ERRORS = ("boundary", "type", "both", "missed", "spurious")
+COUNTS = ("right", "predicted", "gold")
+Figures = dict[tuple[str, str], float]
+"""(metric, type) → value."""
 
 
 class RowKey(NamedTuple):
@@ -45,6 +52,63 @@ class ColumnKey(NamedTuple):
     protocol: str
 
 
+def figures_of(cell: Cell) -> Figures:
+    """Return all figures of a cell; a type isn't part of a metric's name, since its own may hold dots."""
+    facts = {key: value for key, value in cell.facts.items() if not isinstance(value, Mapping)}
+    whole = {key: value for key, value in cell.scores.items() if key != "by_type"} | {"facts": facts}
+    groups = {"": whole} | {name: {"by_type": counts} for name, counts in cell.scores.get("by_type", {}).items()}
+    return {_key(metric, name): value for name, group in groups.items() for metric, value in _numbers(group)}
+
+
+@cache
+def _key(metric: str, type_: str) -> tuple[str, str]:
+    """Return one object for equal keys: a suite may have many thousands of cells with the same figures."""
+    return metric, type_
+
+
+def _numbers(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, int | float]]:
+    """Yield every number in nested mappings, with the keys that lead to it."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{above}{key}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            yield f"{above}{key}", value
+
+
+def pool(parts: Sequence[Figures]) -> Figures:
+    """Return the figures of several test sets as if they were one."""
+    if len(parts) == 1:
+        return parts[0]
+    pooled: Figures = defaultdict(float)
+    for part in parts:
+        for (metric, type_), value in part.items():
+            group, _, last = metric.rpartition(".")
+            if group == "errors" or last in (*COUNTS, "left_out"):
+                pooled[metric, type_] += value
+    by_type = []
+    for metric, type_ in [key for key in sorted(pooled) if key[0].endswith(".gold")]:
+        group = metric.removesuffix(".gold")
+        counts = Counts(*(int(pooled[f"{group}.{key}", type_]) for key in COUNTS))
+        by_type += [counts] if group == "by_type" else []
+        pooled |= {(f"{group}.{key}", type_): value for key, value in counts.as_json().items()}
+    if by_type:
+        pooled["macro.f1", ""] = Macro.of(by_type).f1
+    sure = [(part.get(("calibration.entities", ""), 0), part.get(("calibration.ece", ""), 0)) for part in parts]
+    if entities := sum(number for number, _ in sure):
+        pooled["calibration.ece", ""] = sum(number * error for number, error in sure) / entities
+    return dict(pooled)
+
+
+def with_shares(figures: Figures) -> Figures:
+    """Return figures with the number of all errors and the share of each kind, if all kinds are counted."""
+    kinds = {kind: figures[f"errors.{kind}", ""] for kind in ERRORS if (f"errors.{kind}", "") in figures}
+    if len(kinds) < len(ERRORS):
+        return figures
+    whole = sum(kinds.values())
+    shares = {_key(f"shares.{kind}", ""): count / whole for kind, count in kinds.items() if whole}
+    return {**figures, _key("errors", ""): whole, **shares}
+
+
 @dataclass
 class Group:
     """The cells of one row and column."""
@@ -68,7 +132,7 @@ class Group:
         self.wanted += 1
         if cell.state is State.DONE and (F1, "") in figures:
             self.done[run] = figures if self.episodes else with_shares(figures)
-            self.keys[run] = str(inner(facts, "keys").get("score") or run)
+            self.keys[run] = facts.get("keys", {}).get("score", str(run))
             own = facts.get("encoder") if facts.get("pretrained") is True else facts.get("source")
             self.encoders[run] = str(own or "")
         elif cell.state is not State.NOT_RUN:
@@ -112,25 +176,23 @@ class Group:
 
 
 class Layout:
-    """All groups of a suite, by row and column."""
+    """All groups of a suite, by row and column; both are from the suite."""
 
     def __init__(self, suite: Suite, cells: Iterable[Cell]) -> None:
-        self.suite = suite
+        self.suite, self.baseline = suite, suite.baseline or next(iter(suite.systems))
         found = {cell.place: cell for cell in cells}
-        self.cells = [found.pop(place, Cell(place, State.NOT_RUN)) for place in dict.fromkeys(suite.places())]
+        self.cells = [found.pop(place, Cell(place, State.NOT_RUN)) for place in suite.places()]
         self.strangers = len(found)
         """Cells that the suite doesn't ask for."""
         self.done = [cell for cell in self.cells if cell.state is State.DONE]
         self.data: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         """The digests of each target's files that finished cells were made from; one entry if all had the same."""
         for cell in self.done:
-            if (files := inner(cell.facts, "data")) not in self.data[cell.place.target]:
+            if (files := cell.facts.get("data", {})) not in self.data[cell.place.target]:
                 self.data[cell.place.target].append(files)
-        rows = by_target(dict.fromkeys(RowKey(each.data, str(size)) for each in suite.targets for size in each.sizes))
+        rows = by_target(dict.fromkeys(RowKey(each.data, size) for each in suite.targets for size in each.sizes))
         self.row_keys = tuple(row_key for each in rows.values() for row_key in each)
         self.columns = tuple(ColumnKey(system, protocol) for protocol in suite.protocols for system in suite.systems)
-        self.baseline = suite.baseline or next(iter(suite.systems), "")
-        """The system that the others are tested against."""
         self.groups = {(row_key, column): Group(row_key.unit is SizeUnit.EPISODE)
                         for row_key in self.row_keys for column in self.columns}  # fmt: skip
         for cell in self.cells:
@@ -140,24 +202,16 @@ class Layout:
             column for column in self.columns if any(self.groups[each, column].done for each in self.row_keys)
         )
         """Columns with a finished run; the others hold nothing up."""
-        runs = {
-            column: [self.groups[each, column].encoders.values() for each in self.row_keys] for column in self.columns
-        }
-        self.encoders = {column: set(chain.from_iterable(each)) - {""} for column, each in runs.items()}
+        self.encoders = {column: set[str]() for column in self.columns}
+        for (_, column), group in self.groups.items():
+            self.encoders[column].update(filter(None, group.encoders.values()))
         """Encoders, each with its own random variation, of a column's finished runs; an untouched backbone is none."""
-
-    @cached_property
-    def places(self) -> dict[RowKey, list[RowKey]]:
-        """Return the rows of the table, and what each is of: itself, or for a mean the rows of several targets."""
-        return {row_key: [row_key] for row_key in self.row_keys} | self.group_means | self._means_of(WHOLE)
-
-    @cached_property
-    def group_means(self) -> dict[RowKey, list[RowKey]]:
-        """Return the means over the suite's groups of targets, and the rows of each; no test is made of them."""
-        found: dict[RowKey, list[RowKey]] = {}
-        for name, targets in self.suite.means.items():
-            found |= self._means_of(name, targets)
-        return found
+        self.group_means: dict[RowKey, list[RowKey]] = {}
+        """The means over the suite's groups of targets, and the rows of each; no test is made of them."""
+        for name, targets in suite.means.items():
+            self.group_means |= self._means_of(name, targets)
+        self.places = {row_key: [row_key] for row_key in self.row_keys} | self.group_means | self._means_of(WHOLE)
+        """The rows of the table, and what each is of: itself, or for a mean the rows of several targets."""
 
     def _means_of(self, name: str, targets: Collection[str] | None = None) -> dict[RowKey, list[RowKey]]:
         """Return a mean over targets (None: all) at each size that several have, then over their sizes if several."""
