@@ -1,7 +1,13 @@
 """Command lines: what is wrong with one is one line with exit code 2; help and completion are printed."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+import nerbert
+from nerbert.annotate.settings import AnnotateSettings
+from nerbert.errors import NerbertError
 from tests.commands import exit_code
 
 Output = pytest.CaptureFixture[str]
@@ -53,3 +59,71 @@ def test_a_shell_completes_commands_and_options(shell: str, capsys: Output) -> N
     assert "finetune" in script
     assert "convert" in script
     assert "min-confidence" in script
+
+
+LONG = "Ada Lovelace came to London. " * 10
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a little annotated file, and no library of models."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nerbert.errors.need", lambda *_: None)
+    (tmp_path / "d.conll").write_text("Ada\tB-per\n\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "tag tagger LONG", "tag LONG d.conll", "tag tagger d.conll -o LONG.jsonl",
+        "tag tagger d.conll --to brat -o LONG",
+        "annotate LONG -o out.jsonl --endpoint http://localhost:1 --model m",
+        "annotate d.conll -o LONG --endpoint http://localhost:1 --model m",
+        "distil tagger LONG -o out", "distil LONG d.conll -o out", "evaluate tagger LONG", "evaluate LONG d.conll",
+        "calibrate LONG d.conll", "calibrate tagger LONG", "check LONG", "export LONG", "data list --data LONG",
+        "data check LONG", "data check x --data LONG", "data convert LONG out.jsonl", "data convert d.conll LONG.jsonl",
+        "data convert d.conll LONG --to brat", "data sample LONG --size 1 -o out", "corpus show LONG",
+        "corpus export LONG -o x",
+        "corpus build LONG --knowledge d.conll -o out", "corpus build d.conll --knowledge LONG -o out",
+        "finetune LONG --data d.conll -o out", "finetune embedded --data LONG -o out",
+        "finetune embedded --data d.conll -o LONG", "finetune embedded --data d.conll -o out --config LONG",
+        "pretrain LONG -o out", "pretrain configs/small.toml -o LONG --set corpus=LONG",
+        "benchmark LONG --data . -o out", "knowledge gazetteer d.conll --label-set LONG -o out",
+    ],
+)  # fmt: skip
+def test_every_command_refuses_a_long_name(desk: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert exit_code(*(word.replace("LONG", LONG) for word in command.split())) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("nerbert: ")
+    assert told.count("\n") == 1
+    assert [each.name for each in desk.iterdir()] == ["d.conll"]
+
+
+@pytest.mark.parametrize("name", [LONG, "d\0.conll"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        nerbert.read_data,
+        lambda name: nerbert.build_corpus(name, "d.conll", "out"),
+        lambda name: nerbert.build_corpus("d.conll", name, "out"),
+        lambda name: nerbert.pretrain(name, corpus=name),
+        lambda name: nerbert.pretrain_stages("out", name),
+        lambda name: nerbert.finetune("embedded", name),
+        lambda name: nerbert.finetune(name, "d.conll"),
+        lambda name: nerbert.finetune("embedded", "d.conll", name),
+        lambda name: nerbert.distil(name, "d.conll", "out"),
+        lambda name: nerbert.distil("embedded-open", name, "out"),
+        lambda name: nerbert.evaluate("embedded-open", name),
+        lambda name: nerbert.evaluate(name, "d.conll"),
+        lambda name: nerbert.annotate_texts([name], "out", AnnotateSettings(endpoint="http://localhost:1", model="m")),
+        nerbert.Tagger.load,
+        nerbert.Tagger.from_pretrained,
+    ],
+)
+def test_functions_refuse_names_that_no_path_can_have(desk: Path, call: Callable[[str], object], name: str) -> None:
+    with pytest.raises(NerbertError) as raised:
+        call(name)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) <= 1000
+    assert [each.name for each in desk.iterdir()] == ["d.conll"]

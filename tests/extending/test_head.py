@@ -1,4 +1,4 @@
-"""A head that only the tests know: fine-tuned, tagged with, evaluated, calibrated and benchmarked by the commands."""
+"""A head and an objective that only the tests know: trained, also in two processes, tagged with, and benchmarked."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from nerbert.errors import InputError
 from nerbert.tagger.export import export
 from nerbert.tagger.self_check import check
-from tests.commands import exit_code
+from tests.commands import exit_code, run_in
 from tests.raised import raises
 
 OBJECTIVE, HEAD = "tests.extending.toys.starts:Starts", "tests.extending.toys.starts:StartsKind"
@@ -80,3 +80,33 @@ def test_one_with_an_export_checks_itself(sample: Path, tmp_path: Path, capsys: 
 def test_one_without_an_export_says_so(tagger: Path) -> None:
     with raises(InputError, "its head can't be exported: StartsKind has no `export`"):
         export(tagger, head=HEAD)
+
+
+ROOT = Path(__file__).parents[2]
+TOY = "tests.extending.toys.starts:Starts"
+
+
+def test_it_pre_trains_by_the_command_in_two_processes(sample_corpus: Path, tmp_path: Path, warm: Path) -> None:
+    settings = {
+        "corpus": str(sample_corpus), "backbone": "embedded-mlm", "objective": TOY, "max_steps": 6, "epochs": 0.01,
+        "batch_size": 8, "max_eval_samples": 30, "precision": "fp32", "threads": 1, "save_steps": 2,
+        "max_tokens_per_batch": 200,
+    }  # fmt: skip
+    lines = (f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+    (tmp_path / "settings.toml").write_text("".join(lines))
+    torchrun = ["-m", "torch.distributed.run", "--no-python", "--standalone", "--nproc-per-node=2"]
+    command = ["nerbert", "pretrain", str(tmp_path / "settings.toml"), "-o", str(tmp_path / "e")]
+    run_in(ROOT, "python", *torchrun, *command, path=warm)
+    card = json.loads((tmp_path / "e" / "nerbert.json").read_text())
+    assert (card["objective"], card["best_step"] > 0) == (TOY, True)
+    assert card["validation"].keys() == {"missed"}
+    assert card["scored_by"] == "missed", "a fact of the score that chose the checkpoint"
+    log = [json.loads(line) for line in (tmp_path / "e" / "log.jsonl").read_text().splitlines()]
+    steps = [line for line in log if line["kind"] == "train"]
+    assert steps[-1]["loss"] < steps[0]["loss"]
+    for line in steps:
+        assert line["loss"] == pytest.approx(line["type"] + line["length"], rel=1e-6)
+    assert card["validation"]["missed"] == min(line["missed"] for line in log if line["kind"] == "validation")
+    readme = (tmp_path / "e" / "README.md").read_text()
+    assert "pre-trained to find where entities begin" in readme
+    assert "one less the F1 of spans" in readme

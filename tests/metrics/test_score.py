@@ -12,14 +12,16 @@ from nerbert.labels import WordSpan, spans_from_bio
 from nerbert.metrics.score import (
     RULES,
     STRICT_RULES,
+    TOKEN_RULES,
     Counts,
     collapse_types,
     pair_of,
     score_boundaries,
     score_spans,
     score_tags,
+    score_words,
 )
-from tests.metrics.taggings import PAIRS, Pairs, split
+from tests.metrics.taggings import PAIRS, TAGS, Pairs, Tagging, split
 from tests.raised import raises
 
 
@@ -169,3 +171,69 @@ def test_messages(gold: Any, predicted: Any, words: str) -> None:
 def test_spans_are_of_as_many_sentences() -> None:
     with raises(InputError, words="gold and predicted have different numbers of sentences"):
         score_spans([[]], [[], []])
+
+
+@given(st.lists(st.lists(TAGS, max_size=12), max_size=8))
+def test_both_decoders_agree(tags: list[list[str]]) -> None:
+    pair = pair_of(tags, tags)
+    wanted = [(number, *span) for number, each in enumerate(tags) for span in spans_from_bio(each)]
+    sentences = pair.sentence_of(pair.gold).tolist()
+    spans = [
+        (number, start - pair.offsets[number], end - pair.offsets[number], type_)
+        for number, (start, end, type_) in zip(sentences, pair.spans(pair.gold), strict=True)
+    ]
+    assert spans == wanted
+    assert pair.sentences == len(tags)
+
+
+@given(PAIRS)
+def test_over_is_to_share_a_word(pairs: Pairs) -> None:
+    pair = pair_of(*split(pairs))
+    gold, found = pair.spans(pair.gold), pair.spans(pair.found)
+    shares = [any(one[0] < other[1] and other[0] < one[1] for other in gold) for one in found]
+    assert pair.found.over(pair.gold).tolist() == shares
+
+
+def _labels(tags: Tagging) -> list[str]:
+    """Return the IO label of each word over all sentences."""
+    return [tag if tag == "O" else tag[2:] for sentence in tags for tag in sentence]
+
+
+@pytest.mark.extras
+@given(PAIRS)
+def test_equal_to_scikit_learn_on_any_tags(pairs: Pairs) -> None:
+    from sklearn.metrics import f1_score, precision_recall_fscore_support
+
+    gold, found = split(pairs)
+    score = score_words(pair_of(gold, found))
+    labels = _labels(gold), _labels(found)
+    types = sorted({*labels[0], *labels[1]} - {"O"})
+    assert list(score.by_type) == types
+    if not types:
+        assert (score.f1, score.macro) == (0, (0, 0, 0, 0))
+        return
+    assert score.macro.f1 == pytest.approx(f1_score(*labels, average="macro", labels=types, zero_division=0))
+    assert score.f1 == pytest.approx(f1_score(*labels, average="micro", labels=types, zero_division=0))
+    rows = zip(*precision_recall_fscore_support(*labels, labels=types, zero_division=0), strict=True)
+    for counts, row in zip(score.by_type.values(), rows, strict=True):
+        assert (counts.precision, counts.recall, counts.f1, counts.gold) == pytest.approx(row)
+
+
+def test_by_hand() -> None:
+    gold = [["B-x", "I-x", "I-x", "O"], ["B-y", "B-x"]]
+    found = [["O", "B-x", "I-x", "I-x"], ["B-y", "I-z"]]
+    score = score_words(pair_of(gold, found))
+    assert score.by_type == {"x": Counts(2, 3, 4), "y": Counts(1, 1, 1), "z": Counts(0, 1, 0)}
+    assert score.macro.f1 == pytest.approx((4 / 7 + 1 + 0) / 3), "z is only predicted, and counts as 0"
+    assert score.f1 == pytest.approx(2 * 3 / (5 + 5))
+    assert score.rules == TOKEN_RULES
+    pair = pair_of(gold, found)
+    numbers = pair.word_types(pair.gold).tolist()
+    assert [pair.types[each] for each in numbers] == ["x", "x", "x", "", "y", "x"]
+
+
+def test_b_and_i_are_alike_and_sentences_are_apart() -> None:
+    whole, cut = [["B-x", "I-x"], ["B-x"]], [["I-x", "B-x"], ["I-x"]]
+    assert score_words(pair_of(whole, cut)).macro.f1 == 1
+    assert score_words(pair_of([["O"], []], [["O"], []])).by_type == {}
+    assert score_words(pair_of([], [])).macro == (0, 0, 0, 0)

@@ -15,9 +15,10 @@ import torch
 from safetensors.torch import load_file
 
 from nerbert.terminal import Progress
-from nerbert.training.checkpoint import Checkpoints
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.log import TrainLog
 from nerbert.training.loop import make_optimizer, train
+from nerbert.training.objective import CheckpointScore
 from nerbert.training.settings import TrainSettings
 from tests.commands import python
 from tests.training.child import SETTINGS, Tags, windows_of
@@ -239,3 +240,24 @@ def test_two_processes_go_on_as_they_were(tmp_path: Path) -> None:
     finished(start(broken, processes=2, LABELS_ANEW="1"))
     assert [each["step"] for each in lines(whole) if each["kind"] == "epoch"] == [9, 17, 25, 33, 41]
     assert_same(broken, whole)
+
+
+@pytest.mark.parametrize(
+    ("values", "higher", "last", "saved"),
+    [
+        ([0.2, 0.5, 0.5, 0.4], True, False, [(1, 0), (2, 1)]),  # a tie goes to the earlier
+        ([3.0, 2.0, 2.5, 1.0], False, False, [(1, 0), (2, 1), (4, 2)]),
+        ([0.5, 0.2, 0.2], True, True, [(1, 0), (2, 1), (3, 2)]),  # the last is kept whatever its score
+    ],
+)
+def test_the_value_chooses(values: list[float], higher: bool, last: bool, saved: list[tuple[int, int]]) -> None:
+    kept: list[tuple[int, int]] = []
+    best = BestCheckpoint(
+        lambda value: CheckpointScore(value, higher, {"f1": value, "other": -value}),
+        lambda _, *steps: kept.append(steps), last=last,
+    )  # fmt: skip
+    assert [best(value, step)["f1"] for step, value in enumerate(values, 1)] == values
+    assert kept == saved
+    value = values[saved[-1][0] - 1]
+    assert best.best == CheckpointScore(value, higher, {"f1": value, "other": -value})
+    assert best.best_step == saved[-1][0]

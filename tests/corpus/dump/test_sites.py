@@ -1,6 +1,22 @@
-import pytest
+import random as randoms
+from typing import Literal
+from unicodedata import normalize
 
-from nerbert.corpus.dump.sites import CATEGORY, FILE, Site, editions, make_site, wiki_code, wiki_codes
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerbert.corpus.dump.sites import (
+    CATEGORY,
+    FILE,
+    Site,
+    editions,
+    fold_redirects,
+    make_site,
+    normalise_title,
+    wiki_code,
+    wiki_codes,
+)
 
 EN = make_site("enwiki", "en", {"Category": 14, "": 0, "Portal talk": 101})
 DE = make_site("dewiki", "de", {"Datei": 6, "Kategorie": 14})
@@ -73,3 +89,37 @@ def test_wiki_and_language_are_of_one_site(wiki: str, language: str, found: tupl
 def test_a_small_i_at_the_start_of_a_title_keeps_its_dot_in_turkish(language: str, expected: str) -> None:
     site = make_site("", language, {})
     assert (site.title(" _ilçe"), site.title("ırmak"), site.title("Irak")) == (expected, "Irmak", "Irak")
+
+
+@pytest.mark.parametrize(
+    ("title", "normal"),
+    [
+        ("  the__Beatles _(band)\n", "The Beatles (band)"), ("émile Zola", "Émile Zola"),
+        ("\u200eParis\u200e", "Paris"), ("iPhone", "IPhone"), ("ß", "ß"), ("_ ", ""),
+        ("Cafe\u0301", "Caf\u00e9"), ("e\u0301mile", "\u00c9mile"),
+        ("i\u0307stanbul", "\u0130stanbul"), ("\u0130stanbul", "\u0130stanbul"),
+    ],
+)  # fmt: skip
+def test_titles_have_one_form(title: str, normal: str) -> None:
+    assert normalise_title(title) == normal
+
+
+@given(st.text(), st.sampled_from(["NFC", "NFD"]))
+def test_composed_decomposed_and_normal_titles_are_one(title: str, form: Literal["NFC", "NFD"]) -> None:
+    assert normalise_title(normalize(form, title)) == normalise_title(title)
+    assert normalise_title(normalise_title(title)) == normalise_title(title)
+
+
+def test_chains_end_at_their_last_title_and_cycles_at_themselves() -> None:
+    assert fold_redirects({"A": "B", "B": "C", "X": "C"}) == {"A": "C", "B": "C", "X": "C"}
+    assert fold_redirects({"A": "B", "B": "C", "C": "B", "S": "S"}) == {"A": "B", "B": "B", "C": "C", "S": "S"}
+
+
+@given(st.dictionaries(st.sampled_from("ABCDEFGH"), st.sampled_from("ABCDEFGHIJ")), st.randoms())
+def test_ends_do_not_depend_on_order(redirects: dict[str, str], random: randoms.Random) -> None:
+    pairs = list(redirects.items())
+    random.shuffle(pairs)
+    ends = fold_redirects(redirects)
+    assert ends == fold_redirects(dict(pairs))
+    assert set(ends) == set(redirects)
+    assert all(end not in redirects or ends[end] == end for end in ends.values())

@@ -2,11 +2,14 @@
 
 import json
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from nerbert.render.terminal import print_json, table
+from nerbert.render.terminal.models import print_log
+from nerbert.training.log import TrainLog
 
 
 def drawn(*arguments: object, **options: object) -> str:
@@ -48,3 +51,12 @@ def test_json_holds_nothing_that_drives_a_terminal(capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     assert not set(shown) & (set(evil) - {"é"})
     assert json.loads(shown) == {"licence": evil}
+
+
+def test_names_are_neither_markup_nor_control(capsys: pytest.CaptureFixture[str]) -> None:
+    log = TrainLog([{"step": 1, "epoch": 1.0, "loss": 0.5, "[/x]": 0.25}])
+    print_log(log, Path("[/out]\x1b[31m"))
+    shown = capsys.readouterr().out
+    assert "[/x]" in shown
+    assert r"encoder: [/out]\x1b[31m" in shown
+    assert "25.00" in shown
