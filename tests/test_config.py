@@ -23,7 +23,6 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.finetuning.replay import ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.registry import OBJECTIVES, SECTIONS, Registry
 from nerbert.training.objective import FINETUNE, PRETRAIN, chosen_objective
 from tests.raised import raises
 
@@ -267,15 +266,3 @@ def test_a_section_that_the_objective_does_not_read_is_refused(
     settings = make_settings(PretrainSettings if command == PRETRAIN else FinetuneSettings, values)
     with raises(SettingsError, words=message):
         chosen_objective(settings, command)
-
-
-@pytest.mark.parametrize("registry", [SECTIONS, OBJECTIVES])
-def test_an_entry_whose_module_raises_is_one_line(
-    registry: Registry[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "raising.py").write_text("raise RuntimeError('no such day')\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "_known", {**registry._known, "bad": "raising:Bad"})
-    values = {"bad": {"x": 1}} if registry is SECTIONS else {"objective": "bad", "bad": {"x": 1}}
-    with raises(SettingsError, words="'raising:Bad': no such day; importing raising failed"):
-        make_settings(FinetuneSettings, values)

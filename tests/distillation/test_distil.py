@@ -119,24 +119,6 @@ def test_a_student_knows_what_the_teacher_found(teacher: Teacher, capsys: Caught
     assert not Path(".out.work").exists()
 
 
-@pytest.mark.usefixtures("untrained")
-def test_a_job_that_was_stopped_goes_on_and_makes_the_same(teacher: Teacher) -> None:
-    distil("in", "whole", max_sentences=20)
-    teacher.seen.clear()
-    stops = []
-    for enough in (30, 60, 90):
-        teacher.enough = enough
-        with pytest.raises(KeyboardInterrupt):
-            distil(max_sentences=20)
-        stops.append(len(teacher.seen))
-    teacher.enough = 1 << 30
-    distil(max_sentences=20)
-    assert len(set(stops)) == 3
-    assert len(teacher.seen) == 120  # none twice
-    assert Path("out", SILVER).read_bytes() == Path("whole", SILVER).read_bytes()
-    assert read_card("out") == read_card("whole")
-
-
 def test_settings_of_training_may_change_between_runs_and_the_teacher_may_not(
     teacher: Teacher, untrained: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

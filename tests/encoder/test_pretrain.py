@@ -20,7 +20,7 @@ from nerbert.config import make_settings
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.pretrain import prepare
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput
+from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.labels import sentence_example, spans_from_bio, tag_names, word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import load_tokenizer, tags_of
@@ -190,36 +190,6 @@ def test_what_is_wrong_is_said_before_training(few: Path, tiny_encoder: Path, tm
         pretrain(tiny_encoder, settings_of(few))
     assert sorted(path for folder in (few, second, outside) for path in folder.rglob("*")) == before
     assert not output.exists()
-
-
-@pytest.mark.nightly
-def test_a_run_goes_on_where_it_failed(
-    sample_corpus: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A run that fails at its third evaluation, begun anew, gives the encoder of the one that didn't."""
-
-    def failing(self: Any, model: Any, step: int) -> dict[str, float]:
-        calls.append(step)
-        if len(calls) == 3:
-            raise NerbertError("the loss became nan")
-        return dict(real(self, model, step))
-
-    real, calls = spoiling(BestCheckpoint.__call__), list[int]()
-    monkeypatch.setattr(BestCheckpoint, "__call__", failing)
-    settings = settings_of(sample_corpus, save_steps=7)
-    with raises(NerbertError, "nan; the last good checkpoint is ") as failed:
-        pretrain(tmp_path / "e", settings)
-    checkpoint = Path(str(failed.value).rpartition(" is ")[2])
-    assert tags_of(load_tagging_model(str(checkpoint)), "")
-    with raises(StaleOutput, "settings.learning_rate: 0.005 then, 0.001 now"):
-        pretrain(tmp_path / "e", replace(settings, learning_rate=1e-3))
-    pretrain(tmp_path / "e", replace(settings, max_tokens_per_batch=4096, save_total_limit=1))
-    assert calls[3] == calls[2]
-    ours, whole = (load_file(each / "model.safetensors") for each in (tmp_path / "e", encoder))
-    assert ours.keys() == whole.keys()
-    assert card(tmp_path / "e")["log"] == card(encoder)["log"]
-    assert all(ours[name].equal(whole[name]) for name in ours)
-    assert [path.name for path in tmp_path.iterdir()] == ["e"]
 
 
 def test_where_memory_runs_out_the_log_says_what_was_taken(

@@ -66,25 +66,19 @@ def assert_same(folder: Path, unbroken: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kills", "more"),
+    ("kill", "more"),
     [
-        (["step 31"], {}),
-        (["step 31"], {"OVERLAP": "1"}),  # windows prepared ahead, losses read late
-        (["file 6"], {}),
-        pytest.param(["step 3"], {}, marks=pytest.mark.nightly),
-        pytest.param(["file 1"], {}, marks=pytest.mark.nightly),
-        pytest.param(["rename 3"], {}, marks=pytest.mark.nightly),
-        pytest.param(["file 4"] * 3, {}, marks=pytest.mark.nightly),
+        ("step 31", {}),
+        ("step 31", {"OVERLAP": "1"}),  # windows prepared ahead, losses read late
+        ("file 6", {}),
     ],
 )
-def test_killed_anywhere(unbroken: Path, tmp_path: Path, kills: list[str], more: dict[str, Any]) -> None:
+def test_killed_anywhere(unbroken: Path, tmp_path: Path, kill: str, more: dict[str, Any]) -> None:
     folder = tmp_path / "run"
-    for kill in kills:
-        assert finish(start(folder, *kill.split(), **more))[0] == -signal.SIGKILL
-        assert all((each / "state.json").is_file() for each in folder.glob("step-*"))
-    resumes = any(folder.glob("step-*"))
+    assert finish(start(folder, *kill.split(), **more))[0] == -signal.SIGKILL
+    assert all((each / "state.json").is_file() for each in folder.glob("step-*"))
     out = finished(start(folder, **more))
-    assert ("resuming after step" in out) == resumes
+    assert "resuming after step" in out
     assert re.search(r"step 48 of 48: loss \d\.\d{4}, norm [\d.]+; [\d,]+ tokens/s, 0:00:00 left", out)
     assert len(list(folder.glob("step-*"))) == 2
     assert_same(folder, unbroken)

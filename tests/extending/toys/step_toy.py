@@ -1,7 +1,7 @@
 """Corpus steps of the tests' own."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -55,52 +55,30 @@ class _Wrong:
         self.settings = settings
 
 
-class FiltersItself(_Wrong):
-    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[()]]:
-        return rows.slice(1), ()
+def _wrong(**methods: Callable[..., object]) -> type[_Wrong]:
+    """Return a step with these methods."""
+    return type("Wrong", (_Wrong,), methods)
 
 
-class SaysTrue(_Wrong):
-    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, list[bool]]:
-        return rows, [True] * rows.num_rows
+def _without_titles(_: object, rows: pa.RecordBatch) -> object:
+    place = rows.schema.get_field_index("title")
+    return rows.set_column(place, "title", pa.nulls(rows.num_rows, pa.string())), ()
 
 
-class LosesAColumn(_Wrong):
-    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[()]]:
-        return rows.drop_columns(["title"]), ()
+def _relinked(_: object, rows: pa.RecordBatch) -> object:
+    place = rows.schema.get_field_index("links")
+    links = [[link | {"target": "Nowhere"} for link in each] for each in rows["links"].to_pylist()]
+    return rows.set_column(place, rows.schema.field(place), pa.array(links, rows.schema.field(place).type)), ()
 
 
-class ReturnsRowsAlone(_Wrong):
-    def apply(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        return rows
+FiltersItself = _wrong(apply=lambda _, rows: (rows.slice(1), ()))
+SaysTrue = _wrong(apply=lambda _, rows: (rows, [True] * rows.num_rows))
+LosesAColumn = _wrong(apply=lambda _, rows: (rows.drop_columns(["title"]), ()))
+ReturnsRowsAlone = _wrong(apply=lambda _, rows: rows)
+ReturnsNone = _wrong(apply=lambda _, rows: (rows, None))
+PreparesNothing = _wrong(prepare=lambda *_: None)
+ForgetsTitles, Relinks, NoStep = _wrong(apply=_without_titles), _wrong(apply=_relinked), _wrong()
 
 
-class ReturnsNone(_Wrong):
-    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, None]:
-        return rows, None
-
-
-class PreparesNothing(_Wrong):
-    def prepare(self, upstream: Upstream) -> None:
-        """Forget to return the step."""
-
-
-class ForgetsTitles(_Wrong):
-    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[()]]:
-        place = rows.schema.get_field_index("title")
-        return rows.set_column(place, "title", pa.nulls(rows.num_rows, pa.string())), ()
-
-
-class Relinks(_Wrong):
-    def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, tuple[()]]:
-        place = rows.schema.get_field_index("links")
-        links = [[link | {"target": "Nowhere"} for link in each] for each in rows["links"].to_pylist()]
-        return rows.set_column(place, rows.schema.field(place), pa.array(links, rows.schema.field(place).type)), ()
-
-
-class NoStep(_Wrong):
-    """Has no method `apply`."""
-
-
-class TakesAName(LosesAColumn):
+class TakesAName(LosesAColumn):  # type: ignore[valid-type,misc]
     name = "filter 2"
