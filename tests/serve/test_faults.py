@@ -52,23 +52,6 @@ def test_numbers_out_of_bounds(client: httpx.Client, value: str) -> None:
         assert answer.status_code in (400, 422)
 
 
-@pytest.mark.parametrize("label", ["a\0b", "\x1b[2J", "\u202eship", "\u200b", ": what", "a" * 201])
-def test_labels_that_are_none(server: Inside, label: str) -> None:
-    assert_fault(server.tag("a ship", [label]), 422, "label")
-    answer = server.clients[0].post("/models/told", params={"labels": label or "\0"}, json={"inputs": "a ship"})
-    assert_fault(answer, 422, "label")
-
-
-TEXTS = "", "ship\0ship", "\x1b[2J ship", "\n" * 1000, "e" + "\u0301" * 5000, "𝕒" * 1000
-
-
-@pytest.mark.parametrize("text", TEXTS)
-def test_any_text_is_answered(server: Inside, text: str) -> None:
-    (result,) = server.tag(text).json()["results"]
-    assert result["characters"] == len(text)
-    assert all(text[span["start"] : span["end"]] == span["text"] for span in result["spans"])
-
-
 def test_more_than_is_allowed(server: Inside, serve: Serve) -> None:
     labels = [f"label {number}" for number in range(1000)]
     assert_fault(server.tag("a", labels), 422, "1,000 labels: one request may have at most 256")

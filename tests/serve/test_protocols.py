@@ -254,20 +254,3 @@ def test_each_example_of_the_description_is_answered(server: Inside, trained: In
                 assert "error" not in answer.text
                 asked += 1
     assert asked >= 6
-
-
-def test_each_answer_is_that_of_the_text_alone(trained: Inside, tagger: Tagger) -> None:
-    """Of many requests at once, with several lists of labels."""
-    types = tagger.types
-    asked = [(text, labels) for text in [*TEXTS, *(f"{number} {TEXTS[0]}" for number in range(4))]
-             for labels in (None, types[:2], types[2:], [types[-1], types[0]])]  # fmt: skip
-    requests = [trained.submit(text, labels) for text, labels in asked]
-    count = 0
-    for (text, labels), request in zip(asked, requests, strict=True):
-        (result,) = request.result().json()["results"]
-        alone = tagger.tag(text, labels).to_dicts()
-        assert result["spans"] == [
-            {**span, "confidence": pytest.approx(span["confidence"], abs=2e-4)} for span in alone
-        ]
-        count += len(alone)
-    assert count > len(asked)
