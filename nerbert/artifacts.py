@@ -5,25 +5,23 @@ and a folder is replaced by two renames; the next run repairs a kill between the
 """
 
 import errno
+import glob
 import hashlib
 import json
 import os
-import re
 import shutil
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from stat import S_IMODE, S_ISLNK, S_ISREG
-from tempfile import gettempdir
-from typing import IO, Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
+from nerbert.errors import InputError, OutputExists, StaleOutput, WriteError, os_refused
 from nerbert.locks import held
-from nerbert.schema import parse_json, read_json, to_plain
+from nerbert.schema import difference, json_line, parse_json, read_json, to_plain
 
 Result = TypeVar("Result")
 
@@ -37,37 +35,18 @@ PLAN, LOCK, _OLD = "plan.json", "lock", "old"
 """Files in a work folder: what the job is made from, its lock, the output that it replaces."""
 
 
-def _machine() -> str:
-    """Return what tells this machine's and container's process ids from those of others; "" where that is unknown."""
-    with suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-        return hashlib.sha256(f"{boot}{os.readlink('/proc/self/ns/pid')}".encode()).hexdigest()[:8]  # noqa: PTH115
-    return ""
-
-
-_MACHINE = _machine()
-_TOKEN = _MACHINE or token_hex(4)
-"""Beside the process id in a draft's name: on several machines, and in containers, process ids are equal."""
-
-_FULL = {
-    errno.ENOSPC: "free space or {other}", errno.EDQUOT: "free space or {other}", errno.EROFS: "{other}",
-    errno.EFBIG: "raise the limit (ulimit -f) or {other}",
-}  # fmt: skip
-"""What to do where only writing fails."""
-_DENIED = {
-    errno.EACCES: "get the right to write there or {other}", errno.EPERM: "get the right to write there or {other}",
-    errno.ENAMETOOLONG: "choose a shorter name", errno.EIO: "check the disk or {other}",
-}  # fmt: skip
+_WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+"""Errors of writing alone."""
+_ANY_USE = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EIO})
 """Reading fails with these too, so the file must be the output's, or unnamed."""
-_SCRATCH = "nerbert-"
-_looked_into = set[Path]()
-"""Folders from which this process removed the drafts of dead ones: a folder may have very many files."""
-_SYNCLESS = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+_RIGHT = "get the right to write there or {other}"
+_REMEDIES = {
+    errno.ENOSPC: "free space or {other}", errno.EDQUOT: "free space or {other}", errno.EACCES: _RIGHT,
+    errno.EFBIG: "raise the limit (ulimit -f) or {other}", errno.EIO: "check the disk or {other}", errno.EPERM: _RIGHT,
+    errno.ENAMETOOLONG: "choose a shorter name",
+}  # fmt: skip
+_SYNCLESS = frozenset({errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """What one says that can't be made to write at once."""
-_JSON = json.JSONEncoder(ensure_ascii=False)
-_RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_TOLD_NUMBER = re.compile(r"(?:errno |os error |Os \{ code: )(\d+)", re.IGNORECASE)
-"""How pyarrow, safetensors and tokenizers write the errno where they raise no OSError with it."""
 
 
 class Draft(NamedTuple):
@@ -102,19 +81,7 @@ def check_free(target: Path, *, overwrite: bool) -> None:
     if not target.name:
         raise InputError(f"{target}: can't be the output itself; name a folder in it")
     finish(target)
-    _check_folder(target, overwrite=overwrite)
-
-
-def _check_folder(target: Path, *, overwrite: bool) -> None:
-    with writing(target):
-        if not target.exists() or (target.is_dir() and next(target.iterdir(), None) is None):
-            return
-    if not overwrite:
-        raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite (overwrite=True)")
-    if not any((target / name).is_file() for name in MARKERS):
-        raise OutputExists(
-            f"{target}: not a folder that nerbert made, so --overwrite leaves it alone; delete it by hand"
-        )
+    _check(target, overwrite=overwrite, file=False)
 
 
 def check_free_file(target: Path, *, overwrite: bool) -> None:
@@ -122,20 +89,22 @@ def check_free_file(target: Path, *, overwrite: bool) -> None:
     with writing(target):
         if target.exists() and not target.is_file():
             raise OutputExists(f"{target}: is no file; name one")
-        finish(target)
-    _check_file(target, overwrite=overwrite)
+    finish(target)
+    _check(target, overwrite=overwrite, file=True)
     if not target.parent.is_dir():
         raise InputError(f"{target.parent}: no such folder; make it first")
 
 
-def check_target(target: Path, *, overwrite: bool, file: bool) -> None:
-    """Raise OutputExists if a file or a folder can't become `target`; nothing is mended or removed."""
-    (_check_file if file else _check_folder)(target, overwrite=overwrite)
-
-
-def _check_file(target: Path, *, overwrite: bool) -> None:
-    if target.exists() and not overwrite:
+def _check(target: Path, *, overwrite: bool, file: bool) -> None:
+    with writing(target):
+        if not target.exists() or (not file and target.is_dir() and not any(target.iterdir())):
+            return
+    if not overwrite:
         raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite (overwrite=True)")
+    if not file and not any((target / name).is_file() for name in MARKERS):
+        raise OutputExists(
+            f"{target}: not a folder that nerbert made, so --overwrite leaves it alone; delete it by hand"
+        )
 
 
 @contextmanager
@@ -157,20 +126,17 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
     (check_free_file if file else check_free)(target, overwrite=overwrite)
     draft = draft_of(target)
     message = f"{target}: another run is making it; wait for its end or choose another place"
-    with ExitStack() as stack:
-        with making(target):
-            check_own(*draft)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not draft.work.is_dir():
-                _remove(draft.work)
-                draft.work.mkdir(exist_ok=True)  # another run may just have made it
-            stack.enter_context(held(draft.work / LOCK, message))
-        stack.enter_context(writing(target))
+    with os_refused(f"{target}: can't be made"), writing(target):
+        check_own(*draft)
+        if not draft.work.is_dir():
+            _remove(draft.work)
+        draft.work.mkdir(parents=True, exist_ok=True)
+    with writing(target), held(draft.work / LOCK, message):
         try:
-            check_target(target, overwrite=overwrite, file=file)  # another run may just have made it
+            _check(target, overwrite=overwrite, file=file)  # another run may just have made it
         except OutputExists:
             if not _has_work(draft.work):
-                _remove_used(draft.work)
+                shutil.rmtree(draft.work, ignore_errors=True)
             raise
         _restore(draft, target, fingerprint, overwrite=overwrite)
         try:
@@ -223,13 +189,15 @@ def artifact(
 
 @contextmanager
 def publish(target: Path) -> Iterator[Path]:
-    """Yield a temporary path whose file becomes `target` when the block ends well."""
-    draft = _file_draft(target)
+    """Yield a temporary path whose file becomes `target` when the block ends well.
+
+    The path is new each time: a worker of a killed run may still write another one.
+    """
+    draft = target.with_name(f".{target.name}.{os.getpid()}-{token_hex(4)}.partial")
     with writing(target):
-        if target.parent not in _looked_into:
-            _looked_into.add(target.parent)
-            _remove_of_dead(target.parent, r"\..*\.", r"\.partial")
-        draft.unlink(missing_ok=True)  # of a killed process with this one's id
+        if not any(part.endswith((".partial", ".work")) for part in target.parts):
+            for left in target.parent.glob(f".{glob.escape(target.name)}.*-*.partial"):  # by a run that was killed
+                left.unlink(missing_ok=True)
         try:
             yield draft
             to_disk(draft)
@@ -237,18 +205,6 @@ def publish(target: Path) -> Iterator[Path]:
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
-
-
-@contextmanager
-def standard_output() -> Iterator[IO[bytes]]:
-    """Provide standard output as bytes, flushed at the end, so that a closed pipe is noticed here and not at exit."""
-    try:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise unwritable("standard output", error) from error
 
 
 def link_file(source: Path, target: Path) -> None:
@@ -266,11 +222,6 @@ def write_json(target: Path, value: Any) -> None:
         partial.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def json_line(value: Any) -> str:
-    """Return readable JSON on one line, with control characters and lone surrogates escaped."""
-    return _RAW_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", _JSON.encode(value))
-
-
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file in hex, read in blocks."""
     with path.open("rb") as stream:
@@ -282,36 +233,27 @@ def writing(target: Path) -> Iterator[None]:
     """Raise WriteError for what a full disk, a missing right or a long name raises; let all else pass."""
     try:
         yield
-    except NerbertError:
-        raise
-    except Exception as error:
-        place, number = getattr(error, "filename", None), _number_of(error)
-        ours = not isinstance(place, str) or _belongs(Path(place), target)
-        if number not in _FULL and not (number in _DENIED and ours):
+    except OSError as error:
+        place = error.filename
+        ours = not isinstance(place, str) or _belongs(Path(place).absolute(), target.absolute())
+        if error.errno not in _WRITING and not (error.errno in _ANY_USE and ours):
             raise
         raise unwritable(target if ours else str(place), error) from error
 
 
-def unwritable(place: Path | str, error: Exception, other: str = "choose another place") -> WriteError:
-    """Return what to say of a place where writing fails: why, and what helps; `other` asks for another place."""
-    number = _number_of(error)
-    remedy = (_FULL | _DENIED).get(number, "{other}").format(other=other)
-    return WriteError(f"{place}: can't be written: {os.strerror(number) if number else error}; {remedy}")
-
-
-def _number_of(error: Exception) -> int:
-    """Return the errno of an error, 0 if it has none."""
-    if isinstance(error, OSError) and error.errno:
-        return error.errno
-    size = _TOLD_NUMBER.search(str(error))
-    return int(size[1]) if size else 0
-
-
 def _belongs(path: Path, target: Path) -> bool:
-    """Return whether `path` is the target, a folder above it, or inside what is to become it."""
-    path, target = path.absolute(), target.absolute()
-    ours = (path, *path.parents)
-    return path in (target, *target.parents) or any(each in ours for each in (*draft_of(target), _file_draft(target)))
+    """Return whether `path` is a folder above the target, or is what becomes it, or is inside."""
+    if path in target.parents:
+        return True
+    inside = path.relative_to(target.parent).parts if path.is_relative_to(target.parent) else ("",)
+    return inside[0] == target.name or inside[0].startswith(f".{target.name}.")
+
+
+def unwritable(place: Path | str, error: Exception, other: str = "choose another place") -> WriteError:
+    """Return the error for a path that can't be written: why, and what helps; `other` asks for another place."""
+    number = getattr(error, "errno", None)
+    remedy = _REMEDIES.get(number or 0, "{other}").format(other=other)
+    return WriteError(f"{place}: can't be written: {os.strerror(number) if number else error}; {remedy}")
 
 
 def _followed(target: Path) -> Path:
@@ -319,47 +261,14 @@ def _followed(target: Path) -> Path:
     return Path(os.path.realpath(target)) if os.path.islink(target) else target  # noqa: PTH114
 
 
-def _file_draft(target: Path) -> Path:
-    """Return the path of an unfinished file, with this process's mark: a killed run's worker may still write."""
-    return target.with_name(f".{target.name}.{os.getpid()}-{_TOKEN}.partial")
-
-
-def scratch_prefix() -> str:
-    """Return how the names of this process's temporary folders begin; what killed processes left is removed."""
-    _remove_of_dead(Path(gettempdir()), _SCRATCH, r"-\w+")  # a folder's maker lives as long as the folder
-    return f"{_SCRATCH}{os.getpid()}-{_TOKEN}-"
-
-
-def _remove_of_dead(folder: Path, begin: str, end: str) -> None:
-    """Remove what is named `BEGIN<process id>-<machine>END` after a process of this user here that was killed."""
-    name = re.compile(rf"{begin}([0-9]{{1,9}})-{_MACHINE}{end}")
-    with suppress(OSError):
-        for found in filter(None, map(name.fullmatch, os.listdir(folder) if _MACHINE else ())):  # noqa: PTH208
-            path = folder / found[0]
-            if not _lives(int(found[1])) and path.lstat().st_uid == os.geteuid():
-                _remove(path)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 def to_disk(path: Path) -> None:
     """Wait until a file's content is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in _SYNCLESS:
-            raise
-    finally:
-        os.close(handle)
+    with path.open("rb") as stream:
+        try:
+            os.fsync(stream.fileno())
+        except OSError as error:
+            if error.errno not in _SYNCLESS:
+                raise
 
 
 def check_own(*places: Path) -> None:
@@ -367,41 +276,27 @@ def check_own(*places: Path) -> None:
     for place in places:
         if os.path.lexists(place):
             state = place.lstat()
-            if S_ISLNK(state.st_mode) or state.st_uid != os.geteuid():
+            if S_ISLNK(state.st_mode) or (hasattr(os, "geteuid") and state.st_uid != os.geteuid()):
                 raise OutputExists(f"{place}: is a link or another user's, so it is left alone; delete it by hand, "
                                    "or choose another output")  # fmt: skip
 
 
-@contextmanager
-def making(target: Path) -> Iterator[None]:
-    """Raise InputError if the temporary names beside `target` can't be made."""
-    try:
-        with writing(target):
-            yield
-    except OSError as error:
-        raise InputError(f"{target}: can't be made: {error.strerror}") from error
-
-
 def _restore(draft: Draft, target: Path, fingerprint: Any, *, overwrite: bool) -> None:
     """Delete unfinished files from a work folder, and all work of a job with another fingerprint."""
-    difference = _difference_from(draft.work / PLAN, fingerprint) if _has_work(draft.work) else ""
-    if difference and not overwrite and fingerprint is not None:
-        raise StaleOutput(f"{target}: half made already, but from something else ({difference}); run as before, or "
+    changed = ""
+    if _has_work(draft.work):
+        try:
+            changed = difference(read_json(draft.work / PLAN, object, limit=_LARGEST_MARK),
+                                 json.loads(json.dumps(fingerprint)))  # fmt: skip
+        except InputError:
+            changed = f"{PLAN} can't be read"
+    if changed and not overwrite and fingerprint is not None:
+        raise StaleOutput(f"{target}: half made already, but from something else ({changed}); run as before, or "
                           "pass --overwrite to start again")  # fmt: skip
     drafts = [*draft.work.rglob(".*.partial"), *draft.work.rglob(".*.work")]
-    for path in draft.work.iterdir() if difference else drafts:
+    for path in draft.work.iterdir() if changed else drafts:
         if path.name != LOCK:
             _remove(path)
-
-
-def _difference_from(plan: Path, fingerprint: Any) -> str:
-    """Return the first difference between a run's fingerprint and the wanted one; empty if there is none."""
-    wanted = json.loads(json.dumps(fingerprint))
-    try:
-        found: Any = read_json(plan, object, limit=_LARGEST_MARK)
-    except InputError:
-        return f"{plan.name} can't be read"
-    return difference(found, wanted) if found != wanted else ""
 
 
 def _open_to_readers(folder: Path) -> None:
@@ -418,48 +313,27 @@ def _has_work(work: Path) -> bool:
     return any(name not in (PLAN, LOCK) and not name.endswith((".partial", ".jsonl", ".lock")) for name in files)
 
 
-def difference(old: Any, new: Any, name: str = "") -> str:
-    """Return the first place where two JSON values differ, with both; "" if one only lacks what the other has null."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        pairs = [(f"{name}.{key}".strip("."), old.get(key), new.get(key)) for key in {**old, **new}]
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = [(f"{name}[{place}]", *pair) for place, pair in enumerate(zip(old, new, strict=True))]
-    else:
-        return f"{name}: {old!r:.80} then, {new!r:.80} now"
-    return next((difference(one, other, key) for key, one, other in pairs if one != other), "")
-
-
 def _replace(draft: Draft, target: Path) -> None:
     """Give the draft its name; a folder that has it moves into the work folder first."""
     if target.is_dir():
         _remove(draft.work / _OLD)
         target.replace(draft.work / _OLD)
     os.replace(draft.path, target)  # noqa: PTH105
-    _remove_used(draft.work)
+    shutil.rmtree(draft.work, ignore_errors=True)
 
 
 def finish(target: Path) -> None:
-    """Do the last steps of a run that was killed between them: put an old output back, delete work that is used up.
-
-    Raise WriteError if that can't be done.
-    """
-    with writing(target):
-        _finish(target)
-
-
-def _finish(target: Path) -> None:
+    """Do the last steps of a run that was killed between them: put an old output back, delete work that is used up."""
     draft = draft_of(target)
-    check_own(*draft)
-    if not draft.work.is_dir():
-        return
-    try:
-        with held(draft.work / LOCK, ""):
+    with writing(target):
+        check_own(*draft)
+        if not draft.work.is_dir():
+            return
+        with suppress(OutputExists), held(draft.work / LOCK, ""):  # else another run is at work
             if (draft.work / _OLD).exists() and not target.exists():
                 (draft.work / _OLD).replace(target)
             if target.exists() and not draft.path.exists():
-                _remove_used(draft.work)
-    except (OutputExists, FileNotFoundError):  # the other run is still at work, or has just ended
-        pass
+                shutil.rmtree(draft.work)
 
 
 def _checksums(files: Sequence[Path], result: str) -> list[int]:
@@ -473,15 +347,6 @@ def checksum_of(path: Path) -> int:
         while block := stream.read(_BLOCK):
             checksum = zlib.crc32(block, checksum)
     return checksum
-
-
-def _remove_used(work: Path) -> None:
-    """Remove a work folder that is used up; once its lock is gone, another run may be removing it, too."""
-    try:
-        _remove(work)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
-            raise
 
 
 def _remove(path: Path) -> None:

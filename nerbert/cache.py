@@ -67,7 +67,7 @@ def _make(target: Path, made_from: Any, make: Callable[[Path], None]) -> None:
         make(folder)
         write_json(folder / "made_from.json", made_from)
         write_json(folder / _CHECKSUMS, _checksums(folder))
-        for path in folder.iterdir():
+        for path in filter(Path.is_file, folder.rglob("*")):
             to_disk(path)
 
 

@@ -96,7 +96,7 @@ def _locks(folder: Path) -> Finding:
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".nerbert-doctor-") as file:
             try:
-                with held(Path(file.name), "", shared=True), held(Path(file.name), ""):
+                with held(Path(file.name), ""), held(Path(file.name), ""):
                     pass
             except NerbertError:
                 return Finding("locks", "ok", "two runs on one output are noticed")

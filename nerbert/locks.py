@@ -1,10 +1,9 @@
-"""Lock folders and files while they are made, by the system's own locks (`flock`), and what threads share.
+"""Lock folders and files while they are made, by `filelock`, and what threads share.
 
-Cost: they guard against processes of one machine, and not at all where the file system has none.
+Cost: locks guard against processes of one machine, and not at all where the file system has none.
 """
 
 import errno
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from weakref import WeakSet
 
 from nerbert.errors import OutputExists
 
-_LOCKLESS = frozenset({errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+_LOCKLESS = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP})
 """Errors of a file system without locks."""
 _thread_locks = WeakSet["ThreadLock"]()
 
@@ -43,57 +42,32 @@ def _renew_locks() -> None:
         each.renew()
 
 
-os.register_at_fork(after_in_child=_renew_locks)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 @contextmanager
 def held(
     path: Path, taken: str, *, wait: Callable[[], object] | None = None, shared: bool = False
 ) -> Iterator[None]:  # fmt: skip
-    """Lock a folder, or a file made for it, against other processes; raise OutputExists(`taken`) if one has the lock,
-    or has just removed the folder.
+    """Lock a folder (by the file `.lock` in it) or a file made for it; raise OutputExists(`taken`) if it is locked.
 
-    With `wait`, call that instead, and wait for the lock. Several processes may have it `shared`. A dead process holds
-    none. On a file system without locks (some network ones) nothing is locked.
+    With `wait`, call that instead, and wait for the lock. A dead process holds none.
     """
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path / ".lock" if path.is_dir() else path, thread_local=False)
     try:
-        handle = _locked(path, kind | fcntl.LOCK_NB)
-    except FileNotFoundError as error:
-        if wait is not None:
-            raise
-        raise OutputExists(taken) from error
-    if handle is None and wait is not None:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        if wait is None:
+            raise OutputExists(taken) from error
         wait()
-        while (handle := _locked(path, kind)) is None:
-            pass
-    if handle is None:
-        raise OutputExists(taken)
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _locked(path: Path, kind: int) -> int | None:
-    """Return a handle that locks the path; None if another process holds it, or has removed it meanwhile."""
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-    free = False
-    try:
-        fcntl.flock(handle, kind)
-        free = _is_still(path, handle)
-    except BlockingIOError:
-        pass
+        lock.acquire(poll_interval=0.2)
     except OSError as error:
         if error.errno not in _LOCKLESS:
             raise
-        free = True
+    try:
+        yield
     finally:
-        if not free:
-            os.close(handle)
-    return handle if free else None
-
-
-def _is_still(path: Path, handle: int) -> bool:
-    """Return whether a path still names an open file, which another run may have renamed or removed."""
-    return path.exists() and os.path.samestat(path.stat(), os.fstat(handle))
+        lock.release()

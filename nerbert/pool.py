@@ -18,7 +18,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from nerbert.artifacts import scratch_prefix
 from nerbert.errors import InputError, WorkerDied, WriteError
 
 Item = TypeVar("Item")
@@ -31,7 +30,7 @@ class Pool:
     def __init__(self, workers: int) -> None:
         self._workers = workers
         with _writing():
-            self._tasks = TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True)
+            self._tasks = TemporaryDirectory(prefix="nerbert-", ignore_cleanup_errors=True)
         self._started: tuple[ProcessPoolExecutor, Connection] | None = None
         self._under_way = 0
 

@@ -3,6 +3,7 @@
 Unknown keys are ignored, so that newer files stay readable.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -15,6 +16,8 @@ Read = TypeVar("Read")
 LARGEST_FILE = 64 << 20
 LARGEST = 1 << 63
 """Whole numbers in nerbert's files are smaller: readers use 64 bits."""
+_JSON = json.JSONEncoder(ensure_ascii=False)
+_RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def read_json(path: Path, kind: type[Read], *, limit: int = LARGEST_FILE, remedy: str = "") -> Read:
@@ -102,3 +105,21 @@ def _syntax_error(what: str, content: bytes | str) -> tuple[str, int | None]:
     line = re.search(r" at line ([0-9]+) ", what)
     cut = what.startswith("EOF") or not text.strip()
     return f"not JSON: {what}{'; it is cut off or damaged' if cut else ''}", int(line[1]) if line else None
+
+
+def json_line(value: Any) -> str:
+    """Return readable JSON on one line, with control characters and lone surrogates escaped."""
+    return _RAW_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", _JSON.encode(value))
+
+
+def difference(old: Any, new: Any, name: str = "") -> str:
+    """Return the first place where two JSON values differ, with both; "" if one only lacks what the other has null."""
+    if old == new:
+        return ""
+    if isinstance(old, dict) and isinstance(new, dict):
+        pairs = [(f"{name}.{key}".strip("."), old.get(key), new.get(key)) for key in {**old, **new}]
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = [(f"{name}[{place}]", *pair) for place, pair in enumerate(zip(old, new, strict=True))]
+    else:
+        return f"{name}: {old!r:.80} then, {new!r:.80} now"
+    return next((difference(one, other, key) for key, one, other in pairs if one != other), "")

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, TextIO
 from zlib import crc32
 
 from nerbert.errors import visible
@@ -137,6 +137,20 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min" if hours else f"{minutes} min"
     return f"{hours // 24} d {hours % 24} h"
+
+
+@contextmanager
+def standard_output() -> Iterator[IO[bytes]]:
+    """Provide standard output as bytes, flushed at the end, so that a closed pipe is noticed here and not at exit."""
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from nerbert.artifacts import unwritable
+
+        raise unwritable("standard output", error) from error
 
 
 def percent(share: float) -> str:

@@ -14,10 +14,11 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from nerbert import __version__
-from nerbert.artifacts import MARKERS, json_line
+from nerbert.artifacts import MARKERS
 from nerbert.cache import cache_place
 from nerbert.errors import NerbertError, OutputExists, SettingsError, WriteError
 from nerbert.locks import held
+from nerbert.schema import json_line
 from nerbert.sources.remote import file_system, without_secrets
 from nerbert.terminal import tell
 

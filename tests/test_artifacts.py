@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,24 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from nerbert import artifacts
 from nerbert.artifacts import (
-    _TOKEN,
     artifact,
     check_free,
     check_free_file,
-    finish,
-    json_line,
     link_file,
     publish,
     publish_folder,
     publish_job,
-    scratch_prefix,
     sha256_of,
     write_json,
 )
 from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
 from nerbert.locks import held
+from nerbert.schema import json_line
 from tests.raised import raises
 
 RESUME = "{0}/.out.partial and {0}/.out.work stay: rerun the command to resume, or delete both"
@@ -128,13 +123,7 @@ def parquet():
     with publish(target) as partial:
         pq.write_table(pa.table({"a": [str(n) for n in range(5000)]}), partial)
 
-def weights():
-    import numpy
-    from safetensors.numpy import save_file
-    with publish_folder(target) as folder:
-        save_file({"a": numpy.zeros(5000)}, folder / "a")
-
-for each in (json, folder, parquet, weights):
+for each in (json, folder, parquet):
     try:
         each()
     except WriteError as error:
@@ -146,7 +135,7 @@ def test_no_room_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL, str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     why = "can't be written: File too large; raise the limit (ulimit -f) or choose another place"
-    assert done.stdout == f"{tmp_path / 'out'}: {why}\n" * 4
+    assert done.stdout == f"{tmp_path / 'out'}: {why}\n" * 3
     assert names(tmp_path) == []
 
 
@@ -158,8 +147,6 @@ def test_no_room_is_one_line(tmp_path: Path) -> None:
         (OSError(errno.EIO, ""), "Input/output error; check the disk or choose another place"),
         (PermissionError(errno.EACCES, "", ".out.partial/a"),
          "Permission denied; get the right to write there or choose another place"),
-        (OSError("[Errno 28] Error writing bytes"), "No space left on device; free space or choose another place"),
-        (RuntimeError("I/O error: No space left on device (os error 28)"), "No space left on device; free space"),
         (OSError(errno.ENOSPC, "", "/scratch/a"), "No space left on device; free space or choose another place"),
     ],
 )  # fmt: skip
@@ -323,36 +310,6 @@ def test_an_output_that_is_being_made_is_not_touched(tmp_path: Path, file: bool)
         assert (draft if file else draft / "a").read_text() == "1"
 
 
-def test_drafts_of_processes_that_were_killed_here_are_removed(tmp_path: Path) -> None:
-    """Those of living processes and of other machines stay; this process's own is of one that had its number."""
-    dead, living, elsewhere = f"{999_999_999}-{_TOKEN}", f"{os.getppid()}-{_TOKEN}", "999999999-0000dead"
-    kept = [f".a.{each}.partial" for each in (living, elsewhere)]
-    for name in (*kept, f".a.{dead}.partial", f".a.b.{dead}.partial", f".a.{os.getpid()}-{_TOKEN}.partial"):
-        (tmp_path / name).touch()
-    with publish(tmp_path / "a") as draft:
-        draft.touch(exist_ok=False)
-    assert names(tmp_path) == sorted([*kept, "a"])
-
-
-def test_a_folder_is_looked_into_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may have very many files."""
-    write_json(tmp_path / "a", 1)
-    monkeypatch.setattr("os.listdir", lambda _: pytest.fail("it is listed again"))
-    write_json(tmp_path / "b", 1)
-
-
-def test_temporary_folders_of_processes_that_were_killed_here_are_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    kept = [f"nerbert-{os.getppid()}-{_TOKEN}-ab", "nerbert-999999999-0000dead-ab", f"other-999999999-{_TOKEN}-ab"]
-    for name in (f"nerbert-999999999-{_TOKEN}-ab_c", *kept):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").touch()
-    with tempfile.TemporaryDirectory(prefix=scratch_prefix()) as folder:
-        assert names(tmp_path) == sorted([*kept, Path(folder).name])
-
-
 @pytest.mark.parametrize("name", [".out.partial", ".out.work"])
 @pytest.mark.parametrize("plan", [None, {}])
 def test_a_planted_link_leads_nowhere(tmp_path: Path, name: str, plan: object) -> None:
@@ -374,7 +331,7 @@ def test_another_users_work_is_left_alone(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / ".out.work" / "part").exists()
 
 
-@pytest.mark.parametrize("number", [errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("number", [errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr("fcntl.flock", raising(OSError(number, "no locks here")))
     make(tmp_path / "out", {})
@@ -515,17 +472,11 @@ def test_a_line_of_json_can_always_be_written_and_shown() -> None:
     assert line.encode()
 
 
-def test_a_run_that_ended_while_this_one_took_the_lock_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other run has deleted its work folder between this one's opening of the lock and its locking."""
-
-    def late(*_: object) -> None:
-        (tmp_path / ".out.work").rename(tmp_path / "gone")
-        (tmp_path / "out").mkdir()
-
-    monkeypatch.setattr("fcntl.flock", late)
-    with raises(OutputExists, words="another run is making it"), publish_job(tmp_path / "out", {}):
-        pass
-    assert (tmp_path / "out").exists()
+def test_the_draft_of_a_killed_run_makes_way(tmp_path: Path) -> None:
+    for name in (".a.1-00.partial", ".b.1-00.partial"):
+        (tmp_path / name).touch()
+    write_json(tmp_path / "a", 1)
+    assert names(tmp_path) == [".b.1-00.partial", "a"]
 
 
 @both
@@ -542,52 +493,4 @@ def test_what_another_run_made_meanwhile_is_not_replaced(
     with raises(OutputExists, words="exists already"), publish_job(tmp_path / "out", None, file=file):
         pytest.fail("the output is there")
     assert (tmp_path / "out").read_text() == "1" if file else (tmp_path / "out" / "a").is_dir()
-    assert names(tmp_path) == ["out"]
-
-
-def test_a_run_whose_work_folder_another_one_removes_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    @contextmanager
-    def late(path: Path, taken: str) -> Iterator[None]:
-        path.parent.rmdir()
-        with held(path, taken):
-            yield
-
-    monkeypatch.setattr("nerbert.artifacts.held", late)
-    with raises(OutputExists, words="out: another run is making it"), publish_folder(tmp_path / "out"):
-        pytest.fail("nobody holds it")
-
-
-def test_a_work_folder_that_another_run_makes_at_that_moment_will_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    remove = artifacts._remove
-
-    def slow(path: Path) -> None:
-        remove(path)
-        if path.name == ".out.work":
-            monkeypatch.undo()
-            path.mkdir()
-
-    monkeypatch.setattr(artifacts, "_remove", slow)
-    with publish_folder(tmp_path / "out") as folder:
-        (folder / "a").touch()
-    assert names(tmp_path) == ["out"]
-
-
-@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTEMPTY])
-def test_work_that_two_runs_remove_at_once_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    """Its lock went first, so another run could take it, and find the output made."""
-
-    def torn(path: Path) -> None:
-        raise OSError(number, os.strerror(number), str(path / "lock"))
-
-    with publish_folder(tmp_path / "out") as folder:
-        (folder / "a").touch()
-        monkeypatch.setattr("shutil.rmtree", torn)
-    assert names(tmp_path / "out") == ["a"]
-    finish(tmp_path / "out")
-    monkeypatch.undo()
-    finish(tmp_path / "out")
     assert names(tmp_path) == ["out"]

@@ -9,14 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from nerbert.artifacts import check_free_file, json_line, publish, standard_output
+from nerbert.artifacts import check_free_file, publish
 from nerbert.corpus.shards import checked_shards, read_manifest, read_sentences
 from nerbert.errors import InputError, SettingsError, at, unknown
 from nerbert.formats.conll import conll_block
 from nerbert.hub import push_folder
 from nerbert.labels import sentence_example
 from nerbert.records import Sentence
-from nerbert.terminal import tell
+from nerbert.schema import json_line
+from nerbert.terminal import standard_output, tell
 
 PIPE = "-"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nerbert.artifacts import check_free, json_line, publish
+from nerbert.artifacts import check_free, publish
 from nerbert.config import refuse
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import pair_indexes
@@ -22,6 +22,7 @@ from nerbert.corpus.shards import PageLines, is_corpus, train_pages
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.errors import InputError, need
 from nerbert.formats.inputs import read_texts
+from nerbert.schema import json_line
 from nerbert.sources.files import Source
 from nerbert.terminal import progress
 

@@ -10,7 +10,7 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import difference, finish, write_json
+from nerbert.artifacts import finish, write_json
 from nerbert.config import check_values, make_settings, merged, parse_changes, read_toml
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.data import SourceChecks, files_read
@@ -21,7 +21,7 @@ from nerbert.errors import SettingsError, StaleOutput, at, os_refused, unknown
 from nerbert.executors import Executor
 from nerbert.formats.data import data_sum, file_inside
 from nerbert.registry import OBJECTIVES, SECTIONS
-from nerbert.schema import read_json, to_plain
+from nerbert.schema import difference, read_json, to_plain
 from nerbert.terminal import tell
 from nerbert.training.distributed import make_process_group
 from nerbert.training.log import TrainLog

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nerbert.artifacts import check_free, publish_folder, scratch_prefix, write_json
+from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import SettingsError
 from nerbert.finetuning.add_types import AddTypes, Prepared, prepare
 from nerbert.finetuning.settings import FinetuneSettings
@@ -95,7 +95,7 @@ def finetune_data(
     facts, seed = _origin(encoder, source, target.reading.language) | {"data": _facts(target)}, settings.seed
     splitter = target.reading.word_splitter or (source.reading.word_splitter if source else "")
     joined = source and _joins_source(encoder, settings)
-    with TemporaryDirectory(prefix=scratch_prefix()) as scratch:
+    with TemporaryDirectory(prefix="nerbert-") as scratch:
         if source and not joined:
             finetune_examples(
                 encoder, source.train, [], source_settings(settings, seed), Path(scratch), name=str(source.folder),

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from nerbert.artifacts import json_line, sha256_of
+from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, SettingsError, at, nearest, os_refused, unknown
 from nerbert.formats.documents import Reading, repairs_line
 from nerbert.formats.examples import annotated, examples_of, read_documents, read_examples, recognised
@@ -23,6 +23,7 @@ from nerbert.formats.format import Format, known_formats
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS
 from nerbert.rng import uniform
+from nerbert.schema import json_line
 from nerbert.sources.files import entries_of
 from nerbert.terminal import tell
 

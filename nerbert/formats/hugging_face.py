@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nerbert.artifacts import publish_folder, scratch_prefix
+from nerbert.artifacts import publish_folder
 from nerbert.errors import InputError, need, refused
 from nerbert.formats.documents import found_words, sentences_of
 from nerbert.formats.format import Abilities
@@ -72,7 +72,7 @@ class Datasets:
 
         with (
             spooled(_sentences(documents)) as again,
-            TemporaryDirectory(prefix=scratch_prefix()) as scratch,
+            TemporaryDirectory(prefix="nerbert-") as scratch,
             publish_folder(path) as draft,
         ):
             names = tag_names({span.type for each in again() for span in each.spans})

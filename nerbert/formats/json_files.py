@@ -13,11 +13,12 @@ from typing import IO, Any, ClassVar, NotRequired
 
 from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
 
-from nerbert.artifacts import json_line, publish
+from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
 from nerbert.formats.format import LEAST, Abilities, format_name, known_formats
 from nerbert.formats.rows import TEXT, read_lines, read_text
 from nerbert.records import Document, Repairs, Span
+from nerbert.schema import json_line
 from nerbert.sources.files import BOM
 
 _HEAD = 1 << 16

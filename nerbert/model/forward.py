@@ -19,7 +19,8 @@ from nerbert.rng import Array
 
 _NONE = np.empty(0, np.int64)
 _LOADED_IN = os.getpid()
-os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 """Where torch has computed with several threads, its OpenMP waits forever for them in a forked process."""
 
 

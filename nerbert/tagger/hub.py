@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nerbert.artifacts import publish_folder, scratch_prefix, write_json
+from nerbert.artifacts import publish_folder, write_json
 from nerbert.errors import InputError, OutputExists
 from nerbert.hub import push_folder
 from nerbert.model.folder import CARD, EXPORTED, FILES, PRETRAINED, WEIGHTS, ModelFolder, read_card
@@ -70,7 +70,7 @@ def upload(
     token: str | None, branch: str | None, create_pr: bool | None,
 ) -> str:  # fmt: skip
     """Upload a tagger's folder with this `nerbert.json` as one commit; return the address of the commit."""
-    with TemporaryDirectory(prefix=scratch_prefix()) as scratch:
+    with TemporaryDirectory(prefix="nerbert-") as scratch:
         folder = Path(scratch) / "tagger"
         write_folder(source, folder, card, overwrite=False)
         return push_folder(

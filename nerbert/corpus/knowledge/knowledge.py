@@ -15,7 +15,7 @@ from typing import IO, TypeVar
 
 import pyarrow as pa
 
-from nerbert.artifacts import check_free_file, publish, scratch_prefix, sha256_of
+from nerbert.artifacts import check_free_file, publish, sha256_of
 from nerbert.corpus.dump.sites import editions
 from nerbert.corpus.knowledge.claims import (
     DISAMBIGUATION,
@@ -289,7 +289,7 @@ def write_gazetteer(
     check_free_file(output, overwrite=overwrite)
     read = open_knowledge(knowledge, language)
     labels = open_label_set(label_set, read.ontology.parents)
-    with TemporaryDirectory(prefix=scratch_prefix()) as scratch, open_database(Path(scratch) / "database") as database:
+    with TemporaryDirectory(prefix="nerbert-") as scratch, open_database(Path(scratch) / "database") as database:
         read.write_types(database)
         classes = database.execute("SELECT class, class_path FROM classes").fetchall()
         named = ((number, labels.label(path)) for number, path in classes)

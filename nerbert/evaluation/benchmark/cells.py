@@ -13,14 +13,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
-from nerbert.artifacts import check_own, json_line, publish
+from nerbert.artifacts import check_own, publish
 from nerbert.errors import OutputExists, os_refused
 from nerbert.labels import spans_from_bio
 from nerbert.locks import held
 from nerbert.metrics.calibration import Temperatures
 from nerbert.model.heads import Entities, WordTags
 from nerbert.records import Example
-from nerbert.schema import read_json, to_plain
+from nerbert.schema import json_line, read_json, to_plain
 
 _LARGEST = 512 << 20
 TRY_AGAIN = "try_again"

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 from nerbert import HOMEPAGE, __version__
-from nerbert.artifacts import finish, publish, publish_folder, scratch_prefix, sha256_of, write_json
+from nerbert.artifacts import finish, publish, publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, at, unknown
 from nerbert.evaluation.datasets.load import KnownData, Recipe, all_names, find_known, known_data
 from nerbert.formats.conll import split_columns
@@ -234,7 +234,7 @@ def _download(addresses: Mapping[str, str], recipe: Recipe, policy: RetryPolicy 
 def _build(script: Path, recipe: Recipe) -> dict[str, bytes]:
     """Return the files that a script of the checkout makes, by split; it imports this package."""
     paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    with TemporaryDirectory(prefix=scratch_prefix()) as scratch:
+    with TemporaryDirectory(prefix="nerbert-") as scratch:
         made = Path(scratch, "made")
         ran = subprocess.run(  # noqa: S603  (the project's own script)
             [sys.executable, str(script), "-o", str(made)], env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import json_line, writing
+from nerbert.artifacts import writing
 from nerbert.errors import InputError, at, os_refused
-from nerbert.schema import parse_json
+from nerbert.schema import json_line, parse_json
 
 
 class Journal:

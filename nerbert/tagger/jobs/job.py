@@ -13,13 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 from nerbert import __version__
-from nerbert.artifacts import (
-    check_free,
-    check_free_file,
-    publish_job,
-    standard_output,
-    write_json,
-)
+from nerbert.artifacts import check_free, check_free_file, publish_job, write_json
 from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.executors import HERE, Executor, LocalExecutor, Resources
@@ -60,7 +54,7 @@ from nerbert.tagger.jobs.files import (
 from nerbert.tagger.spans import OFFSETS, Spans
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import answering_of, check_thresholds, parse_thresholds
-from nerbert.terminal import Progress, tell, throughput
+from nerbert.terminal import Progress, standard_output, tell, throughput
 
 _FORMAT = 4
 """Raise it when the format of parts changes."""

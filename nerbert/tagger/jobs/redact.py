@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from nerbert.artifacts import check_free, check_free_file, json_line, publish, publish_job, sha256_of, write_json
+from nerbert.artifacts import check_free, check_free_file, publish, publish_job, sha256_of, write_json
 from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at, few, os_refused
 from nerbert.executors import HERE, Executor
@@ -25,6 +25,7 @@ from nerbert.formats.kinds import TEXT as LINES
 from nerbert.formats.row_files import ROW_KINDS, write_rows
 from nerbert.formats.rows import TEXT, TOKENS
 from nerbert.records import Document
+from nerbert.schema import json_line
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, place_outputs, target_kind
 from nerbert.tagger.jobs.job import TagJob, tag_all

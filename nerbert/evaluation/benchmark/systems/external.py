@@ -18,7 +18,6 @@ from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nerbert.artifacts import scratch_prefix
 from nerbert.errors import InputError, NerbertError, SettingsError, at, visible
 from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, FoundEntity, Predictions
@@ -93,7 +92,7 @@ class Command:
     def predict(self, part: CellSentences, sources: Path) -> Predictions:
         """Let the command train on a part's sentences and tag its test sentences."""
         cost: dict[str, Any] = {}
-        with timed(cost, "command"), TemporaryDirectory(prefix=scratch_prefix()) as folder:
+        with timed(cost, "command"), TemporaryDirectory(prefix="nerbert-") as folder:
             try:
                 found = self._found(part, Path(folder))
             except NerbertError as error:  # the same reason in every cell
