@@ -14,13 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nerbert.annotate.answers import Labels, Reply, read_labels
 from nerbert.annotate.asking import AGAIN, ModelRun, asked_as, warn_of_open_key
 from nerbert.annotate.settings import AnnotateSettings, Prompt, load_key, load_prompt
 from nerbert.annotate.store import AnswerStore, open_store
 from nerbert.artifacts import check_free_file, publish_job, write_json
 from nerbert.config import check_choice
-from nerbert.errors import InputError, need, paths_refused
+from nerbert.errors import InputError, paths_refused
 from nerbert.formats.inputs import InputFile, check_no_input, check_source, find_sources
 from nerbert.formats.open_types import open_type_line
 from nerbert.formats.rows import ERRORS
@@ -68,7 +67,6 @@ def annotate_texts(
     """
     check_source("--from", from_)
     check_choice("--errors", errors, ERRORS)
-    need("annotate", "openai")
     prompt, key, target = load_prompt(settings.prompt), load_key(settings.key_variable), Path(output)
     found, report = find_sources([*map(str, texts)], from_), target.with_name(f"{target.stem}.report.json")
     asked = asked_as(settings, prompt)
@@ -104,17 +102,14 @@ def _made_from(report: Path) -> object:
     return None
 
 
-class _AnnotateRun(ModelRun[Labels]):
+class _AnnotateRun(ModelRun):
     """One run over the texts, whose labels are written."""
 
     def __init__(
         self, settings: AnnotateSettings, prompt: Prompt, key: "SecretStr", store: AnswerStore,
         rows: Callable[[], Iterator[tuple[str, int, str]]],
     ) -> None:  # fmt: skip
-        def read(text: str, reply: Reply) -> Labels:
-            return read_labels(text, reply.content or "", prompt.form, cut=reply.cut)
-
-        super().__init__(settings, prompt, key, store, lambda: (text for _, _, text in rows()), read)
+        super().__init__(settings, prompt, key, store, lambda: (text for _, _, text in rows()))
         self._rows, self.report = rows, AnnotateReport()
 
     def write(self, path: Path) -> None:

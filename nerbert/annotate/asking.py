@@ -1,16 +1,16 @@
 """Ask a language model about texts, each once: saved answers first, then requests within the budget.
 
-What an answer means is up to the caller. A failed text is counted, and the run continues.
+A failed text is counted, and the run continues.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from nerbert.annotate.answers import BYTES_PER_TOKEN, Failure, Fault, Reply, Tokens
+from nerbert.annotate.answers import BYTES_PER_TOKEN, Failure, Fault, Labels, Reply, Tokens, read_labels
 from nerbert.annotate.budget import Budget
 from nerbert.annotate.settings import AnnotateSettings, Prompt
 from nerbert.annotate.store import AnswerStore, text_key
@@ -27,8 +27,6 @@ _OVERHEAD = 64
 """Tokens that a server may put around a prompt. A token has a byte at least, which is what reservations count with."""
 AGAIN = "rerun the command to resume"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
-Meaning = TypeVar("Meaning")
-"""What an answer is read as."""
 
 
 def asked_as(settings: AnnotateSettings, prompt: Prompt) -> dict[str, Any]:
@@ -44,15 +42,15 @@ def warn_of_open_key(settings: AnnotateSettings, key: "SecretStr") -> None:
         tell(f"{settings.endpoint}: the key travels unencrypted; use https if the server has it")
 
 
-class ModelRun(Generic[Meaning]):
-    """One run over texts, each of which gets an answer; `read` returns what one means, or raises Failure."""
+class ModelRun:
+    """One run over texts, each of which gets an answer."""
 
     def __init__(
         self, settings: AnnotateSettings, prompt: Prompt, key: "SecretStr", store: AnswerStore,
-        texts: Callable[[], Iterator[str]], read: Callable[[str, Reply], Meaning],
+        texts: Callable[[], Iterator[str]],
     ) -> None:  # fmt: skip
         self._settings, self._prompt, self._key, self._store = settings, prompt, key, store
-        self._texts, self._read, self.budget = texts, read, Budget(settings, store)
+        self._texts, self.budget = texts, Budget(settings, store)
         self.distinct, self.kept_before = 0, 0
         self._failures: dict[bytes, tuple[Fault, str]] = {}
         self._stop: NerbertError | None = None
@@ -167,13 +165,16 @@ class ModelRun(Generic[Meaning]):
             self._read(text, reply)
             self._done, self._failed_in_a_row = self._done + 1, 0
 
-    def kept(self, text: str) -> tuple[Reply, Meaning | None]:
+    def kept(self, text: str) -> tuple[Reply, Labels | None]:
         """Return a text's saved answer and what it means; None without a usable answer."""
         reply = self._store.get(text)
         if reply.content is not None:
             with suppress(Failure):
                 return reply, self._read(text, reply)
         return reply, None
+
+    def _read(self, text: str, reply: Reply) -> Labels:
+        return read_labels(text, reply.content or "", self._prompt.form, cut=reply.cut)
 
     def _distinct(self) -> Iterator[str]:
         """Yield each text once."""

@@ -1,7 +1,6 @@
 """One request to an OpenAI-compatible server, and what its failure means.
 
-The library `openai` speaks the protocol; tries, pauses and limits are ours. What the library takes from the environment
-is left out, and no redirect is followed, so the key goes to the endpoint alone.
+Tries, pauses and limits are the run's. No redirect is followed, so the key goes to the endpoint alone.
 """
 
 import asyncio
@@ -11,10 +10,8 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import httpx
-import openai
 from pydantic import SecretStr
 
 from nerbert import __version__
@@ -23,8 +20,6 @@ from nerbert.annotate.settings import AnnotateSettings, Prompt
 from nerbert.errors import InputError, NerbertError, refused
 from nerbert.sources.remote import DEFAULT_POLICY, asked_wait, no_cookies
 
-_HEADERS = frozenset({"host", "content-type", "content-length", "connection", "accept", "x-stainless-raw-response"})
-"""The library's headers that are sent; the last one tells it how it was called."""
 _MOST_BYTES, _BYTES_PER_TOKEN = 1 << 20, 256
 """Bytes of an answer: these, and so many for each token that it may have."""
 _MOST_STRANGE = 3
@@ -35,52 +30,36 @@ _SHORTEST_SECRET = 8
 """Characters."""
 
 
-class _Limited(httpx.AsyncByteStream):
-    """The bytes of an answer; reading more than `left` of them is a failure."""
-
-    def __init__(self, stream: Any, left: int) -> None:
-        self._stream, self._left = stream, left
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for block in self._stream:
-            self._left -= len(block)
-            if self._left < 0:
-                raise Failure(Fault.TOO_LARGE, "the answer has no end, or is far longer than asked for", lost=True)
-            yield block
-
-    async def aclose(self) -> None:
-        """Close the connection's stream."""
-        await self._stream.aclose()
-
-
 class ChatClient:
     """Asks a server for labels of one text."""
 
     def __init__(self, settings: AnnotateSettings, prompt: Prompt, key: SecretStr, http: httpx.AsyncClient) -> None:
-        self._settings, self._prompt, self._key = settings, prompt, key
+        self._settings, self._prompt, self._key, self._http = settings, prompt, key, http
         fields = {"response_format": response_format() if prompt.form == "json" else None} | settings.request_fields()
         self._fields = {name: value for name, value in fields.items() if value is not None}
         self._most_bytes = _MOST_BYTES + _BYTES_PER_TOKEN * settings.longest_answer
+        self._headers = {"User-Agent": f"nerbert/{__version__}", "Accept-Encoding": "identity"}
+        if secret := key.get_secret_value():
+            self._headers["Authorization"] = f"Bearer {secret}"
         self._answered, self._strange = False, 0
-        http.event_hooks = {"request": [self._dress], "response": [self._limit]}
-        self._openai = openai.AsyncOpenAI(api_key="none", base_url=settings.endpoint, max_retries=0, http_client=http)
 
     async def ask(self, text: str, input_estimate: int) -> Reply:
         """Return the server's answer; raise Failure if this try failed, NerbertError if all others would too."""
         content = self._prompt.filled(text).encode("utf-8", "replace").decode()
-        asked = self._openai.chat.completions.with_streaming_response.create(
-            model=self._settings.model, messages=[{"role": "user", "content": content}], extra_body=self._fields
-        )
+        body = {"model": self._settings.model, "messages": [{"role": "user", "content": content}], **self._fields}
         try:
+            asked = self._http.stream(
+                "POST", f"{self._settings.endpoint}/chat/completions", json=body, headers=self._headers
+            )
             async with asyncio.timeout(self._settings.deadline), asked as response:
-                data = await response.read()
+                data = await self._read(response)
         except TimeoutError:
             seconds = f"{self._settings.deadline:g} seconds"
             raise Failure(Fault.TOO_SLOW, f"no whole answer within {seconds} (deadline)", lost=True) from None
-        except openai.APIStatusError as error:
-            raise self._refusal(error.response) from None
-        except (openai.APIError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise self._broken(error) from None
+        if not response.is_success:
+            raise self._refusal(response, data)
         try:
             reply = read_reply(data.decode("utf-8", "replace"), input_estimate)
         except Failure as failure:
@@ -93,24 +72,21 @@ class ChatClient:
         self._answered = True
         return replace(reply, content=self._hidden(reply.content or ""))
 
-    async def _dress(self, request: httpx.Request) -> None:
-        """Send our own headers alone; the key goes to the endpoint and nowhere else."""
-        for name in [each for each in request.headers if each not in _HEADERS]:
-            del request.headers[name]
-        request.headers.update({"User-Agent": f"nerbert/{__version__}", "Accept-Encoding": "identity"})
-        if key := self._key.get_secret_value():
-            request.headers["Authorization"] = f"Bearer {key}"
-
-    async def _limit(self, response: httpx.Response) -> None:
-        """Bound what is read of an answer, also of one with an error."""
+    async def _read(self, response: httpx.Response) -> bytes:
+        """Return the bytes of an answer, also of one with an error, which may not be compressed or far too many."""
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
             raise self._stop("sends compressed answers, which were not requested; try another server")
-        response.stream = _Limited(response.stream, self._most_bytes)
+        data = bytearray()
+        async for block in response.aiter_raw():
+            data += block
+            if len(data) > self._most_bytes:
+                raise Failure(Fault.TOO_LARGE, "the answer has no end, or is far longer than asked for", lost=True)
+        return bytes(data)
 
-    def _refusal(self, response: Any) -> Exception:
+    def _refusal(self, response: httpx.Response, data: bytes) -> Exception:
         """Return what an answer with a status of 300 or more means."""
         code, wait, what = response.status_code, asked_wait(response.headers), ""
-        message, kind = self._said(response.content)
+        message, kind = self._said(data)
         detail = f"(status {code}{message and ': ' + message})"
         if code == 401:
             what = f"refuses the key {detail}; check the variable {self._settings.key_variable}"
@@ -131,12 +107,9 @@ class ChatClient:
 
     def _broken(self, error: Exception) -> Exception:
         """Return what a request without a whole answer means."""
-        cause = error.__cause__ or error
-        if isinstance(cause, Failure | NerbertError):  # from our own hooks
-            return cause
-        message = self._hidden(f"{type(cause).__name__}: {cause}")[:200]
-        unreached = isinstance(cause, _UNREACHED)
-        if (unreached and not self._answered) or isinstance(cause, httpx.InvalidURL):
+        message = self._hidden(f"{type(error).__name__}: {error}")[:200]
+        unreached = isinstance(error, _UNREACHED)
+        if (unreached and not self._answered) or isinstance(error, httpx.InvalidURL):
             return self._stop(f"can't be reached ({message}); is the server running, and the address right?")
         return Failure(Fault.CONNECTION, f"connection lost: {message}", tries=DEFAULT_POLICY.tries, lost=not unreached)
 
@@ -165,8 +138,8 @@ class ChatClient:
 @asynccontextmanager
 async def open_client(settings: AnnotateSettings, prompt: Prompt, key: SecretStr) -> AsyncIterator[ChatClient]:
     """Make a client, whose connections are closed when the block ends."""
-    for name in ("openai", "httpcore"):  # their debug logs have headers of answers, which may hold the key
-        logging.getLogger(name).setLevel(max(logging.getLogger(name).level, logging.INFO))
+    log = logging.getLogger("httpcore")  # its debug logs have headers of answers, which may hold the key
+    log.setLevel(max(log.level, logging.INFO))
     limits = httpx.Limits(max_connections=settings.concurrency)
     with refused("the proxies from the environment can't be used"):
         http = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=30.0), limits=limits, follow_redirects=False,

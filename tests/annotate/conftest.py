@@ -1,7 +1,6 @@
 """What the tests of annotating share."""
 
 import json
-import platform
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from nerbert.annotate.annotate import AnnotateReport, annotate_texts
 from nerbert.annotate.settings import AnnotateSettings
 from tests.annotate.model_server import ModelServer, serving
 
-platform.platform()  # the library asks for it, which starts a process the first time
 CERTIFICATES = ssl.create_default_context()  # reading them takes a while
 
 

@@ -24,7 +24,7 @@ from nerbert.annotate.store import AnswerStore
 from nerbert.config import load_settings
 from nerbert.encoder.open_texts import OpenTypesSettings
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, MissingExtra, OutputExists, SettingsError, WriteError
+from nerbert.errors import InputError, OutputExists, SettingsError, WriteError
 from nerbert.formats.open_types import read_open_types
 from nerbert.training.objective import PRETRAIN, chosen_objective
 from tests.annotate.conftest import Desk
@@ -386,12 +386,6 @@ def prompt(content: str) -> Callable[[Desk], object]:
 def test_messages(desk: Desk, act: Callable[[Desk], object], setting: str, words: str) -> None:
     with raises(SettingsError, words, setting=setting):
         act(desk)
-
-
-def test_a_missing_library_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with raises(MissingExtra, "openai not installed: pip install 'nerbert[annotate]'"):
-        desk.annotate(ADA)
 
 
 def test_the_command(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
