@@ -3,11 +3,10 @@
 import bz2
 import html
 import runpy
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import regex
@@ -20,7 +19,6 @@ from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.formats.conll import conll_block
 from nerbert.formats.examples import read_examples
 from nerbert.records import CleanPage, Example, RawPage
-from nerbert.sentences import RuleSplitter
 from nerbert.sources.files import Source
 
 ROOT = Path(__file__).parent.parent
@@ -47,35 +45,6 @@ MARKUP = {
 }
 WORD_OR_SIGN = r"\w+|[^\w\s]"
 PAIRS = (("[[", "]]"), ("{{", "}}"))
-
-
-class Said(NamedTuple):
-    """A sentence, where it stands, and its 4-grams."""
-
-    where: str
-    text: str
-    grams: frozenset[tuple[str, ...]]
-
-
-def sentence(where: str, text: str) -> Said:
-    words = regex.findall(r"\w+", text.lower())
-    return Said(where, text, frozenset(zip(words, words[1:], words[2:], words[3:], strict=False)))
-
-
-def too_alike(sentences: Iterable[Said]) -> list[str]:
-    """Pairs of sentences that share more than 30 % of the 4-grams of the one that has fewer."""
-    known = [each for each in sentences if each.grams]
-    places: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-    for place, each in enumerate(known):
-        for gram in each.grams:
-            places[gram].append(place)
-    shared = Counter(pair for holders in places.values() for pair in combinations(holders, 2))
-    return [
-        f"{count} of {fewer} 4-grams\n  {one.where}: {one.text}\n  {other.where}: {other.text}"
-        for (first, second), count in shared.items()
-        for one, other in [(known[first], known[second])]
-        if count > 0.3 * (fewer := min(len(one.grams), len(other.grams)))
-    ]
 
 
 def tokens(text: str) -> str:
@@ -105,13 +74,6 @@ def clean(dump: Dump, pages: Sequence[RawPage]) -> dict[str, CleanPage]:
         for page in pages
         if page.ns == 0 and not page.redirect and not regex.search(disambiguation, page.text)
     }
-
-
-@pytest.fixture(scope="module")
-def prose(clean: Mapping[str, CleanPage]) -> list[Said]:
-    splitter = RuleSplitter("en")
-    texts = [(title, page.text) for title, page in clean.items()]
-    return [sentence(title, text[start:stop]) for title, text in texts for start, stop in splitter.spans(text)]
 
 
 @pytest.fixture(scope="module")
@@ -195,9 +157,3 @@ def test_few_names_of_the_domains_test_part_occur_in_the_wikis_prose(
     names = [each.text[span.start : span.end] for each in domain["test"] for span in each.spans]
     found = [name for name in names if tokens(name.casefold()) in wiki]
     assert len(found) <= 0.2 * len(names), found
-
-
-def test_no_sentence_is_like_another(domain: Mapping[str, Sequence[Example]], prose: Sequence[Said]) -> None:
-    said = [sentence(part, each.text) for part, examples in domain.items() for each in examples]
-    pairs = too_alike([*said, *prose])
-    assert not pairs, "\n".join(pairs)

@@ -145,7 +145,7 @@ class Desk:
             (run / name).mkdir(parents=True, exist_ok=True)
         return run
 
-    def start(self, run: Path, fault: str = "none", when: int = 0, **more: str) -> "Running":
+    def start(self, run: Path, fault: str = "none", when: int = 0) -> "Running":
         """Start the command in a folder."""
         self._started += 1
         notes = self.folder / f"{run.name}-{self._started}"
@@ -154,13 +154,13 @@ class Desk:
         with notes.with_suffix(".out").open("wb") as out, notes.with_suffix(".err").open("wb") as err:
             process = subprocess.Popen(
                 [python(), "-W", "error", STRUCK, fault, str(when), *self.command.arguments], cwd=run,
-                env=os.environ | ours | more, stdout=out, stderr=err,
+                env=os.environ | ours, stdout=out, stderr=err,
             )  # fmt: skip
         return Running(process, notes)
 
-    def run(self, run: Path, fault: str = "none", when: int = 0, **more: str) -> Done:
+    def run(self, run: Path, fault: str = "none", when: int = 0) -> Done:
         """Run the command in a folder; then nothing of it is alive."""
-        running = self.start(run, fault, when, **more)
+        running = self.start(run, fault, when)
         self.talk(run, running)
         return running.end()
 

@@ -6,8 +6,7 @@ files by themselves; theirs are seen when nerbert waits for them and gives them 
 
 Faults: `none`; `kill`; `publish` (killed at the N-th renaming); `torn` (killed, and a file that would get its name is
 cut in half, as if killed while it was written); `full` (nothing can be written from then on); `int` and `term` (the
-signal); `stop` (stopped until SIGCONT); `read` (a read error at the N-th file that is opened for reading); `jump` (the
-clock's offset file says otherwise).
+signal); `stop` (stopped until SIGCONT); `read` (a read error at the N-th file that is opened for reading).
 $NOTES.pid and $NOTES.count say which process it is, and how many operations and renamings there were.
 """
 
@@ -62,8 +61,6 @@ class Strike:
             os.truncate(place, os.lstat(place).st_size // 2)
         if self.fault in SIGNALS:
             os.kill(os.getpid(), SIGNALS[self.fault])
-        elif self.fault == "jump":
-            Path(os.environ["FAKETIME_TIMESTAMP_FILE"]).write_text(os.environ["JUMP"])
         elif self.fault == "read":
             raise OSError(errno.EIO, os.strerror(errno.EIO), place)
         elif self.fault == "full" and event in GROWS:
