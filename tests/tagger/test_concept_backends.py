@@ -275,26 +275,6 @@ def test_where_no_cache_can_be_labels_are_encoded_each_time(tagger: Tagger, own_
 
 
 @WORDS_ALONE
-def test_two_taggers_fill_one_cache(
-    folder: Path, own_cache: Path, tagger: Tagger, encoded: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Locks are of open files, so threads stand for processes; all labels are in one file."""
-    monkeypatch.setattr("nerbert.tagger.label_vectors._file", lambda place, number: place / "all.npz")
-    several = [tagger, load(folder)]
-
-    def fill(start: int) -> None:
-        for number in range(start, 30, 2):
-            several[start].with_labels([f"thing {number}", "ship"])
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(fill, (0, 1)))
-    del encoded[:]
-    tagger.with_labels([f"thing {number}" for number in range(30)])
-    assert encoded == []
-    assert not list(own_cache.rglob(".*.partial"))
-
-
-@WORDS_ALONE
 def test_thresholds_are_of_labels(folder: Path, tagger: Tagger) -> None:
     assert tagger.with_labels(LABELS).thresholds == dict.fromkeys((each.partition(":")[0] for each in LABELS), 0.5)
     (tags,) = load(folder, thresholds=0.0).with_labels(LABELS).tag_examples([Example(TEXTS[0], split_words(TEXTS[0]))])
