@@ -15,7 +15,6 @@ from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.evaluation.datasets import fetch as module
 from nerbert.evaluation.datasets.fetch import Sentence, conll_text, fetch_data, find_addresses, list_public
 from nerbert.evaluation.datasets.load import KnownData, KnownSplit, Recipe, Repository, known_data, list_data
-from nerbert.sources.download import open_output
 from nerbert.sources.remote import RetryPolicy
 from tests.evaluation.datasets.published import undraw
 from tests.sources.web_server import Mood, Web, serving
@@ -200,20 +199,6 @@ def test_outside_a_checkout_and_with_a_mirror_it_is_downloaded(
     assert names(tmp_path / "out") == []
 
 
-def test_known_files_are_known_under_other_usual_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = b"Oslo\tB-city\n\n"
-    split = KnownSplit(sentences=1, tokens=1, entities=1, sha256=hashlib.sha256(content).hexdigest())
-    one = KnownData(
-        name="own", title="Own", about="Made up.", split="ours", licence="CC0", types=("city",),
-        splits={"dev": split, "test": split}, recipe=Recipe(),
-    )  # fmt: skip
-    know(monkeypatch, {"own": one})
-    (tmp_path / "own").mkdir()
-    for name in ("valid.conll", "testb.conll"):
-        (tmp_path / "own" / name).write_bytes(content)
-    assert [each.there for each in list_data(tmp_path)] == ["whole"]
-
-
 def test_the_folder_says_where_it_is_from(server: Web, tmp_path: Path) -> None:
     get(server, tmp_path, "drawn")
     told = json.loads((tmp_path / "drawn" / "manifest.json").read_text())
@@ -233,13 +218,6 @@ def test_the_folder_says_where_it_is_from(server: Web, tmp_path: Path) -> None:
     assert (told["recipe"]["train"], told["recipe"]["draw_dev"], told["title"]) == ("d/all.txt", 4, "Drawn")
 
 
-def test_dropped_connections_are_taken_up(server: Web, tmp_path: Path) -> None:
-    server.moods[PLAIN["train"]] = [Mood(cut=100), Mood(status=503, body=b""), Mood(cut=7)]
-    get(server, tmp_path, "plain")
-    assert whole(tmp_path, "plain")
-    assert len(server.ranges(PLAIN["train"])) == 4
-
-
 def test_a_stopped_run_leaves_nothing_and_begins_the_set_anew(server: Web, tmp_path: Path) -> None:
     server.moods[PLAIN["dev"]] = [Mood(cut=10)]
     hurried = RetryPolicy(tries=1, tell=lambda _: None)
@@ -247,15 +225,6 @@ def test_a_stopped_run_leaves_nothing_and_begins_the_set_anew(server: Web, tmp_p
     assert names(tmp_path) == []
     get(server, tmp_path, "plain")
     assert whole(tmp_path, "plain")
-    assert names(tmp_path) == ["plain"]
-
-
-def test_what_a_killed_run_left_beside_a_whole_set_is_removed(server: Web, tmp_path: Path) -> None:
-    """It was killed after the folder had got its name."""
-    get(server, tmp_path, "plain")
-    (tmp_path / ".plain.work").mkdir()
-    (tmp_path / ".plain.work" / "lock").touch()
-    get(server, tmp_path, "plain")
     assert names(tmp_path) == ["plain"]
 
 
@@ -301,12 +270,6 @@ def test_what_is_there_is_never_replaced(server: Web, tmp_path: Path, what: str)
     assert what != "mended" or (target / "dev.conll").read_text() == "a\tO\n\n"
 
 
-def test_two_runs_dont_share_a_folder(server: Web, tmp_path: Path) -> None:
-    with open_output(tmp_path):
-        fails(OutputExists, server, tmp_path, "plain", words=("another run",))
-    assert server.asked == []
-
-
 def test_what_must_be_named(server: Web, tmp_path: Path) -> None:
     fails(SettingsError, server, tmp_path, words=("name the data sets", "--list"))
     with pytest.raises(SettingsError, match="--output"):
@@ -316,15 +279,6 @@ def test_what_must_be_named(server: Web, tmp_path: Path) -> None:
     fails(SettingsError, server, tmp_path, "plane", words=("did you mean 'plain'",))
     fails(SettingsError, server, tmp_path, "../plain", words=("no known data set",))
     assert names(tmp_path) == []
-
-
-def test_a_full_disk_leaves_nothing_half_made(server: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "write_json", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-        fails(Exception, server, tmp_path, "plain", words=("No space left",))
-    assert not (tmp_path / "plain").exists()
-    get(server, tmp_path, "plain")
-    assert whole(tmp_path, "plain")
 
 
 def test_the_list_asks_nobody(server: Web) -> None:
