@@ -93,11 +93,11 @@ Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=1 << 32)], ...], AfterVali
 Percents = dict[str, Annotated[float, Field(ge=0, le=100)]]
 
 
-class _Table(BaseModel):
+class _SuiteTable(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class SystemSettings(_Table):
+class SystemSettings(_SuiteTable):
     """A system to compare: an encoder, perhaps trained on a source domain first (source & target), or a command."""
 
     encoder: str | tuple[str, ...] = ""
@@ -128,7 +128,7 @@ class SystemSettings(_Table):
         return tuple(encoder for encoder in several if encoder)
 
 
-class Target(_Table):
+class Target(_SuiteTable):
     """A data set, with the sizes of its train split and the draws of each."""
 
     data: Readable
@@ -152,7 +152,7 @@ class Target(_Table):
     """Types that mean "none of the others" (misc): a second F1 leaves them out."""
 
 
-class Published(_Table):
+class Published(_SuiteTable):
     """Figures of a paper on a `size` of the train split: entity F1 and token F1 in percent, by data set."""
 
     name: Readable
@@ -163,7 +163,7 @@ class Published(_Table):
     size: Size = "all"
 
 
-class Suite(_Table):
+class Suite(_SuiteTable):
     """A checked suite. Order is priority: cells run in the order of the file."""
 
     name: str
@@ -258,11 +258,11 @@ def _fault(error: ValidationError) -> SettingsError:
     if name in _REMOVED and kind == "extra_forbidden":
         return SettingsError(f"setting {setting}: Familiarity and its controls are gone; leave it out", setting=setting)
     if kind == "extra_forbidden":
-        tables: dict[Any, type[_Table]] = {"systems": SystemSettings, "targets": Target, "published": Published}
+        tables: dict[Any, type[_SuiteTable]] = {"systems": SystemSettings, "targets": Target, "published": Published}
         known = tables.get(where[0], Suite) if len(where) > 1 else Suite
         return SettingsError(f"unknown setting {setting!r:.200}{unknown(name, known.model_fields)}", setting=setting)
     if kind == "missing":
-        return SettingsError(f"setting {setting} is missing; add it (docs/how-to/compare.md)", setting=setting)
+        return SettingsError(f"setting {setting} is missing; add it", setting=setting)
     if kind == "value_error":
         return SettingsError(f"setting {setting:.200}: {fault['ctx']['error']}", setting=setting)
     why = fault["msg"].replace("Input should", "must")
