@@ -123,10 +123,8 @@ def foreign(head: bytes, name: str) -> str:
     a file named as JSON lines is left to their reader, which names the line and the fault.
     """
     text = head.decode("utf-8-sig", "replace").lstrip()
-    begins = (*(tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)),
-              *(what for mark, what in _GONE.items() if mark.search(text)))  # fmt: skip
-    if begins:
-        return begins[0]
+    if found := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), gone_export(text)):
+        return found
     utf16 = is_utf16(head)
     if utf16 or b"\0" in head[:_BINARY]:
         return UTF_16 if utf16 else "binary, or text in another encoding than UTF-8"
@@ -139,6 +137,11 @@ def foreign(head: bytes, name: str) -> str:
     lines = [line for line in text.splitlines()[:20] if line]
     counts = [{line.count(cut) - line.count(f"{cut} ") for line in lines} for cut in ",;"]  # prose has a space behind
     return "CSV" if len(lines) > 1 and any(len(each) == 1 and each != {0} for each in counts) else ""
+
+
+def gone_export(text: str) -> str:
+    """Return which export that is no longer read begins like this, and the one to choose; "" for none."""
+    return next((what for mark, what in _GONE.items() if mark.search(text)), "")
 
 
 def unannotated(head: bytes) -> str:

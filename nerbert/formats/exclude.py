@@ -16,7 +16,7 @@ from typing import Any
 
 from nerbert.errors import InputError, at
 from nerbert.formats.data import data_sum
-from nerbert.formats.examples import foreign, head_of, recognised
+from nerbert.formats.examples import foreign, gone_export, head_of, recognised
 from nerbert.formats.format import usable
 from nerbert.formats.json_files import json_object
 from nerbert.formats.jsonl import JsonLines, text_of
@@ -109,6 +109,8 @@ def _texts(path: Path) -> Iterator[str]:
         if (found := recognised(path)) and not isinstance(found, JsonLines):  # of JSON the text is enough
             yield from (document.text for document in usable(found).read(path, Repairs()))
             return
+        if not found and (gone := gone_export(head_of(path).decode("utf-8-sig", "replace").lstrip())):
+            raise InputError(f"{path}: seems to be {gone}")
         with path.open(encoding="utf-8-sig") as stream:
             is_json = next((line for line in stream if line.strip()), "").lstrip().startswith("{")
             stream.seek(0)

@@ -242,18 +242,23 @@ def fields_but(value: Mapping[str, Any], *own: str) -> dict[str, Any]:
     return {name: each for name, each in value.items() if name not in own}
 
 
-class ExportSpan(TypedDict):
-    """A span of a tool's export, in its own unit; other fields (ids, annotators) are ignored."""
+class ExportPlace(TypedDict):
+    """The place of a span in a tool's export, in its own unit; other fields (ids, annotators) are ignored."""
 
     start: int
     end: int
-    label: NotRequired[str]
     text: NotRequired[str | None]
     score: NotRequired[Any]
     confidence: NotRequired[Any]
 
 
-def export_span(value: ExportSpan, label: str, *, tagged: bool) -> Span:
+class ExportSpan(ExportPlace):
+    """A span of a tool's export."""
+
+    label: str
+
+
+def export_span(value: ExportPlace, label: str, *, tagged: bool) -> Span:
     """Return a span of an export. A model's span has a `score`, a person's nerbert's `confidence`: other values of that
     name, and scores of what a person changed, are no confidence. Raise InputError for a score that is none.
     """

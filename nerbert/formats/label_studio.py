@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from nerbert.errors import InputError, at
 from nerbert.formats.format import Abilities, fields_without
-from nerbert.formats.json_files import ExportSpan, JsonFormat, export_span, fields_but, score_json, text_key
+from nerbert.formats.json_files import ExportPlace, JsonFormat, export_span, fields_but, score_json, text_key
 from nerbert.formats.rows import TEXT
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.schema import check_value
@@ -47,7 +47,7 @@ class _Task(TypedDict):
     predictions: NotRequired[list[_Result] | None]
 
 
-class _Labelled(ExportSpan):
+class _Labelled(ExportPlace):
     labels: NotRequired[list[str] | None]
 
 

@@ -25,7 +25,7 @@ from nerbert.formats.csv_rows import TableForm, cuts_of, table_rows
 from nerbert.formats.examples import foreign, head_of, unannotated
 from nerbert.formats.gliner import token_span
 from nerbert.formats.json_files import is_array, json_values, object_line
-from nerbert.formats.rows import SPANS, TEXT, TOKENS, UTF_16, is_utf16, read_lines
+from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, UTF_16, is_utf16, read_lines
 from nerbert.records import EntityLabel, OpenEntity, OpenText, Reason
 from nerbert.registry import FORMATS
 from nerbert.schema import check_value
@@ -368,7 +368,7 @@ def _table_form(header: str) -> TableForm | None:
 
 def _parquet_rows(path: Path) -> Iterator[_Row]:
     need("corpus", "pyarrow")
-    from nerbert.formats.parquet import plain_rows, read_batches
+    from nerbert.formats.parquet import decoded_column, plain_rows, read_batches
 
     number = 0
     for batch in read_batches(path):
@@ -377,23 +377,10 @@ def _parquet_rows(path: Path) -> Iterator[_Row]:
         if columns is None:
             raise InputError(f"{path}: has the columns {', '.join(map(repr, names)):.200}; open types in Parquet have "
                              f"{_INPUT} and {_OUTPUT} (NuNER), or {_CONVERSATIONS} (Pile-NER)")  # fmt: skip
-        with at(path, part=f"rows from {number + 1} on"):
-            rows = plain_rows(_decoded(batch.select(list(columns))))
+        wanted, first = batch.select(list(columns)), number + 1
+        with at(path):
+            for name in columns:  # some writers don't say that their bytes are UTF-8
+                wanted = decoded_column(wanted, name, first, ERRORS[0])
+            rows = plain_rows(wanted)
         for number, fields in enumerate(rows, number + 1):  # noqa: B020
             yield f"row {number}", fields
-
-
-def _decoded(batch: Any) -> Any:
-    """Return a batch with its columns of bytes as texts: some writers of Parquet don't say that theirs are UTF-8."""
-    import pyarrow as pa
-
-    for place, field in enumerate(batch.schema):
-        of_lists = pa.types.is_list(field.type) or pa.types.is_large_list(field.type)
-        kind = field.type.value_type if of_lists else field.type
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            wanted = pa.large_list(pa.large_string()) if of_lists else pa.large_string()
-            try:
-                batch = batch.set_column(place, field.name, batch.column(place).cast(wanted))
-            except pa.ArrowInvalid:
-                raise InputError(f"column {field.name!r}: not UTF-8; convert its texts to UTF-8") from None
-    return batch

@@ -86,7 +86,7 @@ def batch_texts(
     hold values that JSON can't.
     """
     with at(name):
-        mended, rows = _mended(batch, field, first, errors), list[Document]()
+        mended, rows = decoded_column(batch, field, first, errors), list[Document]()
         whole, has_text = _Batch(batch if errors == "strict" else mended), TEXT in batch.schema.names
         for place, fields in enumerate(plain_rows(_texts(mended, field))):
             with at(part=f"row {first + place}"):
@@ -114,7 +114,7 @@ def _reading(path: Path) -> AbstractContextManager[None]:
     return refused(f"{path}: can't be read as Parquet")
 
 
-def _mended(batch: pa.RecordBatch, field: str, first: int, errors: str) -> pa.RecordBatch:
+def decoded_column(batch: pa.RecordBatch, field: str, first: int, errors: str) -> pa.RecordBatch:
     """Return the rows with the column of texts decoded, if it is one; `first` is the number of the first row."""
     place = batch.schema.get_field_index(field)
     kind = batch.schema.types[place] if place >= 0 else pa.null()

@@ -88,6 +88,7 @@ def test_records_of_version_1_name_the_other_export(tmp_path: Path) -> None:
         (record(response({**EMMY, "label": None})), "[0].label = None: must be a valid string"),
         (record(suggestion={"value": [EMMY], "score": [0.1, 0.2]}), "1 spans with 2 scores"),
         (record(suggestion={"value": [EMMY], "score": "high"}), "must be a number from 0 to 1"),
+        (record(response({"start": 0, "end": 5})), "[0].label is missing"),
         (record(3), "responses.spans[0] = 3: must"),
         (record(fields={"a": "x", "b": "y"}), "the annotated text is unclear: there is a, b"),
         ({"text": TEXT, "spans": []}, "seems to be jsonl, but earlier lines have argilla"),

@@ -41,6 +41,7 @@ def test_files_are_told_apart_in_the_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "length", "words"),
     [
+        (b'["Ada", {"entities": []}]', 8, "spaCy's tuples (save them as DocBin"),
         (b"one\ntwo\n", 8, "no sentence of 4 or more words to exclude"),
         (b"one\ntwo\n", 2, "no sentence of 2 or more words to exclude"),
         (b"\xff\xfe\x00", 8, "can't be read as text in UTF-8"),

@@ -77,7 +77,7 @@ def test_texts_that_parquet_has_as_bytes(kind: pa.DataType, tmp_path: Path) -> N
     pq.write_table(table, tmp_path / "a.parquet")
     assert read(tmp_path / "a.parquet") == lines(tmp_path, NUNER)
     pq.write_table(pa.table({"input": pa.array([b"\xff"], kind), "output": ["[]"]}), tmp_path / "a.parquet")
-    with raises(InputError, "rows from 1 on: column 'input': not UTF-8"):
+    with raises(InputError, "row 1: not UTF-8 at byte 0"):
         read(tmp_path / "a.parquet")
 
 

@@ -84,6 +84,7 @@ def test_a_task_that_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
+        (task({"start": 0, "end": 5}), "spans[0].label is missing"),
         (task({"start": 0.5, "end": 5, "label": "X"}), "spans[0].start = 0.5: must be a valid integer"),
         (task({"start": 0, "end": 5, "label": "X", "score": True}, answer=None), "must be a number from 0 to 1"),
         (task(answer="yes"), "answer = 'yes': must be 'accept'"),
