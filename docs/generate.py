@@ -39,7 +39,7 @@ right one is named. A setting with a dot is in a section, which an objective or 
 `max_types` in the table `[zero_shot]` of a TOML file, `--set zero_shot.max_types=3` on the command line, and
 `zero_shot={{"max_types": 3}}` in Python. A section that the chosen objective doesn't read is refused. *Source* says
 where a default comes from: a section of the NER-BERT paper (arXiv 2112.00405), or *ours*. Settings of `nerbert
-annotate` are options of the command: `max_cost` is `--max-cost`.
+annotate` are options of the command: `max_total_tokens` is `--max-total-tokens`.
 
 {MADE}
 """

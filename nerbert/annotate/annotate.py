@@ -49,7 +49,6 @@ class AnnotateReport:
     cut_off: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    cost: float = 0.0
     tokens_are_estimated: bool = False
     failures: Counter[str] = field(default_factory=Counter)
     failed_passages: list[dict[str, Any]] = field(default_factory=list)
@@ -142,7 +141,6 @@ class _AnnotateRun(ModelRun):
                     raise InputError(f"{place}: changed while it was read; rerun the command")
         report.tokens_are_estimated |= self.budget.unanswered[0] > 0
         report.input_tokens, report.output_tokens = self.budget.spent
-        report.cost = round(self.budget.cost(), 6)
 
 
 def _rows(sources: Sequence[InputFile], field: str, errors: str) -> Iterator[tuple[str, int, str]]:

@@ -78,16 +78,15 @@ class ModelRun:
 
     def summary(self) -> str:
         """Return progress and spending in a line."""
-        spent, settings = self.budget.spent, self._settings
+        spent = self.budget.spent
         faults = Counter(fault for fault, _ in self._failures.values())
         failed = "".join(f", {number:,} {fault}" for fault, number in faults.most_common())
-        cost = f", cost {self.budget.cost():.4f}" if settings.input_price or settings.output_price else ""
         requests, most = self.budget.unanswered
         unanswered = (
             f" ({sum(most):,} of them reserved for requests without an answer: {requests:,})" if requests else ""
         )
         return (f"{self._done:,} of {self.distinct:,} texts done ({self.kept_before:,} by earlier runs){failed}; "
-                f"{spent.input:,} + {spent.output:,} tokens spent{unanswered}{cost}")  # fmt: skip
+                f"{spent.input:,} + {spent.output:,} tokens spent{unanswered}")  # fmt: skip
 
     def failure(self, text: str) -> tuple[Fault, str] | None:
         """Return why a text has no usable answer, as the reason that counts and a message; None if it didn't fail."""

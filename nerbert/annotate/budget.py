@@ -1,12 +1,12 @@
-"""The budget in tokens and money, of all runs that share the saved answers.
+"""The budget in tokens, of all runs that share the saved answers.
 
 A request is recorded at its highest possible cost before it is sent, and corrected by its answer. Limitation: a stopped
 request takes more of the budget than it cost.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Set
-from math import ceil, floor, log10
+from collections.abc import Set
+from math import ceil
 from typing import NamedTuple
 
 from nerbert.annotate.answers import Reply, Tokens
@@ -53,10 +53,6 @@ class Budget:
             else:
                 self._open.pop(settles, None)
 
-    def cost(self) -> float:
-        """Return the money spent."""
-        return _cost(self._settings, self.spent)
-
     @property
     def unanswered(self) -> tuple[int, Tokens]:
         """Return how many counted requests have no answer, and the tokens counted for them."""
@@ -84,45 +80,26 @@ class Budget:
                 self._freed.notify_all()
 
     def remedy(self, done: int, left: int) -> str:
-        """Return the limits with which a run can do `left` more texts; "" if it was not stopped by one."""
+        """Return the limit with which a run can do `left` more texts; "" if it was not stopped by it."""
         if not sum(self._refused):
             return ""
         answered = self.spent.minus(self.unanswered[1])
         rest = Tokens(*(ceil(each / done * left) for each in answered)) if done else Tokens()
-        wanted = self.spent.plus(self._refused).plus(rest)
-        raised = [(option, _rounded_up(size(wanted))) for option, limit, size in self._limits() if limit < size(wanted)]
-        if not raised:
+        wanted = sum(self.spent.plus(self._refused).plus(rest))
+        if wanted <= self._settings.max_total_tokens:
             return ""
-        options = " ".join(f"--{option.replace('_', '-')} {limit}" for option, limit in raised)
-        arguments = ", ".join(f"{option}={limit}" for option, limit in raised)
+        scale = 10 ** max(0, len(str(wanted)) - 2)
+        limit = ceil(wanted / scale) * scale  # two digits
         why = "about what all texts take" if done else "enough for the next request"
-        return f"rerun it with {options} ({arguments}), {why}"
+        return f"rerun it with --max-total-tokens {limit} (max_total_tokens={limit}), {why}"
 
     def _admit(self, text: str, most: Tokens) -> int | None:
         """Return the number of a reservation, before any other run writes one; None if it doesn't fit."""
         with self._store.alone():
             self.update()
-            then = self.spent.plus(most)
-            if any(size(then) > limit for _, limit, size in self._limits()):
+            limit = self._settings.max_total_tokens
+            if limit and sum(self.spent.plus(most)) > limit:
                 return None
             number = self._store.reserve(text, most)
             self.update()
             return number
-
-    def _limits(self) -> Iterator[tuple[str, float, Callable[[Tokens], float]]]:
-        """Yield the limits that are set: the setting, its value, and what is measured."""
-        settings = self._settings
-        if settings.max_total_tokens:
-            yield "max_total_tokens", settings.max_total_tokens, sum
-        if settings.max_cost:
-            yield "max_cost", settings.max_cost, lambda tokens: _cost(settings, tokens)
-
-
-def _cost(settings: AnnotateSettings, tokens: Tokens) -> float:
-    return (tokens.input * settings.input_price + tokens.output * settings.output_price) / 1e6
-
-
-def _rounded_up(number: float) -> str:
-    """Return a number above 0, or the next one of two digits."""
-    scale = 10.0 ** (floor(log10(number)) - 1)
-    return f"{ceil(number / scale) * scale:.12g}"

@@ -50,13 +50,6 @@ class AnnotateSettings(Settings):
     """Seconds in which an answer must be complete."""
     max_total_tokens: Annotated[int, Bounds(at_least=0)] = 0
     """Most tokens to spend on these texts, earlier runs included; 0: no limit."""
-    max_cost: Annotated[float, Bounds(at_least=0)] = 0.0
-    """Most money to spend on these texts, earlier runs included, in the currency of the prices, which it needs; 0: no
-    limit."""
-    input_price: Annotated[float, Bounds(at_least=0)] = 0.0
-    """Price per million tokens of requests."""
-    output_price: Annotated[float, Bounds(at_least=0)] = 0.0
-    """Price per million tokens of answers."""
     max_failures: Annotated[int, Bounds(at_least=1)] = 20
     """The run stops after this many failed texts in a row: then it is the server."""
     key_variable: str = _KEY_VARIABLE
@@ -80,9 +73,7 @@ class AnnotateSettings(Settings):
             )  # fmt: skip
         object.__setattr__(self, "endpoint", address)
         refuse(not self.model.strip() or not self.model.isprintable(), "model", self.model, "a model's name")
-        if self.max_cost and not (self.input_price and self.output_price):
-            raise SettingsError("setting max_cost: give the prices too (input_price, output_price)", setting="max_cost")
-        unbound = not self.longest_answer and bool(self.max_cost or self.max_total_tokens)
+        unbound = not self.longest_answer and bool(self.max_total_tokens)
         refuse(unbound, "request", self.request, "one with max_tokens or max_completion_tokens, for there is a budget")
 
     @property

@@ -32,7 +32,6 @@ from tests.annotate.model_server import Handler, fail, say
 from tests.commands import exit_code
 from tests.raised import raises
 
-pytestmark = pytest.mark.extras
 ADA, BOB, EVE = "Ada met Bob.", "Bob saw Ada, and Ada saw Bob.", "Eve left."
 PERSON = "what someone is called"
 TEXTS = [f"Text {number}." for number in range(10)]
@@ -317,17 +316,6 @@ def test_a_full_disk_stops_all_that_wait(desk: Desk, monkeypatch: pytest.MonkeyP
         desk.annotate(ADA, EVE, concurrency=2, **SHORT, max_total_tokens=most_of(ADA))
 
 
-def test_a_budget_of_money(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    prices: dict[str, Any] = {"input_price": 10.0, "output_price": 100.0}
-    with raises(BudgetSpent, ", enough for the next request") as stopped:
-        desk.annotate(ADA, max_cost=0.01, **prices)
-    assert re.search(r"0 of 1 texts done .*cost 0\.0000", str(stopped.value))
-    assert desk.annotate(ADA, max_cost=float(raised_limit(stopped.value, "cost")), **prices).cost == pytest.approx(
-        100 * 10e-6 + 10 * 100e-6
-    )
-    assert "100 + 10 tokens spent, cost 0.0020" in capsys.readouterr().err
-
-
 def test_use_is_estimated_where_the_server_does_not_say(desk: Desk) -> None:
     desk.server.always = say("Ada <> name", usage=None)
     report = desk.annotate(ADA)
@@ -371,7 +359,6 @@ def prompt(content: str) -> Callable[[Desk], object]:
             ({"endpoint": "ftp://x"}, "endpoint", "endpoint = 'ftp://x': must be an address"),
             ({"endpoint": "localhost:8000"}, "endpoint", ""), ({"endpoint": "http://"}, "endpoint", ""),
             ({"endpoint": "http://x:99999"}, "endpoint", ""), ({"model": " "}, "model", "a model's name"),
-            ({"max_cost": 1.0, "input_price": 1.0}, "max_cost", "give the prices too"),
             ({"max_total_tokens": 9, "request": '{"max_tokens": null}'}, "request", "for there is a budget"),
             ({"max_total_tokens": 9, "request": '{"max_tokens": -1}'}, "request", "for there is a budget"),
             ({"request": "[1]"}, "request", "a JSON object"), ({"concurrency": 0}, "concurrency", "at least 1"),

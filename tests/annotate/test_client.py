@@ -14,7 +14,6 @@ from tests.annotate.conftest import Desk
 from tests.annotate.model_server import Handler, Mood, completion, cut_off, endless, fail, hang_up, say, send
 from tests.raised import raises
 
-pytestmark = pytest.mark.extras
 ADA, EVE = "Ada met Bob.", "Eve left."
 KEY = 'sk-"secret\\0123456789/abc+'
 GOOD = say("none")

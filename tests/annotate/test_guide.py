@@ -9,7 +9,6 @@ import pytest
 from tests.annotate.conftest import Desk
 from tests.commands import exit_code
 
-pytestmark = pytest.mark.extras
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "annotate.md"
 
 
