@@ -23,6 +23,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.finetuning.replay import ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.registry import OBJECTIVES, SECTIONS, Registry
 from nerbert.training.objective import FINETUNE, PRETRAIN, chosen_objective
 from tests.raised import raises
 
@@ -163,6 +164,7 @@ def test_files_that_are_no_toml(tmp_path: Path, content: str, words: str) -> Non
         (lambda: whole_numbers("--seeds", "1,x"), SettingsError, "--seeds '1,x': must be whole numbers"),
         (lambda: FinetuneSettings(sections=(THREE, ZeroShotSettings())), SettingsError,
          "setting zero_shot: is given twice; leave one out"),
+        (lambda: PretrainSettings(corpus=(Path("corpus"),), num_layers=3), SettingsError, "setting num_layers = 3: "),
         (lambda: PretrainSettings(corpus=(Path("corpus"),), backbone=""), SettingsError,
          ", a name on the hub, 'embedded' or 'fresh'"),
     ],
@@ -266,3 +268,15 @@ def test_a_section_that_the_objective_does_not_read_is_refused(
     settings = make_settings(PretrainSettings if command == PRETRAIN else FinetuneSettings, values)
     with raises(SettingsError, words=message):
         chosen_objective(settings, command)
+
+
+@pytest.mark.parametrize("registry", [SECTIONS, OBJECTIVES])
+def test_an_entry_whose_module_raises_is_one_line(
+    registry: Registry[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "raising.py").write_text("raise RuntimeError('no such day')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_known", {**registry._known, "bad": "raising:Bad"})
+    values = {"bad": {"x": 1}} if registry is SECTIONS else {"objective": "bad", "bad": {"x": 1}}
+    with raises(SettingsError, words="'raising:Bad': no such day; importing raising failed"):
+        make_settings(FinetuneSettings, values)
