@@ -22,14 +22,7 @@ from nerbert.model.windows import IGNORED
 from nerbert.records import ENTITY, Example
 from nerbert.training.batches import most_tokens
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.objective import (
-    CheckpointScore,
-    Description,
-    Objective,
-    SpanScore,
-    Task,
-    typed_figures,
-)
+from nerbert.training.objective import CheckpointScore, Description, Objective, SpanScore, Task, typed_figures
 from nerbert.training.settings import TrainSettings
 
 

@@ -30,14 +30,7 @@ from nerbert.corpus.knowledge.claims import (
     read_rows,
 )
 from nerbert.corpus.knowledge.database import Database, check_sources, insert, open_database, write_types
-from nerbert.corpus.knowledge.detect import (
-    UNDERSTOOD,
-    Detected,
-    SourceKind,
-    is_header,
-    tell_export,
-    tell_lines,
-)
+from nerbert.corpus.knowledge.detect import UNDERSTOOD, Detected, SourceKind, is_header, tell_export, tell_lines
 from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
 from nerbert.corpus.knowledge.wikidata import site_of, wikidata_rows

@@ -31,13 +31,7 @@ from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.batches import Data_co, Sources, most_tokens
 from nerbert.training.distributed import ProcessGroup, explain_out_of_memory
-from nerbert.training.objective import (
-    CheckpointScore,
-    Description,
-    Objective,
-    Task,
-    computed_once,
-)
+from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once
 from nerbert.training.settings import TrainSettings
 
 _BESIDE_DATA, _ALWAYS = 48, 256

@@ -148,12 +148,7 @@ class Names(Concepts):
         starts[firsts[counts > 0]] = True
         columns = {each.name: getattr(batch, each.name) for each in fields(Batch)}
         return NamesBatch(
-            **columns | {"labels": batch.labels[:, 2]},
-            step=shared,
-            gold=gold,
-            words=words,
-            found=found,
-            starts=starts,
+            **columns | {"labels": batch.labels[:, 2]}, step=shared, gold=gold, words=words, found=found, starts=starts
         )
 
     def terms(self, batch: Any) -> dict[str, float]:
