@@ -253,14 +253,9 @@ def visible(text: str) -> str:
     """Return `text` with control characters escaped, so that no input acts on the terminal."""
     if text.isprintable():
         return text
-    return "".join(ascii(char)[1:-1] if _acts(char) else char for char in text)
-
-
-def _acts(char: str) -> bool:
-    """Return whether a character is a control, a change of direction or a lone surrogate, which act on the terminal."""
-    return (
-        unicodedata.category(char) in ("Cc", "Cs") or char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-    )
+    acting = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # changes of direction
+    acts = (char in acting or unicodedata.category(char) in ("Cc", "Cs") for char in text)
+    return "".join(ascii(char)[1:-1] if act else char for act, char in zip(acts, text, strict=True))
 
 
 def shortened(text: str, longest: int) -> str:

@@ -15,21 +15,15 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandErr
 from nerbert import DOCS
 from nerbert.cli.options import RUN, UPLOADS, Flag, UnwrappedHelp
 from nerbert.errors import NerbertError, SettingsError, missing_extra, need, paths_refused, unknown
-from nerbert.process import check_alone
+from nerbert.process import check_alone, version_report
 
 _OBJECTS = 20_000
 """Threshold of the garbage collector: Python's own 700 costs more at a start than it frees."""
 
 
-def _versions() -> str:
-    from nerbert.process import version_report
-
-    return version_report()
-
-
 app = App(
     name="nerbert",
-    version=_versions,
+    version=version_report,
     help=f"""A Wikipedia dump goes in; a tagger that learns new entity types from a handful of examples comes out.
 
     Documentation: {DOCS}/README.md""",

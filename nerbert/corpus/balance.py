@@ -79,13 +79,10 @@ def tabulate(counts: Mapping[Multiset, int]) -> CategorySets:
     first[starts] = True
     places = np.flatnonzero(first)
     return CategorySets(
-        names=names,
-        columns=numbers[places],
-        times=np.diff(places, append=len(numbers)).astype(np.int32),
-        starts=np.searchsorted(places, starts),
-        mentions=mentions,
+        names=names, columns=numbers[places], times=np.diff(places, append=len(numbers)).astype(np.int32),
+        starts=np.searchsorted(places, starts), mentions=mentions,
         sentences=np.fromiter((counts[key] for key in keys), np.float64, len(keys)),
-    )
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +125,7 @@ def draw(counts: Mapping[Multiset, int], *, method: str, alpha: float, total: fl
     """Compute copies of so many sentences that sum to `total` (0: their number), none above `cap` (0: no cap)."""
     table = tabulate(counts)
     total = total or float(sum(counts.values()))
-    _check(total, cap, drawable=int(table.sentences.sum()))
-    weights, scale, iterations = _METHODS[method](table, alpha, total, cap)
-    rough = np.exp(table.means(weights)) if method == "fit" else scale * table.sums(weights)
-    copies = cut(rough, cap)
-    before, after = table.by_category(table.sentences), table.by_category(table.sentences * copies)
-    off = np.abs(after / after.sum() / _shares(before, alpha) - 1)
-    return Rates(
-        method=method, alpha=alpha, total=total, cap=cap, scale=scale, iterations=iterations,
-        weights=dict(zip(table.names, weights.tolist(), strict=True)), exponent=_slope(before, after),
-        residual=float(off.max()), worst=table.names[int(off.argmax())], largest=float(copies.max()),
-    )  # fmt: skip
-
-
-def _check(total: float, cap: int, drawable: int) -> None:
-    """Raise SettingsError for a total that so many sentences can't give."""
+    drawable = int(table.sentences.sum())
     if not drawable:
         raise SettingsError("no sentence holds a category: there is nothing to draw from")
     if cap and total > cap * drawable:
@@ -150,23 +133,24 @@ def _check(total: float, cap: int, drawable: int) -> None:
             f"sample_size = {total:.15g}: with max_copies = {cap}, {drawable} sentences that hold a category give "
             f"{cap * drawable} at most; take a smaller sample_size, or a larger max_copies (0 for no limit)"
         )
-
-
-def _literal(table: CategorySets, alpha: float, total: float, cap: int) -> tuple[Floats, float, int]:
-    """Return T · p_c / D_c of each category (NER-BERT §2.4), and λ."""
-    shares = _shares(table.by_category(table.sentences), alpha)
-    rates = total * shares / table.by_category(table.sentences, distinct=True)
-    return rates, level(table.sums(rates), table.sentences, total, cap) if cap else 1.0, 0
-
-
-def _fit(table: CategorySets, alpha: float, total: float, cap: int) -> tuple[Floats, float, int]:
-    """Return logarithms of the categories' weights; they include λ."""
-    logs, rounds = fit(table, _shares(table.by_category(table.sentences), alpha), total, cap)
-    return logs, 1.0, rounds
-
-
-_Method = Callable[[CategorySets, float, float, int], tuple[Floats, float, int]]
-_METHODS: Mapping[str, _Method] = {"literal": _literal, "fit": _fit}
+    before = table.by_category(table.sentences)
+    shares, scale, iterations = _shares(before, alpha), 1.0, 0
+    if method == "fit":
+        weights, iterations = fit(table, shares, total, cap)
+        rough = np.exp(table.means(weights))
+    else:
+        weights = total * shares / table.by_category(table.sentences, distinct=True)
+        rates = table.sums(weights)
+        scale = level(rates, table.sentences, total, cap) if cap else 1.0
+        rough = scale * rates
+    copies = cut(rough, cap)
+    after = table.by_category(table.sentences * copies)
+    off = np.abs(after / after.sum() / shares - 1)
+    return Rates(
+        method=method, alpha=alpha, total=total, cap=cap, scale=scale, iterations=iterations,
+        weights=dict(zip(table.names, weights.tolist(), strict=True)), exponent=_slope(before, after),
+        residual=float(off.max()), worst=table.names[int(off.argmax())], largest=float(copies.max()),
+    )  # fmt: skip
 
 
 def _shares(mentions: Floats, alpha: float) -> Floats:
@@ -228,7 +212,9 @@ def fit(table: CategorySets, target: Floats, total: float, cap: float) -> tuple[
         scale = level(rough, table.sentences, total, cap)
         logs = logs + np.log(scale)
         after = table.by_category(table.sentences * cut(scale * rough, cap))
-        step = np.log(_within_reach(target, before, float(after.sum()), cap) / after)
+        ratio = target / before  # each category has at most cap times the mentions that exist
+        reached = before * cut(level(ratio, before, float(after.sum()), cap) * ratio, cap)
+        step = np.log(reached / after)
         error = float(np.sqrt(np.mean(step**2)))
         if error < least:
             best, least = logs, error
@@ -238,9 +224,3 @@ def fit(table: CategorySets, target: Floats, total: float, cap: float) -> tuple[
             break
         logs = np.clip(logs + step, -_BOUND, _BOUND)
     return best, rounds
-
-
-def _within_reach(target: Floats, before: Floats, total: float, cap: float) -> Floats:
-    """Return the wanted mentions: `target` scaled to `total`, each at most cap times those that exist."""
-    ratio = target / before
-    return before * cut(level(ratio, before, total, cap) * ratio, cap)

@@ -85,7 +85,8 @@ def build_corpus(
         with publish_job(plan.output, made, overwrite=plan.overwrite) as (folder, work):
             funnel = Funnel(Samples(settings.seed))
             steps = _steps(folder, settings, dumps[0].site.language, label_set, forbidden, own)
-            with throughput("pages", _size(dumps)) as bar:
+            sizes = [dump.size for dump in dumps]
+            with throughput("pages", None if None in sizes else sum(size or 0 for size in sizes)) as bar:
                 report = write_pages(dumps, work, settings, executor, bar)
             titles = read_titles(work)
             ambiguous = write_newest(work, folder, titles, dumps[0].site.language, executor)
@@ -173,19 +174,12 @@ def _steps(
     return [own[name] if name in own else built_in[name] for name in settings.steps]
 
 
-def _size(dumps: Sequence[Dump]) -> int | None:
-    """Return the bytes of all inputs; None if one comes through a pipe."""
-    sizes = [dump.size for dump in dumps]
-    return None if None in sizes else sum(size or 0 for size in sizes)
-
-
 def _count_pages(funnel: Funnel, report: PageReport, titles: Titles, ambiguous: int) -> None:
     fates = Counter(report.fates)
     articles = fates.pop(ARTICLE, 0)
-    funnel.step("pages", articles + fates.total(), articles, fates)
-    funnel.step("newest revisions", articles, articles - titles.superseded_articles,
-                {Reason.DUPLICATE_PAGE: titles.superseded_articles})  # fmt: skip
     newest = articles - titles.superseded_articles
+    funnel.step("pages", articles + fates.total(), articles, fates)
+    funnel.step("newest revisions", articles, newest, {Reason.DUPLICATE_PAGE: titles.superseded_articles})
     funnel.step("disambiguation pages", newest, newest - ambiguous, {Reason.DISAMBIGUATION_PAGE: ambiguous})
     links = Counter(report.links)
     found, kept = links.pop("found", 0), links.pop("kept", 0)

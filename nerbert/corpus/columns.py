@@ -69,13 +69,7 @@ def _of_one_script(glued: str, inside: str) -> bool:
     """
     if not _SMALL.fullmatch(glued):
         return False
-    return not glued or len({_script(each) for each in _OF_A_SCRIPT.findall(glued + inside)}) <= 1
-
-
-@cache
-def _script(letter: str) -> str:
-    """Return the first word of a letter's Unicode name, which differs between scripts."""
-    return name(letter, "").partition(" ")[0]
+    return not glued or len({name(each, "").partition(" ")[0] for each in _OF_A_SCRIPT.findall(glued + inside)}) <= 1
 
 
 Places = npt.NDArray[np.int64]

@@ -205,12 +205,10 @@ class CommonCategories:
         common = count_by_sentence(pc.is_in(flat, pa.array(sorted(self.common))), lengths)
         untyped = count_by_sentence(pc.equal(flat, ENTITY), lengths)
         untyped[common < lengths] = 0
-        pairs = zip(rows["id"].to_pylist(), untyped.clip(max=len(_DROPPED) - 1).tolist(), strict=True)
-        return rows, [Reason.COMMON_AND_UNTYPED if self._drops(identity, each) else None for identity, each in pairs]
-
-    def _drops(self, identity: str, untyped: int) -> bool:
-        chance = _DROPPED[untyped]
-        return chance > 0 and uniform(self.settings.seed, "filter 3", identity) < chance
+        chances = (_DROPPED[count] for count in untyped.clip(max=len(_DROPPED) - 1).tolist())
+        dropped = (chance > 0 and uniform(self.settings.seed, "filter 3", identity) < chance
+                   for identity, chance in zip(rows["id"].to_pylist(), chances, strict=True))  # fmt: skip
+        return rows, [Reason.COMMON_AND_UNTYPED if each else None for each in dropped]
 
 
 def most_common(counts: Mapping[str, int], number: int) -> frozenset[str]:
@@ -238,18 +236,18 @@ class Sampling:
         if not counts:
             raise NerbertError(f"the corpus would be empty: {_why_empty(rare.counts, settings)}")
         draws = {
-            method: draw(
-                counts, method=method, alpha=settings.alpha, total=settings.sample_size, cap=settings.max_copies
-            )
-            for method in ("literal", "fit")
+            name: draw(counts, method=name, alpha=settings.alpha, total=settings.sample_size, cap=settings.max_copies)
+            for name in ("literal", "fit")
         }
         rates = draws[settings.balance]
         if rates.largest >= _MOST_COPIES:
             raise SettingsError(
                 f"sample_size = {settings.sample_size}: a sentence would get {rates.largest:.3g} copies; choose less"
             )
-        report = {name: _without_weights(each) for name, each in draws.items()} | {"method": settings.balance}
-        return replace(self, rates=rates, report=report)
+        report: dict[str, Any] = {name: asdict(each) for name, each in draws.items()}
+        for each in report.values():
+            del each["weights"], each["method"]
+        return replace(self, rates=rates, report=report | {"method": settings.balance})
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
         """Set `expected_copies` and `copies`."""
@@ -274,10 +272,6 @@ def _count_sets(_: Path, batches: Iterator[pa.RecordBatch]) -> Counter[Multiset]
         for categories in categories_of(rows.filter(pc.equal(rows["split"], TRAIN))["mentions"]):
             counts[tuple(sorted(names.setdefault(name, name) for name in categories))] += 1
     return counts
-
-
-def _without_weights(rates: Rates) -> dict[str, Any]:
-    return {name: value for name, value in asdict(rates).items() if name not in ("weights", "method")}
 
 
 def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:

@@ -37,8 +37,6 @@ _PLACES = 24
 
 @dataclass(frozen=True, slots=True)
 class _PartTask:
-    """One part to read and write."""
-
     number: int
     dump: int
     part: DumpPart
@@ -135,7 +133,6 @@ def _write_part(task: _PartTask, folder: Path) -> _Done:
 
 
 def _write(task: _PartTask, files: Sequence[Path]) -> _PartReport:
-    """Write a part's rows."""
     rows = PageRows(task.site, task.settings)
     with task.part.open() as stream, writing(files[0], UNTYPED) as pages, writing(files[1], TITLES) as titles:
         for place, page in enumerate(read_pages(task.part, stream, task.site.wikitext.redirects)):

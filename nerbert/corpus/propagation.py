@@ -248,7 +248,9 @@ class _PartNames:
         order = kept[np.lexsort((kinds[kept], hashes.whole[kept]))]
         if not len(order):
             return cls(NameIndex.of(hashes.at(order)), _NONE, _NONE, order, careful[order], careful[order])
-        resolved = _numbers([rows[place].resolved for place in order.tolist()])
+        numbers = dict[str, int]()  # the same for equal targets
+        ends = (rows[place].resolved for place in order.tolist())
+        resolved = np.array([numbers.setdefault(end, len(numbers)) for end in ends], np.int64)
         _, first = np.unique(hashes.whole[order], return_index=True)
         alike = np.minimum.reduceat(resolved, first) == np.maximum.reduceat(resolved, first)
         own = order[first[alike]]
@@ -257,12 +259,6 @@ class _PartNames:
             strings_column([ORIGINS[kind] for kind in kinds[own].tolist()]), places[own], careful[own],
             kinds[own] == _SURNAME,
         )  # fmt: skip
-
-
-def _numbers(names: Sequence[str]) -> Places:
-    """Return a number for each name, the same for equal ones."""
-    known: dict[str, int] = {}
-    return np.array([known.setdefault(name, len(known)) for name in names], np.int64)
 
 
 def _salts(pages: Sequence[int] | Places) -> Hashes:

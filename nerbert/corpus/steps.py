@@ -160,7 +160,9 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
                 f"corpus step {step.name!r}: {came.num_rows} rows in, {rows.num_rows} out, {len(reasons)} reasons: "
                 "the numbers must be equal; drop a row by giving a reason"
             )
-        dropped = _as_texts(reasons, came.num_rows, step)
+        for wrong in (each for each in set(reasons) if not (each is None or (isinstance(each, str) and each))):
+            raise NerbertError(f"corpus step {step.name!r}: reason {wrong!r}: must be a text, or None to keep a row")
+        dropped = pa.array(reasons, pa.string()) if len(reasons) else pa.nulls(came.num_rows, pa.string())
         counts = Counter(dropped.drop_null().to_pylist())
         if funnel is not None and step.name:
             funnel.step(step.name, came.num_rows, came.num_rows - counts.total(), counts)
@@ -169,13 +171,6 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
             if funnel is not None:
                 funnel.samples.add(step.name, dropped.drop_null(), came.filter(dropped.is_valid()))
     return rows
-
-
-def _as_texts(reasons: Sequence[str | None], rows: int, step: Step) -> pa.Array:
-    """Return a step's reasons as a column; raise NerbertError for one that is no text."""
-    for wrong in (each for each in set(reasons) if not (each is None or (isinstance(each, str) and each))):
-        raise NerbertError(f"corpus step {step.name!r}: reason {wrong!r}: must be a text, or None to keep a row")
-    return pa.array(reasons, pa.string()) if len(reasons) else pa.nulls(rows, pa.string())
 
 
 def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:

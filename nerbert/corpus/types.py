@@ -89,15 +89,9 @@ class TargetReport:
 
 
 def write_targets(
-    folder: Path,
-    titles: Titles,
-    knowledge: Knowledge,
-    executor: Executor = HERE,
-    *,
-    names: bool = False,
-    evidence: Sequence[str] = (),
-    least_precision: float = 0.0,
-) -> TargetReport:
+    folder: Path, titles: Titles, knowledge: Knowledge, executor: Executor = HERE, *, names: bool = False,
+    evidence: Sequence[str] = (), least_precision: float = 0.0,
+) -> TargetReport:  # fmt: skip
     """Write `targets/`, every target with its type, and the targets of each part for `read_targets`.
 
     With `names` the pages' own titles are targets, too, and `read_redirects` gives the redirects to a part's targets.
@@ -126,8 +120,8 @@ def write_targets(
             _write_redirects_of_parts(database, parts, scratch)
         targets, typed = database.execute("SELECT count(*), count(class) FROM linked").fetchall()[0]
         most = database.execute(_MOST_LINKED, {"most": _MOST_UNTYPED}).fetchall()
-        unresolved = [{"title": title, "links": links} for title, links in most]
-        return TargetReport(targets, typed, unresolved, bad_redirects, learnt)
+        return TargetReport(targets, typed, [{"title": title, "links": links} for title, links in most],
+                            bad_redirects, learnt)  # fmt: skip
 
 
 def target_table(folder: Path, part: Path) -> pa.Table:
@@ -226,11 +220,8 @@ def _write_redirects_of_parts(database: Database, parts: Sequence[Path], scratch
     for number, part in enumerate(parts):
         query = "SELECT resolved_target, name FROM redirects_of_parts WHERE part = $part ORDER BY ALL"
         rows = database.sql(query, params={"part": number}).to_arrow_reader(_BATCH)
-        write_grouped(map(_table_of, rows), scratch / _REDIRECTS / part.name, _REDIRECT_NAMES, scratch=True)
-
-
-def _table_of(batch: pa.RecordBatch) -> pa.Table:
-    return pa.Table.from_batches([batch]).cast(_REDIRECT_NAMES)
+        tables = (pa.Table.from_batches([batch]).cast(_REDIRECT_NAMES) for batch in rows)
+        write_grouped(tables, scratch / _REDIRECTS / part.name, _REDIRECT_NAMES, scratch=True)
 
 
 def _named(database: Database, rows: duckdb.DuckDBPyRelation) -> Iterator[pa.Table]:

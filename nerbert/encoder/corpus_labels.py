@@ -145,7 +145,11 @@ def read_label_set(
         kept = _frequent(kinds, other, 1 if named else int(manifest["settings"]["min_mentions"]))
         labels = CorpusLabels({"name": other.name, "sha256": other.digest}, tuple(sorted(kept | {ENTITY})), other)
     else:
-        _check_categories(kinds, categories, settings.corpus_folder)
+        if strange := sorted({category for _, category in kinds}.difference(categories)):
+            raise InputError(
+                f"{settings.corpus_folder}: its shards have the category {strange[0]!r}, which manifest.json doesn't "
+                "list: they changed since; build the corpus again"
+            )
         labels = CorpusLabels({"name": own["name"], "sha256": own["sha256"]}, categories)
     typed = {kind: count for kind, count in kinds.items() if kind[0]}
     without_label = sum(count for kind, count in typed.items() if labels.category(*kind) == ENTITY)
@@ -188,11 +192,10 @@ def _with_concepts(
 def held_out(manifest: Mapping[str, Any], labels: CorpusLabels, settings: PretrainSettings) -> list[Sentence]:
     """Return the validation split, or a part of it drawn by seed, in the order of the draw."""
     origin = _origin(manifest, settings) | {"seed": settings.seed, "at_most": settings.max_eval_samples}
-
-    def make(folder: Path) -> None:
-        write_table(_drawn(manifest, settings), folder / _TABLE)
-
-    sentences = cached(settings.cache, "validation", origin, make, lambda folder: [*typed_sentences(folder / _TABLE)])
+    sentences = cached(
+        settings.cache, "validation", origin, lambda folder: write_table(_drawn(manifest, settings), folder / _TABLE),
+        lambda folder: [*typed_sentences(folder / _TABLE)],
+    )  # fmt: skip
     return list(map(labels.relabelled, sentences))
 
 
@@ -233,7 +236,12 @@ def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> K
         joined = Counter[str]()
         for path in checked_shards(settings.corpus_folder, manifest):
             for batch in sentence_batches(path, ["split", "mentions"]):
-                joined.update(_joined_kinds(batch.filter(pc.equal(batch["split"], TRAIN))["mentions"].flatten()))
+                mentions = batch.filter(pc.equal(batch["split"], TRAIN))["mentions"].flatten()
+                kinds = pc.binary_join(pc.struct_field(mentions, "class_path"), _STEP)
+                counts = pc.value_counts(
+                    pc.binary_join_element_wise(kinds, pc.struct_field(mentions, "category"), _END)
+                )
+                joined.update(dict(zip(*(counts.field(place).to_pylist() for place in range(2)), strict=True)))
         paths = ((key.partition(_END), count) for key, count in sorted(joined.items()))
         rows = [[path.split(_STEP) if path else [], own, count] for (path, _, own), count in paths]
         write_json(folder / _FILE, rows)
@@ -243,22 +251,6 @@ def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> K
         return Counter({(path, own): count for path, own, count in rows})
 
     return cached(settings.cache, "mentions", _origin(manifest, settings), make, read)
-
-
-def _joined_kinds(mentions: pa.StructArray) -> dict[str, int]:
-    """Return class path and category as one text → how many mentions have them."""
-    paths = pc.binary_join(pc.struct_field(mentions, "class_path"), _STEP)
-    counts = pc.value_counts(pc.binary_join_element_wise(paths, pc.struct_field(mentions, "category"), _END))
-    return dict(zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True))
-
-
-def _check_categories(kinds: Kinds, categories: Sequence[str], corpus: Path) -> None:
-    strange = sorted({own for _, own in kinds}.difference(categories))
-    if strange:
-        raise InputError(
-            f"{corpus}: its shards have the category {strange[0]!r}, which manifest.json doesn't list: they "
-            "changed since; build the corpus again"
-        )
 
 
 def _frequent(kinds: Kinds, some: LabelSet, at_least: int) -> frozenset[str]:

@@ -161,7 +161,10 @@ def open_gazetteers(settings: PretrainSettings, splitter: str) -> Gazetteers:
         need("gazetteers", "ahocorasick_rs")
     splitter = check_splitter(splitter) if match == "text" else ""
     with at(setting="setting gazetteers.files"):
-        files = [[path.name, _sum(path)] for path in own.files]
+        files = []
+        for path in own.files:
+            with os_refused(f"{path}: can't be read"):
+                files.append([path.name, sha256_of(path)])
         origin = {"version": _VERSION, "match": match, "files": files} | ({"words": splitter} if splitter else {})
         make = partial(_write, paths=own.files, splitter=splitter)
         folder, facts = cached(settings.cache, "gazetteers", origin, make, lambda folder: (folder, _facts(folder)))
@@ -170,18 +173,11 @@ def open_gazetteers(settings: PretrainSettings, splitter: str) -> Gazetteers:
     return Gazetteers(folder, facts.types, match, own.max_words, digest, counts)
 
 
-def _sum(path: Path) -> str:
-    with os_refused(f"{path}: can't be read"):
-        return sha256_of(path)
-
-
 def _facts(folder: Path) -> GazetteerFacts:
     return read_json(folder / _FACTS, GazetteerFacts)
 
 
-@lru_cache(maxsize=1)
-def _open_table(folder: Path) -> EntryTable:
-    return EntryTable(folder)
+_open_table = lru_cache(maxsize=1)(EntryTable)
 
 
 @lru_cache(maxsize=1)
@@ -240,7 +236,12 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the entries of a list with their types; blank lines and a header (`entry`, `type`) are skipped."""
     name = Path(path.name.removesuffix(path.suffix) if path.suffix in _PACKED else path.name)
     table, stem = name.suffix == ".tsv", "" if name.suffix == ".tsv" else _checked(name.stem)
-    for first, block in read_blocks(path, _LONGEST, partial(_refuse_line, path)):
+
+    def refuse_line(number: int) -> None:
+        with at(path, number):
+            raise InputError("millions of bytes: not a list of names?")
+
+    for first, block in read_blocks(path, _LONGEST, refuse_line):
         for number, raw in enumerate(block.split(b"\n"), first):
             with at(path, number):
                 line = _decoded(raw).strip()
@@ -252,11 +253,6 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
                 if not table and len(cells) > 1:
                     raise InputError(f"{line[:80]!r}: has a tab: if lines are entry<TAB>type, name the file .tsv")
                 yield cells[0], (_checked(cells[1]) if table else stem)
-
-
-def _refuse_line(path: Path, number: int) -> None:
-    with at(path, number):
-        raise InputError("millions of bytes: not a list of names?")
 
 
 def _decoded(raw: bytes) -> str:

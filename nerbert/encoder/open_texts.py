@@ -222,8 +222,13 @@ class OpenTexts:
         found = [Span(each.start, each.end, self._concept(each.type, each.description).text) for each in one.entities]
         edges = (place for each in found for place in (each.start, each.end))
         words = tuple(words_between(one.text, edges, self.splitter))
-        spans = tuple(filter(None, (_on_words(each, words) for each in found)))
-        return OpenExample(one.text, words, spans, types_asked(one))
+        spans = []
+        for each in found:  # without what isn't a word at its edges (spaces, say)
+            first = bisect_left(words, each.start, key=lambda word: word[0])
+            last = bisect_right(words, each.end, key=lambda word: word[1])
+            if first < last:
+                spans.append(replace(each, start=words[first][0], end=words[last - 1][1]))
+        return OpenExample(one.text, words, tuple(spans), types_asked(one))
 
     def _concept(self, type_: str, description: str = "") -> Concept:
         return Concept(normalised(type_), description if self.descriptions else "")
@@ -240,13 +245,6 @@ def _files(paths: Iterable[Path], name: str) -> list[dict[str, str]]:
 def is_held_out(text: str) -> bool:
     """Return whether a text is held out."""
     return uniform(0, "open types held out", text) < _HELD_OUT
-
-
-def _on_words(span: Span, words: Sequence[tuple[int, int]]) -> Span | None:
-    """Return a span without what isn't a word at its edges (spaces, say); None if it has no word."""
-    first = bisect_left(words, span.start, key=lambda word: word[0])
-    last = bisect_right(words, span.end, key=lambda word: word[1])
-    return replace(span, start=words[first][0], end=words[last - 1][1]) if first < last else None
 
 
 _SHARE, _LEAST = 0.8, 2

@@ -6,7 +6,7 @@ overlap. One document in twenty is held out, by the hash of its text.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from heapq import nsmallest
 from itertools import chain, islice
 from pathlib import Path
@@ -112,7 +112,12 @@ def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> Trai
     """
     origin = {"version": _VERSION, "windows": WINDOWS_FORMAT, "texts": texts.digests, "pieces": pieces.key(),
               "tokenizer": tokenizer_hash(pieces.tokenizer)}  # fmt: skip
-    windows = cached(cache, "blocks", origin, partial(_make, texts=texts, pieces=pieces), open_windows)
+
+    def make(folder: Path) -> None:
+        with progress("cutting texts into blocks") as bar:
+            write_windows(folder, _numbered(texts.blocks(pieces), pieces, bar))
+
+    windows = cached(cache, "blocks", origin, make, open_windows)
     if not len(windows):
         raise InputError(f"{texts.name}: nothing to train on: no text has a word that the tokenizer knows")
     unknown = pieces.tokenizer.unk_token_id
@@ -121,11 +126,6 @@ def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> Trai
         raise InputError(f"{texts.name}: the tokenizer doesn't know {100 * share:.0f} % of the subwords: are the texts "
                          "of another language? take an encoder of theirs")  # fmt: skip
     return TrainingData.each_once(windows, pieces.pad_id)
-
-
-def _make(folder: Path, texts: PlainTexts, pieces: SubwordTokenizer) -> None:
-    with progress("cutting texts into blocks") as bar:
-        write_windows(folder, _numbered(texts.blocks(pieces), pieces, bar))
 
 
 def _numbered(blocks: Iterator[Example], pieces: SubwordTokenizer, bar: Progress) -> Iterator[Windows]:

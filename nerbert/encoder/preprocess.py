@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from hashlib import sha256
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -151,14 +151,11 @@ def _examples(batch: pa.RecordBatch, category: Any) -> Iterator[Example]:
     mentions = batch["mentions"]
     kinds = map(category, _field(mentions, "class_path"), _field(mentions, "category"))
     types = _by_row(mentions, list(kinds))
-    columns = (_by_row(column, _edges(column)) for column in (batch["words"], batch["unknown"], mentions))
+    columns = (_by_row(column, list(zip(_field(column, "start"), _field(column, "end"), strict=True)))
+               for column in (batch["words"], batch["unknown"], mentions))  # fmt: skip
     for text, words, unknown, found, own in zip(batch["text"].to_pylist(), *columns, types, strict=True):
         spans = tuple(Span(start, end, type_, text[start:end]) for (start, end), type_ in zip(found, own, strict=True))
         yield Example(text, tuple(words), spans, unknown=tuple(unknown), partial=True)
-
-
-def _edges(column: pa.ListArray) -> list[tuple[int, int]]:
-    return list(zip(_field(column, "start"), _field(column, "end"), strict=True))
 
 
 def _by_row(column: pa.ListArray, values: list[_One]) -> Iterator[list[_One]]:
@@ -234,17 +231,17 @@ def _make(
 ) -> None:  # fmt: skip
     rows = sum(count for each in corpora for count in each.manifest["shards"].values())
     opened = given_or_local(executor, 1 if rows < _FEW else cores())
+
+    def parts(cutting: Executor) -> Iterator[ShardWindows]:
+        for each in corpora:
+            task = partial(cut_shard, cutter=cutter, labels=each.labels, source=each.source)
+            for shard in cutting.map_ordered(task, checked_shards(each.folder, each.manifest)):
+                yield from shard
+        if open_texts:
+            yield from _cut_open(cutter, open_texts, len(corpora))
+
     with progress("cutting sentences into pieces", rows or None) as bar, opened as cutting:
-        of_corpora = (_cut_corpus(each, cutter, cutting) for each in corpora)
-        opened_texts = _cut_open(cutter, open_texts, len(corpora)) if open_texts else ()
-        parts = chain(chain.from_iterable(of_corpora), opened_texts)
-        sources = len(corpora) + bool(open_texts)
-        write_windows(folder, _written(folder, parts, sources, bar))
-
-
-def _cut_corpus(corpus: LabelledCorpus, cutter: Preprocessor, cutting: Executor) -> Iterator[ShardWindows]:
-    task = partial(cut_shard, cutter=cutter, labels=corpus.labels, source=corpus.source)
-    return chain.from_iterable(cutting.map_ordered(task, checked_shards(corpus.folder, corpus.manifest)))
+        write_windows(folder, _written(folder, parts(cutting), len(corpora) + bool(open_texts), bar))
 
 
 def _written(folder: Path, parts: Iterable[ShardWindows], sources: int, bar: Progress) -> Iterator[Windows]:

@@ -120,16 +120,12 @@ def _tell_unreadable(names: Sequence[str], tokenizer: Any, settings: PretrainSet
     own = next((found for each in settings.sections for name in each.models if (found := getattr(each, name))), "")
     if own:
         tokenizer = Backbone.of(own, settings.seed).tokenizer or tokenizer
-    unreadable = [name for name in names if _is_unreadable(name, tokenizer)]
+    # a name is unreadable if all of its subwords are unknown; a mark of a word's beginning doesn't count
+    unreadable = [name for name in names if tokenizer.unk_token is not None
+                  and {each.strip("▁") for each in tokenizer.tokenize(name)} <= {"", tokenizer.unk_token}]  # fmt: skip
     if unreadable:
         tell(f"warning: {len(unreadable):,} of {len(names):,} names of types, such as {unreadable[0]!r:.80}: the "
              "encoder's tokenizer knows none of their subwords; use an encoder of their language")  # fmt: skip
-
-
-def _is_unreadable(name: str, tokenizer: Any) -> bool:
-    """Return whether all subwords of a name are unknown; a mark of a word's beginning doesn't count."""
-    pieces = {each.strip("▁") for each in tokenizer.tokenize(name)} - {""}
-    return tokenizer.unk_token is not None and pieces <= {tokenizer.unk_token}
 
 
 def _open_backbone(source: PretrainData, settings: PretrainSettings) -> Backbone:

@@ -6,7 +6,7 @@ A stage is known by its `stage.json`. Limitation: a deleted one is made again, t
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -118,29 +118,24 @@ def pretrain_stages(
     missing = [stage for stage in stages if overwrite or not stage.done]
     for stage in missing:
         with at(part=f"stage {stage.name}"):
-            _check_needs(stage.settings)
+            chosen_objective(stage.settings, PRETRAIN)
+            if stage.settings.of(GazetteersSettings).files:
+                open_gazetteers(stage.settings, read_manifest(stage.settings.corpus_folder)["word_splitter"])
     processes = make_process_group(stages[0].settings)
     for stage in stages:
         if processes.is_first:
             tell(f"stage {stage.name}: {'pre-training' if stage in missing else 'done before'}")
             finish(stage.folder)
         if stage in missing:
-            write = partial(_write_cards, stage=stage, card=card)
+
+            def write(folder: Path, facts: EncoderFacts, stage: PretrainStage = stage) -> None:
+                write_json(folder / _FILE, stage.made_from)
+                if card:
+                    card(folder, facts)
+
             yield stage, pretrain(stage.settings, stage.folder, overwrite=overwrite, card=write, processes=processes,
                                   executor=executor)  # fmt: skip
     processes.end()
-
-
-def _check_needs(settings: PretrainSettings) -> None:
-    chosen_objective(settings, PRETRAIN)
-    if settings.of(GazetteersSettings).files:
-        open_gazetteers(settings, read_manifest(settings.corpus_folder)["word_splitter"])
-
-
-def _write_cards(folder: Path, facts: EncoderFacts, stage: PretrainStage, card: Card | None) -> None:
-    write_json(folder / _FILE, stage.made_from)
-    if card:
-        card(folder, facts)
 
 
 def _names(tables: Any) -> list[str]:
@@ -173,7 +168,5 @@ def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict
         with os_refused(f"{path}: can't be read", file_inside(path)):
             sums[f"{number} {path.name}"] = data_sum(path)
     start = {"before": before.made_from} if before else {"backbone": settings.backbone}
-    plain: dict[str, Any] = to_plain(
-        {"settings": compared_settings(settings), "label_set": settings.label_set, "files": sums, **start}
-    )
-    return plain
+    return dict(to_plain({"settings": compared_settings(settings), "label_set": settings.label_set, "files": sums}
+                         | start))  # fmt: skip

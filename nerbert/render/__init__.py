@@ -52,9 +52,7 @@ def _html() -> Environment:
 @cache
 def _markdown() -> Environment:
     environment = _environment(autoescape=False, finalize=escaped)
-    environment.filters |= {
-        "code": code, "paragraph": paragraph, "plain": Markdown, "quoted": quoted,
-    }  # fmt: skip
+    environment.filters |= {"code": code, "paragraph": paragraph, "plain": Markdown, "quoted": quoted}
     environment.globals |= {"table": table}
     return environment
 

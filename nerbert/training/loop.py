@@ -7,7 +7,7 @@ rank.
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -93,7 +93,9 @@ def train(
                 unread.read()
                 recorder.save(tells=not scored)
             if stop:
-                raise _stopped(asked(), log.steps)
+                ended: BaseException = KeyboardInterrupt() if asked() == SIGINT else SystemExit(128 + SIGTERM)
+                ended.add_note(f"step {log.steps} is kept")
+                raise ended
             if evaluate and evaluate.is_out_of_patience(log):
                 break
     return log
@@ -146,7 +148,10 @@ class _Unread:
             figures, log = read(), self._log
             log.add_step(figures["loss"], step.tokens, time.monotonic() - self._begin)
             self._recorder.step(figures)
-            self._warned = self._warned or _say_smaller(figures, self._settings)
+            if (most := figures.get("max_tokens_per_batch")) and not self._warned:
+                self._warned, given = True, self._settings.max_tokens_per_batch
+                tell(f"memory ran out with max_tokens_per_batch = {given}: step cut to {most}, and so are later ones "
+                     f"where it runs out; max_tokens_per_batch={most} saves the failed attempts")  # fmt: skip
             self._bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
 
 
@@ -226,15 +231,6 @@ def _groups(parameters: Sequence[torch.nn.Parameter], settings: TrainSettings) -
     ]
 
 
-def _say_smaller(figures: Mapping[str, float], settings: TrainSettings) -> bool:
-    """Print that memory ran out in a step, if it did; return whether."""
-    most = figures.get("max_tokens_per_batch")
-    if most:
-        tell(f"memory ran out with max_tokens_per_batch = {settings.max_tokens_per_batch}: step cut to {most}, and so "
-             f"are later ones where it runs out; max_tokens_per_batch={most} saves the failed attempts")  # fmt: skip
-    return bool(most)
-
-
 def _scored(evaluate: BestCheckpoint | None, model: Any, log: TrainLog, epoch: float) -> dict[str, float]:
     """Add an entry to the log, with the figures of an evaluation if there is one, and return it."""
     entry = log.add_entry(epoch)
@@ -244,13 +240,6 @@ def _scored(evaluate: BestCheckpoint | None, model: Any, log: TrainLog, epoch: f
         log.best, log.best_step = evaluate.best, evaluate.best_step
         model.train()
     return entry
-
-
-def _stopped(signal_: int, step: int) -> BaseException:
-    """Return the exception that ends a stopped training: Ctrl-C's, or an exit with SIGTERM's code."""
-    stop = KeyboardInterrupt() if signal_ == SIGINT else SystemExit(128 + SIGTERM)
-    stop.add_note(f"step {step} is kept")
-    return stop
 
 
 class Epochs:

@@ -264,7 +264,7 @@ def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
         raise SettingsError(f"setting objective = {name!r}: {why}", setting="objective")
     for each in settings.sections:
         if type(each) is not own and each.section not in kind.sources:
-            raise _others_section(each, name, list(filter(None, (kind.settings.section, *kind.sources))))
+            raise _others_section(each, name, [*filter(None, (own.section, *kind.sources))])
         if command not in each.commands:
             its = " and ".join(f"`nerbert {one}`" for one in each.commands)
             raise SettingsError(f"setting {each.section}: is for {its} only; leave it out", setting=each.section)
@@ -274,9 +274,8 @@ def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
 def _others_section(section: Section, objective: str, own: Sequence[str]) -> SettingsError:
     """Return the error for a section that the objective doesn't read."""
     usual = type(section)()
-    given = next(
-        (each.name for each in fields(section) if getattr(section, each.name) != getattr(usual, each.name)), ""
-    )
+    names = (each.name for each in fields(section))
+    given = next((name for name in names if getattr(section, name) != getattr(usual, name)), "")
     name = f"{section.section}.{given}" if given else section.section
     kinds = {each: OBJECTIVES.find(each) for each in OBJECTIVES}
     readers = [each for each, kind in kinds.items() if section.section in (kind.settings.section, *kind.sources)]
@@ -317,30 +316,22 @@ class SpanScore:
 
     def __call__(self, model: Any) -> CheckpointScore:
         """Return the model's score."""
-        found = self._head(model).predict(self._share).word_spans(len(self._share))
+        own = self._head(model).predict(self._share).word_spans(len(self._share))
+        found: list[list[WordSpan]] = [[] for _ in self._gold]
+        for rank, share in enumerate(self._processes.gather([own]) if self._processes else [own]):
+            found[rank :: self._count] = share
         known = [
             [span for span in spans if unknown.isdisjoint(range(*span[:2]))]
-            for spans, unknown in zip(self._joined(found), self._unknown, strict=True)
+            for spans, unknown in zip(found, self._unknown, strict=True)
         ]
         figures = self._figures(self._gold, known)
         return CheckpointScore(figures[self._chooses], True, figures)
 
-    def _joined(self, own: list[list[WordSpan]]) -> list[list[WordSpan]]:
-        """Return what all processes found, in the order of the examples."""
-        shares = self._processes.gather([own]) if self._processes else [own]
-        joined: list[list[WordSpan]] = [[] for _ in self._gold]
-        for rank, share in enumerate(shares):
-            joined[rank :: self._count] = share
-        return joined
-
 
 def typed_figures(gold: Spans, found: Spans) -> dict[str, int | float]:
     """Return `typed_f1`, of entities with a type, and `span_f1`, which ignores types."""
+    typed = ([[span for span in spans if span[2] != ENTITY] for spans in each] for each in (gold, found))
     return {
-        "typed_f1": score_spans(map(_typed, gold), map(_typed, found)).f1,
+        "typed_f1": score_spans(*typed).f1,
         "span_f1": score_spans(map(collapse_types, gold), map(collapse_types, found)).f1,
     }
-
-
-def _typed(spans: Sequence[WordSpan]) -> list[WordSpan]:
-    return [span for span in spans if span[2] != ENTITY]

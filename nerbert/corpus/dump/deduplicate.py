@@ -133,18 +133,13 @@ def _find_superseded(folder: Path) -> Numbers:
     twice = np.unique(ids[1:][ids[1:] == ids[:-1]])
     if not len(twice):
         return twice
-    found = [rows for rows in (_with_ids(path, twice) for path in paths) if len(rows)]
-    page_ids, revisions, numbers = np.concatenate(found).T
+    tables = (read_table(path, ["page_id", "revision", "page_number"]) for path in paths)
+    columns = ([table[name].to_numpy() for name in ("page_id", "revision", "page_number")] for table in tables)
+    found = np.concatenate([np.stack(each)[:, np.isin(each[0], twice)] for each in columns], axis=1)
+    page_ids, revisions, numbers = found
     order = np.lexsort((numbers, -revisions, page_ids))
     page_ids, numbers = page_ids[order], numbers[order]
     return np.sort(numbers[1:][page_ids[1:] == page_ids[:-1]])
-
-
-def _with_ids(path: Path, ids: Numbers) -> Numbers:
-    """Return id, revision and number of a part's pages whose id is in `ids`."""
-    table = read_table(path, ["page_id", "revision", "page_number"])
-    rows = np.stack([table[name].to_numpy() for name in ("page_id", "revision", "page_number")], axis=1)
-    return rows[np.isin(rows[:, 0], ids)]
 
 
 def _superseded_in(path: Path, titles: Titles) -> Numbers:

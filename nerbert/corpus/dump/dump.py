@@ -198,7 +198,9 @@ def _read_site(root: "etree._Element", name: str, database: str, wiki: str, lang
             raise InputError(f"{name}:{each.sourceline}: {what}")
         namespaces[each.text or ""] = key
     own = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()
-    if language and language.lower() != own and not _same(language.lower(), own or language.lower(), database):
+    codes, wanted = wiki_codes(database, own or language.lower()), language.lower()
+    same = wanted in (own, *codes) or _base(wanted) in map(_base, codes)  # or more exact: `de-ch` for `de`
+    if language and not same:
         its = f"{own or database!r:.80}"
         tell(f"{name}: its language is {its}, but it is read as {language!r}, by the setting language")
         site = make_site(wiki, language, namespaces)
@@ -208,12 +210,6 @@ def _read_site(root: "etree._Element", name: str, database: str, wiki: str, lang
         tell(f"{name}: language {given!r:.80} is of no known Wikipedia; words and sentences are read as in "
              "English; set language to a closer one's code if there is one")  # fmt: skip
     return site
-
-
-def _same(language: str, own: str, database: str) -> bool:
-    """Return whether a language is the dump's, or more exact (`de-ch` for `de`)."""
-    codes = wiki_codes(database, own)
-    return language in codes or _base(language) in map(_base, codes)
 
 
 def _base(language: str) -> str:

@@ -44,20 +44,17 @@ def wikitext_of(language: str) -> Wikitext:
     letters, *joins = facts["trail"]
     prefix = facts["prefix"][0]
     numbers = {name: int(name) for name in facts if name.lstrip("-").isdigit()}
+    # what joins a trail and is no letter itself needs a letter after it
+    several = [each if each[-1].isalpha() and each[0] != "\\" else rf"{each}(?=[{letters}])" for each in joins]
+    trail = f"(?:{'|'.join(several)}|[{letters}])++" if joins else f"[{letters}]++"
     return Wikitext(
-        re.compile(_NEVER if letters == _NONE else _trail(letters, joins)),
+        re.compile(_NEVER if letters == _NONE else trail),
         {_NONE: "", _ANY: _ANY_LETTER}.get(prefix, f"[{prefix}]"),
         {name.lower(): number for fact, number in numbers.items() for name in facts[fact]},
         tuple(facts["redirect"]),
-        _switches(facts["switch"], facts["exact switch"]),
+        re.compile(f"(?i:{_any_of(facts['switch'])})|{_any_of(facts['exact switch'])}"),
         _options(facts["option"], facts["width"]),
     )
-
-
-def _trail(letters: str, joins: list[str]) -> str:
-    """Return the expression of a trail; what joins it and is no letter itself needs a letter after it."""
-    several = [each if each[-1].isalpha() and each[0] != "\\" else rf"{each}(?=[{letters}])" for each in joins]
-    return f"(?:{'|'.join(several)}|[{letters}])++" if joins else f"[{letters}]++"
 
 
 @cache
@@ -87,10 +84,6 @@ def _facts(language: str) -> dict[str, list[str]]:
             else:
                 found.setdefault(fact, values)
     return found
-
-
-def _switches(words: list[str], exact: list[str]) -> re.Pattern[str]:
-    return re.compile(f"(?i:{_any_of(words)})|{_any_of(exact)}")
 
 
 def _options(words: list[str], units: list[str]) -> re.Pattern[str]:

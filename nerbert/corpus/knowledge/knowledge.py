@@ -103,29 +103,24 @@ class Knowledge:
         return editions(self.wiki, self.language)
 
     def write_types(
-        self,
-        database: Database,
-        pages: Iterable[tuple[str, Sequence[Infobox]]] = (),
-        template_redirects: Mapping[str, str] = _NONE,
-        disambiguation: Iterable[str] = (),
-    ) -> None:
+        self, database: Database, pages: Iterable[tuple[str, Sequence[Infobox]]] = (),
+        template_redirects: Mapping[str, str] = _NONE, disambiguation: Iterable[str] = (),
+    ) -> None:  # fmt: skip
         """Write the class of every title that a source names as `database.write_types` does.
 
-        `pages` are read once, and only if there are mappings. The redirects'
-        templates and the `disambiguation` titles must be normalised (`normalise_title`).
+        `pages` are read once, and only if there are mappings. The templates of redirects and the `disambiguation`
+        titles must be normalised (`normalise_title`).
         """
         for source in self.sources:
             source.counts = ClaimCounts(sha256_of(source.found.path))
         ranked = [self.sources[place] for place in self.order]
-        mappings = [
-            (rank, source.mappings, source.counts) for rank, source in enumerate(ranked) if source.mappings is not None
-        ]
+        mappings = [(rank, each.mappings, each.counts) for rank, each in enumerate(ranked) if each.mappings is not None]
         known = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
         infoboxes = ask_infoboxes(mappings, self.ontology, pages, template_redirects)
         claims = chain(known, infoboxes, self._file_claims(database.cursor()))
-        shown = [rank for rank, _, _ in mappings]
-        names = [each.name for each in ranked]
-        counts, self.disambiguation_pages = write_types(database, claims, names, shown)
+        counts, self.disambiguation_pages = write_types(
+            database, claims, [each.name for each in ranked], [rank for rank, _, _ in mappings]
+        )
         for source, titles in zip(ranked, counts, strict=True):
             source.counts.titles = titles
 
@@ -289,15 +284,10 @@ def write_gazetteer(
         insert(database, "labels", [row for row in named if row[1] != ENTITY], _LABELS)
         count = 0
         with publish(output) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
-            for rows in _batches(database):
+            entries = database.execute(_ENTRIES)
+            while rows := entries.fetchmany(_ROWS):
                 file.writelines(f"{entry}\t{label}\n" for entry, label in rows)
                 count += len(rows)
             if not count:
                 raise InputError(f"label_set = {label_set!r}: gives no title of the knowledge a type; choose another")
     return count
-
-
-def _batches(database: Database) -> Iterator[list[tuple[str, str]]]:
-    rows = database.execute(_ENTRIES)
-    while some := rows.fetchmany(_ROWS):
-        yield some

@@ -33,17 +33,9 @@ class Case:
 
     def holds(self, parameters: Mapping[str, str]) -> bool:
         """Return whether an infobox with these parameters meets the condition; unknown operators never hold."""
-        found = _plain(parameters.get(self.property, ""))
-        match self.operator:
-            case "otherwise":
-                return True
-            case "isset":
-                return bool(found)
-            case "equals":
-                return found == self.value
-            case "contains":
-                return self.value in found
-        return False
+        found, wanted = _plain(parameters.get(self.property, "")), self.value
+        holds = {"otherwise": True, "isset": bool(found), "equals": found == wanted, "contains": wanted in found}
+        return holds.get(self.operator, False)
 
 
 Outcome: TypeAlias = str | tuple[Case, ...]
@@ -101,9 +93,10 @@ def read_mappings(stream: IO[bytes], place: Path | str) -> Mappings:
         if not match or match.group(1).lower() != language:
             unread.append((title, "not a mapping of this language"))
         elif target := _REDIRECT.match(text):
-            redirects[normalise_title(match.group(2))] = _template_name(target.group(1))
+            other = PAGE_TITLE.fullmatch(target[1].strip())
+            redirects[normalise_title(match[2])] = normalise_title(other[2] if other else target[1])
         elif outcome := _class_at_start(text) or _outcome(templates(text)):
-            rules[normalise_title(match.group(2))] = outcome
+            rules[normalise_title(match[2])] = outcome
         else:
             unread.append((title, "no mapToClass in a TemplateMapping or ConditionalMapping"))
     if not language:
@@ -126,11 +119,6 @@ def _folded(rules: Mapping[str, Outcome]) -> dict[str, Outcome]:
     return {name: outcomes.pop() for name, outcomes in found.items() if len(outcomes) == 1}
 
 
-def _template_name(title: str) -> str:
-    match = PAGE_TITLE.fullmatch(title.strip())
-    return normalise_title(match.group(2) if match else title)
-
-
 def _class_at_start(text: str) -> str:
     """Return the class of a page whose first template says it first, "" for others."""
     match = _ONE_CLASS.match(text)
@@ -143,14 +131,12 @@ def _outcome(found: tuple[Template, ...], depth: int = 0) -> Outcome:
         if template.name == "TemplateMapping":
             return template.text("mapToClass")
         if template.name == "ConditionalMapping" and depth < _DEEPEST:
-            return tuple(_case(case, depth) for case in template.nested("cases") if case.name == "Condition")
+            return tuple(
+                Case(case.text("templateProperty"), case.text("operator").lower(), _plain(case.text("value")),
+                     _outcome(case.nested("mapping"), depth + 1))
+                for case in template.nested("cases") if case.name == "Condition"
+            )  # fmt: skip
     return ""
-
-
-def _case(condition: Template, depth: int) -> Case:
-    outcome = _outcome(condition.nested("mapping"), depth + 1)
-    operator, value = condition.text("operator").lower(), _plain(condition.text("value"))
-    return Case(condition.text("templateProperty"), operator, value, outcome)
 
 
 def _plain(value: str) -> str:

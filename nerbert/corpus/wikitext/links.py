@@ -72,13 +72,13 @@ class LinkReader:
         """Return the text without file links, their captions if wanted, else the count of links in them."""
         if "[[" not in source:
             return source, [], 0
-        kept: list[str] = []
-        lost = 0
+        kept, lost, options = list[str](), 0, self.site.wikitext.options
 
         def taken(match: "re.Match[str]") -> str:
             nonlocal lost
             if captions:
-                kept.append(_caption(match[1], self.site.wikitext.options))
+                parts = reversed(arguments(match[1])[1:])  # the caption is the last part that is no option
+                kept.append(as_prose(next((part.strip() for part in parts if not options.fullmatch(part)), "")))
             elif "[[" in match[1]:
                 lost += count_links(match[1])
             return ""
@@ -171,18 +171,12 @@ def _shown(target: str) -> str:
 
 def do_pipe_tricks(wikitext: str) -> str:
     """Expand `[[Mercury (planet)|]]` to `[[Mercury (planet)|Mercury]]`, before templates leave empty anchors."""
-    return _PIPE_TRICK.sub(_tricked, wikitext) if "|]]" in wikitext else wikitext
 
+    def tricked(match: "re.Match[str]") -> str:
+        trick = _TRICK.fullmatch(match[1].lstrip(":"))
+        return f"[[{match[1]}|{trick[1] if trick else match[1]}]]"
 
-def _tricked(match: "re.Match[str]") -> str:
-    trick = _TRICK.fullmatch(match[1].lstrip(":"))
-    return f"[[{match[1]}|{trick[1] if trick else match[1]}]]"
-
-
-def _caption(inside: str, options: "re.Pattern[str]") -> str:
-    """Return the last part of a file link that is no option."""
-    parts = reversed(arguments(inside)[1:])
-    return as_prose(next((part.strip() for part in parts if not options.fullmatch(part)), ""))
+    return _PIPE_TRICK.sub(tricked, wikitext) if "|]]" in wikitext else wikitext
 
 
 def count_links(source: str) -> int:

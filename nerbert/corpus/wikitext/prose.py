@@ -36,7 +36,8 @@ def keep_prose(source: str, *, lists: bool) -> str:
     if "\n----" in text:
         text = _RULE.sub("\n\n", text)
     if "<" in text:
-        text = _BLOCK.sub(_broken, text)
+        # a paragraph ends, or a list item begins; a line mark after the tag is protected, starting no line
+        text = _BLOCK.sub(lambda tag: ("\n* " if tag[1].lower() == "li" else "\n\n") + protect(tag[2] or ""), text)
     if lists:
         text = _ITEM.sub(r"\n\n\1\n", text)
     return _NO_PROSE.sub("\n", text)
@@ -87,11 +88,6 @@ def _single_spaced(text: str) -> str:
     return text
 
 
-def _broken(tag: "re.Match[str]") -> str:
-    """Return a paragraph's end or a list item for a block tag; a line mark after it is protected, starting no line."""
-    return ("\n* " if tag[1].lower() == "li" else "\n\n") + protect(tag[2] or "")
-
-
 def remove_marks(source: str) -> str:
     """Remove the bold and italic marks from the text; only lines with a bold mark need a closer look."""
     pieces: list[str] = []
@@ -105,16 +101,11 @@ def remove_marks(source: str) -> str:
 
 
 def _settled(line: str) -> str:
-    """Return the line without its marks."""
+    """Return the line without its marks; some runs also contain apostrophes."""
     widths = [len(run) for run in _RUN.findall(line)]
     bold, italic = (sum(width in (kind, 5) for width in widths) for kind in (3, 2))
     if set(widths) <= {2, 3, 5} and not (bold % 2 and italic % 2):
         return _RUN.sub("", line)
-    return _resolved(line)
-
-
-def _resolved(line: str) -> str:
-    """Return the line without its marks, where some runs also contain apostrophes."""
     runs = [match.span() for match in _RUN.finditer(line)]
     marks = [end - (3 if end - start == 4 else min(end - start, 5)) for start, end in runs]
     widths = [end - mark for mark, (_, end) in zip(marks, runs, strict=True)]

@@ -90,7 +90,7 @@ def _stand_in(name: str, attributes: str, content: str) -> str:
     if name == "nowiki":
         return protect(content)
     if name == "gallery":
-        return "\n".join(_picture(line) for line in content.split("\n"))
+        return "\n".join(map(_picture, content.split("\n")))
     if name in ("source", "syntaxhighlight") and "inline" in attributes:
         return protect(content)
     if name not in _FORMULAS or not content.strip():

@@ -147,13 +147,12 @@ def _quantity(form: str, given: Arguments) -> str:
 
 def _chemistry(_: str, given: Arguments) -> str:
     """Expand `{{chem|NH|4|+}}`: keep letters, lower numbers, raise charges."""
-    return "".join(map(_chemical, given.numbered()))
-
-
-def _chemical(part: str) -> str:
-    if part[-1:] in ("+", "-", "−"):
-        return f"<sup>{part.replace('-', '−')}</sup>" if len(part) < 20 else part
-    return f"<sub>{part}</sub>" if part[:1].isdigit() else part
+    pieces = []
+    for part in given.numbered():
+        charged, counted = part[-1:] in ("+", "-", "−"), part[:1].isdigit()
+        charge = f"<sup>{part.replace('-', '−')}</sup>" if len(part) < 20 else part
+        pieces.append(charge if charged else f"<sub>{part}</sub>" if counted else part)
+    return "".join(pieces)
 
 
 def _french_number(_: str, given: Arguments) -> str:

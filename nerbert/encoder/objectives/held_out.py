@@ -5,7 +5,7 @@ known to be absent. Of types on overlapping entities (person and politician, say
 whose type isn't known are no entities of a type `ROOT`: asked for, it would hide entities of the others, and not count.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,28 +52,22 @@ def asked_texts(
     windows = {number: WindowLabels.of(np.array(labels.known(each), np.int64).reshape(-1, 2), rows)
                for number, each in enumerate(examples)}  # fmt: skip
     prompts = maker.prompts(windows, "dev")
-    typed = _without_root(table)
+    without_root = [number for number, each in enumerate(table.concepts) if each.name != ROOT]
+    typed = np.array(without_root or range(len(table.concepts)), np.int64)
     asked = {number: _without_overlaps(window, prompts[number][np.isin(prompts[number], typed)])
              for number, window in windows.items()}  # fmt: skip
     if all(set(asked[number].tolist()) <= window.own for number, window in windows.items()) and is_first_process():
         tell("no type is known to be absent from any validation text, so the model doesn't learn what is absent, "
              "and F1 doesn't show it; give texts `asked` types that they lack")  # fmt: skip
-    texts = [_asked_text(examples[number], window, table, asked[number]) for number, window in windows.items()]
+    texts = []
+    for number, window in windows.items():
+        names = [table.concepts[type_].text for type_ in asked[number].tolist()]
+        gold = [(start, end, names[place]) for start, end, place in window.spans(asked[number])]
+        known = window.masks(table, asked[number])[1]
+        texts.append(AskedText(examples[number], list(map(EntityLabel, names)), gold, known))
     if not any(each.gold for each in texts):
         raise InputError("the validation texts have no entity of any type: use more texts")
     return texts
-
-
-def _without_root(table: ConceptTable) -> Array:
-    """Return the numbers of a table's types but `ROOT`, unless it has no other."""
-    found = [number for number, each in enumerate(table.concepts) if each.name != ROOT]
-    return np.array(found or range(len(table.concepts)), np.int64)
-
-
-def _asked_text(example: Example, window: WindowLabels, table: ConceptTable, types: Array) -> AskedText:
-    names = [table.concepts[number].text for number in types.tolist()]
-    gold = [(start, end, names[place]) for start, end, place in window.spans(types)]
-    return AskedText(example, list(map(EntityLabel, names)), gold, window.masks(table, types)[1])
 
 
 def _without_overlaps(window: WindowLabels, types: Array) -> Array:
@@ -108,7 +102,8 @@ class HeldOutScore:
         found = Entities.join(of_all, list(map(len, shares)))
         gold = [each.gold for share in shares for each in share]
         threshold, f1 = best_threshold(found, gold)
-        figures = {"f1": f1, "f1_at_half": _f1_at(USUAL, found, gold), "threshold": threshold}
+        at_half = score_spans(gold, above(found, USUAL).word_spans(len(gold))).f1
+        figures = {"f1": f1, "f1_at_half": at_half, "threshold": threshold}
         return CheckpointScore(f1, True, figures, {"threshold": threshold})
 
 
@@ -125,7 +120,3 @@ def _known(found: Entities, text: AskedText) -> Entities:
     spans = zip(found.starts.tolist(), found.ends.tolist(), found.types, strict=True)
     kept = [bool(text.known[start:end, columns[type_]].all()) for start, end, type_ in spans]
     return found.where(np.array(kept, bool))
-
-
-def _f1_at(least: float, found: Entities, gold: Sequence[Iterable[WordSpan]]) -> float:
-    return score_spans(gold, above(found, least).word_spans(len(gold))).f1

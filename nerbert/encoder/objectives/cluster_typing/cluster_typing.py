@@ -129,7 +129,9 @@ class ClusterTyping(TokenClassification):
         column[terms] = clusters
         figures = _figures(clusters, old)
         if processes.is_first:
-            tell(_line(epoch, figures))
+            counts = "{entities:,.0f} entities in {clusters:,.0f} clusters of {smallest_cluster:,.0f} to "
+            like = "; adjusted Rand index with the epoch before: {rand_index:.3f}" if "rand_index" in figures else ""
+            tell(f"epoch {epoch + 1}: {counts}{{largest_cluster:,.0f}}{like}".format_map(figures))
         return EpochColumns({"clusters": column, "weights": weights}, figures)
 
     def use_columns(self, windows: Windows, columns: Columns) -> Windows:
@@ -235,12 +237,6 @@ def _figures(clusters: Array, before: Array) -> dict[str, float]:
                "smallest_cluster": float(sizes.min()), "largest_cluster": float(sizes.max())}  # fmt: skip
     index = rand_index(clusters, before)
     return figures if np.isnan(index) else {**figures, "rand_index": index}
-
-
-def _line(epoch: int, figures: dict[str, float]) -> str:
-    counts = "{entities:,.0f} entities in {clusters:,.0f} clusters of {smallest_cluster:,.0f} to {largest_cluster:,.0f}"
-    like = "; adjusted Rand index with the epoch before: {rand_index:.3f}" if "rand_index" in figures else ""
-    return f"epoch {epoch + 1}: {counts}{like}".format_map(figures)
 
 
 def _typed(batch: Batch) -> TypingBatch:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from nerbert.metrics.score import decode_columns
-from nerbert.model.forward import Batch, autocast, states_at
+from nerbert.model.forward import autocast, states_at
 from nerbert.model.windows import Windows, places_of
 from nerbert.rng import Array
 from nerbert.training.batches import TrainingData, batches_to_read
@@ -100,11 +100,8 @@ def vectors_of(
             entities = EntityPieces.of(data.windows, batch.numbers.numpy(), after)
             places = np.minimum(np.searchsorted(terms, entities.terms), len(terms) - 1)
             wanted = np.flatnonzero(terms[places] == entities.terms)
-            vectors[places[wanted]] = _sums(model, batch, entities.chosen(wanted)).cpu().numpy()
+            which, rows, columns = (torch.from_numpy(each) for each in entities.chosen(wanted).places())
+            own = replace(batch, rows=rows, columns=columns).to(device)
+            sums = summed(states_at(model.base_model, own), which.to(device), len(wanted))
+            vectors[places[wanted]] = sums.cpu().numpy()
     return vectors
-
-
-def _sums(model: Any, batch: Batch, entities: EntityPieces) -> torch.Tensor:
-    which, rows, columns = (torch.from_numpy(each) for each in entities.places())
-    batch = replace(batch, rows=rows, columns=columns).to(next(model.parameters()).device)
-    return summed(states_at(model.base_model, batch), which.to(batch.ids.device), len(entities))

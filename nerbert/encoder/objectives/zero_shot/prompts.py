@@ -75,7 +75,8 @@ class PromptMaker:
         chances = uniforms(self.seed, f"others of {what}", absent * 3 + np.arange(3)[:, None])
         counts = np.array([self.table.counts[number] for number in absent.tolist()], np.float64)
         frequent = np.argsort(-np.log(1 - chances[0]) / (counts + 1), kind="stable")  # drawn without replacement
-        close = self._similar(window.own, absent)
+        words = frozenset[str]().union(*(self._words[number] for number in window.own))
+        close = np.array([not words.isdisjoint(self._words[number]) for number in absent.tolist()], bool)
         similar = np.argsort(np.where(close, chances[1], np.inf), kind="stable")[: int(close.sum())]
         kinds = np.floor(3 * uniforms(self.seed, f"kinds of others of {what}", np.arange(wanted)))
         chosen = dict.fromkeys([*frequent[: int((kinds == 0).sum())].tolist(),
@@ -85,11 +86,6 @@ class PromptMaker:
                 break
             chosen.setdefault(place)
         return absent[list(chosen)]
-
-    def _similar(self, own: Iterable[int], types: Array) -> Array:
-        """Return (types,): whether a type's name shares a word with one of some types."""
-        words = frozenset[str]().union(*(self._words[number] for number in own))
-        return np.array([not words.isdisjoint(self._words[number]) for number in types.tolist()], bool)
 
 
 def _shuffled(numbers: Array, seed: int, what: str) -> Array:
