@@ -72,7 +72,6 @@ class Span:
 
 
 def _misplaced(what: str, start: int, end: int, type_: str) -> InputError:
-    """Return the error for invalid offsets."""
     if max(abs(start), abs(end)) >= _BEYOND:
         return InputError(f"{what} of type {type_!r:.80} has an offset of more than 18 digits, and no text is so long")
     return InputError(f"{what} [{start}, {end}) of type {type_!r:.80} is empty or negative")

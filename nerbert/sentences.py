@@ -186,7 +186,6 @@ class RuleSplitter:
         return match is not None and f"{match[1]}.{match[2]}".lower() in self._never
 
     def _starts(self, text: str, close: int) -> bool:
-        """Return whether the word after a sentence's end at `close` is a common sentence starter."""
         following = _NEXT_WORD.match(text, close + 1)
         return following is not None and following[1] in self._starters
 

@@ -158,7 +158,6 @@ def _by_dictionary(text: str, match: Any) -> Iterator[tuple[int, int]]:
 
 
 def _characters(text: str, places: Iterable[int]) -> Sequence[int]:
-    """Return places in UTF-16, as ICU counts, as characters of the text."""
     found = list(places)
     if all(char <= "\uffff" for char in text):
         return found

@@ -1,7 +1,6 @@
 """`nerbert report`: one page about a tagger on annotated data."""
 
 import shlex
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -60,7 +59,10 @@ def report(
         raise SettingsError(f"{file}: is of open types, each passage with its own; `nerbert evaluate` scores it")
     given = {"--against": against, "--train": train, "--labels": labels, "--min-confidence": min_confidence,
              "--decoding": decoding, "--backend": backend, "--precision": precision, "--head": head}  # fmt: skip
-    chosen = {name: value for name, value in given.items() if value not in ("", None, "auto")} | dict(_reading(read))
+    chosen = {name: value for name, value in given.items() if value not in ("", None, "auto")}
+    for each in fields(read):
+        if (value := getattr(read, each.name)) != getattr(READ, each.name):
+            chosen[f"--{each.name.strip('_').replace('_', '-')}"] = value
     words = [str(each) for pair in chosen.items() for each in pair]
     found = make_report(
         tagger, file, against=against or None, train=train, reading=read, labels=names, thresholds=least,
@@ -69,10 +71,3 @@ def report(
     )  # fmt: skip
     write_report(found, output)
     print(output)
-
-
-def _reading(read: Read) -> Iterator[tuple[str, object]]:
-    """Yield the options of reading that differ from their defaults, as they are typed."""
-    for each in fields(read):
-        if (value := getattr(read, each.name)) != getattr(READ, each.name):
-            yield f"--{each.name.strip('_').replace('_', '-')}", value

@@ -158,7 +158,6 @@ def _steps(
     folder: Path, settings: CorpusSettings, language: str, label_set: LabelSet, forbidden: Excluded,
     own: Mapping[str, AnyStep],
 ) -> list[AnyStep]:  # fmt: skip
-    """Return the steps from sentences with links to the corpus, in the order of the settings."""
     built_in: dict[str, AnyStep] = {
         "exclude": ExcludedTexts(forbidden.ngrams, settings.exclude_ngram_size),
         "propagation": Propagation(folder, settings, language),

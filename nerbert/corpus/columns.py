@@ -281,7 +281,6 @@ def strings_column(values: Sequence[str]) -> pa.Array:
 
 @cache
 def _classes() -> npt.NDArray[np.uint8]:
-    """Return the class of each code point."""
     table = np.full(_CODES, _GAP, np.uint8)
     for codes in _ASSIGNED:
         part = table[codes.start : codes.stop]

@@ -138,7 +138,6 @@ def type_by_evidence(
 
 
 def _evidence(database: Database, folder: Path, language: str, kinds: Sequence[str]) -> Iterator[Sequence[object]]:
-    """Yield each feature of each title."""
     cursor = database.cursor()
     titles = cursor.execute(_TITLES)
     while TITLE in kinds and (some := titles.fetchmany(10_000)):

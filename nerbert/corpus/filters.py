@@ -275,7 +275,6 @@ def _count_sets(_: Path, batches: Iterator[pa.RecordBatch]) -> Counter[Multiset]
 
 
 def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
-    """Return what is missing, and the remedy."""
     typed = Counter({name: count for name, count in mentions.items() if name != ENTITY})
     if not mentions:
         own = f"; {', '.join(settings.own_steps)} may drop them all" if settings.own_steps else ""

@@ -98,16 +98,11 @@ def write_pages(
         progress.advance(done.report.pages.fates.total(), note, size=done.length, before=done.before)
     for dump, some in zip(dumps, digests, strict=True):
         dump.finish(some)
-    _remove_from(folder, sum(map(len, digests)))
-    return report
-
-
-def _remove_from(folder: Path, number: int) -> None:
-    """Remove the parts from a number on, left by a longer input."""
-    for path in folder.glob("*/part-*"):
+    for path in folder.glob("*/part-*"):  # parts that a longer input left
         match = _NAME.fullmatch(path.name)
-        if match and int(match[1]) >= number:
+        if match and int(match[1]) >= sum(map(len, digests)):
             path.unlink()
+    return report
 
 
 def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_PartTask]:

@@ -197,7 +197,7 @@ class _PageNames:
         return self._linked[resolved]
 
     def close(self) -> list[_Row]:
-        """Close the page, and return the names of all pages."""
+        """Close the page, and return the names of all pages; *German* is none of *German language*."""
         namesakes = Counter(each.surname for each in self._linked.values())
         for resolved, each in self._linked.items():
             self._rows += [
@@ -207,16 +207,10 @@ class _PageNames:
                 and _LETTER.search(name)
                 and "\n" not in name
                 and not (kind == _SURNAME and namesakes[each.surname] > 1)
-                and not (kind == _ANCHOR and _continued(name, resolved))
+                and not (kind == _ANCHOR and resolved.startswith(f"{name} ") and is_small(resolved[len(name) + 1]))
             ]
         self._linked = {}
         return self._rows
-
-
-def _continued(name: str, title: str) -> bool:
-    """Return whether a title is the name and then words in lower case, as *German language*."""
-    rest = title.removeprefix(name)
-    return rest != title and rest[:1] == " " and is_small(rest[1:2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +261,6 @@ def _salts(pages: Sequence[int] | Places) -> Hashes:
 
 @dataclass(frozen=True, slots=True)
 class _PartPropagation:
-    """The step for a part."""
-
     known: _PartNames
     common: CommonWords
     name = ""

@@ -210,7 +210,6 @@ def _lists(
 
 
 def _title_table(rows: Sequence[tuple[int, RawPage, int, str, CleanPage]]) -> pa.Table:
-    """Return rows of `titles/`."""
     pages, boxes = [row[1] for row in rows], list(chain.from_iterable(row[4].infoboxes for row in rows))
     categories = strings_column(list(chain.from_iterable(row[4].categories for row in rows)))
     parameters = list(chain.from_iterable(box.parameters for box in boxes))

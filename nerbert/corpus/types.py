@@ -199,7 +199,6 @@ def _count_links(database: Database, parts: Sequence[Path]) -> None:
 
 
 def _write_parts(database: Database, parts: Sequence[Path], scratch: Path) -> None:
-    """Write the targets of each part as a file of its own."""
     database.execute(_JOIN_PARTS)
     for number, part in enumerate(parts):
         query = "SELECT * EXCLUDE (part) FROM targets_of_parts WHERE part = $part ORDER BY target"
@@ -208,7 +207,7 @@ def _write_parts(database: Database, parts: Sequence[Path], scratch: Path) -> No
 
 
 def _own_titles(parts: Sequence[Path]) -> Iterator[tuple[int, str]]:
-    """Yield the titles of the pages of each part of `pages/`, with the part's number."""
+    """Yield the titles of each part of `pages/`, with the part's number."""
     for number, part in enumerate(parts):
         titles = {title for batch in read_batches(part, ["title"]) for title in pc.unique(batch["title"]).to_pylist()}
         yield from ((number, normalise_title(title)) for title in sorted(titles))

@@ -287,7 +287,6 @@ def _drawn(manifest: Mapping[str, Any], settings: PretrainSettings) -> pa.Table:
 
 
 def _lowest(rows: pa.Table, settings: PretrainSettings) -> pa.Table:
-    """Return the sentences with the lowest random numbers, lowest first."""
     numbers = [uniform(settings.seed, "validation part", identity) for identity in rows["id"].to_pylist()]
     order = np.argsort(np.array(numbers), kind="stable")[: settings.max_eval_samples or None]
     return rows.combine_chunks().take(pa.array(order))

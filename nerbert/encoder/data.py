@@ -174,15 +174,14 @@ class SourceChecks:
 
 
 def _check_corpus(settings: PretrainSettings) -> None:
-    label_set = settings.label_set
-    both = bool(settings.of(GazetteersSettings).files and label_set)
-    refuse(both, "label_set", label_set, "empty with gazetteers, whose types are the categories")
+    both = bool(settings.of(GazetteersSettings).files and settings.label_set)
+    refuse(both, "label_set", settings.label_set, "empty with gazetteers, whose types are the categories")
     _ = settings.corpus_folder
 
 
 def _refuse_labels(settings: PretrainSettings) -> None:
-    objective, label_set = settings.objective, settings.label_set
-    refuse(bool(label_set), "label_set", label_set, f"left out with objective = {objective!r}")
+    refuse(bool(settings.label_set), "label_set", settings.label_set,
+           f"left out with objective = {settings.objective!r}")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +230,10 @@ def _joined_concepts(data: PretrainData) -> ConceptTable:
     if data.open_types:
         tables["open_types.files"] = data.open_types.table
     made, *others = [each for each in tables.values() if each]
-    _tell_lone_types(tables)
+    for source, table in tables.items():
+        names = {each.name for each in table.concepts} - {ROOT} if table else set[str]()
+        if len(names) == 1 and is_first_process():
+            tell(f"{source}: has one type, {names.pop()!r}: no other is known to be absent from its texts")
     if others:
         made = deepcopy(made)  # the sources keep their own tables
     made.synonyms, made.reworded = read_synonyms(), data.settings.wordings
@@ -244,14 +246,6 @@ def _joined_concepts(data: PretrainData) -> ConceptTable:
         tell(f"the sources disagree about which type is broader in {len(pairs):,} cases, such as {one!r} and "
              f"{other!r}: neither counts as absent where the other is")  # fmt: skip
     return made
-
-
-def _tell_lone_types(tables: Mapping[str, ConceptTable | None]) -> None:
-    """Print which sources have a single type."""
-    for source, table in tables.items():
-        names = {each.name for each in table.concepts} - {ROOT} if table else set[str]()
-        if len(names) == 1 and is_first_process():
-            tell(f"{source}: has one type, {names.pop()!r}: no other is known to be absent from its texts")
 
 
 def files_read(settings: PretrainSettings) -> list[Path]:

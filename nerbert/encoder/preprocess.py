@@ -159,7 +159,6 @@ def _examples(batch: pa.RecordBatch, category: Any) -> Iterator[Example]:
 
 
 def _by_row(column: pa.ListArray, values: list[_One]) -> Iterator[list[_One]]:
-    """Yield the values of each row of a list column, whose values of all rows are given."""
     first = 0
     for last in np.cumsum(pc.list_value_length(column).to_numpy()).tolist():
         yield values[first:last]

@@ -76,7 +76,9 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
         own = {key.partition(".")[2]: value for key, value in wanted.items() if key.startswith(f"{name}.")}
         with at(part=f"stage {name}"):
             values = reduce(merged, (before, {key: table[key] for key in table if key != "name"}, of_all, own), common)
-            _check_names(names, sections := _sections_of(values))
+            objective = values.get("objective", PretrainSettings().objective)
+            kind = OBJECTIVES.find(check_values(PretrainSettings, {"objective": objective})["objective"])
+            _check_names(names, sections := {kind.settings.section, *kind.sources} - {""})
             mine = {*sections, *table, *(key.partition(".")[0] for key in own)}
             values = {key: value for key, value in values.items() if key in mine or not isinstance(value, Mapping)}
             settings = make_settings(PretrainSettings, values)
@@ -86,13 +88,6 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
         read |= sections
     _check_read({key for key in common if isinstance(common[key], Mapping)}, of_all, read, names)
     return stages
-
-
-def _sections_of(values: Mapping[str, Any]) -> set[str]:
-    """Return the names of the sections that a stage's objective and its sources have."""
-    name = values.get("objective", PretrainSettings().objective)
-    kind = OBJECTIVES.find(check_values(PretrainSettings, {"objective": name})["objective"])
-    return {kind.settings.section, *kind.sources} - {""}
 
 
 def _check_read(tables: set[str], of_all: Mapping[str, Any], read: set[str], names: Sequence[str]) -> None:
@@ -139,7 +134,6 @@ def pretrain_stages(
 
 
 def _names(tables: Any) -> list[str]:
-    """Return the names of the stages; raise SettingsError for what can't be stages."""
     if not isinstance(tables, list) or not tables or not all(isinstance(each, Mapping) for each in tables):
         raise SettingsError("stages: must be tables, each under a line [[stages]]", setting=_STAGES)
     names = [each.get("name") for each in tables]

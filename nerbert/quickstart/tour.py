@@ -242,7 +242,6 @@ def _marked(spans: Iterable[Span]) -> tuple[Marked, ...]:
 
 
 def _made(tour: Tour, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return how it was made; for the machine only its kind."""
     import torch
     import transformers
 

@@ -146,7 +146,6 @@ def _shown(value: Any) -> Any:
 
 @cache
 def _asset(name: str) -> Markup:
-    """Return a style sheet or script of ours."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704  (a file of the package)
 
 
@@ -258,7 +257,9 @@ def latex(value: object) -> str:
 
 def quoted(text: object) -> Markdown:
     """Return a text as a double-quoted YAML scalar in ASCII."""
-    return Markdown('"' + "".join(map(_yaml, visible(str(text)))) + '"')
+    chars = (f"\\{char}" if char in '"\\' else char if " " <= char <= "~" else f"\\U{ord(char):08x}"
+             for char in visible(str(text)))  # fmt: skip
+    return Markdown(f'"{"".join(chars)}"')
 
 
 def table(heads: Sequence[object], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Markdown:
@@ -267,9 +268,3 @@ def table(heads: Sequence[object], rows: Iterable[Sequence[object]], numbers: It
     body = [f"| {' | '.join(map(escaped, row))} |" for row in rows]
     rule = "|".join("---:" if place in right else "---" for place in range(len(heads)))
     return Markdown("\n".join([f"| {' | '.join(map(escaped, heads))} |", f"|{rule}|", *body]) if body else "")
-
-
-def _yaml(char: str) -> str:
-    if char in '"\\':
-        return f"\\{char}"
-    return char if " " <= char <= "~" else f"\\U{ord(char):08x}"

@@ -70,7 +70,6 @@ def notes(report: "Report") -> list[str]:
 
 
 def _views(sentence: "ShownSentence", colours: Mapping[str, str]) -> Iterator[tuple[str, list[Any]]]:
-    """Yield who marked a sentence, and its text in pieces."""
     yield "annotated", _pieces(sentence, sentence.gold, colours)
     if sentence.other is not None:
         yield "second", _pieces(sentence, sentence.other, colours)

@@ -224,7 +224,6 @@ def make_optimizer(
 
 
 def _groups(parameters: Sequence[torch.nn.Parameter], settings: TrainSettings) -> list[dict[str, Any]]:
-    """Return parameters with decay, and those without."""
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -232,7 +231,6 @@ def _groups(parameters: Sequence[torch.nn.Parameter], settings: TrainSettings) -
 
 
 def _scored(evaluate: BestCheckpoint | None, model: Any, log: TrainLog, epoch: float) -> dict[str, float]:
-    """Add an entry to the log, with the figures of an evaluation if there is one, and return it."""
     entry = log.add_entry(epoch)
     if evaluate:
         model.eval()

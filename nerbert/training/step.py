@@ -147,7 +147,6 @@ def _add_gradients(
 def _backward(
     model: Any, batch: Batch, objective: Objective, divisors: Sequence[float], settings: TrainSettings
 ) -> torch.Tensor:
-    """Add a micro-batch's gradients and return its loss of each part."""
     with autocast(batch.ids.device.type, settings.precision):
         sums = objective.loss(model, batch)
         means = torch.stack([sums[part] / (many or 1.0) for part, many in zip(objective.parts, divisors, strict=True)])

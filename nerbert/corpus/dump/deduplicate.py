@@ -66,8 +66,9 @@ def write_newest(source: Path, folder: Path, titles: Titles, language: str, exec
     ends = titles.template_redirects
     redirects = {name: end for name, end in ends.items() if is_disambiguation("", (end,), language)}
     task = partial(_write_part, folder=folder, redirects=redirects, language=language)
-    parts = ((path, _superseded_in(path, titles)) for path in shard_paths(source / "titles"))
-    return sum(executor.map_ordered(task, parts))
+    paths, old = shard_paths(source / "titles"), titles.superseded
+    numbers = (read_table(path, ["page_number"])["page_number"].to_numpy() if len(old) else old for path in paths)
+    return sum(executor.map_ordered(task, zip(paths, (np.intersect1d(each, old) for each in numbers), strict=True)))
 
 
 def is_disambiguation(title: str, templates: Iterable[str], language: str) -> bool:
@@ -140,12 +141,6 @@ def _find_superseded(folder: Path) -> Numbers:
     order = np.lexsort((numbers, -revisions, page_ids))
     page_ids, numbers = page_ids[order], numbers[order]
     return np.sort(numbers[1:][page_ids[1:] == page_ids[:-1]])
-
-
-def _superseded_in(path: Path, titles: Titles) -> Numbers:
-    if not len(titles.superseded):
-        return titles.superseded
-    return np.intersect1d(read_table(path, ["page_number"])["page_number"].to_numpy(), titles.superseded)
 
 
 def _write_part(part: tuple[Path, Numbers], folder: Path, redirects: Mapping[str, str], language: str) -> int:

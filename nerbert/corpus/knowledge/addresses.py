@@ -36,7 +36,13 @@ def list_addresses(language: str, date: str = LAST_RELEASE, also: tuple[str, ...
     if not _LANGUAGE.fullmatch(language):
         raise SettingsError(f"--language = {language!r}: must be a Wikipedia's code, as en, de or zh-yue")
     language = wiki_code(language)
-    found = [*_files("exports", language=language), *_release(language, _read_date("--date", date))]
+    day = _read_date("--date", date)
+    if day == LATEST:
+        raise SettingsError(
+            f"--date = {LATEST!r}: DBpedia has no such folder; name a release's date, say {LAST_RELEASE}"
+        )
+    dotted = f"{day[:4]}.{day[4:6]}.{day[6:]}"
+    found = [*_files("exports", language=language), *_files("release", language=language, dotted=dotted)]
     for each in dict.fromkeys(also):
         extra, _, own = each.partition(":")
         if extra not in EXTRAS:
@@ -59,15 +65,6 @@ def _read_date(option: str, text: str) -> str:
             year, month, day = map(int, match.group(1, 3, 4))
             return f"{Date(year, month, day):%Y%m%d}"
     raise SettingsError(f"{option} = {text!r}: must be a date as 2022.12.01 or 20221201, or latest")
-
-
-def _release(language: str, day: str) -> list[Address]:
-    """Return the files of DBpedia's release of a date."""
-    if day == LATEST:
-        raise SettingsError(
-            f"--date = {LATEST!r}: DBpedia has no such folder; name a release's date, say {LAST_RELEASE}"
-        )
-    return _files("release", language=language, dotted=f"{day[:4]}.{day[4:6]}.{day[6:]}")
 
 
 def _files(of: str, **values: str) -> list[Address]:

@@ -21,15 +21,8 @@ UNDERSTOOD = (
     "disambiguations as triples, Wikidata's dump of all entities as JSON, and tables of title<TAB>class; each plain, "
     ".bz2, .gz or .xz"
 )
-_NO_TRIPLES = "triples of Wikidata; give its JSON instead (latest-all.json.gz)"
-_NEEDS_ONTOLOGY = (
-    "a dump of Wikidata is of use only beside the export of DBpedia's ontology, which says what items equal a class "
-    "(owl:equivalentClass = wikidata:Q…); give that export, too"
-)
 _HEAD = 1 << 18
-_FIRST_LINES = 1000
-_FIRST_PAGES = 200
-_FEWEST = 10
+_FIRST_LINES, _FIRST_PAGES, _FEWEST = 1000, 200, 10
 """At least one in this many rows of a table has two cells; text with a stray tab is no table."""
 _CLASS_LIKE = re.compile(r"(?![BIESLU]-)(?:[a-z-]+:|<?https?://\S+[/#])?[^\W\d_]\w+(?:[-.]\w+)*>?")
 _WIKIDATA_JSON = re.compile(
@@ -43,8 +36,6 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATORS = {"commas": re.compile(","), "semicolons": re.compile(";"), "bars": re.compile(r"\|"),
                "blanks": re.compile(r"[ ]{2,}")}  # fmt: skip
 """Column separators in files that were meant as tables."""
-_NAME = 40
-"""Characters of a class name in a message."""
 _DERIVED = {"class": ("parent", "parents", "superclass"), "template": ("class",), "infobox": ("class",)}
 
 
@@ -97,7 +88,10 @@ def tell_lines(path: Path, ontology: Ontology, mapped: Callable[[str], bool]) ->
         head = stream.read(_HEAD)
     if _WIKIDATA_JSON.match(head.removeprefix(BOM).lstrip()):
         if not ontology.equivalents:
-            raise InputError(f"{path}: {_NEEDS_ONTOLOGY}")
+            raise InputError(
+                f"{path}: a dump of Wikidata is of use only beside the export of DBpedia's ontology, which says what "
+                "items equal a class (owl:equivalentClass = wikidata:Q…); give that export, too"
+            )
         return Detected(SourceKind.WIKIDATA_JSON)
     lines = head.removeprefix(BOM).split(b"\n")[: None if len(head) < _HEAD else -1]
     texts = [text for line in lines[:_FIRST_LINES] if (text := decode(line)) and text.strip()]
@@ -105,8 +99,12 @@ def tell_lines(path: Path, ontology: Ontology, mapped: Callable[[str], bool]) ->
     if wide or not texts:
         why = "text in UTF-16; save it in UTF-8" if wide else "not lines of text in UTF-8" if head.strip() else "empty"
         return Detected(None, why=why, unknown=True)
-    if kind := _tell_triples(texts):
-        return kind
+    for kind, pattern in ((SourceKind.TRIPLES, TYPE_TRIPLE), (SourceKind.DISAMBIGUATIONS, DISAMBIGUATION_TRIPLE)):
+        if triple := next(filter(None, map(pattern.fullmatch, texts)), None):
+            return Detected(kind, edition_of(triple))
+    if any(map(_WIKIDATA_TRIPLE.fullmatch, texts)) and all(map(is_other_triple, texts)):
+        why = "triples of Wikidata; give its JSON instead (latest-all.json.gz)"
+        return Detected(None, why=why, unknown=True)
     if re.match(r"#{1,6} [^\t]+$", texts[0]):
         return Detected(None, why="Markdown")
     with at(path):
@@ -121,16 +119,6 @@ def is_header(line: bytes) -> bool:
 def looks_like_class(name: str) -> bool:
     """Return whether `name` could be a class name where there is no ontology: one word, not a BIO tag."""
     return len(name) < 200 and bool(_CLASS_LIKE.fullmatch(name))
-
-
-def _tell_triples(texts: list[str]) -> Detected | None:
-    """Detect which triples a file contains; return None for unusable ones."""
-    for kind, pattern in ((SourceKind.TRIPLES, TYPE_TRIPLE), (SourceKind.DISAMBIGUATIONS, DISAMBIGUATION_TRIPLE)):
-        if triple := next(filter(None, map(pattern.fullmatch, texts)), None):
-            return Detected(kind, edition_of(triple))
-    if any(map(_WIKIDATA_TRIPLE.fullmatch, texts)) and all(map(is_other_triple, texts)):
-        return Detected(None, why=_NO_TRIPLES, unknown=True)
-    return None
 
 
 def _tell_table(rows: list[list[str]], ontology: Ontology, mapped: Callable[[str], bool]) -> Detected | None:
@@ -150,7 +138,8 @@ def _tell_table(rows: list[list[str]], ontology: Ontology, mapped: Callable[[str
     if not _most(lambda pair: _is_class(pair[1], ontology), pairs):
         own = len(ontology) and _most(lambda pair: looks_like_class(pair[1]), pairs)
         return _tell_classes(pairs, ontology) if own else None
-    if not headed and _most(lambda pair: _is_derived(pair[0], ontology, mapped), pairs):
+    boxes = ("Infobox ", "Infobox_")
+    if not headed and _most(lambda row: ontology.knows(row[0]) or mapped(row[0]) or row[0].startswith(boxes), pairs):
         return Detected(None, why="a table of templates or classes, derived from an export; give the export itself")
     return Detected(SourceKind.TABLE)
 
@@ -159,7 +148,7 @@ def _tell_classes(pairs: Sequence[tuple[str, str]], ontology: Ontology) -> Detec
     """Return the rejection of a table whose classes are not in the ontology."""
     classes = dict.fromkeys(name for _, name in pairs)
     unknown = [name for name in classes if not _is_class(name, ontology)]
-    named = ", ".join(name[:_NAME] for name in unknown[:3]) + (", …" if len(unknown) > 3 else "")
+    named = ", ".join(name[:40] for name in unknown[:3]) + (", …" if len(unknown) > 3 else "")
     why = f"{len(unknown)} of {len(classes)} classes are not in the ontology ({named}), so they would type nothing"
     return Detected(None, why=f"{why}; leave the ontology out, or give it with these classes added", unknown=True)
 
@@ -171,10 +160,6 @@ def _pairs(rows: Iterable[list[str]]) -> Iterable[tuple[str, str]]:
 
 def _is_class(name: str, ontology: Ontology) -> bool:
     return (ontology.knows(name) or not ontology.path(name)) if len(ontology) else looks_like_class(name)
-
-
-def _is_derived(title: str, ontology: Ontology, mapped: Callable[[str], bool]) -> bool:
-    return ontology.knows(title) or mapped(title) or title.startswith(("Infobox ", "Infobox_"))
 
 
 def _tell_other(texts: list[str], ontology: Ontology) -> Detected:

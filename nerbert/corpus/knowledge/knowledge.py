@@ -134,7 +134,6 @@ class Knowledge:
                 yield from ((rank, claim) for claim in self._claims(source, database))
 
     def _claims(self, source: KnowledgeSource, database: Database) -> Iterator[Claim]:
-        """Return the claims of one row file."""
         found, counts = source.found, source.counts
         match source.kind:
             case SourceKind.TABLE:
@@ -170,7 +169,9 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
     language = language.lower()
     ours = editions(wiki, language)
     exports = [(found, tell_export(found.path)) for found in find_all([Path(path) for path in paths])]
-    ontology = _first_ontology(exports, language)
+    kinds = ((found, detected.kind) for found, detected in exports if detected)
+    first = next((found for found, kind in kinds if kind == SourceKind.ONTOLOGY), None)
+    ontology = _read(first, partial(read_ontology, language=language)) if first else Ontology.of({})
     mappings = {
         found: _read(found, read_mappings)
         for found, detected in exports
@@ -234,13 +235,6 @@ def ordered(named: Mapping[int, tuple[str, str]], precedence: str) -> list[int]:
 def _read(found: FoundFile, read: Callable[[IO[bytes], Path | str], _Read]) -> _Read:
     with open_plain(found.path) as stream:
         return read(stream, found.path)
-
-
-def _first_ontology(exports: Iterable[tuple[FoundFile, Detected | None]], language: str) -> Ontology:
-    for found, detected in exports:
-        if detected and detected.kind == SourceKind.ONTOLOGY:
-            return _read(found, partial(read_ontology, language=language))
-    return Ontology.of({})
 
 
 def _why_not(found: FoundFile, detected: Detected, ours: Collection[str]) -> str:

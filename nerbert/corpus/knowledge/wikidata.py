@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import NotRequired, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
 
 from nerbert.corpus.dump.sites import normalise_title, wiki_codes
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, LONGEST_TITLE, Answer, ClaimCounts, ClassPath
@@ -48,42 +49,30 @@ GROUP BY item, title ORDER BY item, title
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
+class _Value(TypedDict):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Data:
+class _Data(TypedDict):
     value: _Value
 
 
-@dataclass(frozen=True, slots=True)
-class _Snak:
+class _Snak(TypedDict):
     snaktype: str
-    datavalue: _Data | None = None
-
-    @property
-    def item(self) -> str:
-        if self.datavalue is None:
-            raise ValueError
-        return self.datavalue.value.id
+    datavalue: NotRequired[_Data | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Statement:
+class _Statement(TypedDict):
     rank: str
     mainsnak: _Snak
 
 
-@dataclass(frozen=True, slots=True)
-class _Claims:
-    P31: tuple[_Statement, ...] = ()
-    P279: tuple[_Statement, ...] = ()
+class _Claims(TypedDict, total=False):
+    P31: tuple[_Statement, ...]
+    P279: tuple[_Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(TypedDict):
     title: str
 
 
@@ -225,18 +214,20 @@ def _facts(entity: _Entity, site: str) -> tuple[int, str, list[int], list[int]]:
         return 0, "", [], []
     claims = entity.claims or _Claims()
     link = entity.sitelinks.get(site) if entity.sitelinks else None
-    title = normalise_title(link.title) if link else ""
+    title = normalise_title(link["title"]) if link else ""
     if link and not 0 < len(title.encode()) <= LONGEST_TITLE:
         raise ValueError
-    return item, title, _best(claims.P31), _best(claims.P279)
+    return item, title, _best(claims.get("P31", ())), _best(claims.get("P279", ()))
 
 
 def _best(statements: Sequence[_Statement]) -> list[int]:
-    """Return the items in the statements of the best rank."""
-    rank = "preferred" if any(each.rank == "preferred" for each in statements) else "normal"
-    snaks = [each.mainsnak for each in statements if each.rank == rank]
-    numbers = (_number(snak.item) for snak in snaks if snak.snaktype == "value")
-    return [number for number in numbers if number]
+    """Return the items in the statements of the best rank; raise ValueError for one without a value."""
+    rank = "preferred" if any(each["rank"] == "preferred" for each in statements) else "normal"
+    snaks = (each["mainsnak"] for each in statements if each["rank"] == rank)
+    values = [snak.get("datavalue") for snak in snaks if snak["snaktype"] == "value"]
+    if None in values:
+        raise ValueError
+    return [number for data in values if data and (number := _number(data["value"]["id"]))]
 
 
 def _number(name: str) -> int:

@@ -86,7 +86,6 @@ def _closing(tags: Sequence["re.Match[str]"], number: int, unclosed: set[str]) -
 
 
 def _stand_in(name: str, attributes: str, content: str) -> str:
-    """Return the text that replaces an element."""
     if name == "nowiki":
         return protect(content)
     if name == "gallery":

@@ -109,7 +109,6 @@ def print_checks(done: Sequence["Checked"], *, as_json: bool) -> None:
 
 
 def _marked(answer: "TextAnswer") -> str:
-    """Return a text's entities on one line."""
     return ", ".join(f"[{each.text}|{each.type}] {each.confidence:.3f}" for each in answer.spans) or "no entity"
 
 
