@@ -55,18 +55,18 @@ def near_pages(
     sentences = list(read_texts(texts))
     counts, read = np.zeros(_COLUMNS, np.int64), 0
     for some in _batches(_pages(places)):
-        counts += _counted(some).getnnz(axis=0)
+        counts += _counted(" ".join(page.lines) for page in some).getnnz(axis=0)
         read += len(some)
     weights = np.log((1 + read) / (1 + counts)) + 1
-    wanted = _vectors(_counted_texts(sentences), weights).sum(axis=0)
+    wanted = _vectors(_counted(sentences), weights).sum(axis=0)
     if not counts.any() or not (norm := float(np.sqrt(np.square(wanted).sum()))):
         what = "sentences" if not wanted.any() else "pages"
         raise InputError(f"no word in the {what}: give texts, and dumps or corpora of their language")
     kept = list[tuple[float, int, PageLines]]()
     order = 0
     for some in _batches(_pages(places)):
-        for similarity, page in zip(_vectors(_counted(some), weights) @ np.asarray(wanted).ravel() / norm, some,
-                                    strict=True):  # fmt: skip
+        vectors = _vectors(_counted(" ".join(page.lines) for page in some), weights)
+        for similarity, page in zip(vectors @ np.asarray(wanted).ravel() / norm, some, strict=True):
             order += 1
             one = (float(similarity), -order, page)
             heappush(kept, one) if len(kept) < pages else heappushpop(kept, one)
@@ -101,11 +101,7 @@ def _batches(pages: Iterator[PageLines]) -> Iterator[list[PageLines]]:
             bar.advance(len(some))
 
 
-def _counted(pages: Sequence[PageLines]) -> Any:
-    return _counted_texts([" ".join(page.lines) for page in pages])
-
-
-def _counted_texts(texts: Sequence[str]) -> Any:
+def _counted(texts: Iterable[str]) -> Any:
     """Return (texts, columns), sparse: how often each has the words of a column."""
     from sklearn.feature_extraction.text import HashingVectorizer
 

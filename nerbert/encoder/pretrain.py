@@ -72,14 +72,10 @@ def begin(
     settings: PretrainSettings, output: Path, *, overwrite: bool, processes: ProcessGroup | None = None,
     executor: Executor | None = None,
 ) -> tuple[ProcessGroup, Preparation]:  # fmt: skip
-    """Check the output's place, then join the other processes and prepare the training."""
-    _check_place(settings, output, overwrite=overwrite)
-    processes = processes or make_process_group(settings)
-    return processes, prepare(settings, processes, executor)
+    """Join the other processes and prepare the training.
 
-
-def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -> None:
-    """Raise OutputExists for an output that is taken, or that lies in or around what is read."""
+    Raise OutputExists first for an output that is taken, or that lies in or around what is read.
+    """
     check_free(output, overwrite=overwrite)
     place = output.resolve()
     models = [(f"{each.section}.{name}", getattr(each, name)) for each in settings.sections for name in each.models]
@@ -91,6 +87,8 @@ def _check_place(settings: PretrainSettings, output: Path, *, overwrite: bool) -
         inside = place.is_relative_to(there) or there.is_relative_to(place)
         if read and inside and (there.is_dir() or (name, read) in files):
             raise OutputExists(f"{output}: lies in, or around, the {name} ({read}); choose another place")
+    processes = processes or make_process_group(settings)
+    return processes, prepare(settings, processes, executor)
 
 
 def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Executor | None = None) -> Preparation:

@@ -31,46 +31,13 @@ def render(template: str, /, **facts: Any) -> str:
 
     `NAME.txt.j2` is plain text, which whoever shows it escapes. Raise jinja2.UndefinedError for a missing fact.
     """
-    environments = {"md": _markdown, "tex": _latex, "txt": _text}
-    environment = environments.get(template.split(".")[-2], _html)()
-    return environment.get_template(template).render(**facts)
+    return _environment(template.split(".")[-2]).get_template(template).render(**facts)
 
 
 def write(target: Path, text: str) -> None:
     """Write a text to a file, whole or not at all."""
     with publish(target) as draft:
         draft.write_bytes(text.encode())
-
-
-@cache
-def _html() -> Environment:
-    environment = _environment(autoescape=True, finalize=_shown)
-    environment.globals |= {"asset": _asset, "digest": _digest}
-    return environment
-
-
-@cache
-def _markdown() -> Environment:
-    environment = _environment(autoescape=False, finalize=escaped)
-    environment.filters |= {"code": code, "paragraph": paragraph, "plain": Markdown, "quoted": quoted}
-    environment.globals |= {"table": table}
-    return environment
-
-
-@cache
-def _latex() -> Environment:
-    """Return an environment whose tags are `<% %>` and `<< >>`, since LaTeX is full of braces."""
-    return _environment(
-        autoescape=False, finalize=latex, block_start_string="<%", block_end_string="%>",
-        variable_start_string="<<", variable_end_string=">>", comment_start_string="<#", comment_end_string="#>",
-    )  # fmt: skip
-
-
-@cache
-def _text() -> Environment:
-    environment = _environment(autoescape=False, finalize=_on_one_line)
-    environment.filters |= {"counted": _counted, "few": few}
-    return environment
 
 
 def _on_one_line(value: Any) -> str:
@@ -84,14 +51,21 @@ def _counted(numbers: Mapping[str, int]) -> str:
     return "; ".join(f"{text} ({number} {'cell' if number == 1 else 'cells'})" for text, number in numbers.items())
 
 
-def _environment(*, autoescape: bool, finalize: Callable[[Any], Any], **marks: Any) -> Environment:
+@cache
+def _environment(kind: str) -> Environment:
+    """Return the environment of a kind of template; tags of LaTeX, which is full of braces, are `<% %>` and `<< >>`."""
+    finalize: dict[str, Callable[[Any], Any]] = {"md": escaped, "tex": latex, "txt": _on_one_line}
+    marks = ("<%", "%>", "<<", ">>", "<#", "#>") if kind == "tex" else ("{%", "%}", "{{", "}}", "{#", "#}")
     environment = Environment(
-        autoescape=autoescape,  # noqa: S701  (Markdown is escaped by `finalize`)
-        loader=FileSystemLoader(TEMPLATES), finalize=finalize, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, extensions=["jinja2.ext.do"], keep_trailing_newline=True, **marks,
+        *marks, autoescape=kind not in finalize,  # noqa: S701  (Markdown is escaped by `finalize`)
+        loader=FileSystemLoader(TEMPLATES), finalize=finalize.get(kind, _shown), undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.do"], keep_trailing_newline=True,
     )  # fmt: skip
-    environment.filters |= {"decimals": decimals, "fields": fields, "percent": shown_percent, "size": size}
-    environment.globals |= {"docs": DOCS, "share": share}
+    environment.filters |= {
+        "decimals": decimals, "fields": fields, "percent": shown_percent, "size": size, "code": code, "few": few,
+        "paragraph": paragraph, "plain": Markdown, "quoted": quoted, "counted": _counted,
+    }  # fmt: skip
+    environment.globals |= {"docs": DOCS, "share": share, "table": table, "asset": _asset, "digest": _digest}
     return environment
 
 

@@ -11,13 +11,15 @@ import pytest
 
 from nerbert import pretrain
 from nerbert.config import make_settings
-from nerbert.encoder.data import files_read
+from nerbert.encoder.data import digest_of_synonyms, files_read, read_synonyms
 from nerbert.encoder.dry_run import dry_run
 from nerbert.encoder.open_texts import OpenExample, is_held_out
 from nerbert.encoder.pretrain import Preparation
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
+from nerbert.formats.open_types import normalised
 from nerbert.model.concept_table import ROOT, all_of
+from nerbert.tables import read_columns
 from tests.encoder.corpora import cut
 from tests.encoder.open_rows import marked
 from tests.encoder.preparing import prepared, written
@@ -228,3 +230,20 @@ def test_texts_of_which_nothing_is_known_are_counted(tmp_path: Path) -> None:
     step = work.objective.begin_step(windows, np.array(silent[:4]), 1)
     assert not step.tells.any()
     assert step.texts == []
+
+
+def test_a_word_is_in_one_set() -> None:
+    sets = [[*map(normalised, cell.split(","))] for (cell,) in read_columns("synonyms.tsv", "names")]
+    words = [word for each in sets for word in each]
+    assert len(words) == len({*words})
+    assert all(len(each) > 1 and all(each) for each in sets)
+
+
+def test_some_sets() -> None:
+    found = read_synonyms()
+    assert {"human", "people", "individual"} <= found["person"]
+    assert "person" in found["human"]
+    pairs = [("gene", "human gene"), ("race track", "racecourse"), ("presenter", "television host"),
+             ("jockey", "horse rider"), ("grand prix", "motor race"), ("aircraft", "airplane")]  # fmt: skip
+    assert not [pair for pair in pairs if pair[1] in found.get(pair[0], ())], "one is broader than the other"
+    assert len(digest_of_synonyms()) == 64
