@@ -201,7 +201,11 @@ def _write(folder: Path, paths: Sequence[Path], splitter: str) -> None:
     kept, first = np.unique(np.frombuffer(hashes, np.uint64), return_index=True)
     if splitter:
         first.sort()
-        _write_entries(folder / _ENTRIES, (key for key, _ in _keys(paths, splitter) if key), first)
+        wanted = np.zeros(int(first[-1]) + 1, bool)
+        wanted[first] = True
+        with (folder / _ENTRIES).open("w", encoding="utf-8", newline="\n") as file:
+            keys = compress((key for key, _ in _keys(paths, splitter) if key), wanted)
+            file.writelines(f"{key}\n" for key in keys)
     else:
         kept.tofile(folder / _HASHES)
     kinds[first].tofile(folder / _KINDS)
@@ -209,14 +213,6 @@ def _write(folder: Path, paths: Sequence[Path], splitter: str) -> None:
     tell(f"gazetteers: {facts.entries:,} entries of {len(types)} types; left out: {one_letter:,} of one letter, "
          f"{facts.repeated:,} repeated")  # fmt: skip
     write_json(folder / _FACTS, to_plain(facts))
-
-
-def _write_entries(path: Path, keys: Iterable[str], places: Array) -> None:
-    """Write the keys at some places, in order, a line each."""
-    wanted = np.zeros(int(places[-1]) + 1, bool)
-    wanted[places] = True
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"{key}\n" for key in compress(keys, wanted))
 
 
 def _keys(paths: Sequence[Path], splitter: str) -> Iterator[tuple[str, str]]:

@@ -104,14 +104,18 @@ class Preprocessor:
 
 
 def cut_shard(path: Path, cutter: Preprocessor, labels: CorpusLabels, source: int | None = None) -> list[ShardWindows]:
-    """Cut one shard into windows, as one of several sources if it has a number; raise InputError that names it for a
-    bad value."""
+    """Cut one shard into windows, as one of several sources if it has a number; raise InputError for a bad value."""
     category = lru_cache(1 << 16)(labels.category)
     parts = []
     for batch in sentence_batches(path, _COLUMNS):
         with at(path):
             rows = training_rows(batch)
-            _check_copies(rows)
+            for name in ("copies", "expected_copies"):
+                column = rows[name].to_numpy()
+                if len(wrong := column[~((column >= 0) & (column <= _MOST_COPIES))]):
+                    raise InputError(
+                        f"{name} = {wrong[0]}: must be at least 0, and no more than fits; build the corpus again"
+                    )
             every = len(rows)
             if lists := labels.gazetteers:
                 rows = rows.filter(pa.array(lists.short(pc.list_value_length(rows["words"]).to_numpy())))
@@ -136,14 +140,6 @@ def _cut_open(cutter: Preprocessor, source: OpenTexts, number: int) -> Iterator[
         identities = np.array([hash64(each.text) for each in some], np.uint64)
         copies = np.floor(expected + uniforms(0, "copies of open types", identities))
         yield ShardWindows(len(some), windows, Sentences(copies, expected, identities), source=number)
-
-
-def _check_copies(rows: pa.RecordBatch) -> None:
-    for name in ("copies", "expected_copies"):
-        column = rows[name].to_numpy()
-        wrong = column[~((column >= 0) & (column <= _MOST_COPIES))]
-        if len(wrong):
-            raise InputError(f"{name} = {wrong[0]}: must be at least 0, and no more than fits; build the corpus again")
 
 
 def _examples(batch: pa.RecordBatch, category: Any) -> Iterator[Example]:

@@ -215,7 +215,11 @@ def read_dropped(corpus: Path, steps: Iterable[str] = (), each: int = EACH) -> d
 
 def marked_pieces(text: str, mentions: Sequence[Mapping[str, Any]], category: str) -> list[tuple[str, Mark | None]]:
     """Return a sentence in pieces, its mentions marked; a long one is cut around the first mention of `category`."""
-    begin, end = _window(text, mentions, category)
+    begin, end = 0, len(text)
+    if end > _LONGEST_TEXT:
+        first = min((each["start"] for each in mentions if each["category"] == category), default=0)
+        begin = max(0, min(first - _BEFORE, end - _LONGEST_TEXT))
+        end = begin + _LONGEST_TEXT
     marks = []
     for each in sorted(mentions, key=lambda mention: (mention["start"], mention["end"])):
         style = colour_of(each["category"]) + (" wanted" if each["category"] == category else "")
@@ -229,14 +233,6 @@ def colour_of(category: str) -> str:
     if category == ENTITY:
         return "k entity"
     return f"k k{crc32(category.encode('utf-8', 'surrogatepass')) % _COLOURS}"
-
-
-def _window(text: str, mentions: Sequence[Mapping[str, Any]], category: str) -> tuple[int, int]:
-    if len(text) <= _LONGEST_TEXT:
-        return 0, len(text)
-    first = min((each["start"] for each in mentions if each["category"] == category), default=0)
-    begin = max(0, min(first - _BEFORE, len(text) - _LONGEST_TEXT))
-    return begin, begin + _LONGEST_TEXT
 
 
 def _leads_to(mention: Mapping[str, Any]) -> str:

@@ -87,7 +87,10 @@ def launch_step(
         means = processes.totals(*means)
         found = dict(zip(parts, means, strict=True)) if len(parts) > 1 else {}
         found |= objective.step_figures(step.shared) | {"loss": sum(means), "norm": length, "rate": rate}
-        _check_numbers(found, step.number)
+        for what, value in (("loss", found["loss"]), ("gradient's norm", length)):
+            if not math.isfinite(value):
+                raise SettingsError(f"step {step.number}: the {what} became {value}: nothing was updated; try a "
+                                    "smaller learning_rate or precision=fp32")  # fmt: skip
         return found | ({"max_tokens_per_batch": most} if most != settings.max_tokens_per_batch else {})
 
     found = {} if late else figures()
@@ -162,12 +165,3 @@ def _smaller(batches: Sequence[Batch], step: int) -> int:
         raise NerbertError(f"step {step}: memory ran out with single windows of up to {longest} tokens: try a smaller "
                            "max_length, or a smaller model")  # fmt: skip
     return max(sizes) // 2
-
-
-def _check_numbers(figures: dict[str, float], step: int) -> None:
-    for what, name in (("loss", "loss"), ("gradient's norm", "norm")):
-        if not math.isfinite(figures[name]):
-            raise SettingsError(
-                f"step {step}: the {what} became {figures[name]}: nothing was updated; try a smaller learning_rate or "
-                "precision=fp32"
-            )

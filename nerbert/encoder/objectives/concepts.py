@@ -290,12 +290,8 @@ class NameVectors:
         return np.stack([self._known[each.text] for each in labels])
 
 
-def concept_loss(
-    model: ConceptModel, vectors: torch.Tensor, step: StepConcepts, rows: torch.Tensor
-) -> torch.Tensor:  # fmt: skip
-    """Return the sum of the cross-entropies that are known, in fp32; `rows` (vectors,) are places in those of the
-    step.
-    """
+def concept_loss(model: ConceptModel, vectors: torch.Tensor, step: StepConcepts, rows: torch.Tensor) -> torch.Tensor:
+    """Return the sum of the cross-entropies that are known, in fp32; `rows` (vectors,) are places in the step's."""
     if step.vectors is None:
         return vectors.float().sum() * 0
     rows = rows.to(vectors.device)

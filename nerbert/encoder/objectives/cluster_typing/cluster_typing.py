@@ -127,7 +127,10 @@ class ClusterTyping(TokenClassification):
         clusters, weights = work.cluster(old, epoch)
         column = np.full(len(data.windows.labels), NO_CLUSTER, np.int32)
         column[terms] = clusters
-        figures = _figures(clusters, old)
+        sizes, index = np.unique(clusters, return_counts=True)[1], rand_index(clusters, old)
+        figures = {"entities": float(len(clusters)), "clusters": float(len(sizes)),
+                   "smallest_cluster": float(sizes.min()), "largest_cluster": float(sizes.max()),
+                   **({} if np.isnan(index) else {"rand_index": index})}  # fmt: skip
         if processes.is_first:
             counts = "{entities:,.0f} entities in {clusters:,.0f} clusters of {smallest_cluster:,.0f} to "
             like = "; adjusted Rand index with the epoch before: {rand_index:.3f}" if "rand_index" in figures else ""
@@ -228,15 +231,6 @@ def clusters_of(vectors: Array, settings: TypingSettings, seed: int) -> Clusteri
     """Return the clusters of vectors as the settings of `typing` want them."""
     return Clustering.fit(vectors, min(settings.num_clusters, len(vectors)), settings.dimensions,
                           settings.iterations, seed)  # fmt: skip
-
-
-def _figures(clusters: Array, before: Array) -> dict[str, float]:
-    """Return what the log says of an epoch's clusters: their sizes, and how like those of the epoch before they are."""
-    sizes = np.unique(clusters, return_counts=True)[1]
-    figures = {"entities": float(len(clusters)), "clusters": float(len(sizes)),
-               "smallest_cluster": float(sizes.min()), "largest_cluster": float(sizes.max())}  # fmt: skip
-    index = rand_index(clusters, before)
-    return figures if np.isnan(index) else {**figures, "rand_index": index}
 
 
 def _typed(batch: Batch) -> TypingBatch:

@@ -282,6 +282,7 @@ class ZeroShot(Objective):
 
 
 def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor]:
+    """Yield (words, widths, labels) of each window."""
     step = batch.step
     if model.gliner.labels_body is None:
         return model.scores(batch, None)
