@@ -159,7 +159,11 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
                 _remove(draft.path)
                 _remove(draft.work)
             raise
-        _replace(draft, target)
+        if target.is_dir():
+            _remove(draft.work / _OLD)
+            target.replace(draft.work / _OLD)
+        os.replace(draft.path, target)  # noqa: PTH105
+        shutil.rmtree(draft.work, ignore_errors=True)
 
 
 def draft_of(target: Path) -> Draft:
@@ -311,15 +315,6 @@ def _has_work(work: Path) -> bool:
     """Return whether a work folder holds more than its plan; logs and unfinished files don't count."""
     files = (path.name for path in work.rglob("*") if path.is_file())
     return any(name not in (PLAN, LOCK) and not name.endswith((".partial", ".jsonl", ".lock")) for name in files)
-
-
-def _replace(draft: Draft, target: Path) -> None:
-    """Give the draft its name; a folder that has it moves into the work folder first."""
-    if target.is_dir():
-        _remove(draft.work / _OLD)
-        target.replace(draft.work / _OLD)
-    os.replace(draft.path, target)  # noqa: PTH105
-    shutil.rmtree(draft.work, ignore_errors=True)
 
 
 def finish(target: Path) -> None:

@@ -47,9 +47,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def held(
-    path: Path, taken: str, *, wait: Callable[[], object] | None = None, shared: bool = False
-) -> Iterator[None]:  # fmt: skip
+def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) -> Iterator[None]:
     """Lock a folder (by the file `.lock` in it) or a file made for it; raise OutputExists(`taken`) if it is locked.
 
     With `wait`, call that instead, and wait for the lock. A dead process holds none.
