@@ -25,7 +25,7 @@ from tests.faults.conftest import LINES
 from tests.faults.harness import Command, Desk, kill_at_publishes, kill_in_a_row, wait_for
 from tests.faults.jobs import COMMANDS, SERVED
 from tests.faults.labelling import ADDRESS
-from tests.faults.strikes import STRIKES, Strike, fill_over_older, flip_made, strike
+from tests.faults.strikes import STRIKES, Strike, fill_over_older, strike
 from tests.raised import raises
 
 pytestmark = LINUX
@@ -73,13 +73,6 @@ def test_an_older_output_outlives_a_full_disk(
 ) -> None:
     command = COMMANDS[name]
     strike_often(desk_of(replace(command, arguments=(*command.arguments, "--overwrite"))), fill_over_older)
-
-
-@pytest.mark.nightly
-def test_no_bit_of_a_benchmark_makes_a_wrong_figure(
-    desk_of: DeskOf, strike_often: Callable[[Desk, Strike], None]
-) -> None:
-    strike_often(desk_of(COMMANDS["benchmark"]), flip_made)
 
 
 @pytest.mark.nightly

@@ -157,14 +157,15 @@ def held_folder(folder: Path) -> Iterator[None]:
     own = [folder / "cells", folder / "sources"]
     with os_refused(f"{folder}: can't be made or read"):
         folder.mkdir(parents=True, exist_ok=True)
-    with held(folder, taken):
         if (folder / "predictions").exists():
             why = "was made by an earlier version of nerbert, whose cells this one doesn't read"
             raise OutputExists(f"{folder}: {why}; name a new folder (-o)")
-        if (strange := next(iter(folder.iterdir()), None)) and not own[0].exists():
-            why = f"holds {strange.name!r} but no cells, so it is not a benchmark's folder"
+        strange = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+        if strange and not own[0].exists():
+            why = f"holds {strange[0]!r} but no cells, so it is not a benchmark's folder"
             raise OutputExists(f"{folder}: {why}; name a new or an empty one (-o)")
         check_own(*own)
+    with held(folder, taken):
         with os_refused(f"{folder}: can't be made or read"):
             for each in own:
                 each.mkdir(exist_ok=True)
