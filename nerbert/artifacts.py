@@ -204,8 +204,11 @@ def publish(target: Path) -> Iterator[Path]:
                 left.unlink(missing_ok=True)
         try:
             yield draft
-            to_disk(draft)
-            draft.replace(target)
+            try:
+                to_disk(draft)
+                draft.replace(target)
+            except FileNotFoundError as error:  # it took the draft for that of a killed run
+                raise OutputExists(f"{target}: another run is making it; choose another place") from error
         except BaseException:
             draft.unlink(missing_ok=True)
             raise

@@ -54,7 +54,8 @@ def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) ->
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path / ".lock" if path.is_dir() else path, thread_local=False)
+    inside = path / ".lock" if path.is_dir() else None
+    lock = FileLock(inside or path, thread_local=False)
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
@@ -68,4 +69,6 @@ def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) ->
     try:
         yield
     finally:
+        if inside is not None:
+            inside.unlink(missing_ok=True)
         lock.release()

@@ -147,7 +147,7 @@ def get(web: Web, output: Path, addresses: list[Address] | None = None, **more: 
 
 
 def names(output: Path) -> list[str]:
-    return sorted(path.name for path in output.iterdir() if path.name != ".lock")
+    return sorted(path.name for path in output.iterdir())
 
 
 def whole(output: Path, data: bytes = BODY) -> bool:
