@@ -283,7 +283,7 @@ def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
 
 def leftovers(run: Path) -> list[str]:
     """Return what is half made, or temporary, in a run's folder."""
-    hidden = (path for path in run.rglob(".*") if path.name != FETCHED)
+    hidden = (path for path in run.rglob(".*") if path.name not in (FETCHED, ".lock"))
     return sorted(str(path.relative_to(run)) for path in [*hidden, *(run / "tmp").iterdir()])
 
 
