@@ -254,7 +254,7 @@ class Mention:
     """A link inside one sentence, typed: the last of `class_path` is the deepest class; () is untyped.
 
     `category` is the class as the corpus's label set sees it, or ENTITY. `source` names the knowledge that typed it.
-    `origin` is LINK, or the kind of name under which the link's target was found again.
+    `origin` is LINK; own steps may add mentions of other origins.
     """
 
     start: int

@@ -115,7 +115,6 @@ STEPS: "Registry[Callable[[CorpusSettings], AnyStep]]" = Registry(
     "corpus step",
     {
         "exclude": "nerbert.corpus.filters:ExcludedTexts",
-        "propagation": "nerbert.corpus.propagation:Propagation",
         "no link": "nerbert.corpus.filters:WithoutLink",
         "typing": "nerbert.corpus.mentions:Typing",
         "unknown": "nerbert.corpus.unknown:UnknownStretches",

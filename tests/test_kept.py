@@ -48,7 +48,8 @@ def test_a_corpus_is_read() -> None:
 
 def test_settings_are_read_or_name_what_to_use() -> None:
     files = {path.stem: read_toml(path) for path in (KEPT / "settings").iterdir()}
-    assert make_settings(CorpusSettings, files["corpus"]).min_mentions == 2
+    with raises(SettingsError, "'no link', 'typing', 'unknown'", setting="steps"):
+        make_settings(CorpusSettings, files["corpus"])
     assert make_settings(PretrainSettings, files["pretrain"]).max_steps == 2
     with raises(SettingsError, "nerbert report", setting="compare_parts"):
         make_settings(FinetuneSettings, files["finetune"])

@@ -33,7 +33,6 @@ from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.mentions import Typing
 from nerbert.corpus.pages import fingerprint, write_pages
-from nerbert.corpus.propagation import Propagation
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import CorpusSettings, word_splitter
 from nerbert.corpus.shards import FORMAT, shard_paths
@@ -92,9 +91,8 @@ def build_corpus(
             ambiguous = write_newest(work, folder, titles, dumps[0].site.language, executor)
             _count_pages(funnel, report, titles, ambiguous)
             targets = write_targets(
-                folder, titles, knowledge, executor, names="propagation" in settings.steps,
-                evidence=settings.evidence, least_precision=settings.evidence_precision,
-            )  # fmt: skip
+                folder, titles, knowledge, executor, settings.evidence, settings.evidence_precision
+            )
             funnel.note("targets", found=targets.targets, typed=targets.typed, bad_redirects=targets.bad_redirects)
             for kind, learnt in targets.evidence.items():
                 funnel.note(f"evidence of {kind}", **asdict(learnt))
@@ -160,7 +158,6 @@ def _steps(
 ) -> list[AnyStep]:  # fmt: skip
     built_in: dict[str, AnyStep] = {
         "exclude": ExcludedTexts(forbidden.ngrams, settings.exclude_ngram_size),
-        "propagation": Propagation(folder, settings, language),
         "no link": WithoutLink(),
         "typing": Typing(folder, settings, label_set),
         "unknown": UnknownStretches(folder, settings, language),

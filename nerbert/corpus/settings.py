@@ -10,10 +10,10 @@ from nerbert.registry import STEPS
 from nerbert.words import splitter_named
 
 BUILT_IN_STEPS = (
-    "exclude", "propagation", "no link", "typing", "unknown", "split", "filter 1", "filter 2", "filter 3", "sampling",
+    "exclude", "no link", "typing", "unknown", "split", "filter 1", "filter 2", "filter 3", "sampling",
 )  # fmt: skip
 """The build's own steps, in their order."""
-_OPTIONAL = ("propagation", "unknown")
+_OPTIONAL = ("unknown",)
 USUAL_STEPS = tuple(step for step in BUILT_IN_STEPS if step not in _OPTIONAL)
 """Those that every corpus has."""
 
@@ -97,9 +97,8 @@ class CorpusSettings(Settings):
     of at least four words. Unit: normalised words. Source: ours."""
     steps: tuple[Annotated[str, STEPS], ...] = USUAL_STEPS
     """The steps after pass 1, in order: the built-in steps, each once and in the usual order, with your own steps
-    anywhere between them (docs/extending/corpus-step.md). `propagation`, after `exclude`, makes later mentions of what
-    a page links to links, too. `unknown`, after `typing`, marks stretches that may be names, so that they give no loss.
-    A step counts only sentences that earlier steps keep. Source: ours."""
+    anywhere between them (docs/extending/corpus-step.md). `unknown`, after `typing`, marks stretches that may be names,
+    so that they give no loss. A step counts only sentences that earlier steps keep. Source: ours."""
     unknown_min_mentions: Annotated[int, Bounds(at_least=1)] = 5
     """Step `unknown`: a stretch of words is unknown if it is a mention elsewhere in the train part at least this often,
     and in at least half of its uses. Unit: mentions. Source: ours."""

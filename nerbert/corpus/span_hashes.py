@@ -4,7 +4,7 @@ A stretch's hash is a polynomial of its characters modulo 2^64, so that two pref
 collide are taken for one; among a million names that happens once in ten million corpora.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -51,12 +51,6 @@ class SpanHashes:
     def of(self, starts: Places, ends: Places) -> Hashes:
         """Return (stretches,): the hash of each; equal characters have equal ones in every text."""
         return mixed((self.sums[ends] - self.sums[starts]) * self.inverse[starts])
-
-
-def hashes_of(texts: Sequence[str]) -> Hashes:
-    """Return (texts,): the hash of each."""
-    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
-    return SpanHashes.of_text("".join(texts)).of(np.concatenate((ends[:1] * 0, ends[:-1])), ends)
 
 
 def read_hashes(path: Path) -> Hashes:
@@ -117,10 +111,6 @@ class NameHashes:
         """Return which names have a word, and no more than `LONGEST`."""
         return np.asarray((self.words > 0) & (self.words <= LONGEST))
 
-    def salted(self, salts: Hashes) -> "NameHashes":
-        """Return hashes that a salt of each name (names,) is mixed into."""
-        return NameHashes(mixed(self.whole ^ salts), mixed(self.first ^ salts), self.words)
-
     def at(self, places: Places) -> "NameHashes":
         """Return some of them."""
         return NameHashes(self.whole[places], self.first[places], self.words[places])
@@ -145,15 +135,14 @@ class NameIndex:
         lengths: list[int] = np.unique(found.words).tolist()
         return cls(np.unique(found.whole), np.unique(found.first), tuple(lengths))
 
-    def found(self, words: Words, hashes: SpanHashes, salts: Hashes | None = None) -> Iterator[Found]:
-        """Yield where names begin, those with most words first. `salts` (words,) are mixed into the hashes."""
+    def found(self, words: Words, hashes: SpanHashes) -> Iterator[Found]:
+        """Yield where names begin, those with most words first."""
         if not len(words.starts) or not len(self.keys):
             return
         owner = np.repeat(np.arange(len(words.first) - 1), np.diff(words.first))
 
         def keys_at(first: Places, last: Places) -> Hashes:
-            found = hashes.of(words.starts[first], words.ends[last])
-            return found if salts is None else mixed(found ^ salts[first])
+            return hashes.of(words.starts[first], words.ends[last])
 
         every = np.arange(len(words.starts))
         begins = every[is_among(keys_at(every, every), self.first)]

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbert.corpus.dump.deduplicate import Titles, disambiguation_pages, infobox_pages, redirect_pairs
-from nerbert.corpus.dump.sites import normalise_title
 from nerbert.corpus.evidence import EvidenceCounts, type_by_evidence
 from nerbert.corpus.knowledge.claims import LONGEST_TITLE
 from nerbert.corpus.knowledge.database import Database, insert, open_database
@@ -27,9 +26,6 @@ SCRATCH = "scratch"
 _MOST_UNTYPED = 100
 _BATCH = 10_000
 _PAIRS = pa.schema([("number", pa.int64()), ("title", pa.string()), ("target", pa.string())])
-_OWN = pa.schema([("part", pa.int32()), ("title", pa.string())])
-_REDIRECT_NAMES = pa.schema([("resolved_target", pa.string()), ("name", pa.string())])
-_REDIRECTS = "redirects"
 _LINKS = pa.schema([("part", pa.int32()), ("target", pa.string()), ("links", pa.int64())])
 _IMPOSSIBLE = "DELETE FROM pairs WHERE target = '' OR length(title) > $longest OR length(target) > $longest"
 _FOLLOW = """
@@ -55,16 +51,9 @@ FROM resolved
 LEFT JOIN types AS ends ON ends.title = resolved_target
 LEFT JOIN types AS own ON own.title = resolved.target AND resolved.target <> resolved_target
 """
-_OWN_TITLES = "INSERT INTO links SELECT part, title, 0 FROM own_titles"
-"""A page's own title is a target of its part, without a link."""
 _JOIN_PARTS = """
 CREATE TABLE targets_of_parts AS
 SELECT part, targets.* FROM (SELECT DISTINCT part, target FROM links) JOIN targets USING (target) ORDER BY part
-"""
-_JOIN_REDIRECTS = """
-CREATE TABLE redirects_of_parts AS
-SELECT DISTINCT part, resolved_target, redirects.title AS name
-FROM targets_of_parts JOIN redirects ON redirects.target = resolved_target ORDER BY part
 """
 _NAMES = ("SELECT class_path FROM classes ORDER BY class", "SELECT name FROM sources ORDER BY source")
 """Names by number; 0 is none."""
@@ -89,12 +78,11 @@ class TargetReport:
 
 
 def write_targets(
-    folder: Path, titles: Titles, knowledge: Knowledge, executor: Executor = HERE, *, names: bool = False,
+    folder: Path, titles: Titles, knowledge: Knowledge, executor: Executor = HERE,
     evidence: Sequence[str] = (), least_precision: float = 0.0,
 ) -> TargetReport:  # fmt: skip
     """Write `targets/`, every target with its type, and the targets of each part for `read_targets`.
 
-    With `names` the pages' own titles are targets, too, and `read_redirects` gives the redirects to a part's targets.
     `evidence` are the kinds that type what the knowledge doesn't, by features of this precision.
     """
     scratch, parts = folder / SCRATCH, shard_paths(folder / "pages")
@@ -105,9 +93,6 @@ def write_targets(
         pages, ambiguous = infobox_pages(folder), disambiguation_pages(folder)
         knowledge.write_types(database, pages, titles.template_redirects, ambiguous)
         _count_links(database, parts)
-        if names:
-            insert(database, "own_titles", _own_titles(parts), _OWN)
-            database.execute(_OWN_TITLES)
         database.execute(_JOIN_TYPES)
         learnt = dict[str, EvidenceCounts]()
         if evidence:
@@ -116,8 +101,6 @@ def write_targets(
         rows = database.sql("FROM linked ORDER BY links DESC, target")
         write_grouped(_named(database, rows), folder / "targets" / "part-00000.parquet", TARGETS)
         _write_parts(database, parts, scratch)
-        if names:
-            _write_redirects_of_parts(database, parts, scratch)
         targets, typed = database.execute("SELECT count(*), count(class) FROM linked").fetchall()[0]
         most = database.execute(_MOST_LINKED, {"most": _MOST_UNTYPED}).fetchall()
         return TargetReport(targets, typed, [{"title": title, "links": links} for title, links in most],
@@ -134,15 +117,6 @@ def read_targets(folder: Path, part: Path) -> Targets:
     table = target_table(folder, part)
     columns = (table[name].to_pylist() for name in ("target", "resolved_target", "class_path", "source"))
     return {target: (end, tuple(path), source) for target, end, path, source in zip(*columns, strict=True)}
-
-
-def read_redirects(folder: Path, part: Path) -> dict[str, list[str]]:
-    """Return resolved target → the titles that redirect to it, sorted, for the targets of one part."""
-    table = read_table(folder / SCRATCH / _REDIRECTS / part.name)
-    found: dict[str, list[str]] = {}
-    for target, name in zip(*(column.to_pylist() for column in table.columns), strict=True):
-        found.setdefault(target, []).append(name)
-    return found
 
 
 def write_redirects(database: Database, redirects: Iterable[tuple[str, str]]) -> int:
@@ -204,23 +178,6 @@ def _write_parts(database: Database, parts: Sequence[Path], scratch: Path) -> No
         query = "SELECT * EXCLUDE (part) FROM targets_of_parts WHERE part = $part ORDER BY target"
         rows = _named(database, database.sql(query, params={"part": number}))
         write_grouped(rows, scratch / part.name, TARGETS, scratch=True)
-
-
-def _own_titles(parts: Sequence[Path]) -> Iterator[tuple[int, str]]:
-    """Yield the titles of each part of `pages/`, with the part's number."""
-    for number, part in enumerate(parts):
-        titles = {title for batch in read_batches(part, ["title"]) for title in pc.unique(batch["title"]).to_pylist()}
-        yield from ((number, normalise_title(title)) for title in sorted(titles))
-
-
-def _write_redirects_of_parts(database: Database, parts: Sequence[Path], scratch: Path) -> None:
-    (scratch / _REDIRECTS).mkdir()
-    database.execute(_JOIN_REDIRECTS)
-    for number, part in enumerate(parts):
-        query = "SELECT resolved_target, name FROM redirects_of_parts WHERE part = $part ORDER BY ALL"
-        rows = database.sql(query, params={"part": number}).to_arrow_reader(_BATCH)
-        tables = (pa.Table.from_batches([batch]).cast(_REDIRECT_NAMES) for batch in rows)
-        write_grouped(tables, scratch / _REDIRECTS / part.name, _REDIRECT_NAMES, scratch=True)
 
 
 def _named(database: Database, rows: duckdb.DuckDBPyRelation) -> Iterator[pa.Table]:

@@ -9,7 +9,7 @@ import pytest
 from nerbert.corpus.evidence import phrase_features, sentence_features, title_features
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_sentences
-from tests.corpus.test_propagation import SETTINGS
+from tests.corpus.test_unknown import SETTINGS
 from tests.stages import CorpusPlan, build_corpus
 
 Kind = Literal["title", "category", "first sentence"]

@@ -123,7 +123,7 @@ NO_METHOD = "must have a method `apply(rows)`, `open(part)` or `prepare(upstream
         (placed(SHORT, SHORT), "that no other step has; it has 'length'"),
         (placed(f"{TOYS}:Missing"), "corpus step 'tests.extending.toys.step_toy:Missing': module"),
         ([*USUAL, "short"], "'sampling', or your own as module:name"),
-        (USUAL[1:], "must be a list with all of exclude, (propagation), no link, typing, "),
+        (USUAL[1:], "must be a list with all of exclude, no link, typing, "),
         (USUAL[::-1], "each once, in this order"),
         ([*USUAL, "split"], "each once, in this order"),
     ],

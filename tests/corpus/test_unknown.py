@@ -1,4 +1,4 @@
-"""Later mentions of what a page links to, and stretches that may be names."""
+"""Stretches that may be names."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.corpus.columns import words_of
-from nerbert.corpus.propagation import surnames_of
 from nerbert.corpus.settings import BUILT_IN_STEPS, USUAL_STEPS, CorpusSettings
 from nerbert.corpus.shards import read_sentences
 from nerbert.corpus.span_hashes import (
@@ -23,7 +22,7 @@ from nerbert.corpus.span_hashes import (
     without_overlaps,
 )
 from nerbert.errors import SettingsError
-from nerbert.records import LINK, Sentence
+from nerbert.records import Sentence
 from tests.stages import CorpusPlan, build_corpus
 
 SETTINGS = CorpusSettings(
@@ -50,149 +49,28 @@ def built(folder: Path, pages: Mapping[str, str], settings: CorpusSettings = SET
     return list(read_sentences(output))
 
 
-def found(sentences: Sequence[Sentence], page: str = "") -> list[tuple[str, str, str]]:
-    """Return text, target and origin of each mention that isn't a link."""
-    return [
-        (each.text[m.start : m.end], m.resolved_target, m.origin)
-        for each in sentences
-        if each.title == page or not page
-        for m in each.mentions
-        if m.origin != LINK
-    ]
-
-
 def unknown(sentences: Sequence[Sentence], page: str) -> list[tuple[str, str]]:
     return [(s.text[start:end], why) for s in sentences if s.title == page for start, end, why in s.unknown]
 
 
-def test_a_link_names_later_mentions(tmp_path: Path) -> None:
-    pages = {
-        "Engine": "London was cold. [[Ada Lovelace]] wrote to [[Charles Babbage|Mr Babbage]] from [[London]]. Lovelace "
-        "liked Mr Babbage and London. Babbage saw Ada Lovelace, not London Bridge Road.",
-        "Ada": "#REDIRECT [[Ada Lovelace]]",
-        "Countess": "[[Ada Lovelace]] was a countess. They called her Ada.",
-    }
-    sentences = built(tmp_path, pages)
-    assert found(sentences, "Engine") == [
-        ("Lovelace", "Ada Lovelace", "surname"), ("Mr Babbage", "Charles Babbage", "anchor"),
-        ("London", "London", "title"), ("Babbage", "Charles Babbage", "surname"),
-        ("Ada Lovelace", "Ada Lovelace", "title"), ("London", "London", "title"),
-    ]  # fmt: skip
-    assert found(sentences, "Countess") == [("Ada", "Ada Lovelace", "redirect")]
-    assert {m.category for s in sentences for m in s.mentions if m.resolved_target == "Ada Lovelace"} == {"person"}
-    for sentence in sentences:
-        assert list(sentence.mentions) == sorted(sentence.mentions, key=lambda m: m.start)
-
-
-def test_two_targets_of_a_name_stop_each_other(tmp_path: Path) -> None:
-    pages = {"Smiths": "[[John Smith]] met [[Adam Smith]]. Smith saw John Smith."}
-    assert found(built(tmp_path, pages)) == [("John Smith", "John Smith", "title")]
-
-
-def test_the_page_is_about_its_subject(tmp_path: Path) -> None:
-    pages = {"Ada Lovelace (writer)": "x", "Nansen": "Nansen was in [[London]]. Then Nansen left London."}
-    assert found(built(tmp_path, pages)) == [
-        ("Nansen", "Nansen", "subject"), ("Nansen", "Nansen", "subject"), ("London", "London", "title"),
-    ]  # fmt: skip
-
-
-def test_common_words_are_no_surnames_and_no_names_at_the_beginning(tmp_path: Path) -> None:
-    often = "The coat is brown, it is brown, it was brown, and it is so. "
-    pages = {
-        "Colours": f"[[Mary Brown]] wrote [[It (novel)]] here. {often}It sold well. Brown is here. He read It.",
-    }
-    assert found(built(tmp_path, pages)) == [("It", "It (novel)", "title")]
-
-
-def test_a_surname_after_another_name_is_of_another_person(tmp_path: Path) -> None:
-    pages = {"Family": "[[Ada Lovelace]] had a son. Byron Lovelace left. By then the Lovelace house was old."}
-    assert [(text, origin) for text, _, origin in found(built(tmp_path, pages))] == [("Lovelace", "surname")]
-
-
-def test_the_longest_name_wins_and_mentions_stay_whole(tmp_path: Path) -> None:
-    pages = {"Cities": "[[London]] and [[New London]]. In New London they love [[Ada Lovelace|London people]]."}
-    assert found(built(tmp_path, pages)) == [("New London", "New London", "title")]
-
-
-def test_other_parts_change_nothing(tmp_path: Path) -> None:
-    pages = {f"P{number}": f"[[Ada Lovelace]] {number}. It was Lovelace who met Bob." for number in range(40)}
-    settings = replace(SETTINGS, split_bytes=700)
-    small = built(tmp_path, pages, settings)
-    assert len(small) == 80
-    assert [each.mentions for each in small] == [each.mentions for each in built(tmp_path, pages)]
-
-
-def test_without_the_step_there_are_links_alone(tmp_path: Path) -> None:
+def test_without_the_step_nothing_is_unknown(tmp_path: Path) -> None:
     pages = {"Engine": "[[Ada Lovelace]] wrote. Lovelace liked [[London]]."}
     sentences = built(tmp_path, pages, replace(SETTINGS, steps=USUAL_STEPS))
-    assert not found(sentences)
     assert not any(each.unknown for each in sentences)
 
 
-@pytest.mark.parametrize(
-    "steps", [("propagation", *USUAL_STEPS), (*USUAL_STEPS, "unknown"), (*BUILT_IN_STEPS, "unknown")]
-)
+@pytest.mark.parametrize("steps", [(*USUAL_STEPS, "unknown"), (*BUILT_IN_STEPS, "unknown")])
 def test_a_step_in_another_place_is_refused(steps: tuple[str, ...]) -> None:
-    with pytest.raises(SettingsError, match=r"\(propagation\), no link, typing, \(unknown\)"):
+    with pytest.raises(SettingsError, match=r"no link, typing, \(unknown\)"):
         CorpusSettings(steps=steps)
-
-
-@pytest.mark.parametrize(
-    ("title", "surnames"),
-    [("Ada Lovelace", ("Lovelace",)), ("Sammy Davis Jr.", ("Davis",)), ("Henry Ford II", ("Ford",)), ("Plato", ()),
-     ("Bo Li", ()), ("Charles Cornwallis, 1st Marquess", ("Cornwallis",)), ("", ()), ("Philip II of Spain", ()),
-     ("Vincent van Gogh", ("van Gogh", "Gogh")), ("Charles de Gaulle", ("de Gaulle", "Gaulle")),
-     ("Пушкин, Александр Сергеевич", ("Пушкин",))],
-)  # fmt: skip
-def test_surnames(title: str, surnames: tuple[str, ...]) -> None:
-    assert surnames_of(title) == surnames
-
-
-def test_an_untyped_namesake_stops_a_surname(tmp_path: Path) -> None:
-    assert found(built(tmp_path, {"Poets": "[[Ada Lovelace]] and [[Byron Lovelace]]. It was Lovelace."})) == []
-
-
-def test_an_anchor_counts_before_a_surname(tmp_path: Path) -> None:
-    pages = {"Countess": "[[Ada Lovelace|Lovelace]] came. It was Lovelace."}
-    assert found(built(tmp_path, pages)) == [("Lovelace", "Ada Lovelace", "anchor")]
-
-
-def test_a_link_text_counts_for_its_usual_target_alone(tmp_path: Path) -> None:
-    pages = {
-        "A": "[[Adam Smith|The Economist]] wrote. The Economist slept.",
-        "B": "[[London|The Economist]] sold. The Economist rose.",
-        "C": "[[Adam Smith|The Economist]] again.",
-    }
-    assert found(built(tmp_path, pages)) == [("The Economist", "Adam Smith", "anchor")]
-
-
-def test_a_link_text_in_lower_case_is_no_name(tmp_path: Path) -> None:
-    assert found(built(tmp_path, {"A": "The [[London|city]] grew. The city slept."})) == []
-
-
-def test_the_adjective_of_a_title_is_no_name(tmp_path: Path) -> None:
-    pages = {"A": "[[Latin language|Latin]] was spoken. The Latin people spoke.",
-             "B": "[[Latin Union|Latin]] met. The Latin people met."}  # fmt: skip
-    assert found(built(tmp_path, {"A": pages["A"]})) == []
-    assert found(built(tmp_path, {"B": pages["B"]})) == [("Latin", "Latin Union", "anchor")]
-
-
-def test_a_part_of_a_joined_word_is_no_name(tmp_path: Path) -> None:
-    pages = {"Names": "[[London]] is here. He saw London-Bridge, anti-London and London's."}
-    assert found(built(tmp_path, pages)) == [("London", "London", "title")]
 
 
 def test_a_sentence_begins_at_its_first_letter(tmp_path: Path) -> None:
     often = "What it is, it is, and it was, so it is. "
-    pages = {"Late": f"[[It (novel)]] here. {often}\u201cIt was late\u201d, he said. He read It."}
-    assert found(built(tmp_path, pages)) == [("It", "It (novel)", "title")]
-
-
-def test_another_build_in_the_process_counts_its_own_words(tmp_path: Path) -> None:
-    pages = {"Colours": "[[Mary Brown]] wrote. I saw Brown."}
-    often = {"Coats": "The coat of [[London]] is brown, brown and brown."}
-    assert found(built(tmp_path, pages | often), "Colours") == []
-    assert found(built(tmp_path, pages)) == [("Brown", "Mary Brown", "surname")]
+    pages = {
+        "Late": f"[[London]] here. {often}\u201cIt was late in [[London]]\u201d, he said. He read It in [[London]]."
+    }
+    assert unknown(built(tmp_path, pages), "Late") == [("It", "capitalised")]
 
 
 def test_long_names_shift_no_counts(tmp_path: Path) -> None:
