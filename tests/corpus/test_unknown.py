@@ -66,11 +66,12 @@ def test_a_step_in_another_place_is_refused(steps: tuple[str, ...]) -> None:
 
 
 def test_a_sentence_begins_at_its_first_letter(tmp_path: Path) -> None:
-    often = "What it is, it is, and it was, so it is. "
-    pages = {
-        "Late": f"[[London]] here. {often}\u201cIt was late in [[London]]\u201d, he said. He read It in [[London]]."
-    }
-    assert unknown(built(tmp_path, pages), "Late") == [("It", "capitalised")]
+    lines = [
+        "what it is, it is, and it was, in [[London]].",
+        "\u201cIt was late in [[London]].",
+        "he read It in [[London]].",
+    ]
+    assert unknown(built(tmp_path, {"Late": "\n\n".join(lines)}), "Late") == [("It", "capitalised")]
 
 
 def test_long_names_shift_no_counts(tmp_path: Path) -> None:
