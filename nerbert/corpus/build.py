@@ -90,9 +90,7 @@ def build_corpus(
             titles = read_titles(work)
             ambiguous = write_newest(work, folder, titles, dumps[0].site.language, executor)
             _count_pages(funnel, report, titles, ambiguous)
-            targets = write_targets(
-                folder, titles, knowledge, executor, settings.evidence, settings.evidence_precision
-            )
+            targets = write_targets(folder, titles, knowledge, executor, settings.evidence, settings.evidence_precision)
             funnel.note("targets", found=targets.targets, typed=targets.typed, bad_redirects=targets.bad_redirects)
             for kind, learnt in targets.evidence.items():
                 funnel.note(f"evidence of {kind}", **asdict(learnt))
