@@ -25,7 +25,7 @@ _OWN = frozenset({"annotator", "annotation_id", "created_at", "updated_at", "lea
 """Fields of an annotation in JSON-MIN."""
 
 
-class _Region(TypedDict):
+class _ExportedRegion(TypedDict):
     type: str
     value: NotRequired[dict[str, Any] | None]
     to_name: NotRequired[Any]
@@ -34,13 +34,13 @@ class _Region(TypedDict):
 
 
 class _Result(TypedDict):
-    result: NotRequired[list[_Region] | None]
+    result: NotRequired[list[_ExportedRegion] | None]
     was_cancelled: NotRequired[Any]
     skipped: NotRequired[Any]
     score: NotRequired[Any]
 
 
-class _Task(TypedDict):
+class _ExportedTask(TypedDict):
     data: dict[str, Any]
     annotations: NotRequired[list[_Result] | None]
     completions: NotRequired[list[_Result] | None]
@@ -68,7 +68,7 @@ class LabelStudio(JsonFormat):
     def documents(self, value: Any, repairs: Repairs) -> Iterable[Document]:
         """Return a task's text with its first annotation that wasn't cancelled; without one, its first prediction."""
         whole = value if isinstance(value.get("data"), dict) else _task_of(value)
-        task = check_value(whole, _Task)
+        task = check_value(whole, _ExportedTask)
         given = task.get("annotations", task.get("completions")) or []
         kept = [each for each in given if not each.get("was_cancelled") and not each.get("skipped")]
         if given and not kept:

@@ -168,7 +168,7 @@ class _OwnEntity(TypedDict):
     text: NotRequired[str]
 
 
-class _Own(TypedDict):
+class _NerbertEntry(TypedDict):
     """Nerbert's form."""
 
     text: str
@@ -208,7 +208,7 @@ class _TokenObjects(TypedDict):
 
 
 def _own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    row = check_value(fields, _Own)
+    row = check_value(fields, _NerbertEntry)
     text, asked, entities = _text(row["text"]), row.get("asked", _ALL), []
     if asked != _ALL and not all(map(_is_type, asked)):
         raise InputError(f'field "{_ASKED}" is {asked!r:.80}: must be "{_ALL}" or a list of {_TYPES}')

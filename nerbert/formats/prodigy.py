@@ -29,7 +29,7 @@ class _Token(TypedDict):
     end: int
 
 
-class _Task(TypedDict):
+class _ProdigyTask(TypedDict):
     text: str
     answer: NotRequired[Literal["accept"] | None]
     tokens: NotRequired[list[_Token] | None]
@@ -65,7 +65,7 @@ class Prodigy(JsonFormat):
             return []
         if value.get(SPANS) is None and ("label" in value or "options" in value):
             raise InputError(f"a task for categories of whole texts, without {SPANS!r}; only entities can be read")
-        task = check_value(value, _Task)
+        task = check_value(value, _ProdigyTask)
         repairs[Repair.PASSED_OVER] += len(task.get("relations") or ())
         text, tagged = task["text"], task.get("answer") is None
         words = _words(text, task.get("tokens") or ())

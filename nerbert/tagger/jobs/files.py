@@ -103,7 +103,7 @@ def check_apart(paths: JobPaths, output: Path) -> None:
         raise InputError(f"{output}: output and input ({place}) lie in one another; choose another place")
 
 
-class Part(NamedTuple):
+class FilePart(NamedTuple):
     """Rows that are tagged and kept together: of which file, where their entities go, and their digest."""
 
     file: int
@@ -127,7 +127,7 @@ def _digest(rows: Iterable[Document]) -> str:
 
 Entity: TypeAlias = tuple[int, int, str, float]
 """Start, end, type and confidence."""
-Find: TypeAlias = Callable[[Part], Sequence[Sequence[Span]]]
+Find: TypeAlias = Callable[[FilePart], Sequence[Sequence[Span]]]
 """Finds the entities of each row of a part."""
 
 
@@ -144,7 +144,7 @@ class TaggedParts:
         self._source, self._folder, self._how, self._offsets = source, folder, (field, errors), offsets
         self.name, self.count, self.rows, self.entities, self.repairs = str(source), 0, 0, Counter[str](), Repairs()
 
-    def parts(self, file: int) -> Iterator[Part]:
+    def parts(self, file: int) -> Iterator[FilePart]:
         """Yield the parts of the `file`-th file as they travel to workers, and count."""
         self._source = self._source.copied(self._folder)
         for part in self._parts(file, self.repairs):
@@ -160,13 +160,13 @@ class TaggedParts:
         if number != self.count:
             self._changed()
 
-    def _parts(self, file: int, repairs: Repairs) -> Iterator[Part]:
+    def _parts(self, file: int, repairs: Repairs) -> Iterator[FilePart]:
         """Yield the file's rows in parts that depend on the input alone."""
         documents = self._source.documents(*self._how, repairs)
         for number, rows in enumerate(in_lists(documents, _PART, _MOST_ROWS)):
-            yield Part(file, self.name, self._folder / f"{number:06d}.json", rows, _digest(rows))
+            yield FilePart(file, self.name, self._folder / f"{number:06d}.json", rows, _digest(rows))
 
-    def _changed(self, _: Part | None = None) -> NoReturn:
+    def _changed(self, _: FilePart | None = None) -> NoReturn:
         raise InputError(f"{self._source}: changed while it was read; rerun the command")
 
 
@@ -196,13 +196,13 @@ def tag_parts(
             bar.advance(total - bar.items, size=done.size, before=done.before)
 
 
-def _tag_part(part: Part, find: Find) -> _TaggedPart:
+def _tag_part(part: FilePart, find: Find) -> _TaggedPart:
     made = _made(part, find)
     entities = Counter(type_ for row in made.result for _, _, type_, _ in row)
     return _TaggedPart(part.file, len(part.rows), part.size, entities, made.before)
 
 
-def _made(part: Part, find: Find) -> Made[list[list[Entity]]]:
+def _made(part: FilePart, find: Find) -> Made[list[list[Entity]]]:
     """Return the entities of each row of a part; find and keep them unless an earlier run did."""
 
     def make() -> list[list[Entity]]:

@@ -43,7 +43,7 @@ from nerbert.records import Document, EntityLabel, Example, Repair, Repairs, Spa
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import (
     MANIFEST,
-    Part,
+    FilePart,
     TaggedParts,
     check_apart,
     named_draft,
@@ -359,7 +359,7 @@ def tag_all(
     return files
 
 
-def _found_in(part: Part, tagger: JobTagger, bar: Progress) -> list[list[Span]]:
+def _found_in(part: FilePart, tagger: JobTagger, bar: Progress) -> list[list[Span]]:
     return list(tag_rows(tagger, part.name, part.rows, bar))
 
 
