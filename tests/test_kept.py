@@ -5,6 +5,7 @@ run time), settings, results of a benchmark. `answers.json` is what that commit 
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from nerbert.config import make_settings, read_toml
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import SettingsError
+from nerbert.errors import OutputExists, SettingsError
+from nerbert.evaluation.benchmark.cells import held_folder
+from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.raised import raises
 
@@ -53,3 +56,10 @@ def test_settings_are_read_or_name_what_to_use() -> None:
     assert make_settings(PretrainSettings, files["pretrain"]).max_steps == 2
     with raises(SettingsError, "nerbert report", setting="compare_parts"):
         make_settings(FinetuneSettings, files["finetune"])
+
+
+def test_a_suite_is_read_and_a_folder_of_its_results_is_refused(tmp_path: Path) -> None:
+    assert read_suite(KEPT / "settings" / "suite.toml").title == "Kept"
+    shutil.copytree(KEPT / "results", tmp_path / "results")
+    with raises(OutputExists, "name a new"), held_folder(tmp_path / "results"):
+        pass

@@ -167,3 +167,9 @@ def test_no_module_hides_a_public_name() -> None:
         assert not (PACKAGE / name).exists(), name
     importlib.import_module("nerbert.finetuning.finetune")
     assert callable(nerbert.finetune)
+
+
+@pytest.mark.parametrize(("folder", "most"), [(PACKAGE, 54_400), (ROOT / "tests", 54_900)])  # aims: 49,000 and 50,000
+def test_the_code_stays_small(folder: Path, most: int) -> None:
+    lines = sum(path.read_bytes().count(b"\n") for path in folder.rglob("*.py"))
+    assert lines <= most, f"{lines:,} lines: what comes in, something else pays for"
