@@ -68,12 +68,6 @@ def flip(desk: Desk, count: int, seed: int) -> Tally:
     return strike_at(desk, "flipped", places(desk.operations, count, seed), act, desk.operations)
 
 
-def flip_made(desk: Desk, count: int, seed: int) -> Tally:
-    """Flip a bit in what a whole run left, and run the command again, which goes on with it: the outcome is equal."""
-    random = Random(seed)
-    return strike_at(desk, "flipped", range(count), lambda run, _: _flip_one(desk, run, random), count, made=True)
-
-
 def _flip_one(desk: Desk, run: Path, random: Random) -> None:
     """Flip a bit in a file of a run and go on. A damaged file that isn't read any more may stay: in a cache, or a
     benchmark's source checkpoint.
