@@ -28,6 +28,7 @@ from nerbert.formats.kinds import (
     HTML,
     JSONL,
     TEXT,
+    Page,
     can,
     check_usable,
     is_known,
@@ -37,7 +38,6 @@ from nerbert.formats.kinds import (
     suffixes_of,
     unpacked_name,
 )
-from nerbert.formats.plain import Page
 from nerbert.formats.rows import TEXT as TEXT_FIELD
 from nerbert.formats.rows import Stream
 from nerbert.records import Document, Repairs

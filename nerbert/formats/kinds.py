@@ -4,19 +4,65 @@ A kind declares its suffixes, its abilities, and what it does: `streams` (reads 
 row), `write_rows` (in columns). `by_name` has the suffixes that suffice to know the kind.
 """
 
-from collections.abc import Iterator
-from functools import cache
-from pathlib import PurePath
-from typing import Any
+import csv
+import io
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from nerbert.formats.format import abilities, usable
-from nerbert.formats.plain import Page, PlainText
+from nerbert.errors import visible
+from nerbert.formats.format import Abilities, TextWriter, WritingRows, abilities, usable
+from nerbert.formats.json_files import json_text, object_line
+from nerbert.formats.rows import TEXT as TEXT_FIELD
+from nerbert.formats.rows import Stream
+from nerbert.records import Document, Repairs, Span
 from nerbert.registry import FORMATS
+from nerbert.terminal import bracketed, coloured, is_terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 TEXT, JSONL, CONLL, PARQUET, CSV, HTML = "text", "jsonl", "conll", "parquet", "csv", "html"
-_OTHERS = {TEXT: PlainText, HTML: Page}
+ROW_KINDS = (TEXT, JSONL, CSV, PARQUET)
+"""The kinds of files of rows whose fields are given."""
 PACKED = (".gz", ".bz2", ".xz")
 """Suffixes of compressed files."""
+Row: TypeAlias = Mapping[str, Any]
+"""Fields in JSON types; `text` is the text."""
+
+
+class PlainText:
+    """The kind `text`: one text per line; its entities are written after it, for people."""
+
+    suffixes = by_name = (".txt", ".text")
+    streams = True
+    holds = Abilities(nested=True)
+
+    def read(self, source: Stream, repairs: Repairs) -> Iterator[Document]:
+        """Yield one text per line."""
+        for line in source.lines():
+            yield Document(line.text, fields={TEXT_FIELD: line.text}, line=line.number, size=line.size)
+
+    def writer(self, how: WritingRows) -> TextWriter:
+        """Return a writer of tagged texts for people, in colour on a terminal."""
+        page = io.StringIO()
+        if not how.terminal and not is_terminal(page):
+            return _plain_lines
+        from rich.console import Console
+
+        return partial(_shown, Console(file=page, soft_wrap=True, force_terminal=how.terminal or None), page)
+
+
+class Page:
+    """The kind `html`: a page for people; only written."""
+
+    suffixes: ClassVar = (".html", ".htm")
+    holds = Abilities()
+
+
+_OTHERS = {TEXT: PlainText, HTML: Page}
 
 
 def kind_named(name: str) -> Any:
@@ -79,3 +125,106 @@ def nested_kinds() -> Iterator[str]:
 def check_usable(name: str) -> None:
     """Raise MissingExtra if a library that a kind needs is missing."""
     usable(kind_named(name))
+
+
+def write_rows(path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns: Sequence[str]) -> None:
+    """Write rows of one of ROW_KINDS to a file, without entities; Parquet calls `rows` twice. CSV needs the names of
+    `columns`.
+    """
+    if kind == PARQUET:
+        from nerbert.formats.parquet import write_parquet
+
+        write_parquet(path, _Documents(rows), path, tagged=False)
+    elif kind == CSV:
+        with path.open("w", encoding="utf-8", errors="replace", newline="") as stream:
+            table = csv.writer(stream, lineterminator="\n")
+            table.writerow(columns)
+            table.writerows([_cell(row.get(name)) for name in columns] for row in rows())
+    else:
+        write = object_line if kind == JSONL else _text_line
+        with path.open("wb") as stream:
+            stream.writelines(map(write, rows()))
+
+
+def read_rows(path: Path, kind: str) -> Iterator[Document]:
+    """Yield the rows of such a file, with all fields."""
+    source = Stream(str(path), lambda: path.open("rb"), path=path, strip="")
+    found: Iterator[Document] = kind_named(kind).read(source, Repairs())
+    return found
+
+
+class _Documents:
+    """Rows as documents, made again for each iteration."""
+
+    def __init__(self, rows: Callable[[], Iterable[Row]]) -> None:
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Document]:
+        return (Document(row[TEXT_FIELD], fields=row) for row in self._rows())
+
+
+def _text_line(row: Row) -> bytes:
+    return f"{row[TEXT_FIELD]}\n".encode("utf-8", "replace")
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else json_text(value)
+
+
+def _shown(console: "Console", page: io.StringIO, row: Document) -> bytes:
+    if row.text:
+        print_tagged(console, row.text, row.spans)
+    shown = page.getvalue().encode()
+    page.seek(0)
+    page.truncate()
+    return shown
+
+
+def _plain_lines(row: Document) -> bytes:
+    lines = [bracketed(*each) for each in _marked_lines(row.text, row.spans)] if row.text else []
+    return "".join(f"{line}\n" for line in [*lines, *map(_entity_row, row.spans)]).encode()
+
+
+def print_tagged(console: "Console", text: str, spans: Sequence[Span]) -> None:
+    """Print a text, line by line, with its entities in colour or brackets, then one entity per row."""
+    for line, marked in _marked_lines(text, spans):
+        console.print(coloured(console, line, marked))
+    for each in spans:
+        console.print(_entity_row(each), style="dim", markup=False, highlight=False, emoji=False)
+
+
+def _marked_lines(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[tuple[int, int, str]]]]:
+    """Yield each line with its entities, of nested ones the outermost."""
+    for line, marked in lines_of(text, _outermost(spans)):
+        yield line, [(start, end, span.type) for start, end, span in marked]
+
+
+def _entity_row(each: Span) -> str:
+    return f"  {each.start}–{each.end}  {visible(each.type)}  {each.confidence:.2f}  {visible(each.text)}"
+
+
+def _outermost(spans: Iterable[Span]) -> list[Span]:
+    """Return the spans, in order, that are in no other."""
+    found = list[Span]()
+    for each in spans:
+        if not found or found[-1].end <= each.start:
+            found.append(each)
+    return found
+
+
+def lines_of(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[tuple[int, int, Span]]]]:
+    """Yield each line of a text with the parts of entities in it: (start, end) in the line, and the entity."""
+    begin, waiting = 0, deque(spans)
+    for line in text.split("\n"):
+        shown, end = line.rstrip("\r"), begin + len(line)
+        marked = []
+        while waiting and waiting[0].start < end:
+            span = waiting[0]
+            start, stop = max(0, span.start - begin), min(len(shown), span.end - begin)
+            if start < stop:
+                marked.append((start, stop, span))
+            if span.end > end:
+                break
+            waiting.popleft()
+        yield shown, marked
+        begin = end + 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from nerbert.formats.plain import print_tagged
+from nerbert.formats.kinds import print_tagged
 from nerbert.records import Span
 from nerbert.render import Mark, pieces_of, render, write
 from nerbert.render.corpus import print_funnel

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nerbert import render
-from nerbert.formats.plain import lines_of
+from nerbert.formats.kinds import lines_of
 from nerbert.records import Document, Span
 from nerbert.render import Mark, pieces_of
 

@@ -22,13 +22,13 @@ from nerbert.formats.inputs import JSON, InputFile, JobPaths, in_lists
 from nerbert.formats.kinds import (
     HTML,
     PACKED,
+    Page,
     keeps_rows,
     kind_of_name,
     known_kinds,
     suffixes_of,
     unpacked_name,
 )
-from nerbert.formats.plain import Page
 from nerbert.records import Document, Repairs, Span
 from nerbert.tagger.spans import OFFSETS, counted_spans
 from nerbert.terminal import Progress

@@ -20,9 +20,8 @@ from nerbert.errors import InputError, SettingsError, at, few, os_refused
 from nerbert.executors import HERE, Executor
 from nerbert.formats.inputs import JobPaths, check_no_input
 from nerbert.formats.jsonl import ANNOTATIONS
-from nerbert.formats.kinds import JSONL, check_usable
+from nerbert.formats.kinds import JSONL, ROW_KINDS, check_usable, write_rows
 from nerbert.formats.kinds import TEXT as LINES
-from nerbert.formats.row_files import ROW_KINDS, write_rows
 from nerbert.formats.rows import TEXT, TOKENS
 from nerbert.records import Document
 from nerbert.schema import json_line

@@ -8,8 +8,8 @@ from typing import Any
 
 from nerbert.artifacts import check_free_file, publish, sha256_of
 from nerbert.errors import InputError, at, os_refused
+from nerbert.formats.kinds import ROW_KINDS, read_rows, write_rows
 from nerbert.formats.kinds import TEXT as LINES
-from nerbert.formats.row_files import ROW_KINDS, read_rows, write_rows
 from nerbert.formats.rows import TEXT, file_lines
 from nerbert.schema import parse_json
 from nerbert.tagger.redact import EditedText, restore

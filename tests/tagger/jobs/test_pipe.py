@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nerbert.formats.plain import lines_of, print_tagged
+from nerbert.formats.kinds import lines_of, print_tagged
 from nerbert.records import Span
 from nerbert.tagger.jobs.job import TagJob, tag_files
 from nerbert.tagger.tagger import Tagger

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nerbert.formats.row_files import read_rows
+from nerbert.formats.kinds import read_rows
 from nerbert.tagger.jobs.redact import KEY
 from tests.commands import exit_code
 from tests.tagger.jobs.fakes import Capitals
