@@ -156,7 +156,7 @@ def redact(
         Replace a file, a folder that nerbert made, or an unfinished job with other settings.
     """
     if undo:
-        from nerbert.tagger.jobs.undo import undo_redaction
+        from nerbert.tagger.jobs.redact import undo_redaction
 
         if inputs:
             raise InputError(f"--undo: restores one file, {tagger}; leave {inputs[0]} out")

@@ -18,8 +18,7 @@ from nerbert.formats.documents import found_words, sentences_of
 from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import fields_but
 from nerbert.formats.parquet_documents import DocumentRows, documents_of, kept_fields
-from nerbert.formats.rows import SPANS, TOKENS
-from nerbert.formats.spool import spooled
+from nerbert.formats.rows import SPANS, TOKENS, spooled
 from nerbert.labels import example_tags, tag_names
 from nerbert.records import Document, Example, Repairs
 

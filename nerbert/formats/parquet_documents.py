@@ -14,8 +14,7 @@ from nerbert.errors import InputError, at, refused
 from nerbert.formats.documents import found_words
 from nerbert.formats.format import Abilities
 from nerbert.formats.jsonl import ANNOTATIONS, JsonLines, in_iob2
-from nerbert.formats.rows import SPANS, Stream
-from nerbert.formats.spool import spooled
+from nerbert.formats.rows import SPANS, Stream, spooled
 from nerbert.records import Document, Repairs
 
 _MAGIC = b"PAR1"

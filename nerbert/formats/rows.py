@@ -5,14 +5,16 @@ longer than `LONGEST_LINE` is refused.
 """
 
 import codecs
+import pickle
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
 from nerbert.errors import InputError, at, os_refused
-from nerbert.records import Span
+from nerbert.records import Document, Span
 from nerbert.sources.files import BOM
 
 TEXT, TOKENS, SPANS = "text", "tokens", "spans"
@@ -172,3 +174,24 @@ def span_json(span: Span) -> dict[str, str | int | float]:
         "text": span.text, "type": span.type, "start": span.start, "end": span.end,
         "confidence": round(span.confidence, 4),
     }  # fmt: skip
+
+
+@contextmanager
+def spooled(documents: Iterable[Document]) -> Iterator[Callable[[], Iterator[Document]]]:
+    """Yield a function; each call gives the documents from the beginning. They are kept in a temporary file, since a
+    stream may be larger than memory.
+    """
+    with TemporaryFile() as file:
+        count = 0
+        for count, document in enumerate(documents, 1):  # noqa: B007  (the last one is the number)
+            try:
+                pickle.dump(document, file)
+            except RecursionError:
+                raise InputError("its fields are nested too deep to be written; remove them") from None
+
+        def again() -> Iterator[Document]:
+            file.seek(0)
+            for _ in range(count):
+                yield pickle.load(file)  # noqa: S301  (written above)
+
+        yield again

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.csv_rows import TableForm, table_rows
 from nerbert.formats.rows import Line
-from nerbert.formats.tables import Tables
+from nerbert.formats.tables import TableForm, Tables, table_rows
 from nerbert.records import Document
 from tests.formats.exports import streamed
 from tests.raised import raises
@@ -75,7 +74,7 @@ def test_a_quote_inside_a_cell_opens_nothing() -> None:
 
 
 def test_no_row_is_held_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.formats.csv_rows.LONGEST_LINE", 50)
+    monkeypatch.setattr("nerbert.formats.tables.LONGEST_LINE", 50)
     csv.field_size_limit(50)
     taken = 0
 
