@@ -19,7 +19,7 @@ from secrets import token_hex
 from stat import S_IMODE, S_ISLNK, S_ISREG
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from nerbert.errors import InputError, OutputExists, StaleOutput, WriteError, os_refused
+from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError, os_refused
 from nerbert.locks import held
 from nerbert.schema import difference, json_line, parse_json, read_json, to_plain
 
@@ -246,6 +246,10 @@ def writing(target: Path) -> Iterator[None]:
         if error.errno not in _WRITING and not (error.errno in _ANY_USE and ours):
             raise
         raise unwritable(target if ours else str(place), error) from error
+    except Exception as error:
+        if isinstance(error, NerbertError) or "(os error " not in str(error):
+            raise
+        raise unwritable(target, error) from error  # of safetensors or tokenizers, whose errors are no OSErrors
 
 
 def _belongs(path: Path, target: Path) -> bool:

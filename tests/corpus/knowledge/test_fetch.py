@@ -1,7 +1,6 @@
 """A folder of public files: what is fetched, checked, kept, refused, and read by a build; no test needs the net."""
 
 import bz2
-import fcntl
 import gzip
 import hashlib
 import json
@@ -15,6 +14,7 @@ from nerbert.corpus.knowledge.addresses import list_addresses
 from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.errors import InputError, OutputExists, WriteError
+from nerbert.locks import held
 from nerbert.sources.download import FETCHED, Address
 from tests.sources.web_server import BODY, ONTOLOGY, PLACE, Mood, Web, fails, get, names, place, whole
 
@@ -125,10 +125,8 @@ def test_a_folder_without_rights_is_told(web: Web, tmp_path: Path) -> None:
 
 
 def test_two_runs_dont_share_a_folder(web: Web, tmp_path: Path) -> None:
-    handle = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    fails(OutputExists, web, tmp_path, "another run")
-    os.close(handle)
+    with held(tmp_path, ""):
+        fails(OutputExists, web, tmp_path, "another run")
     get(web, tmp_path)
     assert whole(tmp_path)
 
