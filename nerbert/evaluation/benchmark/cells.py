@@ -172,9 +172,7 @@ def held_folder(folder: Path) -> Iterator[None]:
         yield
 
 
-def found_entities(
-    found: Entities, sentences: int, temperature: float | Temperatures = 1.0
-) -> FoundEntities:  # fmt: skip
+def found_entities(found: Entities, sentences: int, temperature: float | Temperatures = 1.0) -> FoundEntities:
     """Return the entities of each of so many sentences, in stored form."""
     kept: FoundEntities = [[] for _ in range(sentences)]
     for number, start, end, type_, confidence in found.spans(temperature):

@@ -224,7 +224,9 @@ def run_cell(desk: Desk, item: tuple[CellKey, str]) -> Cell:
             try:
                 cell, found = job.run(desk.output / "sources", before)
             finally:  # is the reason of whatever else went wrong
-                _check_unchanged(desk, job)
+                now = desk.job(place)
+                if isinstance(now, Cell) or now.key != job.key:
+                    raise NerbertError(keys.CHANGED)
             write_cell(path, job.score_key, cell, found)
             return cell
     except WriteError:
@@ -237,13 +239,6 @@ def run_cell(desk: Desk, item: tuple[CellKey, str]) -> Cell:
         gc.collect()  # models hold themselves, and this process makes others
         if desk.machine.device == "cuda":
             _free_gpu()
-
-
-def _check_unchanged(desk: Desk, job: Job) -> None:
-    """Raise NerbertError if the files that a cell reads have changed since."""
-    now = desk.job(job.place)
-    if isinstance(now, Cell) or now.key != job.key:
-        raise NerbertError(keys.CHANGED)
 
 
 def failure(error: Exception, place: CellKey, folder: Path) -> Cell:

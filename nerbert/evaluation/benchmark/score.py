@@ -7,7 +7,7 @@ from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, Pre
 from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
 from nerbert.labels import WordSpan, bio_from_spans, example_tags
 from nerbert.metrics.judging import assess, seen_entities, without_types
-from nerbert.metrics.score import Counts, Pair, Score, pair_of, score_boundaries, score_pair
+from nerbert.metrics.score import Counts, Pair, pair_of, score_boundaries, score_pair
 from nerbert.records import Example
 
 
@@ -64,18 +64,13 @@ def _counts(pair: Pair, seen_names: Mapping[str, bool]) -> dict[str, Any]:
     """
     score, spans = score_pair(pair), score_boundaries(pair).as_json()
     typed = Counts.as_json(score)
-    return {**typed, "span": spans, **_type_accuracy(typed, spans), **_by_names(score, seen_names)}
-
-
-def _by_names(score: Score, seen_names: Mapping[str, bool]) -> dict[str, Any]:
-    """Return counts over the types with a seen name and over those without; nothing for a kind that has no type."""
-    found = {}
+    counts = {**typed, "span": spans, **_type_accuracy(typed, spans)}
     for name, seen in {"seen_names": True, "unseen_names": False}.items():
         if types := [type_ for type_, known in seen_names.items() if known is seen]:
-            counts = [score.by_type.get(each, Counts()) for each in types]
-            sums = (sum(getattr(each, key) for each in counts) for key in ("right", "predicted", "gold"))
-            found[name] = Counts(*sums).as_json()
-    return found
+            by_type = [score.by_type.get(each, Counts()) for each in types]
+            sums = (sum(getattr(each, key) for each in by_type) for key in ("right", "predicted", "gold"))
+            counts[name] = Counts(*sums).as_json()
+    return counts
 
 
 def _type_accuracy(typed: Mapping[str, Any], spans: Mapping[str, Any]) -> dict[str, float]:

@@ -277,12 +277,8 @@ def _state(root: Path, folder: Path, known: KnownData | None) -> str:
 
 def _faults(known: KnownData, sha256: Mapping[str, str]) -> str:
     """Return which of a known data set's splits are missing or different, by their SHA-256; "" if none is."""
-    faults = [
-        f"another {split}" if split in sha256 else f"no {split}"
-        for split, each in known.splits.items()
-        if sha256.get(split) != each.sha256
-    ]
-    return ", ".join(faults)
+    wrong = [split for split, each in known.splits.items() if sha256.get(split) != each.sha256]
+    return ", ".join(f"{'another' if split in sha256 else 'no'} {split}" for split in wrong)
 
 
 def _folder_names(root: Path) -> list[str]:

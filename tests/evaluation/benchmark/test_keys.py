@@ -37,6 +37,9 @@ def test_sentences_that_are_drawn_have_another_version() -> None:
     facts = {size: draw_part(rows, rows, size, 2).facts for size in ("3", "25%", "k=2", "2 way 1 shot")}
     assert [each["places"] for each in facts.values()] == [[0, 2, 5], [0, 2, 5], [0, 4, 8, 9, 10, 11], [7, 11]]
     assert facts["2 way 1 shot"]["query_places"] == [1, 8]
+    assert facts["2 way 1 shot"]["unknown_types"] == draw_part(rows, rows, "all", 1).facts["unknown_types"] == []
+    other = [example_of(["A"], ["B-port"])]
+    assert draw_part(rows, other, "3", 1).facts["unknown_types"] == ["port"]
 
 
 def test_keys_tell_every_fact_apart() -> None:

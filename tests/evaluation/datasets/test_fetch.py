@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from nerbert.cli import main
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.evaluation.datasets import fetch as module
 from nerbert.evaluation.datasets.fetch import Sentence, conll_text, fetch_data, find_addresses, list_public
 from nerbert.evaluation.datasets.load import KnownData, KnownSplit, Recipe, Repository, known_data, list_data
 from nerbert.sources.remote import RetryPolicy
+from tests.commands import exit_code
 from tests.evaluation.datasets.published import undraw
 from tests.sources.web_server import Mood, Web, serving
 
@@ -299,21 +299,12 @@ def test_the_command(
 ) -> None:
     """The package's own table: listed, and asked for at a server that has none of it."""
     know(monkeypatch, known_data())
-    run(["data", "fetch", "--list", "Pol", "wikigold"])
+    assert exit_code("data", "fetch", "--list", "Pol", "wikigold") == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
-    with pytest.raises(SystemExit) as ended:
-        run(["data", "fetch", "jnlpba", "crossner_ai", "-o", str(tmp_path / "out"), "--mirror", server.address])
-    assert ended.value.code == 1
+    command = ("data", "fetch", "jnlpba", "crossner_ai", "-o", tmp_path / "out", "--mirror", server.address)
+    assert exit_code(*command) == 1
     shown = capsys.readouterr()
     assert shown.out.startswith("crossner_ai: licence: MIT; text CC BY-SA (")
     assert "jnlpba: no public address in this form" in shown.err
     assert "(status 404)" in shown.err
     assert names(tmp_path / "out") == []
-
-
-def run(arguments: list[str]) -> None:
-    try:
-        main(arguments)
-    except SystemExit as end:
-        if end.code:
-            raise
