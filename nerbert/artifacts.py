@@ -33,8 +33,6 @@ _LARGEST_MARK = 1 << 32
 _BLOCK = 1 << 20
 PLAN, LOCK, _OLD = "plan.json", "lock", "old"
 """Files in a work folder: what the job is made from, its lock, the output that it replaces."""
-
-
 _WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 """Errors of writing alone."""
 _ANY_USE = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EIO})

@@ -32,9 +32,16 @@ def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], 
     target = cache_place(cache, kind, sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest())
     lock = target.with_name(f".{target.name}.lock")
     if (found := _whole(target, read)) is not None:
-        _clean_up(target, lock)
+        if lock.exists():  # of a run that was killed after the folder got its name
+            with suppress(OSError, OutputExists), held(lock, ""):
+                finish(target)
+                lock.unlink()
         return found
-    _refuse_to_wait_for_parent()
+    from multiprocessing import current_process  # 10 ms: an exported tagger's first word doesn't wait for them
+
+    if getattr(current_process(), "_inheriting", False):  # a worker that runs the script of the process waiting for it
+        raise NerbertError("a script that trains is run by its own workers too: put its work under "
+                           "`if __name__ == '__main__':`")  # fmt: skip
     with ExitStack() as stack:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,28 +54,15 @@ def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], 
             return found
         if target.is_dir():
             tell(f"{target}: damaged, or made by an older version; it is made again")
-        _make(target, made_from, make)
+            shutil.rmtree(target)
+        target.unlink(missing_ok=True)
+        with publish_folder(target) as folder:
+            make(folder)
+            write_json(folder / "made_from.json", made_from)
+            write_json(folder / _CHECKSUMS, _checksums(folder))
+            for path in filter(Path.is_file, folder.rglob("*")):
+                to_disk(path)
     return read(target)
-
-
-def _clean_up(target: Path, lock: Path) -> None:
-    """Remove what is left of a run that was killed after the folder got its name."""
-    if lock.exists():
-        with suppress(OSError, OutputExists), held(lock, ""):
-            finish(target)
-            lock.unlink()
-
-
-def _make(target: Path, made_from: Any, make: Callable[[Path], None]) -> None:
-    if target.is_dir():
-        shutil.rmtree(target)
-    target.unlink(missing_ok=True)
-    with publish_folder(target) as folder:
-        make(folder)
-        write_json(folder / "made_from.json", made_from)
-        write_json(folder / _CHECKSUMS, _checksums(folder))
-        for path in filter(Path.is_file, folder.rglob("*")):
-            to_disk(path)
 
 
 def _whole(target: Path, read: Callable[[Path], Read]) -> Read | None:
@@ -110,12 +104,3 @@ def cache_place(cache: str, kind: str, name: str) -> Path:
     except (OSError, ValueError) as error:
         raise SettingsError(f"cache = {cache!r:.80}: can't be a folder: {error}") from error
     return place
-
-
-def _refuse_to_wait_for_parent() -> None:
-    """Raise NerbertError in a worker that runs the script of the process that waits for it: both would wait forever."""
-    from multiprocessing import current_process  # 10 ms: an exported tagger's first word doesn't wait for them
-
-    if getattr(current_process(), "_inheriting", False):
-        raise NerbertError("a script that trains is run by its own workers too: put its work under "
-                           "`if __name__ == '__main__':`")  # fmt: skip

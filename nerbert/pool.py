@@ -103,15 +103,6 @@ def _writing() -> Iterator[None]:
         raise WriteError(f"{error}: tasks can't be written there for workers; set TMPDIR to another folder") from error
 
 
-@contextmanager
-def _starting() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:  # Python's own, of a socket's path, has no number
-        remedy = "" if error.errno else "; set TMPDIR to a folder with a short path"
-        raise InputError(f"workers can't be started: {error.strerror or error}{remedy}") from error
-
-
 def _run(path: str, item: Any) -> Any:
     return _task(path)(item)
 
@@ -134,8 +125,12 @@ def without_ctrl_c() -> Iterator[None]:
         resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _own_path(), _starting():
-            forkserver.ensure_running()
+        try:
+            with _own_path():
+                forkserver.ensure_running()
+        except OSError as error:  # Python's own, of a socket's path, has no number
+            remedy = "" if error.errno else "; set TMPDIR to a folder with a short path"
+            raise InputError(f"workers can't be started: {error.strerror or error}{remedy}") from error
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -162,13 +157,10 @@ def _own_path() -> Iterator[None]:
 
 
 def _begin(end: Connection) -> None:
-    """Set up a worker: its tokenizers use one core, and it ends with the main process."""
+    """Set up a worker: its tokenizers use one core, and it ends as soon as the main process closes its end of the pipe,
+    or is gone, even if killed.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    end_with_parent(end)
-
-
-def end_with_parent(end: Connection) -> None:
-    """End this worker as soon as the main process closes its end of the pipe, or is gone, even if killed."""
 
     def wait_for_end() -> None:
         end.poll(None)

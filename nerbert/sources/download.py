@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +17,7 @@ from nerbert.artifacts import check_own, to_disk, unwritable, write_json, writin
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.locks import held
 from nerbert.schema import read_json
-from nerbert.sources.remote import Missing, RemoteFile, RetryPolicy, facts_of, read_small
+from nerbert.sources.remote import Missing, RetryPolicy, buffered, facts_of, read_small
 from nerbert.terminal import throughput
 
 FETCHED = ".fetched.json"
@@ -206,7 +205,7 @@ class _Folder:
             partial.write_bytes(b"")
         size, whole = partial.stat().st_size, version["size"]
         _check_size(place, whole or size)
-        stream = BufferedReader(RemoteFile(place.address, size, policy=self.policy), _BLOCK)
+        stream = buffered(place.address, size, policy=self.policy)
         with stream, partial.open("ab", buffering=0) as file, throughput("blocks", whole) as bar:
             bar.advance(0, place.name, size=size, before=True)
             while block := stream.read1(_BLOCK):

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from nerbert.errors import InputError, NerbertError, os_refused
-from nerbert.sources.remote import RemoteFile, facts_of, file_system, without_secrets
+from nerbert.sources.remote import buffered, facts_of, file_system, without_secrets
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -205,7 +205,7 @@ class Source:
             return open(0, "rb", closefd=False)
         with self.faults():
             if self.remote:
-                return cast("IO[bytes]", RemoteFile(self.place, start, stop))
+                return buffered(self.place, start, stop)
             stream = Path(self.place).open("rb", buffering=0)  # noqa: SIM115
             if start:
                 stream.seek(start)

@@ -168,15 +168,12 @@ def asked_wait(headers: Mapping[str, str]) -> float:
 class RemoteFile(RawIOBase):
     """A file at an address, read from a byte on; a block that is lost is asked for again.
 
-    Bytes from `stop` on are read only as they are wanted.
+    Each read is a request: `buffered` reads ahead.
     """
 
-    def __init__(
-        self, address: str, start: int = 0, stop: int | None = None, policy: RetryPolicy | None = None
-    ) -> None:
+    def __init__(self, address: str, start: int = 0, policy: RetryPolicy | None = None) -> None:
         self._files, self._path = file_system(address)
-        self._name, self._at, self._stop, self._policy = without_secrets(address), start, stop, policy
-        self._rest = b""
+        self._name, self._at, self._policy = without_secrets(address), start, policy
         self._stream: Any = None
         self._in_order = False
         """Whether the server can't send parts."""
@@ -187,13 +184,9 @@ class RemoteFile(RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Fill `buffer`; return the number of bytes read."""
-        view = memoryview(buffer)
-        if not self._rest:
-            wanted = max(len(view), _BLOCK if self._stop is None else min(_BLOCK, self._stop - self._at))
-            self._rest = retried(self._name, lambda: self._block(wanted), self._policy)
-            self._at += len(self._rest)
-        data, self._rest = self._rest[: len(view)], self._rest[len(view) :]
-        view[: len(data)] = data
+        data = retried(self._name, lambda: self._block(len(memoryview(buffer))), self._policy)
+        self._at += len(data)
+        memoryview(buffer)[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
@@ -230,9 +223,17 @@ class RemoteFile(RawIOBase):
             stream.close()
 
 
+def buffered(
+    address: str, start: int = 0, stop: int | None = None, policy: RetryPolicy | None = None
+) -> "BufferedReader[RemoteFile]":
+    """Open a file at an address from a byte on; all bytes before `stop` will be read, those after it maybe."""
+    ahead = _BLOCK if stop is None else max(1, min(_BLOCK, stop - start))
+    return BufferedReader(RemoteFile(address, start, policy), ahead)
+
+
 def read_small(address: str, limit: int, policy: RetryPolicy | None = None) -> bytes:
     """Return a small file; raise InputError if it has more than `limit` bytes."""
-    with BufferedReader(RemoteFile(address, policy=policy)) as stream:
+    with buffered(address, policy=policy) as stream:
         data = stream.read(limit + 1)
     if len(data) > limit:
         raise InputError(f"{without_secrets(address)}: more than {limit} bytes; not read")
