@@ -1,9 +1,11 @@
 """The steps of `nerbert annotate`: read the texts, ask for missing labels, write labels and a report.
 
-The output depends on the saved answers alone. Cost: the texts are read three times. With a temperature above 0 another
-machine's output differs.
+Each text is asked about once: saved answers first, then requests within the budget. A failed text is counted, and the
+run continues. The output depends on the saved answers alone. Cost: the texts are read three times. With a temperature
+above 0 another machine's output differs.
 """
 
+import asyncio
 import json
 import shlex
 from collections import Counter
@@ -13,24 +15,32 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from nerbert.annotate.asking import AGAIN, ModelRun, asked_as, warn_of_open_key
+from nerbert.annotate.answers import BYTES_PER_TOKEN, Failure, Fault, Labels, Reply, Tokens, read_labels
 from nerbert.annotate.settings import AnnotateSettings, Prompt, load_key, load_prompt
-from nerbert.annotate.store import AnswerStore, open_store
+from nerbert.annotate.store import AnswerStore, Budget, open_store, text_key
 from nerbert.artifacts import check_free_file, publish_job, write_json
 from nerbert.config import check_choice
-from nerbert.errors import InputError, paths_refused
+from nerbert.errors import InputError, NerbertError, paths_refused
 from nerbert.formats.inputs import InputFile, check_no_input, check_source, find_sources
 from nerbert.formats.open_types import open_type_line
 from nerbert.formats.rows import ERRORS
 from nerbert.schema import read_json, to_plain
-from nerbert.terminal import tell
+from nerbert.sources.remote import DEFAULT_POLICY, pause_after
+from nerbert.terminal import Progress, progress, tell
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from nerbert.annotate.client import ChatClient
+
 _LISTED = 1000
 """Failed passages that a report lists."""
+_OVERHEAD = 64
+"""Tokens that a server may put around a prompt. A token has a byte at least, which is what reservations count with."""
+_AGAIN = "rerun the command to resume"
+_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass
@@ -68,19 +78,22 @@ def annotate_texts(
     check_choice("--errors", errors, ERRORS)
     prompt, key, target = load_prompt(settings.prompt), load_key(settings.key_variable), Path(output)
     found, report = find_sources([*map(str, texts)], from_), target.with_name(f"{target.stem}.report.json")
-    asked = asked_as(settings, prompt)
+    asked = {"endpoint": settings.endpoint, "model": settings.model, "prompt": [prompt.form, prompt.text],
+             "request": settings.request_fields()}  # fmt: skip
     for path in (target, report):
         check_no_input(found, path)
     check_free_file(target, overwrite=overwrite)
     check_free_file(report, overwrite=overwrite or (not target.exists() and _made_from(report) == asked))
-    warn_of_open_key(settings, key)
+    address = urlsplit(settings.endpoint)
+    if key.get_secret_value() and address.scheme == "http" and address.hostname not in _LOCAL:
+        tell(f"{settings.endpoint}: the key travels unencrypted; use https if the server has it")
     with publish_job(target, None, overwrite=overwrite, file=True) as draft, open_store(settings.cache, asked) as store:
         sources = [source.copied(draft.work / f"{number}") for number, source in enumerate(found.sources)]
         run = _AnnotateRun(settings, prompt, key, store, partial(_rows, sources, field, errors))
         try:
             run.ask()
         except (KeyboardInterrupt, SystemExit) as stop:
-            stop.add_note(f"{run.summary()}; {AGAIN}")
+            stop.add_note(f"{run.summary()}; {_AGAIN}")
             raise
         run.write(draft.path)
         # before the output: a run killed between them is run again
@@ -101,26 +114,146 @@ def _made_from(report: Path) -> object:
     return None
 
 
-class _AnnotateRun(ModelRun):
-    """One run over the texts, whose labels are written."""
+class _AnnotateRun:
+    """One run over the texts: each gets an answer, and the labels are written."""
 
     def __init__(
         self, settings: AnnotateSettings, prompt: Prompt, key: "SecretStr", store: AnswerStore,
         rows: Callable[[], Iterator[tuple[str, int, str]]],
     ) -> None:  # fmt: skip
-        super().__init__(settings, prompt, key, store, lambda: (text for _, _, text in rows()))
-        self._rows, self.report = rows, AnnotateReport()
+        self._settings, self._prompt, self._key, self._store = settings, prompt, key, store
+        self._rows, self._budget, self.report = rows, Budget(settings, store), AnnotateReport()
+        self._failures: dict[bytes, tuple[Fault, str]] = {}
+        self._stop: NerbertError | None = None
+        self._stopped = asyncio.Event()
+        self._done, self._failed_in_a_row, self._resume_at = 0, 0, 0.0
+
+    def ask(self) -> None:
+        """Get an answer to each text without one; raise NerbertError if the run can't be finished."""
+        keys = set[bytes]()
+        for text in self._distinct():
+            keys.add(text_key(text))
+            self.report.kept_before += self._kept(text)[1] is not None
+        self.report.distinct, self._done = len(keys), self.report.kept_before
+        self._budget.begin(keys)
+        if self._done < self.report.distinct:
+            with progress("texts", self.report.distinct) as bar:
+                bar.advance(self._done, before=True)
+                asyncio.run(self._ask_all(bar))
+        if self._stop is not None:
+            how = self._budget.remedy(self._done, self.report.distinct - self._done - len(self._failures)) or _AGAIN
+            raise type(self._stop)(f"{self._stop}; {self.summary()}; {how}") from None
+        if self.report.distinct and len(self._failures) == self.report.distinct:
+            fault, message = next(iter(self._failures.values()))
+            raise InputError(f"no text got a usable answer ({fault}: {message}); {self.summary()}")
+
+    def summary(self) -> str:
+        """Return progress and spending in a line."""
+        spent, report = self._budget.spent, self.report
+        faults = Counter(fault for fault, _ in self._failures.values())
+        failed = "".join(f", {number:,} {fault}" for fault, number in faults.most_common())
+        requests, most = self._budget.unanswered
+        reserved = f" ({sum(most):,} of them reserved for requests without an answer: {requests:,})" if requests else ""
+        return (f"{self._done:,} of {report.distinct:,} texts done ({report.kept_before:,} by earlier runs){failed}; "
+                f"{spent.input:,} + {spent.output:,} tokens spent{reserved}")  # fmt: skip
+
+    async def _ask_all(self, bar: Progress) -> None:
+        from nerbert.annotate.client import open_client
+
+        asyncio.get_running_loop().set_exception_handler(_pass_over_stops)
+        texts = self._distinct()
+        async with open_client(self._settings, self._prompt, self._key) as client, asyncio.TaskGroup() as group:
+            for _ in range(min(self._settings.concurrency, self.report.distinct)):
+                group.create_task(self._work(client, texts, bar))
+
+    async def _work(self, client: "ChatClient", texts: Iterator[str], bar: Progress) -> None:
+        """Ask for one text after another, until none is left or the run stops; requests in flight are waited for."""
+        for text in texts:
+            if self._stop is not None:
+                return
+            if self._kept(text)[1] is not None:
+                self._failed_in_a_row = 0  # else no run could skip what failed in an earlier one
+                await asyncio.sleep(0)  # so that requests in flight continue meanwhile
+                continue
+            try:
+                await self._ask(client, text, bar)
+            except NerbertError as error:
+                self._stop = self._stop or error
+                self._stopped.set()
+            bar.advance()
+
+    async def _ask(self, client: "ChatClient", text: str, bar: Progress) -> None:
+        """Ask for a text until it has a usable answer, or has failed, or the run stops."""
+        now, failed = asyncio.get_running_loop().time, Counter[Fault]()
+        while self._stop is None:
+            if (left := self._resume_at - now()) > 0:
+                await _sleep(left, self._stopped)
+            try:
+                await self._try(client, text)
+            except Failure as failure:
+                fault, message = failure.fault, str(failure)
+                failed[fault] += 1
+                if failed[fault] >= failure.tries:
+                    self._failures[text_key(text)] = fault, message
+                    self._failed_in_a_row += 1
+                    if self._failed_in_a_row >= self._settings.max_failures:
+                        many = f"{self._failed_in_a_row} texts in a row failed (max_failures)"
+                        raise InputError(f"{many}, the last one: {fault}: {message}") from None
+                    break
+                if fault in (Fault.BUSY, Fault.CONNECTION):
+                    pause = pause_after(failed[fault], failure.wait, text, DEFAULT_POLICY)
+                    bar.advance(0, f"pauses: {message}"[:80])
+                    if failure.wait:  # asked of all requests, not of this one alone
+                        self._resume_at = max(self._resume_at, now() + pause)
+                    await _sleep(pause, self._stopped)
+            else:
+                break
+
+    async def _try(self, client: "ChatClient", text: str) -> None:
+        """Ask once, keep the answer, and read it; raise Failure if it is unusable."""
+        size = len(self._prompt.filled(text).encode("utf-8", "replace"))
+        estimate = size // BYTES_PER_TOKEN
+        reply, failed = None, None
+        request = await self._budget.reserve(text, Tokens(size + _OVERHEAD, self._settings.longest_answer))
+        try:
+            if self._stop is None:
+                reply = await client.ask(text, estimate)
+        except (Failure, NerbertError) as error:
+            failed = error
+            if isinstance(error, Failure) and error.lost:
+                reply = Reply(None, cut=False, tokens=Tokens(estimate, self._settings.longest_answer), estimated=True)
+        await self._budget.settle(request, reply)
+        if failed is not None:
+            raise failed
+        if reply is not None:
+            read_labels(text, reply.content or "", self._prompt.form, cut=reply.cut)
+            self._done, self._failed_in_a_row = self._done + 1, 0
+
+    def _kept(self, text: str) -> tuple[Reply, Labels | None]:
+        """Return a text's saved answer and what it means; None without a usable answer."""
+        reply = self._store.get(text)
+        if reply.content is not None:
+            with suppress(Failure):
+                return reply, read_labels(text, reply.content, self._prompt.form, cut=reply.cut)
+        return reply, None
+
+    def _distinct(self) -> Iterator[str]:
+        """Yield each text once."""
+        seen = set[bytes]()
+        for _, _, text in self._rows():
+            if text.strip() and (key := text_key(text)) not in seen:
+                seen.add(key)
+                yield text
 
     def write(self, path: Path) -> None:
         """Write the labels of all passages in order, and count."""
         report = self.report
-        report.distinct, report.kept_before = self.distinct, self.kept_before
         with path.open("wb") as stream:
             for place, row, text in self._rows():
                 if not text.strip():
                     report.empty += 1
                     continue
-                reply, labels = self.kept(text)
+                reply, labels = self._kept(text)
                 report.passages += 1
                 report.tokens_are_estimated |= reply.estimated
                 if labels is not None:
@@ -131,7 +264,7 @@ class _AnnotateRun(ModelRun):
                     report.invented_mentions += labels.invented
                     report.bad_lines += labels.bad
                     report.cut_off += reply.cut
-                elif (failure := self.failure(text)) is not None:
+                elif (failure := self._failures.get(text_key(text))) is not None:
                     report.failed += 1
                     report.failures[failure[0]] += 1
                     if len(report.failed_passages) < _LISTED:
@@ -139,8 +272,20 @@ class _AnnotateRun(ModelRun):
                         report.failed_passages.append(listed)
                 else:
                     raise InputError(f"{place}: changed while it was read; rerun the command")
-        report.tokens_are_estimated |= self.budget.unanswered[0] > 0
-        report.input_tokens, report.output_tokens = self.budget.spent
+        report.tokens_are_estimated |= self._budget.unanswered[0] > 0
+        report.input_tokens, report.output_tokens = self._budget.spent
+
+
+def _pass_over_stops(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Ignore tasks that SIGTERM ended; the command itself reports that it stopped."""
+    if not isinstance(context.get("exception"), SystemExit):
+        loop.default_exception_handler(context)
+
+
+async def _sleep(seconds: float, stopped: asyncio.Event) -> None:
+    """Wait, but no longer than until the run stops."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stopped.wait(), seconds)
 
 
 def _rows(sources: Sequence[InputFile], field: str, errors: str) -> Iterator[tuple[str, int, str]]:

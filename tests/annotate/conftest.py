@@ -72,6 +72,6 @@ def desk(server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     async def sleep(seconds: float, _: object) -> None:
         desk.slept.append(seconds)
 
-    monkeypatch.setattr("nerbert.annotate.asking._sleep", sleep)
+    monkeypatch.setattr("nerbert.annotate.annotate._sleep", sleep)
     monkeypatch.setattr("nerbert.annotate.client.ssl.create_default_context", lambda: CERTIFICATES)
     return desk

@@ -18,9 +18,8 @@ import pytest
 
 from nerbert.annotate.annotate import annotate_texts
 from nerbert.annotate.answers import Reply, Tokens
-from nerbert.annotate.budget import Budget, BudgetSpent
 from nerbert.annotate.settings import AnnotateSettings, load_prompt
-from nerbert.annotate.store import AnswerStore
+from nerbert.annotate.store import AnswerStore, Budget, BudgetSpent
 from nerbert.config import load_settings
 from nerbert.encoder.open_texts import OpenTypesSettings
 from nerbert.encoder.settings import PretrainSettings

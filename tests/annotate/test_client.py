@@ -7,7 +7,7 @@ import traceback
 
 import pytest
 
-from nerbert.annotate import asking
+from nerbert.annotate import annotate
 from nerbert.errors import InputError, NerbertError, SettingsError
 from tests.annotate import model_server
 from tests.annotate.conftest import Desk
@@ -17,7 +17,7 @@ from tests.raised import raises
 ADA, EVE = "Ada met Bob.", "Eve left."
 KEY = 'sk-"secret\\0123456789/abc+'
 GOOD = say("none")
-SLEEP = asking._sleep
+SLEEP = annotate._sleep
 
 
 @pytest.mark.parametrize(("mood", "pause"), [
@@ -117,7 +117,7 @@ def test_requests_in_flight_are_waited_for_when_another_stops_the_run(desk: Desk
 
 
 def test_no_pause_outlasts_the_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.annotate.asking._sleep", SLEEP)
+    monkeypatch.setattr("nerbert.annotate.annotate._sleep", SLEEP)
 
     def refuse(handler: Handler) -> None:
         while desk.server.at_once > 1:  # the other one has been told to wait
