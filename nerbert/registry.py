@@ -106,8 +106,8 @@ FORMATS: "Registry[Callable[[], Format]]" = Registry(
         "marked": "nerbert.formats.marked:Marked",
         "webanno": "nerbert.formats.webanno:WebAnno",
         "csv": "nerbert.formats.tables:Tables",
-        "parquet": "nerbert.formats.parquet_documents:Parquet",
-        "datasets": "nerbert.formats.hugging_face:Datasets",
+        "parquet": "nerbert.formats.columns:Parquet",
+        "datasets": "nerbert.formats.columns:Datasets",
     },
 )
 """The formats of annotated sentences; a file that no format recognises is read as the first."""

@@ -136,18 +136,15 @@ def _spans_of(answers: _Answers, repairs: Repairs, *, tagged: bool) -> list[Span
             value = answer.get("value")
             if value is None or _is_discarded(answer):
                 continue
-            if answer.get("status") == "draft" or not _are_spans(value):
+            # other questions' lists hold texts, or options with ranks
+            are_spans = isinstance(value, list) and all(isinstance(each, dict) and "rank" not in each for each in value)
+            if answer.get("status") == "draft" or not are_spans:
                 repairs[Repair.PASSED_OVER] += 1
             elif first:
                 found, first = [*(found or ()), *_spans(value, answer.get("score"), tagged)], False
             else:
                 repairs[Repair.ANNOTATOR] += len(value)
     return found
-
-
-def _are_spans(value: Any) -> bool:
-    """Return whether an answer belongs to a span question; other lists hold texts, or options with ranks."""
-    return isinstance(value, list) and all(isinstance(each, dict) and "rank" not in each for each in value)
 
 
 def _spans(value: Any, score: Any, tagged: bool) -> Iterator[Span]:

@@ -187,7 +187,8 @@ class Conll:
             words = layout.words(rows)
             example = example_of((token for _, token, _ in words), scheme.bio(tag for _, _, tag in words))
             group = f"{rows.document}" if first != last else ""
-            fields = named_comments(rows.comments) if rows.comments else {}
+            named = (found for each in rows.comments if (found := _COMMENT.fullmatch(each)))
+            fields = {found["key"] or found["name"]: found["value"].strip() for found in named}
             yield Document(example.text, example.spans, example.words, group, fields, rows.lines[0].number)
 
     def writer(self, how: WritingRows) -> TextWriter:
@@ -374,12 +375,6 @@ def _is_comment(line: str, width: int, *, tagged: bool) -> bool:
     if "\t" not in line and _COMMENT.fullmatch(line):
         return True
     return tagged and (len(columns) != width if width else not is_tag(columns[-1]))
-
-
-def named_comments(comments: Iterable[str]) -> dict[str, str]:
-    """Return the named values of comments (`# sent_id = 7`, `# id 7`)."""
-    named = (found for each in comments if (found := _COMMENT.fullmatch(each)))
-    return {found["key"] or found["name"]: found["value"].strip() for found in named}
 
 
 def split_columns(line: str) -> list[str]:

@@ -19,7 +19,7 @@ from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, SettingsError, at, nearest, os_refused, unknown
 from nerbert.formats.documents import Reading, repairs_line
 from nerbert.formats.examples import annotated, examples_of, read_documents, read_examples, recognised
-from nerbert.formats.format import Format, known_formats
+from nerbert.formats.format import known_formats
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS
 from nerbert.rng import uniform
@@ -184,7 +184,7 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
 def _find_splits(data: Path, reading: Reading, splits: Collection[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     if reading.from_ == "datasets" and not data.exists():
-        from nerbert.formats.hugging_face import hub_splits  # a name of the hub
+        from nerbert.formats.columns import hub_splits  # a name of the hub
 
         found = {split: data / split for split in hub_splits(data)} or {"train": data}
         return {split: path for split, path in found.items() if split in splits}
@@ -222,7 +222,8 @@ def _is_format(path: Path, format_: str) -> bool:
     """Return whether a file or folder is in the given format, or in any: by its name, or else by its content. The
     content decides if the name is more than a split and a suffix, so that `train_log.json` is no data.
     """
-    formats, (stem, dot, rest) = _formats(format_), path.name.lower().partition(".")
+    formats = [FORMATS.find(format_)()] if format_ else [*known_formats().values()]
+    stem, dot, rest = path.name.lower().partition(".")
     if path.is_file() and stem in _USUAL and any(dot + rest in each.suffixes for each in formats):
         return True
     if format_:
@@ -252,11 +253,6 @@ def file_inside(path: Path) -> str:
     with suppress(InputError):  # a file that can't be read is no hint
         found = next((each for each in islice(files, _LOOKED_AT) if recognised(each)), None)
     return f"name a file in it, such as {found}" if found else ""
-
-
-def _formats(format_: str) -> list[Format]:
-    """Return the given format, or all."""
-    return [FORMATS.find(format_)()] if format_ else [*known_formats().values()]
 
 
 def split_of(name: str) -> str:
@@ -332,11 +328,6 @@ def cut_documents(keys: Iterable[str], split: str, seed: int, path: Path | str =
     return [names[number] for number in found[parts]]
 
 
-def document_key(document: Document) -> str:
-    """Return the key that documents of one split share: their group, or else their text."""
-    return f"group {document.group}" if document.group else f"text {document.text}"
-
-
 @dataclass(frozen=True, slots=True)
 class SplitStream:
     """The splits of a data set, whose documents are read again, one by one, by each that asks for them."""
@@ -386,5 +377,6 @@ def stream_splits(data: Path, reading: Reading, *, tagged: bool = False) -> Spli
     stream = SplitStream(data, known_splits(data, reading), reading, tagged)
     if not reading.split:
         return stream
-    keys = map(document_key, stream.read(data, Repairs()))
+    documents = stream.read(data, Repairs())
+    keys = (f"group {each.group}" if each.group else f"text {each.text}" for each in documents)
     return replace(stream, cut=cut_documents(keys, reading.split, reading.split_seed, data))

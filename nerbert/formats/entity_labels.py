@@ -104,11 +104,6 @@ _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Invisible letters and signs: fillers of Korean, and Braille without a dot."""
 
 
-def _has_ink(text: str) -> bool:
-    """Return whether a text has a visible character: no white space, joiner, mark or unassigned one."""
-    return any(unicodedata.category(char)[0] not in "CMZ" and char not in _BLANK for char in text)
-
-
 def parse_type_labels(given: Iterable[str]) -> dict[str, str]:
     """Return type → label of `TYPE=label` or `TYPE` each; "": the type's own name in words.
 
@@ -147,7 +142,8 @@ def _label(given: str | EntityLabel) -> EntityLabel:
         raise InputError(f"label {given!r:.80}: must be a text")
     name, description = (" ".join(text.translate(_WITHOUT_WIDTH).split()) for text in (given.name, given.description))
     given = EntityLabel(name, description, given.reads)
-    if not _has_ink(given.name) or visible(given.text) != given.text:
+    has_ink = any(unicodedata.category(char)[0] not in "CMZ" and char not in _BLANK for char in given.name)
+    if not has_ink or visible(given.text) != given.text:
         raise InputError(f"label {given.text!r:.80}: must be printable, and its name not empty")
     for what, text, most in (("name", given.name, LONGEST_NAME),
                              ("description", given.description, LONGEST_DESCRIPTION)):  # fmt: skip

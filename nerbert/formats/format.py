@@ -16,11 +16,6 @@ Fields = Callable[[Document], Mapping[str, Any]]
 """Returns a document's fields as they are read back from a file."""
 
 
-def all_fields(document: Document) -> Mapping[str, Any]:
-    """Return all fields."""
-    return document.fields
-
-
 def fields_without(*reserved: str) -> Fields:
     """Return a function for all fields except those whose names the format uses itself."""
     return lambda document: {name: each for name, each in document.fields.items() if name not in reserved}
@@ -57,7 +52,7 @@ class Abilities:
     """Whether only a model tagged a text."""
     confidences: Literal["all", "tagged", "none"] = "all"
     """Confidences of all texts, of those that only a model tagged, or none."""
-    fields: Fields = all_fields
+    fields: Fields = lambda document: document.fields
     nested: bool = False
     """Nested entities."""
     mark: str = ""

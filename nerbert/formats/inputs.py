@@ -121,15 +121,10 @@ class InputFile:
             raise InputError(f"{self}: {self.kind} can't be read compressed; unpack it first")
         return path
 
-    @property
-    def lasting(self) -> bool:
-        """Whether it can be read several times: it is neither standard input nor a pipe."""
-        path = Path(self.place)
-        return self.place != STDIN and (path.is_file() or path.is_dir() or not path.exists())
-
     def copied(self, folder: Path) -> "InputFile":
         """Return an input that can be read several times: standard input or a pipe is copied into `folder` first."""
-        if self.lasting:
+        path = Path(self.place)
+        if self.place != STDIN and (path.is_file() or path.is_dir() or not path.exists()):
             return self
         copy = folder / "stdin"
         folder.mkdir(parents=True, exist_ok=True)

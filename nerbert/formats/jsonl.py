@@ -118,7 +118,8 @@ class JsonLines(JsonFormat):
             spans = _tagged(text, words, given, name, repairs)
         else:
             spans = tuple(map(json_span, given))
-            if words is not None and (not text_field or _may_count_tokens(spans, words)):
+            may_count_tokens = words is not None and all(each.end <= len(words) and not each.text for each in spans)
+            if words is not None and (not text_field or may_count_tokens):
                 _check_borders(spans, words)
         fields = fields_but(value, *filter(None, (name, text_field, words_field)))
         return [Document(text, spans, words, group_of(value), fields)]
@@ -201,11 +202,6 @@ def _tagged(
     found = spans_from_bio(scheme.bio(tags))
     places = [(words[first][0], words[last - 1][1], type_) for first, last, type_ in found]
     return tuple(Span(start, end, type_, text[start:end]) for start, end, type_ in places)
-
-
-def _may_count_tokens(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> bool:
-    """Return whether all spans could count tokens, and none has a text."""
-    return all(each.end <= len(words) and not each.text for each in spans)
 
 
 def _check_borders(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> None:

@@ -141,7 +141,7 @@ def write_rows(path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns
             table.writerow(columns)
             table.writerows([_cell(row.get(name)) for name in columns] for row in rows())
     else:
-        write = object_line if kind == JSONL else _text_line
+        write = object_line if kind == JSONL else lambda row: f"{row[TEXT_FIELD]}\n".encode("utf-8", "replace")
         with path.open("wb") as stream:
             stream.writelines(map(write, rows()))
 
@@ -161,10 +161,6 @@ class _Documents:
 
     def __iter__(self) -> Iterator[Document]:
         return (Document(row[TEXT_FIELD], fields=row) for row in self._rows())
-
-
-def _text_line(row: Row) -> bytes:
-    return f"{row[TEXT_FIELD]}\n".encode("utf-8", "replace")
 
 
 def _cell(value: Any) -> str:

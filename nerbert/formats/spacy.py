@@ -36,16 +36,13 @@ def _kept_cats(document: Document) -> Mapping[str, Any]:
     return {_CATS: cats} if are_cats else {}
 
 
-def _keeps_words(document: Document) -> bool:
-    """Return whether words come back as they are: none is white space, and no other text becomes a word."""
-    return visible_words(document) and covering_words(document)
-
-
 class SpacyDocBin:
     """The format `spacy`."""
 
     suffixes, needs = (".spacy",), ("spacy", "spacy")
-    holds = replace(LEAST, text="whole", words=_keeps_words, fields=_kept_cats)
+    holds = replace(
+        LEAST, text="whole", words=lambda each: visible_words(each) and covering_words(each), fields=_kept_cats
+    )
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the file is compressed, and its content begins like a DocBin."""

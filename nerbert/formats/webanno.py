@@ -364,17 +364,14 @@ def _token_rows(
         if spans and spans[0][1].start < end:
             key, span = spans[0]
             mark = "" if (span.start, span.end) == (start, end) else f"[{key}]"
-            columns = f"*{mark}\t{_VALUE_SPECIAL.sub(_value_escape, span.type)}{mark}"
+            type_ = _VALUE_SPECIAL.sub(lambda char: "\\" + {"\t": "t", "\n": "n"}.get(char[0], char[0]), span.type)
+            columns = f"*{mark}\t{type_}{mark}"
         yield f"{prefix}{count}\t{begin}-{place}\t{token}\t{columns}\t\n"
 
 
 def _utf16_units(text: str) -> int:
     """Return how many UTF-16 units a text has."""
     return len(text) + sum(char > "\uffff" for char in text)
-
-
-def _value_escape(found: re.Match[str]) -> str:
-    return "\\" + ({"\t": "t", "\n": "n"}.get(found[0]) or found[0])
 
 
 def _plain_value(value: str) -> str:

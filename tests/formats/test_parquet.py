@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import InputError
+from nerbert.formats.columns import Parquet
 from nerbert.formats.parquet import SPAN_LIST, joined_schema, read_batches, table_of, write_parquet
-from nerbert.formats.parquet_documents import Parquet
 from nerbert.formats.rows import SPANS, Stream
 from nerbert.records import Document, Repairs, Span
 from tests.raised import raises

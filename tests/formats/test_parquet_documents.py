@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats.parquet_documents import Parquet
+from nerbert.formats.columns import Parquet
 from nerbert.records import Document, Repair, Repairs
 from tests.raised import raises
 

@@ -19,7 +19,7 @@ from nerbert.errors import InputError, SettingsError, at
 from nerbert.executors import HERE, Executor, LocalExecutor, Resources
 from nerbert.formats.documents import repairs_line
 from nerbert.formats.entity_labels import parse_labels
-from nerbert.formats.format import Format, TextWriter, WritingRows
+from nerbert.formats.format import TextWriter, WritingRows
 from nerbert.formats.inputs import InputFile, JobPaths, check_no_input, check_source, find_sources, given_text
 from nerbert.formats.jsonl import tagged_document
 from nerbert.formats.kinds import (
@@ -179,7 +179,8 @@ class TagJob:
     def _unasked(self, tagger: Tagger) -> Iterator[str]:
         """Yield what the tagger's folder decides by itself: int8 before its own weights, thresholds."""
         as_usual = all(self.loading.get(name, "auto") == "auto" for name in ("backend", "precision"))
-        if as_usual and "int8" in tagger.head.name.split() and ModelFolder(str(_folder_of(tagger))).backend == "torch":
+        folder = Path(tagger.origin.folder if tagger.origin else "")
+        if as_usual and "int8" in tagger.head.name.split() and ModelFolder(str(folder)).backend == "torch":
             yield "the exported int8 model is used (--precision fp32 for a more exact one)"
         kept = {} if self.min_confidence else tagger.card.get("thresholds")
         if kept and (own := answering_of(tagger, kept, tagger.types)).thresholds:
@@ -298,7 +299,8 @@ class _Run:
             return partial(self.page, title=source.name.name, tagger=self.job.tagger, types=self.tagger.types)
         if hasattr(kind, "writer"):
             return partial(_write_texts, self._text_writer())
-        return partial(_write_documents, kind, self.job.field)
+        field = self.job.field
+        return lambda path, rows: kind.write(path, (tagged_document(row, field) for row in rows))
 
     def _text_writer(self, *, terminal: bool = False) -> TextWriter:
         """Return what writes tagged texts one by one."""
@@ -318,19 +320,11 @@ def _check_one_process(executor: Executor) -> None:
                             "output from one process; name a file or folder with -o")  # fmt: skip
 
 
-def _folder_of(tagger: Tagger) -> Path:
-    return Path(tagger.origin.folder if tagger.origin else "")
-
-
 def _write_texts(write: TextWriter, target: Path, tagged: TaggedParts) -> None:
     with target.open("wb") as stream:
         for row in tagged:
             with at(tagged.name, row.line):
                 stream.write(write(row))
-
-
-def _write_documents(format_: Format, field: str, target: Path, tagged: TaggedParts) -> None:
-    format_.write(target, (tagged_document(row, field) for row in tagged))
 
 
 def _tell_rejected(repairs: Repairs) -> None:

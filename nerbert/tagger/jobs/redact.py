@@ -24,7 +24,6 @@ from nerbert.formats.jsonl import ANNOTATIONS
 from nerbert.formats.kinds import JSONL, ROW_KINDS, check_usable, read_rows, write_rows
 from nerbert.formats.kinds import TEXT as LINES
 from nerbert.formats.rows import TEXT, TOKENS, file_lines
-from nerbert.records import Document
 from nerbert.schema import json_line, parse_json
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, place_outputs, target_kind
@@ -133,7 +132,8 @@ class _RedactedRows:
         self._notes.seek(self._start)
         self._notes.truncate()
         by_row = self._job.document == ROW
-        names, pseudonym = FoundNames() if by_row else FoundNames(_named(self._parts)), self._new()
+        entities = ((each.text, each.type) for row in self._parts for each in row.spans)
+        names, pseudonym = FoundNames(() if by_row else entities), self._new()
         for row in self._parts:
             if by_row:
                 names, pseudonym = FoundNames((each.text, each.type) for each in row.spans), self._new()
@@ -164,10 +164,6 @@ class _RedactedRows:
     def as_json(self) -> dict[str, Any]:
         """Return the counts."""
         return {"rows": self.rows, "without": self.without, "entities": self.marked, "repeats": self.repeats}
-
-
-def _named(parts: Iterable[Document]) -> Iterator[tuple[str, str]]:
-    return ((each.text, each.type) for row in parts for each in row.spans)
 
 
 def redact_files(

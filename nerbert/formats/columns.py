@@ -1,0 +1,305 @@
+"""Columns as annotated data: Parquet, and data sets of Hugging Face's `datasets`, on disk or on the hub.
+
+Rows are read like objects of JSON lines, and written like those of `nerbert tag`. Labels that are numbers get their
+names from the features that `datasets` keeps in a schema. Data sets are mapped into memory, so all rows are checked
+first: one more pass. A row there is a sentence, so a text without words comes back as the sentences of one document.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from nerbert.artifacts import publish, publish_folder
+from nerbert.errors import InputError, at, need, refused
+from nerbert.formats.documents import found_words, sentences_of
+from nerbert.formats.format import Abilities
+from nerbert.formats.json_files import fields_but
+from nerbert.formats.jsonl import ANNOTATIONS, JsonLines, in_iob2
+from nerbert.formats.rows import SPANS, TOKENS, Stream, spooled
+from nerbert.labels import example_tags, tag_names
+from nerbert.records import Document, Example, Repairs
+
+_STATE, _INFO = "state.json", "dataset_info.json"
+_TAGS = "ner_tags"
+_SPLITS = {"train": "train", "dev": "validation", "validation": "validation", "test": "test"}
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+){0,3}")
+_ROWS = 1_000
+"""Rows per batch."""
+
+
+def _kept_columns(document: Document) -> dict[str, Any]:
+    """Return the fields that JSON lines keep, without nulls: a column can't distinguish null from missing."""
+    kept: dict[str, Any] = _without_nulls(JsonLines.holds.fields(document))
+    return kept
+
+
+class Parquet:
+    """The format `parquet`: a text or tokens, with spans or tags, and any other columns."""
+
+    suffixes = by_name = (".parquet", ".pq")
+    needs, for_programs, streams = ("corpus", "pyarrow"), True, True
+    holds = Abilities(nested=True, words=found_words, tagged=False, fields=_kept_columns)
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether it is Parquet; its beginning doesn't show its columns."""
+        return head.startswith(b"PAR1")
+
+    def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
+        """Yield the texts of a file; raise InputError that names file and row. Of a stream, which must be a file, the
+        text in a column of each row.
+        """
+        from pyarrow.parquet import read_schema
+
+        from nerbert.formats.parquet import parquet_texts, read_batches
+
+        if isinstance(source, Stream):
+            if source.path is None:
+                raise InputError(f"{source.name}: Parquet can't be read from a pipe; name a file")
+            return parquet_texts(source.path, source)
+        with refused(f"{source}: can't be read as Parquet"):
+            metadata = read_schema(source).metadata or {}
+        return _documents_of(source, lambda: read_batches(source), _features_of(metadata), repairs)
+
+    def write_rows(
+        self, path: Path, rows: Iterable[Document], name: object, added: Mapping[str, str] | None = None,
+        like: Path | None = None,
+    ) -> None:  # fmt: skip
+        """Write tagged rows with all their columns, as `write_parquet` does."""
+        from nerbert.formats.parquet import write_parquet
+
+        write_parquet(path, rows, name, added, like)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write documents as `nerbert tag` writes texts, with their words as `tokens`."""
+        with spooled(documents) as again, publish(path) as draft:
+            self.write_rows(draft, _DocumentRows(again), path)
+
+
+def _kept_fields(document: Document) -> Mapping[str, Any]:
+    """Return the fields that Parquet keeps, without the name of the tags."""
+    return fields_but(_kept_columns(document), _TAGS)
+
+
+class Datasets:
+    """The format `datasets`."""
+
+    suffixes, needs = (), ("datasets", "datasets")
+    holds = Abilities(text="sentences", words=found_words, tagged=False, fields=_kept_fields)
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether a folder is one that `Dataset.save_to_disk` wrote."""
+        return (path / _STATE).is_file() and (path / _INFO).is_file()
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the rows of a folder, or, if it doesn't exist, of a split of the hub's data set of this name. Such a
+        name is `NAME` or `OWNER/NAME`, optionally with `/CONFIG` and `/SPLIT` (default `train`).
+        """
+        from datasets import DatasetDict
+
+        with refused(f"{path}: can't be read as a data set of Hugging Face"), _quietly():
+            data = _opened(path)
+            if isinstance(data, DatasetDict):
+                there = ", ".join(f"{path / split}" for split in data)
+                raise InputError(f"{path}: holds several splits; name one of them: {there:.200}")
+            # Rows outside their file or not in UTF-8 may end the process. All are checked at once, because a slice's
+            # check covers all values of its lists.
+            for table in filter(None, (data.data, data._indices)):
+                table.validate(full=True)
+            if {SPANS, _TAGS} <= set(data.features):  # the tags repeat the spans
+                data = data.remove_columns(_TAGS)
+            features, arrow = data.features.to_dict(), data.with_format("arrow")
+        return _documents_of(path, lambda: arrow.iter(_ROWS), features, repairs)
+
+    def write(self, path: Path, documents: Iterable[Document]) -> None:
+        """Write sentences as a folder that `datasets.load_from_disk` opens."""
+        from datasets import ClassLabel, Dataset, Features, Sequence
+        from pyarrow.parquet import read_schema
+
+        from nerbert.formats.parquet import write_parquet
+
+        with (
+            spooled(_sentences(documents)) as again,
+            TemporaryDirectory(prefix="nerbert-") as scratch,
+            publish_folder(path) as draft,
+        ):
+            names = tag_names({span.type for each in again() for span in each.spans})
+            numbers = {name: number for number, name in enumerate(names)}
+
+            def tags(document: Document) -> Mapping[str, Any]:
+                example = Example(document.text, document.words or (), document.spans)
+                return {_TAGS: [numbers[tag] for tag in example_tags(example)]}
+
+            table = Path(scratch) / "rows.parquet"
+            write_parquet(table, _DocumentRows(again, tags), path)
+            features = Features.from_arrow_schema(read_schema(table))
+            if _TAGS not in features:
+                raise InputError(f"{path}: no text to write, and a data set without rows can't be opened")
+            features[_TAGS] = Sequence(ClassLabel(names=names))
+            features[TOKENS] = Sequence(features[TOKENS].feature)
+            with _quietly():
+                data = Dataset.from_parquet(str(table), features=features, cache_dir=scratch)
+                data.save_to_disk(str(draft))
+
+
+class _DocumentRows:
+    """Documents as rows with all their fields, made again for each iteration; `more` gives further fields."""
+
+    def __init__(
+        self, again: Callable[[], Iterator[Document]], more: Callable[[Document], Mapping[str, Any]] = lambda _: {}
+    ) -> None:
+        self._again, self._more = again, more
+
+    def __iter__(self) -> Iterator[Document]:
+        format_ = JsonLines()
+        return (replace(each, fields={**format_.value(each), **self._more(each)}) for each in self._again())
+
+
+def _documents_of(
+    path: Path, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any], repairs: Repairs
+) -> Iterator[Document]:
+    """Yield the documents of rows of columns, each read as an object of JSON lines; raise InputError with the row.
+
+    Each call of `batches` gives the rows from the start; `features` describes columns as in Hugging Face's `datasets`.
+    """
+    format_ = JsonLines()
+    for number, row in in_iob2(path, lambda: _numbered_rows(path, batches, features), repairs):
+        with at(path, number):
+            if not format_.matches(row):
+                raise InputError(
+                    f"columns {', '.join(row) or 'none'}: must be a text, or tokens, and spans or tags of the tokens"
+                )
+            (document,) = format_.documents(row, repairs)
+        yield replace(document, line=number)
+
+
+def _features_of(metadata: Mapping[bytes, bytes]) -> Mapping[str, Any]:
+    """Return the features that Hugging Face's `datasets` wrote into a schema; none otherwise."""
+    try:
+        found = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _numbered_rows(
+    path: Path, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number (from 1) and columns of each row: labels by name, no nulls, but no spans for a null of them."""
+    from nerbert.formats.parquet import plain_rows
+
+    labelled = {name: each for name, each in features.items() if "ClassLabel" in json.dumps(each)}
+    number = 0
+    for batch in batches():
+        with at(path):
+            rows = plain_rows(batch)
+        for number, columns in enumerate(rows, number + 1):  # noqa: B020
+            spans = (SPANS,) if SPANS in columns else ANNOTATIONS
+            with at(path, number):
+                row = {
+                    name: _as_list(_label_names(value, labelled[name], name) if name in labelled else value)
+                    for name, value in columns.items()
+                }
+            row |= {name: [] for name in spans if row.get(name, "") is None}
+            yield number, _without_nulls(row)
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return a value without the nulls in its objects."""
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value]
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+    return value
+
+
+def _label_names(value: Any, feature: Any, column: str) -> Any:
+    """Return a value with the names of its labels, by its feature, which may be nested."""
+    if isinstance(feature, list):  # how older versions write a list
+        feature = {"_type": "List", "feature": feature[0] if feature else None}
+    if value is None or not isinstance(feature, dict):
+        return value
+    inner = feature.get("feature")
+    if feature.get("_type") == "ClassLabel":
+        names = feature.get("names") or []
+        if type(value) is int and not 0 <= value < len(names):
+            raise InputError(f"column {column!r} holds label {value}: the file names {len(names)} labels, from 0 on")
+        return names[value] if type(value) is int else value
+    if isinstance(value, list):
+        return [_label_names(each, inner, column) for each in value]
+    if isinstance(value, dict) and isinstance(inner, dict):  # a list of structs, kept as a struct of lists
+        return {
+            name: [_label_names(one, inner.get(name), column) for one in each or []] for name, each in value.items()
+        }
+    if isinstance(value, dict):
+        return {name: _label_names(each, feature.get(name), column) for name, each in value.items()}
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    """Return a struct of lists as a list of structs."""
+    if isinstance(value, dict) and "start" in value and all(isinstance(each, list) for each in value.values()):
+        return [dict(zip(value, each, strict=False)) for each in zip(*value.values(), strict=False)]
+    return value
+
+
+def _opened(path: Path) -> Any:
+    """Return the data set of a folder, or of the hub."""
+    from datasets import load_dataset, load_from_disk
+
+    if path.exists():
+        return load_from_disk(str(path))
+    if not _NAME.fullmatch(str(path)):
+        raise InputError(f"{path}: no such folder, and not the name of a data set (OWNER/NAME/SPLIT)")
+    name, config, split = _named(path)
+    return load_dataset(name, *config, split=_SPLITS[split or "train"])
+
+
+def hub_splits(path: Path) -> list[str]:
+    """Return which of train, dev and test a data set of the hub has; none for a name with a split."""
+    need("datasets", "datasets")
+    from datasets import get_dataset_split_names
+
+    name, config, split = _named(path)
+    if split:
+        return []
+    with refused(f"{path}: can't be loaded from the hub"):
+        there = get_dataset_split_names(name, *config)
+    return [split for split in ("train", "dev", "test") if _SPLITS[split] in there]
+
+
+def _named(path: Path) -> tuple[str, list[str], str]:
+    """Return a name on the hub, its configuration (one or none), and the split in the name, "" for none."""
+    parts = str(path).split("/")
+    split = parts.pop() if len(parts) > 1 and parts[-1] in _SPLITS else ""
+    return "/".join(parts[:2]), parts[2:], split
+
+
+def _sentences(documents: Iterable[Document]) -> Iterator[Document]:
+    """Yield documents with words: each unchanged, or its sentences, which then share a group."""
+    for number, document in enumerate(documents, 1):
+        if document.words is not None:
+            yield document
+            continue
+        found = sentences_of(document)
+        group = document.group or (f"{number}" if len(found) > 1 else "")
+        for each in found:
+            yield replace(document, text=each.text, words=each.words, spans=each.spans, group=group)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Hide the progress bars of `datasets`."""
+    from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
+
+    enabled = is_progress_bar_enabled()
+    disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            enable_progress_bar()
