@@ -178,7 +178,10 @@ class _Folder:
         partial, mark = (target.with_name(f".{target.name}.{kind}") for kind in ("partial", "version"))
         check_own(partial, mark)
         with writing(target):
-            sha1 = self._published(place)
+            sums = self._list(place)
+            if sums is not None and place.name not in sums:
+                raise Missing(f"{place.address}: not in its checksum list, so it may not be finished yet")
+            sha1 = sums[place.name] if sums else ""
             try:
                 self._download(place, partial, mark)
                 sha256, size = _check(place, partial, sha1), partial.stat().st_size
@@ -219,15 +222,6 @@ class _Folder:
     def _write(self) -> None:
         self.known.files = dict(sorted(self.known.files.items()))
         write_json(self.output / FETCHED, asdict(self.known))
-
-    def _published(self, place: Address) -> str:
-        """Return the SHA-1 from the publisher's list; "" if there is none."""
-        found = self._list(place)
-        if found is None:
-            return ""
-        if place.name not in found:
-            raise Missing(f"{place.address}: not in its checksum list, so it may not be finished yet")
-        return found[place.name]
 
     def _date(self, address: Address) -> str:
         """Return the date of `latest` when this folder was first fetched, from the checksum list."""
