@@ -85,7 +85,6 @@ def check_apart(output: Path, source: Path) -> None:
 def _target(output: Path, to: str, first: Path, from_: str) -> str:
     """Return the format to write: `to`, that of the output's suffix, or without a suffix that of the source."""
     if to:
-        FORMATS.find(to)
         return to
     suffix = output.suffix.lower()
     found = formats_of_suffix(suffix)

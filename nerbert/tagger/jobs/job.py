@@ -211,8 +211,9 @@ def tag_files(
     """
     executor = executor or HERE
     paths, kind = job.find()
-    if job.output is None:
-        _check_one_process(executor)
+    if job.output is None and (executor.workers > 1 or not isinstance(executor, LocalExecutor)):
+        raise SettingsError(f"executor {type(executor).__name__}, workers = {executor.workers}: rows go to standard "
+                            "output from one process; name a file or folder with -o")  # fmt: skip
     if kind == HTML and page is None:
         raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page")
     if job.output is None:
@@ -311,13 +312,6 @@ class _Run:
         if not signature:
             return write
         return lambda row: write(replace(row, fields={**row.fields, **signature}))
-
-
-def _check_one_process(executor: Executor) -> None:
-    """Raise SettingsError for workers where rows go to standard output."""
-    if executor.workers > 1 or not isinstance(executor, LocalExecutor):
-        raise SettingsError(f"executor {type(executor).__name__}, workers = {executor.workers}: rows go to standard "
-                            "output from one process; name a file or folder with -o")  # fmt: skip
 
 
 def _write_texts(write: TextWriter, target: Path, tagged: TaggedParts) -> None:
