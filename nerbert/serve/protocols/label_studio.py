@@ -184,7 +184,7 @@ async def _trained(
     try:
         folder.mkdir(parents=True)
         await export(data)
-        await run_command("finetune", source, "--data", str(data), "-o", tagger, "--set", "compare_parts=0")
+        await run_command("finetune", source, "--data", str(data), "-o", tagger)
         await service.add(name, tagger)
         log.info("Label Studio: model %s is now %s", name, tagger)
     except (NerbertError, OSError) as error:
