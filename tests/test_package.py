@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 from cyclopts import App
+from rich.console import Console
 
 import nerbert
 from nerbert.cli import app, main
@@ -40,7 +41,7 @@ def commands(group: App, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...
 def test_help_names_only_what_is_there(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.setattr(app, "_console", Console(width=1000))  # the usual one keeps the width that it was made with
     with pytest.raises(SystemExit):
         main([*words, "--help"])
     shown = capsys.readouterr().out
