@@ -39,7 +39,7 @@ def test_models_find_the_same(answers: str, folder: str, backend: str, labels: l
     tagger = Tagger.load(KEPT / folder, backend=backend, precision="fp32", threads=1)
     for text, expected in zip(ANSWERS["texts"], ANSWERS[answers], strict=True):
         spans = tagger.tag(text, labels)
-        assert [(span.start, span.end, span.type) for span in spans] == [(*span[:2], span[2]) for span in expected]
+        assert [(span.start, span.end, span.type) for span in spans] == [tuple(span[:3]) for span in expected]
         assert [span.confidence for span in spans] == pytest.approx([span[3] for span in expected], abs=2e-3)
 
 

@@ -79,12 +79,8 @@ class _BaseClient:
         thresholds: float | Mapping[str, float] | None = None, nested: bool = False, offsets: str = "characters",
         fingerprint: str = "", retries: RetryPolicy = RETRIES, transport: Any = None,
     ) -> None:  # fmt: skip
-        self._url, self._timeout, self._retries, self.offsets = (
-            url.rstrip("/"),
-            timeout,
-            retries,
-            check_offsets(offsets),
-        )
+        self._url, self._timeout, self._retries = url.rstrip("/"), timeout, retries
+        self.offsets = check_offsets(offsets)
         self._wanted = {"model": model, "thresholds": thresholds, "nested": nested, "offsets": offsets}
         self._fingerprint, token = fingerprint, (token or os.environ.get(TOKEN, "")).strip()
         check("timeout", timeout, Annotated[float, Bounds(above=0)])
