@@ -254,7 +254,7 @@ def _parameters(function: Callable[..., None]) -> Iterator[tuple[str, inspect.Pa
         docs = field_docs(cls)
         for one in fields(cls):
             default = needed if one.default is MISSING else one.default
-            annotation = Annotated[one.type, Parameter(help=docs[one.name])]
+            annotation = Annotated[one.type, Parameter(help=docs.get(one.name))]
             yield one.name, inspect.Parameter(one.name, each.kind, default=default, annotation=annotation)
 
 

@@ -13,7 +13,7 @@ from typing import Literal, NoReturn
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError
 
 from nerbert import DOCS
-from nerbert.cli.options import RUN, UPLOADS, Flag, UnwrappedHelp
+from nerbert.cli.options import RUN, UPLOADS, Json, UnwrappedHelp
 from nerbert.errors import NerbertError, SettingsError, missing_extra, need, paths_refused, unknown
 from nerbert.process import check_alone, version_report
 
@@ -36,7 +36,7 @@ for group in ("corpus", "knowledge", "data"):
 app.command("nerbert.cli.figures:figures_app", name="figures")
 for command in (
     "models:pretrain", "models:finetune", "models:types", "distil:distil", "models:calibrate", "models:evaluate",
-    "report:report", "tag:tag", "tag:redact", "serve:serve", "serve:label", "serve:mcp", "distil:annotate",
+    "models:report", "tag:tag", "tag:redact", "serve:serve", "serve:label", "serve:mcp", "distil:annotate",
     "models:show", "models:check", "models:export", "models:benchmark",
 ):  # fmt: skip
     app.command(f"nerbert.cli.{command}")
@@ -62,7 +62,7 @@ def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None 
 
 
 @app.command
-def doctor(folder: Path = Path(), *, json: Flag = False) -> None:
+def doctor(folder: Path = Path(), *, json: Json = False) -> None:
     """Look whether this machine has what the commands need, and say what helps.
 
     Memory, disk, files, locks, text encoding, versions of libraries, extras, GPU. The exit code is 1 if something is
@@ -72,8 +72,6 @@ def doctor(folder: Path = Path(), *, json: Flag = False) -> None:
     ----------
     folder
         Where you will work; default: here.
-    json
-        Print JSON.
     """
     from nerbert.doctor import examine
     from nerbert.render.terminal import print_findings

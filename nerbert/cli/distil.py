@@ -7,28 +7,14 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from nerbert.annotate.settings import AnnotateSettings
-from nerbert.cli.options import (
-    RUN,
-    TEXTS,
-    Config,
-    FileOrDash,
-    Flag,
-    Head,
-    Many,
-    Output,
-    OutputOrAddress,
-    Overwrite,
-    Run,
-    Set,
-    Texts,
-)
+from nerbert.cli import options as opt
 
 
 def distil(
-    teacher: str, *texts: FileOrDash, output: OutputOrAddress, labels: str = "", encoder: str = "embedded",
-    data: Path | None = None, exclude: Many = None, min_confidence: str = "", decoding: str = "", device: str = "",
-    head: Head = "", read: Texts = TEXTS, config: Config = None, set_: Set = None, run: Run = RUN,
-    overwrite: Overwrite = False,
+    teacher: str, *texts: opt.FileOrDash, output: opt.OutputOrAddress, labels: str = "", encoder: str = "embedded",
+    data: Path | None = None, exclude: opt.Many = None, min_confidence: str = "", decoding: str = "", device: str = "",
+    head: opt.Head = "", read: opt.Texts = opt.TEXTS, config: opt.Config = None, set_: opt.Set = None,
+    run: opt.Run = opt.RUN, overwrite: opt.Overwrite = False,
 ) -> None:  # fmt: skip
     """Train a small tagger on what another tagger finds in texts, and on labelled sentences if given.
 
@@ -85,8 +71,8 @@ def distil(
 
 
 def annotate(
-    *texts: FileOrDash, output: Output, settings: Annotated[AnnotateSettings, Parameter(name="*")], read: Texts = TEXTS,
-    overwrite: Flag = False,
+    *texts: opt.FileOrDash, output: opt.Output, settings: Annotated[AnnotateSettings, Parameter(name="*")],
+    read: opt.Texts = opt.TEXTS, overwrite: opt.Flag = False,
 ) -> None:  # fmt: skip
     """Label texts with entities of any type, by a language model behind an OpenAI-compatible server.
 

@@ -1,32 +1,16 @@
-"""Models: `nerbert pretrain`, `finetune`, `types`, `calibrate`, `evaluate`, `show`, `check`, `export`, `benchmark`."""
+"""Models: from `nerbert pretrain` to `nerbert benchmark`."""
 
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
 
 import nerbert
-from nerbert.cli.options import (
-    READ,
-    RUN,
-    Config,
-    Flag,
-    Head,
-    OptionalOutput,
-    Output,
-    OutputOrAddress,
-    Overwrite,
-    Read,
-    Run,
-    Set,
-)
+from nerbert.cli import options as opt
 
 
 def pretrain(
-    config: Path, *, output: OutputOrAddress, set_: Set = None, run: Run = RUN, overwrite: Overwrite = False,
-    dry_run: Flag = False,
+    config: Path, *, output: opt.OutputOrAddress, set_: opt.Set = None, run: opt.Run = opt.RUN,
+    overwrite: opt.Overwrite = False, dry_run: opt.Flag = False,
 ) -> None:  # fmt: skip
     """Train an encoder on a corpus, as a tagger over the corpus's categories.
 
@@ -73,9 +57,10 @@ def pretrain(
 
 
 def finetune(
-    encoder: str, *, data: Path, output: OutputOrAddress, source: Path | None = None, seeds: str = "", labels: str = "",
-    add_types: Flag = False, old_data: Path | None = None, same_types: Flag = False, max_loss: float | None = None,
-    config: Config = None, set_: Set = None, read: Read = READ, overwrite: Overwrite = False,
+    encoder: str, *, data: Path, output: opt.OutputOrAddress, source: Path | None = None, seeds: str = "",
+    labels: str = "", add_types: opt.Flag = False, old_data: Path | None = None, same_types: opt.Flag = False,
+    max_loss: float | None = None, config: opt.Config = None, set_: opt.Set = None, read: opt.Read = opt.READ,
+    overwrite: opt.Overwrite = False,
 ) -> None:  # fmt: skip
     """Train a tagger: fine-tune an encoder on annotated sentences.
 
@@ -130,12 +115,9 @@ def finetune(
     )  # fmt: skip
 
 
-Changes = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
-
-
 def types(
-    tagger: str, *, output: OutputOrAddress, rename: Changes = None, merge: Changes = None, drop: Changes = None,
-    overwrite: Overwrite = False,
+    tagger: opt.Tagger, *, output: opt.OutputOrAddress, rename: opt.Repeated = None, merge: opt.Repeated = None,
+    drop: opt.Repeated = None, overwrite: opt.Overwrite = False,
 ) -> None:  # fmt: skip
     """Rename, merge or drop types of a tagger without training: a copy that finds the same under other names.
 
@@ -146,8 +128,6 @@ def types(
 
     Parameters
     ----------
-    tagger
-        Tagger's folder or hub name.
     output
         Folder to make: the copy.
     rename
@@ -166,8 +146,8 @@ def types(
 
 
 def calibrate(
-    tagger: str, data: Path | None = None, *, precision: float | None = None, dry_run: Flag = False, undo: Flag = False,
-    read: Read = READ, head: Head = "",
+    tagger: str, data: Path | None = None, *, precision: float | None = None, dry_run: opt.Flag = False,
+    undo: opt.Flag = False, read: opt.Read = opt.READ, head: opt.Head = "",
 ) -> None:  # fmt: skip
     """Calibrate a tagger's confidences on annotated sentences that it wasn't trained on; its spans stay.
 
@@ -206,10 +186,8 @@ def calibrate(
 
 
 def evaluate(
-    tagger: str, file: Path, *, train: Path | None = None, labels: str = "", min_confidence: str = "",
-    decoding: str = "", backend: str = "auto", precision: str = "auto", head: Head = "", json: Flag = False,
-    read: Read = READ,
-) -> None:  # fmt: skip
+    tagger: str, file: Path, *, scored: opt.Score = opt.SCORED, json: opt.Json = False, read: opt.Read = opt.READ
+) -> None:
     """Score a tagger on annotated data: precision, recall and F1 by type and over all, errors, interval, calibration.
 
     The output of `nerbert tag` with the same options is scored; a line names back end, decoding and thresholds.
@@ -220,44 +198,59 @@ def evaluate(
         Tagger's folder, or a folder of several seeds.
     file
         Gold file, or a data folder: its test split. In a file of open types each passage is tagged with its own types.
-    train
-        Its training data (folder or file), to separate seen entities and leave out repeated sentences. A note is
-        printed if the tagger was trained on another file.
-    labels
-        The tagger's labels for types of the data: "Restaurant_Name=restaurant name,PER=person", or a file with one
-        `TYPE=label` per line. Other types keep their names.
-    min_confidence
-        Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5; default: the
-        tagger's own thresholds, as its training and `nerbert calibrate` write them. 0 keeps all.
-    decoding
-        legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). Cells of
-        `nerbert benchmark` have both.
-    backend
-        torch, onnx or auto, as in `nerbert tag`.
-    precision
-        bf16, fp32, int8 or auto, as in `nerbert tag`.
-    json
-        Print JSON.
     """
     from nerbert.errors import SettingsError
     from nerbert.evaluation.evaluate import evaluate as run
     from nerbert.evaluation.evaluate import evaluate_open, has_asked_types
-    from nerbert.formats.entity_labels import read_type_labels
     from nerbert.render.terminal.models import print_evaluation, print_open_evaluation
-    from nerbert.tagger.thresholds import parse_thresholds
 
-    names, least = read_type_labels(labels), parse_thresholds(min_confidence)
-    loading: dict[str, Any] = {"decoding": decoding, "head": head, "backend": backend, "precision": precision}
-    if has_asked_types(file):
-        if train:
-            raise SettingsError(f"--train {train}: {file} is of open types, for which seen entities aren't separated")
-        print_open_evaluation(evaluate_open(tagger, file, labels=names, thresholds=least, **loading), as_json=json)
+    how = scored.arguments()
+    if not has_asked_types(file):
+        print_evaluation(run(tagger, file, reading=read, **how), as_json=json)
         return
-    found = run(tagger, file, train=train, labels=names, thresholds=least, reading=read, **loading)
-    print_evaluation(found, as_json=json)
+    if train := how.pop("train"):
+        raise SettingsError(f"--train {train}: {file} is of open types, for which seen entities aren't separated")
+    print_open_evaluation(evaluate_open(tagger, file, **how), as_json=json)
 
 
-def show(model: str, *, json: Flag = False) -> None:
+def report(
+    tagger: str, file: Path, *, output: opt.Output, against: str = "", scored: opt.Score = opt.SCORED,
+    overwrite: opt.ReplaceFile = False, read: opt.Read = opt.READ,
+) -> None:  # fmt: skip
+    """Write a page about a tagger on annotated data: scores, mistakes in their sentences, calibration, thresholds.
+
+    It is one HTML file that asks for nothing, to be shown to others. What is scored is what `nerbert evaluate` scores
+    with the same options.
+
+    Parameters
+    ----------
+    tagger
+        Tagger's folder or hub name; of several seeds name one.
+    file
+        Gold file, or a data folder: its test split.
+    output
+        HTML file to write.
+    against
+        A second tagger, to be compared with: the difference of F1 with its interval, and which entities the first one
+        fixes and breaks. The options hold for both.
+    """
+    from nerbert.artifacts import check_free_file
+    from nerbert.errors import SettingsError
+    from nerbert.evaluation.evaluate import has_asked_types
+    from nerbert.evaluation.report.report import make_report
+    from nerbert.render.report import write_report
+
+    check_free_file(output, overwrite=overwrite)
+    how = scored.arguments()
+    if has_asked_types(file):
+        raise SettingsError(f"{file}: is of open types, each passage with its own; `nerbert evaluate` scores it")
+    words = [*(["--against", against] if against else []), *opt.words_of(scored), *opt.words_of(read)]
+    command = shlex.join(["nerbert", "report", tagger, str(file), *words, "-o", str(output)])
+    write_report(make_report(tagger, file, against=against or None, reading=read, command=command, **how), output)
+    print(output)
+
+
+def show(model: str, *, json: opt.Json = False) -> None:
     """Show a tagger's or encoder's types, thresholds, temperature, exports and origin.
 
     Only the folder's small files are read, so torch isn't needed. A model on the hub is downloaded first.
@@ -276,8 +269,8 @@ def show(model: str, *, json: Flag = False) -> None:
 
 
 def check(
-    tagger: str, *, renew: Flag = False, backend: str = "auto", precision: str = "auto", device: str = "",
-    threads: int = 0, head: Head = "", json: Flag = False,
+    tagger: str, *, renew: opt.Flag = False, backend: str = "auto", precision: str = "auto", device: str = "",
+    threads: int = 0, head: opt.Head = "", json: opt.Json = False,
 ) -> None:  # fmt: skip
     """Compare a tagger's answers to 20 short texts with those in its folder (check.json); exit code 1 if they differ.
 
@@ -297,8 +290,6 @@ def check(
         Torch's name of a device; default: the GPU if there is one.
     threads
         CPU threads; 0 lets the back end choose.
-    json
-        Print JSON.
     """
     from nerbert.render.terminal.models import print_checks
     from nerbert.tagger.self_check import check as run
@@ -310,15 +301,14 @@ def check(
 
 
 def export(
-    tagger: str, *, onnx: Flag = True, int8: Flag = False, output: OptionalOutput = None, data: Path | None = None,
-    max_loss: float = 1.0, read: Read = READ, head: Head = "", overwrite: Overwrite = False,
+    tagger: opt.Tagger, *, onnx: opt.Flag = True, int8: opt.Flag = False, output: opt.OptionalOutput = None,
+    data: Path | None = None, max_loss: float = 1.0, read: opt.Read = opt.READ, head: opt.Head = "",
+    overwrite: opt.Overwrite = False,
 ) -> None:  # fmt: skip
     """Export a tagger to ONNX, for onnxruntime: faster on a CPU, and no torch needed.
 
     Parameters
     ----------
-    tagger
-        Tagger's folder or hub name.
     onnx
         The format; the only one so far.
     int8
@@ -345,13 +335,9 @@ def export(
     )
 
 
-Encoders = Annotated[list[str] | None, Parameter(name="--encoder", negative="", consume_multiple=False)]
-Only = Annotated[list[str] | None, Parameter(name="--only", negative="", consume_multiple=False)]
-
-
 def benchmark(
-    suite: Path, *, data: Path, output: Output, encoder: Encoders = None, only: Only = None,
-    run: Run = RUN, dry_run: Flag = False, retry: Flag = False,
+    suite: Path, *, data: Path, output: opt.Output, encoder: opt.Repeated = None, only: opt.Repeated = None,
+    run: opt.Run = opt.RUN, dry_run: opt.Flag = False, retry: opt.Flag = False,
 ) -> None:  # fmt: skip
     """Run a suite of systems, data, settings and seeds, and write its tables. Finished cells are not rerun.
 
@@ -382,7 +368,7 @@ def benchmark(
     again = ["nerbert", "benchmark", str(suite), "--data", str(data), "-o", str(output)]
     again += [part for each in encoder or [] for part in ("--encoder", each)]
     again += [part for each in only or [] for part in ("--only", each)]
-    again += run.words() + (["--retry"] if retry else [])
+    again += opt.words_of(run) + (["--retry"] if retry else [])
     wanted = read_suite(suite, parse_encoders(encoder or []))
     need("train", "torch", "transformers", "accelerate", "tokenizers")
     from nerbert.evaluation.benchmark import runner  # imports torch

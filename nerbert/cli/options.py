@@ -1,7 +1,7 @@
 """Types of options that several commands share."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,12 +54,10 @@ OutputOrAddress = Annotated[Path, _ANYWHERE]
 OptionalOrAddress = Annotated[Path | None, _ANYWHERE]
 """Outputs that may be at an address (`s3://…`), to be uploaded."""
 FileOrPipe = Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, converter=_anywhere)]
-Set = Annotated[
-    list[str] | None,
-    Parameter(
-        name="--set", negative="", consume_multiple=False, help=f"One setting, as key=value; see {DOCS}/settings.md."
-    ),
-]  # fmt: skip
+_SETTING = f"One setting, as key=value; see {DOCS}/settings.md."
+Repeated = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
+"""An option that may be given several times."""
+Set = Annotated[Repeated, Parameter(name="--set", help=_SETTING)]
 Many = Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)]
 Config = Annotated[Path | None, Parameter(name="--config", help="Settings file (TOML).")]
 FileOrDash = Annotated[str, Parameter(allow_leading_hyphen=True)]
@@ -83,11 +81,6 @@ class RunOn:
     executor: str = "local"
     """Where they run: `local` (processes of this machine; `local:4` has 4 workers), `ray` (the cluster that this
     machine is part of, or RAY_ADDRESS; nerbert[ray]), or your own as module:Class."""
-
-    def words(self) -> list[str]:
-        """Return it as options of a command line."""
-        workers = [] if self.workers is None else ["--workers", str(self.workers)]
-        return workers + ([] if self.executor == "local" else ["--executor", self.executor])
 
     def opened(self) -> "AbstractContextManager[Executor | None]":
         """Provide the wanted executor; None if the command chooses."""
@@ -118,7 +111,11 @@ class TextsRead:
 TEXTS = TextsRead()
 """The default reading of texts."""
 Texts = Annotated[TextsRead, Parameter(name="*", group=Group("How texts are read", sort_key=1))]
+Tagger = Annotated[str, Parameter(help="Tagger's folder or hub name.")]
 Head = Annotated[str, Parameter(help="For a tagger whose head is your own code: its module:Class, which is imported.")]
+MinConfidence = Annotated[
+    str, Parameter(help="Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5.")
+]
 
 
 @dataclass(frozen=True)
@@ -139,24 +136,63 @@ class LoadingOptions:
     """Torch's name of a device; default: the GPU if there is one."""
     threads: int = 0
     """CPU threads; 0 lets the back end choose."""
-    head: str = ""
-    """For a tagger whose head is your own code: its module:Class, which is imported."""
+    head: Head = ""
 
 
 LOADING = LoadingOptions()
 """The default loading of a tagger."""
 Loading = Annotated[LoadingOptions, Parameter(name="*", group=Group("How the tagger is loaded", sort_key=1))]
-DataName = Annotated[
-    str,
-    Parameter(
-        help="Name of a data set in --data (its folder's, or that of NER-BERT's tables: Pol, Sci, …); without --data a "
-        "folder or a file."
-    ),
-]
+
+
+@dataclass(frozen=True)
+class ScoringOptions:
+    """How a tagger's answers are scored: parameters of `nerbert.evaluate`."""
+
+    train: Path | None = None
+    """Its training data (folder or file), to separate seen entities and leave out repeated sentences. A note is printed
+    if the tagger was trained on another file."""
+    labels: str = ""
+    """The tagger's labels for types of the data: "Restaurant_Name=restaurant name,PER=person", or a file with one
+    `TYPE=label` per line. Other types keep their names."""
+    min_confidence: str = ""
+    """Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5; default: the tagger's
+    own thresholds, as its training and `nerbert calibrate` write them. 0 keeps all."""
+    decoding: str = ""
+    """legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). Cells of
+    `nerbert benchmark` have both."""
+    backend: str = "auto"
+    """torch, onnx or auto, as in `nerbert tag`."""
+    precision: str = "auto"
+    """bf16, fp32, int8 or auto, as in `nerbert tag`."""
+    head: Head = ""
+
+    def arguments(self) -> dict[str, Any]:
+        """Return it as arguments of `evaluate`."""
+        from nerbert.formats.entity_labels import read_type_labels
+        from nerbert.tagger.thresholds import parse_thresholds
+
+        read = {"labels": read_type_labels(self.labels), "thresholds": parse_thresholds(self.min_confidence)}
+        return {name: value for name, value in vars(self).items() if name != "min_confidence"} | read
+
+
+SCORED = ScoringOptions()
+"""The default scoring."""
+Score = Annotated[ScoringOptions, Parameter(name="*", group=Group("How answers are scored", sort_key=1))]
+_DATA = "its folder's, or that of NER-BERT's tables: Pol, Sci, …"
+DataName = Annotated[str, Parameter(help=f"Name of a data set in --data ({_DATA}); without --data a folder or a file.")]
 DataRoot = Annotated[Path | None, Parameter(name="--data", help="Folder with one folder per data set.")]
 Flag = Annotated[bool, Parameter(negative="")]
+Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]
+ReplaceFile = Annotated[bool, Parameter(negative="", help="Replace a file.")]
 Overwrite = Annotated[bool, Parameter(negative="", help="Replace a folder that nerbert made.")]
 ListOnly = Annotated[bool, Parameter(name="--list", negative="")]
+
+
+def words_of(options: Any) -> list[str]:
+    """Return options that differ from their defaults as they are typed."""
+    changed = {each.name: value for each in fields(options) if (value := getattr(options, each.name)) != each.default}
+    pairs = ((f"--{name.strip('_').replace('_', '-')}", str(value)) for name, value in changed.items())
+    return [word for pair in pairs for word in pair]
 
 
 class UnwrappedHelp:

@@ -6,19 +6,23 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from nerbert.cli.options import LOADING, READ, Config, Flag, Loading, OptionalOutput, Read
+from nerbert.cli import options as opt
 from nerbert.errors import need
 from nerbert.serve.settings import Limits
 
 Limited = Annotated[Limits, Parameter(name="*", group=Group("Limits", sort_key=2))]
 _LIMITS = Limits()
+DefaultLabels = Annotated[
+    str, Parameter(help="Labels to find by default, for taggers that take labels at run time; as in `nerbert tag`.")
+]
 Several = Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)]
 
 
 def serve(
-    *taggers: str, host: str = "127.0.0.1", port: int = 8000, token_file: Path | None = None, no_token: Flag = False,
-    cors: Several = None, protocols: Several = None, allow_reload: Flag = False, check: Flag = False,
-    labels: str = "", min_confidence: str = "", loading: Loading = LOADING, limits: Limited = _LIMITS,
+    *taggers: str, host: str = "127.0.0.1", port: int = 8000, token_file: Path | None = None,
+    no_token: opt.Flag = False, cors: Several = None, protocols: Several = None, allow_reload: opt.Flag = False,
+    check: opt.Flag = False, labels: DefaultLabels = "", min_confidence: opt.MinConfidence = "",
+    loading: opt.Loading = opt.LOADING, limits: Limited = _LIMITS,
 ) -> None:  # fmt: skip
     """Serve taggers over HTTP: a page to try them, nerbert's own protocol, and those of other servers.
 
@@ -46,10 +50,6 @@ def serve(
         Let clients load a model again (POST /models/NAME/reload).
     check
         Load the models, print what would be served and how much memory it may need, and end.
-    labels
-        Labels to find by default, for taggers that take labels at run time; as in `nerbert tag`.
-    min_confidence
-        Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5.
     """
     from nerbert.serve.server import ServeJob
     from nerbert.serve.server import serve as run
@@ -63,9 +63,9 @@ def serve(
 
 
 def label(
-    *files: Path, output: OptionalOutput = None, types: str = "", tagger: str = "embedded-open",
-    encoder: str = "embedded-open", config: Config = None, seed: int = 0, port: int = 8010,
-    browser: Annotated[bool, Parameter(negative="--no-browser")] = True, reading: Read = READ,
+    *files: Path, output: opt.OptionalOutput = None, types: str = "", tagger: str = "embedded-open",
+    encoder: str = "embedded-open", config: opt.Config = None, seed: int = 0, port: int = 8010,
+    browser: Annotated[bool, Parameter(negative="--no-browser")] = True, reading: opt.Read = opt.READ,
 ) -> None:  # fmt: skip
     """Label sentences in the browser; a tagger learns meanwhile, and is tested on sentences kept apart.
 
@@ -104,19 +104,13 @@ def label(
     run(ServeJob(taggers=(tagger,), port=port, limits=_LIMITS, labelling=job, browser=browser))
 
 
-def mcp(tagger: str, *, labels: str = "", min_confidence: str = "", loading: Loading = LOADING) -> None:
+def mcp(
+    tagger: opt.Tagger, *, labels: DefaultLabels = "", min_confidence: opt.MinConfidence = "",
+    loading: opt.Loading = opt.LOADING,
+) -> None:  # fmt: skip
     """Give an assistant a tagger as tools, by the Model Context Protocol on standard input and output.
 
     The assistant starts this command. Its tools are `tag` (entities of texts) and `types` (what the tagger finds).
-
-    Parameters
-    ----------
-    tagger
-        Tagger's folder or hub name.
-    labels
-        Labels to find by default, for taggers that take labels at run time; as in `nerbert tag`.
-    min_confidence
-        Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5.
     """
     need("mcp", "mcp")
     from nerbert.integrations.mcp import serve_mcp

@@ -1,7 +1,6 @@
 """`nerbert tag` and `nerbert redact`: text in, entities out, or the text without them."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -9,20 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from nerbert.cli.options import (
-    LOADING,
-    RUN,
-    TEXTS,
-    FileOrDash,
-    Flag,
-    Loading,
-    LoadingOptions,
-    OptionalOrAddress,
-    Output,
-    Run,
-    RunOn,
-    Texts,
-)
+from nerbert.cli import options as opt
 from nerbert.errors import InputError, SettingsError
 
 _FEW_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "64"}
@@ -32,10 +18,10 @@ TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
 def tag(
-    tagger: str, *inputs: FileOrDash, output: OptionalOrAddress = None, to: str = "", json: Flag = False,
-    labels: str = "", min_confidence: str = "", offsets: str = "characters", fingerprint: Flag = False,
-    overwrite: Flag = False, text: TextItself = None, server: str = "", loading: Loading = LOADING, read: Texts = TEXTS,
-    run: Run = RUN,
+    tagger: str, *inputs: opt.FileOrDash, output: opt.OptionalOrAddress = None, to: str = "", json: opt.Flag = False,
+    labels: str = "", min_confidence: opt.MinConfidence = "", offsets: str = "characters",
+    fingerprint: opt.Flag = False, overwrite: opt.Flag = False, text: TextItself = None, server: str = "",
+    loading: opt.Loading = opt.LOADING, read: opt.Texts = opt.TEXTS, run: opt.Run = opt.RUN,
 ) -> None:  # fmt: skip
     """Tag texts from files, folders or a pipe.
 
@@ -60,8 +46,6 @@ def tag(
     labels
         Labels to find, separated by commas: "ship,port"; or a file with one per line, as `name` or `name: description`.
         A tagger with fixed types finds only those named. Default: the types that it was trained on.
-    min_confidence
-        Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5.
     offsets
         characters, utf-16 units (JavaScript, Java) or bytes (of UTF-8), in jsonl and parquet.
     fingerprint
@@ -74,9 +58,9 @@ def tag(
         Address of a `nerbert serve` that tags the texts, say http://127.0.0.1:8000. Its token is taken from the
         variable NERBERT_TOKEN. How its taggers are loaded, and how many tasks run, is up to the server.
     """
-    if server and (loading != LOADING or run != RUN):
-        given = [*_changed(loading, LOADING), *_changed(run, RUN)]
-        raise SettingsError(f"{', '.join(given)}: up to the server; leave this out, or leave out --server")
+    if server and (loading != opt.LOADING or run != opt.RUN):
+        given = ", ".join([*opt.words_of(loading), *opt.words_of(run)][::2])
+        raise SettingsError(f"{given}: up to the server; leave this out, or leave out --server")
     for name, few in _FEW_SHAPES.items():  # read when torch is loaded
         os.environ.setdefault(name, few)
     from nerbert.tagger.jobs.job import TagJob, tag_files
@@ -95,13 +79,6 @@ def tag(
         tag_files(job, _write_page, executor)
 
 
-def _changed(options: LoadingOptions | RunOn, default: LoadingOptions | RunOn) -> Iterator[str]:
-    """Yield the options that differ from their defaults, as they are typed."""
-    for name, value in asdict(default).items():
-        if getattr(options, name) != value:
-            yield f"--{name.replace('_', '-')}"
-
-
 def _write_page(*rows: Any, **names: Any) -> None:
     """Write an HTML page; templates are loaded only then."""
     from nerbert.render.tags_page import write_page
@@ -110,11 +87,12 @@ def _write_page(*rows: Any, **names: Any) -> None:
 
 
 def redact(
-    tagger: str, *inputs: FileOrDash, output: Output, to: str = "", how: str = "replace", keep: str = "",
+    tagger: str, *inputs: opt.FileOrDash, output: opt.Output, to: str = "", how: str = "replace", keep: str = "",
     document: str = "file", repeats: Annotated[bool, Parameter(negative="--no-repeats")] = True,
     key: Path | None = None, originals: Annotated[Path | None, Parameter(name="--map")] = None,
-    undo: Path | None = None, edited: Flag = False, labels: str = "", min_confidence: str = "", overwrite: Flag = False,
-    loading: Loading = LOADING, read: Texts = TEXTS, run: Run = RUN,
+    undo: Path | None = None, edited: opt.Flag = False, labels: str = "", min_confidence: str = "",
+    overwrite: opt.Flag = False, loading: opt.Loading = opt.LOADING, read: opt.Texts = opt.TEXTS,
+    run: opt.Run = opt.RUN,
 ) -> None:  # fmt: skip
     """Replace the entities in texts, so that they can be passed on; what the tagger misses stays in them.
 
