@@ -1,25 +1,19 @@
 """The sample that ships with the package is what it says: a true dump made from its sources, and texts of its own."""
 
-import bz2
-import html
 import runpy
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 import regex
-from lxml import etree
 
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.parts import pair_indexes, read_index
 from nerbert.corpus.knowledge.mappings import read_mappings
 from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.formats.conll import conll_block
 from nerbert.formats.examples import read_examples
 from nerbert.records import CleanPage, Example, RawPage
-from nerbert.sources.files import Source
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "sources" / "wiki"
@@ -54,10 +48,8 @@ def tokens(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def dump() -> Dump:
-    paths = [Source(str(path)) for path in sorted((SAMPLE / "wiki").iterdir())]
-    ((source, index),) = pair_indexes(paths)
-    assert index is not None
-    return Dump(source, index=read_index(index))
+    (path,) = (SAMPLE / "wiki").iterdir()
+    return Dump(path)
 
 
 @pytest.fixture(scope="module")
@@ -98,21 +90,6 @@ def test_every_source_is_a_page(pages: Sequence[RawPage], clean: Mapping[str, Cl
     assert len({page.revision for page in pages}) == len(pages)
     assert any(page.ns == 14 for page in pages), "some are categories"
     assert len(clean) >= 120, "articles are many"
-
-
-def test_index_names_the_pages_of_each_stream(pages: Sequence[RawPage]) -> None:
-    (path,) = (SAMPLE / "wiki").glob("*.xml.bz2")
-    (index,) = (SAMPLE / "wiki").glob("*-index.txt.bz2")
-    data, said = path.read_bytes(), defaultdict[int, list[tuple[str, str]]](list)
-    for line in bz2.decompress(index.read_bytes()).decode().splitlines():
-        offset, number, title = line.split(":", 2)
-        said[int(offset)].append((number, html.unescape(title)))
-    for start, lines in said.items():
-        stream = etree.fromstring(b"<s>" + bz2.BZ2Decompressor().decompress(data[start:]) + b"</s>")
-        assert {each.tag for each in stream} == {"page"}
-        assert [(page.findtext("id"), page.findtext("title")) for page in stream] == lines
-    assert list(map(len, said.values()))[:-1] == [25] * (len(said) - 1)
-    assert sum(map(len, said.values())) == len(pages)
 
 
 def test_infoboxes_of_many_kinds_are_typed(clean: Mapping[str, CleanPage]) -> None:

@@ -44,8 +44,7 @@ def corpus_build(
     ----------
     dumps
         MediaWiki pages-articles files: .xml, .xml.bz2 (multistream or not), .xml.gz, .xml.xz; addresses (https://…;
-        s3://… needs nerbert[s3]); `-` for standard input. A multistream file's index (…-index.txt.bz2) may lie
-        beside it. A build can be interrupted: rerun the command to resume it.
+        s3://… needs nerbert[s3]); `-` for standard input. A build can be interrupted: rerun the command to resume it.
     knowledge
         Files or folders with types of titles: DBpedia's ontology and mapping exports, instance types, Wikidata, tables
         `title<TAB>class`; `nerbert knowledge fetch` downloads the public ones. If two have a title, the first wins, or
@@ -93,34 +92,6 @@ def corpus_show(
     from nerbert.render.corpus import show_corpus
 
     show_corpus(corpus, sentences, as_json=json, html=html, overwrite=overwrite)
-
-
-@corpus_app.command(name="near")
-def corpus_near(
-    *texts: FileOrDash, output: Output, from_: Annotated[list[str], Parameter(name="--from", negative="")],
-    pages: int = 1000, overwrite: Flag = False,
-) -> None:  # fmt: skip
-    """Find the pages of a dump or a corpus that are nearest to sentences, for masked words on a domain (mlm.texts).
-
-    Needs nerbert[cluster]. Near is the cosine of TF-IDF vectors of a page and of all sentences.
-
-    Parameters
-    ----------
-    texts
-        Files or folders of sentences of the domain, as for `tag`: the training sentences, say.
-    output
-        File of JSON lines to make: text, title, page and revision, similarity; nearest first.
-    from_
-        Where to look: corpora that `corpus build` made, or MediaWiki pages-articles files. They are read twice.
-    pages
-        How many pages to keep.
-    overwrite
-        Replace a file.
-    """
-    from nerbert.corpus.near import near_pages
-
-    found = near_pages(texts, from_, output, pages, overwrite=overwrite)
-    print(f"pages: {found.kept:,} of {found.read:,}; similarity {found.highest:.3f} to {found.lowest:.3f}")
 
 
 @corpus_app.command(name="export")
@@ -191,8 +162,8 @@ def knowledge_fetch(
     output
         Folder to make or to complete.
     also
-        wikidata (about 145 GiB) or dump (Wikipedia's text and its index), the newest or with a date behind a colon:
-        dump, wikidata:20250625. May be given several times.
+        wikidata (about 145 GiB) or dump (Wikipedia's text), the newest or with a date behind a colon: dump,
+        wikidata:20250625. May be given several times.
     mirror
         http(s)://host/folder to use instead of every public server, with the same paths below it.
     list_

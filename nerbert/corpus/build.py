@@ -18,7 +18,7 @@ from nerbert import __version__
 from nerbert.artifacts import check_free, publish_job, sha256_of, write_json
 from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.parts import pair_indexes, read_index
+from nerbert.corpus.dump.parts import is_index
 from nerbert.corpus.filters import (
     CommonCategories,
     EqualInTrain,
@@ -116,14 +116,13 @@ def build_corpus(
 
 @contextmanager
 def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Iterator[list[Dump]]:
-    """Open the dumps with their indexes, and read their sites; they must be of one wiki."""
-    sources = [Source(str(place)) for place in places]
+    """Open the dumps, not their indexes, and read their sites; they must be of one wiki."""
+    sources = [source for source in map(Source, map(str, places)) if not is_index(source)]
     _check_places(sources)
     dumps: list[Dump] = []
     with ExitStack() as stack:
-        for source, index in pair_indexes(sources):
-            read = read_index(index) if index else None
-            dumps.append(Dump(source, wiki=settings.wiki, language=settings.language, index=read))
+        for source in sources:
+            dumps.append(Dump(source, wiki=settings.wiki, language=settings.language))
             stack.callback(dumps[-1].close)
             one, other = (each.database or each.site.wiki for each in (dumps[0], dumps[-1]))
             if one != other:

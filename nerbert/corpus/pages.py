@@ -79,7 +79,7 @@ def fingerprint(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, An
         "sentence_splitter": RuleSplitter(dumps[0].site.language).name,
         "word_splitter": word_splitter(settings),
         "settings": {name: value for name, value in settings.to_dict().items() if name not in LATER},
-        "inputs": [dump.identity | {"index": dump.index and dump.index.sha256} for dump in dumps],
+        "inputs": [dump.identity for dump in dumps],
     }
 
 

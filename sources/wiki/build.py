@@ -1,9 +1,8 @@
 """The sample wiki's dump from its pages: `python sources/wiki/build.py`, or with `--check` to only compare.
 
 The form is that of Wikimedia's multistream dumps: a bz2 stream with the head, streams of pages, one with the closing
-tag, and an index of `offset:page id:title`. Ids, dates and names come from hashes of title and text, so that the same
-sources give the same bytes, a new page changes no other's id, and pages of all kinds stand mixed. The price: ids say
-nothing of when a page was written.
+tag. Ids, dates and names come from hashes of title and text, so that the same sources give the same bytes, a new page
+changes no other's id, and pages of all kinds stand mixed. The price: ids say nothing of when a page was written.
 """
 
 import argparse
@@ -126,14 +125,13 @@ def _redirects(table: Path) -> Iterator[Page]:
 
 
 def build(pages: Sequence[Page]) -> dict[str, bytes]:
-    """The dump and its index: names and bytes."""
-    dump, index = bz2.compress(_head().encode()), ""
+    """The dump: its name and bytes."""
+    dump = bz2.compress(_head().encode())
     for place in range(0, len(pages), PAGES_A_STREAM):
         some = pages[place : place + PAGES_A_STREAM]
-        index += "".join(f"{len(dump)}:{page.id}:{_escape(page.title)}\n" for page in some)
         dump += bz2.compress("".join(map(_xml, some)).encode())
     dump += bz2.compress(b"</mediawiki>\n")
-    return {f"{NAME}.xml.bz2": dump, f"{NAME}-index.txt.bz2": bz2.compress(index.encode())}
+    return {f"{NAME}.xml.bz2": dump}
 
 
 def _head() -> str:
@@ -180,7 +178,7 @@ def _number(text: str) -> int:
 
 
 def main() -> None:
-    """Write the dump and its index, or exit with 1 if those that are there are others."""
+    """Write the dump, or exit with 1 if those that are there are others."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the files are not these")
     check: bool = parser.parse_args().check

@@ -1,4 +1,4 @@
-"""Hostile dumps: damaged and lying XML, packing and indexes; pages once each, or one line; bounded memory and time."""
+"""Hostile dumps: damaged and lying XML and packing; pages once each, or one line; bounded memory and time."""
 
 import bz2
 import gzip
@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 from nerbert.corpus.dump.deduplicate import is_disambiguation
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parse import read_pages
-from nerbert.corpus.dump.parts import pair_indexes, read_index
 from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.knowledge.wikidata import site_of
 from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.records import RawPage
-from nerbert.sources.files import Source
 from tests.corpus.dump.test_dump import HEAD, TAIL, page
 from tests.corpus.wikitext.test_scan import check as check_page
 from tests.fuzz.conftest import Fuzz
@@ -46,12 +44,6 @@ def packed(streams: Sequence[bytes]) -> bytes:
     return b"".join(map(bz2.compress, streams))
 
 
-def index_of(streams: Sequence[bytes]) -> bytes:
-    """The index of a multistream file's pages."""
-    offsets = [len(packed(streams[:count])) for count in (1, 1, 2, 2)]
-    return b"".join(b"%d:%d:P\n" % (offset, number) for offset, number in zip(offsets, (1, 2, 7, 8), strict=True))
-
-
 def check_pages(pages: Sequence[RawPage]) -> None:
     """Check what holds for every page of a dump."""
     for each in pages:
@@ -61,9 +53,9 @@ def check_pages(pages: Sequence[RawPage]) -> None:
             assert not set(text) & {*map(chr, range(9)), "\x0b", "\x0c", *map(chr, range(14, 32))}
 
 
-def pages_of(path: Path, index: Path | None = None, *, split: int = 0) -> list[RawPage]:
+def pages_of(path: Path, *, split: int = 0) -> list[RawPage]:
     """The pages of a dump, read in one piece or in parts of so many bytes."""
-    dump = Dump(path, index=None if index is None else read_index(Source(str(index))))
+    dump = Dump(path)
     try:
         if not split:
             return list(dump.pages())
@@ -113,24 +105,6 @@ def test_any_broken_xml_in_streams(fuzz: Fuzz, tmp_path: Path) -> None:
     check = reading(tmp_path, "pages.xml.bz2")
     stream = mutated([*STREAMS, XML], WORDS, edits=2)
     fuzz(st.lists(stream | st.sampled_from(STREAMS), max_size=5), lambda case: check(packed(case)))
-
-
-def test_any_index(fuzz: Fuzz, tmp_path: Path) -> None:
-    dump, index = tmp_path / "wiki-multistream.xml.bz2", tmp_path / "wiki-multistream-index.txt"
-    dump.write_bytes(packed(STREAMS))
-    pages, places = pages_of(dump), [len(packed(STREAMS[:count])) for count in range(5)]
-    ((_, paired),) = pair_indexes([Source(str(dump)), Source(str(index))])
-    assert paired == Source(str(index))
-
-    def check(case: bytes) -> None:
-        index.write_bytes(case)
-        for split in (0, 100):
-            found = answer(lambda: pages_of(dump, index, split=split), naming=(str(index), str(dump)))  # noqa: B023
-            assert found is None or found == pages
-
-    words = [*(b"%d:" % place for place in places), b":1:P\n", b"99999999:1:x\n", b"9" * 18, b":" * 3000,
-             b"\xef\xbb\xbf"]  # fmt: skip
-    fuzz(mutated([index_of(STREAMS), bz2.compress(index_of(STREAMS))], words), check)
 
 
 def test_any_site(fuzz: Fuzz) -> None:

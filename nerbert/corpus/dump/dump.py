@@ -13,7 +13,7 @@ from typing import IO, Any
 from lxml import etree
 
 from nerbert.corpus.dump.parse import fault_of, number_in, read_pages
-from nerbert.corpus.dump.parts import DumpPart, Index, chunks, find_mark, ranges, step_of, unpacked_streams
+from nerbert.corpus.dump.parts import DumpPart, chunks, find_mark, ranges, step_of, unpacked_streams
 from nerbert.corpus.dump.sites import Site, is_known_language, language_code, make_site, wiki_code, wiki_codes
 from nerbert.errors import InputError
 from nerbert.records import RawPage
@@ -32,12 +32,10 @@ _END_TAG = re.compile(rb"</mediawiki\s*>")
 class Dump:
     """An open pages-articles dump: its site is known, and its parts can be read. `close` it if they aren't read."""
 
-    def __init__(
-        self, place: Path | str | Source, *, wiki: str = "", language: str = "", index: Index | None = None
-    ) -> None:
+    def __init__(self, place: Path | str | Source, *, wiki: str = "", language: str = "") -> None:
         """Read up to the first page, and look at the end, so that faults there appear before the work."""
         self.source = place if isinstance(place, Source) else Source(str(place))
-        self.index, self._digests, self._step = index, list[str](), 0
+        self._digests, self._step = list[str](), 0
         with self.source.faults():
             self.size = self.source.size
             """Bytes of the input; None for a pipe until all bytes have arrived."""
@@ -65,8 +63,6 @@ class Dump:
             self.close()
             if not _END_TAG.search(self._end()[1]):
                 raise InputError(f"{self.source}: not a complete MediaWiki export: it has no end; fetch it again")
-        if self.index is not None and not (self.splits and self._packed):
-            raise InputError(f"{self.source}: is not a multistream bz2 file, so {self.index.name} can't be its index")
 
     @property
     def resumes(self) -> bool:
@@ -77,9 +73,7 @@ class Dump:
         """Yield the parts, in order; those of a dump that splits are only named."""
         if self.splits and self.size is not None:
             self._step = step_of(self.size, packed=self._packed, wanted=split_bytes)
-            yield from ranges(
-                self.source, self._root, self.size, packed=self._packed, step=self._step, index=self.index
-            )
+            yield from ranges(self.source, self._root, self.size, packed=self._packed, step=self._step)
             return
         with self.source.faults():
             yield from chunks(
@@ -110,8 +104,7 @@ class Dump:
         joined = hashlib.sha256("".join(digests).encode()).hexdigest()
         parts = {"sha256_of_parts": joined, "parts": len(digests), "part_bytes": self._step}
         digest = {"sha256": digests[0]} if len(digests) == 1 else parts
-        index = {"index": self.index.facts()} if self.index is not None else {}
-        return {"file": self.source.name, "bytes": self.size, **digest, "wiki": self.site.wiki, **index}
+        return {"file": self.source.name, "bytes": self.size, **digest, "wiki": self.site.wiki}
 
     def close(self) -> None:
         """Close the input, if it is open."""
@@ -126,7 +119,7 @@ class Dump:
         if second is None:
             return False
         with self.source.open(second, second + 1) as stream:
-            begin = next((piece for _, piece in unpacked_streams(stream) if piece), b"")
+            begin = next(filter(None, unpacked_streams(stream)), b"")
         return bool(_FIRST.match(begin.lstrip()) and _FIRST.match(self._end()[0].lstrip()))
 
     def _end(self) -> tuple[bytes, bytes]:
@@ -139,7 +132,7 @@ class Dump:
         begin, end, places = b"", b"", [found.start() for found in BZ2_STREAM.finditer(data)]
         if not places:  # the last stream is longer than what was read of it
             return begin, end
-        for _, piece in unpacked_streams(BytesIO(data[places[-1] :])):
+        for piece in unpacked_streams(BytesIO(data[places[-1] :])):
             begin, end = begin or piece, end[-_BLOCK:] + piece
         return begin, end
 

@@ -57,8 +57,6 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
         first = part.first_line
         place = f"{part}: {part.place}, {last}" if first is None else f"{part}:{first + (error.lineno or 1) - 1}"
         raise InputError(f"{place}: {fault_of(error)}") from error
-    if part.index is not None:
-        part.index.check_pages(pages)
 
 
 def fault_of(error: etree.XMLSyntaxError) -> str:

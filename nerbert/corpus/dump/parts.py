@@ -7,110 +7,16 @@ process.
 import bz2
 import hashlib
 import re
-from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from io import BufferedReader, BytesIO
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import pairwise
 from typing import IO
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.sources.files import BZ2_STREAM, HashingFile, Source, unpacked, writable
+from nerbert.sources.files import BZ2_STREAM, HashingFile, Source
 
-_NAME = re.compile(r"-index(\d*)\.txt")
-_PACKED = re.compile(r"\.(?:bz2|gz|xz)$")
-_LINE = re.compile(rb"([0-9]{1,18}):[0-9]+:.")
-_LONGEST_LINE = 1 << 16
-_REMEDY = "fetch index and dump of the same date, or leave the index out"
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """Of a dump or a part: distinct offsets in order, how many pages are at each, and the first line with it."""
-
-    name: str
-    sha256: str
-    offsets: "array[int]"
-    pages: "array[int]"
-    lines: "array[int]"
-
-    def facts(self) -> dict[str, str]:
-        """Return the manifest's entry for the index."""
-        return {"file": writable(self.name.rpartition("/")[2]), "sha256": self.sha256}
-
-    def cuts(self, step: int, size: int) -> list[int]:
-        """Return where parts of about `step` bytes begin, at streams, and the size."""
-        if self.offsets[-1] >= size:
-            line = self.lines[bisect_left(self.offsets, size)]
-            raise InputError(f"{self.name}:{line}: names byte {self.offsets[-1]} of a dump of {size}; {_REMEDY}")
-        places = {bisect_left(self.offsets, cut) for cut in range(step, size, step)} - {0, len(self.offsets)}
-        return [0, *(self.offsets[place] for place in sorted(places)), size]
-
-    def between(self, start: int, stop: int) -> "Index":
-        """Return the index of a part of the dump."""
-        here, there = bisect_left(self.offsets, start), bisect_left(self.offsets, stop)
-        columns = {name: getattr(self, name)[here:there] for name in ("offsets", "pages", "lines")}
-        return replace(self, **columns)
-
-    def check_heads(self, heads: Collection[int]) -> None:
-        """Raise InputError unless a stream begins at each offset."""
-        for offset in self.offsets:
-            if offset not in heads:
-                raise self.misplaced(offset)
-
-    def check_pages(self, pages: int) -> None:
-        """Raise InputError unless it names so many pages."""
-        if pages != sum(self.pages):
-            raise InputError(f"{self.name}:{self.lines[0]}: the index names {sum(self.pages)} pages here where the "
-                             f"dump has {pages}; {_REMEDY}")  # fmt: skip
-
-    def misplaced(self, offset: int) -> InputError:
-        """Return the error for an offset at which no stream begins."""
-        line = self.lines[bisect_left(self.offsets, offset)]
-        return InputError(f"{self.name}:{line}: no bz2 stream begins at byte {offset} of the dump; {_REMEDY}")
-
-
-def pair_indexes(sources: Sequence[Source]) -> list[tuple[Source, Source | None]]:
-    """Return the dumps among the sources, in order, each with its index; raise InputError for an index alone."""
-    indexes = {_NAME.sub(r"\1.xml", _stem(source.name), count=1): source for source in sources if is_index(source)}
-    pairs = [(source, indexes.pop(_stem(source.name), None)) for source in sources if not is_index(source)]
-    for name, source in indexes.items():
-        raise InputError(f"{source}: an index without its dump, {name}.bz2; give that too, or leave the index out")
-    return pairs
-
-
-def is_index(source: Source) -> bool:
-    """Return whether a source has Wikimedia's name pattern for indexes."""
-    return _NAME.search(source.name) is not None
-
-
-def read_index(source: Source) -> Index:
-    """Read an index in one pass; raise InputError that names the first invalid line."""
-    offsets, pages, lines = array("q"), array("q"), array("q")
-    with source.faults(), source.open() as file:
-        hashed = HashingFile(file)
-        stream = unpacked(BufferedReader(hashed, 1 << 18))
-        for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
-            match = _LINE.match(line)
-            offset = int(match.group(1)) if match else -1
-            if not offsets or offset != offsets[-1]:
-                if offset <= (offsets[-1] if offsets else -1):
-                    what = "offsets go down" if match else "not offset:id:title"
-                    raise InputError(f"{source}:{number}: {what}: {line[:60]!r}; {_REMEDY}")
-                offsets.append(offset)
-                pages.append(0)
-                lines.append(number)
-            pages[-1] += 1
-        if not offsets:
-            raise InputError(f"{source}:1: an empty index; {_REMEDY}")
-        return Index(str(source), hashed.digest(), offsets, pages, lines)
-
-
-def _stem(name: str) -> str:
-    return _PACKED.sub("", name)
-
-
+_INDEX = re.compile(r"-index\d*\.txt")
 MOST_PARTS = 100_000
 LARGEST_PAGE = 1 << 28
 _CHUNK, _READ, _PIECE = 1 << 24, 1 << 18, 1 << 16
@@ -119,6 +25,11 @@ _UNPACKED = 1 << 21
 _PAGE_TAG = re.compile(rb"<page(?=[\s/>])")
 _LONGEST_MARK = 16
 """No head of a stream, and no `<page` with what follows it, is longer."""
+
+
+def is_index(source: Source) -> bool:
+    """Return whether a source is named as Wikimedia names a multistream dump's index, which isn't needed."""
+    return _INDEX.search(source.name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +46,6 @@ class DumpPart:
     """Bytes of the input that it covers."""
     last: bool
     packed: bool = False
-    index: Index | None = None
     data: bytes | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
@@ -168,29 +78,19 @@ class DumpPart:
         if self.number:
             yield self.root
         with self.source.faults():
-            yield from self._streams(stream) if self.packed else iter(lambda: stream.read(_PIECE), b"")
+            yield from unpacked_streams(stream) if self.packed else iter(lambda: stream.read(_PIECE), b"")
         if not self.last:
             yield b"</mediawiki>"
 
-    def _streams(self, stream: IO[bytes]) -> Iterator[bytes]:
-        """Yield what its bz2 streams hold; raise InputError unless one begins at each offset of the index."""
-        heads = set[int]()
-        for head, piece in unpacked_streams(stream):
-            heads.add(self.start + head)
-            yield piece
-        if self.index is not None:
-            self.index.check_heads(heads)
 
-
-def unpacked_streams(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield what bz2 streams hold, in pieces, each with the place where its stream begins."""
-    unpack, head, read = bz2.BZ2Decompressor(), 0, 0
+def unpacked_streams(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield what bz2 streams hold, in pieces."""
+    unpack = bz2.BZ2Decompressor()
     while data := stream.read(_READ):
-        read += len(data)
         while data or not (unpack.needs_input or unpack.eof):
             if unpack.eof:
-                unpack, head = bz2.BZ2Decompressor(), read - len(data)
-            yield head, unpack.decompress(data, _UNPACKED)
+                unpack = bz2.BZ2Decompressor()
+            yield unpack.decompress(data, _UNPACKED)
             data = unpack.unused_data if unpack.eof else b""
     if not unpack.eof:
         raise EOFError("the last stream has no end")
@@ -205,18 +105,11 @@ def step_of(size: int, *, packed: bool, wanted: int) -> int:
     return step
 
 
-def ranges(
-    source: Source, root: bytes, size: int, *, packed: bool, step: int, index: Index | None = None
-) -> Iterator[DumpPart]:
+def ranges(source: Source, root: bytes, size: int, *, packed: bool, step: int) -> Iterator[DumpPart]:
     """Yield the parts of a seekable source: cut at the first page or stream at or behind each multiple of `step`."""
-    cuts = (
-        _borders(source, size, BZ2_STREAM if packed else _PAGE_TAG, step) if index is None else index.cuts(step, size)
-    )
+    cuts = _borders(source, size, BZ2_STREAM if packed else _PAGE_TAG, step)
     for number, (start, stop) in enumerate(pairwise(cuts)):
-        if index is not None and stop < size and find_mark(source, BZ2_STREAM, stop, stop + 1) is None:
-            raise index.misplaced(stop)
-        part = index and index.between(start, stop)
-        yield DumpPart(source, root, number, start, stop - start, stop == size, packed, part)
+        yield DumpPart(source, root, number, start, stop - start, stop == size, packed)
 
 
 def _borders(source: Source, size: int, mark: re.Pattern[bytes], step: int) -> Iterator[int]:

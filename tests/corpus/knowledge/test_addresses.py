@@ -23,7 +23,6 @@ def test_addresses_of_a_date() -> None:
         "repo/dbpedia/mappings/instance-types/2022.12.01/instance-types_lang=de_specific.ttl.bz2",
         "repo/dbpedia/generic/disambiguations/2022.12.01/disambiguations_lang=de.ttl.bz2",
         "dewiki/20221201/dewiki-20221201-pages-articles-multistream.xml.bz2",
-        "dewiki/20221201/dewiki-20221201-pages-articles-multistream-index.txt.bz2",
         "wikidatawiki/entities/20221207/wikidata-20221207-all.json.gz",
     ]
     assert list_addresses("be-tarask", also=("dump",))[4].name.startswith("be_x_oldwiki-")

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,16 @@ def test_what_is_missing_keeps_no_other_file_away(web: Web, tmp_path: Path) -> N
     assert names(tmp_path) == sorted([FETCHED, *(each.name for each in addresses if each != addresses[2])])
 
 
+def dumps(language: str = "simple", date: str = "20250601") -> list[Address]:
+    """A dump, and another file of the same list."""
+    one = list_addresses(language, also=(f"dump:{date}",))[-1]
+    name = one.name.replace("pages-articles", "pages-meta")
+    return [one, replace(one, name=name, address=one.address.replace(one.name, name))]
+
+
 def dump(web: Web, language: str = "simple", date: str = "20250601") -> tuple[list[Address], dict[str, bytes]]:
-    """Put a dump, its index and their SHA-1 sums on the server."""
-    found = list_addresses(language, also=(f"dump:{date}",))[-2:]
+    """Put two files of a date and their SHA-1 sums on the server."""
+    found = dumps(language, date)
     files = {each.name: bz2.compress(each.kind.encode() * 500) for each in found}
     lines = [f"{hashlib.sha1(data).hexdigest()}  {name}\n" for name, data in files.items()]
     web.files |= {place(each): files[each.name] for each in found}
@@ -85,9 +93,9 @@ def test_a_file_that_the_list_lacks_isnt_fetched_and_one_without_a_list_is(web: 
 
 
 def test_latest_means_one_date_a_folder(web: Web, tmp_path: Path) -> None:
-    """A newer dump appears between the fetch of the dump and that of its index."""
+    """A newer dump appears between the fetches of two files."""
     _, files = dump(web)
-    newest = list_addresses("simple", also=("dump:latest",))[-2:]
+    newest = dumps(date="latest")
     list_ = "/simplewiki/latest/simplewiki-latest-sha1sums.txt"
     web.files[list_] = next(data for path, data in web.files.items() if "sha1sums" in path)
     get(web, tmp_path, newest[:1])
@@ -165,7 +173,7 @@ def test_the_list_asks_nobody(web: Web, capsys: pytest.CaptureFixture[str]) -> N
     run(line)
     rows = [each.split("\t") for each in capsys.readouterr().out.splitlines()]
     assert rows[0] == ["ontology.xml", "ontology", "no checksum", f"{web.address}/m{PLACE}"]
-    assert (len(rows), rows[4][2], web.asked) == (6, "sha1", [])
+    assert (len(rows), rows[4][2], web.asked) == (5, "sha1", [])
     with pytest.raises(SystemExit):
         run(line[:4])
     assert "--output" in capsys.readouterr().err
@@ -208,8 +216,7 @@ def test_the_folder_is_knowledge_as_it_is(
     contents = [
         ontology.replace(b"= Agent\n", b"= Agent\n| owl:equivalentClass = wikidata:Q5\n", 1),
         (sample / "knowledge" / "mapping_en.xml").read_bytes(),
-        *(bz2.compress(each.encode()) for each in (types, same)), stream, bz2.compress(b"0:1:A\n"),
-        gzip.compress(wikidata.encode()),
+        *(bz2.compress(each.encode()) for each in (types, same)), stream, gzip.compress(wikidata.encode()),
     ]  # fmt: skip
     web.files = {place(each): data for each, data in zip(addresses, contents, strict=True)}
     out = tmp_path / "out"
