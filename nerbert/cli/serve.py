@@ -49,7 +49,7 @@ def serve(
     allow_reload
         Let clients load a model again (POST /models/NAME/reload).
     check
-        Load the models, print what would be served and how much memory it may need, and end.
+        Load the models, print what would be served, and end.
     """
     from nerbert.serve.server import ServeJob
     from nerbert.serve.server import serve as run

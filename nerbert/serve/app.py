@@ -14,18 +14,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic_core import to_json
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route, compile_path
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route, Router, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nerbert.errors import NerbertError, Overloaded, TimedOut, Unavailable
@@ -77,26 +75,22 @@ def application(
     """Return the application; its lifespan starts and stops the service, and what runs `beside` it."""
     metrics.watch(service.queue)
     description = to_json(describe(operations, token=bool(access.token)))
-    shown = partial(Response, description, media_type="application/json")
+    packed = Middleware(GZipMiddleware, minimum_size=_PACKED, compresslevel=4)
     routes = [
-        Route(each.path, partial(_reply, service, each), methods=[each.method],
-              middleware=[] if each.streams else [Middleware(GZipMiddleware, minimum_size=_PACKED, compresslevel=4)])
+        Route(each.path, partial(_reply, service, each), methods=[each.method], middleware=[packed][each.streams :])
         for each in operations
-    ]  # fmt: skip
+    ]
+    routes.append(Route("/openapi.json", lambda _: Response(description, media_type="application/json")))
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: object) -> AsyncIterator[None]:
         service.start()
         async with beside(service):
             yield
         await service.stop()
 
-    app = Starlette(
-        routes=[*routes, Route("/openapi.json", lambda _: shown())], lifespan=lifespan,
-        exception_handlers={HTTPException: _not_there},
-    )  # fmt: skip
-    app.router.redirect_slashes = False
-    gate = _Gate(app, service, access, [compile_path(each.path)[0] for each in operations if each.open], metrics)
+    router = Router(routes, redirect_slashes=False, lifespan=lifespan)
+    gate = _Gate(router, service, access, [compile_path(each.path)[0] for each in operations if each.open], metrics)
     if not access.origins:
         return gate
     return CORSMiddleware(
@@ -107,7 +101,7 @@ def application(
 
 
 class _Gate:
-    """What every request passes: it gets a number, may be refused, is counted and logged."""
+    """What every request passes: it gets a number, may be refused, is counted and logged; all errors are answered here."""
 
     def __init__(
         self, app: ASGIApp, service: Service, access: Access, opened: Sequence[re.Pattern[str]], metrics: Metrics
@@ -143,34 +137,41 @@ class _Gate:
                             left -= len((await receive_part()).get("body", b""))
             await send(message)
 
-        refusal = self._refusal(scope, headers)
-        self._busy += refusal is None
         try:
-            await (_fault(refusal, seen) if refusal else self._app)(scope, receive_part, reply)
+            self._check(scope["path"], headers)
+            self._busy += 1
+            try:
+                await self._app({**scope, "app": self}, receive_part, reply)  # with an app, a router raises its faults
+            finally:
+                self._busy -= 1
         except (Gone, ClientDisconnect):
             seen.status = _GONE
+        except (NerbertError, HTTPException) as error:
+            await _fault(error, seen)(scope, receive_part, reply)
+        except Exception as error:
+            log.exception("%s failed", seen.id, exc_info=error)
+            if not seen.status:
+                await _fault(NerbertError(INTERNAL), seen)(scope, receive_part, reply)
         finally:
-            self._busy -= refusal is None
             self._service.held -= seen.held
             self._note(scope["method"], seen)
 
-    def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> NerbertError | HTTPException | None:
-        """Return why a request isn't let in."""
-        if any(each.match(scope["path"]) for each in self._opened):
-            return None
+    def _check(self, path: str, headers: Mapping[bytes, bytes]) -> None:
+        """Raise why a request isn't let in."""
+        if any(each.match(path) for each in self._opened):
+            return
         if self._busy >= self._service.limits.max_requests:
-            return Overloaded(f"{self._busy:,} requests are in progress; try again later")
+            raise Overloaded(f"{self._busy:,} requests are in progress; try again later")
         origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
         if origin and origin.partition("://")[2] != host and not {origin, "*"} & {*self._access.origins}:
-            return HTTPException(403, f"pages of {origin!r:.80} may not ask; allow them with --cors")
+            raise HTTPException(403, f"pages of {origin!r:.80} may not ask; allow them with --cors")
         if self._access.local and not _is_local(host):
             why = f"this server answers as 127.0.0.1 or localhost, not as {host!r:.80}; give it a token, or --no-token"
-            return HTTPException(403, why)
+            raise HTTPException(403, why)
         token = _token(headers.get(b"authorization", b""))
         if self._access.token and not hmac.compare_digest(token, self._access.token.encode()):
             why = "a token is needed: send it as `Authorization: Bearer TOKEN`, or as the password of any user"
-            return HTTPException(401, why, {"WWW-Authenticate": "Bearer"})
-        return None
+            raise HTTPException(401, why, {"WWW-Authenticate": "Bearer"})
 
     def _note(self, method: str, seen: _Seen) -> None:
         took = time.perf_counter() - seen.started
@@ -198,21 +199,14 @@ def _is_local(host: str) -> bool:
 
 
 async def _reply(service: Service, operation: Operation, request: Request) -> Response:
-    """Return the response of an operation; whatever fails, it is an error in the one shape."""
+    """Return the response of an operation; raise TimedOut after the service's limit."""
     seen: _Seen = request.scope["nerbert"]
     seen.path = operation.path
     try:
         async with asyncio.timeout(None if operation.streams else service.limits.timeout):
             return await _answer(service, operation, request, seen)
-    except (Gone, ClientDisconnect):
-        raise
-    except TimeoutError:
-        return _fault(TimedOut("the answer takes longer than this server's limit"), seen)
-    except (NerbertError, HTTPException) as error:
-        return _fault(error, seen)
-    except Exception as error:
-        log.exception("%s failed", seen.id, exc_info=error)
-        return _fault(NerbertError(INTERNAL), seen)
+    except TimeoutError as error:
+        raise TimedOut("the answer takes longer than this server's limit") from error
 
 
 async def _answer(service: Service, operation: Operation, request: Request, seen: _Seen) -> Response:
@@ -223,16 +217,13 @@ async def _answer(service: Service, operation: Operation, request: Request, seen
     call = seen.call = Call(service, query, request.path_params, request.receive)
     if operation.streams:
         call.content, call.release = _parts(service, request, seen), lambda size: _hold(service, seen, -size)
-        return _Lines(await operation.run(call))
+        return _Lines(await operation.run(call), media_type="application/x-ndjson")
     if operation.body is not None:
         call.body = parse_json(await _body(service, request, seen), operation.body, "body")
     found = await operation.run(call)
     if isinstance(found, Response):
         return found
-    response = Response(await call.made(partial(to_json, found)), media_type="application/json")
-    if answers := call.answers:
-        response.headers["Server-Timing"] = f"queue;dur={answers.queued:.1f}, model;dur={answers.computed:.1f}"
-    return response
+    return Response(await call.made(partial(to_json, found)), media_type="application/json")
 
 
 async def _body(service: Service, request: Request, seen: _Seen) -> bytes:
@@ -274,26 +265,15 @@ def _hold(service: Service, seen: _Seen, size: int) -> None:
     service.held += size
 
 
-class _Lines(Response):
+class _Lines(StreamingResponse):
     """Lines that are sent as they are made; Starlette's own would read the request's body meanwhile."""
 
-    def __init__(self, lines: AsyncGenerator[bytes, None]) -> None:
-        super().__init__(media_type="application/x-ndjson")
-        del self.headers["content-length"]
-        self._lines = lines
+    body_iterator: AsyncGenerator[bytes, None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send them."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        async with aclosing(self._lines):
-            async for line in self._lines:
-                await send({"type": "http.response.body", "body": line, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-
-
-async def _not_there(request: Request, error: Any) -> Response:
-    """Return the response to a path or a method that isn't there."""
-    return _fault(error, request.scope["nerbert"])
+        async with aclosing(self.body_iterator):
+            await self.stream_response(send)
 
 
 def _fault(error: NerbertError | HTTPException, seen: _Seen) -> Response:

@@ -5,7 +5,7 @@ locked. Cost: how long new texts would wait is estimated from the last batches, 
 number alone.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -16,8 +16,6 @@ from nerbert.errors import Overloaded
 Work = TypeVar("Work")
 _NEWEST = 0.2
 """The weight of the last batch in the estimate of a group's pace."""
-_FEW = 5
-"""Batches before which nothing is said of the best pace."""
 
 
 @dataclass(eq=False, slots=True)
@@ -67,8 +65,6 @@ class Queue(Generic[Work]):
         self._waiting, self._running = deque[Ticket[Work]](), list[QueuedBatch[Work]]()
         self._costs, self._pace = Counter[Hashable](), dict[Hashable, float]()
         """By group: what waits costs, and the milliseconds that a worker needs for a unit of cost."""
-        self._paces = defaultdict[Hashable, list[float]](list)
-        """The least of these milliseconds, sorted."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -78,11 +74,6 @@ class Queue(Generic[Work]):
         waiting = sum(cost * self._pace.get(group, 0.0) for group, cost in self._costs.items())
         left = (each.cost * self._pace.get(each.group, 0.0) - (now - each.started) for each in self._running)
         return (waiting + sum(max(0.0, each) for each in left)) / self._workers
-
-    def least_time(self, group: Hashable, cost: float) -> float:
-        """Return how many milliseconds a worker needs at its best, 0 before a few batches."""
-        paces = self._paces[group]
-        return cost * paces[0] if len(paces) == _FEW else 0.0
 
     def check(self, now: float) -> None:
         """Raise Overloaded if there is no place for a text."""
@@ -136,4 +127,3 @@ class Queue(Generic[Work]):
         if learn:
             pace = (now - batch.started) / max(1, batch.cost)
             self._pace[batch.group] = pace + (1 - _NEWEST) * (self._pace.get(batch.group, pace) - pace)
-            self._paces[batch.group] = sorted([*self._paces[batch.group], pace])[:_FEW]

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.errors import InputError, SettingsError, need, os_refused
 from nerbert.formats.entity_labels import parse_labels
-from nerbert.process import peak_memory
 from nerbert.registry import PROTOCOLS
 from nerbert.serve.settings import TOKEN, Limits, is_loopback
 from nerbert.tagger.tagger import Tagger
@@ -30,12 +29,8 @@ if TYPE_CHECKING:
     from nerbert.serve.protocols.labelling import LabelJob
 
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 1000
+_LAST_PORT = 65_535
 _NAME = re.compile(r"[\w.+-]{1,100}")
-_MEGABYTE = 1 << 20
-_PER_BYTE, _PER_CHARACTER, _PER_REQUEST = 200, 1000, 1 << 19
-"""Bytes: the first two were measured, the third is an estimate (docs/results/2026-11-24-serve.md)."""
-_RELOADS = 2
-"""Reloads that may wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,33 +63,27 @@ class ServeJob:
         for each in self.taggers:
             given, equals, rest = each.partition("=")
             name, source = (given, rest) if equals and "/" not in given else (Path(each).absolute().name, each)
-            if not _NAME.fullmatch(name) or not source:
-                raise SettingsError(f"model {name!r:.80}: a name in addresses has letters, digits and . _ + - only; "
-                                    "give another one (NAME=TAGGER)")  # fmt: skip
-            if name in found:
-                raise SettingsError(f"model {name!r}: {found[name]} and {source} have one name; give another "
-                                    "(NAME=TAGGER)")  # fmt: skip
+            if not _NAME.fullmatch(name) or not source or name in found:
+                raise SettingsError(f"model {name!r:.80}: must be one model's name, of letters, digits and . _ + - "
+                                    "only; give another one (NAME=TAGGER)")  # fmt: skip
             found[name] = source
         return found
 
     def token(self) -> str:
         """Return the token that clients must send, "" for none; raise SettingsError where one is needed."""
+        token, where = os.environ.get(TOKEN, "").strip(), f"{TOKEN} or --token-file"
         if self.token_file is not None:
             with os_refused(f"{self.token_file}: can't be read"):
                 token = self.token_file.read_text(encoding="utf-8").strip()
-        else:
-            token = os.environ.get(TOKEN, "").strip()
-        if self.no_token:
-            if token:
-                raise SettingsError(f"--no-token: there is one, in --token-file or {TOKEN}; leave one of them out")
-            return ""
-        if token or self.token_file is not None:
+        if self.no_token and token:
+            raise SettingsError(f"--no-token: there is one, in {where}; leave one of them out")
+        if not self.no_token and (token or self.token_file is not None):
             if not (_SHORTEST_TOKEN <= len(token) <= _LONGEST_TOKEN and token.isascii() and token.isprintable()):
                 raise SettingsError(f"the token must have {_SHORTEST_TOKEN} to {_LONGEST_TOKEN:,} printable ASCII "
                                     "characters")  # fmt: skip
-        elif not is_loopback(self.host):
-            raise SettingsError(f"--host {self.host}: others could use this server; set a token in {TOKEN} or "
-                                "--token-file, or give --no-token")  # fmt: skip
+        elif not self.no_token and not is_loopback(self.host):
+            raise SettingsError(f"--host {self.host}: others could use this server; set a token in {where}, or give "
+                                "--no-token")  # fmt: skip
         return token
 
     def load(self, source: str) -> Tagger:
@@ -133,12 +122,10 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
             *([labelling.running] if labelling else []),
         )  # fmt: skip
         address = _address(*(listening.getsockname() if listening else (job.host, job.port)))
-        memory = _memory(job.limits, service.window)
         lines = [
             *(f"{each.name}: {each.source}, {each.fingerprint}, {model_of(each).answering}"
               for each in service.models.values()),
-            *([f"{each.method:4} {address}{each.path}" for each in operations] if listening else []),
-            *(memory if listening else memory[-1:]),
+            *(f"{each.method:4} {address}{each.path}" for each in operations),
             f"access: {'with a token' if token else 'anyone who reaches it' if job.no_token else 'from this machine'}",
             f"address: {address}",
         ]  # fmt: skip
@@ -158,29 +145,13 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
         log.info("stopped")
 
 
-def _memory(limits: Limits, window: int) -> list[str]:
-    """Return in lines how much memory the process may need, by its limits; read what it has needed until now."""
-    used, count, longest = peak_memory(), limits.workers, limits.max_characters
-    parts = {
-        "for the process and its models": used,
-        f"for windows of {count - 1} more workers": (count - 1) * window,
-        "for a model that is loaded again, beside the old one": used,
-        f"for requests of {limits.max_held:,} bytes and their answers": limits.max_held * _PER_BYTE,
-        f"for {count} texts of {longest:,} characters": count * longest * _PER_CHARACTER,
-        f"for {limits.max_requests:,} requests in progress": limits.max_requests * _PER_REQUEST,
-    }
-    lines = [f"memory: {size / _MEGABYTE:,.0f} MB {name}" for name, size in parts.items()]
-    return [*lines, f"memory: at most {sum(parts.values()) / _MEGABYTE:,.0f} MB"]
-
-
 def _listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens; what is sent isn't held back until the client has acknowledged more."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if not 0 <= port <= _LAST_PORT:
+        raise InputError(f"{port}: a port is at most {_LAST_PORT:,}")
     with os_refused(f"{host}:{port}: can't be listened on", "give another --port or --host"):
-        try:
-            listening = socket.create_server((host, port), family=family, backlog=2048)
-        except OverflowError as error:
-            raise InputError(f"{port}: a port is at most 65,535") from error
+        listening = socket.create_server((host, port), family=family, backlog=2048)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
@@ -206,17 +177,15 @@ async def _run(app: Any, service: Any, listening: socket.socket, limits: Limits)
         app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, proxy_headers=False,
         server_header=False, timeout_graceful_shutdown=seconds, timeout_keep_alive=seconds,
     )  # fmt: skip
-    loop, tasks = asyncio.get_running_loop(), set[Any]()
+    reloads = list[asyncio.Future[Any]]()
 
     def again() -> None:
-        if len(tasks) < _RELOADS:
-            tasks.add(task := asyncio.ensure_future(service.reload()))
-            task.add_done_callback(tasks.discard)
+        reloads.append(asyncio.ensure_future(service.reload()))
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: Any) -> None:
             service.draining = True
             super().handle_exit(sig, frame)
 
-    loop.add_signal_handler(signal.SIGHUP, again)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, again)
     await Server(config).serve(sockets=[listening])

@@ -11,15 +11,15 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from itertools import accumulate, groupby
+from typing import Any, NamedTuple, TypeAlias
 
 from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, Unavailable, at, unknown
 from nerbert.formats.entity_labels import entity_labels
-from nerbert.process import peak_memory
 from nerbert.records import EntityLabel
 from nerbert.serve.answers import ServedModel
 from nerbert.serve.queue import Queue, QueuedBatch, Ticket
@@ -31,10 +31,14 @@ from nerbert.tagger.tagger import Tagger
 log = logging.getLogger("nerbert.serve")
 _Labels: TypeAlias = tuple[EntityLabel, ...] | None
 _Bounds: TypeAlias = float | Mapping[str, float] | None
-_SHORT, _KEPT = 2000, 32
-"""Characters of labels that are read at once (more are in a thread), and lists of labels whose rates are kept."""
+_KEPT = 32
+"""Lists of labels whose rates are kept."""
 _WARM = "Ada Lovelace and " * 120
 """A sentence that about fills a window: what the model needs for it is held before the first request."""
+_PAUSE = 0.05
+"""Seconds after which a place in the queue is looked for again."""
+INTERNAL = "the server has an internal error; its log says more"
+_LATE = "the answer takes longer than this server's limit; send less text at once, or try again later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +73,10 @@ class Ask:
 
 @dataclass(slots=True)
 class TaggedTexts:
-    """The answers to a request's texts; milliseconds that they waited and were computed (of the last batch)."""
+    """The answers to a request's texts, and who gave them."""
 
     served: Served
     spans: list[Spans | NerbertError]
-    queued: float = 0.0
-    computed: float = 0.0
 
     def found(self) -> list[Spans]:
         """Return the entities of each text; raise the error of the first one that can't be tagged."""
@@ -87,15 +89,12 @@ class TaggedTexts:
         return found
 
 
-@dataclass(eq=False, slots=True)
-class _Text:
-    """A text, whose answer is its `future`; milliseconds that it waited and was computed."""
+class _Text(NamedTuple):
+    """A text, whose answer is its `future`."""
 
-    served: Served
+    tagger: Tagger
     request: TagRequest
     future: "asyncio.Future[Spans | NerbertError]"
-    queued: float = 0.0
-    computed: float = 0.0
 
 
 def model_of(served: Served) -> ServedModel:
@@ -129,15 +128,13 @@ class Service:
         self.queue = Queue[_Text](
             batch_cost=limits.batch, deadline=limits.deadline, most=limits.max_waiting, workers=limits.workers
         )
-        self.window = 0
-        """Bytes that a model needed to read a window."""
         self.held = 0
         """Bytes of requests in progress."""
         self.draining = False
         """Whether the server is about to stop: streams end."""
         self.models = {name: self._loaded(name, source) for name, source in sources.items()}
         self._changed, self._stopping = threading.Condition(), False
-        self._reloading, self._patience, self._tasks = asyncio.Lock(), asyncio.Lock(), set[asyncio.Task[Any]]()
+        self._loading, self._patience = threading.Lock(), asyncio.Lock()
         self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(limits.workers)]
         self._rates = dict[object, tuple[int, float]]()
 
@@ -145,11 +142,9 @@ class Service:
         with at(part=f"model {name}"):
             tagger = self._load(source)
             labels = None if tagger.types or tagger.with_default_labels().types else ["name"]
-            before = peak_memory()
             (answer,) = tagger.tag_batch([TagRequest(_WARM, labels)])
             if isinstance(answer, NerbertError):
                 raise answer
-            self.window = max(self.window, peak_memory() - before)
             return Served(name, source, tagger, tagger.fingerprint)
 
     def start(self) -> None:
@@ -180,32 +175,35 @@ class Service:
     async def reload(self, *names: str) -> dict[str, str]:
         """Load models (default: all) from their folders again; return by name what went wrong, "" if nothing did.
 
-        A model that can't be loaded stays as it was. No request waits for it. It goes on when the caller is cancelled.
+        A model that can't be loaded stays as it was. No request waits for it.
         """
-        self._tasks.add(task := asyncio.create_task(self._reload(names or tuple(self.models))))
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
+        return {name: await asyncio.to_thread(self._reload, name) for name in names or tuple(self.models)}
 
-    async def _reload(self, names: Sequence[str]) -> dict[str, str]:
-        found = dict.fromkeys(names, "")
-        for name in names:
-            try:
-                await self.add(name, self.find(name).source)
-            except NerbertError as error:
-                found[name] = str(error)
-            except Exception as error:
-                log.exception("model %s can't be loaded", name, exc_info=error)
-                found[name] = INTERNAL
-            log.info("model %s: %s", name, found[name] or f"loaded again, {self.models[name].fingerprint}")
-        return found
+    def _reload(self, name: str) -> str:
+        error = ""
+        try:
+            self._add(name, self.find(name).source)
+        except NerbertError as fault:
+            error = str(fault)
+        except Exception as fault:
+            log.exception("model %s can't be loaded", name, exc_info=fault)
+            error = INTERNAL
+        log.info("model %s: %s", name, error or f"loaded again, {self.models[name].fingerprint}")
+        return error
 
     async def add(self, name: str, source: str) -> None:
         """Load a model under a name, in place of one that has it; raise what is wrong with it."""
-        async with self._reloading:
+        await asyncio.to_thread(self._add, name, source)
+
+    def _add(self, name: str, source: str) -> None:
+        """Do so in a thread, which goes on when the caller is cancelled."""
+        with self._loading:
             try:
-                self.models[name] = await asyncio.to_thread(self._loaded, name, source)
+                self.models = {**self.models, name: self._loaded(name, source)}
             finally:
-                await asyncio.to_thread(_give_back)
+                gc.collect()
+                with suppress(OSError, AttributeError):  # the C library isn't glibc
+                    ctypes.CDLL(None).malloc_trim(0)  # the old model's memory goes back to the system
 
     async def tag(self, texts: Sequence[str], ask: Ask, *, patient: bool = False) -> TaggedTexts:
         """Return the answer to each text, in batches with those of others: spans, or the error of a text.
@@ -221,23 +219,21 @@ class Service:
         labels, bounds = self._checked(texts, ask, served)
         least, slope = await self._rate(served, labels)
         costs = [least + int(slope * len(text.encode("utf-8", "replace"))) for text in texts]
-        self._check_time(served, costs)
-        request = TagRequest("", labels, bounds, decoding=ask.decoding)
         tickets = [
-            self._ticket(served, cost, replace(request, text=text)) for text, cost in zip(texts, costs, strict=True)
+            self._ticket(served, cost, TagRequest(text, labels, bounds, decoding=ask.decoding))
+            for text, cost in zip(texts, costs, strict=True)
         ]
-        chunks = list(_chunks(tickets, self.limits.batch))
+        parts = groupby(zip(tickets, accumulate(costs), strict=True), lambda pair: pair[1] // self.limits.batch)
+        chunks = [[ticket for ticket, _ in some] for _, some in parts]
         try:
             for number, chunk in enumerate(chunks):
                 if number >= self.limits.workers:
                     await asyncio.wait([each.work.future for each in chunks[number - self.limits.workers]])
                 await self._enter(chunk, patient=patient or number > 0)
-            spans = [await each.work.future for each in tickets]
+            return TaggedTexts(served, [await each.work.future for each in tickets])
         finally:
             for each in tickets:
                 each.cancelled = True
-        last = tickets[-1].work if tickets else _Text(served, TagRequest(""), self._loop.create_future())
-        return TaggedTexts(served, spans, last.queued, last.computed)
 
     async def _enter(self, tickets: Sequence[Ticket[_Text]], *, patient: bool) -> None:
         """Put texts into the queue; with `patient` wait for a place, in turn with others."""
@@ -246,12 +242,10 @@ class Service:
             return
         async with self._patience:
             while True:
-                try:
+                with suppress(Overloaded):
                     self._submit(tickets)
-                except Overloaded:
-                    await asyncio.sleep(_PAUSE)
-                else:
                     return
+                await asyncio.sleep(_PAUSE)
 
     def _submit(self, tickets: Sequence[Ticket[_Text]]) -> None:
         with self._changed:
@@ -259,14 +253,6 @@ class Service:
                 raise Unavailable("the server is stopping; try again")
             self.queue.submit(tickets, milliseconds())
             self._changed.notify(len(tickets))
-
-    def _check_time(self, served: Served, costs: Sequence[int]) -> None:
-        """Raise TimedOut at once for texts that would take longer than the limit."""
-        cost = max([sum(costs) / self.limits.workers, *costs])
-        seconds = self.queue.least_time(served.group, cost) / 1000
-        if seconds > self.limits.timeout:
-            raise TimedOut(f"{sum(costs):,} subwords, with labels, would take {seconds:,.0f} seconds or more: at most "
-                           f"{self.limits.timeout:g} are allowed; send less text or fewer labels")  # fmt: skip
 
     def _checked(self, texts: Sequence[str], ask: Ask, served: Served) -> tuple[_Labels, _Bounds]:
         """Return labels and thresholds, checked once for all texts; raise InputError for more than limits allow."""
@@ -279,34 +265,33 @@ class Service:
                     raise InputError(f"{len(text):,} characters: at most {limits.max_characters:,} are allowed; cut it")
         if ask.labels is not None and len(ask.labels) > limits.max_labels:
             raise InputError(f"{len(ask.labels):,} labels: one request may have at most {limits.max_labels:,}")
-        bounds, least = ask.thresholds, limits.least_threshold
+        bounds = ask.thresholds
         if served.takes_labels and bounds is not None:
-            bounds = (
-                {name: _raised(each, least) for name, each in bounds.items()}
-                if isinstance(bounds, Mapping)
-                else _raised(bounds, least)
-            )
+            raised = partial(_raised, least=limits.least_threshold)
+            if isinstance(bounds, Mapping):
+                bounds = {name: raised(each) for name, each in bounds.items()}
+            else:
+                bounds = raised(bounds)
         return None if ask.labels is None else entity_labels(ask.labels), bounds
 
     async def _rate(self, served: Served, labels: _Labels) -> tuple[int, float]:
         """Return the subwords of a very short text, and of each byte more, with labels' prompts."""
         key = served.group, labels
         if key not in self._rates:
-            many = sum(len(each.text) for each in labels or ()) > _SHORT
-            rate = await asyncio.to_thread(_rate, served.tagger, labels) if many else _rate(served.tagger, labels)
+            rate = await asyncio.to_thread(_rate, served.tagger, labels)
             self._rates = dict([*self._rates.items()][1 - _KEPT :]) | {key: rate}
         return self._rates[key]
 
     def _ticket(self, served: Served, cost: int, request: TagRequest) -> Ticket[_Text]:
         request = replace(request, cancelled=lambda: not ticket.is_open(milliseconds()))
-        now, work = milliseconds(), _Text(served, request, self._loop.create_future())
+        now, work = milliseconds(), _Text(served.tagger, request, self._loop.create_future())
         ticket = Ticket(served.group, work, cost, now, now + self.limits.timeout * 1000)
         return ticket
 
     def _work(self) -> None:
         """Compute batches until the server stops and none is left; one thread does this."""
         while batch := self._next():
-            answers = _answers(batch.tickets[0].work.served.tagger, [each.work.request for each in batch.tickets])
+            answers = _answers(batch.tickets[0].work.tagger, [each.work.request for each in batch.tickets])
             for fault in {str(each) for each in answers if isinstance(each, NerbertError) and each.http_status >= 500}:
                 log.error("model %s: %s", batch.group[0], fault)
             now = milliseconds()
@@ -330,7 +315,6 @@ class Service:
 
     def _deliver(self, batch: QueuedBatch[_Text], answers: Sequence[Spans | NerbertError | None], now: float) -> None:
         for ticket, answer in zip(batch.tickets, answers, strict=True):
-            ticket.work.queued, ticket.work.computed = batch.started - ticket.entered, now - batch.started
             self._answer(ticket, answer)
         self._noted(batch, now - batch.started)
 
@@ -344,18 +328,6 @@ class Service:
 def _raised(bound: float, least: float) -> float:
     """Return a threshold of at least so much; what is no threshold stays, to be refused."""
     return least if 0 <= bound < least else bound
-
-
-def _chunks(tickets: Sequence[Ticket[_Text]], most: int) -> Iterator[Sequence[Ticket[_Text]]]:
-    """Yield tickets in parts that cost at most so much; a ticket that costs more is alone."""
-    start, cost = 0, 0
-    for place, each in enumerate(tickets):
-        if place > start and cost + each.cost > most:
-            yield tickets[start:place]
-            start, cost = place, 0
-        cost += each.cost
-    if tickets:
-        yield tickets[start:]
 
 
 def _rate(tagger: Tagger, labels: _Labels) -> tuple[int, float]:
@@ -378,16 +350,3 @@ def _answers(tagger: Tagger, requests: Sequence[TagRequest]) -> list[Spans | Ner
 def message_of(error: NerbertError) -> str:
     """Return what a client is told of an error; what the server alone can mend is in its log."""
     return INTERNAL if error.http_status == 500 else str(error)
-
-
-def _give_back() -> None:
-    """Give the memory of a model that is no longer used back to the system, where the C library is glibc."""
-    gc.collect()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-_PAUSE = 0.05
-"""Seconds after which a place in the queue is looked for again."""
-INTERNAL = "the server has an internal error; its log says more"
-_LATE = "the answer takes longer than this server's limit; send less text at once, or try again later"

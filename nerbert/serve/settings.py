@@ -1,4 +1,4 @@
-"""The limits of a server. They bound its memory, whatever is sent to it (`nerbert serve --check` says by how much)."""
+"""The limits of a server. They bound its memory, whatever is sent to it."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address

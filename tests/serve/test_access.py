@@ -73,7 +73,7 @@ def test_what_is_refused_at_the_start(
         ("", ("--token-file", tmp_path / "none"), "can't be read"),
         (TOKEN, ("--no-token",), "--no-token: there is one"),
         (TOKEN, ("--host", "nowhere.invalid", "--port", 0), "nowhere.invalid:0: can't be listened on: "),
-        ("", (tmp_path / "no-such-folder" / "x", "--port", 0), "no-such-folder"), ("", (folder,), "have one name"),
+        ("", (tmp_path / "no-such-folder" / "x", "--port", 0), "no-such-folder"), ("", (folder,), "must be one model"),
         ("", ("--protocols", "tagg"), "protocol 'tagg': did you mean 'tag'?"),
         ("", ("--port", port), f"127.0.0.1:{port}: can't be listened on: Address already in use"),
         ("", ("--port", port), "; give another --port or --host"),
@@ -91,7 +91,7 @@ def test_a_check_starts_nothing(folder: Path, capsys: Caught) -> None:
     out, err = capsys.readouterr()
     assert err == ""
     assert f"told: {folder}, " in out
-    assert "memory: at most " in out
+    assert "POST http://127.0.0.1:8000/tag\n" in out
 
 
 @pytest.mark.parametrize("origin", [FOREIGN, "null", "http://127.0.0.1.evil.example"])

@@ -2,11 +2,9 @@
 
 import json
 from contextlib import closing
-from typing import Any
 
 import pytest
 
-from nerbert.serve.queue import QueuedBatch, Ticket
 from tests.serve.conftest import Serve
 from tests.serve.heads import until
 from tests.serve.raw import Stream, begun
@@ -135,16 +133,3 @@ def test_half_a_body_and_then_gone(one_worker: Inside) -> None:
     server.idle()
     assert server.tag("last ship").status_code == 200
     server.idle()
-
-
-def test_one_slow_batch_does_not_refuse_all_later_texts(serve: Serve) -> None:
-    """As after a pause of the machine; the pace is measured again only if a text is let in."""
-    server = serve(workers=1, deadline=1000)
-    assert server.tag("a ship").status_code == 200
-    queue, group = server.service.queue, server.service.find().group
-    batch: Any = QueuedBatch([Ticket(group, None, 3, 0, 0)], 0, 3)
-    with server.service._changed:
-        for _ in range(9):
-            queue._running.append(batch)
-            queue.done(batch, 600_000)
-    assert 200 in [server.tag("a ship").status_code for _ in range(20)]

@@ -130,16 +130,12 @@ def test_a_batch_is_a_workers_share() -> None:
     assert taken(one) == "hi"
 
 
-def test_nothing_is_learnt_from_a_batch_that_failed_and_the_best_pace_needs_a_few() -> None:
+def test_nothing_is_learnt_from_a_batch_that_failed() -> None:
     one = queue()
-    for took in (9, 8, 7, 6):
-        learnt(one, 1, took)
-    assert one.least_time("a", 10) == 0
     one.submit([ticket("failed", 1)], 0)
-    one.done(next_batch(one), 0.001, learn=False)
-    assert one.least_time("a", 10) == 0
-    learnt(one, 1, 600)
-    assert (one.least_time("a", 10), one.least_time("b", 10)) == (60, 0)
+    one.done(next_batch(one), 600, learn=False)
+    one.submit(tickets("x"), 0)
+    assert one.wait(0) == 0
 
 
 def test_each_group_has_a_pace_that_follows_its_last_batches() -> None:
