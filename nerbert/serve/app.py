@@ -101,7 +101,7 @@ def application(
 
 
 class _Gate:
-    """What every request passes: it gets a number, may be refused, is counted and logged; all errors are answered here."""
+    """What every request passes: it gets a number, may be refused, is counted and logged; here errors are answered."""
 
     def __init__(
         self, app: ASGIApp, service: Service, access: Access, opened: Sequence[re.Pattern[str]], metrics: Metrics
