@@ -154,10 +154,8 @@ class Planner:
         folder = ModelFolder(encoder.folder)
         if not folder.labels_at_run_time and folder.card["kind"] != "tagger":
             raise _NotRunError("zero-shot: its encoder takes no labels at run time")
-        return ZeroShotTagger(
-            encoder=encoder, precision=self._settings(place).precision, device=self._machine.device,
-            labels=target.labels, trained_on=own.trained_on,
-        )  # fmt: skip
+        precision = self._settings(place).precision
+        return ZeroShotTagger(encoder=encoder, precision=precision, device=self._machine.device, labels=target.labels)
 
     def _encoder(self, place: CellKey, own: SystemSettings) -> Encoder:
         """Return the encoder of a cell.

@@ -7,7 +7,7 @@ from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, Pre
 from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
 from nerbert.labels import WordSpan, bio_from_spans, example_tags
 from nerbert.metrics.judging import assess, seen_entities, without_types
-from nerbert.metrics.score import Counts, Pair, pair_of, score_boundaries, score_pair
+from nerbert.metrics.score import Counts, pair_of, score_boundaries, score_pair
 from nerbert.records import Example
 
 
@@ -40,8 +40,7 @@ def score_part(part: CellSentences, found: Predictions, else_types: Collection[s
     """Return the scores of a cell: of the tags that users get, and F1 of the greedy tags. A second score leaves out
     duplicates of train sentences. Seen entities are those of the sentences that the cell trained on; a source domain
     doesn't count. `type_accuracy` is the share of entities with the right words whose type is right, too. Further
-    scores, if they apply: without else types, and of each further reading, also by whether a type's name is one of the
-    training data's.
+    scores, if they apply: without else types, and of each further reading.
     """
     gold = [example_tags(each) for each in part.test]
     tags, sure = _tags(part.test, found.entities)
@@ -53,24 +52,11 @@ def score_part(part: CellSentences, found: Predictions, else_types: Collection[s
     greedy, strict = (Counts.as_json(score_pair(each)) for each in (pair, pair.strict()))
     more = {"without_else": without_types(gold, tags, else_types).as_json()} if else_types else {}
     for name, entities in found.others.items():
-        more[name] = _counts(pair_of(gold, _tags(part.test, entities)[0]), found.facts.get("seen_names", {}))
+        pair = pair_of(gold, _tags(part.test, entities)[0])
+        typed, spans = Counts.as_json(score_pair(pair)), score_boundaries(pair).as_json()
+        more[name] = {**typed, "span": spans, **_type_accuracy(typed, spans)}
     scores = judged.as_json() | {"greedy": greedy | {"strict": strict}} | more
     return scores | _type_accuracy(scores["micro"], scores["span"])
-
-
-def _counts(pair: Pair, seen_names: Mapping[str, bool]) -> dict[str, Any]:
-    """Return counts of a reading: with types, without them (`span`), by whether a type's name was seen in training, and
-    how many right spans have the right type.
-    """
-    score, spans = score_pair(pair), score_boundaries(pair).as_json()
-    typed = Counts.as_json(score)
-    counts = {**typed, "span": spans, **_type_accuracy(typed, spans)}
-    for name, seen in {"seen_names": True, "unseen_names": False}.items():
-        if types := [type_ for type_, known in seen_names.items() if known is seen]:
-            by_type = [score.by_type.get(each, Counts()) for each in types]
-            sums = (sum(getattr(each, key) for each in by_type) for key in ("right", "predicted", "gold"))
-            counts[name] = Counts(*sums).as_json()
-    return counts
 
 
 def _type_accuracy(typed: Mapping[str, Any], spans: Mapping[str, Any]) -> dict[str, float]:

@@ -33,7 +33,7 @@ _FEW_SHOTS, _DRAWS_FOR_FEW, _DRAWS_BY_SEED = 4, 5, 3
 their own seeds, and so encoders, need only enough for an interval."""
 _NOT_CHOSEN = {"seed": "give the suite `seeds`", "threads": "every cell has one thread"}
 """Settings of a training that no protocol or system may set, and what to do instead."""
-_REMOVED = ("label_encoder", "shuffled_labels", "seen_only")
+_REMOVED = ("label_encoder", "shuffled_labels", "seen_only", "trained_on")
 
 
 def _checked(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -116,8 +116,6 @@ class SystemSettings(_SuiteTable):
     """A command's version, if its files don't show it; a change runs its cells again."""
     timeout_minutes: Annotated[float, Field(gt=0, le=10_080)] = 60.0
     """A command that takes longer is ended, and its cell fails."""
-    trained_on: tuple[str, ...] = ()
-    """Training data of the encoder (files of open types, corpora), for F1 by seen names; paths as for a command."""
     settings: Annotated[dict[str, Any], PlainValidator(_checked(_chosen))] = {}
     """Settings of its fine-tuning that override every protocol's, to compare settings."""
 
@@ -256,7 +254,7 @@ def _fault(error: ValidationError) -> SettingsError:
     setting = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
     name = str(where[-1]) if where else ""
     if name in _REMOVED and kind == "extra_forbidden":
-        return SettingsError(f"setting {setting}: Familiarity and its controls are gone; leave it out", setting=setting)
+        return SettingsError(f"setting {setting}: scores by seen names are gone; leave it out", setting=setting)
     if kind == "extra_forbidden":
         tables: dict[Any, type[_SuiteTable]] = {"systems": SystemSettings, "targets": Target, "published": Published}
         known = tables.get(where[0], Suite) if len(where) > 1 else Suite

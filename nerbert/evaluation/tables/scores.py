@@ -37,7 +37,6 @@ _COUNTS = ("errors", "without.left_out", "facts.cpu_seconds", "by_type.gold")
 _ZERO_SHOT = {
     "F1 at 0.5": F1, "F1 at its own threshold": "at_own_threshold.f1", "its own threshold": "facts.own_threshold",
     "F1 at dev's threshold": "best_on_dev.f1", "dev's threshold": "facts.dev_threshold",
-    "F1 of seen names": "at_own_threshold.seen_names.f1", "F1 of unseen names": "at_own_threshold.unseen_names.f1",
     "F1 without else types": "without_else.f1", "token F1": "token.micro_f1", "macro token F1": "token.macro_f1",
 }  # fmt: skip
 """Of zero-shot cells. Entity F1 and token F1 are in different columns, papers' too: some seven points lie between."""

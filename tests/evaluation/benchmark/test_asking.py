@@ -1,30 +1,25 @@
 """Zero-shot cells: what is asked for, by which threshold, what is scored, and what their keys hold."""
 
-import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.errors import InputError, SettingsError
-from nerbert.evaluation.benchmark.cells import Cell, CellSentences, FoundEntities, Predictions, State
+from nerbert.evaluation.benchmark.cells import Cell, CellSentences, State
 from nerbert.evaluation.benchmark.plan import Job
 from nerbert.evaluation.benchmark.runner import list_suite
 from nerbert.evaluation.benchmark.score import score_part
 from nerbert.evaluation.benchmark.suite import Published, Suite, SystemSettings, Target
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder
-from nerbert.evaluation.benchmark.systems.zero_shot import ZeroShotTagger, asked_labels, seen_names
+from nerbert.evaluation.benchmark.systems.zero_shot import ZeroShotTagger, asked_labels
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
 from nerbert.formats.examples import read_examples
 from nerbert.metrics.calibration import uncalibrated
-from nerbert.model.concept_table import class_words
-from nerbert.records import TRAIN
 from nerbert.tagger.tagger import Tagger
 from tests.evaluation.benchmark.outcome import cells_of, made, planned
 from tests.evaluation.tables.made_up import entry, grid_of
@@ -32,26 +27,11 @@ from tests.raised import raises
 from tests.tagger.test_concept_backends import made as made_concepts
 from tests.tagger.test_labels import NamesHead
 
-LEARNT = [
-    {"text": "The Ingeborg left Oslo.", "entities": [{"start": 4, "end": 12, "type": "Ship"},
-     {"start": 18, "end": 22, "type": "harbour town"}, {"start": 18, "end": 22, "type": "city"}], "asked": "all"},
-    {"text": "Larsen&Holm of Oslo", "entities": [{"start": 0, "end": 11, "type": "person"},
-     {"start": 15, "end": 19, "type": "person"}], "asked": "all"},
-    {"text": "Oslo", "entities": [{"start": 0, "end": 4, "type": "harbour town"}], "asked": "all"},
-]  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A concept encoder with random weights, which finds much; read only."""
     return made_concepts(tmp_path_factory.mktemp("zero") / "encoder")
-
-
-@pytest.fixture
-def learnt(tmp_path: Path) -> Path:
-    path = tmp_path / "learnt.jsonl"
-    path.write_text("".join(json.dumps(each) + "\n" for each in LEARNT))
-    return path
 
 
 def suite_of(systems: dict[str, SystemSettings], **target: Any) -> Suite:
@@ -62,11 +42,10 @@ def suite_of(systems: dict[str, SystemSettings], **target: Any) -> Suite:
 
 
 def test_a_suite_is_run_and_its_table_has_every_figure(
-    folder: Path, learnt: Path, tiny_encoder: Path, data: Path, tmp_path: Path
+    folder: Path, tiny_encoder: Path, data: Path, tmp_path: Path
 ) -> None:
     systems = {
-        "told": SystemSettings(encoder=str(folder), trained_on=(str(learnt),)),
-        "unknown": SystemSettings(encoder=str(folder)),
+        "told": SystemSettings(encoder=str(folder)),
         "not told": SystemSettings(encoder=str(tiny_encoder)),
     }
     paper = Published(name="P", of="a paper", f1={"ships": 60.0}, token_f1={"ships": 67.0}, size="0")
@@ -77,8 +56,8 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     assert {each.why for each in cells if each.state is not State.DONE} == {
         "zero-shot: its encoder takes no labels at run time"
     }
-    assert sorted(done) == [(name, seed) for name in ("told", "unknown") for seed in (1, 2)]
-    assert len(made(tmp_path / "out")) == 2, "all seeds have the same result"
+    assert sorted(done) == [("told", 1), ("told", 2)]
+    assert len(made(tmp_path / "out")) == 1, "all seeds have the same result"
 
     told = done["told", 1]
     asked = {"ship": "ship", "place": "harbour town", "person": "person"}
@@ -89,10 +68,8 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     columns = [head.text for head in grid_of(table, "zero_shot").heads[2:]]
     shown = {name: [entry(table, ("ships", name), column, "zero_shot").text for column in columns]
              for name in ("told", "P (published)")}  # fmt: skip
-    assert shown["P (published)"] == ["60.00", *["–"] * 7, "67.00", "–"]
-    assert [name for name, text in zip(columns, shown["told"], strict=True) if text == "–"] == ["F1 of unseen names"]
-    assert told.scores["at_own_threshold"]["seen_names"]["gold"] == 5, "all of its names were learnt"
-    assert "seen_names" not in done["unknown", 1].scores["at_own_threshold"], "nobody says what it learnt"
+    assert shown["P (published)"] == ["60.00", *["–"] * 5, "67.00", "–"]
+    assert "–" not in shown["told"]
     assert [head.text for head in grid_of(table, "zero_shot_spans").heads[2:5]] == [
         "span F1 at 0.5", "span F1 at its own threshold", "span F1 at dev's threshold"
     ]  # fmt: skip
@@ -123,36 +100,7 @@ def test_what_is_asked_for() -> None:
             asked_labels(same, [])
 
 
-def test_seen_and_unseen_names_are_scored_apart(learnt: Path, sample_corpus: Path) -> None:
-    asked = {"A": "SHIP: a vessel", "B": "port", "C": "vessel", "D": "harbour_town"}
-    names = seen_names(asked, [str(learnt)])
-    assert names == {"A": True, "B": False, "C": False, "D": True}, "a synonym is another name"
-    assert seen_names(asked, [str(learnt), "none.jsonl"]) == seen_names(asked, []) == {}
-    classes = read_manifest(sample_corpus)["classes"]
-    mentions = (each for sentence in read_sentences(sample_corpus, TRAIN) for each in sentence.mentions)
-    path = next(each.class_path[-1] for each in mentions if each.class_path)
-    of_corpus = {"A": classes.get(path, {}).get("label") or class_words(path), "B": "no such class"}
-    assert seen_names(of_corpus, [str(sample_corpus)]) == {"A": True, "B": False}
-
-    rows = [example_of(["x", "y", "z"], ["B-A", "B-B", "B-C"]), example_of(["x", "y"], ["B-A", "B-other"])]
-    others: FoundEntities = [[(0, 1, "A", 0.9), (2, 3, "B", 0.9)], [(1, 2, "D", 0.9)]]
-    part = CellSentences([], rows, {})
-
-    def scored(seen: dict[str, bool]) -> dict[str, Any]:
-        found = Predictions([[], []], {"seen_names": seen}, others={"at_own_threshold": others})
-        own: dict[str, Any] = score_part(part, found)["at_own_threshold"]
-        return own
-
-    own = scored(names)
-    sums = ("right", "predicted", "gold")
-    counts = {key: [own[key][each] for each in sums] for key in ("seen_names", "unseen_names")}
-    assert counts == {"seen_names": [1, 2, 2], "unseen_names": [0, 1, 2]}
-    assert (own["gold"], own["seen_names"]["f1"]) == (5, 0.5)
-    assert "unseen_names" not in scored({"A": True})
-    assert not scored({}).keys() & counts.keys()
-
-
-def test_what_a_zero_shot_key_holds(folder: Path, data: Path, sample_corpus: Path, tmp_path: Path) -> None:
+def test_what_a_zero_shot_key_holds(folder: Path, data: Path) -> None:
     def keys(system: SystemSettings, **target: Any) -> tuple[str, str]:
         job, other = planned(suite_of({"A": system}, **target), data)
         assert isinstance(job, Job)
@@ -169,14 +117,6 @@ def test_what_a_zero_shot_key_holds(folder: Path, data: Path, sample_corpus: Pat
     assert (tagged == before[0], scored == before[1]) == (True, False)
     (data / "ships" / "dev.conll").write_text("Oslo\tB-place\n")
     assert keys(plain)[0] != before[0]
-    corpus = tmp_path / "corpus"
-    learnt = plain.model_copy(update={"trained_on": (str(corpus),)})
-    missing = keys(learnt)
-    shutil.copytree(sample_corpus, corpus)
-    known = keys(learnt)
-    assert known != missing
-    (corpus / "train-0.parquet").write_bytes(b"not read")
-    assert keys(learnt) == known
     told = "takes no labels at run time"
     for system, why in (
         (SystemSettings(command=("cat", "{test}", "{output}")), told),

@@ -73,7 +73,7 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
     [
         ("title =", "titel =", "unknown setting 'titel': did you mean 'title'?"),
         ('encoder = "a"', 'encodr = "a"', "unknown setting 'systems.A.encodr': did you mean 'encoder'?"),
-        ('encoder = "a"', 'seen_only = true', "systems.A.seen_only: Familiarity and its"),
+        ('encoder = "a"', 'seen_only = true', "systems.A.seen_only: scores by seen names are gone"),
         ("data =", 'dat =', "unknown setting 'targets[0].dat': did you mean 'data'?"),
         ('data = "x"', "", "setting targets[0].data is missing"),
         ("data =", 'format = "connl"\ndata =', "setting targets[0].format: 'connl': did you mean 'conll'"),

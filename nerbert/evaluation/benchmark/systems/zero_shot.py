@@ -3,30 +3,25 @@
 Figures are at a fixed threshold, 0.5, at the tagger's own and at the best one on dev, from the same run (`above`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.corpus_labels import read_label_set
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, found_entities
-from nerbert.evaluation.benchmark.keys import data_digest
 from nerbert.evaluation.benchmark.system import made_with_torch, timed
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder
 from nerbert.evaluation.evaluate import labels_by_type
-from nerbert.formats.entity_labels import entity_labels, parse_type_labels
-from nerbert.formats.open_types import normalised, read_open_types
+from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.labels import word_spans
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.concept_table import class_words
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import Entities
 from nerbert.model.threshold_fit import TRIED, USUAL, above, best_threshold
-from nerbert.records import ENTITY, EntityLabel, Example
+from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger
 
 AT_OWN, AT_DEV = "at_own_threshold", "best_on_dev"
@@ -45,16 +40,13 @@ class ZeroShotTagger:
     device: str
     labels: tuple[str, ...] = ()
     """The types to ask for, `TYPE=label` or `TYPE` each; default: all types of the sentences."""
-    trained_on: tuple[str, ...] = ()
-    """Its training data (files of open types, corpora), for F1 by seen names; a missing one leaves that out."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return the tagger, how it is asked, and its training data."""
+        """Return the tagger and how it is asked."""
         how = {"precision": self.precision, "device": self.device, "labels": list(self.labels)}
         code = {"code": (keys.ASKING, keys.TRAINING, keys.SCORING)}
-        trained_on = sorted(_digest(Path(name)) for name in self.trained_on)
-        return {**code, **how, "encoder": self.encoder.sha256, "trained_on": trained_on}
+        return {**code, **how, "encoder": self.encoder.sha256, "trained_on": []}  # so that older cells keep their keys
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return the scored split, and dev for the best threshold."""
@@ -67,8 +59,8 @@ class ZeroShotTagger:
         with timed(cost, "tag"):
             found = self._find(labels, part)
         asked = {type_: label.text for type_, label in labels.items()}
-        found.facts.update(seconds=cost, asked=asked, **self.encoder.facts)
-        found.facts.update(made_with_torch(self.device, self.precision), seen_names=seen_names(asked, self.trained_on))
+        how = made_with_torch(self.device, self.precision)
+        found.facts.update(seconds=cost, asked=asked, **self.encoder.facts, **how)
         return found
 
     def _find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
@@ -108,29 +100,3 @@ def asked_labels(asked: Sequence[str], examples: Sequence[Example]) -> dict[str,
     if not types:
         raise InputError("the sentences have no entity, so there is no type to ask for; list them (labels)")
     return labels_by_type(types, {each: given.get(each) or class_words(each) for each in types})
-
-
-def seen_names(asked: Mapping[str, str], trained_on: Sequence[str]) -> dict[str, bool]:
-    """Return type → whether its label's name is one of a training type; empty without (all of) the training data.
-
-    Names are compared as `normalised` gives them. A synonym is another name, and so is a description.
-    """
-    paths = list(map(Path, trained_on))
-    if not paths or not all(map(_digest, paths)):
-        return {}
-    known = {name for path in paths for name in _type_names(path)}
-    return {type_: normalised(entity_labels([label])[0].name) in known for type_, label in asked.items()}
-
-
-def _type_names(path: Path) -> Iterator[str]:
-    """Yield the names of types in a file of open types, or of a corpus's classes, as objectives read them."""
-    if not path.is_dir():
-        yield from (normalised(entity.type) for row in read_open_types(path) for entity in row.entities)
-        return
-    labels = read_label_set(read_manifest(path), PretrainSettings(corpus=(path,)), named=True)
-    yield from (text for name, text in labels.concept_texts.items() if name != ENTITY)
-
-
-def _digest(path: Path) -> str:
-    """Return the digest of training data, of a corpus that of its manifest; "" for what is missing."""
-    return data_digest(path / "manifest.json" if path.is_dir() else path)
