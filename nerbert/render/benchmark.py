@@ -20,7 +20,7 @@ from nerbert.render.terminal import table as terminal_table
 from nerbert.terminal import plain
 
 if TYPE_CHECKING:
-    from nerbert.evaluation.tables.records import BenchmarkTable, Entry, Grid
+    from nerbert.evaluation.tables.results import BenchmarkTable, Entry, Grid
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _NAME = re.compile(r"[\w][\w .-]{0,99}")

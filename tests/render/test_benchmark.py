@@ -13,7 +13,7 @@ from rich.console import Console
 
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
-from nerbert.evaluation.tables.records import COLUMNS, BenchmarkTable
+from nerbert.evaluation.tables.results import COLUMNS, BenchmarkTable
 from nerbert.evaluation.tables.table import make_table
 from nerbert.render import latex
 from nerbert.render.benchmark import csv_of, harmless, print_table, text_of, write_tables

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError, at, os_refused
-from nerbert.evaluation.tables.records import COLUMNS
+from nerbert.evaluation.tables.results import COLUMNS
 from nerbert.evaluation.tables.statistics import Summary, summary
 from nerbert.schema import read_json
 

@@ -4,23 +4,23 @@ Only runs that both have are compared; docs/explanation/scores.md (Tests) has th
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from nerbert.evaluation.tables.records import NONE, Entry, Grid, Row, entries
-from nerbert.evaluation.tables.results import WHOLE, ColumnKey, Layout, RowKey, by_target
-from nerbert.evaluation.tables.statistics import (
-    FEWEST,
-    Test,
-    Unit,
-    encoder_means,
-    holm,
-    over_targets,
-    sign_flip,
-    t_test,
-    units_of,
+from nerbert.evaluation.tables.results import (
+    NONE,
+    WHOLE,
+    ColumnKey,
+    Entry,
+    Grid,
+    Layout,
+    Row,
+    RowKey,
+    by_target,
+    entries,
 )
+from nerbert.evaluation.tables.statistics import FEWEST, Test, Unit, holm, over_targets, t_test, units_of
 from nerbert.finetuning.sampling import many
 
 ENCODERS_FOR_STARS = 5
@@ -33,7 +33,7 @@ Key = tuple[ColumnKey, RowKey]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A test with its corrected p, and what keeps it from stars; `flipped` is the p of a sign-flip test.
+    """A test with its corrected p, and what keeps it from stars.
 
     `ahead` says on how many of the targets (of one target: observations) the system is better.
     """
@@ -42,11 +42,10 @@ class Compared:
     row_keys: tuple[RowKey, ...]
     """The row, or of all targets together those that both have."""
     ahead: tuple[int, int]
-    corrected: float | None = None
-    flipped: float | None = None
-    by_encoder: bool = False
-    fewest: int = 0
+    by_encoder: bool
+    fewest: int
     """Observations of the row that has fewest."""
+    corrected: float | None = None
 
     @property
     def mark(self) -> str:
@@ -79,10 +78,8 @@ def compare(layout: Layout) -> dict[Key, Compared]:
         by_encoder = bool(layout.encoders[column] or layout.encoders[base])
         differences = {each: _differences(layout, column, base, each) for each in layout.row_keys}
         for place, row_keys in layout.places.items():
-            if place in layout.group_means:
-                continue
             rows = {each: differences[each] for each in row_keys if differences[each]}
-            if len(by_target(rows)) > (place.target == WHOLE):
+            if place not in layout.group_means and len(by_target(rows)) > (place.target == WHOLE):
                 found[column, place] = _compared(rows, by_encoder=by_encoder)
     families: dict[tuple[str, bool], dict[Key, float]] = defaultdict(dict)
     for (column, row_key), each in found.items():
@@ -105,28 +102,13 @@ def _compared(rows: Mapping[RowKey, Mapping[Unit, float]], *, by_encoder: bool) 
     targets = [[rows[row_key] for row_key in row_keys] for row_keys in by_target(rows).values()]
     alone = list(targets[0][0].values()) if len(targets) == 1 else []
     means = alone or [fmean(fmean(row.values()) for row in each) for each in targets]
-    return Compared(
-        t_test(over_targets(targets, by_encoder=by_encoder)), tuple(rows),
-        ahead=(sum(mean > 0 for mean in means), len(means)),
-        flipped=sign_flip(encoder_means(targets) if by_encoder else _parts(targets)),
-        by_encoder=by_encoder, fewest=min(map(len, rows.values())),
-    )  # fmt: skip
-
-
-def _parts(targets: Sequence[Sequence[Mapping[Unit, float]]]) -> list[float]:
-    """Return what each run (or draw), an observation on its own target, gives to the mean difference over targets."""
-    given: dict[tuple[int, Unit], float] = defaultdict(float)
-    for number, rows in enumerate(targets):
-        for row in rows:
-            for unit, difference in row.items():
-                given[number, unit] += difference / len(row) / len(rows) / len(targets)
-    return list(given.values())
+    test, ahead = t_test(over_targets(targets, by_encoder=by_encoder)), sum(mean > 0 for mean in means)
+    return Compared(test, tuple(rows), (ahead, len(means)), by_encoder, min(map(len, rows.values())))
 
 
 def tests_grid(layout: Layout, tests: Tests) -> Grid:
     """Return each system's difference from the baseline, with its interval and p: on single targets, then over all."""
-    heads = entries("target", "trained on", "system", "difference", "95 % interval", "n", "ahead on", "p", "Holm p",
-                    "sign-flip p")  # fmt: skip
+    heads = entries("target", "trained on", "system", "difference", "95 % interval", "n", "ahead on", "p", "Holm p")
     rows = (_row(layout, key, tests[key]) for key in sorted(tests, key=lambda key: key[1].target == WHOLE))
     return Grid("tests", f"Differences from {layout.baseline}, in points of F1", heads, tuple(rows))
 
@@ -141,7 +123,7 @@ def _row(layout: Layout, key: Key, compared: Compared) -> Row:
         f"[{100 * test.interval[0]:+.2f}, {100 * test.interval[1]:+.2f}]" if test.interval else NONE,
         many(test.n, "encoder") if compared.by_encoder else f"{test.n}",
         f"{compared.ahead[0]} of {compared.ahead[1]}",
-        Entry(p_text(test.p), notes=(why,) if why else ()), p_text(compared.corrected), p_text(compared.flipped),
+        Entry(p_text(test.p), notes=(why,) if why else ()), p_text(compared.corrected),
     )  # fmt: skip
 
 

@@ -11,43 +11,56 @@ from typing import Literal
 from nerbert.evaluation.benchmark.suite import Published
 from nerbert.evaluation.datasets.load import find_known
 from nerbert.evaluation.tables.compare import MORE_ENCODERS, Tests
-from nerbert.evaluation.tables.records import NONE, Entry, Grid, Row, entries
-from nerbert.evaluation.tables.results import ERRORS, F1, ColumnKey, Group, Layout, RowKey, by_target, learns
-from nerbert.evaluation.tables.statistics import FEWEST, Summary, over_targets
+from nerbert.evaluation.tables.results import (
+    ERRORS,
+    F1,
+    NONE,
+    ColumnKey,
+    Entry,
+    Grid,
+    Group,
+    Layout,
+    Row,
+    RowKey,
+    by_target,
+    entries,
+    learns,
+)
+from nerbert.evaluation.tables.statistics import FEWEST, Summary, over_targets, summary
 from nerbert.finetuning.sampling import SizeUnit, many
 from nerbert.formats.data import split_sum
 from nerbert.terminal import percent
 
 _WHY_LENGTH = 200
-_FIGURES = {
-    "precision": "micro.precision", "recall": "micro.recall", "macro F1": "macro.f1", "strict F1": "strict.f1",
-    "span F1": "span.f1", "macro token F1": "token.macro_f1", "greedy F1": "greedy.f1",
-    "greedy strict F1": "greedy.strict.f1", "seen F1": "seen.f1", "unseen F1": "unseen.f1",
-    "F1 without duplicates": "without.f1", "duplicates": "without.left_out", "CPU seconds a run": "facts.cpu_seconds",
-    "test set's interval": "interval",
-}  # fmt: skip
-"""The interval of F1 is that of the choice of test sentences."""
-_LEARNT = ("greedy F1", "greedy strict F1", "seen F1", "unseen F1")
-"""Figures that are nothing of their own where nothing is learnt."""
-_ERRORS = {"errors": "errors", **{kind: f"shares.{kind}" for kind in ERRORS}, "ECE": "calibration.ece"}
-"""Kinds of errors, and how well users' confidences are calibrated."""
-_GRIDS = {"figures": ("Other figures of the same runs, in percent", _FIGURES),
-          "errors": ("Kinds of errors, in percent of all errors", _ERRORS)}  # fmt: skip
-_COUNTS = ("errors", "without.left_out", "facts.cpu_seconds", "by_type.gold")
-_ZERO_SHOT = {
-    "F1 at 0.5": F1, "F1 at its own threshold": "at_own_threshold.f1", "its own threshold": "facts.own_threshold",
-    "F1 at dev's threshold": "best_on_dev.f1", "dev's threshold": "facts.dev_threshold",
-    "F1 without else types": "without_else.f1", "token F1": "token.micro_f1", "macro token F1": "token.macro_f1",
-}  # fmt: skip
-"""Of zero-shot cells. Entity F1 and token F1 are in different columns, papers' too: some seven points lie between."""
-_THRESHOLDS = ("facts.own_threshold", "facts.dev_threshold")
 _READINGS = {"0.5": "", "its own threshold": "at_own_threshold.", "dev's threshold": "best_on_dev."}
 """Readings of a zero-shot cell, and where its scores have them."""
-_ZERO_SHOT_SPANS = {
-    f"{name} at {threshold}": f"{place}{metric}"
-    for name, metric in {"span F1": "span.f1", "type accuracy": "type_accuracy"}.items()
-    for threshold, place in _READINGS.items()
-}
+_GRIDS = {
+    "zero_shot": ("Zero-shot, in percent", {
+        "F1 at 0.5": F1, "F1 at its own threshold": "at_own_threshold.f1", "its own threshold": "facts.own_threshold",
+        "F1 at dev's threshold": "best_on_dev.f1", "dev's threshold": "facts.dev_threshold",
+        "F1 without else types": "without_else.f1", "token F1": "token.micro_f1", "macro token F1": "token.macro_f1",
+    }),
+    "zero_shot_spans": (
+        "Zero-shot: spans whatever their type, and the share of right spans whose type is right, in percent",
+        {f"{name} at {threshold}": f"{place}{metric}" for name, metric in
+         (("span F1", "span.f1"), ("type accuracy", "type_accuracy")) for threshold, place in _READINGS.items()},
+    ),
+    "figures": ("Other figures of the same runs, in percent", {
+        "precision": "micro.precision", "recall": "micro.recall", "macro F1": "macro.f1", "strict F1": "strict.f1",
+        "span F1": "span.f1", "macro token F1": "token.macro_f1", "greedy F1": "greedy.f1",
+        "greedy strict F1": "greedy.strict.f1", "seen F1": "seen.f1", "unseen F1": "unseen.f1",
+        "F1 without duplicates": "without.f1", "duplicates": "without.left_out",
+        "CPU seconds a run": "facts.cpu_seconds", "test set's interval": "interval",
+    }),
+    "errors": ("Kinds of errors, in percent of all errors",
+               {"errors": "errors", **{kind: f"shares.{kind}" for kind in ERRORS}, "ECE": "calibration.ece"}),
+}  # fmt: skip
+"""Title and metrics of each further grid. Entity F1 and token F1 are in different columns, papers' too: some seven
+points lie between. The interval of F1 is that of the choice of test sentences, ECE that of users' confidences."""
+_LEARNT = ("greedy F1", "greedy strict F1", "seen F1", "unseen F1")
+"""Figures that are nothing of their own where nothing is learnt."""
+_COUNTS = ("errors", "without.left_out", "facts.cpu_seconds", "by_type.gold")
+_THRESHOLDS = ("facts.own_threshold", "facts.dev_threshold")
 
 
 def scores_grid(layout: Layout, protocol: str, tests: Tests) -> Grid:
@@ -165,57 +178,31 @@ def _doubt(layout: Layout, target: str) -> str:
     return "; ".join(filter(None, ("" if known.fits else known.split, differ)))
 
 
-def zero_shot_grid(layout: Layout) -> Grid:
-    """Return the figures of zero-shot cells, and those of papers on the same targets; no rows where there are none.
+def figures_grid(layout: Layout, key: Literal["zero_shot", "zero_shot_spans", "figures", "errors"]) -> Grid:
+    """Return figures of each row and column that has a finished run; zero-shot ones of those rows alone.
 
-    Means over groups of targets come last.
+    There means over groups of targets come last, and papers have rows on the same targets.
     """
-    rows = list[Row]()
-    for at in _zero_shot_rows(layout):
-        rows += _rows(layout, at, _ZERO_SHOT, names=2)
-        for paper in layout.suite.published:
+    (title, metrics), learnt, rows = _GRIDS[key], learns(layout.row_keys), list[Row]()
+    zero_shot = key.startswith("zero_shot")
+    shown = {name: metric for name, metric in metrics.items() if learnt or name not in _LEARNT}
+    for at in (*layout.row_keys, *layout.group_means) if zero_shot else layout.row_keys:
+        if zero_shot and (not at.size or at.unit is not SizeUnit.ZERO):
+            continue
+        several = layout.group_means.get(at)
+        target = f"{at.target}, mean of {len(several)} targets" if several else at.target
+        names = (target,) if zero_shot else (target, at.trained_on)
+        for column in layout.columns:
+            groups = [layout.groups[each, column] for each in layout.places[at]]
+            if any(group.done for group in groups):
+                rows.append(entries(*names, layout.named(column), *(_figure(groups, each) for each in shown.values())))
+        for paper in layout.suite.published if key == "zero_shot" else ():
             f1s = {"F1 at 0.5": paper.f1, "token F1": paper.token_f1}
             known = {name: _published(layout, paper, given, layout.places[at]) for name, given in f1s.items()}
             if any(each.text != NONE for each in known.values()):
-                shown = (known.get(name, NONE) for name in _ZERO_SHOT)
-                rows.append(entries(_target(layout, at), _named(paper), *shown))
-    return Grid("zero_shot", "Zero-shot, in percent", entries("target", "system", *_ZERO_SHOT), tuple(rows), names=2)
-
-
-def zero_shot_spans_grid(layout: Layout) -> Grid:
-    """Return F1 of zero-shot cells without types, and the share of right spans with the right type."""
-    rows = [row for at in _zero_shot_rows(layout) for row in _rows(layout, at, _ZERO_SHOT_SPANS, names=2)]
-    title = "Zero-shot: spans whatever their type, and the share of right spans whose type is right, in percent"
-    return Grid("zero_shot_spans", title, entries("target", "system", *_ZERO_SHOT_SPANS), tuple(rows), names=2)
-
-
-def figures_grid(layout: Layout, key: Literal["figures", "errors"]) -> Grid:
-    """Return other figures, or kinds of errors, of each row and column that has a finished run."""
-    title, metrics = _GRIDS[key]
-    shown = {name: metric for name, metric in metrics.items() if learns(layout.row_keys) or name not in _LEARNT}
-    rows = [row for at in layout.row_keys for row in _rows(layout, at, shown, names=3)]
-    return Grid(key, title, entries("target", "trained on", "system", *shown), tuple(rows))
-
-
-def _zero_shot_rows(layout: Layout) -> Iterator[RowKey]:
-    rows = (*layout.row_keys, *layout.group_means)
-    return (row_key for row_key in rows if row_key.size and row_key.unit is SizeUnit.ZERO)
-
-
-def _target(layout: Layout, at: RowKey) -> str:
-    """Return the name of a row: its target's, or that of a mean."""
-    several = layout.group_means.get(at)
-    return f"{at.target}, mean of {len(several)} targets" if several else at.target
-
-
-def _rows(layout: Layout, at: RowKey, metrics: Mapping[str, str], names: int) -> Iterator[Row]:
-    """Yield the figures of each system that has some on a row; of a mean, those over its targets."""
-    for column in layout.columns:
-        groups = [layout.groups[each, column] for each in layout.places[at]]
-        if any(group.done for group in groups):
-            trained_on = [at.trained_on] if names > 2 else []
-            figures = (_figure(groups, metric) for metric in metrics.values())
-            yield entries(_target(layout, at), *trained_on, layout.named(column), *figures)
+                rows.append(entries(target, _named(paper), *(known.get(name, NONE) for name in shown)))
+    heads = entries("target", *(() if zero_shot else ("trained on",)), "system", *shown)
+    return Grid(key, title, heads, tuple(rows), names=2 if zero_shot else 3)
 
 
 def _figure(groups: Sequence[Group], metric: str) -> str:
@@ -241,8 +228,9 @@ def type_grids(layout: Layout) -> Iterator[Grid]:
         for at in row_keys:
             groups = [layout.groups[at, column] for column in layout.columns]
             for name, gold in _types(groups).items():
-                seen = (_spread(group.summary("by_type.f1", name)) for group in groups)
-                rows.append(entries(name, at.trained_on, f"{gold:,.0f}", *seen))
+                seen = ([*group.observed("by_type.f1", name).values()] for group in groups)
+                f1s = (_spread(summary(each) if each else None) for each in seen)
+                rows.append(entries(name, at.trained_on, f"{gold:,.0f}", *f1s))
         heads = entries("type", "trained on", "gold entities", *map(layout.named, layout.columns))
         yield Grid("types", f"F1 by type on {target}, in percent", heads, tuple(rows), names=2)
 

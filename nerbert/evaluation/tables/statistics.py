@@ -11,16 +11,12 @@ from itertools import accumulate
 from statistics import fmean, stdev
 from typing import TypeVar
 
-import numpy as np
-
 from nerbert.errors import need
 
 LEVEL = 0.95
 """Of all confidence intervals."""
 FEWEST = 3
 """Observations below which there is neither interval nor test."""
-FLIPS = range(6, 21)
-"""Observations with which a sign-flip test is made: fewer can't reach 0.05, more have too many signs."""
 _NOTHING = 1e-12
 """A spread of figures (0–1) that is rounding alone."""
 
@@ -156,15 +152,10 @@ def over_targets(targets: Sequence[Sequence[Mapping[Unit, float]]], *, by_encode
     """
     if not by_encoder:
         return mean_of([together([summary(list(row.values())) for row in rows]) for rows in targets])
-    if means := encoder_means(targets):
-        return summary(means)
-    return Summary(0, fmean(fmean(fmean(row.values()) for row in rows) for rows in targets))
-
-
-def encoder_means(targets: Sequence[Sequence[Mapping[Unit, float]]]) -> list[float]:
-    """Return the mean over targets, each once, of each encoder that every row has."""
     shared = set[Unit].intersection(*(set(row) for rows in targets for row in rows))
-    return [fmean(fmean(row[unit] for row in rows) for rows in targets) for unit in sorted(shared)]
+    if shared:
+        return summary([fmean(fmean(row[unit] for row in rows) for rows in targets) for unit in sorted(shared)])
+    return Summary(0, fmean(fmean(fmean(row.values()) for row in rows) for rows in targets))
 
 
 def t_test(seen: Summary) -> Test:
@@ -179,19 +170,6 @@ def t_test(seen: Summary) -> Test:
 
     p = float(2 * stats.t.sf(abs(seen.mean) / seen.error, seen.freedom))
     return Test(seen.n, seen.mean, min(1.0, p), seen.interval)
-
-
-def sign_flip(parts: Sequence[float]) -> float | None:
-    """Return the two-sided p of a sum: the share of all signs under which it is as far from 0 as it is.
-
-    `parts` are what each observation gives to the difference. None for fewer than six, and for more than twenty.
-    """
-    if len(parts) not in FLIPS:
-        return None
-    sums = np.zeros(1)
-    for part in parts:
-        sums = np.concatenate([sums + part, sums - part])
-    return float(np.mean(np.abs(sums) >= abs(math.fsum(parts)) - _NOTHING))
 
 
 def holm(raw: Mapping[Name, float]) -> dict[Name, float]:

@@ -12,9 +12,8 @@ from nerbert.errors import few
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
-from nerbert.evaluation.tables.records import BenchmarkTable
-from nerbert.evaluation.tables.results import Layout, RowKey, by_target, learns
-from nerbert.evaluation.tables.scores import figures_grid, scores_grid, type_grids, zero_shot_grid, zero_shot_spans_grid
+from nerbert.evaluation.tables.results import BenchmarkTable, Layout, RowKey, by_target, learns
+from nerbert.evaluation.tables.scores import figures_grid, scores_grid, type_grids
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.render import changed_settings, render
@@ -30,7 +29,7 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
     tests = compare(layout)
     grids = [
         *(scores_grid(layout, protocol, tests) for protocol in suite.protocols), tests_grid(layout, tests),
-        zero_shot_grid(layout), zero_shot_spans_grid(layout), figures_grid(layout, "figures"),
+        figures_grid(layout, "zero_shot"), figures_grid(layout, "zero_shot_spans"), figures_grid(layout, "figures"),
         figures_grid(layout, "errors"), *type_grids(layout),
     ]  # fmt: skip
     return BenchmarkTable(

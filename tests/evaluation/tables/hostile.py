@@ -2,7 +2,7 @@
 
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Published, SystemSettings, Target
-from nerbert.evaluation.tables.records import BenchmarkTable
+from nerbert.evaluation.tables.results import BenchmarkTable
 from nerbert.evaluation.tables.table import make_table
 from tests.evaluation.tables.made_up import made_up_suite, scores_of
 

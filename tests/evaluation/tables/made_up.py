@@ -7,7 +7,7 @@ from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.suite import Published, Suite, SystemSettings, Target
-from nerbert.evaluation.tables.records import BenchmarkTable, Entry, Grid
+from nerbert.evaluation.tables.results import BenchmarkTable, Entry, Grid
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.metrics.judging import assess
 from nerbert.rng import uniform

@@ -6,7 +6,7 @@ import pytest
 
 from nerbert.evaluation.benchmark.suite import Published, Suite, Target
 from nerbert.evaluation.datasets.load import known_data
-from nerbert.evaluation.tables.records import BenchmarkTable
+from nerbert.evaluation.tables.results import BenchmarkTable
 from nerbert.evaluation.tables.table import make_table
 from tests.evaluation.tables.made_up import all_done, entry, grid_of, made_up_cells, made_up_suite
 

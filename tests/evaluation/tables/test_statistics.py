@@ -1,7 +1,6 @@
 """Means, intervals, tests and their correction: against scipy, against sums done by hand, by property."""
 
 import math
-from itertools import product
 from statistics import fmean
 
 import numpy as np
@@ -16,7 +15,6 @@ from nerbert.evaluation.tables.statistics import (
     mean_of,
     observations,
     over_targets,
-    sign_flip,
     summary,
     t_test,
     together,
@@ -142,24 +140,6 @@ def test_what_a_t_test_cannot_say() -> None:
     same = t_test(summary([0.1 + 0.2, 0.3, 0.3]))
     assert same.p is None, "the differences differ by rounding alone"
     assert "equal" in same.why
-
-
-def brute(parts: list[float]) -> float:
-    whole = abs(sum(parts))
-    signs = list(product((1, -1), repeat=len(parts)))
-    return fmean(abs(sum(s * p for s, p in zip(each, parts, strict=True))) >= whole - 1e-12 for each in signs)
-
-
-@given(st.lists(FIGURES, min_size=6, max_size=10))
-def test_sign_flip_goes_through_all_signs(parts: list[float]) -> None:
-    assert sign_flip(parts) == brute(parts)
-
-
-def test_sign_flip_is_made_where_it_can_speak() -> None:
-    assert sign_flip([0.01] * 12) == sign_flip([-0.01] * 12) == 2 / 2**12
-    assert sign_flip([0.01] * 6) == 2 / 2**6 < 0.05 < 2 / 2**5
-    assert sign_flip([0.0] * 20) == 1.0
-    assert (sign_flip([0.1] * 5), sign_flip([0.1] * 21)) == (None, None)
 
 
 def test_holm_by_hand() -> None:

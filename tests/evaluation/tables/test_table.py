@@ -10,8 +10,7 @@ import pytest
 
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, State
 from nerbert.evaluation.benchmark.suite import Published, Suite, SystemSettings, Target
-from nerbert.evaluation.tables.records import COLUMNS, Entry
-from nerbert.evaluation.tables.results import ERRORS, figures_of, pool
+from nerbert.evaluation.tables.results import COLUMNS, ERRORS, Entry, figures_of, pool
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.evaluation.tables.made_up import (
