@@ -9,9 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, ClassVar, NotRequired
-
-from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
+from typing import IO, Any, ClassVar
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
@@ -242,62 +240,10 @@ def fields_but(value: Mapping[str, Any], *own: str) -> dict[str, Any]:
     return {name: each for name, each in value.items() if name not in own}
 
 
-class ExportPlace(TypedDict):
-    """The place of a span in a tool's export, in its own unit; other fields (ids, annotators) are ignored."""
-
-    start: int
-    end: int
-    text: NotRequired[str | None]
-    score: NotRequired[Any]
-    confidence: NotRequired[Any]
-
-
-class ExportSpan(ExportPlace):
-    """A span of a tool's export."""
-
-    label: str
-
-
-def export_span(value: ExportPlace, label: str, *, tagged: bool) -> Span:
-    """Return a span of an export. A model's span has a `score`, a person's nerbert's `confidence`: other values of that
-    name, and scores of what a person changed, are no confidence. Raise InputError for a score that is none.
-    """
-    sure, text = value.get("score" if tagged else "confidence"), value.get("text") or ""
-    confidence = share_of(sure)
-    if tagged and sure is not None and confidence is None:
-        raise InputError(f"entity {value['start']}–{value['end']} of type {label!r:.60}: score {sure!r:.40}: must be a "
-                         "number from 0 to 1")  # fmt: skip
-    return Span(value["start"], value["end"], label, text, 1.0 if confidence is None else confidence)
-
-
 def share_of(value: Any) -> float | None:
     """Return a value that is a number from 0 to 1; None for any other."""
     is_share = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
     return float(value) if is_share else None
-
-
-def score_json(span: Span, *, tagged: bool) -> dict[str, float]:
-    """Return the confidence as a field that `export_span` finds; nothing for an annotated span with confidence 1."""
-    if span.confidence == 1 and not tagged:
-        return {}
-    return {_SCORE if tagged else _CONFIDENCE: round(span.confidence, 4)}
-
-
-def text_key(values: Mapping[str, Any], names: Iterable[str], surfaces: Iterable[str] = ()) -> str:
-    """Return the key of the annotated text; raise InputError if that is unclear. It is the first of `names` that
-    exists. Without one, it is the only text, or the only one that contains all the entities' texts.
-    """
-    texts = [key for key, value in values.items() if isinstance(value, str)]
-    if named := next((name for name in names if name in texts), ""):
-        return named
-    wanted = [surface for surface in surfaces if surface]
-    if len(texts) > 1 and wanted:
-        holding = [key for key in texts if all(surface in values[key] for surface in wanted)]
-        texts = holding if len(holding) == 1 else texts
-    if len(texts) != 1:
-        known = ", ".join(texts) or "no text"
-        raise InputError(f"the annotated text is unclear: there is {known:.200}; rename its key to 'text'")
-    return texts[0]
 
 
 def json_span(value: Any) -> Span:

@@ -99,7 +99,8 @@ class JsonLines(JsonFormat):
 
     def matches(self, value: Any) -> bool:
         """Return whether there is a text or tokens, and spans, or tags of tokens."""
-        return isinstance(value, dict) and _annotation(value) != ""
+        is_minimal = isinstance(value, dict) and "annotation_id" in value  # Label Studio's other export
+        return isinstance(value, dict) and not is_minimal and _annotation(value) != ""
 
     def rows(self, path: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
         """Yield each object of a file with its line, its tags in IOB2."""

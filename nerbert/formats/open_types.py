@@ -22,7 +22,7 @@ from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic
 from nerbert.errors import InputError, at, need, visible
 from nerbert.formats.conll import example_of
 from nerbert.formats.examples import foreign, head_of, unannotated
-from nerbert.formats.gliner import token_span
+from nerbert.formats.exports import token_span
 from nerbert.formats.json_files import is_array, json_values, object_line
 from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, UTF_16, is_utf16, read_lines
 from nerbert.formats.tables import TableForm, cuts_of, table_rows

@@ -39,9 +39,7 @@ JSON_SEEDS: dict[str, tuple[Any, ...]] = {
         {"id": 4, "data": {"text": TEXT, "page": 2}, "annotations": [{"result": _REGIONS}, {"result": _REGIONS[:1]}]},
         {"data": {"body": TEXT}, "annotations": [],
          "predictions": [{"score": 0.4, "result": [{**_REGIONS[0], "score": 0.25}]}]},
-        {"id": 5, "text": TEXT, "label": [{**ADA, "labels": ["PER"]}], "annotator": 1, "annotation_id": 2,
-         "created_at": "", "updated_at": "", "lead_time": 1.5},
-        {"data": {"text": TEXT}, "completions": [{"was_cancelled": True, "result": []}]},
+        {"data": {"text": TEXT}, "annotations": [{"was_cancelled": True, "result": []}]},
     ),
     "prodigy": (
         {"text": TEXT, "_task_hash": 1, "spans": [{**ADA, "token_start": 0, "token_end": 1}], "answer": "accept",
@@ -56,8 +54,6 @@ JSON_SEEDS: dict[str, tuple[Any, ...]] = {
                              {"value": None, "status": "draft"}]}},
         {"fields": {"text": TEXT}, "responses": {},
          "suggestions": {"q": {"value": [ADA], "score": [0.5], "agent": "m"}}},
-        {"id": 1, "text": TEXT, "q.responses": [[ADA]], "q.responses.users": ["u"], "q.responses.status": ["submitted"],
-         "q.suggestion": [OSLO], "q.suggestion.agent": "m", "q.suggestion.score": None},
     ),
     "gliner": (
         {"tokenized_text": _TOKENS, "ner": [[0, 1, "PER"], [4, 4, "a city"]]},

@@ -1,0 +1,462 @@
+"""What annotation tools export and import as JSON, and GLiNER's training data.
+
+An export is checked by a model of its form; what else it holds (ids, annotators) is ignored.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
+
+from nerbert.errors import InputError, at
+from nerbert.formats.conll import example_of
+from nerbert.formats.format import LEAST, Abilities, covering_words, fields_without, visible_words
+from nerbert.formats.json_files import JsonFormat, fields_but, first_value, json_span, share_of
+from nerbert.formats.rows import SPANS, TEXT, TOKENS, checked_words
+from nerbert.labels import word_spans
+from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.schema import check_value
+from nerbert.words import whole_words
+
+_ID, _DATA, _LABEL, _LABELS, _ENTITIES, _RELATIONS = "id", "data", "label", "labels", "entities", "relations"
+_ANSWER, _VIEW, _ACCEPTED, _REFUSED = "answer", "_view_id", "accept", ("reject", "ignore")
+_TOKENIZED, _NER = "tokenized_text", "ner"
+_LINE_END = r"\n"
+"""Label Studio's line end in the text of an entity: two characters."""
+_QUESTION, _NOBODY = "span_label", "00000000-0000-0000-0000-000000000000"
+"""Argilla's question that is written, and the user who answers it: a response must name one."""
+
+
+class _Place(TypedDict):
+    """The place of a span."""
+
+    start: int
+    end: int
+    text: NotRequired[str | None]
+    score: NotRequired[Any]
+    confidence: NotRequired[Any]
+
+
+class _Labelled(_Place):
+    label: str
+
+
+class _LabelledRegion(_Place):
+    labels: NotRequired[list[str] | None]
+
+
+def _span(value: _Place, label: str, *, tagged: bool) -> Span:
+    """Return a span of an export. A model's span has a `score`, a person's nerbert's `confidence`: other values of that
+    name, and scores of what a person changed, are no confidence. Raise InputError for a score that is none.
+    """
+    sure, text = value.get("score" if tagged else "confidence"), value.get("text") or ""
+    confidence = share_of(sure)
+    if tagged and sure is not None and confidence is None:
+        raise InputError(f"entity {value['start']}–{value['end']} of type {label!r:.60}: score {sure!r:.40}: must be a "
+                         "number from 0 to 1")  # fmt: skip
+    return Span(value["start"], value["end"], label, text, 1.0 if confidence is None else confidence)
+
+
+def _score(span: Span, *, tagged: bool) -> dict[str, float]:
+    """Return the confidence as a field that `_span` finds; nothing for an annotated span with confidence 1."""
+    return {"score" if tagged else "confidence": round(span.confidence, 4)} if tagged or span.confidence != 1 else {}
+
+
+def _text_key(values: Mapping[str, Any], names: Iterable[str], surfaces: Iterable[str] = ()) -> str:
+    """Return the key of the annotated text; raise InputError if that is unclear. It is the first of `names` that
+    exists. Without one, it is the only text, or the only one that contains all the entities' texts.
+    """
+    texts = [key for key, value in values.items() if isinstance(value, str)]
+    if named := next((name for name in names if name in texts), ""):
+        return named
+    wanted = [surface for surface in surfaces if surface]
+    holding = [key for key in texts if all(surface in values[key] for surface in wanted)] if wanted else texts
+    texts = holding if len(holding) == 1 else texts
+    if len(texts) != 1:
+        known = ", ".join(texts) or "no text"
+        raise InputError(f"the annotated text is unclear: there is {known:.200}; rename its key to 'text'")
+    return texts[0]
+
+
+class Doccano(JsonFormat):
+    """The format `doccano`: `label` as lists [start, end, type], or, of projects with relations, `entities`."""
+
+    holds = replace(LEAST, text="whole", nested=True, fields=fields_without(TEXT, _LABEL, _RELATIONS))
+    keys = f"{TEXT} and {_LABEL}, or {_ENTITIES} and {_RELATIONS} (doccano)"
+
+    def matches(self, value: Any) -> bool:
+        """Return whether there is a text with labels as lists, or with entities as doccano's objects."""
+        return isinstance(value, dict) and isinstance(_first_of(value, TEXT, _DATA), str) and _annotation(value) != ""
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether the first object is doccano's; one without labels must have a field that only doccano
+        writes.
+        """
+        first = first_value(head)
+        return self.matches(first) and bool(first[_annotation(first)] or _RELATIONS in first or "Comments" in first)
+
+    def documents(self, value: Any, repairs: Repairs) -> list[Document]:
+        """Return the text of an object."""
+        text, name, relations = TEXT if TEXT in value else _DATA, _annotation(value), value.get(_RELATIONS)
+        repairs[Repair.PASSED_OVER] += len(relations) if isinstance(relations, list) else 0
+        fields = fields_but(value, text, name, _RELATIONS)
+        return [Document(value[text], tuple(map(json_span, value[name])), fields=fields)]
+
+    def value(self, document: Document) -> dict[str, Any]:
+        """Return a document as an object with labels as lists."""
+        label = [[span.start, span.end, span.type] for span in document.spans]
+        return {TEXT: document.text, _LABEL: label, **self.holds.fields(document)}
+
+
+def _first_of(value: Mapping[str, Any], *names: str) -> Any:
+    return next((value[name] for name in names if name in value), None)
+
+
+def _annotation(value: Mapping[str, Any]) -> str:
+    """Return the name of doccano's labels or entities; "" if there are none of its form."""
+    name = _LABEL if _LABEL in value else _LABELS
+    if isinstance(value.get(name), list) and all(isinstance(each, list) for each in value[name]):
+        return name
+    entities = value.get(_ENTITIES)
+    is_own = isinstance(entities, list) and all(isinstance(each, dict) and "start_offset" in each for each in entities)
+    return _ENTITIES if is_own and (entities or _RELATIONS in value) else ""
+
+
+class Gliner(JsonFormat):
+    """The format `gliner`: tokens of a sentence, and entities by their first and last token, the last included.
+
+    The text is the tokens joined by spaces: the file doesn't hold the original spacing.
+    """
+
+    suffixes = (".json", ".jsonl", ".ndjson")
+    holds = replace(LEAST, text="words", words=covering_words, fields=fields_without(_TOKENIZED, _NER))
+    keys = f"{_TOKENIZED} and {_NER} (gliner)"
+
+    def matches(self, value: Any) -> bool:
+        """Return whether there are tokens, and entities as lists; data sets name the tokens in two ways."""
+        if not isinstance(value, dict) or not isinstance(value.get(_tokens_field(value)), list):
+            return False
+        entities = value.get(_NER)
+        return isinstance(entities, list) and not any(isinstance(each, str | int) for each in entities[:1])
+
+    def documents(self, value: Any, repairs: Repairs) -> list[Document]:
+        """Return the sentence of an object."""
+        name = _tokens_field(value)
+        example = example_of(checked_words(value[name], name), ())
+        places = (token_span(each, example.words) for each in value[_NER])
+        spans = tuple(Span(start, end, type_, example.text[start:end]) for start, end, type_ in places)
+        return [Document(example.text, spans, example.words, fields=fields_but(value, name, _NER))]
+
+    def values(self, document: Document) -> Iterator[Any]:
+        """Yield a document's sentences; each has the document's other fields."""
+        from nerbert.formats.documents import sentences_of
+
+        fields = self.holds.fields(document)
+        for example in map(whole_words, sentences_of(document)):
+            entities = [[first, last - 1, type_] for first, last, type_ in word_spans(example)]
+            yield {_TOKENIZED: example.tokens, _NER: entities, **fields}
+
+
+def _tokens_field(value: Mapping[str, Any]) -> str:
+    """Return the name of the tokens; an object that also has its text is not GLiNER's."""
+    return TOKENS if _TOKENIZED not in value and TEXT not in value else _TOKENIZED
+
+
+def token_span(value: Any, words: tuple[tuple[int, int], ...]) -> tuple[int, int, str]:
+    """Return an entity, given as [first token, last token, type], in characters; raise InputError for any other."""
+    first, last, type_ = value if isinstance(value, list) and len(value) == 3 else (None, None, None)
+    if type(first) is not int or type(last) is not int or not isinstance(type_, str):
+        raise InputError(f"entity {value!r:.80}: must be first token, last token and type")
+    if not 0 <= first <= last < len(words):
+        raise InputError(f"entity {value!r:.80}: the row has {len(words)} tokens, the first is 0, the last included")
+    return words[first][0], words[last][1], type_
+
+
+class _Token(TypedDict):
+    text: str
+    start: int
+    end: int
+
+
+class _ProdigyTask(TypedDict):
+    text: str
+    answer: NotRequired[Literal["accept"] | None]
+    tokens: NotRequired[list[_Token] | None]
+    spans: NotRequired[list[_Labelled] | None]
+    relations: NotRequired[list[Any] | None]
+
+
+class Prodigy(JsonFormat):
+    """The format `prodigy`: tasks as `db-out` writes them and recipes read them.
+
+    A task without an answer is not annotated yet, so its spans are a model's. Tokens that are parts of words are
+    ignored.
+    """
+
+    suffixes = (".jsonl", ".ndjson", ".json")
+    written = (TEXT, TOKENS, SPANS, _ANSWER, _VIEW, _RELATIONS)
+    holds = Abilities(words=visible_words, groups=False, fields=fields_without(*written))
+
+    def matches(self, value: Any) -> bool:
+        """Return whether an object has Prodigy's hashes or answers, its tokens, or spans in tokens."""
+        if not isinstance(value, dict):
+            return False
+        if not {"_task_hash", "_input_hash", _VIEW}.isdisjoint(value) or value.get(_ANSWER) in (_ACCEPTED, *_REFUSED):
+            return True
+        return _has_object(value.get(TOKENS), "start") or _has_object(value.get(SPANS), "token_start")
+
+    def documents(self, value: Any, repairs: Repairs) -> list[Document]:
+        """Return a task's text, unless it was rejected or ignored."""
+        if value.get(_ANSWER) in _REFUSED:
+            repairs[Repair.REJECTED] += 1
+            return []
+        if value.get(SPANS) is None and (_LABEL in value or "options" in value):
+            raise InputError(f"a task for categories of whole texts, without {SPANS!r}; only entities can be read")
+        task = check_value(value, _ProdigyTask)
+        repairs[Repair.PASSED_OVER] += len(task.get("relations") or ())
+        text, tagged = task["text"], task.get("answer") is None
+        words = _words(text, task.get("tokens") or ())
+        spans = [_span(each, each["label"], tagged=tagged) for each in task.get("spans") or ()]
+        if words:  # they show that offsets count characters
+            spans = [replace(each, text=each.text or text[each.start : each.end]) for each in spans]
+        return [Document(text, tuple(spans), words, fields=fields_but(value, *self.written), tagged=tagged)]
+
+    def value(self, document: Document) -> Any:
+        """Return a task: accepted or, where a model tagged the text, not yet answered."""
+        text, words, tagged = document.text, document.words or (), document.tagged
+        task = {_VIEW: "ner_manual", **self.holds.fields(document), TEXT: text}
+        if document.words is not None:
+            task[TOKENS] = [
+                {"text": text[start:end], "start": start, "end": end, "id": n, "ws": text[end : end + 1].isspace()}
+                for n, (start, end) in enumerate(words)
+            ]
+        firsts, lasts = ({word[side]: number for number, word in enumerate(words)} for side in (0, 1))
+        task[SPANS] = [
+            {"start": each.start, "end": each.end, _LABEL: each.type}
+            | ({"token_start": firsts[each.start], "token_end": lasts[each.end]}
+               if each.start in firsts and each.end in lasts else {})
+            | _score(each, tagged=tagged)
+            for each in document.spans
+        ]  # fmt: skip
+        return task if tagged else {**task, _ANSWER: _ACCEPTED}
+
+
+def _has_object(value: Any, key: str) -> bool:
+    return isinstance(value, list) and any(isinstance(each, dict) and key in each for each in value)
+
+
+def _words(text: str, tokens: Sequence[_Token]) -> tuple[tuple[int, int], ...] | None:
+    """Return the places of tokens other than white space; None if there are none, or they don't fit the text."""
+    words, place = list[tuple[int, int]](), 0
+    for token in tokens:
+        start, end = token["start"], token["end"]
+        if not place <= start <= end or text[start:end] != token["text"]:
+            return None
+        place = end
+        if token["text"].strip():
+            words.append((start, end))
+    return tuple(words) or None
+
+
+class _Region(TypedDict):
+    type: str
+    value: NotRequired[dict[str, Any] | None]
+    to_name: NotRequired[Any]
+    score: NotRequired[Any]
+    confidence: NotRequired[Any]
+
+
+class _Result(TypedDict):
+    result: NotRequired[list[_Region] | None]
+    was_cancelled: NotRequired[Any]
+    score: NotRequired[Any]
+
+
+class _StudioTask(TypedDict):
+    data: dict[str, Any]
+    annotations: NotRequired[list[_Result] | None]
+    predictions: NotRequired[list[_Result] | None]
+
+
+class LabelStudio(JsonFormat):
+    """The format `label-studio`: an array of tasks.
+
+    The export doesn't name the annotated key of the data: it is the tag's name, or `text`, or the only text.
+    """
+
+    suffixes = (".json",)
+    holds = Abilities(nested=True, words=False, groups=False, fields=fields_without(TEXT))
+
+    def matches(self, value: Any) -> bool:
+        """Return whether an object is a task with data and results."""
+        is_task = isinstance(value, dict) and isinstance(value.get(_DATA), dict)
+        return is_task and ("annotations" in value or "predictions" in value)
+
+    def documents(self, value: Any, repairs: Repairs) -> list[Document]:
+        """Return a task's text with its first annotation that wasn't cancelled; without one, its first prediction."""
+        task = check_value(value, _StudioTask)
+        given = task.get("annotations") or []
+        kept = [each for each in given if not each.get("was_cancelled")]
+        if given and not kept:
+            repairs[Repair.REJECTED] += 1
+            return []
+        tagged = not given
+        results = [_result(each, repairs if number == 0 else Repairs(), tagged)
+                   for number, each in enumerate(task.get("predictions") or [] if tagged else kept)]  # fmt: skip
+        spans, tags = results[0] if results else ([], [])
+        repairs[Repair.ANNOTATOR] += sum(len(others) for others, _ in results[1:])
+        data = task["data"]
+        key = _text_key(data, [*tags, TEXT], (each.text for each in spans if _LINE_END not in each.text))
+        text: str = data[key]
+        spans = [
+            each if each.text in text else replace(each, text=each.text.replace(_LINE_END, "\n")) for each in spans
+        ]
+        fields = {name: value[name] for name in (_ID, "meta") if value.get(name)} | fields_but(data, key)
+        return [Document(text, tuple(spans), fields=fields, tagged=tagged)]
+
+    def value(self, document: Document) -> Any:
+        """Return a task with an annotation or, for a text that a model tagged, a prediction."""
+        regions = [
+            {"id": f"entity-{number}", "from_name": _LABEL, "to_name": TEXT, "type": _LABELS,
+             "value": {"start": each.start, "end": each.end, "text": document.text[each.start : each.end],
+                       _LABELS: [each.type]}} | _score(each, tagged=document.tagged)
+            for number, each in enumerate(document.spans)
+        ]  # fmt: skip
+        data = {**self.holds.fields(document), TEXT: document.text}
+        if not document.tagged:
+            return {_DATA: data, "annotations": [{"result": regions}]}
+        score = min((round(each.confidence, 4) for each in document.spans), default=1.0)
+        return {_DATA: data, "predictions": [{"model_version": "nerbert", "score": score, "result": regions}]}
+
+
+def _result(result: _Result, repairs: Repairs, tagged: bool) -> tuple[list[Span], list[str]]:
+    """Return the entities of an annotation or a prediction, and the name of the tag whose text they are in.
+
+    Other annotations (a relation, a choice) are counted; labels of anything but plain text are an InputError.
+    """
+    spans, tags = list[Span](), dict[str, None]()
+    for number, region in enumerate(result.get("result") or ()):
+        kind, value = region["type"], region.get("value") or {}
+        if kind.endswith(_LABELS) and (kind != _LABELS or "startOffset" in value):
+            raise InputError(
+                f"a region of type {kind!r:.60} of a page; only labels of plain text ({_LABELS!r}) are read"
+            )
+        if kind != _LABELS:
+            repairs[Repair.PASSED_OVER] += 1
+            continue
+        score = region.get("score", result.get("score"))
+        with at(part=f"region {number}"):
+            given = {**value, "score": score, "confidence": region.get("confidence")}
+            labelled = check_value(given, _LabelledRegion) if value.get(_LABELS) else None
+        if labelled is None:
+            repairs[Repair.PASSED_OVER] += 1
+        else:
+            spans.extend(_span(labelled, label, tagged=tagged) for label in labelled.get("labels") or ())
+        tags[str(region.get("to_name"))] = None
+    if len(tags) > 1:
+        raise InputError(f"a task with entities in several texts ({', '.join(tags):.100}); make one task per text")
+    return spans, list(tags)
+
+
+class _Response(TypedDict):
+    """A person's response to a question, or a model's suggestion."""
+
+    value: NotRequired[Any]
+    status: NotRequired[str | None]
+    score: NotRequired[Any]
+
+
+class _Record(TypedDict):
+    fields: dict[str, Any]
+    responses: NotRequired[dict[str, list[_Response] | None] | None]
+    suggestions: NotRequired[dict[str, _Response | None] | None]
+    metadata: NotRequired[dict[str, Any] | None]
+
+
+class Argilla(JsonFormat):
+    """The format `argilla`: records of version 2, as `records.to_json` writes them.
+
+    The first submitted response counts; without any, the model's suggestion does.
+    """
+
+    suffixes = (".json", ".jsonl", ".ndjson")
+    holds = Abilities(
+        nested=True, words=False, groups=False, confidences="tagged",
+        fields=lambda document: fields_but(document.fields, *(() if document.fields.get(_ID) is not None else (_ID,))),
+    )  # fmt: skip
+
+    def matches(self, value: Any) -> bool:
+        """Return whether an object is a record."""
+        is_record = isinstance(value, dict) and isinstance(value.get("fields"), dict)
+        return is_record and ("responses" in value or "suggestions" in value)
+
+    def documents(self, value: Any, repairs: Repairs) -> list[Document]:
+        """Return a record's text, unless its answer was discarded."""
+        record = check_value(value, _Record)
+        responses = [given or [] for given in (record.get("responses") or {}).values()]
+        spans, tagged = _answered(responses, repairs, tagged=False), False
+        if spans is None and any(_is_discarded(each) for given in responses for each in given):
+            repairs[Repair.REJECTED] += 1
+            return []
+        if spans is None:
+            suggestions = [[given] for given in (record.get("suggestions") or {}).values() if given]
+            spans, tagged = _answered(suggestions, repairs, tagged=True) or [], True
+        texts = record["fields"]
+        key, own = _text_key(texts, [TEXT]), {} if value.get(_ID) is None else {_ID: value[_ID]}
+        fields = {**fields_but(texts, key), **own, **(record.get("metadata") or {})}
+        return [Document(texts[key], tuple(spans), fields=fields, tagged=tagged)]
+
+    def value(self, document: Document) -> Any:
+        """Return a record with a response or, for a text that a model tagged, a suggestion."""
+        fields = self.holds.fields(document)
+        spans = [{"start": each.start, "end": each.end, "label": each.type} for each in document.spans]
+        scores = [round(each.confidence, 4) for each in document.spans]
+        return {
+            **{name: each for name, each in fields.items() if name == _ID},
+            "fields": {TEXT: document.text},
+            "metadata": fields_but(fields, _ID),
+            "responses": {} if document.tagged else {
+                _QUESTION: [{"value": spans, "user_id": _NOBODY, "status": "submitted"}]
+            },
+            "suggestions": {
+                _QUESTION: {"value": spans, "score": scores or None, "agent": "nerbert"}
+            } if document.tagged else {},
+        }  # fmt: skip
+
+
+def _is_discarded(answer: _Response) -> bool:
+    """Return whether a person discarded the text; then there may be no value."""
+    status = answer.get("status")
+    return status == "discarded" or (status is None and answer.get("value") is None)
+
+
+def _answered(answers: Iterable[list[_Response]], repairs: Repairs, *, tagged: bool) -> list[Span] | None:
+    """Return the spans of each question's first answer; None if no question has an answer that is a list of spans."""
+    found: list[Span] | None = None
+    for given in answers:
+        first = True
+        for answer in given:
+            value = answer.get("value")
+            if value is None or _is_discarded(answer):
+                continue
+            # other questions' lists hold texts, or options with ranks
+            are_spans = isinstance(value, list) and all(isinstance(each, dict) and "rank" not in each for each in value)
+            if answer.get("status") == "draft" or not are_spans:
+                repairs[Repair.PASSED_OVER] += 1
+            elif first:
+                found, first = [*(found or ()), *_scored(value, answer.get("score"), tagged)], False
+            else:
+                repairs[Repair.ANNOTATOR] += len(value)
+    return found
+
+
+def _scored(value: Any, score: Any, tagged: bool) -> Iterator[Span]:
+    """Yield the spans of an answer, with their scores."""
+    given = check_value(value, list[_Labelled])
+    scores = score if isinstance(score, list) else [score] * len(given)
+    if len(scores) != len(given):
+        raise InputError(f"a suggestion of {len(given)} spans with {len(scores)} scores; give one for each")
+    for each, one in zip(given, scores, strict=True):
+        yield _span({"start": each["start"], "end": each["end"], "score": one}, each["label"], tagged=tagged)
