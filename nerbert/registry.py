@@ -110,7 +110,7 @@ FORMATS: "Registry[Callable[[], Format]]" = Registry(
         "datasets": "nerbert.formats.columns:Datasets",
     },
 )
-"""The formats of annotated sentences; a file that no format recognises is read as the first."""
+"""The formats of annotated sentences, in the order in which they are asked whether they recognise a file."""
 STEPS: "Registry[Callable[[CorpusSettings], AnyStep]]" = Registry(
     "corpus step",
     {

@@ -100,10 +100,7 @@ class Format(Protocol):
         """The parts of a document that a file keeps."""
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether a file that begins with these bytes, or a folder, is in this format.
-
-        They are at most 1 MB; for the JSON formats of nerbert a whole value.
-        """
+        """Return whether a file that begins with these bytes (1 MB at most), or a folder, is in this format."""
 
     def read(self, source: Path, repairs: Repairs, /) -> Iterator[Document]:
         """Yield the documents of a file or folder, in order, while reading; count in `repairs` what is skipped.

@@ -20,8 +20,8 @@ from typing import IO, Any
 from nerbert.artifacts import publish
 from nerbert.config import check_choice
 from nerbert.errors import InputError, NerbertError, os_refused, shortened
-from nerbert.formats.examples import foreign, head_of, name_of
-from nerbert.formats.format import formats_of_suffix
+from nerbert.formats.examples import foreign, head_of, recognised
+from nerbert.formats.format import format_name, formats_of_suffix
 from nerbert.formats.jsonl import with_all_fields
 from nerbert.formats.kinds import (
     CSV,
@@ -224,7 +224,7 @@ def _whole(path: Path, kind: str) -> str:
     if kind:
         return "" if suffixes_of(kind) else kind
     with os_refused(f"{path}: can't be read"):
-        return name_of(path) if path.is_dir() else ""
+        return format_name(recognised(path)) if path.is_dir() else ""
 
 
 def _kind_by_content(path: Path) -> str:
@@ -235,11 +235,11 @@ def _kind_by_content(path: Path) -> str:
         return usual or TEXT
     known = formats_of_suffix(suffix)
     if usual or known:
-        found = name_of(path) if unpacked_name(path) == path else ""
+        found = format_name(recognised(path)) if unpacked_name(path) == path else ""
         return found or usual or known[0]
     with open_plain(path) as stream:
         seems = foreign(stream.read(1 << 16), path.name.lower())
-    if suffix in _NOT_TEXT or seems not in ("", "CSV"):
+    if suffix in _NOT_TEXT or seems:
         what = seems or "XML or HTML"
         raise InputError(
             f"{path}: seems to be {what}; extract its text, or name its format with --from (text: one row per line)"

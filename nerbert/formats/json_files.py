@@ -20,8 +20,6 @@ from nerbert.schema import json_line
 from nerbert.sources.files import BOM
 
 _HEAD = 1 << 16
-_SURE = 1 << 12
-"""A fault so many characters before the end of a head isn't due to the cut."""
 _DECODER = json.JSONDecoder()
 _STARTS = ("start", "start_offset", "start_char", "begin", "offset")
 _ENDS = ("end", "end_offset", "end_char", "stop")
@@ -37,8 +35,6 @@ class JsonFormat:
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
     holds: ClassVar[Abilities] = LEAST
-    by_value: ClassVar[bool] = True
-    """Whether the whole first value is needed to recognise it."""
     keys: ClassVar[str] = ""
     """The fields that describe it, in messages."""
 
@@ -129,15 +125,6 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
-def json_fault(head: bytes) -> str:
-    """Return the fault in the first value of a file that begins like this, with its place; "" for none."""
-    text, _, error = _first_of(head)
-    if error is None:
-        return ""
-    whole = head.removeprefix(BOM).decode("utf-8", "ignore")
-    return f"not JSON: {json.JSONDecodeError(error.msg, whole, error.pos + len(whole) - len(text))}"
-
-
 def json_text(value: Any) -> str:
     """Return a value as JSON on one line."""
     try:
@@ -153,26 +140,11 @@ def object_line(fields: Mapping[str, Any]) -> bytes:
 
 def first_value(head: bytes) -> Any:
     """Return the first object of JSON lines or of an array that begin like this; None if there is no whole one."""
-    return _first_of(head)[1]
-
-
-def is_cut(head: bytes) -> bool:
-    """Return whether the first object of JSON lines or of an array that begin like this is cut off."""
-    text, _, error = _first_of(head) if head.removeprefix(BOM).lstrip()[:1] in (b"{", b"[") else ("", None, None)
-    is_sure = error is None or (error.pos < len(text) - _SURE and not error.msg.startswith("Unterminated"))
-    return text != "" and not is_sure
-
-
-def _first_of(head: bytes) -> tuple[str, Any, json.JSONDecodeError | None]:
-    """Return a file's beginning from its first object on, that object, and the error if it can't be parsed."""
     text = head.removeprefix(BOM).decode("utf-8", "ignore").lstrip()
-    text = text[1:].lstrip() if is_array(head) else text
     try:
-        return text, _DECODER.raw_decode(text)[0], None
-    except json.JSONDecodeError as error:
-        return text, None, error
+        return _DECODER.raw_decode(text[1:].lstrip() if is_array(head) else text)[0]
     except (ValueError, RecursionError):
-        return text, None, None
+        return None
 
 
 def is_array(head: bytes) -> bool:

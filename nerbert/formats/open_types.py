@@ -10,8 +10,8 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,15 +21,15 @@ from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic
 
 from nerbert.errors import InputError, at, need, visible
 from nerbert.formats.conll import example_of
-from nerbert.formats.examples import foreign, head_of, unannotated
+from nerbert.formats.examples import foreign, head_of
 from nerbert.formats.exports import token_span
 from nerbert.formats.json_files import is_array, json_values, object_line
-from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, UTF_16, is_utf16, read_lines
-from nerbert.formats.tables import TableForm, cuts_of, table_rows
+from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream
+from nerbert.formats.tables import cuts_of, table_texts
 from nerbert.records import EntityLabel, OpenEntity, OpenText, Reason
 from nerbert.registry import FORMATS
 from nerbert.schema import check_value
-from nerbert.sources.files import BOM, open_plain, packing
+from nerbert.sources.files import BOM, open_plain
 
 Mention = tuple[str, str, str]
 """A mention, its type, and the type's description ("" for none)."""
@@ -37,7 +37,7 @@ LONGEST_TYPE = 200
 """Maximum characters of a type's name."""
 _TYPES = f"texts, printable, not empty and of at most {LONGEST_TYPE} characters"
 _INPUT, _OUTPUT, _CONVERSATIONS = "input", "output", "conversations"
-_ENTITIES, _ASKED, _ALL, _ABSENT = "entities", "asked", "all", "types_asked_absent"
+_ENTITIES, _ASKED, _ALL = "entities", "asked", "all"
 _COLUMNS = ((_INPUT, _OUTPUT), (_CONVERSATIONS,))
 """Columns that a table must have, the first of these that it has; others are ignored."""
 _READ = "JSON lines, one JSON array of objects, CSV with the columns input and output, or plain Parquet"
@@ -176,37 +176,6 @@ class _NerbertEntry(TypedDict):
     asked: NotRequired[Literal["all"] | list[str]]
 
 
-class _Nuner(TypedDict):
-    input: str
-    output: Any
-
-
-class _Conversation(TypedDict):
-    conversations: list[dict[str, Any]]
-
-
-class _Mentioned(TypedDict):
-    text: str
-    type: str
-
-
-class _Merged(TypedDict):
-    """Pile-NER's questions, merged: entities, and types asked for that the text doesn't contain."""
-
-    text: str
-    entities: list[_Mentioned]
-    types_asked_absent: list[str]
-
-
-class _Gliner(TypedDict):
-    ner: list[list[Any]]
-
-
-class _TokenObjects(TypedDict):
-    tokens: list[str]
-    entities: list[dict[str, Any]]
-
-
 def _own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     row = check_value(fields, _NerbertEntry)
     text, asked, entities = _text(row["text"]), row.get("asked", _ALL), []
@@ -227,14 +196,15 @@ def _own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
 
 
 def _nuner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    row = check_value(fields, _Nuner)
-    parts = ([*map(str.strip, each.split("<>", 2)), "", ""] for each in _strings(row["output"]))
-    return _located(row["input"], ((name, type_, more) for name, type_, more, *_ in parts), dropped)
+    parts = ([*map(str.strip, each.split("<>", 2)), "", ""] for each in _strings(fields[_OUTPUT]))
+    mentions = ((name, type_, more) for name, type_, more, *_ in parts)
+    return _located(check_value(fields[_INPUT], str), mentions, dropped)
 
 
 def _conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     """Read Pile-NER's row: a turn with the text, then questions for one type each, answered by a list of mentions."""
-    turns = [(each.get("from"), each.get("value")) for each in check_value(fields, _Conversation)["conversations"]]
+    given = check_value(fields[_CONVERSATIONS], list[dict[str, Any]])
+    turns = [(each.get("from"), each.get("value")) for each in given]
     texts = [value for who, value in turns[:1] if who == "human" and isinstance(value, str)]
     if not texts or not texts[0].startswith(_SAID):
         raise InputError(f'field "conversations": the first turn must be a human\'s, and begin with {_SAID!r}')
@@ -248,29 +218,21 @@ def _conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenTe
     return _located(texts[0].removeprefix(_SAID), mentions, dropped, asked)
 
 
-def _absent(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    row = check_value(fields, _Merged)
-    mentions = [(each["text"], each["type"], "") for each in row["entities"]]
-    return _located(row["text"], mentions, dropped, [type_ for _, type_, _ in mentions] + row["types_asked_absent"])
-
-
 def _gliner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    return _of_tokens(fields.get("tokenized_text", fields.get(TOKENS)), check_value(fields, _Gliner)["ner"], dropped)
-
-
-def _token_objects(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    row = check_value(fields, _TokenObjects)
-    spans = [[each.get(name) for name in ("start_token", "end_token", "type")] for each in row["entities"]]
-    return _of_tokens(row["tokens"], spans, dropped)
+    """Read the tokens joined by spaces, with entities given by their first and last token and type."""
+    tokens = check_value(fields.get("tokenized_text", fields.get(TOKENS)), list[str])
+    example, entities = example_of(map(_text, tokens), ()), list[OpenEntity]()
+    for start, end, type_ in (token_span(each, example.words) for each in check_value(fields["ner"], list[list[Any]])):
+        named = usable([(example.text[start:end], type_, "")], dropped)
+        entities += (OpenEntity(start, end, name) for _, name, _ in named)
+    return OpenText(example.text, _once(entities))
 
 
 _FIELDS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], Counter[Reason]], OpenText]], ...] = (
     (frozenset({_INPUT, _OUTPUT}), _nuner),
     (frozenset({_CONVERSATIONS}), _conversation),
     (frozenset({"ner"}), _gliner),
-    (frozenset({TEXT, _ENTITIES, _ABSENT}), _absent),
     (frozenset({TEXT, _ENTITIES}), _own),
-    (frozenset({TOKENS, _ENTITIES}), _token_objects),
 )
 """The fields of each form, and its reader; the first that fits counts."""
 
@@ -290,17 +252,6 @@ def _located(
     return OpenText(text, entities, tuple(filter(_is_type, names)))
 
 
-def _of_tokens(tokens: object, spans: Sequence[Sequence[Any]], dropped: Counter[Reason]) -> OpenText:
-    """Return the tokens joined by spaces, with entities given by their first and last token and type."""
-    example = example_of(map(_text, check_value(tokens, list[str])), ())
-    text, words = example.text, example.words
-    entities = []
-    for start, end, type_ in (token_span(each, words) for each in spans):
-        for _, name, _ in usable([(text[start:end], type_, "")], dropped):
-            entities.append(OpenEntity(start, end, name))
-    return OpenText(text, _once(entities))
-
-
 def _text(value: str) -> str:
     """Return a text without lone surrogates, which no tokenizer accepts."""
     return _SURROGATE.sub("\ufffd", value)
@@ -318,69 +269,47 @@ def _strings(value: object) -> list[str]:
     return check_value(value, list[str])
 
 
-_Row = tuple[int | str, Mapping[str, Any]]
-"""A row's line, or its place in words, and its fields."""
-
-
-def _rows(path: Path) -> Iterator[_Row]:
-    """Yield the rows of a file, plain or compressed; raise InputError for a broken one, or another kind of file."""
+def _rows(path: Path) -> Iterator[tuple[int | str, Mapping[str, Any]]]:
+    """Yield each row of a file, plain or compressed, with its line, or its place in words; raise InputError for a
+    broken one, or another kind of file.
+    """
+    if head_of(path).startswith(_PARQUET):
+        yield from _parquet_rows(path)
+        return
     with open_plain(path) as stream:
         peeked: Any = stream
         head: bytes = peeked.peek(_HEAD).removeprefix(BOM)
-        if head.startswith(_PARQUET) and not packing(head_of(path)):
-            yield from _parquet_rows(path)
-        elif not head.strip() or head.lstrip().startswith(b"{") or is_array(head):
+        header = head.decode("utf-8", "ignore").lstrip().partition("\n")[0]
+        if not head.strip() or head.lstrip().startswith(b"{") or is_array(head):
             for line, value, _ in json_values(stream, path):
                 if not isinstance(value, dict):
                     with at(path, line):
                         raise InputError(f"{value!r:.60}: must be an object")
                 yield line, value
-        elif _table_form(head.decode("utf-8", "ignore").lstrip().partition("\n")[0]):
-            for row in table_rows(read_lines(stream, path), _checked_form):
-                yield row.line, {name: row.get(name) for name in (_INPUT, _OUTPUT)}
+        elif any({_INPUT, _OUTPUT} <= {*form.names} for form in cuts_of(header.strip("\r"))):
+            source = Stream(str(path), lambda: nullcontext(stream), _INPUT)
+            yield from ((row.line, row.fields) for row in table_texts(source))
         else:
-            raise InputError(f"{path}: seems to be {_other(path, head)}; open types are read from {_READ}")
+            known = next((name for name in FORMATS if FORMATS.find(name)().recognise(path, head)), "")
+            what = foreign(head, "") or (known and f"annotated sentences ({known})") or "something else"
+            raise InputError(f"{path}: seems to be {what}; open types are read from {_READ}")
 
 
-def _other(path: Path, head: bytes) -> str:
-    """Return a guess at the content of a file of another kind."""
-    known = next((name for name in FORMATS if FORMATS.find(name)().recognise(path, head)), "")
-    other = UTF_16 if is_utf16(head) else (known and f"annotated sentences ({known})") or foreign(head, "")
-    return other or unannotated(head) or "something else"
-
-
-def _checked_form(header: str) -> TableForm:
-    """Return how a table is cut; raise InputError for a header whose columns aren't clear."""
-    form = _table_form(header)
-    if form is None or any(form.names.count(name) > 1 for name in (_INPUT, _OUTPUT)):
-        raise InputError(f"header {header!r:.80}: must name one column {_INPUT} and one {_OUTPUT}")
-    return form
-
-
-def _table_form(header: str) -> TableForm | None:
-    """Return how a table with NuNER's columns is cut, by whichever delimiter gives them."""
-    for form in cuts_of(header.strip("\r")):
-        names = [name.strip() for name in form.names]
-        if _INPUT in names and _OUTPUT in names:
-            return TableForm(form.delimiter, names, {name: names.index(name) for name in (_INPUT, _OUTPUT)})
-    return None
-
-
-def _parquet_rows(path: Path) -> Iterator[_Row]:
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     need("corpus", "pyarrow")
     from nerbert.formats.parquet import decoded_column, plain_rows, read_batches
 
-    number = 0
+    first = 1
     for batch in read_batches(path):
         names = batch.schema.names
         columns = next((some for some in _COLUMNS if {*some} <= {*names}), None)
         if columns is None:
             raise InputError(f"{path}: has the columns {', '.join(map(repr, names)):.200}; open types in Parquet have "
                              f"{_INPUT} and {_OUTPUT} (NuNER), or {_CONVERSATIONS} (Pile-NER)")  # fmt: skip
-        wanted, first = batch.select(list(columns)), number + 1
+        wanted = batch.select(list(columns))
         with at(path):
             for name in columns:  # some writers don't say that their bytes are UTF-8
                 wanted = decoded_column(wanted, name, first, ERRORS[0])
             rows = plain_rows(wanted)
-        for number, fields in enumerate(rows, number + 1):  # noqa: B020
-            yield f"row {number}", fields
+        yield from ((f"row {number}", fields) for number, fields in enumerate(rows, first))
+        first += len(rows)

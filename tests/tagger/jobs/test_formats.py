@@ -84,7 +84,7 @@ def test_a_text_of_any_field_is_read_again(tag: Tag, to: str) -> None:
 
 def test_what_models_tagged_is_no_training_data_until_somebody_says_so(tag: Tag) -> None:
     Path("x.txt").write_text("Ada slept\nBob\n")
-    for to, words in (("label-studio", "holds no sentence"), ("text", "y: seems to be text that was tagged for people"),
+    for to, words in (("label-studio", "holds no sentence"), ("text", "y: is in no known format"),
                       ("html", "y: seems to be XML or HTML")):  # fmt: skip
         assert tag("x.txt", "-o", "y", "--to", to, "--overwrite") == 0
         with raises(InputError, words):
