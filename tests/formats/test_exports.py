@@ -259,53 +259,58 @@ def test_other_forms_are_not_recognised(kind: type[JsonFormat], value: Any) -> N
     assert not kind().recognise(Path("a.jsonl"), json.dumps(value).encode())
 
 
-TOKENS_FORM, TOKENS_BOUNDS = "must be first token, last token and type", "the row has 4 tokens"
+GOOD: dict[type[JsonFormat], Any] = {
+    Doccano: lists([0, 1, "x"]), Gliner: sentence(), LabelStudio: studio({"result": []}), Prodigy: prodigy(),
+    Argilla: record(response()),
+}  # fmt: skip
+
+
+BROKEN: dict[type[JsonFormat], list[tuple[Any, str]]] = {
+    Doccano: [
+        (lists([0, 3, None]), "span [0, 3, None]: must have a type"),
+        (lists([0.0, 3, "x"]), "span [0.0, 3, 'x']: must have start and end"),
+        ({"text": "Ada", "entities": [{"start_offset": 0, "end_offset": 3}]}, "must have a type"),
+        ({"text": None, "label": []}, "an object with text: None"),
+        ({"text": "Ada", "spans": []}, "seems to be jsonl, but earlier lines have text and label"),
+    ],
+    Gliner: [
+        (sentence(ner=[[0, 4, "x"]]), "entity [0, 4, 'x']: the row has 4 tokens"),
+        *((sentence(ner=[each]), "the row has 4 tokens") for each in ([2, 1, "x"], [-1, 1, "x"])),
+        *((sentence(ner=[each]), "must be first token") for each in ([0, True, "x"], [0, 1, None], [0, 1])),
+        (sentence(tokenized_text=["Ada", 7]), "word 1 (from 0) is 7"),
+    ],
+    LabelStudio: [
+        (studio({"result": [region(0, 3, None)]}), "region 0: labels[0] = None: must be a valid string"),
+        (studio({"result": [region(True, 3, "X")]}), "region 0: start = True: must be a valid integer"),
+        (studio({"result": [region(3, 3, "X")]}), "is empty or negative"),
+        (studio({"result": [region(0, 3, "X", type="hypertextlabels")]}), "'hypertextlabels' of a page; only"),
+        (studio({"result": [region(0, 3, "X"), region(0, 3, "X", to_name="other")]}), "in several texts"),
+        (studio({"result": [{"value": {}}]}), "annotations[0].result[0].type is missing"),
+        (studio({"result": []}, data={"image": "/a.png", "name": "a"}), "the annotated text is unclear"),
+        (studio(predictions=[{"score": 7, "result": [region(0, 3, "X")]}]), "score 7: must be a number from 0"),
+    ],
+    Prodigy: [
+        (prodigy({"start": 0, "end": 5}), "spans[0].label is missing"),
+        (prodigy({"start": 0, "end": 5, "label": "X", "score": True}, answer=None), "must be a number from 0 to 1"),
+        (prodigy(answer="yes"), "answer = 'yes': must be 'accept'"),
+        (prodigy(tokens=[{"text": "Ada"}]), "tokens[0].start is missing"),
+        (prodigy(spans=None, label="SPORT"), "categories of whole texts"),
+    ],
+    Argilla: [
+        (record(response({**ADA, "label": None})), "[0].label = None: must be a valid string"),
+        (record(suggestion={"value": [ADA], "score": [0.1, 0.2]}), "1 spans with 2 scores"),
+        (record(suggestion={"value": [ADA], "score": "high"}), "must be a number from 0 to 1"),
+        (record(3), "responses.q[0] = 3: must"),
+        (record(fields={"a": "x", "b": "y"}), "the annotated text is unclear: there is a, b"),
+    ],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("kind", "good", "broken", "words"),
-    [
-        *((Doccano, lists([0, 1, "x"]), *case) for case in (
-            (lists([0, 3, None]), "span [0, 3, None]: must have a type"),
-            (lists([0.0, 3, "x"]), "span [0.0, 3, 'x']: must have start and end"),
-            ({"text": "Ada", "entities": [{"start_offset": 0, "end_offset": 3}]}, "must have a type"),
-            ({"text": None, "label": []}, "an object with text: None"),
-            ({"text": "Ada", "spans": []}, "seems to be jsonl, but earlier lines have text and label"),
-        )),
-        *((Gliner, sentence(), sentence(ner=[entity]), words) for entity, words in (
-            ([0, 4, "x"], f"entity [0, 4, 'x']: {TOKENS_BOUNDS}"), ([2, 1, "x"], TOKENS_BOUNDS),
-            ([-1, 1, "x"], TOKENS_BOUNDS), ([0, True, "x"], TOKENS_FORM), ([0, 1, None], TOKENS_FORM),
-            ([0, 1], TOKENS_FORM),
-        )),
-        (Gliner, sentence(), sentence(tokenized_text=["Ada", 7]), "word 1 (from 0) is 7"),
-        *((LabelStudio, studio({"result": []}), *case) for case in (
-            (studio({"result": [region(0, 3, None)]}), "region 0: labels[0] = None: must be a valid string"),
-            (studio({"result": [region(True, 3, "X")]}), "region 0: start = True: must be a valid integer"),
-            (studio({"result": [region(3, 3, "X")]}), "is empty or negative"),
-            (studio({"result": [region(0, 3, "X", type="hypertextlabels")]}), "'hypertextlabels' of a page; only"),
-            (studio({"result": [region(0, 3, "X"), region(0, 3, "X", to_name="other")]}), "in several texts"),
-            (studio({"result": [{"value": {}}]}), "annotations[0].result[0].type is missing"),
-            (studio({"result": []}, data={"image": "/a.png", "name": "a"}), "the annotated text is unclear"),
-            (studio(predictions=[{"score": 7, "result": [region(0, 3, "X")]}]), "score 7: must be a number from 0"),
-        )),
-        *((Prodigy, prodigy(), *case) for case in (
-            (prodigy({"start": 0, "end": 5}), "spans[0].label is missing"),
-            (prodigy({"start": 0, "end": 5, "label": "X", "score": True}, answer=None), "must be a number from 0 to 1"),
-            (prodigy(answer="yes"), "answer = 'yes': must be 'accept'"),
-            (prodigy(tokens=[{"text": "Ada"}]), "tokens[0].start is missing"),
-            (prodigy(spans=None, label="SPORT"), "categories of whole texts"),
-        )),
-        *((Argilla, record(response()), *case) for case in (
-            (record(response({**ADA, "label": None})), "[0].label = None: must be a valid string"),
-            (record(suggestion={"value": [ADA], "score": [0.1, 0.2]}), "1 spans with 2 scores"),
-            (record(suggestion={"value": [ADA], "score": "high"}), "must be a number from 0 to 1"),
-            (record(3), "responses.q[0] = 3: must"),
-            (record(fields={"a": "x", "b": "y"}), "the annotated text is unclear: there is a, b"),
-        )),
-    ],
-)  # fmt: skip
-def test_messages(tmp_path: Path, kind: type[JsonFormat], good: Any, broken: Any, words: str) -> None:
+    ("kind", "broken", "words"), [(kind, *case) for kind, cases in BROKEN.items() for case in cases]
+)
+def test_messages(tmp_path: Path, kind: type[JsonFormat], broken: Any, words: str) -> None:
     path = tmp_path / "x.jsonl"
-    path.write_text(f"{json.dumps(good)}\n{json.dumps(broken)}\n")
+    path.write_text(f"{json.dumps(GOOD[kind])}\n{json.dumps(broken)}\n")
     with raises(InputError, words, path=path, line=2):
         list(kind().read(path, Repairs()))
