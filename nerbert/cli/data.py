@@ -94,6 +94,34 @@ def corpus_show(
     show_corpus(corpus, sentences, as_json=json, html=html, overwrite=overwrite)
 
 
+@corpus_app.command(name="near")
+def corpus_near(
+    *texts: FileOrDash, output: Output, from_: Annotated[list[str], Parameter(name="--from", negative="")],
+    pages: int = 1000, overwrite: Flag = False,
+) -> None:  # fmt: skip
+    """Find the pages of a dump or a corpus that are nearest to sentences, for masked words on a domain (mlm.texts).
+
+    Needs nerbert[cluster]. Near is the cosine of TF-IDF vectors of a page and of all sentences.
+
+    Parameters
+    ----------
+    texts
+        Files or folders of sentences of the domain, as for `tag`: the training sentences, say.
+    output
+        File of JSON lines to make: text, title, page and revision, similarity; nearest first.
+    from_
+        Where to look: corpora that `corpus build` made, or MediaWiki pages-articles files. They are read twice.
+    pages
+        How many pages to keep.
+    overwrite
+        Replace a file.
+    """
+    from nerbert.corpus.near import near_pages
+
+    found = near_pages(texts, from_, output, pages, overwrite=overwrite)
+    print(f"pages: {found.kept:,} of {found.read:,}; similarity {found.highest:.3f} to {found.lowest:.3f}")
+
+
 @corpus_app.command(name="export")
 def corpus_export(
     corpus: Path, *, output: FileOrPipe, format_: Annotated[str, Parameter(name="--format")] = "conll",

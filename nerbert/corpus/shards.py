@@ -6,10 +6,8 @@ A shard is a part of the dump, so the number of workers changes no byte. Cost: s
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal, NotRequired
+from typing import Any, Literal, NamedTuple, NotRequired
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -264,20 +262,37 @@ def sentence_batches(path: Path, columns: Sequence[str] | None = None, rows: int
         yield batch
 
 
+class PageLines(NamedTuple):
+    """A page with its attribution; its lines are sentences or paragraphs."""
+
+    wiki: str
+    page_id: int
+    revision: int
+    title: str
+    lines: list[str]
+
+
 def is_corpus(path: Path) -> bool:
     """Return whether a folder has a corpus's manifest."""
     return (path / _MANIFEST).is_file()
 
 
-def train_pages(corpus: Path) -> Iterator[list[str]]:
-    """Yield the sentences of each page in a corpus's train part, in order."""
-    columns = ("page_id", "split", "text")
-    batches = (
-        each for path in checked_shards(corpus, read_manifest(corpus)) for each in sentence_batches(path, columns)
-    )
-    rows = (row for batch in batches for row in zip(*(batch[name].to_pylist() for name in columns), strict=True))
-    for _, page in groupby((row for row in rows if row[1] == TRAIN), itemgetter(0)):
-        yield [text for *_, text in page]
+def train_pages(corpus: Path) -> Iterator[PageLines]:
+    """Yield the pages of a corpus that have sentences in its train part, each with these, in order."""
+    page, columns = None, ("wiki", "page_id", "revision", "title", "split", "text")
+    for path in checked_shards(corpus, read_manifest(corpus)):
+        for batch in sentence_batches(path, columns):
+            for wiki, number, revision, title, split, text in zip(*(batch[name].to_pylist() for name in columns),
+                                                                  strict=True):  # fmt: skip
+                if split != TRAIN:
+                    continue
+                if page and page.page_id != number:
+                    yield page
+                    page = None
+                page = page or PageLines(wiki, number, revision, title, [])
+                page.lines.append(text)
+    if page:
+        yield page
 
 
 def with_columns(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

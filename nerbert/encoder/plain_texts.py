@@ -69,7 +69,7 @@ class PlainTexts:
     def documents(self, *, held_out: bool) -> Iterator[Lines]:
         """Yield the documents that are trained on, or those that are held out."""
         for path in self.paths:
-            pages = train_pages(path) if is_corpus(path) else ()
+            pages = (page.lines for page in train_pages(path)) if is_corpus(path) else ()
             for lines in chain(pages, chain.from_iterable(map(_documents, _files(path)))):
                 if (uniform(0, "documents held out", "\n".join(lines)) < _HELD_OUT) == held_out:
                     yield lines

@@ -1,0 +1,115 @@
+"""Pages of dumps and corpora that are nearest to some sentences: texts of a domain for DAPT (Gururangan et al. 2020).
+
+Near is the cosine between a page and the mean of the sentences, by TF-IDF over hashed words (scikit-learn). Pages are
+read twice: once to count in how many each word is. Cost: words are what stands between white space or punctuation.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappush, heappushpop
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nerbert.artifacts import check_free, publish
+from nerbert.config import refuse
+from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.rows import drop_reason
+from nerbert.corpus.shards import PageLines, is_corpus, train_pages
+from nerbert.corpus.wikitext.scan import scan_page
+from nerbert.errors import InputError, need
+from nerbert.formats.inputs import read_texts
+from nerbert.schema import json_line
+from nerbert.sources.files import Source
+from nerbert.terminal import progress
+
+_COLUMNS = 1 << 18
+_BATCH = 256
+"""Pages whose words are counted at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class NearPages:
+    """How many pages were read and kept, and the similarities (0–1) of the nearest one and of the last that is kept."""
+
+    read: int
+    kept: int
+    highest: float
+    lowest: float
+
+
+def near_pages(
+    texts: Sequence[str], places: Sequence[str], output: Path, pages: int, *, overwrite: bool = False
+) -> NearPages:
+    """Write the nearest pages of dumps and corpora as JSON lines with their similarity and attribution, nearest first.
+
+    `texts` are files of any format that `nerbert tag` reads. Raise InputError where no text or page has a word.
+    """
+    refuse(pages < 1, "pages", pages, "at least 1")
+    refuse(not places, "from", [], "dumps or corpora to look in")
+    need("cluster", "sklearn")
+    check_free(output, overwrite=overwrite)
+    sentences = list(read_texts(texts))
+    counts, read = np.zeros(_COLUMNS, np.int64), 0
+    for some in _batches(_pages(places)):
+        counts += _counted(" ".join(page.lines) for page in some).getnnz(axis=0)
+        read += len(some)
+    weights = np.log((1 + read) / (1 + counts)) + 1
+    wanted = _vectors(_counted(sentences), weights).sum(axis=0)
+    if not counts.any() or not (norm := float(np.sqrt(np.square(wanted).sum()))):
+        what = "sentences" if not wanted.any() else "pages"
+        raise InputError(f"no word in the {what}: give texts, and dumps or corpora of their language")
+    kept = list[tuple[float, int, PageLines]]()
+    order = 0
+    for some in _batches(_pages(places)):
+        vectors = _vectors(_counted(" ".join(page.lines) for page in some), weights)
+        for similarity, page in zip(vectors @ np.asarray(wanted).ravel() / norm, some, strict=True):
+            order += 1
+            one = (float(similarity), -order, page)
+            heappush(kept, one) if len(kept) < pages else heappushpop(kept, one)
+    kept.sort(reverse=True)
+    with publish(output) as draft, draft.open("w", encoding="utf-8") as file:
+        for similarity, _, page in kept:
+            facts = page._asdict() | {"similarity": round(similarity, 4)}
+            file.write(json_line({"text": "\n".join(facts.pop("lines"))} | facts) + "\n")
+    return NearPages(read, len(kept), kept[0][0], kept[-1][0])
+
+
+def dump_pages(dumps: Iterable[Source]) -> Iterator[PageLines]:
+    """Yield the articles of dumps without markup; their lines are paragraphs."""
+    for dump in map(Dump, dumps):
+        for page in dump.pages():
+            ns = dump.site.namespace(page.title) if page.ns is None else page.ns
+            if drop_reason(page, ns) is None:
+                lines = scan_page(page.title, page.text, dump.site).text.split("\n")
+                yield PageLines(dump.site.wiki, page.page_id, page.revision, page.title, lines)
+
+
+def _pages(places: Sequence[str]) -> Iterator[PageLines]:
+    corpora = [Path(each) for each in places if is_corpus(Path(each))]
+    dumps = dump_pages(Source(each) for each in places if not is_corpus(Path(each)))
+    yield from chain(chain.from_iterable(map(train_pages, corpora)), dumps)
+
+
+def _batches(pages: Iterator[PageLines]) -> Iterator[list[PageLines]]:
+    with progress("reading pages") as bar:
+        while some := list(islice(pages, _BATCH)):
+            yield some
+            bar.advance(len(some))
+
+
+def _counted(texts: Iterable[str]) -> Any:
+    """Return (texts, columns), sparse: how often each has the words of a column."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    return HashingVectorizer(n_features=_COLUMNS, alternate_sign=False, norm=None).transform(texts)
+
+
+def _vectors(counts: Any, weights: Any) -> Any:
+    """Return the TF-IDF vectors, of length 1, of counts, whose logarithms are taken."""
+    from sklearn.preprocessing import normalize
+
+    counts.data = 1 + np.log(counts.data)
+    return normalize(counts.multiply(weights).tocsr())

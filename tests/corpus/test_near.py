@@ -1,0 +1,78 @@
+"""The nearest pages of dumps and corpora, against scikit-learn's own TF-IDF."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nerbert.corpus.near import dump_pages, near_pages
+from nerbert.corpus.shards import train_pages
+from nerbert.errors import InputError, OutputExists, SettingsError
+from nerbert.sources.files import Source
+
+pytestmark = pytest.mark.extras
+WANTED = "The ship left the harbour.\nA captain sailed the sea with his crew.\n"
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_similarities_are_those_of_scikit_learn(sample_corpus: Path, tmp_path: Path) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    (tmp_path / "ships.txt").write_text(WANTED)
+    found = near_pages([str(tmp_path / "ships.txt")], [str(sample_corpus)], tmp_path / "out.jsonl", 7)
+    pages = list(train_pages(sample_corpus))
+    texts = ["\n".join(page.lines) for page in pages]
+    vectorizer = TfidfVectorizer(sublinear_tf=True).fit(texts)
+    # words that no page has count there too, with the largest weight: a vocabulary of both
+    vectorizer.vocabulary_, vectorizer.idf_ = _with_words_of(vectorizer, WANTED.splitlines(), len(texts))
+    wanted = np.asarray(vectorizer.transform(WANTED.splitlines()).sum(axis=0)).ravel()
+    similar = np.asarray(vectorizer.transform(texts) @ wanted).ravel() / np.linalg.norm(wanted)
+    order = np.argsort(-similar, kind="stable")[:7]
+    kept = rows(tmp_path / "out.jsonl")
+    assert (found.read, found.kept) == (len(pages), 7)
+    assert [each["title"] for each in kept] == [pages[place].title for place in order]
+    assert [each["similarity"] for each in kept] == pytest.approx(similar[order], abs=2e-3)
+    assert (found.highest, found.lowest) == pytest.approx((similar[order[0]], similar[order[-1]]), abs=2e-3)
+    assert kept[0].keys() == {"text", "wiki", "page_id", "revision", "title", "similarity"}
+    assert kept[0]["text"] == texts[order[0]]
+
+
+def _with_words_of(vectorizer: Any, texts: list[str], pages: int) -> Any:
+    known = dict(vectorizer.vocabulary_)
+    words = {word for text in texts for word in vectorizer.build_analyzer()(text)} - known.keys()
+    known |= {word: len(known) + place for place, word in enumerate(sorted(words))}
+    return known, np.append(vectorizer.idf_, np.full(len(words), np.log(1 + pages) + 1))
+
+
+def test_a_dump_gives_its_articles(sample: Path, tmp_path: Path) -> None:
+    dump = sample / "wiki.xml"
+    pages = list(dump_pages([Source(str(dump))]))
+    assert len({page.page_id for page in pages}) == len(pages) > 20
+    assert sum(bool("".join(page.lines)) for page in pages) > 20
+    assert not [line for page in pages for line in page.lines if "'''" in line]
+    (tmp_path / "ships.txt").write_text(WANTED)
+    found = near_pages([str(tmp_path / "ships.txt")], [str(dump)], tmp_path / "out.jsonl", 10_000)
+    assert found.read == found.kept == len(pages)
+    assert sorted(each["title"] for each in rows(tmp_path / "out.jsonl")) == sorted(page.title for page in pages)
+
+
+def test_bad_input_is_one_line(sample_corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "none.txt").write_text("\n…\n")
+    (tmp_path / "some.txt").write_text("A ship.")
+    corpus, output = str(sample_corpus), tmp_path / "out.jsonl"
+    with pytest.raises(InputError, match="no word in the sentences: give texts"):
+        near_pages([str(tmp_path / "none.txt")], [corpus], output, 5)
+    with pytest.raises(SettingsError, match="pages = 0: must be at least 1"):
+        near_pages([str(tmp_path / "some.txt")], [corpus], output, 0)
+    with pytest.raises(InputError, match="gone"):
+        near_pages([str(tmp_path / "some.txt")], ["gone.xml"], output, 5)
+    assert not output.exists()
+    output.write_text("mine")
+    with pytest.raises(OutputExists):
+        near_pages([str(tmp_path / "some.txt")], [corpus], output, 5)
+    assert output.read_text() == "mine"
