@@ -12,7 +12,7 @@ import operator
 import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import MISSING, Field, asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -76,8 +76,6 @@ class Section(Settings):
 
     section: ClassVar[str] = ""
     """Its name."""
-    formerly: ClassVar[Mapping[str, str]] = {}
-    """Earlier names of its fields, from when all settings were flat, where they differ."""
     reads: ClassVar[tuple[str, ...]] = ()
     """Fields that name files to read: their content is compared, not their path."""
     models: ClassVar[tuple[str, ...]] = ()
@@ -143,13 +141,9 @@ def plain_settings(settings: Sectioned, own: type[Section] = Section) -> dict[st
 
 def changed_names(settings: Sectioned) -> list[str]:
     """Return the names of settings that aren't their defaults, those of sections with their names before."""
-    names = [each.name for each in fields(settings) if each.name != "sections" and _changed(settings, each)]
-    own = ((section, each) for section in settings.sections for each in fields(section))
-    return names + [f"{section.section}.{each.name}" for section, each in own if _changed(section, each)]
-
-
-def _changed(settings: Settings, field: Field[Any]) -> bool:
-    return bool(getattr(settings, field.name) != field.default)
+    parts: list[tuple[str, Settings]] = [("", settings), *((f"{each.section}.", each) for each in settings.sections)]
+    names = [(place, part, each) for place, part in parts for each in fields(part) if each.name != "sections"]
+    return [f"{place}{each.name}" for place, part, each in names if getattr(part, each.name) != each.default]
 
 
 def flat_settings(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,12 +155,15 @@ def flat_settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
     """Return the values of `key=value` changes; raise SettingsError for one of another form."""
-    values = {}
+    values = dict[str, Any]()
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
             raise SettingsError(f"--set {change!r}: write it as key=value")
-        values[key.strip()] = _parse_value(value.strip())
+        try:
+            values[key.strip()] = _parse_toml(f"value = {value.strip()}")["value"]
+        except (ValueError, RecursionError):
+            values[key.strip()] = value.strip()
     return values
 
 
@@ -260,19 +257,17 @@ def _section(name: str, value: Any, objective: str, before: Section | None, flat
     if isinstance(value, kind):
         return value
     if not isinstance(value, Mapping):
-        field = kind.formerly.get(name) or fields(kind)[0].name
-        why = f"is a section: write {name}.{field} = …, or a table [{name}]"
+        why = f"is a section: write {name}.{fields(kind)[0].name} = …, or a table [{name}]"
         raise SettingsError(f"setting {name} = {value!r:.80}: {why}", setting=name)
     return make_settings(kind, value, before)
 
 
 def _no_section(name: str, objective: str, flat: Mapping[str, Any]) -> SettingsError:
-    """Return the error for a name that is neither a setting nor a section; for a former name, it gives the new one."""
+    """Return the error for a name that is neither a setting nor a section."""
     known = sections_of(objective)
     for kind in sorted(known.values(), key=lambda kind: kind.section != objective):
-        kept = "" if name in kind.formerly.values() else name
-        if (field := kind.formerly.get(name, kept)) in hints_of(kind):  # type: ignore[arg-type]
-            return SettingsError(f"setting {name}: is now {kind.section}.{field}", setting=name)
+        if name in hints_of(kind):  # type: ignore[arg-type]
+            return SettingsError(f"setting {name}: is now {kind.section}.{name}", setting=name)
     see = f"see {DOCS}/settings.md"
     return SettingsError(f"unknown setting {name!r:.80}{unknown(name, [*flat, *known], see=see)}", setting=name)
 
@@ -340,13 +335,6 @@ def hints_of(cls: type) -> dict[str, Any]:
     """Return name → annotation of each field."""
     hints = get_type_hints(cls, include_extras=True)
     return {each.name: hints[each.name] for each in fields(cls)}
-
-
-def _parse_value(text: str) -> Any:
-    try:
-        return _parse_toml(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        return text
 
 
 def _convert(value: Any, hint: Any) -> Any:

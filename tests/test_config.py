@@ -9,7 +9,6 @@ import pytest
 from nerbert.config import (
     Bounds,
     Settings,
-    hints_of,
     load_settings,
     make_settings,
     merged,
@@ -101,16 +100,10 @@ REFUSED: list[tuple[type, dict[str, Any], str, str]] = [
     (FinetuneSettings, {"sections": (3,)}, "sections", "setting sections = (3,): must be a list of Section"),
     (FinetuneSettings, {"zero_shot": {"architecture": "zer"}}, "zero_shot.architecture",
      "setting zero_shot.architecture = 'zer': did you mean 'zero'"),
-    *((FinetuneSettings, {name: 1}, name, f"unknown setting '{name}'")
-      for name in ("files", "dev", "match", "threshold", "backbone")),
     *((PretrainSettings, {name: "a.jsonl"}, name, f"setting {name} = 'a.jsonl': is a section: write {name}.files = …")
       for name in ("open_types", "gazetteers", "replay")),
-    *((PretrainSettings, {"objective": objective, old: 1}, old, f"setting {old}: is now {new}")
-      for objective, old, new in (
-          ("zero_shot", "concept_backbone", "zero_shot.labels_backbone"),
-          ("zero_shot", "concept_descriptions", "zero_shot.descriptions"),
-          ("self_training", "label_smoothing", "self_training.label_smoothing"),
-          ("concepts", "label_all_tokens", "concepts.label_all_tokens"))),
+    (PretrainSettings, {"objective": "self_training", "label_smoothing": 1}, "label_smoothing",
+     "setting label_smoothing: is now self_training.label_smoothing"),
 ]  # fmt: skip
 
 
@@ -218,33 +211,6 @@ def test_sections_are_merged_key_by_key(tmp_path: Path) -> None:
     assert merged({"a": {"x": 1, "y": 2}, "b": 1}, {"a.x": 3, "a": {"z": 4}, "b": 2}) == {
         "a": {"x": 3, "y": 2, "z": 4}, "b": 2,
     }  # fmt: skip
-
-
-MOVED = {
-    "mlm_probability": "mlm.probability", "concept_backbone": "concepts.backbone",
-    "concept_pooling": "concepts.pooling", "concept_descriptions": "concepts.descriptions",
-    "temperature": "concepts.temperature", "max_concepts": "concepts.max_concepts",
-    "self_training_threshold": "self_training.threshold", "num_clusters": "typing.num_clusters",
-    "cluster_weight": "typing.weight", "cluster_dimensions": "typing.dimensions",
-    "cluster_iterations": "typing.iterations", "cluster_sample": "typing.sample", "max_types": "zero_shot.max_types",
-    "positive_weight": "zero_shot.positive_weight", "architecture": "zero_shot.architecture",
-    "max_width": "zero_shot.max_width", "negative_ratio": "zero_shot.negative_ratio",
-    "label_smoothing": "tagging.label_smoothing", "outside_weight": "tagging.outside_weight",
-    "label_all_tokens": "tagging.label_all_tokens", "joined_layer": "tagging.joined_layer",
-    "gazetteer_match": "gazetteers.match", "gazetteer_max_words": "gazetteers.max_words",
-    "open_types_dev": "open_types.dev", "open_types_copies": "open_types.copies",
-    "open_types_asked": "open_types.asked",
-    "replay_share": "replay.share",
-}  # fmt: skip
-"""Settings that had no section once; the values of three others are named with their section's (below)."""
-
-
-@pytest.mark.parametrize(("old", "new"), MOVED.items())
-def test_an_old_name_is_one_line_with_the_new_one(old: str, new: str) -> None:
-    with raises(SettingsError, setting=old, words=f"setting {old}: is now {new}"):
-        load_settings(FinetuneSettings if "replay" in old else PretrainSettings, None, [f"{old}=1"])
-    section, _, name = new.partition(".")
-    assert name in hints_of(sections_of()[section])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ For anchors they are a sorted, mapped table of 64-bit hashes; for free text an a
 
 import json
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from hashlib import sha256
@@ -44,9 +44,6 @@ class GazetteersSettings(Section):
     """Lists of names whose types take the place of the corpus's categories."""
 
     section: ClassVar[str] = "gazetteers"
-    formerly: ClassVar[Mapping[str, str]] = {
-        "gazetteers": "files", "gazetteer_match": "match", "gazetteer_max_words": "max_words",
-    }  # fmt: skip
     reads: ClassVar[tuple[str, ...]] = ("files",)
     commands: ClassVar[tuple[str, ...]] = ("pretrain",)
     files: tuple[Path, ...] = ()

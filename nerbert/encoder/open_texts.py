@@ -5,7 +5,7 @@ Files are read twice. A tenth of the texts is held out, by the hash of each.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 from itertools import chain
@@ -39,9 +39,6 @@ class OpenTypesSettings(Section):
     """Files of texts with open types."""
 
     section: ClassVar[str] = "open_types"
-    formerly: ClassVar[Mapping[str, str]] = {
-        "open_types": "files", "open_types_dev": "dev", "open_types_copies": "copies", "open_types_asked": "asked",
-    }  # fmt: skip
     reads: ClassVar[tuple[str, ...]] = ("files", "dev")
     commands: ClassVar[tuple[str, ...]] = ("pretrain",)
     files: tuple[Path, ...] = ()

@@ -45,7 +45,6 @@ class ReplaySettings(Section):
     """Files of open types beside the data of a fine-tuning."""
 
     section: ClassVar[str] = "replay"
-    formerly: ClassVar[Mapping[str, str]] = {"replay": "files", "replay_share": "share"}
     reads: ClassVar[tuple[str, ...]] = ("files",)
     commands: ClassVar[tuple[str, ...]] = ("finetune",)
     files: tuple[Path, ...] = ()

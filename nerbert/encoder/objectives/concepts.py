@@ -46,9 +46,6 @@ class ConceptsSettings(Section):
     """Settings of contrastive learning of concepts."""
 
     section: ClassVar[str] = "concepts"
-    formerly: ClassVar[Mapping[str, str]] = {
-        "concept_backbone": "backbone", "concept_pooling": "pooling", "concept_descriptions": "descriptions",
-    }  # fmt: skip
     models: ClassVar[tuple[str, ...]] = ("backbone",)
     backbone: str = ""
     """Encoder of names to start from: a folder, a name on the hub or `embedded`; empty: the backbone. Source: ours;

@@ -3,7 +3,7 @@
 Masks are drawn by piece, window and step, so they don't depend on how a step is cut.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,6 @@ class MlmSettings(Section):
     """Settings of masked language modelling."""
 
     section: ClassVar[str] = "mlm"
-    formerly: ClassVar[Mapping[str, str]] = {"mlm_probability": "probability"}
     reads: ClassVar[tuple[str, ...]] = ("texts",)
     texts: tuple[Path, ...] = ()
     """Texts of a domain in place of a corpus: files of any format that `nerbert tag` reads, folders of them, corpora.

@@ -6,7 +6,7 @@ the disk for each process, in the cache's folder, or among temporary files if th
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Self
@@ -39,7 +39,6 @@ class SelfTrainingSettings(TaggingSettings):
     """Settings of self-training."""
 
     section: ClassVar[str] = "self_training"
-    formerly: ClassVar[Mapping[str, str]] = {"self_training_threshold": "threshold"}
     threshold: Annotated[float, Bounds(at_least=0, below=1)] = 0.1
     """Probability that a span's beginning and its end must exceed. Low values find what the labels lack. Source:
     CoFEE."""

@@ -3,7 +3,7 @@
 Entities are clustered at each epoch's start; clusters keep their numbers. Cost: a forward pass over all windows.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -52,9 +52,6 @@ class TypingSettings(TaggingSettings):
     """Settings of typing with clusters."""
 
     section: ClassVar[str] = "typing"
-    formerly: ClassVar[Mapping[str, str]] = {
-        f"cluster_{name}": name for name in ("weight", "dimensions", "iterations", "sample")
-    }
     num_clusters: Annotated[int, Bounds(at_least=2, at_most=100_000)] = 23
     """Clusters of entities, computed at each epoch's start. Source: CoFEE's public code."""
     weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.001

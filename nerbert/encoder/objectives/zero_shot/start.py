@@ -4,7 +4,6 @@ A folder keeps its architecture where settings have their defaults. A type that 
 before the training: later it would silently be cut out of every prompt.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -30,9 +29,6 @@ class ZeroShotSettings(Section):
     """Settings of learning by names of types."""
 
     section: ClassVar[str] = "zero_shot"
-    formerly: ClassVar[Mapping[str, str]] = {
-        "concept_backbone": "labels_backbone", "concept_descriptions": "descriptions",
-    }  # fmt: skip
     models: ClassVar[tuple[str, ...]] = ("labels_backbone",)
     max_types: Annotated[int, Bounds(at_least=1, at_most=1000)] = 25
     """Most types in a prompt. Source: GLiNER's public code."""
