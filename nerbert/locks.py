@@ -70,5 +70,6 @@ def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) ->
         yield
     finally:
         if inside is not None:
-            inside.unlink(missing_ok=True)
+            with suppress(OSError):  # Windows removes no open file; filelock does so there
+                inside.unlink()
         lock.release()

@@ -19,7 +19,6 @@ def distribution(folder: Path, name: str, *lines: str) -> Distribution:
 
 
 GPL = "Classifier: License :: OSI Approved :: GNU General Public License (GPL)"
-ISC = "Classifier: License :: OSI Approved :: ISC License (ISCL)"
 
 
 @pytest.mark.parametrize(
@@ -27,27 +26,16 @@ ISC = "Classifier: License :: OSI Approved :: ISC License (ISCL)"
     [
         ("ALLOWED", ["License-Expression: MIT"]),
         ("ALLOWED", ["License-Expression: MPL-2.0 AND (Apache-2.0 OR GPL-3.0-only)"]),
-        ("ALLOWED", ["License-Expression: Apache-2.0 WITH LLVM-exception AND BSL-1.0"]),
-        ("ALLOWED", ["License-Expression: LGPL-2.1-or-later"]),
         ("ALLOWED", ["License-Expression: MIT", GPL]),
         ("REFUSED", ["License-Expression: MIT AND GPL-2.0-or-later"]),
-        ("REFUSED", ["License-Expression: (MIT AND AGPL-3.0-only) OR GPL-3.0-only"]),
         ("REFUSED", ["License-Expression: GPL-2.0-only WITH Classpath-exception-2.0"]),
         ("UNKNOWN", ["License-Expression: LicenseRef-Proprietary"]),
-        ("UNKNOWN", ["License-Expression: MIT AND LicenseRef-Proprietary"]),
-        ("UNKNOWN", ["License-Expression: (MIT"]),
         ("UNKNOWN", ["License-Expression: MIT Apache-2.0"]),
         ("ALLOWED", ["License: Apache License, Version 2.0"]),
-        ("ALLOWED", ["License: 3-Clause BSD License"]),
-        ("ALLOWED", ["License: MPL-2.0 AND MIT"]),
         ("ALLOWED", ["License: Dual License", "Classifier: License :: OSI Approved :: BSD License"]),
-        ("ALLOWED", ["Classifier: License :: OSI Approved :: GNU Lesser General Public License v3 (LGPLv3)"]),
-        ("ALLOWED", [f"License: {'All rights reserved. ' * 9}", ISC]),
         ("REFUSED", ["License: BSD", GPL]),
         ("REFUSED", ["License: GPLv3+"]),
-        ("REFUSED", ["License: GNU Affero General Public License"]),
         ("UNKNOWN", ["License: Not the MIT License"]),
-        ("UNKNOWN", ["Classifier: License :: OSI Approved"]),
         ("UNKNOWN", []),
     ],
 )  # fmt: skip

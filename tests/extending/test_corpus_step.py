@@ -93,16 +93,6 @@ def test_a_step_goes_anywhere_in_the_list(sample: Path, tmp_path: Path) -> None:
         assert len(list(read_sentences(tmp_path / name))) == rows[-1]["out"]
 
 
-def test_pages_for_people_name_the_step_and_its_reason(built: Path, tmp_path: Path, capsys: Any) -> None:
-    assert exit_code("corpus", "show", built) == 0
-    assert "too_short" in capsys.readouterr().out
-    assert exit_code("corpus", "show", built, "--html", tmp_path / "page.html") == 0
-    for page in (tmp_path / "page.html", built / "README.md"):
-        text = page.read_text()
-        assert "length" in text
-        assert "too short" in text
-
-
 NO_METHOD = "must have a method `apply(rows)`, `open(part)` or `prepare(upstream)`, and a `name` that"
 
 

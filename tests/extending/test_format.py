@@ -1,7 +1,6 @@
 """A format that only these tests know goes through the commands, in this process and in workers."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from nerbert.formats.examples import find_format, read_documents, read_examples
 from nerbert.registry import FORMATS
 from tests.commands import exit_code
 from tests.extending.guides import blocks, module, run_commands
-from tests.extending.toys.format_toy import Numbered, Toy
+from tests.extending.toys.format_toy import Toy
 
 NAME = "tests.extending.toys.format_toy:Toy"
 SENTENCES = (
@@ -82,24 +81,6 @@ def test_a_registered_format_is_found_by_its_suffix_and_its_content(
     assert exit_code("data", "check", ours, "--json") == 0
     assert json.loads(capsys.readouterr().out)["splits"]["train"]["types"] == {"ship": 8, "place": 8, "person": 4}
     assert len(read_examples((ours / "test.toy").rename(tmp_path / "gold.txt"))) == 3
-
-
-def test_a_format_that_reads_and_writes_row_by_row(
-    tiny_tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By its name, in a pipe and in a folder; what a line has beside its text stays."""
-    monkeypatch.setattr(FORMATS, "_known", dict(FORMATS._known))
-    FORMATS.register("numbered", Numbered)
-    rows = [f"{number}: {text}" for number, text in enumerate(("The Margarethe sailed", "", "Larsen slept"), 7)]
-    (tmp_path / "in.numbered").write_text("".join(f"{row}\n" for row in rows))
-    assert exit_code("tag", tiny_tagger, tmp_path / "in.numbered", "--to", "numbered") == 0
-    shown = capsys.readouterr().out
-    assert [re.sub(r"\[(.+?)\]\(\w+\)", r"\1", line) for line in shown.splitlines()] == rows
-    assert exit_code("tag", tiny_tagger, tmp_path / "in.numbered", "-o", tmp_path / "out.numbered") == 0
-    assert (tmp_path / "out.numbered").read_text() == shown
-    assert exit_code("tag", tiny_tagger, tmp_path / "in.numbered", "-o", tmp_path / "out.jsonl") == 0
-    fields = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert [(each["number"], each["text"]) for each in fields] == [tuple(row.split(": ")) for row in rows]
 
 
 def test_data_commands_read_it(

@@ -7,12 +7,10 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.tagger.export import export
-from nerbert.tagger.self_check import check
 from tests.commands import exit_code, run_in
 from tests.raised import raises
 
 OBJECTIVE, HEAD = "tests.extending.toys.starts:Starts", "tests.extending.toys.starts:StartsKind"
-CRF = "tests.extending.toys.crf:Crf"
 TEXT = "The brig Margarethe was built by Larsen & Holm in Bergen."
 
 
@@ -21,18 +19,13 @@ def run(*command: object) -> None:
     assert exit_code(*command) == 0
 
 
-def tuned(encoder: object, sample: Path, output: Path, objective: str, **more: object) -> Path:
-    """Fine-tune an encoder with an objective by the command; return the tagger's folder."""
-    settings = {"objective": objective, "min_steps": 0, "learning_rate": 3e-3, "precision": "fp32", "threads": 1} | more
-    changes = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    run("finetune", encoder, "--data", sample / "domain", "-o", output, *changes)
-    return output
-
-
 @pytest.fixture(scope="module")
 def tagger(tiny_encoder: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("own-head") / "tagger"
-    return tuned(tiny_encoder, sample, output, OBJECTIVE, epochs=12, batch_size=8, select="dev")
+    settings = ("epochs=12", "batch_size=8", "select=dev", "min_steps=0", "learning_rate=3e-3", "precision=fp32",
+                "threads=1", f"objective={OBJECTIVE}")  # fmt: skip
+    run("finetune", tiny_encoder, "--data", sample / "domain", "-o", output, *(f"--set={each}" for each in settings))
+    return output
 
 
 def test_tags_and_scores(tagger: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,38 +51,18 @@ def test_a_folders_own_word_is_not_enough(tagger: Path, command: str, capsys: py
     assert HEAD in capsys.readouterr().err
 
 
-@pytest.mark.extras
-def test_one_with_an_export_checks_itself(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    crf = tuned("embedded", sample, tmp_path / "crf", CRF, epochs=3, learning_rate=2e-3)
-    kind = f"{CRF}Kind"
-    assert any(each["projection"] for each in json.loads((crf / "check.json").read_text())["answers"])
-    run("export", crf, "--head", kind, "--int8", "--data", sample / "domain")
-    card = json.loads((crf / "onnx" / "nerbert-onnx.json").read_text())
-    assert card["agreement"]["onnx fp32"]["share"] == 1
-    assert card["agreement"]["onnx fp32"]["f1"] > 0.3
-    capsys.readouterr()
-    for backend, precision in (("torch", "fp32"), ("onnx", "fp32"), ("onnx", "int8")):
-        run("check", crf, "--head", kind, "--backend", backend, "--precision", precision)
-        assert "20 texts are answered as expected" in capsys.readouterr().out
-    card["own"]["follows"] = [[each + 1 for each in row] for row in card["own"]["follows"]]
-    (crf / "onnx" / "nerbert-onnx.json").write_text(json.dumps(card))
-    (checked,) = check(crf, head=kind, backend="onnx", precision="fp32")
-    assert checked.differences, "the self-check sees what the head alone has"
-
-
 def test_one_without_an_export_says_so(tagger: Path) -> None:
     with raises(InputError, "its head can't be exported: StartsKind has no `export`"):
         export(tagger, head=HEAD)
 
 
 ROOT = Path(__file__).parents[2]
-TOY = "tests.extending.toys.starts:Starts"
 
 
 def test_it_pre_trains_by_the_command_in_two_processes(sample_corpus: Path, tmp_path: Path, warm: Path) -> None:
     settings = {
-        "corpus": str(sample_corpus), "backbone": "embedded-mlm", "objective": TOY, "max_steps": 6, "epochs": 0.01,
-        "batch_size": 8, "max_eval_samples": 30, "precision": "fp32", "threads": 1, "save_steps": 2,
+        "corpus": str(sample_corpus), "backbone": "embedded-mlm", "objective": OBJECTIVE, "max_steps": 6,
+        "epochs": 0.01, "batch_size": 8, "max_eval_samples": 30, "precision": "fp32", "threads": 1, "save_steps": 2,
         "max_tokens_per_batch": 200,
     }  # fmt: skip
     lines = (f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
@@ -98,7 +71,7 @@ def test_it_pre_trains_by_the_command_in_two_processes(sample_corpus: Path, tmp_
     command = ["nerbert", "pretrain", str(tmp_path / "settings.toml"), "-o", str(tmp_path / "e")]
     run_in(ROOT, "python", *torchrun, *command, path=warm)
     card = json.loads((tmp_path / "e" / "nerbert.json").read_text())
-    assert (card["objective"], card["best_step"] > 0) == (TOY, True)
+    assert (card["objective"], card["best_step"] > 0) == (OBJECTIVE, True)
     assert card["validation"].keys() == {"missed"}
     assert card["scored_by"] == "missed", "a fact of the score that chose the checkpoint"
     log = [json.loads(line) for line in (tmp_path / "e" / "log.jsonl").read_text().splitlines()]

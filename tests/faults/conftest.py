@@ -17,9 +17,8 @@ from nerbert.corpus.knowledge.addresses import list_addresses
 from nerbert.corpus.shards import read_sentences
 from tests.encoder.open_rows import ROWS
 from tests.evaluation.benchmark.conftest import SHIPS
-from tests.faults.harness import Command, Desk, kill_in_a_row, kill_once
+from tests.faults.harness import Command, Desk
 from tests.faults.jobs import SETTINGS
-from tests.faults.labelling import LabelDesk
 from tests.faults.published import FILES
 from tests.faults.strikes import Strike
 from tests.sources.web_server import BODY, place, serving
@@ -28,13 +27,11 @@ LINES = [f"Margarethe {number} sailed with Larsen & Holm from Bergen to Oslo in 
 
 
 @pytest.fixture(scope="session")
-def inputs(
-    sample: Path, tiny_encoder: Path, tiny_gliner: Path, tiny_tagger: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def inputs(sample: Path, tiny_encoder: Path, tiny_tagger: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the commands read, by the names that they have in jobs.py."""
     folder = tmp_path_factory.mktemp("struck") / "inputs"
     for name, path in (("knowledge", sample / "knowledge"), ("domain", sample / "domain"), ("encoder", tiny_encoder),
-                       ("gliner", tiny_gliner), ("tagger", tiny_tagger)):  # fmt: skip
+                       ("tagger", tiny_tagger)):  # fmt: skip
         shutil.copytree(path, folder / name)
     _write_wiki(sample / "wiki.xml", folder / "wiki.xml")
     nerbert.build_corpus(folder / "wiki.xml", folder / "knowledge", folder / "corpus", min_mentions=2)
@@ -82,8 +79,7 @@ def desk_of(
                 web = servers.enter_context(serving())
                 web.files |= FILES | {place(each): _public(each.name) for each in list_addresses("en")}
                 arguments = arguments.replace("{web}", web.address)
-            kind = LabelDesk if command.name == "label" else Desk
-            return kind(tmp_path, replace(command, arguments=tuple(arguments.split())))
+            return Desk(tmp_path, replace(command, arguments=tuple(arguments.split())))
 
         yield make
 
@@ -93,37 +89,15 @@ def _public(name: str) -> bytes:
 
 
 @pytest.fixture
-def show_row(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Show a row of the table of kills, whatever else is captured."""
-
-    def show(row: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{row}\n")
-
-    return show
-
-
-@pytest.fixture
-def kill_often(pytestconfig: pytest.Config, show_row: Callable[[str], None]) -> Callable[[Desk], None]:
-    """Kill a desk's command as often as the options say, once and several times in a row; all results are equal."""
-
-    def run(desk: Desk) -> None:
-        kills, seed = pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed")
-        tallies = [kill_once(desk, kills // 2, seed), kill_in_a_row(desk, kills, seed)]
-        for each in tallies:
-            show_row(each.row())
-        assert [each.faults for each in tallies] == [[], []]
-
-    return run
-
-
-@pytest.fixture
-def strike_often(pytestconfig: pytest.Config, show_row: Callable[[str], None]) -> Callable[[Desk, Strike], None]:
-    """Strike a desk's command as often as the options say: each run ends as documented, or is equal."""
+def strike_often(pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]) -> Callable[[Desk, Strike], None]:
+    """Strike a desk's command as often as the options say, and show a row of a table: each run ends as documented, or
+    is equal.
+    """
 
     def run(desk: Desk, strike: Strike) -> None:
         tally = strike(desk, pytestconfig.getoption("kills"), pytestconfig.getoption("kill_seed"))
-        show_row(tally.row())
+        with capsys.disabled():
+            sys.stdout.write(f"\n{tally.row()}\n")
         assert tally.faults == []
 
     return run

@@ -160,12 +160,7 @@ class Desk:
 
     def run(self, run: Path, fault: str = "none", when: int = 0) -> Done:
         """Run the command in a folder; then nothing of it is alive."""
-        running = self.start(run, fault, when)
-        self.talk(run, running)
-        return running.end()
-
-    def talk(self, run: Path, running: "Running") -> None:
-        """Do what a person does while the command runs."""
+        return self.start(run, fault, when).end()
 
     def check(self, run: Path) -> Done:
         """Run the command without a fault: the result is the one of a run that nothing struck.
@@ -218,18 +213,6 @@ def kill_at_publishes(desk: Desk, most: int, seed: int) -> Tally:
         return killed
 
     return strike_at(desk, "publish", sorted({*places(whole, min(most, whole), seed), whole}), act, whole)
-
-
-def kill_once(desk: Desk, kills: int, seed: int) -> Tally:
-    """Kill the command at sampled operations, and run it again."""
-    random = Random(seed)
-
-    def act(run: Path, when: int) -> bool:
-        killed = _kill(desk, run, random.choice(KILLS), when)
-        desk.check(run)
-        return killed
-
-    return strike_at(desk, "once", places(desk.operations, kills, seed), act, desk.operations)
 
 
 def kill_in_a_row(desk: Desk, kills: int, seed: int) -> Tally:

@@ -128,8 +128,6 @@ SERVED = {
         _command("knowledge fetch", "knowledge fetch --language en -o out --mirror {web}"),
         _command("data fetch", "data fetch plain -o out --mirror {web}",
                  "nerbert.evaluation.datasets.fetch:find_public=tests.faults.published:find_published"),
-        _command("label", "label ../inputs/domain/train.conll -o out --types ship,port --tagger ../inputs/gliner "
-                 "--port 0 --no-browser"),
     )
 }  # fmt: skip
-"""Commands that talk with someone else: a language model, a server of files, a page."""
+"""Commands that talk with someone else: a language model, a server of files."""

@@ -18,21 +18,19 @@ from nerbert.artifacts import draft_of, publish_job
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import InputError, OutputExists, StaleOutput
-from nerbert.tagger.jobs import files
 from tests.commands import LINUX, exit_code
 from tests.corpus.test_build import digests
-from tests.faults.conftest import LINES
-from tests.faults.harness import Command, Desk, kill_at_publishes, kill_in_a_row, wait_for
+from tests.faults.harness import Command, Desk, kill_at_publishes, kill_in_a_row
 from tests.faults.jobs import COMMANDS, SERVED
-from tests.faults.labelling import ADDRESS
 from tests.faults.strikes import STRIKES, Strike, fill_over_older, strike
 from tests.raised import raises
 
 pytestmark = LINUX
 DeskOf = Callable[[Command], Desk]
 ALL = COMMANDS | SERVED
-UNSTRUCK = {("label", "flip"), ("label", "two"), ("knowledge fetch", "flip"), ("data fetch", "flip")}
-"""Files of `label` are a person's, who may edit them; of fetched ones only sizes are looked at again."""
+EVERY = {**STRIKES, "publish": kill_at_publishes, "row": kill_in_a_row}
+UNSTRUCK = {("knowledge fetch", "flip"), ("data fetch", "flip"), *((name, "publish") for name in SERVED)}
+"""Of fetched files only sizes are looked at again."""
 SETTINGS = CorpusSettings(min_mentions=2, split_bytes=25_000)
 
 
@@ -45,25 +43,13 @@ def test_a_sample_of_kills_and_faults(name: str, desk_of: DeskOf) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("name", COMMANDS)
-def test_killed_at_each_publish(name: str, desk_of: DeskOf, strike_often: Callable[[Desk, Strike], None]) -> None:
-    strike_often(desk_of(COMMANDS[name]), kill_at_publishes)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("name", ALL)
-def test_killed_at_any_file_operation(name: str, desk_of: DeskOf, kill_often: Callable[[Desk], None]) -> None:
-    kill_often(desk_of(ALL[name]))
-
-
-@pytest.mark.nightly
 @pytest.mark.parametrize(
-    ("name", "fault"), [(name, fault) for name in ALL for fault in STRIKES if (name, fault) not in UNSTRUCK]
+    ("name", "fault"), [(name, fault) for name in ALL for fault in EVERY if (name, fault) not in UNSTRUCK]
 )
 def test_struck_at_any_file_operation(
     name: str, fault: str, desk_of: DeskOf, strike_often: Callable[[Desk, Strike], None]
 ) -> None:
-    strike_often(desk_of(ALL[name]), STRIKES[fault])
+    strike_often(desk_of(ALL[name]), EVERY[fault])
 
 
 @pytest.mark.nightly
@@ -73,19 +59,6 @@ def test_an_older_output_outlives_a_full_disk(
 ) -> None:
     command = COMMANDS[name]
     strike_often(desk_of(replace(command, arguments=(*command.arguments, "--overwrite"))), fill_over_older)
-
-
-@pytest.mark.nightly
-def test_a_second_label_is_refused(desk_of: DeskOf) -> None:
-    desk = desk_of(SERVED["label"])
-    run = desk.new()
-    first = desk.start(run)
-    wait_for(lambda: ADDRESS.search(first.told()), "no address")
-    second = desk.run(run)
-    assert (second.code, second.told) == (1, "nerbert: out: another nerbert label has it open; stop that one first\n")
-    desk.talk(run, first)
-    assert first.end().code == 0
-    desk.check_outcome(run)
 
 
 @pytest.fixture(scope="module")
@@ -190,19 +163,3 @@ def test_ctrl_c_says_how_to_go_on(
     command = ("corpus", "build", inputs / "wiki.xml", "--knowledge", inputs / "knowledge", "-o", tmp_path / "out")
     assert exit_code(*command, "--set", "split_bytes=25000") == 130
     assert capsys.readouterr().err.endswith(told)
-
-
-def test_a_worker_that_dies_loses_nothing(
-    tiny_tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(files, "_PART", 400)
-    monkeypatch.chdir(tmp_path)
-    Path("x.txt").write_text("\n".join([*LINES[:40], f"deadly {tmp_path / 'flag'}", *LINES[40:]]))
-    command = ["tag", tiny_tagger, "x.txt", "--head", "tests.faults.deadly_head:DeadlyKind"]
-    assert exit_code(*command, "-o", "y.jsonl", "--workers", 2) == 1
-    told = "a worker process died (out of memory?): try fewer --workers; .y.jsonl.partial and .y.jsonl.work stay: rerun"
-    assert told in capsys.readouterr().err
-    assert len(list(Path(".y.jsonl.work", "parts", "000000").iterdir())) > 3
-    assert exit_code(*command, "-o", "y.jsonl", "--workers", 2) == 0
-    assert exit_code(*command, "-o", "whole.jsonl") == 0
-    assert Path("y.jsonl").read_bytes() == Path("whole.jsonl").read_bytes()

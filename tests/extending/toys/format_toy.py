@@ -6,8 +6,7 @@ from pathlib import Path
 
 from nerbert.errors import InputError, at
 from nerbert.formats.documents import document_of, example_of_spans
-from nerbert.formats.format import LEAST, TextWriter, WritingRows
-from nerbert.formats.rows import Stream
+from nerbert.formats.format import LEAST
 from nerbert.records import Document, Repairs
 
 ENTITY = re.compile(r"\[(.+?)\]\((\w+)\)")
@@ -30,24 +29,6 @@ class Toy:
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         path.write_text("".join(f"{marked(each)}\n" for each in documents), encoding="utf-8")
-
-
-class Numbered(Toy):
-    """The same with a number before each text, read and written row by row."""
-
-    suffixes = by_name = (".numbered",)
-    streams = True
-
-    def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
-        if isinstance(source, Path):
-            yield from super().read(source, repairs)
-            return
-        for line in source.lines():
-            number, _, text = line.text.partition(": ")
-            yield Document(text, fields={"number": number, "text": text}, line=line.number, size=line.size)
-
-    def writer(self, how: WritingRows) -> TextWriter:
-        return lambda row: f"{row.fields['number']}: {marked(row)}\n".encode()
 
 
 def parse(line: str) -> Document:

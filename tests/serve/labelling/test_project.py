@@ -72,6 +72,8 @@ def test_a_killed_process_loses_nothing(project: Project, tmp_path: Path) -> Non
     save(project, 1, answer="reject")
     project.undo("a")
     before = facts(project), labels(project)
+    with raises(OutputExists, "has it open"):
+        opened(tmp_path)
     (project.folder / "labels.jsonl").unlink()  # as if it was killed before it was written
     with (project.folder / "journal.jsonl").open("ab") as stream:
         stream.write(b'{"do": "set", "id": 1, "ent')
