@@ -12,7 +12,7 @@ from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.formats.conll import conll_block
 from nerbert.formats.examples import read_examples
-from nerbert.records import CleanPage, Example, RawPage
+from nerbert.records import CleanPage, Example
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "sources" / "wiki"
@@ -27,20 +27,11 @@ def tokens(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def dump() -> Dump:
-    (path,) = (SAMPLE / "wiki").iterdir()
-    return Dump(path)
-
-
-@pytest.fixture(scope="module")
-def pages(dump: Dump) -> list[RawPage]:
-    return list(dump.pages())
-
-
-@pytest.fixture(scope="module")
-def clean(dump: Dump, pages: Sequence[RawPage]) -> dict[str, CleanPage]:
+def clean() -> dict[str, CleanPage]:
     """The articles, neither redirects nor disambiguation pages, without their markup."""
-    articles = [page for page in pages if page.ns == 0 and "{{disambiguation}}" not in page.text]
+    (path,) = (SAMPLE / "wiki").iterdir()
+    dump = Dump(path)
+    articles = [page for page in dump.pages() if page.ns == 0 and "{{disambiguation}}" not in page.text]
     return {page.title: clean_page(page.title, page.text, dump.site) for page in articles if not page.redirect}
 
 
