@@ -1,31 +1,44 @@
-"""Find names in many sentences at once, in linear time: by 64-bit hashes of stretches of words.
+"""Hash stretches of words, of many sentences at once; and the common words, whose capitals tell little.
 
 A stretch's hash is a polynomial of its characters modulo 2^64, so that two prefix sums give it. Limitation: names that
 collide are taken for one; among a million names that happens once in ten million corpora.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from nerbert.corpus.columns import Places, Words, codes_of, is_among
+from nerbert.corpus.knowledge.database import ask_counts
+from nerbert.corpus.mentions import sides_of
+from nerbert.corpus.settings import CorpusSettings
+from nerbert.corpus.steps import Upstream
+from nerbert.records import TRAIN
 from nerbert.rng import mixed
 
 Hashes = npt.NDArray[np.uint64]
 Marks = npt.NDArray[np.bool_]
 
-LONGEST = 12
-"""Maximum words of a name."""
 _BASE = 0x9E3779B97F4A7C15
 _STEP = 1 << 20
 """Powers are computed for multiples of this length."""
+_SHARE, _LEAST = 0.1, 3
+"""A common word is in lower case in at least this share of its uses, and this often."""
+_READ = ("id", "wiki", "page_id", "text", "words")
+_COUNTED = pa.schema([("hash", pa.uint64()), ("uses", pa.int64()), ("small", pa.int64())])
+_COMMON = """
+SELECT hash FROM counts GROUP BY hash
+HAVING sum(small) >= $least AND sum(small) >= $share * sum(uses) ORDER BY hash
+"""
+CAPITALISE_NOUNS = ("bar", "de", "frr", "gsw", "ksh", "lb", "nds", "pdc", "pfl", "stq")
+"""Languages that capitalise all nouns: a capital is no sign of a name, and no noun is ever in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +66,6 @@ class SpanHashes:
         return mixed((self.sums[ends] - self.sums[starts]) * self.inverse[starts])
 
 
-def read_hashes(path: Path) -> Hashes:
-    """Return hashes that `numpy.save` wrote, memory-mapped; read again once the file has changed."""
-    return _mapped(path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=4)
-def _mapped(path: Path, _changed: int) -> Hashes:
-    hashes: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
-    return hashes
-
-
 @lru_cache(maxsize=2)
 def _powers(length: int) -> tuple[Hashes, Hashes]:
     bases = (_BASE, pow(_BASE, -1, 1 << 64))
@@ -88,91 +90,81 @@ def places_in_text(sentences: Places, lists: pa.ListArray) -> tuple[Places, Plac
 
 
 @dataclass(frozen=True, slots=True)
-class NameHashes:
-    """Names by hash: (names,) each, of the whole name and of its first word, and its number of words."""
+class CommonWords:
+    """A file with the sorted hashes of the words that the corpus writes in lower case often enough."""
 
-    whole: Hashes
-    first: Hashes
-    words: Places
+    path: Path
 
-    @classmethod
-    def of(cls, words: Words, hashes: SpanHashes) -> "NameHashes":
-        """Return the hashes of names that are the sentences of a text; one without a word has 0 words."""
-        counts = np.diff(words.first)
-        some = counts > 0
-        whole, first = np.zeros((2, len(counts)), np.uint64)
-        begins, ends = words.first[:-1][some], words.first[1:][some] - 1
-        whole[some] = hashes.of(words.starts[begins], words.ends[ends])
-        first[some] = hashes.of(words.starts[begins], words.ends[begins])
-        return cls(whole, first, counts)
-
-    @property
-    def usable(self) -> Marks:
-        """Return which names have a word, and no more than `LONGEST`."""
-        return np.asarray((self.words > 0) & (self.words <= LONGEST))
-
-    def at(self, places: Places) -> "NameHashes":
-        """Return some of them."""
-        return NameHashes(self.whole[places], self.first[places], self.words[places])
+    def capitalised(self, words: Words, text: str) -> Marks:
+        """Return which words have a capital that tells something: a sentence's first one only if it isn't common."""
+        hashes, capitals, _ = _hashes(words, codes_of(text))
+        lettered = np.flatnonzero(_holding(_letters()[codes_of(text)], words))
+        owner = np.searchsorted(words.first, lettered, "right") - 1
+        first = lettered[np.flatnonzero(np.diff(owner, prepend=-1))]
+        common = is_among(hashes[first], _mapped(self.path, self.path.stat().st_mtime_ns))
+        capitals[first] &= ~common
+        return capitals
 
 
-Found: TypeAlias = tuple[Places, int, Places]
-"""Where names of some number of words are found: their first words, that number, and the names' places in `keys`."""
+@lru_cache(maxsize=4)
+def _mapped(path: Path, _changed: int) -> Hashes:
+    hashes: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
+    return hashes
 
 
-@dataclass(frozen=True, slots=True)
-class NameIndex:
-    """Names to be found: sorted hashes, those of their first words, and the numbers of words that they have."""
-
-    keys: Hashes
-    first: Hashes
-    lengths: tuple[int, ...]
-
-    @classmethod
-    def of(cls, hashes: NameHashes) -> "NameIndex":
-        """Return names, whose `keys` are the sorted distinct hashes of those of `hashes` that are `usable`."""
-        found = hashes.at(np.flatnonzero(hashes.usable))
-        lengths: list[int] = np.unique(found.words).tolist()
-        return cls(np.unique(found.whole), np.unique(found.first), tuple(lengths))
-
-    def found(self, words: Words, hashes: SpanHashes) -> Iterator[Found]:
-        """Yield where names begin, those with most words first."""
-        if not len(words.starts) or not len(self.keys):
-            return
-        owner = np.repeat(np.arange(len(words.first) - 1), np.diff(words.first))
-
-        def keys_at(first: Places, last: Places) -> Hashes:
-            return hashes.of(words.starts[first], words.ends[last])
-
-        every = np.arange(len(words.starts))
-        begins = every[is_among(keys_at(every, every), self.first)]
-        for length in reversed(self.lengths):
-            some = begins[begins + length <= len(every)]
-            some = some[owner[some] == owner[some + length - 1]]
-            keys = keys_at(some, some + length - 1)
-            known = is_among(keys, self.keys)
-            yield some[known], length, np.searchsorted(self.keys, keys[known])
+def count_common_words(upstream: Upstream, folder: Path, settings: CorpusSettings) -> CommonWords:
+    """Count the words of the train split that reach a step; write what `CommonWords` reads below `folder`."""
+    counts = folder / "word-cases"
+    counts.mkdir(parents=True)
+    for _ in upstream.map(partial(_write_cases, folder=counts, settings=settings), _READ):
+        pass
+    common = CommonWords(folder / "common-words.npy")
+    found = ask_counts(counts, _COUNTED, _COMMON, {"least": _LEAST, "share": _SHARE}, upstream.executor.workers)
+    np.save(common.path, found["hash"].astype(np.uint64))
+    return common
 
 
-def without_overlaps(found: Iterable[Found], free: Marks) -> tuple[Places, Places, Places]:
-    """Return first words, lengths and keys of the names that are kept: the longest, of equal ones the first.
+def _write_cases(part: Path, batches: Iterator[pa.RecordBatch], folder: Path, settings: CorpusSettings) -> None:
+    """Write for each word of a part's train split how often it is used, and how often in lower case."""
+    hashes, small = [np.zeros(0, np.uint64)], [np.zeros(0, np.bool_)]
+    for batch in batches:
+        rows = batch.filter(pa.array([side == TRAIN for side in sides_of(batch, settings)], pa.bool_()))
+        text, words = joined_words(rows)
+        lowered, capitals, own = _hashes(words, codes_of(text))
+        hashes.append(lowered)
+        small.append(own & ~capitals)
+    every, places = np.unique(np.concatenate(hashes), return_inverse=True)
+    uses = np.bincount(places, minlength=len(every))
+    in_lower = np.bincount(places, np.concatenate(small), minlength=len(every)).astype(np.int64)
+    pq.write_table(pa.table(list(map(pa.array, (every, uses, in_lower))), schema=_COUNTED), folder / part.name)
 
-    Only words that are `free` (words,) may be taken, and they are no longer free then.
-    """
-    kept = list[tuple[int, int, int]]()
-    for begins, length, keys in found:
-        for begin, key in zip(begins.tolist(), keys.tolist(), strict=True):
-            if free[begin : begin + length].all():
-                free[begin : begin + length] = False
-                kept.append((begin, length, key))
-    begins, lengths, keys = np.array(sorted(kept), np.int64).reshape(-1, 3).T
-    return begins, lengths, keys
+
+def _hashes(words: Words, codes: npt.NDArray[np.uint32]) -> tuple[Hashes, Marks, Marks]:
+    """Return (words,): the hash of each in lower case, whether it has a capital, and whether a small letter."""
+    lowered, raised = _cases()
+    hashes = SpanHashes.of_codes(lowered[codes]).of(words.starts, words.ends)
+    capitals, small = (_holding(table[codes] != codes, words) for table in (lowered, raised))
+    return hashes, capitals, small
 
 
-def inside(words: Words, lists: pa.Array) -> Marks:
-    """Return which words lie in one of the stretches (start, end) of their sentence, a list for each."""
-    starts, ends = places_in_text(words.sentences, lists)
-    marks = np.zeros(len(words.starts) + 1, np.int64)
-    np.add.at(marks, np.searchsorted(words.starts, starts), 1)
-    np.add.at(marks, np.searchsorted(words.starts, ends), -1)
-    return np.asarray(np.cumsum(marks)[:-1] > 0)
+def _holding(marks: Marks, words: Words) -> Marks:
+    """Return which words have a marked character."""
+    sums = np.concatenate(([0], np.cumsum(marks)))
+    return np.asarray(sums[words.ends] > sums[words.starts])
+
+
+@cache
+def _cases() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """Return for each code point the first of its small letters, and of its capitals; itself if it has no other."""
+    lowered, raised = (np.arange(0x110000, dtype=np.uint32) for _ in range(2))
+    for code in range(0x20000):
+        letter = chr(code)
+        lowered[code], raised[code] = ord(letter.lower()[0]), ord(letter.upper()[0])
+    return lowered, raised
+
+
+@cache
+def _letters() -> Marks:
+    marks: Marks = np.zeros(0x110000, np.bool_)
+    marks[[code for code in range(0x32000) if chr(code).isalpha()]] = True
+    return marks

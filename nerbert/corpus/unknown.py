@@ -8,34 +8,36 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nerbert.corpus.columns import Places, Words, numbers_column, strings_column
+from nerbert.corpus.columns import Places, Words, is_among, numbers_column, strings_column
 from nerbert.corpus.knowledge.database import ask_counts
 from nerbert.corpus.mentions import listed
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED
 from nerbert.corpus.span_hashes import (
-    LONGEST,
+    CAPITALISE_NOUNS,
+    CommonWords,
+    Hashes,
     Marks,
-    NameHashes,
-    NameIndex,
     SpanHashes,
-    inside,
+    count_common_words,
     joined_words,
     places_in_text,
-    without_overlaps,
 )
 from nerbert.corpus.steps import Upstream
 from nerbert.corpus.types import SCRATCH
-from nerbert.corpus.word_cases import CAPITALISE_NOUNS, CommonWords, count_common_words
 from nerbert.records import TRAIN
 
 CAPITALISED, ELSEWHERE = "capitalised", "mention_elsewhere"
+LONGEST = 12
+"""Maximum words of a name."""
 _SHARE = 0.5
 """Least share of its uses in which a name is a mention."""
 _COUNTED = pa.schema([("whole", pa.uint64()), ("first", pa.uint64()), ("words", pa.int64()), ("mentions", pa.int64())])
@@ -43,6 +45,71 @@ _FREQUENT = """
 SELECT whole, min(first) AS first, min(words) AS words, sum(mentions)::BIGINT AS mentions
 FROM counts WHERE words <= $longest GROUP BY whole HAVING sum(mentions) >= $least ORDER BY whole
 """
+
+
+NAME = np.dtype([("whole", np.uint64), ("first", np.uint64), ("words", np.int64)])
+"""A name: the hashes of the whole and of its first word, and its number of words."""
+Names: TypeAlias = npt.NDArray[np.void]
+
+
+Found: TypeAlias = tuple[Places, int, Places]
+"""Where names of some number of words are found: their first words, that number, and the names' places in `keys`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameIndex:
+    """Names to be found: sorted hashes, those of their first words, and the numbers of words that they have."""
+
+    keys: Hashes
+    first: Hashes
+    lengths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, names: Names) -> "NameIndex":
+        """Return the index of names, whose `keys` are sorted and distinct."""
+        return cls(np.unique(names["whole"]), np.unique(names["first"]), tuple(np.unique(names["words"]).tolist()))
+
+    def found(self, words: Words, hashes: SpanHashes) -> Iterator[Found]:
+        """Yield where names begin, those with most words first."""
+        if not len(words.starts) or not len(self.keys):
+            return
+        owner = np.repeat(np.arange(len(words.first) - 1), np.diff(words.first))
+
+        def keys_at(first: Places, last: Places) -> Hashes:
+            return hashes.of(words.starts[first], words.ends[last])
+
+        every = np.arange(len(words.starts))
+        begins = every[is_among(keys_at(every, every), self.first)]
+        for length in reversed(self.lengths):
+            some = begins[begins + length <= len(every)]
+            some = some[owner[some] == owner[some + length - 1]]
+            keys = keys_at(some, some + length - 1)
+            known = is_among(keys, self.keys)
+            yield some[known], length, np.searchsorted(self.keys, keys[known])
+
+
+def without_overlaps(found: Iterable[Found], free: Marks) -> tuple[Places, Places, Places]:
+    """Return first words, lengths and keys of the names that are kept: the longest, of equal ones the first.
+
+    Only words that are `free` (words,) may be taken, and they are no longer free then.
+    """
+    kept = list[tuple[int, int, int]]()
+    for begins, length, keys in found:
+        for begin, key in zip(begins.tolist(), keys.tolist(), strict=True):
+            if free[begin : begin + length].all():
+                free[begin : begin + length] = False
+                kept.append((begin, length, key))
+    begins, lengths, keys = np.array(sorted(kept), np.int64).reshape(-1, 3).T
+    return begins, lengths, keys
+
+
+def inside(words: Words, lists: pa.Array) -> Marks:
+    """Return which words lie in one of the stretches (start, end) of their sentence, a list for each."""
+    starts, ends = places_in_text(words.sentences, lists)
+    marks = np.zeros(len(words.starts) + 1, np.int64)
+    np.add.at(marks, np.searchsorted(words.starts, starts), 1)
+    np.add.at(marks, np.searchsorted(words.starts, ends), -1)
+    return np.asarray(np.cumsum(marks)[:-1] > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +126,12 @@ class UnknownStretches:
         folder = self.folder / SCRATCH / self.name
         common = count_common_words(upstream, folder, self.settings)
         frequent, mentions = _frequent_names(upstream, folder, self.settings.unknown_min_mentions)
-        _save(frequent, folder / "frequent.npz")
+        np.save(folder / "frequent.npy", frequent)
         others = np.zeros(len(mentions), np.int64)
-        for places, counts in upstream.map(partial(_count_others, names=folder / "frequent.npz"), _READ):
+        for places, counts in upstream.map(partial(_count_others, names=folder / "frequent.npy"), _READ):
             others[places] += counts
-        kept = np.flatnonzero(mentions >= _SHARE * (mentions + others))
-        _save(frequent.at(kept), folder / "names.npz")
-        return _PreparedUnknown(common, folder / "names.npz", capitals=self.language not in CAPITALISE_NOUNS)
+        np.save(folder / "names.npy", frequent[mentions >= _SHARE * (mentions + others)])
+        return _PreparedUnknown(common, folder / "names.npy", capitals=self.language not in CAPITALISE_NOUNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,30 +163,20 @@ def _of_train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     return (rows.filter(pc.equal(rows["split"], TRAIN)) for rows in batches)
 
 
-def _save(hashes: NameHashes, path: Path) -> None:
-    np.savez(path, whole=hashes.whole, first=hashes.first, words=hashes.words)
-
-
-def _read(path: Path) -> NameHashes:
-    with np.load(path, allow_pickle=False) as columns:
-        return NameHashes(columns["whole"], columns["first"], columns["words"])
-
-
 @lru_cache(maxsize=2)
 def _index(path: Path, _changed: int) -> NameIndex:
-    return NameIndex.of(_read(path))
+    return NameIndex.of(np.load(path, allow_pickle=False))
 
 
-def _frequent_names(upstream: Upstream, folder: Path, least: int) -> tuple[NameHashes, Places]:
-    """Return the names that are mentions of the train split at least so often, by their hashes, and how often."""
+def _frequent_names(upstream: Upstream, folder: Path, least: int) -> tuple[Names, Places]:
+    """Return the names that are mentions of the train split at least so often, and how often."""
     counts = folder / "mentions"
     counts.mkdir()
     for _ in upstream.map(partial(_write_mentions, folder=counts), _READ):
         pass
     numbers = {"least": least, "longest": LONGEST}
     found = ask_counts(counts, _COUNTED, _FREQUENT, numbers, upstream.executor.workers)
-    whole, first, words, mentions = (np.asarray(found[name]) for name in _COUNTED.names)
-    return NameHashes(whole.astype(np.uint64), first.astype(np.uint64), words.astype(np.int64)), mentions
+    return np.rec.fromarrays([found[name] for name in NAME.names or ()], NAME), np.asarray(found["mentions"])
 
 
 def _write_mentions(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
@@ -141,7 +197,7 @@ def _write_mentions(part: Path, batches: Iterator[pa.RecordBatch], folder: Path)
 
 def _count_others(_: Path, batches: Iterator[pa.RecordBatch], names: Path) -> tuple[Places, Places]:
     """Return the places of the names that a part's train split has outside mentions, and how often."""
-    known, found = NameIndex.of(_read(names)), [np.zeros(0, np.int64)]
+    known, found = NameIndex.of(np.load(names, allow_pickle=False)), [np.zeros(0, np.int64)]
     for rows in _of_train(batches):
         text, words = joined_words(rows)
         found.append(

@@ -13,14 +13,8 @@ from hypothesis import strategies as st
 from nerbert.corpus.columns import words_of
 from nerbert.corpus.settings import BUILT_IN_STEPS, USUAL_STEPS, CorpusSettings
 from nerbert.corpus.shards import read_sentences
-from nerbert.corpus.span_hashes import (
-    NameHashes,
-    NameIndex,
-    SpanHashes,
-    inside,
-    joined_words,
-    without_overlaps,
-)
+from nerbert.corpus.span_hashes import SpanHashes, joined_words
+from nerbert.corpus.unknown import NAME, NameIndex, inside, without_overlaps
 from nerbert.errors import SettingsError
 from nerbert.records import Sentence
 from tests.stages import CorpusPlan, build_corpus
@@ -113,8 +107,10 @@ _TEXT = st.lists(_WORD, min_size=1, max_size=12).map(" ".join)
 @given(st.lists(_TEXT, min_size=1, max_size=4), st.lists(_TEXT, max_size=6))
 def test_names_are_found_as_word_by_word(texts: list[str], names: list[str]) -> None:
     text, words = "\n".join(texts) + "\n", words_of(texts)
-    own = words_of(names)
-    known = NameIndex.of(NameHashes.of(own, SpanHashes.of_text("".join(f"{each}\n" for each in names))))
+    own, hashes = words_of(names), SpanHashes.of_text("".join(f"{each}\n" for each in names))
+    firsts = hashes.of(own.starts[own.first[:-1]], own.ends[own.first[:-1]])
+    columns = [hashes.of(own.sentences[:-1], own.sentences[1:] - 1), firsts, np.diff(own.first)]
+    known = NameIndex.of(np.rec.fromarrays(columns, NAME))
     hits = known.found(words, SpanHashes.of_text(text))
     places = [tuple(zip(words.starts[a:b].tolist(), words.ends[a:b].tolist(), strict=True))
               for a, b in zip(words.first, words.first[1:], strict=False)]  # fmt: skip

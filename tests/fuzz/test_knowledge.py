@@ -15,7 +15,7 @@ from nerbert.corpus.knowledge.claims import ClaimCounts, parse_row, parse_triple
 from nerbert.corpus.knowledge.detect import is_header
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.knowledge.mappings import read_mappings
-from nerbert.corpus.knowledge.ontology import Ontology, read_ontology, templates
+from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
 from nerbert.corpus.knowledge.wikidata import HIGHEST, _read_items
 from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
 from nerbert.encoder.settings import PretrainSettings
@@ -27,7 +27,7 @@ from nerbert.words import splitter_named
 from tests.corpus.knowledge.looking import a_database, types_of
 from tests.corpus.knowledge.test_wikidata import ONTOLOGY, Entity, dump
 from tests.fuzz.conftest import Fuzz
-from tests.fuzz.mutator import mutated, soup
+from tests.fuzz.mutator import mutated
 from tests.fuzz.properties import answer
 
 pytestmark = pytest.mark.fuzz
@@ -210,21 +210,6 @@ def test_any_list_of_names(fuzz: Fuzz, tmp_path: Path) -> None:
     data = mutated([b"Ada\nthe Rhine\n", b"entry\ttype\nAda\tperson\nBonn\tcity\n"], WORDS, edits=3)
     names, match = st.sampled_from(["person.txt", "x.tsv", "y.tsv.gz"]), st.sampled_from(["anchors", "text"])
     fuzz(st.tuples(data, names, match), check, share=0.5)
-
-
-def test_templates_are_read_in_any_text(fuzz: Fuzz) -> None:
-    pieces = soup(["{{", "}}", "[[", "]]", "|", "=", "a", " ", "\n", "<!--", "-->"], 60)
-
-    def check(case: list[str]) -> None:
-        def names(found: tuple[object, ...]) -> None:
-            for each in found:
-                for field in each.fields.values():  # type: ignore[attr-defined]
-                    assert field.text == "".join(field.pieces)
-                    names(tuple(field.templates))
-
-        names(templates("".join(case)))
-
-    fuzz(pieces, check)
 
 
 def test_any_chain_of_classes_ends(fuzz: Fuzz) -> None:

@@ -169,20 +169,22 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
     language = language.lower()
     ours = editions(wiki, language)
     exports = [(found, tell_export(found.path)) for found in find_all([Path(path) for path in paths])]
-    kinds = ((found, detected.kind) for found, detected in exports if detected)
-    first = next((found for found, kind in kinds if kind == SourceKind.ONTOLOGY), None)
+    first = next((found for found, export in exports if export and export.kind == SourceKind.ONTOLOGY), None)
     ontology = _read(first, partial(read_ontology, language=language)) if first else Ontology.of({})
-    mappings = {
-        found: _read(found, read_mappings)
-        for found, detected in exports
-        if detected and detected.kind == SourceKind.MAPPING and detected.language in ours
-    }
-
-    def mapped(name: str) -> bool:
-        return any(mapping.knows(name) for mapping in mappings.values())
-
-    all_told = [(found, export or tell_lines(found.path, ontology, mapped)) for found, export in exports]
-    sources, passed_over = _choose(all_told, ours, mappings)
+    sources, passed_over, used = list[KnowledgeSource](), list[tuple[str, str]](), set[Path | SourceKind]()
+    for found, export in exports:
+        detected = export or tell_lines(found.path, ontology)
+        place, why = found.path.resolve(), _why_not(found, detected, ours)
+        if place in used:
+            why = why or "named before"
+        elif detected.kind == SourceKind.ONTOLOGY and detected.kind in used:
+            why = why or "a second ontology; the one named first is used"
+        if why or not detected.kind:
+            passed_over.append((found.name, why))
+        else:
+            mappings = _read(found, read_mappings) if detected.kind == SourceKind.MAPPING else None
+            sources.append(KnowledgeSource(found, detected.kind, mappings))
+            used |= {place, detected.kind}
     if not any(source.types for source in sources):
         seen = "; ".join(f"{name}: {why}" for name, why in passed_over[:5])
         seen = seen or (f"only {sources[0].kind}, without a class" if sources else "no file")
@@ -191,28 +193,6 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
     order = ordered(named, precedence)
     check_sources(len(order))
     return Knowledge(language, ontology, tuple(sources), tuple(passed_over), tuple(order), wiki=wiki)
-
-
-def _choose(
-    files: Iterable[tuple[FoundFile, Detected]], ours: Collection[str], mappings: Mapping[FoundFile, Mappings]
-) -> tuple[list[KnowledgeSource], list[tuple[str, str]]]:
-    """Return the files that are used, and the names of the skipped files with reasons."""
-    sources: list[KnowledgeSource] = []
-    passed_over: list[tuple[str, str]] = []
-    used: set[Path | SourceKind] = set()
-    for found, detected in files:
-        place = found.path.resolve()
-        why = _why_not(found, detected, ours)
-        if place in used:
-            why = why or "named before"
-        elif detected.kind == SourceKind.ONTOLOGY and detected.kind in used:
-            why = why or "a second ontology; the one named first is used"
-        if why or not detected.kind:
-            passed_over.append((found.name, why))
-        else:
-            sources.append(KnowledgeSource(found, detected.kind, mappings.get(found)))
-            used |= {place, detected.kind}
-    return sources, passed_over
 
 
 def ordered(named: Mapping[int, tuple[str, str]], precedence: str) -> list[int]:

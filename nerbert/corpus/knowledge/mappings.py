@@ -16,10 +16,7 @@ from nerbert.records import Infobox
 
 PAGE_TITLE = re.compile(r"Mapping ([A-Za-z][A-Za-z-]*):(.+)", re.DOTALL)
 _REDIRECT = re.compile(r"\s*+#REDIRECT\s*+:?\s*+\[\[\s*([^\]\[|]+)", re.IGNORECASE)
-_ONE_CLASS = re.compile(r"\s*\{\{\s*TemplateMapping\s*\|\s*mapToClass\s*=([^|{}\[\]<=]*)(?:\||\}\})")
-"""The beginning of a page that maps to one class, as most do: the rest needn't be read."""
 _LINK = re.compile(r"\[\[(?:[^\[\]|]*\|)?([^\[\]|]*)\]\]")
-_DEEPEST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +50,6 @@ class Mappings:
     rules: Mapping[str, Outcome]
     unread: tuple[tuple[str, str], ...] = ()
     folded: Mapping[str, Outcome] = field(default_factory=dict)
-
-    def knows(self, template: str) -> bool:
-        """Return whether there is a mapping for this template."""
-        return bool(self._outcome(normalise_title(template)))
 
     def led_by(self, ends: Mapping[str, str]) -> "Mappings":
         """Return these mappings with redirected templates added: a redirect maps as the end of its chain does.
@@ -95,7 +88,7 @@ def read_mappings(stream: IO[bytes], place: Path | str) -> Mappings:
         elif target := _REDIRECT.match(text):
             other = PAGE_TITLE.fullmatch(target[1].strip())
             redirects[normalise_title(match[2])] = normalise_title(other[2] if other else target[1])
-        elif outcome := _class_at_start(text) or _outcome(templates(text)):
+        elif outcome := _outcome(templates(text)):
             rules[normalise_title(match[2])] = outcome
         else:
             unread.append((title, "no mapToClass in a TemplateMapping or ConditionalMapping"))
@@ -119,21 +112,15 @@ def _folded(rules: Mapping[str, Outcome]) -> dict[str, Outcome]:
     return {name: outcomes.pop() for name, outcomes in found.items() if len(outcomes) == 1}
 
 
-def _class_at_start(text: str) -> str:
-    """Return the class of a page whose first template says it first, "" for others."""
-    match = _ONE_CLASS.match(text)
-    return match[1].strip() if match else ""
-
-
-def _outcome(found: tuple[Template, ...], depth: int = 0) -> Outcome:
-    """Return the outcome of the first mapping among `found`; "" for none and for unrealistically deep nesting."""
+def _outcome(found: tuple[Template, ...]) -> Outcome:
+    """Return the outcome of the first mapping among `found`, "" for none."""
     for template in found:
         if template.name == "TemplateMapping":
             return template.text("mapToClass")
-        if template.name == "ConditionalMapping" and depth < _DEEPEST:
+        if template.name == "ConditionalMapping":
             return tuple(
                 Case(case.text("templateProperty"), case.text("operator").lower(), _plain(case.text("value")),
-                     _outcome(case.nested("mapping"), depth + 1))
+                     _outcome(case.nested("mapping")))
                 for case in template.nested("cases") if case.name == "Condition"
             )  # fmt: skip
     return ""

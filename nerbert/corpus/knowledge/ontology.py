@@ -14,6 +14,7 @@ from lxml import etree
 
 from nerbert.corpus.dump.parse import forget
 from nerbert.corpus.dump.sites import normalise_title
+from nerbert.corpus.wikitext.templates import TEMPLATE, arguments
 from nerbert.errors import InputError, at, visible
 from nerbert.label_sets import class_name
 from nerbert.tables import read_columns
@@ -22,7 +23,7 @@ PAGE_PREFIX = "OntologyClass:"
 _THING = "thing"
 _EQUIVALENT = re.compile(r"wikidata:\s*(Q[1-9]\d*)")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-_MARK = re.compile(r"\{\{|\}\}|\[\[|\]\]|\|")
+_TEMPLATE = re.compile(TEMPLATE)
 _MARKUP = re.compile(
     r"<ref[^<>]*/>|<ref\b[^<>]*>.*?(?:</ref>|\Z)|</?[a-z][^<>]*>|'{2,}|\[\[(?:[^\[\]|]*+\|)?|\]\]|"
     r"\[(?:https?:)?//[^\s\[\]]*+\s*+([^\[\]]*+)\]|(?<!\s)\s*+\(https?://[^\s()]*+\)", re.DOTALL | re.IGNORECASE,
@@ -106,11 +107,11 @@ def _words(template: "Template", language: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, argument, kind, longest in _WORDS:
         old = f"rdfs:{kind.lower()}@"
-        said = {name.removeprefix(old): each.text for name, each in template.fields.items() if name.startswith(old)}
+        said = {name.removeprefix(old): template.text(name) for name in template.fields if name.startswith(old)}
         for each in template.nested(argument):
             if each.name == kind and len(each.fields) > 1 and "1" in each.fields:
-                number, value = list(each.fields.items())[1]  # text with "=" was read as a named argument
-                said[each.text("1").lower()] = value.text if number == "2" else f"{number}={value.text}"
+                number = list(each.fields)[1]  # text with "=" was read as a named argument
+                said[each.text("1").lower()] = each.text(number) if number == "2" else f"{number}={each.text(number)}"
         plain = (_plain(said.get(each, ""), longest) for each in (language, "en"))
         if words := next(filter(None, plain), ""):
             found[key] = words
@@ -127,35 +128,20 @@ def _plain(text: str, longest: int) -> str:
     return text[: ends[-1]] if ends else text[: longest + 1].rpartition(" ")[0] or text[:longest]
 
 
-@dataclass(slots=True)
-class Field:
-    """A template's argument: the pieces of its own text, and the templates nested in it."""
-
-    pieces: list[str] = field(default_factory=list)
-    templates: list["Template"] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        """The text without the nested templates."""
-        return "".join(self.pieces)
-
-
 @dataclass(frozen=True, slots=True)
 class Template:
     """A template call: its normalised name and its arguments by name (of equal names, the first)."""
 
     name: str
-    fields: Mapping[str, Field]
+    fields: Mapping[str, str]
 
     def text(self, name: str) -> str:
-        """Return the text of the argument `name`, "" if it is absent."""
-        found = self.fields.get(name)
-        return found.text if found else ""
+        """Return the text of the argument `name` without the templates nested in it, "" if it is absent."""
+        return _TEMPLATE.sub("", self.fields.get(name, "")).strip()
 
     def nested(self, name: str) -> tuple["Template", ...]:
         """Return the templates nested in the argument `name`."""
-        found = self.fields.get(name)
-        return tuple(found.templates) if found else ()
+        return templates(self.fields.get(name, ""))
 
 
 def export_pages(stream: IO[bytes], place: Path | str) -> Iterator[tuple[str, str]]:
@@ -182,49 +168,20 @@ def export_pages(stream: IO[bytes], place: Path | str) -> Iterator[tuple[str, st
 
 
 def templates(text: str) -> tuple[Template, ...]:
-    """Return the top-level templates of `text`; comments are removed first."""
+    """Return the top-level templates of `text`, nested eight deep at most; comments are removed, open ones closed."""
     text = _COMMENT.sub("", text)
-    stack, position = [_Frame()], 0
-    for mark in _MARK.finditer(text):
-        stack[-1].parts[-1].pieces.append(text[position : mark.start()])
-        _take(stack, mark.group())
-        position = mark.end()
-    stack[-1].parts[-1].pieces.append(text[position:])
-    while len(stack) > 1:
-        _close(stack)
-    return tuple(stack[0].parts[-1].templates)
+    text += "}}" * (text.count("{{") - text.count("}}"))
+    return tuple(map(_template, _TEMPLATE.findall(text)))
 
 
-@dataclass(slots=True)
-class _Frame:
-    """An open template: its parts between `|`, and the number of open `[[` in it."""
-
-    parts: list[Field] = field(default_factory=lambda: [Field()])
-    links: int = 0
-
-
-def _take(stack: list[_Frame], mark: str) -> None:
-    frame, is_template = stack[-1], len(stack) > 1
-    if mark == "{{":
-        stack.append(_Frame())
-    elif mark == "}}" and is_template:
-        _close(stack)
-    elif mark == "|" and is_template and not frame.links:
-        frame.parts.append(Field())
-    else:
-        frame.links = max(0, frame.links + {"[[": 1, "]]": -1}.get(mark, 0))
-        frame.parts[-1].pieces.append(mark)
-
-
-def _close(stack: list[_Frame]) -> None:
-    frame = stack.pop()
-    fields: dict[str, Field] = {}
-    for number, part in enumerate(frame.parts[1:], 1):
-        name, equals, text = part.text.partition("=")
-        if not equals:
-            name, text = str(number), part.text
-        fields.setdefault(name.strip(), Field([text.strip()], part.templates))
-    stack[-1].parts[-1].templates.append(Template(normalise_title(frame.parts[0].text), fields))
+def _template(source: str) -> Template:
+    name, *parts = arguments(source[2:-2])
+    fields: dict[str, str] = {}
+    for number, part in enumerate(parts, 1):
+        key, equals, value = part.partition("=")
+        named = equals and "{{" not in key
+        fields.setdefault(key.strip() if named else str(number), value if named else part)
+    return Template(normalise_title(name), fields)
 
 
 def _names(element: etree._Element) -> tuple[str, str, str]:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 from pathlib import Path
-from typing import NotRequired, TypeAlias
+from typing import Annotated, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pydantic import AliasPath, Field
 from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
 
 from nerbert.corpus.dump.sites import normalise_title, wiki_codes
@@ -49,27 +50,11 @@ GROUP BY item, title ORDER BY item, title
 """
 
 
-class _Value(TypedDict):
-    id: str
-
-
-class _Data(TypedDict):
-    value: _Value
-
-
-class _Snak(TypedDict):
-    snaktype: str
-    datavalue: NotRequired[_Data | None]
-
-
-class _Statement(TypedDict):
+@dataclass(frozen=True, slots=True)
+class _Statement:
     rank: str
-    mainsnak: _Snak
-
-
-class _Claims(TypedDict, total=False):
-    P31: tuple[_Statement, ...]
-    P279: tuple[_Statement, ...]
+    kind: Annotated[str, Field(validation_alias=AliasPath("mainsnak", "snaktype"))]
+    item: Annotated[str, Field(validation_alias=AliasPath("mainsnak", "datavalue", "value", "id"))] = ""
 
 
 class _Link(TypedDict):
@@ -81,7 +66,8 @@ class _Entity:
     """What is used of an entity; PHP writes {} as []."""
 
     id: str
-    claims: _Claims | tuple[()] | None = None
+    classes: Annotated[tuple[_Statement, ...], Field(validation_alias=AliasPath("claims", "P31"))] = ()
+    parents: Annotated[tuple[_Statement, ...], Field(validation_alias=AliasPath("claims", "P279"))] = ()
     sitelinks: Mapping[str, _Link] | tuple[()] | None = None
 
 
@@ -212,22 +198,20 @@ def _facts(entity: _Entity, site: str) -> tuple[int, str, list[int], list[int]]:
     item = _number(entity.id)
     if not item:
         return 0, "", [], []
-    claims = entity.claims or _Claims()
     link = entity.sitelinks.get(site) if entity.sitelinks else None
     title = normalise_title(link["title"]) if link else ""
     if link and not 0 < len(title.encode()) <= LONGEST_TITLE:
         raise ValueError
-    return item, title, _best(claims.get("P31", ())), _best(claims.get("P279", ()))
+    return item, title, _best(entity.classes), _best(entity.parents)
 
 
 def _best(statements: Sequence[_Statement]) -> list[int]:
     """Return the items in the statements of the best rank; raise ValueError for one without a value."""
-    rank = "preferred" if any(each["rank"] == "preferred" for each in statements) else "normal"
-    snaks = (each["mainsnak"] for each in statements if each["rank"] == rank)
-    values = [snak.get("datavalue") for snak in snaks if snak["snaktype"] == "value"]
-    if None in values:
+    rank = "preferred" if any(each.rank == "preferred" for each in statements) else "normal"
+    items = [each.item for each in statements if each.rank == rank and each.kind == "value"]
+    if not all(items):
         raise ValueError
-    return [number for data in values if data and (number := _number(data["value"]["id"]))]
+    return [number for number in map(_number, items) if number]
 
 
 def _number(name: str) -> int:

@@ -5,12 +5,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nerbert.corpus.dump.sites import normalise_title
-from nerbert.corpus.knowledge.mappings import Mappings, Outcome, _class_at_start, _outcome, read_mappings
-from nerbert.corpus.knowledge.ontology import templates
+from nerbert.corpus.knowledge.mappings import Mappings, Outcome, read_mappings
 from nerbert.errors import InputError
 from nerbert.records import Infobox
 from tests.corpus.knowledge.looking import wiki
@@ -77,7 +74,6 @@ def test_rules_are_asked_in_their_order(
 def test_the_language_is_that_of_the_pages_and_what_maps_nothing_is_named(mappings: Mappings) -> None:
     assert mappings.language == "de"
     assert [title for title, _ in mappings.unread] == ["Mapping de:Empty", "Mapping fr:Film", "Mapping de:Ring"]
-    assert not mappings.knows("Ring")
     deep = "{{ConditionalMapping | cases = {{Condition | operator = otherwise | mapping = " * 20_000
     assert read_mappings(export({"Mapping en:Deep": deep}), "m.xml").class_of(Infobox("Deep")) is None
     with raises(InputError, "m.xml: no page is called `Mapping xx:"):
@@ -94,7 +90,6 @@ def test_redirects_in_another_case_and_in_circles() -> None:
     }
     read = read_mappings(export(pages), "m.xml")
     assert read.class_of(Infobox("Infobox old")) == "Software"
-    assert read.knows("Infobox Software")
     assert [(title[-1], why) for title, why in read.unread] == [
         ("A", "redirects in a circle"), ("B", "redirects in a circle"), ("C", "redirects to Nothing"),
     ]  # fmt: skip
@@ -125,12 +120,3 @@ def test_a_name_in_other_case_maps_alike_unless_two_map_apart() -> None:
     assert mappings.class_of(Infobox("infobox_Software")) == "Software"
     assert mappings.class_of(Infobox("Infobox Ship")) == "Ship"
     assert mappings.class_of(Infobox("Infobox SHIP")) is None
-
-
-_PIECES = ["{{", "}}", "|", "TemplateMapping", "mapToClass", "=", " ", "Person", "[[", "]]", "<!--", "-->", "<", "\n"]
-
-
-@given(st.lists(st.sampled_from(_PIECES), max_size=12).map("".join), st.booleans())
-def test_a_class_at_the_start_is_the_one_of_the_whole_page(text: str, begun: bool) -> None:
-    text = ("{{TemplateMapping|mapToClass=" if begun else "") + text
-    assert _class_at_start(text) in ("", _outcome(templates(text)))
