@@ -60,7 +60,7 @@ def figures_paper(
         draw_few_labels(curves, picture := _picture(output, folder, results, f"2-few-labels.{kind}"))
         print(picture)
     if data is not None:
-        draw_maps(make_maps(encoders, read_gold(data, "test").examples, points), output / f"3-maps.{kind}")
+        draw_maps(*make_maps(encoders, read_gold(data, "test").examples, points), output / f"3-maps.{kind}")
         print(output / f"3-maps.{kind}")
 
 

@@ -1,5 +1,6 @@
 """Pictures of results as files, drawn by matplotlib (extra `figures`); equal results give equal files."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
@@ -8,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.artifacts import publish
 from nerbert.errors import SettingsError, need
-from nerbert.terminal import percent
 
 if TYPE_CHECKING:
-    from nerbert.evaluation.figures.entity_maps import EntityMaps
     from nerbert.evaluation.figures.results import Curves, Frontier
+    from nerbert.rng import Array
 
 KINDS = ("svg", "png", "pdf")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#7f7f7f", "#a6761d", "#000")
@@ -81,13 +81,12 @@ def draw_frontier(frontier: "Frontier", output: Path) -> None:
 
     The line joins the systems that no other one beats in both. Bars reach from the lowest run to the highest.
     """
-    speeds = {point.system: point.speed for point in frontier.points}
-    styles = _styles(speeds)
-    with _panels(output, len(frontier.sizes), 2.8, sharex=True, sharey=True) as (figure, panels):
-        for panel, size in zip(panels.flat, frontier.sizes, strict=False):
+    styles = _styles(frontier.speeds)
+    with _panels(output, len(frontier.points), 2.8, sharex=True, sharey=True) as (figure, panels):
+        for panel, size in zip(panels.flat, frontier.points, strict=False):
             _draw_size(panel, frontier, size, styles)
         for name, (colour, shape) in styles.items():
-            label = f"{name}, {speeds[name].memory_mb:,.0f} MB"
+            label = f"{name}, {frontier.speeds[name].memory_mb:,.0f} MB"
             panels[0, 0].plot([], [], color=colour, marker=shape, linestyle="", markersize=6, label=label)
         panels[-1, panels.shape[1] // 2].set_xlabel("words per CPU-second, one thread")
         figure.supylabel(f"entity F1 in percent, mean of {len(frontier.targets)} sets", fontsize=9)
@@ -103,11 +102,11 @@ def _draw_size(panel: Any, frontier: "Frontier", size: str, styles: Mapping[str,
     known = {"0": "no sentence", "all": "all sentences", "1": "1 sentence"}
     _plain_axes(panel, known.get(size, f"{size} sentences" if size.isdecimal() else size))
     best = frontier.best(size)
-    panel.plot([each.speed.words_per_cpu_second for each in best], [100 * each.f1 for each in best],
+    panel.plot([frontier.speeds[each.system].words_per_cpu_second for each in best], [100 * each.f1 for each in best],
                color="#b0b0b0", linewidth=1.2, zorder=1)  # fmt: skip
-    for point in frontier.at(size):
-        colour, shape = styles[point.system]
-        x, area = point.speed.words_per_cpu_second, 20 + point.speed.memory_mb / 12
+    for point in frontier.points[size]:
+        (colour, shape), speed = styles[point.system], frontier.speeds[point.system]
+        x, area = speed.words_per_cpu_second, 20 + speed.memory_mb / 12
         panel.plot([x, x], [100 * point.low, 100 * point.high], color=colour, linewidth=1, zorder=2)
         panel.scatter([x], [100 * point.f1], s=area, color=colour, marker=shape, alpha=0.85, linewidth=0, zorder=3)
     for (paper, at), f1 in frontier.published.items():
@@ -171,15 +170,16 @@ def draw_few_labels(curves: "Curves", output: Path) -> None:
         panels[-1, panels.shape[1] // 2].set_xlabel("training sentences")
 
 
-def draw_maps(maps: "EntityMaps", output: Path) -> None:
+def draw_maps(types: Sequence[str], maps: "Mapping[str, Array]", output: Path) -> None:
     """Draw the entities in each encoder, a panel each, coloured by type, the frequent ones (Figures 3 to 7)."""
-    with _panels(output, len(maps.maps), 3.2) as (_, panels):
-        for panel, each in zip(panels.flat, maps.maps, strict=False):
+    counts = Counter(types)
+    names = sorted(counts, key=lambda name: (-counts[name], name))
+    with _panels(output, len(maps), 3.2) as (_, panels):
+        for panel, (encoder, places) in zip(panels.flat, maps.items(), strict=False):
             panel.set_axis_off()
-            for number, name in enumerate(maps.types):
-                owned = [place for place, point in enumerate(maps.points) if point.span.type == name]
+            for number, name in enumerate(names):
+                owned = [place for place, type_ in enumerate(types) if type_ == name]
                 coloured = number < _COLOURED
-                panel.scatter(*each.places[owned].T, s=5, color=_COLOURS[number] if coloured else "#bbbbbb",
+                panel.scatter(*places[owned].T, s=5, color=_COLOURS[number] if coloured else "#bbbbbb",
                               linewidth=0, label=name if coloured else "")  # fmt: skip
-            panel.set_title(f"{each.name}\npurity {percent(each.purity)} % (chance {percent(each.chance)} %), "
-                            f"silhouette {each.silhouette:.3f}", fontsize=8)  # fmt: skip
+            panel.set_title(encoder, fontsize=8)

@@ -116,38 +116,32 @@ class Speeds:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class FrontierPoint:
+class FrontierPoint(NamedTuple):
     """A system at a size: the mean F1 (0–1) over all targets, and the lowest and highest of its runs."""
 
     system: str
-    size: str
     f1: float
     low: float
     high: float
-    speed: Speed
 
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
     """All that the picture shows; `missing` says which points it lacks, and why."""
 
-    sizes: Sequence[str]
     targets: Sequence[str]
-    points: Sequence[FrontierPoint]
+    speeds: Mapping[str, Speed]
+    """Of the systems that have a point."""
+    points: Mapping[str, Sequence[FrontierPoint]]
+    """By size, the slowest first."""
     published: Mapping[tuple[str, str], float]
     """(paper, size) → mean F1 (0–1) over the same targets."""
     missing: Sequence[str]
 
-    def at(self, size: str) -> list[FrontierPoint]:
-        """Return the points of a size, the slowest first."""
-        points = (point for point in self.points if point.size == size)
-        return sorted(points, key=lambda point: (point.speed.words_per_cpu_second, point.f1))
-
     def best(self, size: str) -> list[FrontierPoint]:
         """Return the points of a size that no other one beats in both speed and F1, the slowest first."""
         best: list[FrontierPoint] = []
-        for point in reversed(self.at(size)):
+        for point in reversed(self.points[size]):
             if not best or point.f1 > best[-1].f1:
                 best.append(point)
         return best[::-1]
@@ -174,25 +168,28 @@ def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Front
         systems[each.system], targets[each.target], sizes[each.size] = None, None, None
         if each.f1 is not None:
             runs[each.system, each.size][each.target][each.run] = each.f1
-    missing, points = list[str](), list[FrontierPoint]()
+    published = {place: fmean(f1.values()) for place, f1 in papers.items() if f1.keys() == targets.keys()}
+    missing, points = list[str](), dict[str, list[FrontierPoint]]()
     for system in systems:
         if system not in speeds:
             missing.append(f"{system}: no speed in {SPEEDS}")
             continue
         whole = [size for size in sizes if runs[system, size].keys() == targets.keys()]
-        points += [_point(system, size, runs[system, size], speeds[system]) for size in whole]
+        for size in whole:
+            points.setdefault(size, []).append(_point(system, runs[system, size]))
         if lacking := [size for size in sizes if size not in whole]:
             missing.append(f"{system} at {', '.join(lacking)}: no result on some target")
-    if not points:  # a size without any has no panel
+    if not points:
         raise InputError(f"nothing to draw: {'; '.join(missing)[:300] or 'no record of a run'}")
-    published = {place: fmean(f1.values()) for place, f1 in papers.items() if f1.keys() == targets.keys()}
-    shown = {point.size for point in points} | {size for _, size in published}
-    return Frontier([size for size in sizes if size in shown], list(targets), points, published, missing)
+    shown = {size: sorted(points.get(size, ()), key=lambda point: (speeds[point.system].words_per_cpu_second, point.f1))
+             for size in sizes if size in points or size in {size for _, size in published}}  # fmt: skip
+    drawn = {point.system for each in points.values() for point in each}
+    return Frontier(list(targets), {each: speeds[each] for each in systems if each in drawn}, shown, published, missing)
 
 
-def _point(system: str, size: str, runs: Mapping[str, Mapping[tuple[str, str], float]], speed: Speed) -> FrontierPoint:
+def _point(system: str, runs: Mapping[str, Mapping[tuple[str, str], float]]) -> FrontierPoint:
     """Return a system's point: each target has the same weight; a run counts if it is there on all of them."""
     common = set.intersection(*(set(each) for each in runs.values()))
     means = [fmean(each[run] for each in runs.values()) for run in sorted(common)]
     mean = fmean(fmean(each.values()) for each in runs.values())
-    return FrontierPoint(system, size, mean, min([*means, mean]), max([*means, mean]), speed)
+    return FrontierPoint(system, mean, min([*means, mean]), max([*means, mean]))

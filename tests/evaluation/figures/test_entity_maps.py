@@ -1,4 +1,4 @@
-"""Maps of entities: which are drawn, where their vectors are read, and what purity is."""
+"""Maps of entities: which are drawn, and where their vectors are read."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.figures.entity_maps import MappedEntity, drawn_points, entity_vectors, make_maps, purity_of
+from nerbert.evaluation.figures.entity_maps import drawn_points, entity_vectors, make_maps
 from nerbert.records import Example, Span
 from nerbert.words import split_words
 from tests.commands import exit_code
@@ -16,27 +16,6 @@ from tests.raised import raises
 def sentence(text: str, *entities: tuple[str, str]) -> Example:
     spans = tuple(Span(text.index(name), text.index(name) + len(name), type_) for name, type_ in entities)
     return Example(text, split_words(text), spans)
-
-
-def points_of(types: str, sentences: str, surfaces: str) -> list[MappedEntity]:
-    """A point for each letter: its type, its sentence and its text."""
-    found = []
-    for type_, number, surface in zip(types, sentences, surfaces, strict=True):
-        found.append(MappedEntity(ord(number), sentence(surface, (surface, type_)), Span(0, 1, type_)))
-    return found
-
-
-def test_purity_leaves_out_the_same_sentence_and_the_same_text() -> None:
-    vectors = np.array([[1.0, 0], [1, 0.01], [1, 0.02], [0, 1], [0.01, 1]])
-    points = points_of("aaabb", "12345", "vwxyz")
-    near, chance = purity_of(vectors, points, 1)
-    assert near == 1.0
-    assert chance == pytest.approx((3 * 2 / 4 + 2 * 1 / 4) / 5)
-    assert purity_of(vectors, points_of("aaabb", "12345", "vvvyz"), 1)[0] == pytest.approx(2 / 5), "all a are one text"
-    assert purity_of(vectors, points_of("aaabb", "11145", "vwxyz"), 1)[0] == pytest.approx(2 / 5), "or one sentence"
-    assert purity_of(vectors, points, 10)[0] == pytest.approx(purity_of(vectors, points)[1]), "all there are"
-    with raises(InputError, words="no entity has a neighbour"):
-        purity_of(vectors[:2], points_of("ab", "11", "vw"))
 
 
 def test_vectors_are_the_last_states_of_first_subwords() -> None:
@@ -51,16 +30,16 @@ def test_vectors_are_the_last_states_of_first_subwords() -> None:
     starts = [start for start, _ in encoded.pop("offset_mapping")[0].tolist()]
     with torch.inference_mode():
         states = backbone.load_body().eval()(**{name: encoded[name] for name in ("input_ids", "attention_mask")})
-    wanted = states.last_hidden_state[0, [starts.index(each.span.start) for each in points]]
-    assert np.allclose(entity_vectors("embedded", points), wanted, atol=1e-5)
+    wanted = states.last_hidden_state[0, [starts.index(span.start) for _, span in points]]
+    assert np.allclose(entity_vectors("embedded", [one], points), wanted, atol=1e-5)
 
 
 def test_the_draw_keeps_the_order_and_depends_on_the_seed() -> None:
     sentences = [sentence(f"Oslo {number}", ("Oslo", "city")) for number in range(50)]
-    numbers = [each.number for each in drawn_points(sentences, 20, 1)]
+    numbers = [number for number, _ in drawn_points(sentences, 20, 1)]
     assert numbers == sorted(numbers)
     assert len(set(numbers)) == 20
-    assert numbers != [each.number for each in drawn_points(sentences, 20, 2)]
+    assert numbers != [number for number, _ in drawn_points(sentences, 20, 2)]
     assert len(drawn_points(sentences, 100, 1)) == 50
 
 

@@ -62,14 +62,14 @@ def speeds_of(names: Any = SPEED) -> dict[str, Any]:
 def test_points_and_the_line_of_those_that_no_other_beats(tmp_path: Path) -> None:
     """A point is the mean of all targets, and spans the runs that all have."""
     found = frontier_of(results_of(tmp_path, RECORDS), {name: Speed(*each) for name, each in SPEED.items()})
-    slow = next(point for point in found.at("0") if point.system == "slow")
+    slow = next(point for point in found.points["0"] if point.system == "slow")
     assert (slow.f1, slow.low, slow.high) == pytest.approx((0.55, 0.5, 0.6))
-    assert (found.sizes, found.targets) == (["0", "5"], ["ships", "ports"])
-    (five,) = found.at("5")
+    assert (list(found.points), found.targets) == (["0", "5"], ["ships", "ports"])
+    (five,) = found.points["5"]
     assert five.system == "slow"
     assert (five.f1, five.low, five.high) == pytest.approx((0.7, 0.7, 0.7))
-    assert [point.system for point in found.at("0")] == ["idle", "slow", "fast"]
-    assert found.at("0")[0].f1 == pytest.approx(0.4), "at its own threshold, where it has one"
+    assert [point.system for point in found.points["0"]] == ["idle", "slow", "fast"]
+    assert found.points["0"][0].f1 == pytest.approx(0.4), "at its own threshold, where it has one"
     assert [point.system for point in found.best("0")] == ["slow", "fast"]
 
 

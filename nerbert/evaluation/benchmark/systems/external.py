@@ -10,7 +10,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +42,11 @@ _LARGEST = 256 << 20
 def places_of(command: Sequence[str]) -> set[str]:
     """Return the placeholders of a command."""
     return {name for word in command for name in _PLACES.findall(word)}
+
+
+def filled(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """Return a command with values in place of its placeholders."""
+    return [_PLACES.sub(lambda place: values[place[1]], word) for word in command]
 
 
 def check_command(command: tuple[str, ...]) -> tuple[str, ...]:
@@ -104,8 +109,7 @@ class Command:
             with at(path.name):
                 write_conll(path, examples)
             values[name] = str(path.resolve())
-        words = [_PLACES.sub(lambda place: values[place[1]], word) for word in self.words]
-        _run(words, self.minutes, folder / "errors")
+        _run(filled(self.words, values), self.minutes, folder / "errors")
         if not output.is_file():
             raise InputError("the command wrote no {output}")
         if output.stat().st_size > _LARGEST:
