@@ -1,18 +1,22 @@
-"""A benchmark's cells: place, sentences, predictions, outcome, and the file of each, `cells/KEY.json` in its folder.
+"""A benchmark's cells: place, sentences, system, predictions, outcome, and the file of each, `cells/KEY.json`.
 
 A file holds the scores and the predictions that they are of, so that these can be scored again when the rules change.
 Taggers aren't kept. Cost: what no suite asks for any more stays until someone deletes it.
 """
 
 import os
+import platform
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
+from nerbert import __version__
 from nerbert.artifacts import check_own, publish
 from nerbert.errors import OutputExists, os_refused
 from nerbert.labels import spans_from_bio
@@ -23,6 +27,7 @@ from nerbert.records import Example
 from nerbert.schema import json_line, read_json, to_plain
 
 _LARGEST = 512 << 20
+_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
 TRY_AGAIN = "try_again"
 """The fact of a failed cell that every run retries: the machine was the cause (it was killed, the disk was full)."""
 
@@ -114,6 +119,25 @@ class Predictions:
     sure: bool = True
 
 
+class System(Protocol):
+    """Finds entities in a cell's sentences; it may train on others of them before."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return all that its predictions depend on, except the data: a part of its cells' keys."""
+
+    def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
+        """Return the splits that it reads if `split` is scored; an episode is drawn only from that one."""
+
+    def predict(self, part: CellSentences, sources: Path) -> Predictions:
+        """Learn from a part's sentences, if it does, and return what it finds in those that are scored.
+
+        `sources` is a folder for what several cells start from. Facts are kept with the cell: `seconds` by step,
+        `encoder` (a digest), whether nerbert `pretrained` it, so that its random variation is shared by all cells that
+        have it, and whatever else made the predictions.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class CellFile:
     """The content of a cell's file; `scored` is the key of its scores."""
@@ -186,3 +210,28 @@ def tagged_entities(words: Iterable[WordTags]) -> FoundEntities:
         [(start, end, type_, round(fmean(each.confidences[start:end]), 4))
          for start, end, type_ in spans_from_bio(each.tags)] for each in words
     ]  # fmt: skip
+
+
+def made_with_torch(device: str, precision: str) -> dict[str, Any]:
+    """Return the device, the precision and the versions that a model was run with."""
+    import torch
+
+    return {
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "precision": precision,
+        "versions": {"nerbert": __version__, "python": platform.python_version(),
+                     **{name: version(name) for name in _LIBRARIES}},
+    }  # fmt: skip
+
+
+@contextmanager
+def timed(cost: dict[str, Any], name: str) -> Iterator[None]:
+    """Put a block's time into `cost`: wall-clock seconds, and CPU seconds (user and system), with its commands'."""
+    wall, cpu = time.monotonic(), _cpu()
+    yield
+    cost[name] = {"wall": round(time.monotonic() - wall, 3), "cpu": round(_cpu() - cpu, 3)}
+
+
+def _cpu() -> float:
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system

@@ -132,7 +132,6 @@ class SuitePlan:
     """The cells of a suite by place: what is done, and what is missing of those that `only` selects."""
 
     def __init__(self, suite: Suite, data: Path, output: Path, only: Iterable[str], *, retry: bool) -> None:
-        check_root(data)
         machine = this_machine()
         self.desk = Desk(suite, data, output, machine, _gpus(machine))
         planner = Planner(suite, data, machine)
@@ -311,6 +310,7 @@ def list_suite(
     """Yield a line for each selected cell, by priority, with its state, one for each reason why cells can't run, and
     how long the others will take, by the cells that are done. Nothing is run or written.
     """
+    check_root(data)
     plan = SuitePlan(suite, data, output, only, retry=retry)
     yield from plan.notes
     cells = [plan.cells[place] for place in plan.places]

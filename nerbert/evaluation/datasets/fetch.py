@@ -112,7 +112,8 @@ def read_raw(content: bytes, recipe: Recipe) -> list[Sentence]:
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 at byte {error.start}") from error
     sentences = []
-    for sentence in _READERS[recipe.reader](line for line in lines if not line.startswith(recipe.drop)):
+    read = _read_columns if recipe.reader == "columns" else _read_pairs
+    for sentence in read(line for line in lines if not line.startswith(recipe.drop)):
         tags = _SCHEMES[recipe.scheme]([tag for _, tag in sentence])
         tokens = ["".join(token.split()) or EMPTY for token, _ in sentence]
         sentences.append(list(zip(tokens, tags, strict=True)))
@@ -159,23 +160,13 @@ def _read_pairs(lines: Iterable[str]) -> Iterator[Sentence]:
         yield [(word, tag) for word, _, tag in pairs]
 
 
-def _checked(tags: Sequence[str]) -> list[str]:
-    """Return IOB2 unchanged; raise InputError for another tag."""
-    for tag in tags:
-        split_tag(tag)
-    return list(tags)
-
-
 def _begun(tags: Sequence[str]) -> list[str]:
     """Convert IOB1, where B- only separates touching entities of one type: begin every entity with B-."""
     return bio_from_spans(len(tags), spans_from_bio(tags))
 
 
-_READERS: Mapping[str, Callable[[Iterable[str]], Iterator[Sentence]]] = {
-    "columns": _read_columns, "pairs": _read_pairs,
-}  # fmt: skip
 _SCHEMES: Mapping[str, Callable[[Sequence[str]], list[str]]] = {
-    "iob2": _checked,
+    "iob2": lambda tags: [tag for tag in tags if split_tag(tag)],  # which refuses what is no tag
     "iob1": _begun,
     "io": lambda tags: _begun([tag if tag == OUTSIDE else f"I-{tag}" for tag in tags]),
     "bioes": lambda tags: _begun([{"E": "I", "S": "B"}.get(tag[:1], tag[:1]) + tag[1:] for tag in tags]),

@@ -7,11 +7,11 @@ import os
 import shutil
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 from nerbert.artifacts import check_free, publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, nearest
@@ -163,10 +163,6 @@ class Listed:
     name: str
     known: KnownData | None
     there: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return everything known of it, as JSON."""
-        return {"name": self.name, "there": self.there} | (asdict(self.known) if self.known else {})
 
 
 def open_data(name: str, root: Path | None = None, reading: Reading | None = None) -> Data:

@@ -11,9 +11,8 @@ from nerbert.config import flat_settings, plain_settings
 from nerbert.errors import few
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import Suite
-from nerbert.evaluation.tables.compare import Tests, compare, tests_grid
 from nerbert.evaluation.tables.results import BenchmarkTable, Layout, RowKey, by_target, learns
-from nerbert.evaluation.tables.scores import figures_grid, scores_grid, type_grids
+from nerbert.evaluation.tables.scores import Tests, compare, figures_grid, scores_grid, tests_grid, type_grids
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.render import changed_settings, render

@@ -4,6 +4,7 @@ Figures are in percent. The list, a check's findings and an evaluation can be JS
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -188,7 +189,8 @@ def _means(macro: Macro) -> list[str]:
 def print_list(listed: Sequence["Listed"], *, as_json: bool) -> None:
     """Print the data sets, a row each."""
     if as_json:
-        print_json([each.as_json() for each in listed])
+        print_json([{"name": each.name, "there": each.there} | (asdict(each.known) if each.known else {})
+                    for each in listed])  # fmt: skip
         return
     looked = any(each.there for each in listed)
     heads = ("name", "paper", "train/dev/test", "types", "licence", "there" if looked else "title")

@@ -8,9 +8,8 @@ import pytest
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.cells import Cell, CellSentences, State
-from nerbert.evaluation.benchmark.plan import Job
+from nerbert.evaluation.benchmark.plan import Job, score_part
 from nerbert.evaluation.benchmark.runner import list_suite
-from nerbert.evaluation.benchmark.score import score_part
 from nerbert.evaluation.benchmark.suite import Published, Suite, SystemSettings, Target
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder
 from nerbert.evaluation.benchmark.systems.zero_shot import ZeroShotTagger, asked_labels

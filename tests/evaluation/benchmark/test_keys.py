@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from nerbert.evaluation.benchmark.keys import SCORING, TRAINING, encoder_digest, key_of
-from nerbert.evaluation.benchmark.score import draw_part
+from nerbert.evaluation.benchmark.plan import draw_part
 from nerbert.finetuning.start import usual_rate
 from nerbert.formats.conll import example_of
 

@@ -4,10 +4,9 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.check import Findings, check_data
+from nerbert.evaluation.datasets.check import Findings, Repeats, check_data
 from nerbert.evaluation.datasets.load import open_data
 from nerbert.evaluation.datasets.mentions import Mentions
-from nerbert.evaluation.datasets.repeats import Repeats
 from nerbert.formats.conll import example_of, scheme_of
 from nerbert.formats.data import read_data
 from nerbert.formats.documents import CheckReading, Reading
@@ -46,7 +45,7 @@ def test_what_is_in_a_data_set(make: Make) -> None:
     assert found.rare == {"ship": 2, "person": 1}
     assert found.duplicates == {"train/test": 1, "train/dev": 1, "dev/test": 1}
     assert found.conflicts == 1
-    assert found.conflict_examples[0].places == (("train", 2), ("dev", 2), ("test", 2))
+    assert found.conflict_examples[0].places == [("train", 2), ("dev", 2), ("test", 2)]
     assert found.schemes == {"train": "IOB2", "dev": "IOB2", "test": "mixed"}
     assert json.loads(json.dumps(found.as_json()))["splits"]["test"]["scheme"]["broken"] == 2
 
@@ -142,8 +141,8 @@ def test_the_first_conflicts_and_places_are_shown() -> None:
         repeats.count("train", each)
     for number, each in enumerate(sentences):
         repeats.look("train", each, f"line {number}")
-    examples = repeats.conflict_examples()
-    assert (repeats.conflicts, len(examples), repeats.repeated("train")) == (25, 20, 575)
+    examples = [*repeats.shown.values()]
+    assert (len(repeats.differ), len(examples), repeats.repeated("train")) == (25, 20, 575)
     assert [len(each.places) for each in examples] == [20] * 20
     assert (examples[1].text, examples[1].places[1], examples[1].lines[1]) == ("1", ("train", 26), "line 26")
 

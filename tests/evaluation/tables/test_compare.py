@@ -8,8 +8,8 @@ import pytest
 
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import SystemSettings, Target
-from nerbert.evaluation.tables.compare import compare, p_text
 from nerbert.evaluation.tables.results import WHOLE, ColumnKey, Layout, RowKey
+from nerbert.evaluation.tables.scores import compare, p_text
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.evaluation.tables.made_up import all_done, cells_of, entry, grid_of, made_up_cells, made_up_suite, small

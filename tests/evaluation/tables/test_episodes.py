@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import Target
-from nerbert.evaluation.tables.compare import compare
 from nerbert.evaluation.tables.results import ColumnKey, Layout, RowKey
+from nerbert.evaluation.tables.scores import compare
 from nerbert.evaluation.tables.statistics import pooled_f1, units_of
 from nerbert.evaluation.tables.table import make_table
 from tests.evaluation.tables.made_up import entry, made_up_suite, scores_of

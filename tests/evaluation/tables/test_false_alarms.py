@@ -7,8 +7,8 @@ import pytest
 
 from nerbert.evaluation.benchmark.cells import Cell, State
 from nerbert.evaluation.benchmark.suite import SystemSettings, Target
-from nerbert.evaluation.tables.compare import Compared, compare
 from nerbert.evaluation.tables.results import WHOLE, ColumnKey, Layout, RowKey
+from nerbert.evaluation.tables.scores import Compared, compare
 from tests.evaluation.tables.made_up import made_up_suite
 
 pytestmark = pytest.mark.extras  # scipy

@@ -20,9 +20,8 @@ from typing import Any
 
 from nerbert.errors import InputError, NerbertError, SettingsError, at, visible
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, FoundEntity, Predictions
+from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, FoundEntity, Predictions, timed
 from nerbert.evaluation.benchmark.keys import data_digest
-from nerbert.evaluation.benchmark.system import timed
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.examples import read_documents
 from nerbert.labels import word_spans

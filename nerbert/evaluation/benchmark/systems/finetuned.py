@@ -8,9 +8,8 @@ from nerbert.artifacts import publish_folder, write_json
 from nerbert.config import plain_settings
 from nerbert.errors import NerbertError, SettingsError, at
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, tagged_entities
+from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, made_with_torch, tagged_entities, timed
 from nerbert.evaluation.benchmark.keys import DataFiles, data_digest, encoder_digest, file_digest, key_of
-from nerbert.evaluation.benchmark.system import made_with_torch, timed
 from nerbert.finetuning.replay import OWN_TEXTS
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.train_tagger import finetune_examples, source_settings

@@ -10,8 +10,7 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, found_entities
-from nerbert.evaluation.benchmark.system import made_with_torch, timed
+from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, found_entities, made_with_torch, timed
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder
 from nerbert.evaluation.evaluate import labels_by_type
 from nerbert.formats.entity_labels import parse_type_labels
