@@ -182,7 +182,7 @@ MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
         "concepts": "nerbert.model.folder:ConceptKind",
         "gliner2": "nerbert.model.gliner2.kind:Gliner2Kind",
         "gliner": "nerbert.model.gliner.kind:GlinerKind",
-        "cdlm": "nerbert.model.cdlm.kind:CdlmKind",
+        "cdlm": "nerbert.model.cdlm.word_pieces:CdlmKind",
     },
 )
 """The kinds of model folder; of several that fit, the last counts."""

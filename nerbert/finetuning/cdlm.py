@@ -20,8 +20,7 @@ from nerbert.labels import tag_names
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone
 from nerbert.model.cdlm.cdlm_model import SOURCE, TAGS, TARGET, BatchWords, CdlmModel, CdlmShape, language_loss
-from nerbert.model.cdlm.vectors import read_vectors, subword_means
-from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary
+from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary, read_vectors, subword_means
 from nerbert.model.forward import Batch, TorchScorer
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer

@@ -5,8 +5,9 @@ domain (source, target). Each domain has a linear layer and a CRF over its own t
 predicted over one vocabulary. Without generation it is a plain BiLSTM-CRF.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from math import sqrt
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,11 +20,10 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError, at, refused
 from nerbert.labels import check_tags
-from nerbert.model.cdlm.crf import Crf
-from nerbert.model.cdlm.kind import MARKER
-from nerbert.model.cdlm.word_pieces import LONGEST_WORD, count_words
+from nerbert.model.cdlm.word_pieces import LONGEST_WORD, MARKER, count_words
 from nerbert.model.folder import WEIGHTS, ModelFolder
 from nerbert.model.forward import Batch
+from nerbert.model.linear import TagClasses
 from nerbert.rng import Array
 from nerbert.schema import read_json
 
@@ -32,6 +32,9 @@ TAGS, LANGUAGE = 0, 1
 SOURCE, TARGET = 0, 1
 """The domains."""
 _UNKNOWN_WORD = 1
+_Joined = Callable[[torch.Tensor, int], torch.Tensor]
+"""How the scores of several paths become one: their sum, or the best."""
+_NEVER = -1e4
 _LARGEST = 1 << 24
 _Size = Annotated[int, Field(ge=1, le=_LARGEST)]
 
@@ -198,6 +201,72 @@ class CdlmModel(torch.nn.Module):
         weights = {name: each.detach().cpu().contiguous() for name, each in self.named_parameters()}
         save_file(weights, Path(folder) / WEIGHTS, metadata={"format": "pt"})
         write_json(Path(folder) / MARKER, asdict(self.shape))
+
+
+class Crf(torch.nn.Module):
+    """A linear-chain CRF (Lafferty et al. 2001) over BIO tags, for padded sequences.
+
+    `transitions[before, after]` are the scores of neighbours, `first` and `last` those of the first and the last tag.
+    Emissions are (sequences, words, tags) in fp32, masks (sequences, words), true for words, which come first.
+    """
+
+    def __init__(self, tags: Sequence[str]) -> None:
+        super().__init__()
+        self._tags = tuple(tags)
+        self.transitions = torch.nn.Parameter(torch.zeros(len(tags), len(tags)))
+        self.first = torch.nn.Parameter(torch.zeros(len(tags)))
+        self.last = torch.nn.Parameter(torch.zeros(len(tags)))
+
+    def loss(self, emissions: torch.Tensor, tags: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return (sequences,): −log P of all paths that have the tags; where a tag is negative, any may stand."""
+        numbers = torch.arange(emissions.shape[2], device=tags.device)
+        allowed = (tags.unsqueeze(2) == numbers) | (tags.unsqueeze(2) < 0)
+        known = emissions.masked_fill(~allowed, _NEVER)
+        return self._total(emissions, mask) - self._total(known, mask)
+
+    def best_through(self, emissions: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return (sequences, words, tags): the score of the best legal path through each tag of each word.
+
+        The likeliest tags of a row's words are Viterbi's path, and the softmax over tags says how far it is ahead.
+        """
+        transitions, first = self._legal(emissions.device)
+        forward = self._forward(emissions, mask, torch.amax, transitions, first)
+        later = self.last.expand(emissions[:, 0].shape)
+        backward = [later]
+        for word in range(emissions.shape[1] - 2, -1, -1):
+            onward = ((later + emissions[:, word + 1]).unsqueeze(1) + transitions).amax(2)
+            later = torch.where(mask[:, word + 1, None], onward, self.last)
+            backward.append(later)
+        return forward + torch.stack(backward[::-1], 1)
+
+    def _total(self, emissions: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return (sequences,): the logarithm of the sum over all paths."""
+        scores = self._forward(emissions, mask, torch.logsumexp, self.transitions, self.first)
+        ends = scores[torch.arange(len(scores), device=scores.device), mask.sum(1) - 1]
+        return torch.logsumexp(ends + self.last, 1)
+
+    def _forward(
+        self, emissions: torch.Tensor, mask: torch.Tensor, joined: _Joined, transitions: torch.Tensor,
+        first: torch.Tensor,
+    ) -> torch.Tensor:  # fmt: skip
+        """Return (sequences, words, tags): the scores of all paths to each tag, joined."""
+        found = [first + emissions[:, 0]]
+        for word in range(1, emissions.shape[1]):
+            step = joined(found[-1].unsqueeze(2) + transitions, 1) + emissions[:, word]
+            found.append(torch.where(mask[:, word, None], step, found[-1]))
+        return torch.stack(found, 1)
+
+    def _legal(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return transitions and first tags without those where an I- continues nothing."""
+        steps, at_first = (each.to(device) for each in self._illegal)
+        return self.transitions.masked_fill(steps, _NEVER), self.first.masked_fill(at_first, _NEVER)
+
+    @cached_property
+    def _illegal(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return which tags may not follow each tag, and which may not be the first."""
+        codes = torch.from_numpy(TagClasses(self._tags).codes)
+        inside, before = (codes > 0) & (codes % 2 == 0), codes[:, None]
+        return inside & (before != codes) & (before != codes - 1), inside
 
 
 class _TagLayer(torch.nn.Module):

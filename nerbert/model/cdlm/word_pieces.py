@@ -1,4 +1,4 @@
-"""Words for CDLM: a piece for each word, by a vocabulary of training words, and after it one for each character.
+"""CDLM's folders and words: a piece for each word, by a vocabulary of training words, and one for each character.
 
 The vocabulary is a tokenizer of `transformers`, so that it is saved and loaded as others are: words by frequency, then
 characters, each after a space, which no word holds. Digits are read as 0 in words (NCRF++). Cost: a word that no
@@ -8,18 +8,52 @@ training text has is known by its characters alone.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
-from nerbert.errors import InputError
+import numpy as np
+
+from nerbert.errors import InputError, at, refused
+from nerbert.model.folder import WEIGHTS, ModelFolder, ModelKind
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels, cut_into_windows
 from nerbert.model.windows import IGNORED, Window
 from nerbert.records import Example
+from nerbert.rng import Array
+from nerbert.sources.files import open_plain
 
+MARKER = "cdlm.json"
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 _SPECIALS = (PAD, UNKNOWN)
 LONGEST_WORD = 20
 """Characters of a word that are read."""
+_WIDEST, _LONGEST = 4096, 1 << 20
+"""Most numbers of a vector, and bytes of a line."""
 _DIGIT = re.compile(r"\d")
+
+
+class CdlmKind(ModelKind):
+    """A BiLSTM of CDLM with its tags: sizes in `cdlm.json`, weights, and a vocabulary as a tokenizer."""
+
+    marker: ClassVar[str] = MARKER
+    config: ClassVar[str] = MARKER
+    head: ClassVar[str] = "cdlm"
+    noun: ClassVar[str] = "a CDLM tagger"
+
+    @classmethod
+    def check(cls, folder: ModelFolder) -> None:
+        """Raise InputError without weights."""
+        if not (folder.path / WEIGHTS).is_file():
+            raise InputError(f"{folder}: {cls.noun} without {WEIGHTS}; copy the whole folder")
+
+    @classmethod
+    def encoder(cls, path: Path) -> dict[str, Any]:
+        """Return its sizes."""
+        return {**super().encoder(path), "model_type": "cdlm"}
+
+    @classmethod
+    def check_start(cls, folder: ModelFolder) -> None:
+        """Raise InputError: its words are those of its own training."""
+        raise InputError(f"{folder}: {cls.noun}, which no training starts from; give the encoder that it began with")
 
 
 def normal(word: str) -> str:
@@ -45,13 +79,10 @@ def make_vocabulary(examples: Iterable[Example]) -> Any:
             characters.update(word[:LONGEST_WORD])
     for special in _SPECIALS:
         del words[special]
-    names = [*_SPECIALS, *_by_count(words), *(f" {each}" for each in _by_count(characters))]
+    by_count = [sorted(counts, key=lambda each: (-counts[each], each)) for counts in (words, characters)]
+    names = [*_SPECIALS, *by_count[0], *(f" {each}" for each in by_count[1])]
     model = WordLevel({name: number for number, name in enumerate(names)}, unk_token=UNKNOWN)
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model), pad_token=PAD, unk_token=UNKNOWN)
-
-
-def _by_count(counts: Counter[str]) -> list[str]:
-    return sorted(counts, key=lambda each: (-counts[each], each))
 
 
 def count_words(tokenizer: Any) -> int:
@@ -105,3 +136,42 @@ class WordPieces(SubwordTokenizer):
         cut = self._on_too_long == "truncate"
         return [each.words[self.body - 1][1] if cut and len(each.words) > self.body else len(each.text)
                 for each in examples]  # fmt: skip
+
+
+def read_vectors(path: Path, words: Sequence[str]) -> Array:
+    """Return (words, width) of a file with a word and its numbers in each line (GloVe's form, or word2vec's as text).
+
+    A word that it lacks has the vector of its lower case, or NaN. Raise InputError with the line for another form.
+    """
+    wanted = {name for word in words for name in (word, word.lower())}
+    found, width, number = dict[str, Array](), 0, 0
+    with open_plain(path) as stream:
+        while line := stream.readline(_LONGEST):
+            number += 1
+            cells = line.split()
+            if number == 1 and len(cells) == 2:  # word2vec's head: how many words, and how wide
+                continue
+            with at(path, number):
+                width = width or len(cells) - 1
+                if not 0 < width <= _WIDEST or len(cells) <= width or len(line) == _LONGEST:
+                    raise InputError(f"expected a word and {width or 'its'} numbers; the line has {len(cells)} parts")
+                name = b" ".join(cells[:-width]).decode("utf-8", "replace")
+                if name in wanted:
+                    with refused("a vector's number can't be read"):
+                        found[name] = np.array(cells[-width:], np.float32)
+                    if not np.isfinite(found[name]).all():
+                        raise InputError("a vector has a number that isn't finite")
+    if not found:
+        raise InputError(f"{path}: has no vector of a word of the training sentences")
+    unknown = np.full(width, np.nan, np.float32)
+    return np.stack([found.get(word, found.get(word.lower(), unknown)) for word in words])
+
+
+def subword_means(tokenizer: Any, embedding: Array, words: Sequence[str]) -> Array:
+    """Return (words, width): the mean vector of each word's subwords; NaN where the tokenizer has none."""
+    found = np.full((len(words), embedding.shape[1]), np.nan, np.float32)
+    encoded = tokenizer(list(words), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    for place, ids in enumerate(encoded):
+        if ids and max(ids) < len(embedding):
+            found[place] = embedding[ids].mean(0)
+    return found

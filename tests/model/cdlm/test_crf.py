@@ -5,7 +5,7 @@ from itertools import pairwise, product
 import pytest
 import torch
 
-from nerbert.model.cdlm.crf import Crf
+from nerbert.model.cdlm.cdlm_model import Crf
 
 NAMES, LENGTHS = ("O", "B-x", "I-x"), (4, 1, 3)
 TAGS = len(NAMES)

@@ -6,8 +6,7 @@ import torch
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.model.backbone import load_tokenizer, save_tokenizer
-from nerbert.model.cdlm.vectors import read_vectors, subword_means
-from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary
+from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary, read_vectors, subword_means
 from nerbert.model.tokenizer import BioLabels
 from nerbert.records import Example
 from tests.raised import raises
