@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from nerbert.executors import Executor
     from nerbert.formats.format import Format
     from nerbert.model.folder import ModelKind
-    from nerbert.model.gliner.architectures import Architecture
     from nerbert.serve.protocol import Protocol
     from nerbert.tagger.backends import HeadKind
     from nerbert.training.objective import Objective
@@ -181,7 +180,7 @@ MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
         "transformers": "nerbert.model.folder:TransformersKind",
         "concepts": "nerbert.model.folder:ConceptKind",
         "gliner2": "nerbert.model.gliner2.kind:Gliner2Kind",
-        "gliner": "nerbert.model.gliner.kind:GlinerKind",
+        "gliner": "nerbert.model.gliner.config:GlinerKind",
         "cdlm": "nerbert.model.cdlm.word_pieces:CdlmKind",
     },
 )
@@ -200,13 +199,3 @@ PROTOCOLS: "Registry[Protocol]" = Registry(
     },
 )
 """What a server's clients speak: functions that return operations."""
-ARCHITECTURES: "Registry[type[Architecture]]" = Registry(
-    "architecture",
-    {
-        "zero": "nerbert.model.gliner.architectures:Zero",
-        "zero_span": "nerbert.model.gliner.architectures:ZeroSpan",
-        "bi_encoder": "nerbert.model.gliner.architectures:BiEncoder",
-    },
-    "nerbert.model.gliner.architectures:Architecture",
-)
-"""The architectures of zero-shot models."""

@@ -151,13 +151,12 @@ def tiny_encoder(sample_corpus: Path, once: Once) -> Path:
 def tiny_gliner(once: Once) -> Path:
     """A GLiNER folder of single words on one layer, untrained, which finds nothing at its threshold; read only."""
     from nerbert.model.backbone import Backbone
-    from nerbert.model.gliner.architectures import Zero
     from nerbert.model.gliner.folder import new_gliner, save_gliner
 
     def make(folder: Path) -> None:
         folder.mkdir()
         backbone = Backbone.of("embedded", seed=1, num_layers=1)
-        save_gliner(folder, new_gliner(backbone, None, architecture=Zero, max_width=1, max_len=100))
+        save_gliner(folder, new_gliner(backbone, None, architecture="zero", max_width=1, max_len=100))
 
     return once("gliner", make)
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.errors import InputError
 from nerbert.model.folder import ModelFolder
-from nerbert.model.gliner.config import GlinerConfig
+from nerbert.model.gliner.config import GlinerConfig, gliner_kind
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
-from nerbert.model.gliner.kind import gliner_kind
 from nerbert.model.gliner.prompt import PromptTokenizer
 from nerbert.tagger import onnx
 from nerbert.tagger.backends import HeadKind, Wanted, on_back_end, placed

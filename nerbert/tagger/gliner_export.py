@@ -67,8 +67,6 @@ def _write_tokenizers(task: ExportTask, loaded: GlinerFolder) -> dict[str, Any]:
 
 def _write_graphs(task: ExportTask, model: GlinerModel) -> None:
     """Write the three graphs in fp32, traced on two short texts of words, labels and spans."""
-    if not _can_be_graphs(model):
-        raise InputError(f"{task.source}: a {type(model).__name__} has no `rows` of its own, so it can't be exported")
     apart, config = model.labels_body is not None, model.body.config
     with torch.inference_mode():
         text = _text_inputs(int(config.vocab_size), apart)
@@ -193,8 +191,3 @@ class ScoreGraph(nn.Module):
         first, last = (tuple(each[places] for each in parts) for places in (starts, ends))
         rows: torch.Tensor = self.model.rows(first, last, tuple(labels))
         return rows
-
-
-def _can_be_graphs(model: GlinerModel) -> bool:
-    """Return whether an architecture says how it scores spans one by one, or chooses them."""
-    return model.config.chooses or type(model).rows is not GlinerModel.rows

@@ -1,4 +1,4 @@
-"""The configuration of a GLiNER folder, `gliner_config.json`, checked, since folders come from anywhere.
+"""GLiNER's folders: their kind, and their configuration, `gliner_config.json`, checked: folders come from anywhere.
 
 Folders of the package's first versions lack most keys; they have the package's defaults of today, as there. Unsupported
 architectures are refused by name, before weights are read.
@@ -7,13 +7,18 @@ architectures are refused by name, before weights are read.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
 from nerbert.errors import InputError, at, refused
 from nerbert.model.backbone import quiet
+from nerbert.model.folder import EXPORTED, WEIGHTS, ModelFolder, ModelKind
+from nerbert.model.gliner.prompt import PromptTokenizer
 from nerbert.schema import parse_json, read_json
+
+if TYPE_CHECKING:
+    from nerbert.model.gliner.folder import GlinerFolder
 
 GLINER, PICKLED = "gliner_config.json", "pytorch_model.bin"
 """Its configuration, and a file of weights that is read only where there is no model.safetensors."""
@@ -23,6 +28,8 @@ FOLDERS = (BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER)
 SPLITTERS = {"whitespace": "gliner-words-1"}
 """The package's word splitters, and their names here."""
 TOKEN_LEVEL = "token_level"
+Architecture = Literal["zero", "zero_span", "bi_encoder"]
+"""Labels before the text and single words, the same with spans, and labels with an encoder of their own."""
 BODIES = frozenset(
     "albert bert camembert deberta deberta-v2 distilbert electra eurobert modernbert mpnet nomic_bert rembert roberta "
     "xlm-roberta".split()
@@ -100,8 +107,6 @@ class GlinerConfig:
     relations_layer: str | None = None
     span_encoder_config: dict[str, Any] | None = None
     post_fusion_schema: str | None = ""
-    architecture: str = ""
-    """One that the package doesn't have, by its name in `ARCHITECTURES`; nerbert's own key."""
     fuse_layers: bool = False
     represent_spans: bool = False
 
@@ -124,6 +129,12 @@ class GlinerConfig:
     def two_encoders(self) -> bool:
         """Return whether labels have their own encoder, instead of a place before the text."""
         return self.labels_encoder is not None
+
+    @property
+    def architecture(self) -> Architecture | Literal[""]:
+        """Return which architecture it is; "" for one that scores words as first, last and inner ones."""
+        usual: Architecture = "zero" if self.joins_words else "zero_span"
+        return "" if self.token_level else "bi_encoder" if self.two_encoders else usual
 
     @property
     def scored(self) -> str:
@@ -183,3 +194,74 @@ def body_config(values: dict[str, Any], place: str) -> Any:
         with quiet(), refused("no encoder's configuration"):
             kept = {name: value for name, value in values.items() if name not in _LEFT_OUT and name[:1] != "_"}
             return AutoConfig.for_model(sizes.model_type, **kept)
+
+
+class GlinerKind(ModelKind):
+    """A folder of the package `gliner`."""
+
+    marker = GLINER
+    config = GLINER
+    head = "gliner"
+    noun = "a GLiNER model"
+    objective = "zero_shot"
+    folders: ClassVar[tuple[str, ...]] = FOLDERS
+    counted = tuple(f"{folder}/*.json" for folder in FOLDERS)
+    pickled = (PICKLED,)
+    pieces: ClassVar[type[PromptTokenizer]] = PromptTokenizer
+    """What cuts its texts."""
+
+    @classmethod
+    def check(cls, folder: ModelFolder) -> None:
+        """Raise InputError if it has no weights, or an architecture that can't be computed."""
+        cls.read(folder.path)
+        if not any((folder.path / name).is_file() for name in (WEIGHTS, PICKLED, EXPORTED[0])):
+            raise InputError(f"{folder}: holds {cls.config}, but neither {WEIGHTS} nor {PICKLED}: its weights are "
+                             "missing")  # fmt: skip
+
+    @classmethod
+    def read(cls, path: Path) -> GlinerConfig:
+        """Return its configuration; raise InputError for an architecture that can't be computed."""
+        return read_config(path)
+
+    @classmethod
+    def card(cls, path: Path) -> dict[str, Any]:
+        """Return its head, its word splitter and its decoding."""
+        splitter = SPLITTERS[read_config(path).words_splitter_type]
+        return {"head": cls.head, "word_splitter": splitter, "decoding": "flat"}
+
+    @classmethod
+    def encoder(cls, path: Path) -> dict[str, Any]:
+        """Return the configuration of its encoder of texts, or its own if it only names that one."""
+        return cls.read(path).encoder_config or super().encoder(path)
+
+    @classmethod
+    def scoring(cls, path: Path) -> str:
+        """Return what it scores, and how it reads labels."""
+        config = cls.read(path)
+        together = f"labels are read with the text, {config.max_types} at a time"
+        cost = "each label is encoded once, so thousands cost little" if config.two_encoders else together
+        return f"{config.scored}; {cost}"
+
+    @classmethod
+    def load(cls, path: Path) -> "GlinerFolder":
+        """Return its model, and what cuts its texts and labels."""
+        from nerbert.model.gliner.folder import read_gliner
+
+        return read_gliner(path)
+
+    @classmethod
+    def convert(cls, source: Path, folder: Path) -> None:
+        """Write pickled weights into another folder, as safetensors."""
+        from safetensors.torch import save_file
+
+        from nerbert.model.gliner.folder import read_weights
+
+        save_file({name: each.contiguous().clone() for name, each in read_weights(source).items()}, folder / WEIGHTS)
+
+
+def gliner_kind(folder: ModelFolder) -> type[GlinerKind]:
+    """Return which kind of GLiNER's folders one is; raise InputError for another kind."""
+    kind = folder.kind
+    if not issubclass(kind, GlinerKind):
+        raise InputError(f"{folder}: {kind.noun}, not a GLiNER model")
+    return kind

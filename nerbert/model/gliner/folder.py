@@ -12,24 +12,24 @@ from typing import Any
 import torch
 
 from nerbert.artifacts import write_json
-from nerbert.errors import InputError, at, refused
+from nerbert.errors import InputError, refused
 from nerbert.hub import is_hub_name
 from nerbert.model.backbone import Backbone, load_tokenizer, quiet, save_tokenizer
 from nerbert.model.folder import WEIGHTS, ModelFolder, embedded
-from nerbert.model.gliner.architectures import Architecture, model_of
 from nerbert.model.gliner.config import (
     BACKBONE,
     GLINER,
     LABELS_BACKBONE,
     LABELS_TOKENIZER,
     PICKLED,
+    Architecture,
     GlinerConfig,
     body_config,
+    gliner_kind,
     plain_config,
     read_config,
 )
-from nerbert.model.gliner.kind import gliner_kind
-from nerbert.model.gliner.layers import GlinerModel
+from nerbert.model.gliner.layers import GlinerModel, SpanModel, TokenModel
 from nerbert.model.gliner.prompt import PromptTokenizer
 
 _TRIED = 64
@@ -98,8 +98,6 @@ def save_gliner(folder: Path, loaded: GlinerFolder) -> None:
     config = dataclasses.asdict(loaded.model.config)
     config["model_type"] = "_".join(("gliner", "bi" if loaded.labels_pieces else "uni", "encoder",
                                      "token" if loaded.model.config.token_level else "span"))  # fmt: skip
-    if not config["architecture"]:
-        del config["architecture"]
     write_json(folder / GLINER, json.loads(json.dumps(config, default=str)))
     weights = {name: each.detach().cpu().contiguous().clone() for name, each in loaded.model.state_dict().items()}
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
@@ -116,8 +114,7 @@ def build(
     """Return a model of encoders' configurations with these weights, or with random ones if there are none."""
     from transformers import AutoModel
 
-    with at(source):
-        made = kind or model_of(config)
+    made = kind or (TokenModel if config.token_level else SpanModel)
 
     def make() -> GlinerModel:
         with refused(f"{source}: can't be built"), quiet():
@@ -216,7 +213,7 @@ def _remedy(folder: Path, name: str, own: str) -> str:
 
 
 def new_gliner(
-    backbone: Backbone, labels: Backbone | None, *, architecture: type[Architecture], max_width: int, max_len: int,
+    backbone: Backbone, labels: Backbone | None, *, architecture: Architecture, max_width: int, max_len: int,
     max_types: int = 25, lstm: bool = False, dropout: float = 0.1,
 ) -> GlinerFolder:  # fmt: skip
     """Return a model on the encoder of `backbone`, for two encoders with another one that reads `labels`.
@@ -225,26 +222,23 @@ def new_gliner(
     layer reads the words of a text in both directions, if labels have no encoder. `dropout` is that of the layers above
     the encoder. Raise InputError for an encoder that can't be part of such a model.
     """
-    if architecture.two_encoders and labels is None:
-        raise InputError(f"a {architecture.name} needs an encoder of labels")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(backbone.seed)
         body, tokenizer = _whole_body(backbone), backbone.tokenizer
-        labels_body = _whole_body(labels) if labels and architecture.two_encoders else None
+        labels_body = _whole_body(labels) if labels else None
         config = GlinerConfig(
             model_name=_name_of(backbone), hidden_size=int(body.config.hidden_size), max_len=max_len,
             max_types=max_types, max_prompt_len=1, num_rnn_layers=int(lstm), dropout=dropout,
-            **(_two_encoders(labels, labels_body) if labels and labels_body else _with_marks(tokenizer, body)),
-            encoder_config=plain_config(body.config), **architecture.config(max_width),
+            span_mode="marker" if architecture == "zero" else "markerV0",
+            max_width=1 if architecture == "zero" else max_width,
+            **({"labels_encoder": _name_of(labels), "labels_encoder_config": plain_config(labels_body.config)}
+               if labels and labels_body else _with_marks(tokenizer, body)),
+            encoder_config=plain_config(body.config),
         )  # fmt: skip
-        model = architecture.model(config, body, labels_body)
+        model = SpanModel(config, body, labels_body)
         model.expect(_PRIOR)
-    apart = PromptTokenizer(labels.tokenizer, config, labels_body, for_labels=True) if labels and labels_body else None
+    apart = PromptTokenizer(labels.tokenizer, config, labels_body, for_labels=True) if labels else None
     return GlinerFolder(model, PromptTokenizer(tokenizer, config, body), apart)
-
-
-def _two_encoders(labels: Backbone, body: Any) -> dict[str, Any]:
-    return {"labels_encoder": _name_of(labels), "labels_encoder_config": plain_config(body.config)}
 
 
 def _with_marks(tokenizer: Any, body: Any) -> dict[str, Any]:

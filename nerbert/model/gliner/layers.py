@@ -26,101 +26,6 @@ def _two_layers(width: int, inner: int, out: int, dropout: float = 0.0) -> nn.Se
     return nn.Sequential(nn.Linear(width, inner), nn.ReLU(), nn.Dropout(dropout), nn.Linear(inner, out))
 
 
-class SpanLayers(nn.Module):
-    """Scores of spans by their first and last word: `marker`, as in the first version, or `markerV0`."""
-
-    def __init__(self, width: int, max_width: int, mode: str, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.max_width, self.deep = max_width, mode == "markerV0"
-        inner = 4 * width if self.deep else 2 * width
-        self.project_start = _two_layers(width, inner, width, dropout)
-        self.project_end = _two_layers(width, inner, width, dropout)
-        self.out_project = _two_layers(2 * width, inner, width, dropout) if self.deep else nn.Linear(2 * width, width)
-
-    @property
-    def _project(self) -> Any:
-        return self.out_project if self.deep else [self.out_project]
-
-    def words(self, words: torch.Tensor) -> Parts:
-        """Return what words give to spans that begin and that end with them, from (words, width)."""
-        first, last = self.project_start(words).relu_(), self.project_end(words).relu_()
-        if not self.deep:
-            return first, last
-        layer: Any = self._project[0]
-        left, right = layer.weight.chunk(2, 1)
-        return first @ left.T, torch.addmm(layer.bias, last, right.T)
-
-    @property
-    def last_bias(self) -> torch.Tensor:
-        """Return what is added to each span's vector."""
-        bias: torch.Tensor = self._project[-1].bias
-        return bias
-
-    def folded(self, labels: torch.Tensor) -> Parts:
-        """Return what (labels, width) vectors are once the last layer's product is part of them, and what is added."""
-        layer: Any = self._project[-1]
-        return labels @ layer.weight, labels @ layer.bias
-
-    def forward(self, first: torch.Tensor, last: torch.Tensor, labels: Parts) -> torch.Tensor:
-        """Return (words, widths, labels): the log-odds of each span of one text; -inf beyond its end."""
-        count, (vectors, added) = len(first), labels
-        found = first.new_full((count, self.max_width, len(added)), -torch.inf)
-        if not self.deep:
-            left, right = vectors.chunk(2, 1)
-            first, last = first @ left.T, torch.addmm(added, last, right.T)
-        for width in range(min(self.max_width, count)):
-            for start in range(0, count - width, _ROWS):
-                end = min(start + _ROWS, count - width)
-                pair = first[start:end], last[start + width : end + width]
-                found[start:end, width] = self.pairs(*pair, labels) if self.deep else pair[0] + pair[1]
-        return found
-
-    def pairs(self, first: torch.Tensor, last: torch.Tensor, labels: Parts) -> torch.Tensor:
-        """Return (spans, labels): the log-odds of spans, from what their first and last words give to them."""
-        vectors, added = labels
-        span = self._project[2]((first + last).relu_()) if self.deep else torch.cat([first, last], 1)
-        return torch.addmm(added, span, vectors.T)
-
-
-class TokenLayers(nn.Module):
-    """Scores of words as first, last and inner ones of an entity of each label."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.proj_token, self.proj_label = nn.Linear(width, 2 * width), nn.Linear(width, 2 * width)
-        self.out_mlp = _two_layers(3 * width, 4 * width, 3)
-        self.out_mlp[1], self.out_mlp[2] = nn.Identity(), nn.ReLU()
-
-    def words(self, words: torch.Tensor) -> Parts:
-        """Return words' part of the first layer's sums, and what is multiplied with a label's, from (words, width)."""
-        one, other = self.proj_token(words).chunk(2, 1)
-        return one @ self._weights[0].T, other
-
-    def labels(self, labels: torch.Tensor) -> Parts:
-        """Return the same of (labels, width)."""
-        one, other = self.proj_label(labels).chunk(2, 1)
-        layer: Any = self.out_mlp[0]
-        return torch.addmm(layer.bias, one, self._weights[1].T), other
-
-    @property
-    def _weights(self) -> Parts:
-        """Return the first layer's weights for a word, a label and both."""
-        layer: Any = self.out_mlp[0]
-        found: Parts = layer.weight.chunk(3, 1)
-        return found
-
-    def forward(self, words: Parts, labels: Parts) -> torch.Tensor:
-        """Return (words, labels, 3) log-odds."""
-        (by_word, other), (by_label, others) = words, labels
-        both = other[:, None] * others
-        inner = both.flatten(0, 1) @ self._weights[2].T
-        inner = inner.view(both.shape[0], both.shape[1], inner.shape[-1])
-        inner += by_word[:, None]
-        inner += by_label
-        found: torch.Tensor = self.out_mlp[3](inner.relu_())
-        return found
-
-
 class GlinerModel(nn.Module):
     """A GLiNER model: encoders, an LSTM over words if there is one; a subclass has the layers that score."""
 
@@ -179,7 +84,7 @@ class GlinerModel(nn.Module):
 
     def prepared(self, labels: torch.Tensor) -> Parts:
         """Return labels' vectors, (labels, width), as `scores` takes them."""
-        return (labels,)
+        raise NotImplementedError
 
     def parts(self, words: torch.Tensor) -> Parts:
         """Return words' vectors, (words, width), as `scores` takes them."""
@@ -195,18 +100,6 @@ class GlinerModel(nn.Module):
 
     def scores(self, parts: Parts, labels: Parts) -> torch.Tensor:
         """Return the log-odds of one text in fp32: (words, widths, labels) of spans, or (words, labels, 3) of words."""
-        count, widths = len(parts[0]), self.config.max_width
-        starts = torch.arange(count, device=parts[0].device).repeat_interleave(widths)
-        ends = starts + torch.arange(widths, device=starts.device).repeat(count)
-        inside = ends < count
-        first, last = (tuple(each[places[inside]] for each in parts) for places in (starts, ends))
-        rows = self.rows(first, last, labels).float()
-        found = rows.new_full((count * widths, rows.shape[1]), -torch.inf)
-        found[inside] = rows
-        return found.view(count, widths, -1)
-
-    def expect(self, probability: float) -> None:
-        """Set biases so that a new model's log-odds of spans are around those of this."""
         raise NotImplementedError
 
     def scores_of_texts(
@@ -223,23 +116,41 @@ class GlinerModel(nn.Module):
 
 
 class TokenModel(GlinerModel):
-    """A model that scores words as first, last and inner ones; it is only read."""
+    """A model that scores words as first, last and inner ones of an entity of each label; it is only read."""
 
     def __init__(self, config: GlinerConfig, body: Any, labels_body: Any = None) -> None:
         super().__init__(config, body, labels_body)
-        self.scorer = TokenLayers(config.hidden_size)
+        width = config.hidden_size
+        out = _two_layers(3 * width, 4 * width, 3)
+        out[1], out[2] = nn.Identity(), nn.ReLU()
+        token, label = nn.Linear(width, 2 * width), nn.Linear(width, 2 * width)
+        self.scorer: Any = nn.ModuleDict({"proj_token": token, "proj_label": label, "out_mlp": out})
+
+    @property
+    def _weights(self) -> Parts:
+        """Return the first layer's weights for a word, a label and both."""
+        found: Parts = self.scorer.out_mlp[0].weight.chunk(3, 1)
+        return found
 
     def prepared(self, labels: torch.Tensor) -> Parts:
-        """Return labels' vectors, (labels, width), as `scores` takes them."""
-        return self.scorer.labels(labels)
+        """Return labels' part of the first layer's sums, and what is multiplied with a word's."""
+        one, other = self.scorer.proj_label(labels).chunk(2, 1)
+        return torch.addmm(self.scorer.out_mlp[0].bias, one, self._weights[1].T), other
 
     def parts(self, words: torch.Tensor) -> Parts:
-        """Return words' vectors, (words, width), as `scores` takes them."""
-        return self.scorer.words(words)
+        """Return words' part of the first layer's sums, and what is multiplied with a label's."""
+        one, other = self.scorer.proj_token(words).chunk(2, 1)
+        return one @ self._weights[0].T, other
 
     def rows(self, first: Parts, last: Parts, labels: Parts) -> torch.Tensor:
         """Return (words, labels, 3)."""
-        found: torch.Tensor = self.scorer(first, labels)
+        (by_word, other), (by_label, others) = first, labels
+        both = other[:, None] * others
+        inner = both.flatten(0, 1) @ self._weights[2].T
+        inner = inner.view(both.shape[0], both.shape[1], inner.shape[-1])
+        inner += by_word[:, None]
+        inner += by_label
+        found: torch.Tensor = self.scorer.out_mlp[3](inner.relu_())
         return found
 
     def scores(self, parts: Parts, labels: Parts) -> torch.Tensor:
@@ -250,44 +161,75 @@ class TokenModel(GlinerModel):
 
 
 class SpanModel(GlinerModel):
-    """A model that scores spans, or single words as spans of one."""
+    """A model that scores spans by their first and last word, or single words as spans of one.
+
+    `span_mode` is `marker`, as in the first version, or `markerV0` with one layer more (`_deep`).
+    """
 
     def __init__(self, config: GlinerConfig, body: Any, labels_body: Any = None) -> None:
         super().__init__(config, body, labels_body)
-        width = config.hidden_size
-        self.span_rep_layer = nn.ModuleDict(
-            {"span_rep_layer": SpanLayers(width, config.max_width, config.span_mode, config.dropout)}
-        )
-        self.prompt_rep_layer: Any = _two_layers(width, 4 * width, width, config.dropout)
+        width, rate, self._deep = config.hidden_size, config.dropout, config.span_mode == "markerV0"
+        inner = 4 * width if self._deep else 2 * width
+        layers = {
+            "project_start": _two_layers(width, inner, width, rate),
+            "project_end": _two_layers(width, inner, width, rate),
+            "out_project": _two_layers(2 * width, inner, width, rate) if self._deep else nn.Linear(2 * width, width),
+        }
+        self.span_rep_layer = nn.ModuleDict({"span_rep_layer": nn.ModuleDict(layers)})
+        self.prompt_rep_layer: Any = _two_layers(width, 4 * width, width, rate)
+
+    @property
+    def _spans(self) -> Any:
+        return self.span_rep_layer["span_rep_layer"]
+
+    @property
+    def _out(self) -> Any:
+        """Return the layers that make spans' vectors, the last one linear."""
+        return self._spans.out_project if self._deep else [self._spans.out_project]
 
     def prepared(self, labels: torch.Tensor) -> Parts:
-        """Return labels' vectors, (labels, width), as `scores` takes them."""
-        return self._spans.folded(self.prompt_rep_layer(labels))
+        """Return labels' vectors with the last layer's product as part of them, and what is added."""
+        vectors, layer = self.prompt_rep_layer(labels), self._out[-1]
+        return vectors @ layer.weight, vectors @ layer.bias
 
     def parts(self, words: torch.Tensor) -> Parts:
-        """Return words' vectors, (words, width), as `scores` takes them."""
-        return self._spans.words(words)
+        """Return what words give to spans that begin and that end with them, from (words, width)."""
+        first, last = self._spans.project_start(words).relu_(), self._spans.project_end(words).relu_()
+        if not self._deep:
+            return first, last
+        left, right = self._out[0].weight.chunk(2, 1)
+        return first @ left.T, torch.addmm(self._out[0].bias, last, right.T)
 
     def rows(self, first: Parts, last: Parts, labels: Parts) -> torch.Tensor:
-        """Return (spans, labels)."""
-        return self._spans.pairs(first[0], last[1], labels)
+        """Return (spans, labels), from what their first and last words give to them."""
+        return self._pairs(first[0], last[1], labels)
+
+    def _pairs(self, first: torch.Tensor, last: torch.Tensor, labels: Parts) -> torch.Tensor:
+        vectors, added = labels
+        span = self._out[2]((first + last).relu_()) if self._deep else torch.cat([first, last], 1)
+        return torch.addmm(added, span, vectors.T)
 
     def scores(self, parts: Parts, labels: Parts) -> torch.Tensor:
-        """Return (words, widths, labels) log-odds of one text."""
-        found: torch.Tensor = self._spans(*parts, labels)
+        """Return (words, widths, labels): the log-odds of each span of one text; -inf beyond its end."""
+        (first, last), (vectors, added), most = parts, labels, self.config.max_width
+        count = len(first)
+        found = first.new_full((count, most, len(added)), -torch.inf)
+        if not self._deep:
+            left, right = vectors.chunk(2, 1)
+            first, last = first @ left.T, torch.addmm(added, last, right.T)
+        for width in range(min(most, count)):
+            for start in range(0, count - width, _ROWS):
+                end = min(start + _ROWS, count - width)
+                pair = first[start:end], last[start + width : end + width]
+                found[start:end, width] = self._pairs(*pair, labels) if self._deep else pair[0] + pair[1]
         return found.float()
 
     def expect(self, probability: float) -> None:
         """Set the biases of spans' and labels' vectors so that the log-odds of spans are around those of this."""
-        last: Any = self.prompt_rep_layer[-1]
-        spans, labels = self._spans.last_bias, last.bias
+        spans, labels = self._out[-1].bias, self.prompt_rep_layer[-1].bias
         odds = math.log(probability / (1 - probability)) / len(spans)
         torch.nn.init.constant_(spans, math.sqrt(abs(odds)))
         torch.nn.init.constant_(labels, math.copysign(math.sqrt(abs(odds)), odds))
-
-    @property
-    def _spans(self) -> SpanLayers:
-        return self.span_rep_layer["span_rep_layer"]  # type: ignore[return-value]
 
 
 _MARK = "nerbert_positions"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.errors import InputError
 from nerbert.model.folder import GLINER2, ModelFolder
-from nerbert.model.gliner.kind import GlinerKind
+from nerbert.model.gliner.config import GlinerKind
 from nerbert.model.gliner2.config import ENCODER, EXTRACTOR, WORDS, Gliner2Config, read_extractor
 from nerbert.model.gliner2.prompt import Gliner2Pieces
 from nerbert.schema import read_json

@@ -14,10 +14,9 @@ from nerbert.config import Bounds, Section, refuse
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_table import ConceptTable
-from nerbert.model.gliner.architectures import USUAL, Architecture, architecture_of
+from nerbert.model.gliner.config import Architecture
 from nerbert.model.gliner.folder import GlinerFolder, load_gliner, new_gliner
 from nerbert.model.gliner.trainee import check_trainable
-from nerbert.registry import ARCHITECTURES
 from nerbert.rng import Array
 from nerbert.training.settings import TrainSettings
 
@@ -41,7 +40,7 @@ class ZeroShotSettings(Section):
     focal_gamma: Annotated[float, Bounds(at_least=0, at_most=100)] = 0.0
     """γ: how much less a span counts of which the model is sure: its loss is multiplied by (1 − p)^γ. 0: the plain
     cross-entropy. Source: Lin et al. 2017; GLiNER's public code has 0."""
-    architecture: Annotated[str, ARCHITECTURES] | Literal[""] = ""
+    architecture: Architecture | Literal[""] = ""
     """`zero` reads types before the text and finds single words, joined where adjacent; `zero_span` the same with
     spans; `bi_encoder` encodes types separately, so thousands cost little. Empty: that of the GLiNER folder, else
     `zero_span`. Source: NuNER Zero (Bogdanov et al. 2024); GLiNER (Zaratiana et al. 2024)."""
@@ -74,7 +73,6 @@ def start_model(
 ) -> GlinerFolder:
     """Return the model of a GLiNER folder, or a new one; raise SettingsError for settings or a start that don't fit."""
     source, own = backbone.source, settings.of(ZeroShotSettings)
-    wanted = wanted_architecture(own)
     if backbone.objective == "zero_shot":
         loaded = load_gliner(Path(source))
         check_trainable(loaded.model.config, source)
@@ -85,27 +83,17 @@ def start_model(
         why = "setting objective = 'zero_shot': continues a GLiNER folder; make one with `nerbert pretrain`"
         raise SettingsError(f"{why}, this is none: {source}", setting="objective")
     refuse(own.max_width == 1, "zero_shot.max_width", 1, "at least 2; architecture = 'zero' scores single words")
-    refuse(own.lstm and wanted.two_encoders, "zero_shot.lstm", own.lstm, "left out with two encoders, which have none")
-    return new_gliner(backbone, labels, architecture=wanted,
+    refuse(own.lstm and labels is not None, "zero_shot.lstm", own.lstm, "left out with two encoders, which have none")
+    return new_gliner(backbone, labels, architecture=own.architecture or "zero_span",
                       max_width=own.max_width or _USUAL_WIDTH, max_len=settings.max_length,
                       max_types=own.max_types, lstm=own.lstm,
                       dropout=_USUAL_DROPOUT if own.dropout < 0 else own.dropout)  # fmt: skip
 
 
-def wanted_architecture(settings: ZeroShotSettings) -> type[Architecture]:
-    """Return the architecture of a new model; raise SettingsError for one that can't be found by its `name`."""
-    found = ARCHITECTURES.find(settings.architecture or USUAL)
-    name = getattr(found, "name", "")
-    refuse(name not in ARCHITECTURES or ARCHITECTURES.find(name) is not found, "zero_shot.architecture",
-           settings.architecture, f"registered: its folders say {name!r}, and must find the class by that; end its "
-           "module with ARCHITECTURES.register(…)")  # fmt: skip
-    return found
-
-
 def labels_backbone(settings: TrainSettings, backbone: Backbone) -> Backbone | None:
     """Return what an encoder of labels starts from; None if there is none."""
     own = settings.of(ZeroShotSettings)
-    apart, source = wanted_architecture(own).two_encoders, own.labels_backbone
+    apart, source = own.architecture == "bi_encoder", own.labels_backbone
     refuse(bool(source) and not apart, "zero_shot.labels_backbone", source,
            "left out unless architecture = 'bi_encoder', which alone has an encoder of labels")  # fmt: skip
     if not apart or not source:
@@ -135,9 +123,8 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
 def _check_architecture(loaded: GlinerFolder, settings: ZeroShotSettings, source: str) -> None:
     """Raise SettingsError for settings that say another architecture than the folder's."""
     config, wanted = loaded.model.config, settings.architecture
-    own, width = architecture_of(config), config.max_width
-    refuse(bool(wanted) and wanted_architecture(settings) is not own, "zero_shot.architecture", wanted,
-           f"{own.name if own else ''!r}, or left out: {source} is one")  # fmt: skip
+    own, width = config.architecture, config.max_width
+    refuse(wanted not in ("", own), "zero_shot.architecture", wanted, f"{own!r}, or left out: {source} is one")
     refuse(settings.max_width not in (0, width), "zero_shot.max_width", settings.max_width,
            f"{width}, or left out: that is what {source} has")  # fmt: skip
     refuse(settings.lstm and not loaded.model.has_lstm, "zero_shot.lstm", settings.lstm,

@@ -22,7 +22,6 @@ from nerbert.model.backbone import Backbone
 from nerbert.model.concept_table import ConceptTable
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
-from nerbert.model.gliner.architectures import architecture_of
 from nerbert.model.gliner.config import SPLITTERS
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
 from nerbert.model.gliner.scorer import TorchGliner
@@ -158,14 +157,13 @@ class ZeroShot(Objective):
         config = model.gliner.config
         if not config.two_encoders:
             model.expect_prompts(self._own.max_types, self._prompt_length(windows))
-        own = architecture_of(config)
         entities, lost = count_lost(np.asarray(windows.labels))
         if lost and is_first_process():
             tell(f"{lost:,} of {entities:,} entities are lost: they have more than max_width = {config.max_width} "
                  "words, which this model never finds")  # fmt: skip
         return {
             "word_splitter": SPLITTERS["whitespace"], "head": self.head_name, "decoding": "flat", "labels": NORMALISED,
-            "architecture": own.name if own else "", "max_width": config.max_width, "entities": entities, "lost": lost,
+            "architecture": config.architecture, "max_width": config.max_width, "entities": entities, "lost": lost,
         }  # fmt: skip
 
     def _prompt_length(self, windows: Windows) -> int:
