@@ -179,7 +179,7 @@ MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
         "export": "nerbert.model.folder:ExportAlone",
         "transformers": "nerbert.model.folder:TransformersKind",
         "concepts": "nerbert.model.folder:ConceptKind",
-        "gliner2": "nerbert.model.gliner2.kind:Gliner2Kind",
+        "gliner2": "nerbert.model.gliner2.folder:Gliner2Kind",
         "gliner": "nerbert.model.gliner.config:GlinerKind",
         "cdlm": "nerbert.model.cdlm.word_pieces:CdlmKind",
     },

@@ -5,7 +5,7 @@ A piece is given to the word it begins in; further words that begin in it follow
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -17,8 +17,6 @@ from nerbert.records import Example
 
 OnTooLong = Literal["window", "truncate", "error"]
 """Ways to handle a sentence that is longer than a window."""
-CUTTING = "the tokenizer can't cut a text"
-"""What is told of a tokenizer that fails."""
 _OVERLAP = 4
 """A window shares this fraction (one over) of its length with the next one."""
 _CHUNK = 1000
@@ -96,7 +94,7 @@ class SubwordTokenizer:
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self.vocabulary = int(getattr(config, "vocab_size", 0) or 0)
         self._before, self._after = special_pieces(tokenizer)
-        self._check_ids([*self._before, *self._after, self.pad_id])
+        check_pieces([*self._before, *self._after, self.pad_id], self.vocabulary)
         self.room = room_for(tokenizer, config)
         room, special = self.room, len(self._before) + len(self._after)
         self.body = min(max_length, room) - special
@@ -112,10 +110,10 @@ class SubwordTokenizer:
         """Yield the windows of all examples, in order; with `labels`, labelled by them."""
         for start in range(0, len(examples), _CHUNK):
             some = examples[start : start + _CHUNK]
-            encoded = self._encoded([example.text for example in some])
+            cut = self._encoded([example.text for example in some])
             for place, example in enumerate(some):
-                ids, offsets = encoded["input_ids"][place], encoded["offset_mapping"][place]
-                self._check_ids(ids)
+                ids, offsets = cut["input_ids"][place], cut["offset_mapping"][place]
+                check_pieces(ids, self.vocabulary)
                 read: list[Read] = [(word, at, IGNORED) for word, at in _first_pieces(example, offsets)]
                 if labels is not None:
                     read = _labelled(read, labels.known(example), labels.ignored)
@@ -126,7 +124,7 @@ class SubwordTokenizer:
     def whole(self, text: str) -> tuple[int, ...]:
         """Return the pieces of a text with the special ones; raise InputError for none, or more than a window holds."""
         ids = self._encoded([text])["input_ids"][0]
-        self._check_ids(ids)
+        check_pieces(ids, self.vocabulary)
         if not 0 < len(ids) <= self.body:
             raise InputError(f"has {len(ids)} pieces; the model reads 1 to {self.body}")
         return (*self._before, *ids, *self._after)
@@ -148,11 +146,7 @@ class SubwordTokenizer:
 
         All calls have the same options: fast tokenizers keep them as their state, which threads share.
         """
-        with refused(CUTTING):
-            return self.tokenizer(
-                texts, add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False,
-                return_token_type_ids=False, verbose=False, split_special_tokens=True,
-            )  # fmt: skip
+        return encoded(self.tokenizer, texts, return_offsets_mapping=True)
 
     def windowing(self) -> "SubwordTokenizer":
         """Return the same with `on_too_long` = `window`."""
@@ -166,16 +160,8 @@ class SubwordTokenizer:
 
     def facts(self) -> dict[str, Any]:
         """Return numbers about tokenizer and model that are enough to cut the same way without torch."""
-        return {
-            "before": list(self._before), "after": list(self._after), "pad_id": self.pad_id, "room": self.room,
-            "vocabulary": self.vocabulary,
-        }  # fmt: skip
-
-    def _check_ids(self, ids: Sequence[int]) -> None:
-        if ids and self.vocabulary and max(ids) >= self.vocabulary:
-            raise InputError(
-                f"the tokenizer gives piece {max(ids)}, the model knows {self.vocabulary}: they don't belong together"
-            )
+        return {"before": list(self._before), "after": list(self._after), "pad_id": self.pad_id, "room": self.room,
+                "vocabulary": self.vocabulary}  # fmt: skip
 
     def _cut(self, sentence: int, ids: Sequence[int], read: Sequence[Read], *, labelled: bool) -> Iterator[Window]:
         """Yield the windows of one sentence, each with what is read there."""
@@ -241,46 +227,57 @@ def _first_pieces(example: Example, offsets: Sequence[tuple[int, int]]) -> list[
 
 def cut_into_windows(read: Sequence[Read], length: int, body: int) -> Iterator[tuple[int, int, Sequence[Read]]]:
     """Yield where each window of a sequence of that length begins and ends, and what is read there."""
-    starts = _window_starts(length, body)
-    for number, own in _shares(read, starts, body, length).items():
-        yield starts[number], min(starts[number] + body, length), own
-
-
-def _window_starts(length: int, body: int) -> list[int]:
-    """Return where windows begin: one if all fits, else with an overlap, the last one flush with the end."""
-    if length <= body:
-        return [0]
-    stride = max(1, body - body // _OVERLAP)
-    return [*range(0, length - body, stride), length - body]
-
-
-def _shares(read: Sequence[Read], starts: Sequence[int], body: int, length: int) -> Mapping[int, Sequence[Read]]:
-    """Return what is read in each window, by the window's number."""
-    if len(starts) == 1:
-        return {0: read} if read else {}
+    windows = window_places(length, body)
+    if len(windows) == 1:
+        if read:
+            yield 0, length, read
+        return
     shares: defaultdict[int, list[Read]] = defaultdict(list)
     for each in read:
-        shares[_window_of(each[1], starts, body, length)].append(each)
-    return shares
+        shares[best_window(windows, each[1], each[1], length)].append(each)
+    for number, own in shares.items():
+        yield *windows[number], own
 
 
-def _window_of(place: int, starts: Sequence[int], body: int, length: int) -> int:
-    """Return the window in which the piece at `place` has the most context on its poorer side."""
+def window_places(length: int, body: int) -> list[tuple[int, int]]:
+    """Return where windows begin and end: one if all fits, else with an overlap, the last one flush with the end."""
+    if length <= body:
+        return [(0, length)]
+    stride = max(1, body - body // _OVERLAP)
+    return [(start, start + body) for start in (*range(0, length - body, stride), length - body)]
+
+
+def best_window(windows: Sequence[tuple[int, int]], first: int, last: int, length: int) -> int:
+    """Return the window, of a text of that length, in which a span has the most context on its poorer side."""
 
     def context(number: int) -> int:
-        start, end = starts[number], min(starts[number] + body, length)
-        before = place - start if start > 0 else length
-        return min(before, end - 1 - place if end < length else length)
+        start, end = windows[number]
+        return min(first - start if start else length, end - 1 - first if end < length else length)
 
-    holding = range(bisect_right(starts, place - body), bisect_right(starts, place))
+    holding = range(bisect_right(windows, last, key=lambda each: each[1]),
+                    bisect_right(windows, first, key=lambda each: each[0]))  # fmt: skip
     return max(holding, key=lambda number: (context(number), -number))
+
+
+def encoded(tokenizer: Any, texts: list[str], **how: Any) -> Any:
+    """Return the pieces of texts, without special ones; what looks like a special piece is plain text."""
+    usual = {"add_special_tokens": False, "return_attention_mask": False, "return_token_type_ids": False}
+    with refused("the tokenizer can't cut a text"):
+        return tokenizer(texts, **{**usual, "verbose": False, "split_special_tokens": True, **how})
+
+
+def check_pieces(ids: Sequence[int], vocabulary: int) -> None:
+    """Raise InputError for a piece that a model with so many doesn't know (0: not known)."""
+    if ids and vocabulary and max(ids) >= vocabulary:
+        raise InputError(f"the tokenizer gives piece {max(ids)}, the model knows {vocabulary}: they don't belong "
+                         "together")  # fmt: skip
 
 
 def special_pieces(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the special pieces that the tokenizer puts before and after a text."""
-    with refused(CUTTING):
-        encoded = tokenizer("a", return_special_tokens_mask=True, verbose=False)
-    ids, added = encoded["input_ids"], encoded["special_tokens_mask"]
+    with refused("the tokenizer can't cut a text"):
+        cut = tokenizer("a", return_special_tokens_mask=True, verbose=False)
+    ids, added = cut["input_ids"], cut["special_tokens_mask"]
     before = added.index(0) if 0 in added else len(ids)
     after = added[::-1].index(0) if 0 in added else 0
     return tuple(ids[:before]), tuple(ids[len(ids) - after :])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import example_of
-from nerbert.model.tokenizer import SubwordTokenizer, _window_of, _window_starts
+from nerbert.model.tokenizer import SubwordTokenizer, best_window, window_places
 from nerbert.model.windows import IGNORED, Label, Window
 from nerbert.records import Example
 from nerbert.words import split_words
@@ -118,15 +118,18 @@ def read_off(windows: list[Window]) -> list[tuple[int, int]]:
 
 @given(st.integers(1, 300), st.integers(2, 50))
 def test_windows_overlap_and_the_best_context_wins(length: int, body: int) -> None:
-    starts = _window_starts(length, body)
-    covered = {place for start in starts for place in range(start, min(start + body, length))}
-    assert covered == set(range(length))
+    windows = window_places(length, body)
+    assert {place for each in windows for place in range(*each)} == set(range(length))
     for place in range(length):
-        start = starts[_window_of(place, starts, body, length)]
-        assert start <= place < start + body
+        start, end = windows[best_window(windows, place, place, length)]
+        assert start <= place < end <= start + body
         left = place - start if start else length
-        right = start + body - 1 - place if start + body < length else length
+        right = end - 1 - place if end < length else length
         assert min(left, right) >= min(body // 8, 1) - 1
+    first, last = windows[-1][0], windows[0][1] - 1
+    if len(windows) == 2 and first + 1 < last:
+        assert best_window(windows, first, first + 1, length) == 0
+        assert best_window(windows, last, last + 1, length) == 1
 
 
 @given(st.integers(1, 60), st.integers(8, 30))

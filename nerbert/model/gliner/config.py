@@ -167,16 +167,6 @@ POOLINGS = ("first", "last", "mean", "max")
 """How a word's vector is made from its pieces."""
 
 
-def read_config(folder: Path) -> GlinerConfig:
-    """Return a folder's configuration; raise InputError for an invalid one, or an unsupported architecture."""
-    path = folder / GLINER
-    config = read_json(path, GlinerConfig, remedy=_REMEDY)
-    if config.unsupported:
-        raise InputError(f"{path}: a GLiNER model with {config.unsupported}, which nerbert doesn't support; models "
-                         "that score spans (marker, markerV0) or tokens by given labels can be loaded")  # fmt: skip
-    return config
-
-
 def plain_config(body: Any) -> dict[str, Any]:
     """Return an encoder's configuration as a dict, without its origin and another head."""
     return {name: value for name, value in body.to_dict().items() if name not in _NOT_OURS}
@@ -221,12 +211,17 @@ class GlinerKind(ModelKind):
     @classmethod
     def read(cls, path: Path) -> GlinerConfig:
         """Return its configuration; raise InputError for an architecture that can't be computed."""
-        return read_config(path)
+        file = path / GLINER
+        config = read_json(file, GlinerConfig, remedy=_REMEDY)
+        if config.unsupported:
+            raise InputError(f"{file}: a GLiNER model with {config.unsupported}, which nerbert doesn't support; models "
+                             "that score spans (marker, markerV0) or tokens by given labels can be loaded")  # fmt: skip
+        return config
 
     @classmethod
     def card(cls, path: Path) -> dict[str, Any]:
         """Return its head, its word splitter and its decoding."""
-        splitter = SPLITTERS[read_config(path).words_splitter_type]
+        splitter = SPLITTERS[cls.read(path).words_splitter_type]
         return {"head": cls.head, "word_splitter": splitter, "decoding": "flat"}
 
     @classmethod

@@ -24,10 +24,10 @@ from nerbert.model.gliner.config import (
     PICKLED,
     Architecture,
     GlinerConfig,
+    GlinerKind,
     body_config,
     gliner_kind,
     plain_config,
-    read_config,
 )
 from nerbert.model.gliner.layers import GlinerModel, SpanModel, TokenModel
 from nerbert.model.gliner.prompt import PromptTokenizer
@@ -67,7 +67,7 @@ def _try(body: Any, pieces: PromptTokenizer) -> None:
 
 def read_gliner(folder: Path) -> GlinerFolder:
     """Return the model of a folder that is checked."""
-    config = read_config(folder)
+    config = GlinerKind.read(folder)
     tokenizer = load_tokenizer(_tokenizer_of(folder, folder, config.model_name, BACKBONE))
     body = _body(folder, "encoder_config", config.encoder_config, config.model_name, BACKBONE)
     if config.encoder_config is None and config.vocab_size > 0:

@@ -22,8 +22,9 @@ from nerbert.model.gliner.decode import (
     span_candidates,
     word_candidates,
 )
-from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow, best_window
+from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow
 from nerbert.model.heads import NEEDS_LABELS, Entities, Head, Odds
+from nerbert.model.tokenizer import best_window
 from nerbert.model.windows import cheapest_cuts
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
@@ -239,11 +240,11 @@ def _inside(scores: Array, words: int) -> Array:
 
 def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Candidate]]) -> list[Candidate]:
     """Return the candidates of one example, each from the window that it counts in."""
-    found = list[Candidate]()
+    found, places = list[Candidate](), [(each.before, each.before + len(each.read)) for each in windows]
     for number, (window, some) in enumerate(zip(windows, candidates, strict=True)):
-        before = window.before
+        before, total = window.before, window.total
         mine = [each for each in some if len(windows) == 1
-                or best_window(windows, each.start + before, each.end - 1 + before) == number]  # fmt: skip
+                or best_window(places, each.start + before, each.end - 1 + before, total) == number]  # fmt: skip
         found += renumbered(mine, window.read)
     return found
 

@@ -4,7 +4,6 @@ Labels stand before a text, in groups of no more than prompts had in training. W
 """
 
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nerbert.errors import InputError, refused
-from nerbert.model.tokenizer import CUTTING, room_for, special_pieces
+from nerbert.errors import InputError
+from nerbert.model.tokenizer import check_pieces, encoded, room_for, special_pieces
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 
@@ -85,7 +84,7 @@ class PromptTokenizer:
         self._known: dict[str, tuple[int, ...]] = {}
         names = () if for_labels else self.mark_names(config)
         self._marks = {each: tuple(marks[each]) if marks else self._mark(each) for each in names}
-        self._check_known(max((id_ for ids in self._marks.values() for id_ in ids), default=0))
+        check_pieces([id_ for ids in self._marks.values() for id_ in ids], self._vocabulary)
         texts = [each for each in (config.ent_token, config.sep_token) if len(each) > 1]
         cuts = "|".join(f"(?<={re.escape(each[0])})(?={re.escape(each[1:])})" for each in texts)
         self._in_mark = re.compile(cuts or "(?!)")  # the package's tokenizers don't know their marks as special pieces
@@ -158,10 +157,8 @@ class PromptTokenizer:
 
     def facts(self) -> dict[str, Any]:
         """Return what is enough, beside the tokenizer, to cut the same way without torch, as JSON."""
-        return {
-            "before": list(self._before), "after": list(self._after), "pad_id": self.pad_id, "room": self.room,
-            "vocabulary": self._vocabulary,
-        }  # fmt: skip
+        return {"before": list(self._before), "after": list(self._after), "pad_id": self.pad_id, "room": self.room,
+                "vocabulary": self._vocabulary}  # fmt: skip
 
     @property
     def marks(self) -> dict[str, list[int]]:
@@ -175,7 +172,7 @@ class PromptTokenizer:
 
     def alone(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the pieces of labels that stand alone, marks included; raise InputError for one that is too long."""
-        found = [(*self._before, *each, *self._after) for each in self._apart(texts)]
+        found = [(*self._before, *each, *self._after) for each in encoded(self.tokenizer, list(texts))["input_ids"]]
         for text, each in zip(texts, found, strict=True):
             if len(each) > self.room:
                 raise InputError(f"label {text!r:.60}: takes {len(each):,} pieces of the {self.room:,} that the model "
@@ -211,40 +208,18 @@ class PromptTokenizer:
 
     def _mark(self, mark: str) -> tuple[int, ...]:
         """Return a mark's pieces; to be called before threads share the tokenizer, whose state it changes."""
-        return tuple(self._encoded([mark], split_special_tokens=False)["input_ids"])
+        return tuple(encoded(self.tokenizer, [mark], is_split_into_words=True, split_special_tokens=False)["input_ids"])
 
     def _cut(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         parts = [self._in_mark.split(each) for each in words]
         owners = [number for number, some in enumerate(parts) for _ in some]
-        encoded = self._encoded([part for some in parts for part in some], split_special_tokens=True)
-        ids, places = encoded["input_ids"], encoded.word_ids()
-        self._check_known(max(ids, default=0))
+        cut = encoded(self.tokenizer, [part for some in parts for part in some], is_split_into_words=True)
+        ids, places = cut["input_ids"], cut.word_ids()
+        check_pieces(ids, self._vocabulary)
         found: list[list[int]] = [[] for _ in words]
         for id_, place in zip(ids, places, strict=True):
             found[owners[place]].append(id_)
         return list(map(tuple, found))
-
-    def _check_known(self, piece: int) -> None:
-        """Raise InputError for a piece that the model doesn't know."""
-        if piece >= self._vocabulary:
-            raise InputError(f"the tokenizer gives piece {piece}, the model knows {self._vocabulary}: they don't "
-                             "belong together")  # fmt: skip
-
-    def _apart(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the pieces of texts that stand alone; what looks like a mark is plain text."""
-        with refused(CUTTING):
-            found: list[list[int]] = self.tokenizer(
-                list(texts), add_special_tokens=False, split_special_tokens=True, truncation=False, verbose=False,
-                return_attention_mask=False, return_token_type_ids=False,
-            )["input_ids"]  # fmt: skip
-        return found
-
-    def _encoded(self, words: list[str], *, split_special_tokens: bool) -> Any:
-        with refused(CUTTING):
-            return self.tokenizer(
-                words, is_split_into_words=True, add_special_tokens=False, split_special_tokens=split_special_tokens,
-                truncation=False, return_attention_mask=False, return_token_type_ids=False, verbose=False,
-            )  # fmt: skip
 
 
 def _read_off(firsts: Array, pooling: str) -> tuple[Array, Array]:
@@ -266,16 +241,3 @@ def _cuts(ends: Array, body: int, most: int, overlap: int) -> list[tuple[int, in
         found.append((start, end))
         start = max(start + 1, end - max(overlap, (end - start) // _OVERLAP))
     return found
-
-
-def best_window(windows: Sequence[WordWindow], first: int, last: int) -> int:
-    """Return which of one example's windows, in order, a span counts in; words are numbered by those with pieces."""
-
-    def context(window: WordWindow) -> int:
-        end = window.before + len(window.read)
-        left = first - window.before if window.before else window.total
-        return min(left, end - 1 - first if end < window.total else window.total)
-
-    holding = range(bisect_left(windows, last, key=lambda each: each.before + len(each.read) - 1),
-                    bisect_right(windows, first, key=lambda each: each.before))  # fmt: skip
-    return max(holding, key=lambda number: (context(windows[number]), -number))

@@ -12,7 +12,6 @@ from nerbert.errors import InputError
 from nerbert.model.folder import read_card
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
-from nerbert.model.gliner.prompt import best_window
 from nerbert.model.gliner.scorer import TorchGliner
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.calibrate import calibrate
@@ -116,18 +115,6 @@ def test_a_long_sentence_goes_through_windows_and_nothing_is_cut(make: Make, kin
     for _, first, last, _, _ in head.predict([long]).spans():
         covered[first:last] = True
     assert covered.all()
-
-
-def test_a_span_counts_in_the_window_in_which_its_first_word_has_most_context(make: Make) -> None:
-    head = asked(make)
-    assert head._asked is not None
-    windows = head.pieces.windows([words_of("port " * 60)], head._asked.prompt)
-    assert best_window(windows, 0, 0) == 0
-    assert best_window(windows, 59, 59) == len(windows) - 1
-    shared = windows[1].before
-    assert best_window(windows, shared, shared + 1) == 0
-    last = windows[0].before + len(windows[0].read) - 1
-    assert best_window(windows, last, last + 1) == 1
 
 
 def test_neighbouring_sentences_are_read_together_up_to_the_models_length(make: Make) -> None:

@@ -17,8 +17,7 @@ from nerbert.model.backbone import Backbone
 from nerbert.model.folder import ModelFolder, TransformersKind, embedded
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner2.boundary import BoundarySpans
-from nerbert.model.gliner2.config import COUNTING, read_extractor
-from nerbert.model.gliner2.kind import Gliner2Kind
+from nerbert.model.gliner2.folder import COUNTING, Gliner2Kind
 from nerbert.model.gliner2.layers import CountedSpans
 from nerbert.records import EntityLabel
 from nerbert.tagger.tagger import Tagger
@@ -140,7 +139,7 @@ def test_another_models_folder_stays_its_own(make: Make, tmp_path: Path) -> None
 
 
 def test_words_of_a_model_of_single_words_are_not_joined(make: Make) -> None:
-    config = read_extractor(make(span_head={"max_width": 1}))
+    config = Gliner2Kind.read(make(span_head={"max_width": 1}))
     assert (config.max_width, config.joins_words) == (1, False)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nerbert.model.gliner.decode import Candidate, chosen_candidates
 from nerbert.model.gliner.head import GlinerHead
-from nerbert.model.gliner2.config import WORDS
+from nerbert.model.gliner2.folder import WORDS
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
