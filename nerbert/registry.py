@@ -176,7 +176,6 @@ HEADS: "Registry[type[HeadKind]]" = Registry(
 MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
     "kind of model folder",
     {
-        "export": "nerbert.model.folder:ExportAlone",
         "transformers": "nerbert.model.folder:TransformersKind",
         "concepts": "nerbert.model.folder:ConceptKind",
         "gliner2": "nerbert.model.gliner2.folder:Gliner2Kind",

@@ -66,12 +66,8 @@ These are what is fetched from the hub to read a card or a tokenizer (`small`), 
 all weights that may be `loaded`; and what of an older tagger doesn't fit beside a new one (`stale`).
 """
 _FORMAT = 1
-_DIGITS = 16
 GLINER2 = "extractor"
 """The `model_type` of GLiNER2's models."""
-_SHORTEST = 8
-_LARGEST_CARD = 16 << 20
-_REMEDY = "the card is damaged, or of another version of nerbert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +115,6 @@ class ModelKind:
         """Raise InputError if no training starts from it."""
 
     @classmethod
-    def is_whole(cls, path: Path) -> bool:
-        """Return whether a folder of another kind is also a complete one of this kind."""
-        return False
-
-    @classmethod
     def card(cls, path: Path) -> dict[str, Any]:
         """Return the defaults where there is no card."""
         return {"word_splitter": SPLITTER}
@@ -164,15 +155,6 @@ class TransformersKind(ModelKind):
             other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
             raise InputError(f"{folder}: holds {other}, not {WEIGHTS}; pickled weights are refused, convert them")
 
-    @classmethod
-    def is_whole(cls, path: Path) -> bool:
-        """Return whether its configuration is that of a model with a head."""
-        if not (path / cls.config).is_file():
-            return False
-        config = read_json(path / cls.config, dict[str, Any])
-        names = config.get("architectures") if config.get("model_type") != GLINER2 else None
-        return isinstance(names, list) and any("For" in str(each) for each in names)
-
 
 class ConceptKind(TransformersKind):
     """A text encoder with a concept encoder beside it."""
@@ -197,19 +179,6 @@ class ConceptKind(TransformersKind):
 def _has_boundaries(path: Path) -> bool:
     """Return whether a folder of two encoders has a layer of boundary tags."""
     return read_json(path / CONCEPTS, dict).get("boundaries") is True
-
-
-class ExportAlone(ModelKind):
-    """The folder `onnx/` without the tagger's own around it."""
-
-    marker = Path(EXPORTED[0]).name
-    noun = "an exported model"
-
-    @classmethod
-    def check(cls, folder: "ModelFolder") -> None:
-        """Raise InputError: it is not a model's folder."""
-        parent = folder.path.absolute().parent if folder.path.parent == Path() else folder.path.parent
-        raise InputError(f"{folder}: holds only an exported model; give the tagger's own folder, {parent}")
 
 
 def embedded(source: str) -> str:
@@ -268,11 +237,16 @@ class ModelFolder:
         """Return the folder; raise InputError if it is not a model's, two at once, or incomplete."""
         if self.path.is_file():
             raise InputError(f"{self}: is a file; give the model's folder")
+        if not self.kinds and (self.path / Path(EXPORTED[0]).name).is_file():
+            parent = self.path.absolute().parent if self.path.parent == Path() else self.path.parent
+            raise InputError(f"{self}: holds only an exported model; give the tagger's own folder, {parent}")
         if not self.kinds:
             raise InputError(f"{self}: holds no config.json, so it is not a model folder")
-        kind, *others = self.kinds
-        for other in others:
-            if not issubclass(kind, other) and other.is_whole(self.path):
+        kind, other = self.kind, TransformersKind
+        if other in self.kinds and not issubclass(kind, other):
+            config = read_json(self.path / other.config, dict[str, Any])
+            names = config.get("architectures") if config.get("model_type") != GLINER2 else None
+            if isinstance(names, list) and any("For" in str(each) for each in names):
                 why = f"holds {kind.marker} and {other.marker}, so it is {kind.noun} and {other.noun} at once"
                 remedy = f"delete {other.marker} if it is {kind.noun}, else {kind.marker}"
                 raise InputError(f"{self}: {why}; give each a folder of its own, or {remedy}")
@@ -305,12 +279,8 @@ class ModelFolder:
     @property
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits of the SHA-256 of what a tagger's answers depend on, wherever it lies."""
-        return self.short_digest("fingerprint")
-
-    def short_digest(self, use: Use) -> str:
-        """Return 16 hexadecimal digits of the SHA-256 of the files that count for a use."""
-        lines = (f"{path.relative_to(self.path)} {sha256_of(path)}\n" for path in self.files(use))
-        return hashlib.sha256("".join(lines).encode()).hexdigest()[:_DIGITS]
+        lines = (f"{path.relative_to(self.path)} {sha256_of(path)}\n" for path in self.files("fingerprint"))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
     @property
     def backend(self) -> str:
@@ -323,7 +293,8 @@ class ModelFolder:
         path = self.path / CARD
         if not path.is_file():
             return {"format": _FORMAT, "kind": "foreign", **self.kind.card(self.path)}
-        _, card = read_checked(path, _Card, limit=_LARGEST_CARD, remedy=_REMEDY)
+        remedy = "the card is damaged, or of another version of nerbert"
+        _, card = read_checked(path, _Card, limit=16 << 20, remedy=remedy)
         with at(path):
             check_splitter(card["word_splitter"])
         return card
@@ -389,32 +360,28 @@ class _Calibration:
 
 
 _Bound: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-_Bounds: TypeAlias = dict[str, _Bound]
 
 
-@dataclass(frozen=True, slots=True)
-class _Previous:
-    """The calibration before the last one, in a card."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Calibrated:
+    """How a card's tagger is calibrated, or was before."""
 
     calibration: _Calibration | None = None
     threshold: _Bound | None = None
-    thresholds: _Bounds | None = None
+    thresholds: dict[str, _Bound] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Card:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Card(_Calibrated):
     """What a card must hold to be read; it may hold more."""
 
     format: Literal[1]
     kind: str
     word_splitter: str
     head: str | None = None
-    max_length: Annotated[int, Field(ge=_SHORTEST, lt=LARGEST)] = _SHORTEST
+    max_length: Annotated[int, Field(ge=8, lt=LARGEST)] = 8
     num_frozen_layers: Annotated[int, Field(ge=0, lt=LARGEST)] = 0
     language: str = "en"
     types: list[str] | None = None
     words_of_types: dict[str, str | list[str]] | None = None
-    calibration: _Calibration | None = None
-    threshold: _Bound | None = None
-    thresholds: _Bounds | None = None
-    previous: _Previous | None = None
+    previous: _Calibrated | None = None

@@ -81,7 +81,6 @@ def test_no_pattern_takes_pickles_or_code() -> None:
         (FOLDERS["gliner"], "gliner", "gliner", "torch"),
         (FOLDERS["pickled"], "gliner", "gliner", "torch"),
         ("config.json onnx/nerbert-onnx.json onnx/model.onnx", "transformers", "linear", "onnx"),
-        ("nerbert-onnx.json model.onnx tokenizer.json", "export", "linear", "onnx"),
         ("config.json model.safetensors nerbert-onnx.json", "transformers", "linear", "torch"),
     ],
 )
@@ -105,7 +104,6 @@ def test_two_models_at_once_are_refused(tmp_path: Path) -> None:
 def test_a_part_of_a_second_model_is_none(tmp_path: Path) -> None:
     folder = made(tmp_path, FOLDERS["gliner"] + " concepts/concepts.json")
     assert folder.check().kind is MODEL_KINDS.find("gliner")
-    assert MODEL_KINDS.find("export").noun == "an exported model"
 
 
 @pytest.mark.parametrize("odd", [{"kind": []}, {"kind": None}, {"head": {"linear": 1}}, {"head": ["linear"]}])
