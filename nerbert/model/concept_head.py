@@ -11,12 +11,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nerbert.config import check
 from nerbert.errors import InputError
 from nerbert.formats.open_types import normalised_labels
 from nerbert.model.heads import NEEDS_LABELS, Entities, is_one_entity
-from nerbert.model.linear import MAX_TOKENS, Scorer, WindowedHead, WordScores, owners, scored
-from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.linear import MAX_TOKENS, WindowedHead, WordScores, owners, scored
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 
@@ -45,8 +43,6 @@ class AskedLabels:
 class ConceptHead(WindowedHead):
     """Two encoders of one space: `scorer` gives words' vectors, `vectors` labels'; without `asked` it has no types."""
 
-    scorer: Scorer
-    pieces: SubwordTokenizer
     vectors: Callable[[Sequence[EntityLabel]], Array]
     width: int
     temperature: float
@@ -57,9 +53,6 @@ class ConceptHead(WindowedHead):
     asked: AskedLabels | None = None
     usual_threshold = 0.5
     decodings: ClassVar[Any] = Literal["flat", "touching"]
-
-    def __post_init__(self) -> None:
-        check("decoding", self.decoding, self.decodings)
 
     @classmethod
     def columns_of(cls, width: int) -> int:
@@ -86,10 +79,6 @@ class ConceptHead(WindowedHead):
             return replace(self, asked=replace(self.asked, bounds=bounds))
         numbers, scales = whole_numbers(self.vectors(normalised_labels(some)))  # as in training
         return replace(self, asked=AskedLabels(some, numbers.T, scales, bounds))
-
-    def decoded(self, decoding: str) -> "ConceptHead":
-        """Return it with another way of decoding."""
-        return replace(self, decoding=decoding)
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples; raise InputError without labels."""
@@ -141,17 +130,21 @@ class ConceptHead(WindowedHead):
         """Return (words,) twice: the label that is likeliest of those that reach their bounds, or −1; its log-odds."""
         labels, odds = np.full(len(vectors), -1), np.zeros(len(vectors), np.float32)
         for here in slices(len(vectors), max(1, _CELLS // len(asked.labels))):
-            found = self.odds(*whole_numbers(vectors[here]), asked)
-            found[found < asked.bounds] = -np.inf
-            best = found.argmax(1)
-            top = found[np.arange(len(best)), best]
-            labels[here], odds[here] = np.where(top > -np.inf, best, -1), top
+            labels[here], odds[here] = likeliest(self.odds(*whole_numbers(vectors[here]), asked), asked.bounds)
         return labels, odds
 
     def odds(self, numbers: Array, scales: Array, asked: AskedLabels) -> Array:
         """Return (vectors, labels): the log-odds of each label for vectors as whole numbers."""
         found: Array = numbers @ asked.numbers * asked.scales * (scales / self.temperature)[:, None] + self.bias
         return found
+
+
+def likeliest(scores: Array, bounds: Array) -> tuple[Array, Array]:
+    """Return (rows,) twice: the label with the highest score of those that reach their bounds, or −1; that score."""
+    scores[scores < bounds] = -np.inf
+    best = scores.argmax(1)
+    top = scores[np.arange(len(best)), best]
+    return np.where(top > -np.inf, best, -1), top
 
 
 def slices(length: int, step: int) -> Iterator[slice]:

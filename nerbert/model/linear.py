@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 
@@ -33,26 +33,22 @@ class Scorer(Protocol):
         """Return the logits."""
 
 
-class MergedTags:
-    """A scorer whose columns with one name are one tag, which has the sum of their probabilities.
-
-    `nerbert types` merges types by giving them one name, and drops a type by naming its tags O.
-    """
-
-    def __init__(self, scorer: Scorer, tags: Sequence[str]) -> None:
-        self._scorer, names = scorer, np.array(tags)
-        self._columns = [np.flatnonzero(names == name) for name in dict.fromkeys(tags)]
-
-    def __call__(self, batch: Padded) -> Array:
-        """Return (terms, names)."""
-        logits = self._scorer(batch)
-        return np.stack([np.logaddexp.reduce(logits[:, each], axis=1) for each in self._columns], 1)
-
-
 def merged_tags(scorer: Scorer, tags: Sequence[str]) -> tuple[Scorer, list[str]]:
-    """Return a scorer with one column for each name among its `tags`, and the names."""
+    """Return a scorer with one column for each name among its `tags`, and the names.
+
+    Columns with one name are one tag, which has the sum of their probabilities. `nerbert types` merges types by giving
+    them one name, and drops a type by naming its tags O.
+    """
     names = list(dict.fromkeys(tags))
-    return (scorer if len(names) == len(tags) else MergedTags(scorer, tags)), names
+    if len(names) == len(tags):
+        return scorer, names
+    columns = [np.flatnonzero(np.array(tags) == name) for name in names]
+
+    def merged(batch: Padded) -> Array:
+        logits = scorer(batch)
+        return np.stack([np.logaddexp.reduce(logits[:, each], axis=1) for each in columns], 1)
+
+    return merged, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +229,20 @@ def owners(scores: WordScores) -> Array:
     return found
 
 
+@dataclass(frozen=True)
 class WindowedHead(Head):
-    """A head whose model reads examples in the windows of a `SubwordTokenizer`."""
+    """A head whose model, on any back end, reads examples in the windows of a `SubwordTokenizer`."""
 
+    scorer: Scorer
     pieces: SubwordTokenizer
+    decodings: ClassVar[Any]
+
+    def __post_init__(self) -> None:
+        check("decoding", self.decoding, self.decodings)
+
+    def decoded(self, decoding: str) -> Self:
+        """Return it with another way of decoding."""
+        return replace(self, decoding=decoding)  # type: ignore[call-arg]  # subclasses have it
 
     def cost(self, examples: Sequence[Example], labels: Sequence[EntityLabel] = ()) -> int:
         """Return how many subwords the model reads, whatever the labels."""
@@ -249,17 +255,13 @@ class WindowedHead(Head):
 
 @dataclass(frozen=True)
 class LinearHead(WindowedHead):
-    """A linear layer over BIO `tags`, on any back end; see the module."""
+    """A linear layer over BIO `tags`; see the module."""
 
-    scorer: Scorer
-    pieces: SubwordTokenizer
     tags: list[str]
     max_tokens: int = MAX_TOKENS
     decoding: str = "legal"
     name: str = "linear"
-
-    def __post_init__(self) -> None:
-        check("decoding", self.decoding, Literal["legal", "greedy"])
+    decodings: ClassVar[Any] = Literal["legal", "greedy"]
 
     @classmethod
     def of(cls, scorer: Scorer, pieces: SubwordTokenizer, tags: Sequence[str], *how: Any) -> "LinearHead":
@@ -304,10 +306,6 @@ class LinearHead(WindowedHead):
     def path(self, scores: WordScores, decoding: str) -> Array:
         """Return (words,): the numbers of the tags that are chosen."""
         return decode(scores, self.classes, decoding)
-
-    def decoded(self, decoding: str) -> "LinearHead":
-        """Return it with another way of decoding."""
-        return replace(self, decoding=decoding)
 
     def checked(self, decoding: str) -> "LinearHead":
         """Return it with a decoding; long sentences go through windows."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from nerbert.model.concept_head import AskedLabels, ConceptHead, slices, whole_numbers
+from nerbert.model.concept_head import AskedLabels, ConceptHead, likeliest, slices, whole_numbers
 from nerbert.model.gliner.decode import Candidate, chosen_candidates
 from nerbert.model.heads import Entities
 from nerbert.model.linear import WordScores, linked_words, owners
@@ -64,12 +64,8 @@ class NamesHead(ConceptHead):
         labels, logs = np.full(len(spans.starts), -1), np.full(len(spans.starts), -np.inf)
         for here in slices(len(labels), max(1, _CELLS // max(len(asked.labels), vectors.shape[1]))):
             numbers, scales = whole_numbers(mean_vectors(vectors, spans.starts[here], spans.ends[here]))
-            found = self.odds(numbers, scales, asked)
-            found = spans.logs[here, None] - np.logaddexp(0, -found)
-            found[found < bounds] = -np.inf
-            best = found.argmax(1)
-            logs[here] = found[np.arange(len(best)), best]
-            labels[here] = np.where(logs[here] > -np.inf, best, -1)
+            found = spans.logs[here, None] - np.logaddexp(0, -self.odds(numbers, scales, asked))
+            labels[here], logs[here] = likeliest(found, bounds)
         return labels, logs
 
 

@@ -34,28 +34,25 @@ class FittedThreshold(NamedTuple):
     f1: float
 
 
-class _Kept(NamedTuple):
-    """What of some entities reaches a threshold: which parts, and of each new entity its source, span and first part.
-
-    `parts` are (parts,), the rest (entities,).
-    """
-
-    parts: Array
-    sources: Array
-    starts: Array
-    ends: Array
-    first_parts: Array
-
-
 def above(found: Entities, least: float) -> Entities:
     """Return what a head with thresholds finds at a higher one, `least` (0–1), without asking it again.
 
     An entity whose words each have a probability may fall into several. Nothing less likely kept a likelier one away.
     """
-    kept = _kept(found, least)
-    types = [found.types[each] for each in kept.sources.tolist()]
-    return Entities(found.examples[kept.sources], kept.starts, kept.ends, types,
-                    found.logits[kept.parts], found.chosen[kept.parts], kept.first_parts)  # fmt: skip
+    odds, lengths = found.logits[:, 1] - found.logits[:, 0], np.diff(found.parts, append=len(found.chosen))
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    place = np.arange(len(odds)) - found.parts[owner]
+    with np.errstate(divide="ignore"):
+        keep = odds >= np.log(least) - np.log1p(-least)
+    before, after = np.append(False, keep[:-1]), np.append(keep[1:], False)
+    first = np.flatnonzero(keep & ((place == 0) | ~before))
+    last = np.flatnonzero(keep & ((place == lengths[owner] - 1) | ~after))
+    of, whole = owner[first], lengths[owner[first]] == 1
+    starts = np.where(whole, found.starts[of], found.starts[of] + place[first])
+    ends = np.where(whole, found.ends[of], found.starts[of] + place[last] + 1)
+    types = [found.types[each] for each in of.tolist()]
+    return Entities(found.examples[of], starts, ends, types, found.logits[keep], found.chosen[keep],
+                    (np.cumsum(keep) - 1)[first])  # fmt: skip
 
 
 def best_threshold(found: Entities, gold: Sequence[Sequence[WordSpan]]) -> FittedThreshold:
@@ -87,40 +84,17 @@ def _scores(found: Entities, gold: Sequence[Sequence[WordSpan]]) -> list[float]:
     """Return F1 at each threshold of `TRIED`, as `score_spans` counts."""
     rows = [(number, *span) for number, spans in enumerate(gold) for span in spans]
     examples, starts, ends = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
-    codes = _TypeNumbers()
-    types, asked = (np.fromiter(map(codes.__getitem__, each), np.int64, len(each))
-                    for each in ([row[3] for row in rows], found.types))  # fmt: skip
+    types = [row[3] for row in rows]
+    codes = {type_: number for number, type_ in enumerate({*types, *found.types})}
     width = int(max(ends.max(initial=0), found.ends.max(initial=0))) + 1
 
-    def numbered(examples: Array, starts: Array, ends: Array, types: Array) -> Array:
-        return np.unique(((examples * width + starts) * width + ends) * len(codes) + types)
+    def numbered(examples: Array, starts: Array, ends: Array, types: Sequence[str]) -> Array:
+        of_types = np.fromiter(map(codes.__getitem__, types), np.int64, len(types))
+        return np.unique(((examples * width + starts) * width + ends) * len(codes) + of_types)
 
     wanted, scores = numbered(examples, starts, ends, types), []
     for least in TRIED:
-        kept = _kept(found, least)
-        there = numbered(found.examples[kept.sources], kept.starts, kept.ends, asked[kept.sources])
+        kept = above(found, least)
+        there = numbered(kept.examples, kept.starts, kept.ends, kept.types)
         scores.append(Counts(int(np.isin(there, wanted, assume_unique=True).sum()), len(there), len(wanted)).f1)
     return scores
-
-
-class _TypeNumbers(dict[str, int]):
-    """Type → number, counted from 0."""
-
-    def __missing__(self, type_: str) -> int:
-        return self.setdefault(type_, len(self))
-
-
-def _kept(found: Entities, least: float) -> _Kept:
-    """Return what of the entities reaches a threshold (0–1)."""
-    odds, lengths = found.logits[:, 1] - found.logits[:, 0], np.diff(found.parts, append=len(found.chosen))
-    owner = np.repeat(np.arange(len(lengths)), lengths)
-    place = np.arange(len(odds)) - found.parts[owner]
-    with np.errstate(divide="ignore"):
-        keep = odds >= np.log(least) - np.log1p(-least)
-    before, after = np.append(False, keep[:-1]), np.append(keep[1:], False)
-    first = np.flatnonzero(keep & ((place == 0) | ~before))
-    last = np.flatnonzero(keep & ((place == lengths[owner] - 1) | ~after))
-    of, whole = owner[first], lengths[owner[first]] == 1
-    starts = np.where(whole, found.starts[of], found.starts[of] + place[first])
-    ends = np.where(whole, found.ends[of], found.starts[of] + place[last] + 1)
-    return _Kept(keep, of, starts, ends, (np.cumsum(keep) - 1)[first])
