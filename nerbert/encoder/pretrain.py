@@ -20,11 +20,10 @@ from nerbert.errors import OutputExists
 from nerbert.executors import Executor
 from nerbert.formats.data import data_sum
 from nerbert.model.backbone import Backbone, save_model
-from nerbert.model.entity_borders import tell_hidden_entities
 from nerbert.model.folder import ModelFolder, read_card, write_card
 from nerbert.model.forward import precision_on
 from nerbert.model.fresh import fresh_config, train_tokenizer
-from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.tokenizer import SubwordTokenizer, tell_hidden_entities
 from nerbert.registry import OBJECTIVES
 from nerbert.terminal import Progress, progress, tell
 from nerbert.training.batches import TrainingData

@@ -12,12 +12,11 @@ from nerbert.finetuning.start import Start
 from nerbert.formats.data import DataSet
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import save_model
-from nerbert.model.entity_borders import tell_hidden_entities
 from nerbert.model.folder import write_card
 from nerbert.model.forward import precision_on
 from nerbert.model.heads import Head, predict_entities
 from nerbert.model.threshold_fit import FittedThreshold, calibrated, fit_threshold
-from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.tokenizer import SubwordTokenizer, tell_hidden_entities
 from nerbert.records import Example
 from nerbert.terminal import progress, tell
 from nerbert.training.batches import TrainingData

@@ -5,9 +5,12 @@ Concepts may come from several sources. A text tells nothing about a concept tha
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
+from typing import NamedTuple
 
 import numpy as np
 
@@ -66,44 +69,26 @@ def _source_of(asked: Asked) -> int | None:
     return int(asked[1]) if asked and not asked[0] else None
 
 
-@dataclass(slots=True)
-class _Relations:
+class _Relations(NamedTuple):
     """What the names of a table have to do with each other.
 
-    `above` and `below` are the direct ancestors and descendants of each name, without `contradicted` pairs: each of
-    the two names was given as the other's ancestor.
+    `above` and `below` are the direct ancestors and descendants of each name, without those `beside` it: each of the
+    two names was given as the other's ancestor.
     """
 
     above: dict[str, set[str]]
     below: dict[str, set[str]]
-    contradicted: list[tuple[str, str]]
     beside: dict[str, set[str]]
 
-    @classmethod
-    def of(cls, ancestors: Mapping[str, Collection[str]]) -> "_Relations":
-        """Return the relations of names, by the ancestors that were given."""
-        made = cls({}, {}, [], {})
-        for name, some in ancestors.items():
-            for each in some:
-                if name in ancestors.get(each, ()):
-                    made.beside.setdefault(name, set()).add(each)
-                else:
-                    made.above.setdefault(name, set()).add(each)
-                    made.below.setdefault(each, set()).add(name)
-        pairs = {(min(name, each), max(name, each)) for name, some in made.beside.items() for each in some}
-        made.contradicted.extend(sorted(pair for pair in pairs if pair[0] != pair[1]))
-        return made
 
-
-@dataclass(slots=True)
-class _Index:
+class _Index(NamedTuple):
     """Numbers of the distinct names of a table: `names` by name, `of_concepts` (concepts,) by concept."""
 
     names: dict[str, int]
     of_concepts: Array
     members: list[Array]
     """For each source (concepts,): whether it has a concept."""
-    unknown: dict[tuple[int, ...], tuple[Array, Array]] = field(default_factory=dict)
+    unknown: dict[tuple[int, ...], tuple[Array, Array]]
     """By a row's concepts: the names that are unknown beside them, and those of their descendants."""
 
     def numbers_of(self, names: Iterable[str]) -> Array:
@@ -111,7 +96,7 @@ class _Index:
         return np.array([self.names[name] for name in names if name in self.names], np.int64)
 
 
-@dataclass(slots=True)
+@dataclass
 class ConceptTable:
     """Concepts by number, how many mentions each has in so many `sentences`, and the rows that words are labelled with.
 
@@ -131,8 +116,6 @@ class ConceptTable:
     _described: dict[str, list[int]] = field(default_factory=dict)
     _above: dict[str, set[str]] = field(default_factory=dict)
     _other_names: dict[str, set[str]] = field(default_factory=dict)
-    _known_relations: _Relations | None = field(default=None, repr=False, compare=False)
-    _known_index: _Index | None = field(default=None, repr=False, compare=False)
 
     def add(self, concept: Concept, count: int = 0) -> int:
         """Return the number of a concept, a new one if none has its text; `count` more mentions have it."""
@@ -142,7 +125,6 @@ class ConceptTable:
             self.counts.append(0)
             if concept.description:
                 self._described.setdefault(concept.name, []).append(number)
-            self._known_index = None
         self.counts[number] += count
         self.put_below(concept.name, concept.ancestors)
         for other in concept.other_names:
@@ -153,7 +135,12 @@ class ConceptTable:
     def put_below(self, name: str, ancestors: Iterable[str]) -> None:
         """Add ancestors of a name."""
         self._above.setdefault(name, set()).update(ancestors)
-        self._known_relations = self._known_index = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget what was computed of the table, which has changed."""
+        for name in ("_relations", "_index"):
+            vars(self).pop(name, None)
 
     def ancestors(self, name: str) -> tuple[str, ...]:
         """Return the ancestors that were given of a name, sorted."""
@@ -171,7 +158,8 @@ class ConceptTable:
     def close(self) -> None:
         """Make the present concepts those of the first source: texts of others don't have them annotated."""
         self.sources, rows = [frozenset(range(len(self.concepts)))], list(self.rows)
-        self.rows, self._known_index = {rows[0]: 0}, None
+        self.rows = {rows[0]: 0}
+        self._forget()
         self.add_rows((own, all_of(0) if asked is None else asked) for own, asked in rows)
 
     def extend(self, other: "ConceptTable") -> None:
@@ -181,7 +169,7 @@ class ConceptTable:
         if self.sources:
             every = all_of(len(self.sources))
             self.sources.append(frozenset(numbers))
-            self._known_index = None
+            self._forget()
         for name, above in other._above.items():
             self.put_below(name, above)
         for name, others in other._other_names.items():  # a concept that was given twice has those of both
@@ -256,14 +244,12 @@ class ConceptTable:
                 has[place, mine] = known[place, mine] = True
         return has, known
 
-    @property
+    @cached_property
     def _index(self) -> _Index:
-        if self._known_index is None:
-            names: dict[str, int] = {}
-            of_concepts = np.array([names.setdefault(each.name, len(names)) for each in self.concepts], np.int64)
-            members = [np.isin(np.arange(len(self.concepts)), list(source)) for source in self.sources]
-            self._known_index = _Index(names, of_concepts, members)
-        return self._known_index
+        names: dict[str, int] = {}
+        of_concepts = np.array([names.setdefault(each.name, len(names)) for each in self.concepts], np.int64)
+        members = [np.isin(np.arange(len(self.concepts)), list(source)) for source in self.sources]
+        return _Index(names, of_concepts, members, {})
 
     def _unknown_numbers(self, own: tuple[int, ...]) -> tuple[Array, Array]:
         index = self._index
@@ -272,17 +258,24 @@ class ConceptTable:
             index.unknown[own] = index.numbers_of(self._above_and_beside(names)), index.numbers_of(self._below(names))
         return index.unknown[own]
 
-    @property
+    @cached_property
     def _relations(self) -> _Relations:
-        if self._known_relations is None:
-            self._known_relations = _Relations.of(self._above)
-        return self._known_relations
+        made = _Relations(defaultdict(set), defaultdict(set), defaultdict(set))
+        for name, some in self._above.items():
+            for each in some:
+                if name in self._above.get(each, ()):
+                    made.beside[name].add(each)
+                else:
+                    made.above[name].add(each)
+                    made.below[each].add(name)
+        return made
 
     @property
     def contradictions(self) -> list[tuple[str, str]]:
         """Return pairs of names each of which was given as an ancestor of the other; nothing is above the other then,
         and nothing is known of one beside the other."""
-        return self._relations.contradicted
+        beside = self._relations.beside
+        return sorted((name, each) for name, some in beside.items() for each in some if name < each)
 
     def unknown_beside(self, own: Iterable[int], asked: Asked = None) -> set[str]:
         """Return the names that are unknown of a word with some concepts.
@@ -308,31 +301,31 @@ class ConceptTable:
         return self._reached(names, self._relations.below)
 
     def _reached(self, names: Collection[str], next_to: Mapping[str, Collection[str]]) -> set[str]:
+        """Return names and all that are next to them, directly or not, with all synonyms."""
         found, todo = set[str](), list(names)
         while todo:
             if (name := todo.pop()) not in found:
-                same = self.names_like(name)
-                found |= same
-                todo.extend(each for one in same for each in next_to.get(one, ()))
+                found.add(name)
+                todo += [*self.synonyms.get(name, ()), *self._other_names.get(name, ()), *next_to.get(name, ())]
         return found
 
     def names_like(self, name: str) -> set[str]:
         """Return a name and all its synonyms."""
-        found, todo = set[str](), [name]
-        while todo:
-            if (one := todo.pop()) not in found:
-                found.add(one)
-                todo += [*self.synonyms.get(one, ()), *self._other_names.get(one, ())]
-        return found
+        return self._reached([name], {})
 
     def texts_of(self, number: int) -> list[str]:
         """Return all that may be read of a concept in training, its `text` first."""
         concept = self.concepts[number]
         if not self.reworded:
             return [concept.text]
-        names = [concept.name, *sorted(self.names_like(concept.name) - {concept.name})]
+        names = self._wordings(number)
         described = [_with_description(name, concept.description) for name in names]
         return list(dict.fromkeys([*described, *names]))
+
+    def _wordings(self, number: int) -> list[str]:
+        """Return a concept's name, and its synonyms after it."""
+        name = self.concepts[number].name
+        return [name, *sorted(self.names_like(name) - {name})]
 
     def texts_read(self, numbers: Iterable[int], seed: int, step: int | None) -> list[str]:
         """Return what a step reads of some concepts: with `reworded`, another word for half of them.
@@ -348,8 +341,7 @@ class ConceptTable:
         return [self._text_read(number, word, described=draw < _HALF) for number, word, draw in chances]
 
     def _text_read(self, number: int, chance: float, *, described: bool) -> str:
-        concept = self.concepts[number]
-        name, others = concept.name, sorted(self.names_like(concept.name) - {concept.name})
+        concept, (name, *others) = self.concepts[number], self._wordings(number)
         if others and chance >= _HALF:
             name = others[int((chance - _HALF) / _HALF * len(others))]
         return _with_description(name, concept.description if described else "")

@@ -7,13 +7,15 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import Any, ClassVar, Literal, Protocol
+from functools import cache
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from nerbert.config import check
 from nerbert.errors import InputError, SettingsError, refused
 from nerbert.labels import continued, example_tags, unknown_words
 from nerbert.model.windows import IGNORED, Label, Window
 from nerbert.records import Example
+from nerbert.terminal import percent, tell
 
 OnTooLong = Literal["window", "truncate", "error"]
 """Ways to handle a sentence that is longer than a window."""
@@ -26,6 +28,11 @@ _PADDED_POSITIONS = (
     "roberta", "camembert", "mpnet", "longformer", "data2vec", "xmod", "ibert", "luke", "lilt", "layoutlmv3",
 )  # fmt: skip
 """Parts of the names of model types that number positions from the padding piece's id on."""
+_MOST = 2000
+"""Examples whose entities are looked at."""
+_MANY = 0.05
+"""From this share of hidden entities on there is a warning."""
+_tell_once = cache(tell)
 Read = tuple[int, int, Label]
 """A word, the place of the piece that it is read off, and the label there."""
 
@@ -296,3 +303,50 @@ def room_for(tokenizer: Any, config: Any) -> int:
     room -= first_position(config)
     limit = tokenizer.model_max_length
     return min(room, int(limit)) if 1 <= limit < 1_000_000 else room
+
+
+class EntityBorders(NamedTuple):
+    """Counts of entities: all that are read; hidden ones; those whose words all are read off the unknown subword.
+
+    One is hidden if it begins or ends inside a subword, or with a word that no subword is read off for.
+    """
+
+    entities: int = 0
+    hidden: int = 0
+    unknown: int = 0
+
+
+def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> EntityBorders:
+    """Count the entities of examples, and those that the tokenizer hides; entities that cut a word are skipped."""
+    some, found = [each for each in examples if each.spans], list[tuple[int, int, int]]()
+    places, unknown = [dict[int, tuple[int, int]]() for _ in some], set[tuple[int, int]]()
+    for number, window in enumerate(pieces.windows(some)):
+        for word, place in zip(window.words, window.positions, strict=True):
+            places[window.sentence][word] = number, place
+            if window.ids[place] == pieces.tokenizer.unk_token_id:
+                unknown.add((number, place))
+    for example, of_words in zip(some, places, strict=True):
+        starts = {start: number for number, (start, _) in enumerate(example.words)}
+        ends = {end: number for number, (_, end) in enumerate(example.words)}
+        for span in example.spans:
+            if span.start in starts and span.end in ends:
+                words = range(starts[span.start], ends[span.end] + 1)
+                inside = {of_words[word] for word in words if word in of_words}
+                outside = {place for word, place in of_words.items() if word not in words}
+                alone = words[0] in of_words and words[-1] in of_words and inside.isdisjoint(outside)
+                found += [(1, not alone, inside <= unknown)] if inside else []  # none where it lies in no window
+    return EntityBorders(*map(sum, zip(*found, strict=True)))
+
+
+def tell_hidden_entities(examples: Sequence[Example], pieces: SubwordTokenizer, name: str) -> None:
+    """Warn, once, where the tokenizer hides one in twenty entities of the data `name` or more."""
+    if pieces.word_by_word:
+        return
+    entities, hidden, unknown = entity_borders(examples[:_MOST], pieces)
+    for count, why in (
+        (hidden, "begin or end inside a subword, so the model can't tell them from the text around"),
+        (unknown, "have only words that the tokenizer doesn't know, so they look the same to the model"),
+    ):
+        if count and count >= _MANY * entities:
+            share = percent(count / entities)
+            _tell_once(f"warning: {name}: {share} % of entities {why}; use an encoder whose subwords fit the language")

@@ -10,9 +10,8 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.train_tagger import finetune_examples
 from nerbert.formats.documents import example_of_spans
 from nerbert.model.backbone import load_tokenizer
-from nerbert.model.entity_borders import EntityBorders, entity_borders, tell_hidden_entities
 from nerbert.model.fresh import train_tokenizer
-from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.tokenizer import EntityBorders, SubwordTokenizer, entity_borders, tell_hidden_entities
 from nerbert.records import Example
 
 SEOUL = [example_of_spans("나는 서울에서 왔다.", [(3, 5, "city")])]
@@ -86,7 +85,7 @@ def test_one_entity_in_twenty_is_told(others: int, warns: bool, capsys: pytest.C
 
 
 def test_the_first_sentences_tell_enough(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("nerbert.model.entity_borders._MOST", 1)
+    monkeypatch.setattr("nerbert.model.tokenizer._MOST", 1)
     pieces = SubwordTokenizer(load_tokenizer("embedded"), CONFIG, 64)
     tell_hidden_entities([*OSLO, *SEOUL], pieces, "first")
     assert not capsys.readouterr().err
