@@ -1,6 +1,5 @@
 """Words against names of concepts (NuNER, Bogdanov et al. 2024): two encoders of one space, P = σ(tᵢ·cⱼ/τ + b)."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, refused
 from nerbert.model.backbone import Backbone, load_tokenizer, save_tokenizer
 from nerbert.model.folder import CONCEPTS, ModelFolder
-from nerbert.model.forward import Batch, states_at
+from nerbert.model.forward import Batch, OverEncoder, states_at
 from nerbert.model.names_head import BOUNDARIES
 from nerbert.schema import read_json
 
@@ -38,7 +37,7 @@ class Comparison:
     format: Literal[1] = 1
 
 
-class ConceptModel(torch.nn.Module):
+class ConceptModel(OverEncoder):
     """Encoders `text` and `names` (with its `tokenizer`), and what compares their vectors; `bias` is b's initial value.
 
     With `boundaries` a layer of its own says of each word whether it is outside of entities, begins one or is in one.
@@ -56,24 +55,9 @@ class ConceptModel(torch.nn.Module):
         self.bias = torch.nn.Parameter(torch.tensor(bias))
         self.boundaries = torch.nn.Linear(width, len(BOUNDARIES)) if boundaries else None
 
-    @property
-    def config(self) -> Any:
-        """Return the text encoder's configuration."""
-        return self.text.config
-
     def own_parameters(self) -> dict[str, Any]:
         """Return the parameters that are neither encoder's."""
         return {name: each for name, each in self.named_parameters() if not name.startswith(("text.", "names."))}
-
-    @property
-    def base_model(self) -> Any:
-        """Return the text encoder."""
-        return self.text
-
-    @property
-    def device(self) -> torch.device:
-        """Return where the model lies."""
-        return self.bias.device
 
     def name_vectors(self, texts: Sequence[str]) -> torch.Tensor:
         """Return (texts, width) in fp32, one vector a name; long names, which are cut, are encoded apart."""
@@ -124,17 +108,12 @@ class ConceptModel(torch.nn.Module):
         write_json(inside / _FACTS, asdict(Comparison(self.temperature, self.pooling, self.boundaries is not None)))
 
 
-class WordModel(torch.nn.Module):
+class WordModel(OverEncoder):
     """A text encoder, and the layer of boundary tags, if there is one."""
 
     def __init__(self, text: Any, boundaries: torch.nn.Linear | None) -> None:
         super().__init__()
         self.text, self.boundaries = text, boundaries
-
-    @property
-    def config(self) -> Any:
-        """Return the text encoder's configuration."""
-        return self.text.config
 
     @classmethod
     def of(cls, text: Any, own: Mapping[str, torch.Tensor]) -> "WordModel":
@@ -157,11 +136,6 @@ class WordModel(torch.nn.Module):
     def with_boundaries(self, states: torch.Tensor) -> torch.Tensor:
         """Return states, (…, width), and the logits of boundary tags after them, (…, width + 3)."""
         return states if self.boundaries is None else torch.cat([states.float(), self.boundaries(states).float()], -1)
-
-
-def first_bias(concepts: float) -> float:
-    """Return b's initial value: −ln of the number of concepts, so about one is expected for each word."""
-    return -math.log(max(1.0, concepts))
 
 
 def open_concepts(source: str, text: Any = None) -> ConceptModel:

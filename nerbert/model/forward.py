@@ -138,8 +138,6 @@ def _chosen_only(body: Any, places: Places) -> Iterator[list[bool]]:
         if get_ident() != mine:
             return output
         handed.append(True)
-        if isinstance(output, tuple):
-            return (chosen(output[0]), *output[1:])
         output[next(iter(output))] = chosen(output[0])
         if output.get("hidden_states"):  # for a head that reads other layers too
             output["hidden_states"] = tuple(map(chosen, output["hidden_states"]))
@@ -154,6 +152,27 @@ def _chosen_only(body: Any, places: Places) -> Iterator[list[bool]]:
     finally:
         if handle is not None:
             handle.remove()
+
+
+class OverEncoder(torch.nn.Module):
+    """A model with layers over an encoder of texts, `text`, as the training loop takes it."""
+
+    text: Any
+
+    @property
+    def base_model(self) -> Any:
+        """Return the encoder of texts."""
+        return self.text
+
+    @property
+    def config(self) -> Any:
+        """Return the configuration of the encoder of texts."""
+        return self.base_model.config
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the model lies."""
+        return next(self.parameters()).device
 
 
 class TorchScorer:

@@ -67,14 +67,14 @@ class Windows:
     def pack(cls, windows: Iterable[Window]) -> "Windows":
         """Return the columns of some windows."""
         rows = list(windows)
-        return cls(
-            ids=_flat((row.ids for row in rows), "ids"), ends=_ends([len(row.ids) for row in rows]),
-            words=_flat((row.words for row in rows), "words"),
-            positions=_flat((row.positions for row in rows), "positions"),
-            labels=np.array([label for row in rows for label in row.labels], _TYPES["labels"]),
-            word_ends=_ends([len(row.positions) for row in rows]),
-            sentences=np.array([row.sentence for row in rows], _TYPES["sentences"]),
+        ends, word_ends = (np.cumsum(np.array(lengths, np.int64), dtype=np.int64) for lengths in
+                           ([len(row.ids) for row in rows], [len(row.positions) for row in rows]))  # fmt: skip
+        ids, words, positions = (
+            np.fromiter(chain.from_iterable(column), np.int32) for column in
+            ((row.ids for row in rows), (row.words for row in rows), (row.positions for row in rows))
         )  # fmt: skip
+        labels = np.array([label for row in rows for label in row.labels], np.int32)
+        return cls(ids, ends, words, positions, labels, word_ends, np.array([row.sentence for row in rows], np.int64))
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -167,14 +167,6 @@ def copied_to_file(column: Array, beside: Array | None = None) -> Array:
             file.write(np.ascontiguousarray(column[start : start + _BLOCK]).data)
         file.flush()
         return np.memmap(file, column.dtype, "r+", shape=column.shape)
-
-
-def _flat(rows: Iterable[Sequence[int]], name: str) -> Array:
-    return np.fromiter(chain.from_iterable(rows), _TYPES[name])
-
-
-def _ends(lengths: Sequence[int]) -> Array:
-    return np.cumsum(np.array(lengths, np.int64), dtype=np.int64)
 
 
 _MOST = 512

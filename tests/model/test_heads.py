@@ -103,26 +103,6 @@ def test_a_head_over_neighbours_sees_all_pieces_and_so_does_one_whose_body_has_n
         torch.testing.assert_close(logits_at(model.eval(), batch), all_logits(model, batch))
 
 
-def test_tuples_are_handed_on_too(batch: Batch) -> None:
-    """As models were before they had named outputs."""
-
-    class Body(torch.nn.Embedding):
-        def forward(self, ids: torch.Tensor) -> Any:
-            return super().forward(ids), "second"
-
-    class Old(Wrapper):
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
-            states, second = self.base_model(input_ids)
-            assert (second, attention_mask.shape) == ("second", input_ids.shape)
-            return SimpleNamespace(logits=self.inner(states))
-
-    model = Old(torch.nn.Linear(4, 3), Body(60, 4), "bert")
-    wanted = all_logits(model, batch)
-    seen = widths_of_head(model)
-    torch.testing.assert_close(logits_at(model, batch), wanted)
-    assert seen == [len(batch.rows)]
-
-
 def test_other_threads_are_left_alone(batch: Batch) -> None:
     model = tiny_tagging("bert")
     wanted, other = all_logits(model, batch), list[torch.Tensor]()

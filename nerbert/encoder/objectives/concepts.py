@@ -3,6 +3,7 @@
 The loss is σ(tᵢ·cⱼ/τ + b)'s binary cross-entropy, summed over concepts. Names are encoded once a step.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -18,7 +19,7 @@ from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
 from nerbert.encoder.objectives.zero_shot.span_labels import ConceptLabels, SpanLabels
 from nerbert.errors import SettingsError, at
 from nerbert.model.backbone import Backbone
-from nerbert.model.concept_encoder import ConceptModel, WordModel, first_bias, open_concepts
+from nerbert.model.concept_encoder import ConceptModel, WordModel, open_concepts
 from nerbert.model.concept_head import ConceptHead
 from nerbert.model.concept_table import UNKNOWN, ConceptTable, Row
 from nerbert.model.forward import Batch, TorchScorer, autocast
@@ -150,7 +151,8 @@ class Concepts(Objective):
             torch.manual_seed(self._settings.seed)
             return ConceptModel(
                 text, names, self._backbone.tokenizer, temperature=self._own.temperature,
-                bias=first_bias(expected), pooling=self._own.pooling, boundaries=self.boundaries,
+                bias=-math.log(max(1.0, expected)),  # so about one is expected for each word
+                pooling=self._own.pooling, boundaries=self.boundaries,
             )  # fmt: skip
 
     def _opened(self, backbone: Backbone) -> ConceptModel:

@@ -3,7 +3,7 @@
 With `nested` one may hold another. Single words (`max_width` 1) are joined by `is_one_entity`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -89,9 +89,3 @@ def joined_words(
             groups.append([each])
     return [((group[0].start, group[-1].end, names[group[0].label]), tuple(each.odds for each in group))
             for group in groups]  # fmt: skip
-
-
-def renumbered(candidates: Sequence[Candidate], read: Array) -> Iterator[Candidate]:
-    """Yield candidates with the numbers that their words have in the example."""
-    for each in candidates:
-        yield each._replace(start=int(read[each.start]), end=int(read[each.end - 1]) + 1)

@@ -132,8 +132,16 @@ def build(
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     """Return the weights of a folder by name; pickled ones as numbers alone."""
-    if (path := folder / WEIGHTS).is_file():
-        return _read_safetensors(path)
+    from safetensors import safe_open
+
+    path = folder / WEIGHTS
+    if path.is_file():
+        with refused(f"{path}: can't be read as weights"), safe_open(path, framework="pt") as stream:
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            for name, same in (stream.metadata() or {}).items():  # where the package has names of another's weights
+                if same in tensors:
+                    tensors.setdefault(name, tensors[same])
+            return tensors
     path = folder / PICKLED
     if not path.is_file():
         raise InputError(f"{folder}: holds an exported model alone, without the weights that torch needs; use the "
@@ -147,18 +155,6 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
         isinstance(name, str) and isinstance(each, torch.Tensor) for name, each in found.items()
     ):
         raise InputError(f"{path}: holds no weights by name; use a folder with {WEIGHTS}")
-    return found
-
-
-def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    """Return the weights; the package keeps names of weights that are another's in the metadata."""
-    from safetensors import safe_open
-
-    with refused(f"{path}: can't be read as weights"), safe_open(path, framework="pt") as stream:
-        found = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-        for name, same in (stream.metadata() or {}).items():
-            if same in found:
-                found.setdefault(name, found[same])
     return found
 
 

@@ -18,7 +18,6 @@ from nerbert.model.gliner.decode import (
     Candidate,
     chosen_candidates,
     joined_words,
-    renumbered,
     span_candidates,
     word_candidates,
 )
@@ -245,7 +244,8 @@ def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Can
         before, total = window.before, window.total
         mine = [each for each in some if len(windows) == 1
                 or best_window(places, each.start + before, each.end - 1 + before, total) == number]  # fmt: skip
-        found += renumbered(mine, window.read)
+        found += [each._replace(start=int(window.read[each.start]), end=int(window.read[each.end - 1]) + 1)
+                  for each in mine]  # fmt: skip
     return found
 
 

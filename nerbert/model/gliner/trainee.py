@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.model.forward import Batch
+from nerbert.model.forward import Batch, OverEncoder
 from nerbert.model.gliner.config import SPLITTERS, GlinerConfig
 from nerbert.model.gliner.folder import GlinerFolder, save_gliner
 from nerbert.model.gliner.prompt import LEAST, LabelPrompt, PromptTokenizer
@@ -91,7 +91,7 @@ def with_prompts(batch: Batch, prompts: Sequence[LabelPrompt], pieces: PromptTok
     )  # fmt: skip
 
 
-class GlinerTrainee(torch.nn.Module):
+class GlinerTrainee(OverEncoder):
     """A GLiNER model that is trained; `loaded` is what its folder will hold."""
 
     def __init__(self, loaded: GlinerFolder) -> None:
@@ -99,19 +99,9 @@ class GlinerTrainee(torch.nn.Module):
         self.loaded, self.gliner = loaded, loaded.model
 
     @property
-    def config(self) -> Any:
-        """Return the configuration of the encoder of texts."""
-        return self.gliner.body.config
-
-    @property
     def base_model(self) -> Any:
         """Return the encoder of texts."""
         return self.gliner.body
-
-    @property
-    def device(self) -> torch.device:
-        """Return where the model lies."""
-        return next(self.gliner.parameters()).device
 
     def own_parameters(self) -> list[torch.nn.Parameter]:
         """Return the parameters that are in neither encoder; GLiNER's code counts a projection to its encoder."""
