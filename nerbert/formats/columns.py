@@ -16,7 +16,7 @@ from typing import Any
 
 from nerbert.artifacts import publish, publish_folder
 from nerbert.errors import InputError, at, need, refused
-from nerbert.formats.documents import found_words, sentences_of
+from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import fields_but
 from nerbert.formats.jsonl import ANNOTATIONS, JsonLines, in_iob2
@@ -43,7 +43,7 @@ class Parquet:
 
     suffixes = by_name = (".parquet", ".pq")
     needs, for_programs, streams = ("corpus", "pyarrow"), True, True
-    holds = Abilities(nested=True, words=found_words, tagged=False, fields=_kept_columns)
+    holds = Abilities(nested=True, tagged=False, fields=_kept_columns)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether it is Parquet; its beginning doesn't show its columns."""
@@ -89,7 +89,7 @@ class Datasets:
     """The format `datasets`."""
 
     suffixes, needs = (), ("datasets", "datasets")
-    holds = Abilities(text="sentences", words=found_words, tagged=False, fields=_kept_fields)
+    holds = Abilities(text="sentences", tagged=False, fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a folder is one that `Dataset.save_to_disk` wrote."""

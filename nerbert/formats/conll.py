@@ -15,7 +15,7 @@ from typing import NamedTuple
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, visible
 from nerbert.formats.documents import sentences_of
-from nerbert.formats.format import LEAST, TextWriter, WritingRows, covering_words
+from nerbert.formats.format import LEAST, TextWriter, WritingRows
 from nerbert.formats.rows import TEXT, TOKENS, Line, Stream, file_lines, with_mark
 from nerbert.formats.schemes import Scheme, find_scheme, is_tag
 from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
@@ -152,7 +152,7 @@ class Conll:
 
     suffixes = by_name = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
     streams = True
-    holds = replace(LEAST, text="words", words=covering_words, groups="adjacent", mark=DOCUMENT_START)
+    holds = replace(LEAST, text="words", words=True, groups="adjacent", mark=DOCUMENT_START)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether most of the first lines end in a tag, unlike prose, or all their rows have one."""

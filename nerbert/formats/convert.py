@@ -5,9 +5,9 @@ Losses are reported, from the abilities of the new format.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from nerbert.artifacts import check_free, check_free_file, publish_folder, publish_job, write_json
 from nerbert.errors import InputError, NerbertError, SettingsError, at
@@ -60,19 +60,27 @@ def convert_data(
         raise InputError(f"{output}: {source} becomes several files, so the output must be a folder; name one")
     as_file = whole and kind.suffixes != ()
     (check_free_file if as_file else check_free)(output, overwrite=overwrite)
-    work = _Work(stream_splits(source, reading, tagged=not reading.split), kind, name, Conversion(output, name))
+    stream = stream_splits(source, reading, tagged=not reading.split)
+    made = Conversion(output, name)
+    work = _Work(stream, kind, made)
     if as_file:
         with publish_job(output, None, overwrite=overwrite, file=True) as draft:
-            made = draft.work / output.name  # a writer may use the suffix
-            work.write(next(iter(files)), "all", made)
-            made.replace(draft.path)
+            path = draft.work / output.name  # a writer may use the suffix
+            work.write(next(iter(files)), "all", path)
+            path.replace(draft.path)
     else:
         with publish_folder(output, overwrite=overwrite) as folder:
             for split in files:
                 suffix = kind.suffixes[0] if kind.suffixes else ""
                 work.write(split, "all" if whole else split, folder if whole else folder / f"{split}{suffix}")
-            write_json(folder / "manifest.json", work.manifest(source))
-    return work.done()
+            manifest = {
+                "kind": "converted", "format": name, "source": source.name, "source_sha256": stream.sums(),
+                "split": reading.split, "split_seed": reading.split_seed,
+                "documents": dict(made.documents), "entities": dict(made.entities), "repairs": dict(+made.repairs),
+            }  # fmt: skip
+            write_json(folder / "manifest.json", manifest)
+    made.losses = list(work.losses.lines())
+    return made
 
 
 def check_apart(output: Path, source: Path) -> None:
@@ -100,65 +108,46 @@ def _target(output: Path, to: str, first: Path, from_: str) -> str:
 class _Work:
     """A running conversion: counts what is written, and what the format can't hold."""
 
-    def __init__(self, stream: SplitStream, kind: Format, name: str, conversion: Conversion) -> None:
-        self._stream, self._kind, self._name, self._made = stream, kind, name, conversion
-        self._holds: Abilities = abilities(kind)
-        self._losses = Losses(self._holds)
-        self._repairs: Repairs = conversion.repairs
-        self._place: tuple[Path, int | None] = (stream.data, None)
-        self._reading = False
+    def __init__(self, stream: SplitStream, kind: Format, made: Conversion) -> None:
+        self.losses = Losses(abilities(kind))
+        self._stream, self._kind, self._made, self._repairs = stream, kind, made, made.repairs
+        self._written: tuple[Path, int | None] | None = None
+        """The place of the text that is being written; None while the source is read, whose errors have a place."""
 
     def write(self, split: str, name: str, path: Path) -> None:
         """Write a split to a file or folder, and count it as `name`; errors name the text of the source."""
-        self._losses.begin_file()
+        self.losses.begin_file()
         try:
             self._kind.write(path, self._documents(split, name))
         except NerbertError as error:
             message = str(error).replace(str(path), str(self._made.output))
             again = type(error)(message, path=error.path, line=error.line)
-            if isinstance(error, InputError) and not self._reading:  # the writer's, which knows no place
-                with at(*self._place):
-                    raise again from error
-            raise again from error
+            with at(*self._written) if self._written and isinstance(error, InputError) else nullcontext():
+                raise again from error
         if not self._made.documents[name]:
             raise InputError(f"{self._stream.files[split]}: holds no text")
         self._repairs = Repairs() if self._stream.cut else self._made.repairs  # the file is read again for each split
 
-    def done(self) -> Conversion:
-        """Return the result, with what the format can't hold."""
-        self._made.losses = list(self._losses.lines())
-        return self._made
-
-    def manifest(self, source: Path) -> dict[str, Any]:
-        """Return the manifest of the written folder."""
-        stream, made = self._stream, self._made
-        return {
-            "kind": "converted", "format": self._name, "source": source.name,
-            "source_sha256": stream.sums(),
-            "split": stream.reading.split, "split_seed": stream.reading.split_seed,
-            "documents": dict(made.documents), "entities": dict(made.entities), "repairs": dict(+made.repairs),
-        }  # fmt: skip
-
     def _documents(self, split: str, name: str) -> Iterator[Document]:
-        made, self._reading = self._made, True
+        made = self._made
+        self._written = None
         for path, document in self._stream.split(split, self._repairs):
-            self._place = (path, document.line or None)
             made.documents[name] += 1
-            for each in self._fitted(path, document, made.documents[name]):
+            with at(path, document.line or None):
+                fitted = self._fitted(path, document, made.documents[name])
+            self._written = path, document.line or None
+            for each in fitted:
                 made.entities[name] += len(each.spans)
-                self._reading = False
                 yield each
-                self._reading = True
-        self._place, self._reading = (self._stream.files[split], None), False
+            self._written = None
+        self._written = self._stream.files[split], None
 
     def _fitted(self, path: Path, document: Document, number: int) -> Sequence[Document]:
         """Return a document in a form that the format can hold: unchanged, or as sentences of words."""
-        whole, reading = self._holds.keep_text(document.text), self._stream.reading
-        sentences = None
+        whole, reading, sentences = self.losses.holds.keep_text(document.text), self._stream.reading, None
         if not whole or reading.cut_words == "error":
-            with at(path, document.line or None):
-                sentences = sentences_of(document, reading, self._made.repairs)
-        self._losses.note(document, None if whole else sentences)
+            sentences = sentences_of(document, reading, self._made.repairs)
+        self.losses.note(document, None if whole else sentences)
         if whole or sentences is None:
             return (document,)
         group = document.group or (f"{path.name} {number}" if len(sentences) > 1 else "")
@@ -172,7 +161,7 @@ class Losses:
 
     def __init__(self, holds: Abilities) -> None:
         self.holds, self._lost, self._characters = holds, Counter[str](), Counter[str]()
-        self._fields, self._nulls, self._changed = dict[str, None](), dict[str, None](), dict[str, None]()
+        self._fields = dict[str, None]()
         self.begin_file()
 
     def begin_file(self) -> None:
@@ -187,19 +176,21 @@ class Losses:
         elif holds.text == "line":
             lost["spaces"] += document.text != document.text.strip()
         lost["groups"] += not self._keep_group(document.group, len(sentences or ()))
-        lost["words"] += document.words is not None and not holds.keep_words(document)
+        lost["words"] += document.words is not None and not holds.words
         lost["tagged"] += not holds.tagged and document.tagged
         if holds.confidences == "none" or (holds.confidences == "tagged" and not document.tagged):
             lost["confidences"] += sum(span.confidence != 1 for span in document.spans)
-        if document.fields:
-            self._note_fields(document)
+        if document.fields and len(self._fields) <= _SHOWN:
+            kept = holds.fields(document)
+            lacking = (name for name, value in document.fields.items() if kept.get(name, _ABSENT) != value)
+            self._fields.update(dict.fromkeys(lacking))
 
     def lines(self) -> Iterator[str]:
         """Yield what is lost, in words: what the format doesn't keep."""
         lost, of_words = self._lost, "of words" if self.holds.text == "words" else "as texts of their own"
         annotated = " of annotated texts" if self.holds.confidences == "tagged" else ""
         characters = ", ".join(f"U+{ord(char):04X}" for char, _ in self._characters.most_common(_SHOWN))
-        nulls = {name: None for name in self._nulls if name not in self._fields}
+        fields = ", ".join([*self._fields][:_SHOWN]) + (" …" if len(self._fields) > _SHOWN else "")
         words = {
             f"the texts' own spaces and lines: it holds sentences {of_words}": lost["spaces"],
             f"characters that belong to no word: {self._characters.total():,} ({characters})": self._characters,
@@ -207,9 +198,7 @@ class Losses:
             f"texts {self.holds.mark}: {lost['marks']:,}; they begin documents there": lost["marks"],
             "where words begin and end: they are found again when it is read": lost["words"],
             f"that a model alone tagged {lost['tagged']:,} texts: they look like annotated ones now": lost["tagged"],
-            f"the fields {_listed(self._fields)}": self._fields,
-            f"nulls as values of the fields {_listed(nulls)}": nulls,
-            f"the values of the fields {_listed(self._changed)} as they are": self._changed,
+            f"the fields {fields} as they are": self._fields,
             f"confidences{annotated}: {lost['confidences']:,}": lost["confidences"],
             "which texts belong together": lost["groups"],
         }
@@ -239,19 +228,3 @@ class Losses:
         if sentences and written != [text]:
             self._lost["spaces"] += 1
             self._characters += Counter("".join(text.split())) - Counter("".join(written))
-
-    def _note_fields(self, document: Document) -> None:
-        """Note fields that are lost or changed."""
-        kept = self.holds.fields(document)
-        for name, value in document.fields.items():
-            back = kept.get(name, _ABSENT)
-            if back == value:
-                continue
-            lost = self._changed if back is not _ABSENT else self._nulls if value is None else self._fields
-            if len(lost) <= _SHOWN:
-                lost[name] = None
-
-
-def _listed(names: dict[str, None]) -> str:
-    """Return the first names."""
-    return ", ".join(list(names)[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")

@@ -186,12 +186,6 @@ def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
         yield start, place
 
 
-def found_words(document: Document) -> bool:
-    """Return whether `find_words` finds each of a document's words at its place."""
-    words = document.words or ()
-    return tuple(find_words(document.text, (document.text[start:end] for start, end in words))) == tuple(words)
-
-
 def _units_differ(document: Document) -> bool:
     """Return whether spans have other places in another unit; those that a reader made from words count characters."""
     text, spans = document.text, document.spans

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic
 
 from nerbert.errors import InputError, at
 from nerbert.formats.conll import example_of
-from nerbert.formats.format import LEAST, Abilities, covering_words, fields_without, visible_words
+from nerbert.formats.format import LEAST, Abilities, fields_without
 from nerbert.formats.json_files import JsonFormat, fields_but, first_value, json_span, share_of
 from nerbert.formats.rows import SPANS, TEXT, TOKENS, checked_words
 from nerbert.labels import word_spans
@@ -131,7 +131,7 @@ class Gliner(JsonFormat):
     """
 
     suffixes = (".json", ".jsonl", ".ndjson")
-    holds = replace(LEAST, text="words", words=covering_words, fields=fields_without(_TOKENIZED, _NER))
+    holds = replace(LEAST, text="words", words=True, fields=fields_without(_TOKENIZED, _NER))
     keys = f"{_TOKENIZED} and {_NER} (gliner)"
 
     def matches(self, value: Any) -> bool:
@@ -197,7 +197,7 @@ class Prodigy(JsonFormat):
 
     suffixes = (".jsonl", ".ndjson", ".json")
     written = (TEXT, TOKENS, SPANS, _ANSWER, _VIEW, _RELATIONS)
-    holds = Abilities(words=visible_words, groups=False, fields=fields_without(*written))
+    holds = Abilities(groups=False, fields=fields_without(*written))
 
     def matches(self, value: Any) -> bool:
         """Return whether an object has Prodigy's hashes or answers, its tokens, or spans in tokens."""

@@ -21,31 +21,14 @@ def fields_without(*reserved: str) -> Fields:
     return lambda document: {name: each for name, each in document.fields.items() if name not in reserved}
 
 
-def visible_words(document: Document) -> bool:
-    """Return whether no word of a document is white space, which some tools' readers leave out."""
-    return all(document.text[start:end].strip() for start, end in document.words or ())
-
-
-def covering_words(document: Document) -> bool:
-    """Return whether no text stands between a document's words, where some formats add words."""
-    ends = [0, *(place for word in document.words or () for place in word), len(document.text)]
-    return not any(document.text[start:end].strip() for start, end in zip(ends[::2], ends[1::2], strict=True))
-
-
-def outermost_words(document: Document) -> bool:
-    """Return whether no text stands before or behind all words of a document, where some formats add words."""
-    words = document.words
-    return not words or not (document.text[: words[0][0]].strip() or document.text[words[-1][1] :].strip())
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abilities:
     """What a format keeps of a document, besides the places and types of its entities."""
 
     text: Literal["whole", "line", "sentences", "words"] = "whole"
     """The whole text; a text of one line; its sentences, each a text with words; only words, joined by spaces."""
-    words: bool | Callable[[Document], bool] = True
-    """Word boundaries; a function says of which documents."""
+    words: bool = True
+    """Word boundaries."""
     groups: bool | Literal["adjacent"] = True
     """Which texts belong to one document; `adjacent`: if they follow each other."""
     tagged: bool = True
@@ -61,10 +44,6 @@ class Abilities:
     def keep_text(self, text: str) -> bool:
         """Return whether a text is kept as it is, but for a line break at its end, and not as its sentences."""
         return self.text == "whole" or (self.text == "line" and text.splitlines() == [text.strip()])
-
-    def keep_words(self, document: Document) -> bool:
-        """Return whether the places of a document's words are kept."""
-        return self.words if isinstance(self.words, bool) else self.words(document)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from nerbert.errors import InputError, at
 from nerbert.formats.conll import example_of
-from nerbert.formats.documents import find_words, found_words
+from nerbert.formats.documents import find_words
 from nerbert.formats.format import Abilities, TextWriter, WritingRows
 from nerbert.formats.json_files import (
     JsonFormat,
@@ -77,7 +77,7 @@ class JsonLines(JsonFormat):
     """The format `jsonl`: a text or tokens, with spans or tags, and any other fields."""
 
     by_name, for_programs, streams = (".jsonl", ".ndjson"), True, True
-    holds = Abilities(nested=True, words=found_words, tagged=False, fields=_kept_fields)
+    holds = Abilities(nested=True, tagged=False, fields=_kept_fields)
     keys = "a text and spans, or tokens and tags"
 
     def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:

@@ -1,12 +1,12 @@
 """spaCy's training data: DocBin (`.spacy`).
 
 spaCy only unpacks a DocBin, after its size is checked: no other column reaches spaCy's C code. Limitation: span groups
-are ignored, and a DocBin is held in memory.
+and categories are ignored, and a DocBin is held in memory.
 """
 
 import gc
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,12 +14,11 @@ from typing import Any
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, refused
-from nerbert.formats.format import LEAST, covering_words, visible_words
+from nerbert.formats.format import LEAST
 from nerbert.labels import OUTSIDE
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.words import split_words
 
-_CATS = "cats"
 _LARGEST = 1 << 30
 """Maximum bytes of an unpacked DocBin: about nine million words as spaCy writes them."""
 _PIECE = 1 << 20
@@ -29,20 +28,11 @@ _INSIDE, _BEGIN = 1, 3
 """spaCy's numbers for I and B; 2 is O, 0 is unknown."""
 
 
-def _kept_cats(document: Document) -> Mapping[str, Any]:
-    """Return categories, if they are spaCy's: numbers by name."""
-    cats = document.fields.get(_CATS)
-    are_cats = isinstance(cats, dict) and cats and all(isinstance(each, int | float) for each in cats.values())
-    return {_CATS: cats} if are_cats else {}
-
-
 class SpacyDocBin:
     """The format `spacy`."""
 
     suffixes, needs = (".spacy",), ("spacy", "spacy")
-    holds = replace(
-        LEAST, text="whole", words=lambda each: visible_words(each) and covering_words(each), fields=_kept_cats
-    )
+    holds = replace(LEAST, text="whole", words=True)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the file is compressed, and its content begins like a DocBin."""
@@ -74,9 +64,7 @@ class SpacyDocBin:
         for number, document in enumerate(documents, 1):
             with at(path), refused(f"spaCy can't hold text {number}"):
                 words, spaces, tags = _tokens(document)
-                doc = Doc(vocab, words=words, spaces=spaces, ents=tags)
-                doc.cats = dict(self.holds.fields(document).get(_CATS, {}))
-                bin_.add(doc)
+                bin_.add(Doc(vocab, words=words, spaces=spaces, ents=tags))
         with publish(path) as draft:
             draft.write_bytes(bin_.to_bytes())
 
@@ -142,9 +130,7 @@ def _document(bin_: Any, place: int, strings: Any, columns: tuple[int, int, int]
         length = end + len(parts[-1])
     text = "".join(parts[:-1] if spaced else parts)
     spans = tuple(Span(start, end, name, text[start:end]) for start, end, name in entities)
-    cats = bin_.cats[place]
-    fields: Mapping[str, Any] = {_CATS: dict(cats)} if cats else {}
-    return Document(text, spans, tuple(words), fields=fields, line=place + 1)
+    return Document(text, spans, tuple(words), line=place + 1)
 
 
 def _tokens(document: Document) -> tuple[list[str], list[bool], list[str]]:

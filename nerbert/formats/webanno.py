@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, os_refused
 from nerbert.formats.documents import sentences_of
-from nerbert.formats.format import LEAST, Abilities, outermost_words
+from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.rows import Line, file_lines
 from nerbert.records import Document, Example, Repair, Repairs, Span
 from nerbert.sources.files import BOM, find_files
@@ -77,7 +77,7 @@ class WebAnno:
     """The format `webanno`."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".tsv",)
-    holds: ClassVar[Abilities] = replace(LEAST, text="sentences", words=outermost_words, fields=_kept_fields)
+    holds: ClassVar[Abilities] = replace(LEAST, text="sentences", words=True, fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a file, or the first `.tsv` file of a folder, has the header of WebAnno TSV 3."""

@@ -18,8 +18,8 @@ from nerbert.formats.spacy import SpacyDocBin
 from nerbert.records import Document, Repair, Repairs, Span
 from tests.raised import raises
 
-TUPLE: list[Any] = ["Ada met Bob.", {"entities": [[0, 3, "PER"], [8, 11, "PER", "Q7"]], "cats": {"met": 1.0}}]
-ADA = Document("Ada met Bob.", (Span(0, 3, "PER"), Span(8, 11, "PER")), fields={"cats": {"met": 1.0}}, line=1)
+TUPLE: list[Any] = ["Ada met Bob.", {"entities": [[0, 3, "PER"], [8, 11, "PER", "Q7"]]}]
+ADA = Document("Ada met Bob.", (Span(0, 3, "PER"), Span(8, 11, "PER")), line=1)
 
 
 def places(some: list[Document]) -> list[tuple[str, list[tuple[int, int, str]]]]:
@@ -83,7 +83,7 @@ def test_docbin_as_spacy_writes_it(tmp_path: Path) -> None:
     first, second, third, empty = SpacyDocBin().read(path, repairs)
     assert first == Document(
         "Ada met Bob.\nWhy ", (Span(0, 3, "PER", "Ada"), Span(8, 12, "PER", "Bob.")),
-        ((0, 3), (4, 7), (8, 11), (11, 12), (13, 16)), fields={"cats": {"met": 1.0}}, line=1,
+        ((0, 3), (4, 7), (8, 11), (11, 12), (13, 16)), line=1,
     )  # fmt: skip
     assert (second.text, second.spans, second.words) == ("Bob slept", (), ((0, 3), (4, 9)))
     assert (third.text, third.spans) == ("Bob B.", ())
@@ -157,7 +157,6 @@ GOOD: dict[str, Any] = {
         ({"strings": None}, "not a DocBin that spaCy can read"),
         ({"lengths": b"\x02\0\0\0"}, "DocBin"),
         ({"spaces": b""}, "DocBin"),
-        ({"cats": None}, "DocBin"),
         ({"flags": [7]}, "DocBin"),
         ({"span_groups": [7]}, "DocBin"),
     ],
