@@ -19,7 +19,7 @@ from nerbert.encoder.pretrain import EncoderFacts, compared_settings, pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError, StaleOutput, at, os_refused, unknown
 from nerbert.executors import Executor
-from nerbert.formats.data import data_sum, file_inside
+from nerbert.formats.data import data_sum
 from nerbert.registry import OBJECTIVES, SECTIONS
 from nerbert.schema import difference, read_json, to_plain
 from nerbert.terminal import tell
@@ -159,7 +159,7 @@ def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict
         files.append(label_set)
     sums = {}
     for number, path in enumerate(files, 1):
-        with os_refused(f"{path}: can't be read", file_inside(path)):
+        with os_refused(f"{path}: can't be read", "name a file"):
             sums[f"{number} {path.name}"] = data_sum(path)
     start = {"before": before.made_from} if before else {"backbone": settings.backbone}
     return dict(to_plain({"settings": compared_settings(settings), "label_set": settings.label_set, "files": sums}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nerbert.artifacts import check_free, check_free_file, publish_folder, publish_job, write_json
 from nerbert.errors import InputError, NerbertError, SettingsError, at
-from nerbert.formats.data import SplitStream, known_splits, stream_splits
+from nerbert.formats.data import SplitStream, stream_splits
 from nerbert.formats.documents import Reading, repairs_line, sentences_of
 from nerbert.formats.examples import find_format
 from nerbert.formats.format import Abilities, Format, abilities, format_name, formats_of_suffix, usable
@@ -52,7 +52,8 @@ def convert_data(
     """
     check_apart(output, source)
     reading = reading or Reading()
-    files = known_splits(source, reading)
+    stream = stream_splits(source, reading, tagged=not reading.split)
+    files = stream.files
     whole = set(files.values()) == {source} and not reading.split
     name = _target(output, to, next(iter(files.values())), reading.from_)
     kind = usable(FORMATS.find(name)())
@@ -60,7 +61,6 @@ def convert_data(
         raise InputError(f"{output}: {source} becomes several files, so the output must be a folder; name one")
     as_file = whole and kind.suffixes != ()
     (check_free_file if as_file else check_free)(output, overwrite=overwrite)
-    stream = stream_splits(source, reading, tagged=not reading.split)
     made = Conversion(output, name)
     work = _Work(stream, kind, made)
     if as_file:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, islice
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,8 +17,8 @@ import numpy as np
 
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, SettingsError, at, nearest, os_refused, unknown
-from nerbert.formats.documents import Reading, repairs_line
-from nerbert.formats.examples import annotated, examples_of, read_documents, read_examples, recognised
+from nerbert.formats.documents import Reading, no_sentence, repairs_line
+from nerbert.formats.examples import annotated, examples_of, read_documents, recognised
 from nerbert.formats.format import known_formats
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS
@@ -36,8 +36,6 @@ _USUAL = {
 """The words in file names that mark a split."""
 _WORD = re.compile(r"[a-z]+")
 _SHARES = re.compile(r"\d{1,3}(?:/\d{1,3}){1,2}")
-_LOOKED_AT = 20
-"""Number of a folder's files to look at for an example of data."""
 _MEMORY = Path("examples in memory")
 
 
@@ -91,13 +89,12 @@ def read_data(
     files = find_splits(folder, reading, splits)
     if "train" in splits and "train" not in files:
         raise no_split(folder, "train", reading.from_)
-    if reading.split and len(set(files.values())) == 1:
-        read: dict[str, list[Example]] = {split: [] for split in files}
-        for split, path, document in stream_splits(folder, reading).documents(repairs):
-            if split in read:
-                read[split] += examples_of(path, document, reading, repairs)
-    else:
-        read = {split: read_examples(path, reading, repairs) for split, path in files.items()}
+    read: dict[str, list[Example]] = {split: [] for split in files}
+    for split, path, document in _stream(folder, files, reading).documents(repairs):
+        if split in read:
+            read[split] += examples_of(path, document, reading, repairs)
+    if empty := next((split for split in read if not read[split]), ""):
+        raise InputError(f"{files[empty]}: {no_sentence(repairs)}")
     if repairs.total():
         tell(f"{folder}: {repairs_line(repairs)}")
     sums = {
@@ -105,20 +102,20 @@ def read_data(
         for split, path in files.items()
     }
     train, dev, test = (read.get(split, []) for split in SPLITS)
-    return DataSet(folder, train, dev, sums, test, {split: files[split] for split in read}, reading, repairs)
+    return DataSet(folder, train, dev, sums, test, files, reading, repairs)
 
 
 def _in_memory(data: object) -> DataSet:
     """Return examples as a data set: all in train, or by split."""
-    if not isinstance(data, Mapping):
-        examples = _checked(data)
-        return DataSet(_MEMORY, examples, [], {_MEMORY.name: examples_digest(examples)}, [], {"train": _MEMORY})
-    if strange := [each for each in data if each not in SPLITS]:
+    by_split = isinstance(data, Mapping)
+    given: Mapping[str, object] = data if isinstance(data, Mapping) else {"train": data}
+    if strange := [each for each in given if each not in SPLITS]:
         raise InputError(f"data: split {strange[0]!r:.80}{unknown(strange[0], SPLITS)}")
-    read = {split: _checked(each) for split, each in data.items()}
+    read = {split: _checked(each) for split, each in given.items()}
     train, dev, test = (read.get(split, []) for split in SPLITS)
-    sums = {split: examples_digest(examples) for split, examples in read.items()}
-    return DataSet(_MEMORY, train, dev, sums, test, {split: _MEMORY / split for split in read})
+    files = {split: _MEMORY / split if by_split else _MEMORY for split in read}
+    sums = {path.name: examples_digest(read[split]) for split, path in files.items()}
+    return DataSet(_MEMORY, train, dev, sums, test, files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,16 +175,16 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
     files of one of these splits, and for a cut of data that has splits.
     """
     with os_refused(f"{data}: can't be read"):
-        return _find_splits(data, reading or Reading(), splits)
+        found = _hub_or_folder(data, reading or Reading(), splits)
+    return {split: found[split] for split in SPLITS if split in found and split in splits}
 
 
-def _find_splits(data: Path, reading: Reading, splits: Collection[str]) -> dict[str, Path]:
+def _hub_or_folder(data: Path, reading: Reading, splits: Collection[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     if reading.from_ == "datasets" and not data.exists():
         from nerbert.formats.columns import hub_splits  # a name of the hub
 
-        found = {split: data / split for split in hub_splits(data)} or {"train": data}
-        return {split: path for split, path in found.items() if split in splits}
+        return {split: data / split for split in hub_splits(data)} or {"train": data}
     for split, path in split_files(data, reading.from_):
         if split in splits and (other := found.setdefault(split, path)) != path:
             raise InputError(f"{data}: holds {other.name} and {path.name}; move one away, or choose with --from")
@@ -195,7 +192,7 @@ def _find_splits(data: Path, reading: Reading, splits: Collection[str]) -> dict[
         raise InputError(f"{data}: has splits of its own ({', '.join(found)}); leave out --split, or name one file")
     if not found and (data.is_file() or (data.is_dir() and _is_format(data, reading.from_))):
         found = dict.fromkeys(_shares(reading.split) if reading.split else ("train",), data)
-    return {split: found[split] for split in SPLITS if split in found and split in splits}
+    return found
 
 
 def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
@@ -233,7 +230,7 @@ def _is_format(path: Path, format_: str) -> bool:
 
 
 def no_split(data: Path, split: str, format_: str = "") -> InputError:
-    """Return why a data set has no such split: no data, files with other names, or a missing split."""
+    """Return why a data set has no such split: no data, or none of that name."""
     remedy = f"name a file of annotated sentences, or a folder with a {split} split"
     if not data.is_dir():
         with suppress(OSError):
@@ -242,17 +239,7 @@ def no_split(data: Path, split: str, format_: str = "") -> InputError:
         return InputError(f"{data}: no such file or folder; {remedy}")
     suffixes = FORMATS.find(format_)().suffixes[:1] if format_ else (".conll", ".jsonl")
     usual = " or ".join(split + each for each in suffixes) or split
-    return InputError(f"{data}: holds no {split} split, say {usual}; {file_inside(data) or remedy}")
-
-
-def file_inside(path: Path) -> str:
-    """Return advice to name a file of a folder: the first with data that is no split; "" if there is none."""
-    there = entries_of(path) if path.is_dir() else ()
-    files = (each for each, _ in there if each.is_file() and not split_of(each.name))
-    found = None
-    with suppress(InputError):  # a file that can't be read is no hint
-        found = next((each for each in islice(files, _LOOKED_AT) if recognised(each)), None)
-    return f"name a file in it, such as {found}" if found else ""
+    return InputError(f"{data}: holds no {split} split, say {usual}; {remedy}")
 
 
 def split_of(name: str) -> str:
@@ -364,18 +351,19 @@ class SplitStream:
         return documents if self.tagged else annotated(documents, repairs)
 
 
-def known_splits(data: Path, reading: Reading) -> dict[str, Path]:
-    """Return the paths of a data set's splits, as `find_splits`; raise InputError if there are none."""
+def stream_splits(data: Path, reading: Reading, *, tagged: bool = False) -> SplitStream:
+    """Return the splits of a data set, to read in constant memory; a file that is cut is read once before. Raise
+    InputError if there are none.
+    """
     files = find_splits(data, reading)
     if not files:
         raise no_split(data, "train", reading.from_)
-    return files
+    return _stream(data, files, reading, tagged=tagged)
 
 
-def stream_splits(data: Path, reading: Reading, *, tagged: bool = False) -> SplitStream:
-    """Return the splits of a data set, to read in constant memory; a file that is cut is read once before."""
-    stream = SplitStream(data, known_splits(data, reading), reading, tagged)
-    if not reading.split:
+def _stream(data: Path, files: Mapping[str, Path], reading: Reading, *, tagged: bool = False) -> SplitStream:
+    stream = SplitStream(data, files, reading, tagged)
+    if not reading.split or not files:
         return stream
     documents = stream.read(data, Repairs())
     keys = (f"group {each.group}" if each.group else f"text {each.text}" for each in documents)

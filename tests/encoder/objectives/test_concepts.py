@@ -336,7 +336,7 @@ def test_messages(
 def test_files_that_are_none(open_file: Path) -> None:
     (labels := open_file.parent / "labels").mkdir()
     named = open_file.rename(labels / "all.jsonl")
-    with raises(InputError, f"; name a file in it, such as {named}"):
+    with raises(InputError, "; name a file"):
         texts_of(labels).read()
     named.write_text("Oslo B-city\n")
     with raises(InputError, "all.jsonl: seems to be"):
