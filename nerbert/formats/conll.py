@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ class TokenRows(NamedTuple):
     lines: list[Line]
     columns: list[list[str]]
     document: int = 0
-    comments: tuple[str, ...] = ()
+    comments: Sequence[str] = ()
 
     def tokens(self) -> list[str]:
         """Return the first column; of CoNLL-U the second."""
@@ -88,7 +89,7 @@ class ColumnLayout(NamedTuple):
             token = columns[token_at] if len(columns) > token_at else ""
             if not tag or not token:
                 with line.place():
-                    raise _broken(line.text, tagged=True)
+                    raise _broken(line.text)
             found.append((line.number, token, tag))
         if open_type:
             with rows.lines[-1].place():
@@ -98,9 +99,15 @@ class ColumnLayout(NamedTuple):
 
 def scheme_of(path: Path) -> Scheme:
     """Return the scheme of a file's tags; raise InputError for a broken line or an invalid tag."""
-    layout = _layout_of(path)
-    sentences = ([(line, tag) for line, _, tag in layout.words(rows)] for rows in _read_rows(path))
-    return find_scheme(sentences, lambda line: at(path, line))
+    return find_scheme(_tags(path, _layout_of(path), set()), lambda line: at(path, line))
+
+
+def _tags(path: Path, layout: "ColumnLayout", documents: set[int]) -> Iterator[list[tuple[int, str]]]:
+    """Yield the tags of each sentence with their lines; add the first two numbers of documents."""
+    for rows in _read_rows(path):
+        if len(documents) < 2:
+            documents.add(rows.document)
+        yield [(line, tag) for line, _, tag in layout.words(rows)]
 
 
 def _read_rows(path: Path) -> Iterator[TokenRows]:
@@ -109,16 +116,14 @@ def _read_rows(path: Path) -> Iterator[TokenRows]:
 
 def _layout_of(path: Path) -> ColumnLayout:
     """Return the layout of a file, by its first sentences."""
-    found, size = [], 0
+    found = list[list[list[str]]]()
     for rows in _read_rows(path):
+        first = rows.lines[0]
+        if not found and _HEADER.fullmatch("\t".join(rows.columns[0])):
+            with first.place():
+                raise InputError(f"{first.text!r:.60} is a header, and would be read as a word; delete the line")
         found.append(rows.columns)
-        size += len(rows.lines)
-        if len(found) == 1 and _HEADER.fullmatch("\t".join(rows.columns[0])):
-            with rows.lines[0].place():
-                raise InputError(
-                    f"{rows.lines[0].text!r:.60} is a header, and would be read as a word; delete the line"
-                )
-        if size >= _FIRST_LINES:
+        if sum(map(len, found)) >= _FIRST_LINES:
             break
     return find_layout(found)
 
@@ -169,24 +174,14 @@ class Conll:
                 example = example_of(words, ())
                 fields = {TEXT: example.text, TOKENS: words}
                 yield Document(example.text, (), example.words, "", fields, rows.lines[0].number, size=size)
-        else:
-            yield from self._annotated(source, repairs)
-
-    def _annotated(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        layout, first, last = _layout_of(path), 0, 0
-
-        def tags() -> Iterator[list[tuple[int, str]]]:
-            nonlocal first, last
-            for number, rows in enumerate(_read_rows(path)):
-                first, last = first if number else rows.document, rows.document
-                yield [(line, tag) for line, _, tag in layout.words(rows)]
-
-        scheme = find_scheme(tags(), lambda line: at(path, line))
+            return
+        layout, numbers = _layout_of(source), set[int]()
+        scheme = find_scheme(_tags(source, layout, numbers), lambda line: at(source, line))
         repairs[Repair.TAG] += scheme.repaired
-        for rows in _read_rows(path):
-            words = layout.words(rows)
-            example = example_of((token for _, token, _ in words), scheme.bio(tag for _, _, tag in words))
-            group = f"{rows.document}" if first != last else ""
+        for rows in _read_rows(source):
+            tagged = layout.words(rows)
+            example = example_of((token for _, token, _ in tagged), scheme.bio(tag for _, _, tag in tagged))
+            group = f"{rows.document}" if len(numbers) > 1 else ""
             named = (found for each in rows.comments if (found := _COMMENT.fullmatch(each)))
             fields = {found["key"] or found["name"]: found["value"].strip() for found in named}
             yield Document(example.text, example.spans, example.words, group, fields, rows.lines[0].number)
@@ -351,20 +346,16 @@ def token_rows(lines: Iterable[Line], *, tagged: bool) -> Iterator[TokenRows]:
 
 def _sentence(lines: list[Line], document: int, *, tagged: bool) -> TokenRows:
     """Return the rows of a sentence, without the comments before them."""
-    first = next((line.text for line in lines if not line.text.startswith("#")), "")
-    width, comments = len(split_columns(first)), list[str]()
-    for line in lines:
-        if not _is_comment(line.text, width, tagged=tagged):
-            break
-        comments.append(line.text)
+    width = len(split_columns(next((line.text for line in lines if not line.text.startswith("#")), "")))
+    comments = [line.text for line in takewhile(lambda line: _is_comment(line.text, width, tagged=tagged), lines)]
     kept = lines[len(comments) :]
     columns = [split_columns(line.text) for line in kept]
     for line, found in zip(kept, columns, strict=True):
         if not found[0] or (tagged and len(found) < 2):
             with line.place():
-                raise _broken(line.text, tagged=tagged)
+                raise _broken(line.text)
     begins = any((comment := _COMMENT.match(each)) and comment["name"] == "newdoc" for each in comments)
-    return TokenRows(kept, columns, document + begins, tuple(comments))
+    return TokenRows(kept, columns, document + begins, comments)
 
 
 def _is_comment(line: str, width: int, *, tagged: bool) -> bool:
@@ -382,6 +373,5 @@ def split_columns(line: str) -> list[str]:
     return line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
 
 
-def _broken(line: str, *, tagged: bool) -> InputError:
-    wanted = "a token, a tab (or space) and a tag" if tagged else "a token, then a tab or space and anything"
-    return InputError(f"broken line {line!r:.60}: expected {wanted}")
+def _broken(line: str) -> InputError:
+    return InputError(f"broken line {line!r:.60}: expected a token, a tab (or space) and a tag")

@@ -23,7 +23,8 @@ from nerbert.sources.files import BOM, find_files
 from nerbert.words import split_words, whole_words
 
 _FORMAT = "#FORMAT=WebAnno TSV 3"
-_HEADER = re.compile(r"#FORMAT=WebAnno TSV 3\.([0-9]{1,3})\s*")
+_HEADER = re.compile(r"#FORMAT=WebAnno TSV 3\.[2-9]\s*")
+"""Versions 3.0 and 3.1 escape texts otherwise."""
 _ENTITIES = "de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity"
 _BUILT_IN = "de.tudarmstadt.ukp.dkpro.core.api."
 _SPAN_LAYER, _LAYERS = "#T_SP", ("#T_SP", "#T_CH", "#T_RL")
@@ -33,7 +34,6 @@ _STACKED = re.compile(r"(?:\\.|[^|])+", re.DOTALL)
 _NUMBERED = re.compile(r"(.*)\[([0-9]+)\]", re.DOTALL)
 _VALUE_ESCAPE, _VALUE_SPECIAL = re.compile(r"\\(->|[\\\[\]|_;*tn])"), re.compile(r"->|[\\\[\]|_;*\t\n]")
 _TEXT_ESCAPE, _TEXT_SPECIAL = re.compile(r"\\([tnfrb\\\x00-\x07\x0e-\x1f])"), re.compile(r"[\\\x00-\x0a\x0c-\x1f]")
-_JAVA_ESCAPE = re.compile(r"\\(?:u+([0-9A-Fa-f]{4})|(.))")
 _SHORT = {"t": "\t", "n": "\n", "f": "\f", "r": "\r", "b": "\b"}
 _LONG = {char: letter for letter, char in _SHORT.items()}
 _BREAKS = re.compile(r"[\t\r\n]")
@@ -61,7 +61,7 @@ class _TokenRow(NamedTuple):
 
 @dataclass(slots=True)
 class _Sentence:
-    line: int
+    first: Line
     id: str = ""
     texts: list[str] = field(default_factory=list)
     rows: list[_TokenRow] = field(default_factory=list)
@@ -96,13 +96,13 @@ class WebAnno:
             if not found.direct and not (found.name.endswith(".tsv") and found.path.is_file()):
                 continue
             with os_refused(f"{found.path}: can't be read"):
-                version, layers, lines = _header(found.path, file_lines(found.path))
+                layers, lines = _header(found.path, file_lines(found.path))
                 layer, column = _entity_layer(found.path, layers)
                 if layer and chosen not in ("", layer):
                     raise InputError(f"{found.path}: has the layer {layer}, earlier files {chosen}; export only one")
                 chosen = layer or chosen
                 group = "" if found.direct else found.name
-                blocks = _blocks(_sentences(lines, layers, version), column)
+                blocks = _blocks(_sentences(lines, layers), column)
                 yield from (_document(block, last, layers, column, group, repairs) for block, last in blocks)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
@@ -117,21 +117,20 @@ class WebAnno:
                         continue
                     number += 1
                     if name is not None:
-                        stream.write(f"\n{_ID}{_escaped_text(name)}")
+                        stream.write(f"\n{_ID}{_escaped(name)}")
                     name = None
                     words = _all_words(example)
                     text = example.text[words[0][0] :]
-                    stream.write("".join(f"\n{_TEXT}{_escaped_text(line)}" for line in text.split("\n")) + "\n")
+                    stream.write("".join(f"\n{_TEXT}{_escaped(line)}" for line in text.split("\n")) + "\n")
                     stream.writelines(_token_rows(example, words, f"{number}-", place, annotations))
                     annotations += len(example.spans)
                     place += _utf16_units(text) + 1
 
 
-def _header(path: Path, lines: Iterator[Line]) -> tuple[int, list[_Layer], Iterator[Line]]:
-    """Return the minor version of the format, the layers, and the lines after the header; other lines are comments."""
+def _header(path: Path, lines: Iterator[Line]) -> tuple[list[_Layer], Iterator[Line]]:
+    """Return the layers, and the lines after the header; other lines are comments."""
     first = next(lines, Line(str(path), 1, ""))
-    found = _HEADER.fullmatch(first.text)
-    if found is None:
+    if not _HEADER.fullmatch(first.text):
         with first.place():
             raise InputError(f"{first.text!r:.60}: expected {_FORMAT}.3; export as WebAnno TSV v3.3")
     layers: list[_Layer] = []
@@ -150,7 +149,7 @@ def _header(path: Path, lines: Iterator[Line]) -> tuple[int, list[_Layer], Itera
         features = [each for each in features if each] or [""]
         layers.append(_Layer(kind, name, features, column))
         column += len(features)
-    return int(found[1]), layers, lines
+    return layers, lines
 
 
 def _entity_layer(path: Path, layers: list[_Layer]) -> tuple[str, int]:
@@ -174,40 +173,29 @@ def _entity_layer(path: Path, layers: list[_Layer]) -> tuple[str, int]:
     return next(iter(candidates.items()), ("", -1))
 
 
-def _sentences(lines: Iterator[Line], layers: list[_Layer], version: int) -> Iterator[_Sentence]:
+def _sentences(lines: Iterator[Line], layers: list[_Layer]) -> Iterator[_Sentence]:
     columns = sum(len(layer.features) for layer in layers)
     held: _Sentence | None = None
     for line in lines:
-        done = None
-        with line.place():
-            heads = line.text.startswith((_TEXT, _ID))
-            if heads or not line.text.strip():
-                if held is not None and (held.rows or not heads):
-                    done, held = _whole(held), None
-                if heads:
-                    held = held or _Sentence(line.number)
-                    if line.text.startswith(_ID):
-                        held.id = _plain_text(line.text.removeprefix(_ID), version)
-                    else:
-                        held.texts.append(_plain_text(line.text.removeprefix(_TEXT), version))
-            elif line.text.startswith("#"):
-                continue
-            elif held is None or not held.texts:
-                raise InputError(f"{line.text!r:.60}: a token, but a sentence must begin with {_TEXT}")
+        name, _, rest = line.text.partition("=")
+        heads = f"{name}=" in (_TEXT, _ID)
+        if held and (not line.text.strip() or (heads and held.rows)):
+            yield held
+            held = None
+        if heads:
+            held = held or _Sentence(line)
+            text = _TEXT_ESCAPE.sub(lambda found: _SHORT.get(found[1], found[1]), rest)
+            if f"{name}=" == _ID:
+                held.id = text
             else:
+                held.texts.append(text)
+        elif line.text.strip() and not line.text.startswith("#"):
+            with line.place():
+                if held is None or not held.texts:
+                    raise InputError(f"{line.text!r:.60}: a token, but a sentence must begin with {_TEXT}")
                 held.rows.append(_row(line, columns))
-        if done is not None:
-            yield done
-    if held is not None:
-        with line.place():
-            done = _whole(held)
-        yield done
-
-
-def _whole(sentence: _Sentence) -> _Sentence:
-    if not sentence.rows or not sentence.rows[0].whole:
-        raise InputError("a sentence without a token at its beginning; the file is cut off, or export it again")
-    return sentence
+    if held:
+        yield held
 
 
 def _row(line: Line, columns: int) -> _TokenRow:
@@ -255,6 +243,10 @@ def _values(row: _TokenRow, column: int) -> list[tuple[str, str]]:
 def _document(
     block: list[_Sentence], last: bool, layers: list[_Layer], column: int, group: str, repairs: Repairs
 ) -> Document:
+    for sentence in block:
+        if not sentence.rows or not sentence.rows[0].whole:
+            with sentence.first.place():
+                raise InputError("a sentence without a token at its beginning; the file is cut off, or export it again")
     text, places = _placed(block)
     rows = [row for sentence in block for row in sentence.rows]
     words = [place for row, place in zip(rows, places, strict=True) if row.whole]
@@ -281,7 +273,7 @@ def _document(
     others = [each for each in layers if not each.column <= column < each.column + len(each.features)]
     repairs[Repair.PASSED_OVER] += sum(_count(rows, layer) for layer in others)
     fields = {"id": block[0].id} if block[0].id else {}
-    return Document(text, tuple(spans), tuple(words), group, fields, block[0].line)
+    return Document(text, tuple(spans), tuple(words), group, fields, block[0].first.number)
 
 
 def _count(rows: list[_TokenRow], layer: _Layer) -> int:
@@ -379,17 +371,6 @@ def _plain_value(value: str) -> str:
     return _VALUE_ESCAPE.sub(lambda found: {"t": "\t", "n": "\n"}.get(found[1]) or found[1], value)
 
 
-def _escaped_text(text: str) -> str:
+def _escaped(text: str) -> str:
     """Return a line of text with control characters and backslashes escaped."""
     return _TEXT_SPECIAL.sub(lambda found: "\\" + _LONG.get(found[0], found[0]), text)
-
-
-def _plain_text(text: str, version: int) -> str:
-    """Return a text without escapes, up to version 3.1 those of Java."""
-    if version > 1:
-        return _TEXT_ESCAPE.sub(lambda found: _SHORT.get(found[1], found[1]), text)
-
-    def char(found: re.Match[str]) -> str:
-        return chr(int(found[1], 16)) if found[1] else _SHORT.get(found[2], found[2])
-
-    return _JAVA_ESCAPE.sub(char, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -62,10 +62,6 @@ JSON_SEEDS: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 """Values of the JSON formats as their tools write them."""
 
-_JAVA = (
-    "#FORMAT=WebAnno TSV 3.1\n#T_SP=webanno.custom.Name|value\n\n"
-    "#Text=\\u00d6l\\n😀\n1-1\t0-2\tÖl\tX\t\n1-2\t3-5\t😀\t_\t\n"
-)
 HAND_MADE: dict[str, tuple[str, ...]] = {
     "conll": (
         test_conll.PLAIN, test_conll.CONLL_2003, test_conll.BMES, test_conll.IO, test_conll.CONLL_U,
@@ -76,7 +72,7 @@ HAND_MADE: dict[str, tuple[str, ...]] = {
         'id,text,start,end,label,confidence\n1,"Ada, ""Löf""",0,3,PER,0.5\n1,"Ada, ""Löf""",5,10,B,1\n2,Oslo,,,,\n',
     ),
     "marked": ("[Fram|polar ship] left [[Oslo|port] city|place|x y].\n# comment\n\\# a \\[b\\] \\| [😀|e]\n",),
-    "webanno": (test_webanno.FILE, _JAVA),
+    "webanno": (test_webanno.FILE,),
     "jsonl": (
         "\n".join(json.dumps(row) for row in ({"tokens": ["Ada", "."], "tags": ["I-PER", "O"]},) * 2),
         '[\n {"text": "Ada",\n  "spans": []}, {"text": "x", "spans": [[0, 1, "y"]]}\n]',
