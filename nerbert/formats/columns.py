@@ -63,7 +63,7 @@ class Parquet:
             return parquet_texts(source.path, source)
         with refused(f"{source}: can't be read as Parquet"):
             metadata = read_schema(source).metadata or {}
-        return _documents_of(source, lambda: read_batches(source), _features_of(metadata), repairs)
+        return _Rows(lambda: read_batches(source), _features_of(metadata)).read(source, repairs)
 
     def write_rows(
         self, path: Path, rows: Iterable[Document], name: object, added: Mapping[str, str] | None = None,
@@ -113,7 +113,7 @@ class Datasets:
             if {SPANS, _TAGS} <= set(data.features):  # the tags repeat the spans
                 data = data.remove_columns(_TAGS)
             features, arrow = data.features.to_dict(), data.with_format("arrow")
-        return _documents_of(path, lambda: arrow.iter(_ROWS), features, repairs)
+        return _Rows(lambda: arrow.iter(_ROWS), features).read(path, repairs)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write sentences as a folder that `datasets.load_from_disk` opens."""
@@ -159,22 +159,18 @@ class _DocumentRows:
         return (replace(each, fields={**format_.value(each), **self._more(each)}) for each in self._again())
 
 
-def _documents_of(
-    path: Path, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any], repairs: Repairs
-) -> Iterator[Document]:
-    """Yield the documents of rows of columns, each read as an object of JSON lines; raise InputError with the row.
+class _Rows(JsonLines):
+    """Rows of columns, each read as an object of JSON lines.
 
     Each call of `batches` gives the rows from the start; `features` describes columns as in Hugging Face's `datasets`.
     """
-    format_ = JsonLines()
-    for number, row in in_iob2(path, lambda: _numbered_rows(path, batches, features), repairs):
-        with at(path, number):
-            if not format_.matches(row):
-                raise InputError(
-                    f"columns {', '.join(row) or 'none'}: must be a text, or tokens, and spans or tags of the tokens"
-                )
-            (document,) = format_.documents(row, repairs)
-        yield replace(document, line=number)
+
+    def __init__(self, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any]) -> None:
+        self._batches, self._features = batches, features
+
+    def rows(self, path: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
+        """Yield each row with its number."""
+        return in_iob2(path, lambda: _numbered_rows(path, self._batches, self._features), repairs)
 
 
 def _features_of(metadata: Mapping[bytes, bytes]) -> Mapping[str, Any]:

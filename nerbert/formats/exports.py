@@ -20,7 +20,7 @@ from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.schema import check_value
 from nerbert.words import whole_words
 
-_ID, _DATA, _LABEL, _LABELS, _ENTITIES, _RELATIONS = "id", "data", "label", "labels", "entities", "relations"
+_ID, _DATA, _LABEL, _LABELS = "id", "data", "label", "labels"
 _ANSWER, _VIEW, _ACCEPTED, _REFUSED = "answer", "_view_id", "accept", ("reject", "ignore")
 _TOKENIZED, _NER = "tokenized_text", "ner"
 _LINE_END = r"\n"
@@ -81,28 +81,27 @@ def _text_key(values: Mapping[str, Any], names: Iterable[str], surfaces: Iterabl
 
 
 class Doccano(JsonFormat):
-    """The format `doccano`: `label` as lists [start, end, type], or, of projects with relations, `entities`."""
+    """The format `doccano`: `label` as lists [start, end, type]. Exports with relations are read as JSON lines."""
 
-    holds = replace(LEAST, text="whole", nested=True, fields=fields_without(TEXT, _LABEL, _RELATIONS))
-    keys = f"{TEXT} and {_LABEL}, or {_ENTITIES} and {_RELATIONS} (doccano)"
+    holds = replace(LEAST, text="whole", nested=True, fields=fields_without(TEXT, _LABEL))
+    keys = f"{TEXT} and {_LABEL} (doccano)"
 
     def matches(self, value: Any) -> bool:
-        """Return whether there is a text with labels as lists, or with entities as doccano's objects."""
-        return isinstance(value, dict) and isinstance(_first_of(value, TEXT, _DATA), str) and _annotation(value) != ""
+        """Return whether there is a text with labels as lists."""
+        text, label = _doccano(value) if isinstance(value, dict) else ("", "")
+        return text != "" and label != "" and all(isinstance(each, list) for each in value[label])
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the first object is doccano's; one without labels must have a field that only doccano
         writes.
         """
         first = first_value(head)
-        return self.matches(first) and bool(first[_annotation(first)] or _RELATIONS in first or "Comments" in first)
+        return self.matches(first) and bool(first[_doccano(first)[1]] or "Comments" in first)
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
         """Return the text of an object."""
-        text, name, relations = TEXT if TEXT in value else _DATA, _annotation(value), value.get(_RELATIONS)
-        repairs[Repair.PASSED_OVER] += len(relations) if isinstance(relations, list) else 0
-        fields = fields_but(value, text, name, _RELATIONS)
-        return [Document(value[text], tuple(map(json_span, value[name])), fields=fields)]
+        text, label = _doccano(value)
+        return [Document(value[text], tuple(map(json_span, value[label])), fields=fields_but(value, text, label))]
 
     def value(self, document: Document) -> dict[str, Any]:
         """Return a document as an object with labels as lists."""
@@ -110,18 +109,10 @@ class Doccano(JsonFormat):
         return {TEXT: document.text, _LABEL: label, **self.holds.fields(document)}
 
 
-def _first_of(value: Mapping[str, Any], *names: str) -> Any:
-    return next((value[name] for name in names if name in value), None)
-
-
-def _annotation(value: Mapping[str, Any]) -> str:
-    """Return the name of doccano's labels or entities; "" if there are none of its form."""
-    name = _LABEL if _LABEL in value else _LABELS
-    if isinstance(value.get(name), list) and all(isinstance(each, list) for each in value[name]):
-        return name
-    entities = value.get(_ENTITIES)
-    is_own = isinstance(entities, list) and all(isinstance(each, dict) and "start_offset" in each for each in entities)
-    return _ENTITIES if is_own and (entities or _RELATIONS in value) else ""
+def _doccano(value: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the names of doccano's text and labels; "" for none."""
+    text = next((name for name in (TEXT, _DATA) if isinstance(value.get(name), str)), "")
+    return text, next((name for name in (_LABEL, _LABELS) if isinstance(value.get(name), list)), "")
 
 
 class Gliner(JsonFormat):
@@ -196,7 +187,7 @@ class Prodigy(JsonFormat):
     """
 
     suffixes = (".jsonl", ".ndjson", ".json")
-    written = (TEXT, TOKENS, SPANS, _ANSWER, _VIEW, _RELATIONS)
+    written = (TEXT, TOKENS, SPANS, _ANSWER, _VIEW, "relations")
     holds = Abilities(groups=False, fields=fields_without(*written))
 
     def matches(self, value: Any) -> bool:

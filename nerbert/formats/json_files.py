@@ -13,7 +13,7 @@ from typing import IO, Any, ClassVar
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
-from nerbert.formats.format import LEAST, Abilities, format_name, known_formats
+from nerbert.formats.format import LEAST, Abilities, format_name
 from nerbert.formats.rows import TEXT, read_lines, read_text
 from nerbert.records import Document, Repairs, Span
 from nerbert.schema import json_line
@@ -64,7 +64,11 @@ class JsonFormat:
         for number, (line, value) in enumerate(self.rows(path, repairs)):
             with at(path, line):
                 if not self.matches(value):
-                    raise InputError(f"{_described(value)}; {_remedy(self, value, first=number == 0)}")
+                    wanted = self.keys or format_name(self) or "another form"
+                    remedy = f"is not {wanted}; name its format with --from, or fix it" if number == 0 else (
+                        f"earlier lines have {wanted}; a file holds one format: split it, or fix the line"
+                    )  # fmt: skip
+                    raise InputError(f"{_described(value)}; {remedy}")
                 found = list(self.documents(value, repairs))
             yield from (each if each.line else replace(each, line=line) for each in found)
 
@@ -258,14 +262,3 @@ def _described(value: Any) -> str:
         fields = ", ".join(f"{name}: {each!r:.20}" for name, each in value.items()) or "no field"
         return f"an object with {fields:.180}"
     return f"{value!r:.60}"
-
-
-def _remedy(format_: JsonFormat, value: Any, *, first: bool) -> str:
-    """Return a guess at a value of another format, and what to do."""
-    known = known_formats().items()
-    name = next((name for name, each in known if isinstance(each, JsonFormat) and each.matches(value)), "")
-    seems = f"seems to be {name}" if name else "of no known form"
-    wanted = format_.keys or format_name(format_) or "another"
-    if first:
-        return f"{seems}, and not {wanted}; name its format with --from, or fix it"
-    return f"{seems}, but earlier lines have {wanted}; a file holds one format: split it, or fix the line"

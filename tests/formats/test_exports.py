@@ -76,18 +76,17 @@ def test_what_is_written_is_read_again(tmp_path: Path, kind: type[JsonFormat]) -
 
 
 def test_doccano(tmp_path: Path) -> None:
+    marks = [0, 12, "PER"], [33, 39, "LOC"]
+    found, _ = read(Doccano(), tmp_path / "a.jsonl", lists(), lists(*marks), {"data": "Bob", "labels": []})
+    assert [marked(each) for each in found] == [[], [ADA_MARKED, CITY_MARKED], []]
+    assert [each.fields for each in found] == [{"id": 31, "Comments": ["sure?"]}] * 2 + [{}]
     objects = [
         {"id": 5, "label": "PER", "start_offset": 0, "end_offset": 12},
         {"id": 6, "label": "LOC", "start_offset": 33, "end_offset": 39},
     ]
-    related = {"id": 32, "text": TEXT, "Comments": [], "entities": objects, "relations": [{"id": 1, "from_id": 5}]}
-    rows = (lists([0, 12, "PER"], [33, 39, "LOC"]), related, {"data": "Bob", "labels": []})
-    found, repairs = read(Doccano(), tmp_path / "a.jsonl", *rows)
-    assert [marked(each) for each in found] == [[ADA_MARKED, CITY_MARKED], [ADA_MARKED, CITY_MARKED], []]
-    assert [each.fields for each in found] == [{"id": 31, "Comments": ["sure?"]}, {"id": 32, "Comments": []}, {}]
-    assert repairs == {Repair.PASSED_OVER: 1}
-    for first in (lists(), related | {"entities": [], "relations": []}):
-        assert [len(each.spans) for each in read(Doccano(), tmp_path / "a.jsonl", first, related)[0]] == [0, 2]
+    related = {"id": 32, "text": TEXT, "entities": objects, "relations": [{"id": 1, "from_id": 5}]}
+    (one,), _ = read(JsonLines(), tmp_path / "b.jsonl", related)
+    assert marked(one) == [ADA_MARKED, CITY_MARKED]
     Doccano().write(tmp_path / "b.jsonl", [Document("Ada", (Span(0, 3, "PER", "Ada"),), fields={"id": 7})])
     assert (tmp_path / "b.jsonl").read_text() == '{"text": "Ada", "label": [[0, 3, "PER"]], "id": 7}\n'
 
@@ -240,8 +239,6 @@ def test_exports_that_are_not_read_name_another(tmp_path: Path, value: Any, word
     ("kind", "value"),
     [
         (Doccano, {"id": 1, "text": "Ada", "label": ["negative"]}),
-        (Doccano, {"id": 1, "text": "Ada", "entities": [{"start": 0, "end": 3, "label": "x"}]}),
-        (Doccano, {"id": 1, "text": "Ada", "entities": []}),
         (Doccano, {"id": 1, "text": "Ada", "label": []}),
         (Doccano, {"id": 1, "label": []}),
         (Doccano, []),
@@ -269,9 +266,8 @@ BROKEN: dict[type[JsonFormat], list[tuple[Any, str]]] = {
     Doccano: [
         (lists([0, 3, None]), "span [0, 3, None]: must have a type"),
         (lists([0.0, 3, "x"]), "span [0.0, 3, 'x']: must have start and end"),
-        ({"text": "Ada", "entities": [{"start_offset": 0, "end_offset": 3}]}, "must have a type"),
         ({"text": None, "label": []}, "an object with text: None"),
-        ({"text": "Ada", "spans": []}, "seems to be jsonl, but earlier lines have text and label"),
+        ({"text": "Ada", "spans": []}, "earlier lines have text and label"),
     ],
     Gliner: [
         (sentence(ner=[[0, 4, "x"]]), "entity [0, 4, 'x']: the row has 4 tokens"),

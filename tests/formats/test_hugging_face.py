@@ -55,7 +55,7 @@ def test_a_damaged_file_is_refused_before_its_rows_are_read(
     (table,) = (tmp_path / "one").glob("*.arrow")
     before, after = (struct.pack(f"<{len(each)}i", *each) for each in (offsets, damaged))
     table.write_bytes(table.read_bytes().replace(before, after))
-    monkeypatch.setattr("nerbert.formats.columns._documents_of", lambda *_: iter(()))  # reading may end the process
+    monkeypatch.setattr("nerbert.formats.columns._Rows.read", lambda *_: iter(()))  # reading may end the process
     with raises(InputError, "one: can't be read as a data set of Hugging Face: "):
         list(Datasets().read(tmp_path / "one", Repairs()))
 

@@ -149,7 +149,7 @@ OURS = {"text": "Ada", "spans": [{"start": 0, "end": 3, "type": "x"}]}
     [
         ('{"text": "Ada", "spans": [', "not JSON: "),
         ({"text": "Ada", "spans": None}, "an object with text: 'Ada', spans: None"),
-        ({"text": 7, "spans": []}, "an object with text: 7, spans: []; of no known form"),
+        ({"text": 7, "spans": []}, "an object with text: 7, spans: []; earlier lines have a text and spans"),
         ({"text": "Ada", "spans": [{"start": 0, "end": True, "type": "x"}]}, "must have start and end"),
         ({"text": "Ada", "tokens": ["Bob"], "spans": []}, "token 0 (from 0), 'Bob', isn't in the text"),
         ({"tokens": ["Ada", ""], "spans": []}, "word 1 (from 0) is ''"),
@@ -158,7 +158,7 @@ OURS = {"text": "Ada", "spans": [{"start": 0, "end": 3, "type": "x"}]}
         ({"tokens": ["Ada", "met"], "ner_tags": [3, 0]}, "but the file lacks their names"),
         ({"tokens": ["Ada", "met"], "ner_tags": ["O"]}, "has 1 tags for 2 tokens"),
         ({"tokens": ["Ada"], "tags": ["person"]}, "tag 'person': must be O, B-TYPE or I-TYPE"),
-        ({"tokens": ["Ada"], "tags": [None]}, "of no known form"),
+        ({"tokens": ["Ada"], "tags": [None]}, "earlier lines have"),
     ],
 )
 def test_messages(tmp_path: Path, row: Any, words: str) -> None:

@@ -93,7 +93,7 @@ def test_labels_have_the_names_that_datasets_gives_them(tmp_path: Path) -> None:
         ([{"tokens": ["a"], "tags": [1]}], 1, "field 'tags' has tags as numbers (1), but the file lacks"),
         ([{"tokens": ["a"], "tags": ["O"]}, {"tokens": ["b"], "tags": ["Q-x"]}], 2, "tag 'Q-x': must be"),
         ([{"tokens": ["a"], "tags": ["O"]}, {"tokens": ["b"], "tags": ["O", "O"]}], 2, "2 tags for 1 tokens"),
-        ([{"name": "a", "age": 1}], 1, "columns name, age: must be a text, or tokens"),
+        ([{"name": "a", "age": 1}], 1, "an object with name: 'a', age: 1; is not a text and spans"),
         ([{"text": "a", "spans": [{"start": 0, "type": "x"}]}], 1, "must have start and end"),
     ],
 )

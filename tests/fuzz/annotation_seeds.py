@@ -32,8 +32,6 @@ JSON_SEEDS: dict[str, tuple[Any, ...]] = {
     ),
     "doccano": (
         {"id": 1, "text": TEXT, "label": [[0, 7, "PER"], [15, 19, "LOC"]], "Comments": []},
-        {"id": 2, "text": TEXT, "entities": [{"id": 3, "label": "PER", "start_offset": 0, "end_offset": 7}],
-         "relations": [{"id": 1, "from_id": 3, "to_id": 3, "type": "x"}]},
     ),
     "label-studio": (
         {"id": 4, "data": {"text": TEXT, "page": 2}, "annotations": [{"result": _REGIONS}, {"result": _REGIONS[:1]}]},
