@@ -133,11 +133,14 @@ def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Doc
                 repairs[Repair.PASSED_OVER] += 1
             else:
                 marked.append(found)
-    text = _as_counted(read_whole(source), [span for span, _ in marked], repairs)
-    spans = _joined(text, marked)
-    kept = tuple(span for span in spans if span is not None)
-    repairs[Repair.PASSED_OVER] += len(spans) - len(kept)
-    return Document(text, kept, group=name, fields={"id": name})
+    text, spans = _as_counted(read_whole(source), [span for span, _ in marked], repairs), list[Span]()
+    for span, in_pieces in marked:
+        there = text[span.start : span.end]
+        if in_pieces and "".join(there.split()) != "".join(span.text.split()):  # more than white space between them
+            repairs[Repair.PASSED_OVER] += 1
+        else:
+            spans.append(replace(span, text=there) if in_pieces else span)
+    return Document(text, tuple(spans), group=name, fields={"id": name})
 
 
 def _check(path: Path, other: Path, root: Path | None) -> None:
@@ -175,26 +178,6 @@ def _as_counted(text: str, spans: list[Span], repairs: Repairs) -> str:
     chosen = max(forms, key=fitting) if len(forms) > 1 else text
     repairs[Repair.UNIT] += len(spans) if chosen != text else 0
     return chosen
-
-
-def _joined(text: str, marked: Sequence[tuple[Span, bool]]) -> list[Span | None]:
-    """Return entities, those in pieces as one, or None where more than white space is between the pieces. All units of
-    offsets are tried.
-    """
-    pieces = any(in_pieces for _, in_pieces in marked)
-    wide, narrow = (text.encode(each, "replace") if pieces else b"" for each in ("utf-16-le", "utf-8"))
-
-    def one(span: Span) -> Span | None:
-        cuts = (
-            text[span.start : span.end],
-            wide[2 * span.start : 2 * span.end].decode("utf-16-le", "replace"),
-            narrow[span.start : span.end].decode("utf-8", "replace"),
-        )
-        wanted = "".join(span.text.split())
-        there = next((cut for cut in cuts if "".join(cut.split()) == wanted), None)
-        return None if there is None else replace(span, text=there)
-
-    return [one(span) if in_pieces else span for span, in_pieces in marked]
 
 
 def _line(number: int, span: Span, text: str) -> str:

@@ -5,6 +5,7 @@ is held whole, so one longer than `LONGEST_FILE` is refused.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from io import BufferedReader
@@ -20,7 +21,7 @@ from nerbert.schema import json_line
 from nerbert.sources.files import BOM
 
 _HEAD = 1 << 16
-_DECODER = json.JSONDecoder()
+_DECODER, _SPACE = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
 _STARTS = ("start", "start_offset", "start_char", "begin", "offset")
 _ENDS = ("end", "end_offset", "end_char", "stop")
 _TYPES = ("type", "label", "tag", "entity_type", "entity_group", "entity_label", "class", "category", "entity")
@@ -65,10 +66,10 @@ class JsonFormat:
             with at(path, line):
                 if not self.matches(value):
                     wanted = self.keys or format_name(self) or "another form"
-                    remedy = f"is not {wanted}; name its format with --from, or fix it" if number == 0 else (
-                        f"earlier lines have {wanted}; a file holds one format: split it, or fix the line"
-                    )  # fmt: skip
-                    raise InputError(f"{_described(value)}; {remedy}")
+                    fault = f"earlier lines have {wanted}; a file holds one format: split it, or fix the line"
+                    if number == 0:
+                        fault = f"is not {wanted}; name its format with --from, or fix it"
+                    raise InputError(f"{_described(value)}; {fault}")
                 found = list(self.documents(value, repairs))
             yield from (each if each.line else replace(each, line=line) for each in found)
 
@@ -95,14 +96,14 @@ def values_of_file(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def json_values(stream: IO[bytes], source: Path | str, errors: str = "") -> Iterator[tuple[int, Any, int]]:
-    """Yield each value of JSON lines, or of one array or object, between the number of its line and its size.
+    """Yield each value of JSON lines, or of one array, between the number of its line and its size.
 
     Raise InputError that names source and line for invalid JSON; `errors` is as in `decoded`.
     """
     whole = stream if hasattr(stream, "peek") else BufferedReader(stream)  # type: ignore[type-var]
     head: bytes = whole.peek(_HEAD)
-    if is_array(head) or _is_one_object(head):
-        yield from _values_of(read_text(whole, source, errors).removeprefix("\ufeff"), source)
+    if is_array(head):
+        yield from _elements_of(read_text(whole, source, errors).removeprefix("\ufeff"), source)
         return
     for line in read_lines(whole, source, errors):
         if line.text.strip():
@@ -157,48 +158,30 @@ def is_array(head: bytes) -> bool:
     return text.startswith(b"[") and text[1:].lstrip()[:1] in (b"{", b"[", b"]", b"")
 
 
-def _is_one_object(head: bytes) -> bool:
-    """Return whether a file is one object over several lines."""
-    first, newline, rest = head.removeprefix(BOM).lstrip().partition(b"\n")
-    if not first.startswith(b"{") or not newline or not rest.strip():
-        return False
-    try:
-        json.loads(first)
-    except (ValueError, RecursionError):
-        return not rest.lstrip().startswith(b"{")
-    return False
-
-
-def _values_of(text: str, source: Path | str) -> Iterator[tuple[int, Any, int]]:
-    """Yield the elements of an array, or the one object of a text, as `json_values` does."""
-    place, line, counted = 0, 1, 0
-
-    def character() -> str:
-        """Move to the next character that is no white space, and return it; "" at the end."""
-        nonlocal place
-        while place < len(text) and text[place] in " \t\r\n":
-            place += 1
-        return text[place : place + 1]
-
-    in_array = character() == "["
-    place += in_array
-    while character() != "]" or not in_array:
+def _elements_of(text: str, source: Path | str) -> Iterator[tuple[int, Any, int]]:
+    """Yield the elements of an array, as `json_values` does."""
+    place, line, counted = _next(text, _next(text, 0) + 1), 1, 0
+    while text[place : place + 1] != "]":
         line, counted = line + text.count("\n", counted, place), place
         with at(source, line):
             value, place = _value_at(text, place)
         yield line, value, place - counted
-        char = character()
-        if not in_array:
-            break
-        place += char == ","
-        if char not in (",", "]") or (char == "," and character() == "]"):
-            found, wanted = text[place : place + 1], "a value" if char == "," else "a comma or ]"
+        place = _next(text, place)
+        comma = text[place : place + 1] == ","
+        place = _next(text, place + 1) if comma else place
+        if (text[place : place + 1] == "]") == comma:
+            found, wanted = text[place : place + 1], "a value" if comma else "a comma or ]"
             with at(source, text.count("\n", 0, place) + 1):
                 raise InputError(f"not JSON: {repr(found) if found else 'the end'} where {wanted} must be")
-    place += in_array
-    if char := character():
+    place = _next(text, place + 1)
+    if char := text[place : place + 1]:
         with at(source, text.count("\n", 0, place) + 1):
             raise InputError(f"{char!r} after the array's end: a file holds one array, or one object per line")
+
+
+def _next(text: str, place: int) -> int:
+    """Return the place of the next character that is no white space of JSON."""
+    return found.end() if (found := _SPACE.match(text, place)) else place
 
 
 def _value_at(text: str, place: int) -> tuple[Any, int]:

@@ -1,13 +1,12 @@
 """WebAnno TSV 3 of INCEpTION and WebAnno: a file per document, a row per token, a column per feature.
 
-Offsets count UTF-16 units of the whole document, but some scripts write characters: the tokens show which. Here each
-sentence of the file is a document; sentences that an entity joins are one.
+Offsets count UTF-16 units of the whole document. Here each sentence of the file is a document; sentences that an entity
+joins are one.
 """
 
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -271,30 +270,14 @@ def _document(
         else:
             spans.append(Span(start, end, _plain_value(value), text[start:end]))
     others = [each for each in layers if not each.column <= column < each.column + len(each.features)]
-    repairs[Repair.PASSED_OVER] += sum(_count(rows, layer) for layer in others)
+    repairs[Repair.PASSED_OVER] += sum(row.values[layer.column] != "_" for row in rows for layer in others)
     fields = {"id": block[0].id} if block[0].id else {}
     return Document(text, tuple(spans), tuple(words), group, fields, block[0].first.number)
 
 
-def _count(rows: list[_TokenRow], layer: _Layer) -> int:
-    """Return the number of a layer's annotations; one over several tokens has a number."""
-    found = [each for row in rows for each in _values(row, layer.column)]
-    numbers = {number for _, number in found if number} if layer.kind == _SPAN_LAYER else set()
-    return len(numbers) + sum(not numbers or not number for _, number in found)
-
-
 def _placed(block: list[_Sentence]) -> tuple[str, list[tuple[int, int]]]:
-    """Return the text of sentences, and the place of each row in it, in characters."""
-    try:
-        return _placed_in(block, wide=True)
-    except InputError:
-        with suppress(InputError):
-            return _placed_in(block, wide=False)
-        raise
-
-
-def _placed_in(block: list[_Sentence], *, wide: bool) -> tuple[str, list[tuple[int, int]]]:
-    """Do so for offsets in UTF-16 units, or in characters; raise InputError if tokens aren't where rows say.
+    """Return the text of sentences, and the place of each row in it, in characters; raise InputError if tokens aren't
+    where rows say.
 
     `table` has the character at each offset, -1 inside of one that has two units, and the text's length at the end.
     """
@@ -311,7 +294,7 @@ def _placed_in(block: list[_Sentence], *, wide: bool) -> tuple[str, list[tuple[i
                 raise InputError(f"token at {first.start}: a sentence can't begin there, after the text before it")
         table.pop()
         for place, char in enumerate(" " * gap + piece, len(text)):
-            table.extend((place, -1) if wide and char > "\uffff" else (place,))
+            table.extend((place, -1) if char > "\uffff" else (place,))
         text += " " * gap + piece
         table.append(len(text))
         for row in sentence.rows:

@@ -36,8 +36,7 @@ def test_lines_and_arrays(tmp_path: Path, text: str, lines: list[int]) -> None:
     assert list(values_of_file(written(tmp_path, text))) == list(zip(lines, ROWS, strict=True))
 
 
-def test_one_object_over_lines_and_nothing(tmp_path: Path) -> None:
-    assert list(values_of_file(written(tmp_path, json.dumps(ROWS[3], indent=2)))) == [(1, ROWS[3])]
+def test_nothing_and_values_that_are_arrays(tmp_path: Path) -> None:
     assert list(values_of_file(written(tmp_path, "[ ]"))) == []
     assert list(values_of_file(written(tmp_path, "\n\n"))) == []
     assert list(values_of_file(written(tmp_path, '["a", {}]\n["b", {}]'))) == [(1, ["a", {}]), (2, ["b", {}])]

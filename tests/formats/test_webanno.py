@@ -126,8 +126,8 @@ def test_an_entity_joins_sentences(tmp_path: Path) -> None:
     assert spans([last]) == [(0, 2, "Y", "So")]
 
 
-def test_offsets_in_characters_and_sentences_that_begin_with_a_space(tmp_path: Path) -> None:
-    rows = ["1-1\t3-4\t😀\t_\t_", "1-2\t5-8\tOlt\t*\tPER"]
+def test_a_sentence_that_begins_with_a_space(tmp_path: Path) -> None:
+    rows = ["1-1\t3-5\t😀\t_\t_", "1-2\t6-9\tOlt\t*\tPER"]
     (document,) = read(written(tmp_path / "a.tsv", small(NER, *rows, text=" 😀 Olt")))
     assert spans([document]) == [(3, 6, "PER", "Olt")]
 
