@@ -6,8 +6,8 @@ read twice: once to count in how many each word is. Cost: words are what stands 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from heapq import heappush, heappushpop
-from itertools import chain, islice
+from heapq import nlargest
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -54,22 +54,20 @@ def near_pages(
     sentences = list(read_texts(texts))
     counts, read = np.zeros(_COLUMNS, np.int64), 0
     for some in _batches(_pages(places)):
-        counts += _counted(" ".join(page.lines) for page in some).getnnz(axis=0)
+        counts += _counted(_texts(some)).getnnz(axis=0)
         read += len(some)
     weights = np.log((1 + read) / (1 + counts)) + 1
     wanted = _vectors(_counted(sentences), weights).sum(axis=0)
     if not counts.any() or not (norm := float(np.sqrt(np.square(wanted).sum()))):
         what = "sentences" if not wanted.any() else "pages"
         raise InputError(f"no word in the {what}: give texts, and dumps or corpora of their language")
-    kept = list[tuple[float, int, PageLines]]()
-    order = 0
-    for some in _batches(_pages(places)):
-        vectors = _vectors(_counted(" ".join(page.lines) for page in some), weights)
-        for similarity, page in zip(vectors @ np.asarray(wanted).ravel() / norm, some, strict=True):
-            order += 1
-            one = (float(similarity), -order, page)
-            heappush(kept, one) if len(kept) < pages else heappushpop(kept, one)
-    kept.sort(reverse=True)
+    order, direction = count(), np.asarray(wanted).ravel() / norm
+    similar = (
+        (float(similarity), -next(order), page)
+        for some in _batches(_pages(places))
+        for similarity, page in zip(_vectors(_counted(_texts(some)), weights) @ direction, some, strict=True)
+    )
+    kept = nlargest(pages, similar)
     with publish(output) as draft, draft.open("w", encoding="utf-8") as file:
         for similarity, _, page in kept:
             facts = page._asdict() | {"similarity": round(similarity, 4)}
@@ -98,6 +96,10 @@ def _batches(pages: Iterator[PageLines]) -> Iterator[list[PageLines]]:
         while some := list(islice(pages, _BATCH)):
             yield some
             bar.advance(len(some))
+
+
+def _texts(pages: Iterable[PageLines]) -> Iterator[str]:
+    return (" ".join(page.lines) for page in pages)
 
 
 def _counted(texts: Iterable[str]) -> Any:

@@ -6,7 +6,7 @@ Finished parts survive a kill. Limitation: a changed input is noticed only by it
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,13 @@ from typing import Any
 import pyarrow as pa
 
 from nerbert import __version__
-from nerbert.artifacts import artifact
+from nerbert.artifacts import Made, artifact
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parse import read_pages
 from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart
 from nerbert.corpus.dump.sites import Site
 from nerbert.corpus.rows import PageReport, PageRows
-from nerbert.corpus.settings import LATER, CorpusSettings, word_splitter
+from nerbert.corpus.settings import PASS_1, CorpusSettings, word_splitter
 from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED, writing
 from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import InputError
@@ -58,16 +58,6 @@ class _PartReport:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """A finished part: its dump, its bytes of the input, its report, and whether an earlier run made it."""
-
-    dump: int
-    length: int
-    report: _PartReport
-    before: bool
-
-
 def fingerprint(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, Any]:
     """Return everything that pass 1's files depend on; of a pipe each part hashes its content."""
     return {
@@ -78,7 +68,7 @@ def fingerprint(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, An
         "scanner": SCANNER,
         "sentence_splitter": RuleSplitter(dumps[0].site.language).name,
         "word_splitter": word_splitter(settings),
-        "settings": {name: value for name, value in settings.to_dict().items() if name not in LATER},
+        "settings": {name: value for name, value in settings.to_dict().items() if name in PASS_1},
         "inputs": [dump.identity for dump in dumps],
     }
 
@@ -90,14 +80,14 @@ def write_pages(
     for name in ("pages", "titles", "done"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     report, digests, skipped = PageReport(), [list[str]() for _ in dumps], 0
-    for done in executor.map_ordered(partial(_write_part, folder=folder), _tasks(dumps, settings)):
-        report.add(done.report.pages)
-        digests[done.dump].append(done.report.sha256)
-        skipped += done.before
+    for dump, length, made in executor.map_ordered(partial(_write_part, folder=folder), _tasks(dumps, settings)):
+        report.add(made.result.pages)
+        digests[dump].append(made.result.sha256)
+        skipped += made.before
         note = f"{skipped} parts were done already" if skipped else ""
-        progress.advance(done.report.pages.fates.total(), note, size=done.length, before=done.before)
-    for dump, some in zip(dumps, digests, strict=True):
-        dump.finish(some)
+        progress.advance(made.result.pages.fates.total(), note, size=length, before=made.before)
+    for each, some in zip(dumps, digests, strict=True):
+        each.finish(some)
     for path in folder.glob("*/part-*"):  # parts that a longer input left
         match = _NAME.fullmatch(path.name)
         if match and int(match[1]) >= sum(map(len, digests)):
@@ -118,13 +108,13 @@ def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_PartTas
             number += 1
 
 
-def _write_part(task: _PartTask, folder: Path) -> _Done:
-    """Write one part's files and then its mark, unless an equal part exists."""
+def _write_part(task: _PartTask, folder: Path) -> tuple[int, int, Made[_PartReport]]:
+    """Write one part's files and then its mark, unless an equal part exists; return its dump's place and its length."""
     name = f"part-{task.number:05d}"
     files = [folder / kind / f"{name}.parquet" for kind in ("pages", "titles")]
     mark = folder / "done" / f"{name}.json"
     made = artifact(mark, task.fingerprint(), files, partial(_write, task, files), _PartReport)
-    return _Done(task.dump, task.part.length, made.result, made.before)
+    return task.dump, task.part.length, made
 
 
 def _write(task: _PartTask, files: Sequence[Path]) -> _PartReport:
@@ -135,14 +125,11 @@ def _write(task: _PartTask, files: Sequence[Path]) -> _PartReport:
                 raise InputError(f"{task.part}: more than {place} pages in a part; take a smaller --set split_bytes")
             rows.add(page, task.number << _PLACES | place)
             if rows.full:
-                _hand_over(rows, pages, titles)
-        _hand_over(rows, pages, titles)
+                for table, add in zip(rows.take(), (pages, titles), strict=True):
+                    add(table)
+        for table, add in zip(rows.take(), (pages, titles), strict=True):
+            add(table)
         return _PartReport(rows.report, stream.digest())
-
-
-def _hand_over(rows: PageRows, *adding: Callable[[pa.Table], None]) -> None:
-    for table, add in zip(rows.take(), adding, strict=True):
-        add(table)
 
 
 def _digest(value: Any) -> str:

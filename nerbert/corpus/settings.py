@@ -126,11 +126,5 @@ def word_splitter(settings: CorpusSettings) -> str:
     return splitter_named(settings.word_splitter)
 
 
-LATER = frozenset(
-    {
-        "seed", "label_set", "precedence", "evidence", "evidence_precision", "split_by", "validation_ratio",
-        "min_mentions", "rare_category", "keep_untyped", "common_categories", "alpha", "sample_size", "balance",
-        "max_copies", "exclude_ngram_size", "steps", "unknown_min_mentions",
-    }
-)  # fmt: skip
-"""Settings that only the steps after pass 1 read; with any other changed, a half-made corpus must start again."""
+PASS_1 = frozenset({"wiki", "language", "word_splitter", "glued", "lists", "captions", "split_bytes"})
+"""Settings that pass 1 reads; with one of them changed, a half-made corpus must start again."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from nerbert.corpus.dump.sites import normalise_title
-from nerbert.corpus.knowledge import claims as claims_of
+from nerbert.corpus.knowledge import claims
 from nerbert.corpus.knowledge.claims import ClaimCounts, parse_row, parse_triple, read_rows
 from nerbert.corpus.knowledge.detect import is_header
 from nerbert.corpus.knowledge.knowledge import open_knowledge
@@ -93,15 +93,15 @@ def test_any_export(fuzz: Fuzz) -> None:
     fuzz(mutated(SEEDS[:2], WORDS, edits=3), check)
 
 
-def rows_of(name: str, found: FoundFile, tally: ClaimCounts) -> Iterator[object]:
+def rows_of(name: str, found: FoundFile, tally: ClaimCounts) -> Iterator[claims.Claim]:
     """The claims of a file of one kind."""
-    if name == "disambiguations":
-        return claims_of.disambiguation_rows(found, ("en",), tally)
-    rows: Iterator[claims_of.Pair] = (
-        read_rows(found, parse_row, tally, is_header) if name == "table"
-        else read_rows(found, partial(parse_triple, pattern=claims_of.TYPE_TRIPLE, editions=("en",)), tally)
-    )  # fmt: skip
-    return claims_of.ask_rows(rows, ONTOLOGY, tally, deepest=name == "triples")
+    if name == "table":
+        rows, classify = read_rows(found, parse_row, tally, is_header), claims.classifier(ONTOLOGY)
+    else:
+        pattern = claims.TYPE_TRIPLE if name == "triples" else claims.DISAMBIGUATION_TRIPLE
+        rows = read_rows(found, partial(parse_triple, pattern=pattern, editions=("en",)), tally)
+        classify = claims.classifier(ONTOLOGY) if name == "triples" else lambda to: (True, ("x",) if to else ())
+    return claims.claims_of(((title, classify(to)) for title, to in rows), tally)
 
 
 def test_any_rows(fuzz: Fuzz, tmp_path: Path) -> None:
@@ -112,16 +112,14 @@ def test_any_rows(fuzz: Fuzz, tmp_path: Path) -> None:
         data, name = case
         path.write_bytes(data)
         tally = ClaimCounts()
-        claims = [*rows_of(name, FoundFile(path, "rows", direct=True), tally)]
+        found = [*rows_of(name, FoundFile(path, "rows", direct=True), tally)]
         plain = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
         lines = [line for line in plain if line.strip()]
         headed = name == "table" and is_header(plain[0])
         assert tally.rows == len(lines) - headed
-        known = tally.rows - tally.other_rows - tally.dropped.total()
-        assert len(claims) == known if name != "disambiguations" else len(claims) <= known
+        assert len(found) == tally.rows - tally.other_rows - tally.dropped.total()
         assert tally.dropped.keys() <= {Reason.BAD_ROW, Reason.UNKNOWN_CLASS}
-        for claim in claims:
-            title = claim[0]  # type: ignore[index]
+        for title, _, _ in found:
             assert title == normalise_title(title) != ""
             title.encode()
 

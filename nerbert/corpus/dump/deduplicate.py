@@ -30,6 +30,10 @@ _TEMPLATES = "infoboxes.list.element.template"
 _ANYWHERE = "disambig|disambiguation|disambiguation page"
 """Templates of most wikis, also of those without an entry in `disambiguation.tsv`."""
 
+_FATE = pc.field("fate")
+_SCANNED = _FATE.isin([ARTICLE, Reason.EMPTY_TEXT])
+"""Pages whose templates are known; disambiguation pages often have no text besides a list."""
+
 Numbers = npt.NDArray[np.int64]
 
 
@@ -45,15 +49,12 @@ class Titles:
 def read_titles(folder: Path) -> Titles:
     """Read `titles/`; of pages with the same id the newest revision wins, of equal revisions the first."""
     superseded = _find_superseded(folder)
-    articles = 0
-    template_redirects: dict[str, str] = {}
-    for batch in _batches(folder, ["page_number", "title", "ns", "redirect", "fate"]):
-        old = np.isin(batch["page_number"].to_numpy(), superseded)
-        articles += int((old & _equal(batch["fate"], ARTICLE)).sum())
-        template = _equal(batch["ns"], TEMPLATE) & _true(pc.not_equal(batch["redirect"], "")) & ~old
-        for row in batch.filter(pa.array(template)).to_pylist():
-            template_redirects[_template_name(row["title"])] = _template_name(row["redirect"])
-    return Titles(fold_redirects(template_redirects), superseded, articles)
+    old, articles = pc.field("page_number").isin(pa.array(superseded)), 0
+    if len(superseded):
+        articles = sum(map(len, _rows(folder, ["page_number", "fate"], old & (_FATE == ARTICLE))))
+    redirects = (pc.field("ns") == TEMPLATE) & (pc.field("redirect") != "") & ~old
+    pairs = _pairs(folder, ["title", "redirect"], redirects, ["page_number", "ns"])
+    return Titles(fold_redirects({_template_name(one): _template_name(to) for one, to in pairs}), superseded, articles)
 
 
 def write_newest(source: Path, folder: Path, titles: Titles, language: str, executor: Executor = HERE) -> int:
@@ -92,34 +93,28 @@ def _patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 def redirect_pairs(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the normalised redirects of articles that count, except to sections (`Jack Dawson`, `Titanic#…`)."""
-    for batch in _batches(folder, ["title", "ns", "redirect", "fate"]):
-        whole = _true(pc.match_substring_regex(batch["redirect"], "^[^#]+$"))
-        wanted = _equal(batch["ns"], 0) & whole & ~_equal(batch["fate"], Reason.DUPLICATE_PAGE)
-        rows = batch.filter(pa.array(wanted))
-        for title, target in zip(rows["title"].to_pylist(), rows["redirect"].to_pylist(), strict=True):
-            yield normalise_title(title), normalise_title(target)
+    whole = pc.match_substring_regex(pc.field("redirect"), "^[^#]+$")
+    wanted = (pc.field("ns") == 0) & whole & (_FATE != Reason.DUPLICATE_PAGE)
+    for title, target in _pairs(folder, ["title", "redirect"], wanted, ["ns", "fate"]):
+        yield normalise_title(title), normalise_title(target)
 
 
 def disambiguation_pages(folder: Path) -> Iterator[str]:
     """Yield the normalised titles of the removed disambiguation pages."""
-    for batch in _batches(folder, ["title", "fate"]):
-        rows = batch.filter(pa.array(_equal(batch["fate"], Reason.DISAMBIGUATION_PAGE)))
+    for rows in _rows(folder, ["title", "fate"], _FATE == Reason.DISAMBIGUATION_PAGE):
         yield from map(normalise_title, rows["title"].to_pylist())
 
 
 def infobox_pages(folder: Path) -> Iterator[tuple[str, tuple[Infobox, ...]]]:
     """Yield the articles that have infoboxes, with or without text, with their infoboxes."""
-    for batch in _batches(folder, ["title", "infoboxes", "fate"], _FEW_ROWS):
-        wanted = _is_scanned(batch["fate"]) & (pc.list_value_length(batch["infoboxes"]).to_numpy(False) > 0)
-        rows = batch.filter(pa.array(wanted))
-        yield from zip(rows["title"].to_pylist(), _infoboxes(rows["infoboxes"]), strict=True)
+    wanted = _SCANNED & (pc.list_value_length(pc.field("infoboxes")) > 0)
+    for rows in _rows(folder, ["title", "infoboxes", "fate"], wanted, _FEW_ROWS):
+        yield from zip(rows["title"].to_pylist(), _infoboxes(rows["infoboxes"].combine_chunks()), strict=True)
 
 
 def page_categories(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield the articles that have categories, with them."""
-    for batch in _batches(folder, ["title", "categories", "fate"]):
-        rows = batch.filter(pa.array(_is_scanned(batch["fate"])))
-        yield from zip(rows["title"].to_pylist(), rows["categories"].to_pylist(), strict=True)
+    yield from _pairs(folder, ["title", "categories"], _SCANNED, ["fate"])
 
 
 def _find_superseded(folder: Path) -> Numbers:
@@ -127,9 +122,10 @@ def _find_superseded(folder: Path) -> Numbers:
     paths = shard_paths(folder / "titles")
     ids = np.empty(sum(pq.read_metadata(path).num_rows for path in paths), np.int64)
     end = 0
-    for batch in _batches(folder, ["page_id"]):
-        ids[end : end + batch.num_rows] = batch["page_id"].to_numpy()
-        end += batch.num_rows
+    for path in paths:
+        rows = read_table(path, ["page_id"])["page_id"].to_numpy()
+        ids[end : end + len(rows)] = rows
+        end += len(rows)
     ids.sort()
     twice = np.unique(ids[1:][ids[1:] == ids[:-1]])
     if not len(twice):
@@ -159,9 +155,9 @@ def _disambiguating(
 ) -> tuple[Numbers, int]:
     """Return the numbers of a part's disambiguation pages, and how many of them have text."""
     numbers, articles = [], 0
+    wanted = _SCANNED & ~pc.field("page_number").isin(pa.array(superseded))
     for batch in read_batches(path, ["page_number", "title", "fate", _TEMPLATES]):
-        wanted = _is_scanned(batch["fate"]) & ~np.isin(batch["page_number"].to_numpy(), superseded)
-        for row in batch.filter(pa.array(wanted)).to_pylist():
+        for row in pa.Table.from_batches([batch]).filter(wanted).to_pylist():
             title = normalise_title(row["title"])
             templates = (normalise_title(box["template"]) for box in row["infoboxes"] or ())
             if is_disambiguation(title, (redirects.get(name, name) for name in templates), language):
@@ -191,25 +187,19 @@ def _is_of(rows: pa.Table | pa.RecordBatch, numbers: Numbers) -> npt.NDArray[np.
     return np.isin(rows["page_number"].to_numpy(), numbers)
 
 
-def _equal(column: pa.Array, value: object) -> npt.NDArray[np.bool_]:
-    """Return where a column has a value; null equals nothing."""
-    return _true(pc.equal(column, value))
-
-
-def _true(column: pa.Array) -> npt.NDArray[np.bool_]:
-    """Return where a boolean column is true, and not null."""
-    true: npt.NDArray[np.bool_] = pc.fill_null(column, False).to_numpy(zero_copy_only=False)
-    return true
-
-
-def _is_scanned(fates: pa.Array) -> npt.NDArray[np.bool_]:
-    """Return where a page's templates are known; disambiguation pages often have no text besides a list."""
-    return _equal(fates, ARTICLE) | _equal(fates, Reason.EMPTY_TEXT)
-
-
-def _batches(folder: Path, columns: Sequence[str], rows: int = _ROWS) -> Iterator[pa.RecordBatch]:
+def _rows(folder: Path, columns: Sequence[str], wanted: pc.Expression, size: int = _ROWS) -> Iterator[pa.Table]:
+    """Yield the wanted rows of `titles/`; where a condition meets null, a row isn't wanted."""
     for path in shard_paths(folder / "titles"):
-        yield from read_batches(path, columns, rows)
+        for batch in read_batches(path, columns, size):
+            yield pa.Table.from_batches([batch]).filter(wanted)
+
+
+def _pairs(
+    folder: Path, columns: Sequence[str], wanted: pc.Expression, asked: Sequence[str]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of some columns in the wanted rows; `asked` are others that the condition needs."""
+    for rows in _rows(folder, [*columns, *asked], wanted):
+        yield from zip(*(rows[name].to_pylist() for name in columns), strict=True)
 
 
 def _infoboxes(column: pa.Array) -> Iterator[tuple[Infobox, ...]]:

@@ -130,13 +130,17 @@ def read_rows(
                 yield row
 
 
-def ask_rows(rows: Iterable[Pair], ontology: Ontology, tally: ClaimCounts, *, deepest: bool) -> Iterator[Claim]:
-    """Yield the titles of rows with their known classes, the `deepest` or the first; only count unknown classes."""
-    classify = classifier(ontology)
-    for title, name in rows:
-        known, path = answer = classify(name)
+def claims_of(answers: Iterable[tuple[str, Answer]], tally: ClaimCounts, *, deepest: bool = False) -> Iterator[Claim]:
+    """Count the answers to the titles of a source, and yield the claims of those with a known class.
+
+    Of several classes of a title the first counts, or the `deepest`.
+    """
+    for title, answer in answers:
+        known, path = answer
         tally.good(answer)
-        if path and known:
+        if path == DISAMBIGUATION:
+            yield title, 1, path
+        elif path and known:
             yield title, 1 + _DEEPEST - min(len(path), _DEEPEST) if deepest else 0, path
 
 
@@ -183,19 +187,6 @@ def _class_of_page(names: Iterable[str], classify: Callable[[str], Answer], tall
     return best
 
 
-def disambiguation_rows(
-    found: FoundFile, editions: Collection[str], tally: ClaimCounts
-) -> Iterator[tuple[str, ClassPath]]:
-    """Yield the titles of DBpedia's `disambiguations` triples, once per run of lines, with DISAMBIGUATION."""
-    last = ""
-    parse = partial(parse_triple, pattern=DISAMBIGUATION_TRIPLE, editions=editions)
-    for title, _ in read_rows(found, parse, tally):
-        tally.good((True, DISAMBIGUATION if title else ()))
-        if title and title != last:
-            yield title, DISAMBIGUATION
-        last = title or last
-
-
 def decode(line: bytes) -> str | None:
     """Return a line's text without a carriage return; None if it is not UTF-8."""
     try:
@@ -226,17 +217,12 @@ def parse_triple(line: bytes, pattern: "re.Pattern[str]", editions: Collection[s
         return NO_TYPE if is_other_triple(text) else None
     if edition_of(match) not in editions:
         return NO_TYPE
-    title, name = title_of_iri(match.group(2)), _unescaped(match.group(3))
-    return (title, name) if title and name else None
-
-
-def title_of_iri(name: str) -> str:
-    """Return the title that the end of an IRI writes with escapes (`%C3%A4`, `\\u00E4`); "" if they are broken."""
-    plain = _unescaped(name)
     try:
-        return normalise_title(unquote(plain, errors="strict"))
-    except UnicodeDecodeError:
-        return ""
+        title = normalise_title(unquote(_unescaped(match.group(2)), errors="strict"))  # `%C3%A4` or `\\u00E4`
+        name = _unescaped(match.group(3))
+    except (ValueError, OverflowError):  # escapes that are no character
+        return None
+    return (title, name) if title and name else None
 
 
 def is_other_triple(text: str) -> bool:
@@ -245,12 +231,8 @@ def is_other_triple(text: str) -> bool:
 
 
 def _unescaped(iri: str) -> str:
-    """Return `iri` without its escapes; "" if one names no character."""
     if "\\" not in iri:
         return iri
-    try:
-        plain = _ESCAPE.sub(lambda match: chr(int(match.group(1) or match.group(2), 16)), iri)
-        plain.encode()
-    except (ValueError, OverflowError):
-        return ""
+    plain = _ESCAPE.sub(lambda match: chr(int(match.group(1) or match.group(2), 16)), iri)
+    plain.encode()
     return plain

@@ -19,12 +19,14 @@ from nerbert.artifacts import check_free_file, publish, sha256_of
 from nerbert.corpus.dump.sites import editions
 from nerbert.corpus.knowledge.claims import (
     DISAMBIGUATION,
+    DISAMBIGUATION_TRIPLE,
     TYPE_TRIPLE,
+    Answer,
     Claim,
     ClaimCounts,
     ask_infoboxes,
-    ask_rows,
-    disambiguation_rows,
+    claims_of,
+    classifier,
     parse_row,
     parse_triple,
     read_rows,
@@ -33,7 +35,7 @@ from nerbert.corpus.knowledge.database import Database, check_sources, insert, o
 from nerbert.corpus.knowledge.detect import UNDERSTOOD, Detected, SourceKind, is_header, tell_export, tell_lines
 from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
-from nerbert.corpus.knowledge.wikidata import site_of, wikidata_rows
+from nerbert.corpus.knowledge.wikidata import site_of, wikidata_answers
 from nerbert.errors import InputError, SettingsError, nearest
 from nerbert.label_sets import open_label_set
 from nerbert.records import ENTITY, Infobox
@@ -130,22 +132,22 @@ class Knowledge:
             if source.kind == SourceKind.ONTOLOGY:
                 source.counts.rows = len(self.ontology)
             elif source.kind != SourceKind.MAPPING:
-                rank = self.order.index(place) if place in self.order else 0
-                yield from ((rank, claim) for claim in self._claims(source, database))
+                rank, deepest = self.order.index(place) if place in self.order else 0, source.kind == SourceKind.TRIPLES
+                claims = claims_of(self._answers(source, database), source.counts, deepest=deepest)
+                yield from ((rank, claim) for claim in claims)
 
-    def _claims(self, source: KnowledgeSource, database: Database) -> Iterator[Claim]:
-        found, counts = source.found, source.counts
-        match source.kind:
-            case SourceKind.TABLE:
-                return ask_rows(read_rows(found, parse_row, counts, is_header), self.ontology, counts, deepest=False)
-            case SourceKind.TRIPLES:
-                pairs = read_rows(found, partial(parse_triple, pattern=TYPE_TRIPLE, editions=self.editions), counts)
-                return ask_rows(pairs, self.ontology, counts, deepest=True)
-            case SourceKind.DISAMBIGUATIONS:
-                rows = disambiguation_rows(found, self.editions, counts)
-            case _:
-                rows = wikidata_rows(database, found, site_of(self.language, self.wiki), self.ontology, counts)
-        return ((title, int(path == DISAMBIGUATION), path) for title, path in rows)
+    def _answers(self, source: KnowledgeSource, database: Database) -> Iterator[tuple[str, Answer]]:
+        found, counts, classify = source.found, source.counts, classifier(self.ontology)
+        if source.kind == SourceKind.WIKIDATA_JSON:
+            return wikidata_answers(database, found, site_of(self.language, self.wiki), self.ontology, counts)
+        if source.kind == SourceKind.TABLE:
+            return ((title, classify(name)) for title, name in read_rows(found, parse_row, counts, is_header))
+        if source.kind == SourceKind.DISAMBIGUATIONS:
+            pattern, classify = DISAMBIGUATION_TRIPLE, lambda name: (True, DISAMBIGUATION if name else ())
+        else:
+            pattern = TYPE_TRIPLE
+        parse = partial(parse_triple, pattern=pattern, editions=self.editions)
+        return ((title, classify(name)) for title, name in read_rows(found, parse, counts))
 
     def report(self) -> dict[str, object]:
         """Return the used and skipped files, with reasons and the counts of the last table, ready for JSON."""

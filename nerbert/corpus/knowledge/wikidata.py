@@ -19,7 +19,7 @@ from pydantic import AliasPath, Field
 from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
 
 from nerbert.corpus.dump.sites import normalise_title, wiki_codes
-from nerbert.corpus.knowledge.claims import DISAMBIGUATION, LONGEST_TITLE, Answer, ClaimCounts, ClassPath
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION, LONGEST_TITLE, Answer, ClaimCounts
 from nerbert.corpus.knowledge.database import Database, insert
 from nerbert.corpus.knowledge.ontology import Ontology
 from nerbert.errors import InputError
@@ -143,31 +143,26 @@ def site_of(language: str, name: str = "") -> str:
     return wiki_codes(name, language)[0].replace("-", "_") + "wiki"
 
 
-def wikidata_rows(
+def wikidata_answers(
     database: Database, found: FoundFile, site: str, ontology: Ontology, tally: ClaimCounts
-) -> Iterator[tuple[str, ClassPath]]:
-    """Yield the titles of a wiki's pages with their classes, DISAMBIGUATION for such pages.
+) -> Iterator[tuple[str, Answer]]:
+    """Yield the titles of a wiki's pages with the answers to them, DISAMBIGUATION for such pages.
 
-    Each title counts as a row; Wikimedia's own pages, and those without `instance of`, are valid but untyped. A title
-    whose classes lead to none of DBpedia's has an unknown class, named by the lowest of them.
+    Wikimedia's own pages, and those without `instance of`, are valid but untyped. A title whose classes lead to none of
+    DBpedia's has an unknown class, named by the lowest of them.
     """
-    bad = partial(tally.bad_line, found.name)
     parents = array("I")
     for table in ("wikidata_items", "wikidata_ordered"):
         database.execute(f"DROP TABLE IF EXISTS {table}")
-    insert(database, "wikidata_items", _read_items(found.path, site, parents, bad), _ITEMS)
+    rows = _read_items(found.path, site, parents, partial(tally.bad_line, found.name))
+    insert(database, "wikidata_items", rows, _ITEMS)
     classes = WikidataClasses(np.array(parents, dtype=np.uint32).reshape(-1, 2), ontology)
     places = ((name, place) for place, name in enumerate(classes.ordered.tolist()))
     insert(database, "wikidata_ordered", places, _ORDERED)
-    titles = 0
-    rows = database.execute(_JUDGE, {"ordered": len(classes.ordered)})
-    while some := rows.fetchmany(_ROWS):
+    judged, titles = database.execute(_JUDGE, {"ordered": len(classes.ordered)}), 0
+    while some := judged.fetchmany(_ROWS):
         titles += len(some)
-        for title, place in some:
-            known, path = answer = classes.answer(place)
-            tally.good(answer)
-            if known and path:
-                yield title, path
+        yield from ((title, classes.answer(place)) for title, place in some)
     if not titles:
         raise InputError(f"{found.path}: no item has a page of {site}; name the right wiki (--set wiki=…), or give a "
                          "dump of all entities, latest-all.json")  # fmt: skip

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nerbert.corpus.knowledge import wikidata
-from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, ClassPath
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, ClassPath, claims_of
 from nerbert.corpus.knowledge.ontology import Ontology
-from nerbert.corpus.knowledge.wikidata import site_of, wikidata_rows
+from nerbert.corpus.knowledge.wikidata import site_of, wikidata_answers
 from nerbert.errors import InputError
 from nerbert.records import Reason
 from nerbert.sources import files as source_files
@@ -77,7 +77,8 @@ def read_text(folder: Path, text: str | bytes, site: str = "enwiki") -> tuple[li
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     found = FoundFile(path, path.name, direct=True)
     with a_database() as database:
-        return list(wikidata_rows(database, found, site, ONTOLOGY, tally)), tally
+        answers = wikidata_answers(database, found, site, ONTOLOGY, tally)
+        return [(title, path) for title, _, path in claims_of(answers, tally)], tally
 
 
 def read(folder: Path, *entities: Entity) -> tuple[list[tuple[str, ClassPath]], ClaimCounts]:
