@@ -2,8 +2,7 @@
 
 The choice: no line of nerbert's cleaning runs here. Of nerbert only a `Site`'s data (language, names of namespaces),
 the reader of dumps and the records are used; titles, trails, prefixes of other wikis and paragraphs are written a
-second time, on a tree instead of a scan. Both sides come down to `(target, anchor, place)`; `agreement` counts what
-they share.
+second time, on a tree instead of a scan. Both sides come down to `(target, anchor, place)`.
 
 **Place** is what stands around an anchor in its paragraph: the `NEAR` letters and digits before it, and those after it.
 White space, punctuation and quotes don't count, so what two readers may tidy in two ways changes nothing; a word that
@@ -19,9 +18,7 @@ tags without a partner, which the parser takes for text, go from the text, and b
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -76,39 +73,6 @@ _HTML = """abbr b bdi bdo big blockquote br caption center cite code data dd del
 _LOOSE = re.compile(rf"</?(?:{'|'.join(_HTML)})\b[^<>]*>", re.IGNORECASE)
 _ILLEGAL = re.compile(r"[\[\]{}<>|\n]")
 _LIST, _BREAK = "\ue100", "\n\n"
-
-
-def agreement(ours: Iterable[Triple], theirs: Iterable[Triple]) -> "Agreement":
-    """How many links both have, and which only one has."""
-    mine, other = Counter(ours), Counter(theirs)
-    return Agreement((mine & other).total(), mine - other, other - mine)
-
-
-@dataclass(slots=True)
-class Agreement:
-    """Links that both sides have, that only ours has, that only the oracle has; adds up over pages."""
-
-    both: int = 0
-    extra: Counter[Any] = field(default_factory=Counter)
-    missing: Counter[Any] = field(default_factory=Counter)
-
-    @property
-    def faults(self) -> int:
-        """Links that one side lacks."""
-        return self.extra.total() + self.missing.total()
-
-    def add(self, other: "Agreement") -> None:
-        """Add another page's counts."""
-        self.both += other.both
-        self.extra.update(other.extra)
-        self.missing.update(other.missing)
-
-    def scores(self) -> tuple[float, float, float]:
-        """Precision, recall and F1 of ours against the oracle; 1 where there is nothing."""
-        ours, theirs = self.both + self.extra.total(), self.both + self.missing.total()
-        shares = ((self.both, ours), (self.both, theirs), (2 * self.both, ours + theirs))
-        precision, recall, f1 = (part / whole if whole else 1.0 for part, whole in shares)
-        return precision, recall, f1
 
 
 def article_pages(folder: Path, language: str) -> Iterator[tuple[Site, RawPage]]:

@@ -1,5 +1,4 @@
 import pickle
-import random as randoms
 from collections import Counter
 from math import isfinite
 from random import Random
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from nerbert.corpus import balance as module
 from nerbert.corpus.balance import Multiset, draw, draw_copies, exponent, tabulate
-from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import SettingsError
 from tests.raised import raises
 
@@ -102,16 +100,6 @@ def test_unseen_categories_count_as_not_there(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"),
-    [("balance", "paper"), ("alpha", -0.1), ("alpha", np.nan), ("sample_size", -1), ("sample_size", np.inf),
-     ("max_copies", -1)],
-)  # fmt: skip
-def test_settings_that_mean_nothing_are_refused(setting: str, value: Any) -> None:
-    with raises(SettingsError, setting=setting):
-        CorpusSettings(**{setting: value})
-
-
-@pytest.mark.parametrize(
     ("some", "how", "words"),
     [
         ([["A"], ["A", "B"], []], {"total": 7, "cap": 3},
@@ -137,14 +125,6 @@ def test_rates_of_few_sentences(method: str) -> None:
     assert [alone.expected(["A"]), alone.expected(["A", "A"])] == pytest.approx([1, 1])
 
 
-@given(
-    st.dictionaries(st.text(max_size=3), st.integers(1, 10**7), min_size=2), st.floats(0, 3), st.floats(0.1, 100)
-)  # fmt: skip
-def test_exponent_of_a_power_law(before: dict[str, int], alpha: float, factor: float) -> None:
-    found = exponent(before, {name: factor * count**alpha for name, count in before.items()} | {"not before": 1.0})
-    assert found is None if len(set(before.values())) == 1 else found == pytest.approx(alpha, abs=1e-6)
-
-
 def test_exponent_weighs_categories_alike_and_leaves_out_what_one_side_lacks() -> None:
     before = {"A": 1, "B": 10, "C": 100, "gone": 50, "none": 0, "not after": 9}
     after = {"A": 1.0, "B": 10.0, "C": 10.0, "gone": 0.0, "none": 3.0}
@@ -157,21 +137,6 @@ def test_exponent_weighs_categories_alike_and_leaves_out_what_one_side_lacks() -
 )
 def test_draw(expected: float, chance: float, copies: int) -> None:
     assert draw_copies(expected, chance) == copies
-
-
-SENTENCES = st.lists(st.lists(st.sampled_from("ABCDE"), max_size=6), max_size=30)
-
-
-@given(SENTENCES, st.randoms())
-def test_counts_are_those_of_the_sentences_in_any_order(sentences: list[list[str]], random: randoms.Random) -> None:
-    table = tabulate(counted(sentences))
-    for distinct in (False, True):
-        sums = table.by_category(table.sentences, distinct=distinct)
-        wanted = Counter(name for each in sentences for name in (set(each) if distinct else each))
-        assert dict(zip(table.names, sums, strict=True)) == wanted
-    shuffled = tabulate(counted(random.sample(sentences, len(sentences))))
-    for name in module.CategorySets.__slots__:
-        np.testing.assert_array_equal(getattr(table, name), getattr(shuffled, name))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 100])

@@ -8,9 +8,7 @@ import pytest
 
 from nerbert.corpus.evidence import phrase_features, sentence_features, title_features
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import read_sentences
-from tests.corpus.test_unknown import SETTINGS
-from tests.stages import CorpusPlan, build_corpus
+from tests.corpus.test_unknown import SETTINGS, built
 
 Kind = Literal["title", "category", "first sentence"]
 NAMES = "Byron King Smith Li Roth Moe Poe Fox Day Lee Orr Ash"
@@ -21,17 +19,9 @@ CITIES = {f"Town {name}": "City" for name in "ABCDEFGHIJKL"}
 
 def typed(folder: Path, pages: dict[str, str], settings: CorpusSettings) -> dict[str, tuple[str, str]]:
     """Return target → (deepest class, source) for the mentions of a small wiki whose knowledge is PEOPLE and FILMS."""
-    text = '<mediawiki xml:lang="en"><siteinfo><dbname>enwiki</dbname></siteinfo>'
-    for number, (title, source) in enumerate(pages.items(), 1):
-        text += f"<page><title>{title}</title><ns>0</ns><id>{number}</id>"
-        text += f"<revision><id>{number}</id><text>{source}</text></revision></page>\n"
-    (folder / "wiki.xml").write_text(text + "</mediawiki>")
-    rows = (PEOPLE | FILMS | CITIES).items()
-    (folder / "t.tsv").write_text("title\tclass\n" + "".join(f"{title}\t{name}\n" for title, name in rows))
-    build_corpus(CorpusPlan((folder / "wiki.xml",), (folder / "t.tsv",), folder / "out", overwrite=True), settings)
     return {
         mention.target: (mention.class_path[-1] if mention.class_path else "", mention.source)
-        for sentence in read_sentences(folder / "out")
+        for sentence in built(folder, pages, settings, types=PEOPLE | FILMS | CITIES)
         for mention in sentence.mentions
     }
 

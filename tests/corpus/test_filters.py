@@ -2,14 +2,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
-import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from nerbert.corpus import filters
 from nerbert.corpus.balance import draw_copies
@@ -21,10 +17,8 @@ from nerbert.corpus.filters import (
     RareCategories,
     Sampling,
     WithoutLink,
-    keys_on_both_sides,
     most_common,
     sentence_key,
-    write_keys,
 )
 from nerbert.corpus.mentions import MADE_ENTITY, categories_of, sides_of
 from nerbert.corpus.settings import CorpusSettings
@@ -253,9 +247,6 @@ def test_messages_of_an_empty_corpus(
         Sampling(replace(SETTINGS, **settings)).prepare(nothing)  # type: ignore[arg-type]
 
 
-KEYS = st.lists(st.sets(st.integers(0, 2**64 - 1), max_size=8), max_size=4)
-
-
 def sides(places: list[tuple[int, int]], settings: CorpusSettings) -> list[str]:
     """The split of sentences at these pages and starts."""
     rows = [{"wiki": "w", "page_id": page, "id": sentence_id("w", page, 1, start)} for page, start in places]
@@ -275,23 +266,3 @@ def test_the_share_is_that_of_the_setting() -> None:
     found = sides(pages, CorpusSettings(validation_ratio=0.25))
     assert 0.22 < found.count(VALIDATION) / 4000 < 0.28
     assert found != sides(pages, CorpusSettings(validation_ratio=0.25, seed=2))
-
-
-def test_sentences_with_the_same_words_have_one_key() -> None:
-    assert sentence_key("The Ship, sank.") == sentence_key("the ship sank") != sentence_key("the ship sank twice")
-    assert sentence_key("…") == sentence_key("")
-    assert sentence_key("\ud800")
-
-
-@given(KEYS, KEYS)
-@example([{0}], [])
-def test_keys_on_both_sides_are_the_intersection(train: list[set[int]], validation: list[set[int]]) -> None:
-    with TemporaryDirectory() as folder:
-        paths: dict[str, list[Path]] = {TRAIN: [], VALIDATION: []}
-        for side, parts in ((TRAIN, train), (VALIDATION, validation)):
-            for number, keys in enumerate(parts):
-                paths[side].append(Path(folder) / f"{side}-{number}.npy")
-                write_keys(keys, paths[side][-1])
-                assert np.load(paths[side][-1]).dtype == np.uint64
-        expected = set().union(*train) & set().union(*validation)
-        assert keys_on_both_sides(paths[TRAIN], paths[VALIDATION]) == expected

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.balance import PATIENCE, ROUNDS, TOLERANCE, Multiset, draw, fit, level, tabulate
+from nerbert.corpus.balance import PATIENCE, TOLERANCE, Multiset, draw, level
 
 
 def wiki_like(seed: int, zipf: float, topics: int) -> Counter[Multiset]:
@@ -86,26 +86,6 @@ def test_alpha_one_draws_every_sentence_exactly_once() -> None:
         assert rates.iterations == 0
 
 
-def test_no_other_expectations_with_these_mentions_are_nearer_to_equal() -> None:
-    """Kullback-Leibler divergence counted by mention grows in every direction that leaves all mentions as they are."""
-    table = tabulate(wiki_like(3, 1.0, 4))
-    target = table.by_category(table.sentences) ** 0.7
-    logs, _ = fit(table, target, float(table.sentences.sum()), 0)
-    copies = np.exp(table.means(logs))
-    matrix = np.zeros((len(table.names), len(copies)))
-    rows = np.repeat(np.arange(len(copies)), np.diff(table.starts, append=len(table.columns)))
-    matrix[table.columns, rows] = table.times * table.sentences[rows]
-    size = table.sentences * table.mentions
-    random = np.random.default_rng(1)
-    for _ in range(20):
-        way = random.normal(size=len(copies)) * copies
-        way -= np.linalg.pinv(matrix) @ (matrix @ way)
-        way *= 0.5 * (copies / np.abs(way)).min()
-        for other in (copies + way, copies - way):
-            np.testing.assert_allclose(matrix @ other, matrix @ copies, rtol=1e-6)
-            assert size @ (other * np.log(other)) > size @ (copies * np.log(copies))
-
-
 def test_a_target_that_a_shared_category_blocks_is_approached_and_told() -> None:
     """Ten categories that only occur beside P would need more of P than P may have."""
     histogram = Counter[Multiset]({("P",): 500} | {(f"x{n}", "P"): 20 for n in range(10)})
@@ -134,26 +114,3 @@ def test_a_cap_within_reach_changes_sentences_not_mentions() -> None:
     assert capped.largest == pytest.approx(4)
     assert capped.exponent == pytest.approx(0.7, abs=0.02)
     assert capped.residual < 2 * TOLERANCE
-
-
-@given(
-    st.dictionaries(
-        st.lists(st.sampled_from("ABCDEFGH"), min_size=1, max_size=6).map(lambda key: tuple(sorted(key))),
-        st.sampled_from([1, 10, 1000, 1_000_000]), min_size=1, max_size=12,
-    ),
-    st.sampled_from([0.0, 0.7, 3.0]),
-)  # fmt: skip
-def test_best_effort_is_never_worse_than_no_balance(multisets: dict[tuple[str, ...], int], alpha: float) -> None:
-    """By the root mean square of log(wanted / expected)."""
-    table = tabulate(multisets)
-    before = table.by_category(table.sentences)
-    target = (before / before.max()) ** alpha
-    logs, rounds = fit(table, target, float(table.sentences.sum()), 0)
-    after = table.by_category(table.sentences * np.exp(table.means(logs)))
-
-    def error(mentions: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-        return float(np.sqrt(np.mean(np.log(target / target.sum() / mentions * mentions.sum()) ** 2)))
-
-    assert rounds <= ROUNDS
-    assert np.isfinite(logs).all()
-    assert error(after) <= error(before) + 1e-9

@@ -262,30 +262,6 @@ def test_a_part_depends_on_its_site(tmp_path: Path) -> None:
     assert files(tmp_path / "out") == files(tmp_path / "anew")
 
 
-def test_a_part_that_is_made_again_has_no_mark_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build([dump(tmp_path, page(1, "A."))], tmp_path / "out")
-    other = dump(tmp_path, page(1, "B."))
-
-    def fail(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("nerbert.corpus.pages._write", fail)
-    with pytest.raises(KeyboardInterrupt):
-        write_pages([other], tmp_path / "out", SETTINGS, HERE, Progress())
-    assert list((tmp_path / "out" / "done").iterdir()) == []
-
-
-@pytest.mark.parametrize("mark", ["", "{}", "[]", '{"fingerprint": 1}', "\0\0"])
-def test_a_torn_mark_is_none(tmp_path: Path, mark: str) -> None:
-    source = dump(tmp_path, page(1, "A."))
-    build([source], tmp_path / "out")
-    before = files(tmp_path / "out")
-    (tmp_path / "out" / "done" / "part-00000.json").write_text(mark)
-    (tmp_path / "out" / "pages" / "part-x.txt").write_text("someone's")
-    build([Dump(source.source, wiki="testwiki")], tmp_path / "out")
-    assert files(tmp_path / "out") == before | {"pages/part-x.txt": b"someone's"}
-
-
 def test_a_part_has_room_for_so_many_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nerbert.corpus.pages._PLACES", 1)
     with raises(InputError, "dump0.xml: more than 2 pages in a part; take a smaller --set split_bytes"):

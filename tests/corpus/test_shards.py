@@ -137,13 +137,6 @@ def test_a_shard_of_other_bytes_is_noticed_at_any_time(corpus: Path) -> None:
         list(checked_shards(corpus, manifest))
 
 
-def test_what_nobody_reads_is_kept_and_the_order_of_the_file(corpus: Path) -> None:
-    path = corpus / "manifest.json"
-    manifest = json.loads(path.read_text()) | {"unheard of": [2**63 - 1, -(2**63), deep(25)]}
-    path.write_text(json.dumps(manifest))
-    assert json.dumps(read_manifest(corpus)) == json.dumps(manifest)
-
-
 def nothing(row: dict[str, Any], *keys: str) -> None:
     for key in keys[:-1]:
         row = row[key][0]
@@ -201,17 +194,6 @@ def test_a_file_without_rows_has_its_columns_and_a_damaged_one_is_told(tmp_path:
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with raises(InputError, "a.parquet: not a readable shard "):
         list(read_batches(tmp_path / "a.parquet"))
-
-
-def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
-    def fail() -> None:
-        with writing(tmp_path / "a.parquet", SCHEMA) as add:
-            add(table(1))
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("sizes", [[], [3], [10_000], [4_000] * 6, [25_000, 1], [0, 9_999, 2]])

@@ -27,17 +27,17 @@ TYPES = {"Ada Lovelace": "Person", "Charles Babbage": "Person", "London": "City"
          "Nansen": "Person", "New London": "City"}  # fmt: skip
 
 
-def built(folder: Path, pages: Mapping[str, str], settings: CorpusSettings = SETTINGS, **more: str) -> list[Sentence]:
-    """Return the corpus of a small wiki; a page `#REDIRECT [[X]]` is a redirect."""
-    language = more.get("language", "en")
+def built(
+    folder: Path, pages: Mapping[str, str], settings: CorpusSettings = SETTINGS, *, language: str = "en",
+    types: Mapping[str, str] = TYPES,
+) -> list[Sentence]:  # fmt: skip
+    """Return the corpus of a small wiki."""
     text = f'<mediawiki xml:lang="{language}"><siteinfo><dbname>{language}wiki</dbname></siteinfo>'
     for number, (title, source) in enumerate(pages.items(), 1):
-        target = source.partition("[[")[2].partition("]]")[0]
-        redirect = f'<redirect title="{target}" />' if source.startswith("#REDIRECT") else ""
-        text += f"<page><title>{title}</title><ns>0</ns><id>{number}</id>{redirect}"
+        text += f"<page><title>{title}</title><ns>0</ns><id>{number}</id>"
         text += f"<revision><id>{number}</id><text>{source}</text></revision></page>\n"
     (folder / "wiki.xml").write_text(text + "</mediawiki>")
-    (folder / "t.tsv").write_text("title\tclass\n" + "".join(f"{title}\t{name}\n" for title, name in TYPES.items()))
+    (folder / "t.tsv").write_text("title\tclass\n" + "".join(f"{title}\t{name}\n" for title, name in types.items()))
     output = folder / "out"
     build_corpus(CorpusPlan((folder / "wiki.xml",), (folder / "t.tsv",), output, overwrite=True), settings)
     return list(read_sentences(output))

@@ -100,12 +100,6 @@ def by_page(xml: bytes) -> bytes:
     return b"".join(map(bz2.compress, [HEAD.encode(), *pages, TAIL.encode()]))
 
 
-@pytest.mark.parametrize("pack", [bz2.compress, multistream, by_page, gzip.compress])
-def test_every_packing_gives_the_same_pages(tmp_path: Path, pack: "type[bytes]") -> None:
-    packed = pack(XML)
-    assert read(tmp_path, packed, "any.name") == read(tmp_path, XML)
-
-
 def test_old_exports_lack_namespace_and_model(tmp_path: Path) -> None:
     xml = '<mediawiki xml:lang="de">'
     xml += "<page><title>A</title><id>1</id><revision><id>2</id><text>#REDIRECT [[B#c]]</text></revision></page>"

@@ -18,7 +18,7 @@ from nerbert.corpus.dump.parse import read_pages
 from nerbert.corpus.pages import write_pages
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import InputError, MissingExtra
-from nerbert.executors import HERE, LocalExecutor
+from nerbert.executors import HERE
 from nerbert.sources.files import Source
 from nerbert.sources.remote import Missing, RetryPolicy
 from nerbert.terminal import Progress
@@ -164,19 +164,6 @@ def test_parts_stay_only_where_a_server_names_the_version(web: Web, tmp_path: Pa
         bar = Progress()
         write_pages([Dump(f"{web.address}/dump")], tmp_path, CorpusSettings(split_bytes=500_000), HERE, bar)
         assert (bar.items, bar.items_before) == (len(IDS), before)
-
-
-def test_workers_read_an_address_on_their_own(web: Web, tmp_path: Path) -> None:
-    web.files["/dump.xml.bz2"] = MULTI
-    for workers in (1, 2):
-        dump = Dump(f"{web.address}/dump.xml.bz2")
-        with LocalExecutor(workers) as executor:
-            write_pages([dump], tmp_path / str(workers), CorpusSettings(split_bytes=1_000), executor, Progress())
-        assert dump.facts()["parts"] > 5
-    one, two = (
-        {path.name: path.read_bytes() for path in (tmp_path / workers).rglob("part*")} for workers in ("1", "2")
-    )
-    assert one == two
 
 
 def test_other_addresses_are_read(tmp_path: Path) -> None:

@@ -16,10 +16,7 @@ ROWS = list(read_columns("wikipedias_wikitext.tsv", "language", "fact", "values"
         ("", "ca", "l'home", "l'home"), ("", "ca", "s''", "s"), ("", "br", "c'hoù", "c'hoù"),
         ("", "br", "a'b", "a"), ("", "hy", "ում»", "ում"), ("", "ba", "ның“", "ның"),
         ("", "is", "inu–a", "inu"), ("", "fa", "\u200cها", "\u200cها"),
-        ("", "fa", "ی\u200c ", "ی"), ("", "bn", "ের।", "ের"), ("", "mr", "ातील", "ातील"),
-        ("", "ka", "ში", "ში"), ("", "el", "ς", "ς"), ("", "sr", "ма", "ма"),
-        ("", "se", "s:a", "s"), ("", "zh", "s", None), ("", "ja", "sの", "s"),
-        ("", "ceb", "sé", "s"), ("", "rue", "їй", "їй"), ("nowiki", "nb", "ønø", "ønø"),
+        ("", "fa", "ی\u200c ", "ی"), ("", "se", "s:a", "s"), ("", "zh", "s", None), ("", "ja", "sの", "s"),
         ("simplewiki", "en", "s", "s"), ("zh_yuewiki", "yue", "s", "s"),
         ("zh_classicalwiki", "lzh", "s", None), ("alswiki", "gsw", "ß", "ß"),
         ("be_x_oldwiki", "be-tarask", "ўś", "ўś"), ("nds_nlwiki", "nds-nl", "ëß", "ë"),
@@ -36,9 +33,7 @@ def test_trails_hold_letters_only(wiki: str, language: str, text: str, trail: st
 @pytest.mark.parametrize(
     ("language", "name", "number"),
     [
-        ("ru", "Файл", FILE), ("ru", "Изображение", FILE), ("ru", "К", CATEGORY),
-        ("tt", "Файл", FILE), ("ta", "படிமம்", FILE), ("he", "קטגוריה", CATEGORY),
-        ("he", "קו", FILE), ("sr", "Шаблон", TEMPLATE), ("sr", "Датотека", FILE),
+        ("ru", "Файл", FILE), ("ru", "К", CATEGORY), ("tt", "Файл", FILE), ("sr", "Шаблон", TEMPLATE),
         ("sr", "Slika", FILE), ("gsw", "Kategorie", CATEGORY), ("es", "Usuaria", 2),
         ("zh", "文件", FILE), ("zh", "圖像", FILE), ("ja", "カテゴリ", CATEGORY), ("az", "İstifadəçi", 2),
         ("en", "User talk", 3), ("xx", "Image", FILE),
@@ -64,12 +59,9 @@ def test_redirects_have_the_languages_words(language: str, text: str, found: boo
 @pytest.mark.parametrize(
     ("language", "option", "is_option"),
     [
-        ("ru", "мини", True), ("ru", "справа", True), ("ru", "200пкс", True),
-        ("ru", " альт = а б", True), ("ru", "200x300 px", True), ("ru", "страница 5", True),
-        ("ru", "страница жизни", False), ("ru", "мини-замок", False), ("en", "мини", False),
-        ("de", "hochkant=1.2", True), ("de", "alternativtext=a", True), ("he", "ממוזער", True),
-        ("en", "page 3", True), ("en", "Page of a book", False), ("ka", "მინი", True),
-        ("ja", "代替文=x", True), ("it", "upright", True),
+        ("ru", "мини", True), ("ru", "200пкс", True), ("ru", " альт = а б", True), ("ru", "200x300 px", True),
+        ("ru", "страница 5", True), ("ru", "страница жизни", False), ("ru", "мини-замок", False),
+        ("en", "мини", False), ("de", "hochkant=1.2", True), ("en", "Page of a book", False), ("it", "upright", True),
     ],
 )  # fmt: skip
 def test_options_of_pictures(language: str, option: str, is_option: bool) -> None:

@@ -106,23 +106,6 @@ def test_no_cut_loses_a_page(borders: list[int], split_bytes: int, packed: bool)
         assert ids(read_parts(path, split_bytes)) == IDS
 
 
-HIDDEN = ["<!-- </page> -->", "<![CDATA[</page>]]>", "<?x </page>?>", "<!--</page>\n-->", "<!-- <b></page>", "x"]
-
-
-@given(st.lists(st.sampled_from(HIDDEN), min_size=1, max_size=8), st.integers(1, 400), st.booleans())
-def test_an_end_tag_in_a_comment_ends_no_page(hidden: list[str], split_bytes: int, packed: bool) -> None:
-    from tempfile import TemporaryDirectory
-
-    texts = [each + ("-->" if each.endswith("<b></page>") else "") for each in hidden]
-    xml = HEAD + b"".join(page(number, text) for number, text in enumerate(texts, 1)) + TAIL
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "dump"
-        path.write_bytes(streams(xml, *range(0, len(xml), split_bytes)) if packed else xml)
-        pages = [raw for part in read_parts(path, split_bytes) for raw in part]
-    assert [raw.page_id for raw in pages] == list(range(1, len(texts) + 1))
-    assert {raw.text for raw in pages} <= {"", "</page>", "x"}
-
-
 @pytest.mark.parametrize("pack", [bytes, lambda _: by_page(2)])
 def test_a_part_that_is_not_read_to_its_border_is_an_error(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     """Each part must be a whole document: a cut elsewhere than between pages, or a part that is missing, is one."""
@@ -160,20 +143,6 @@ def test_what_is_wrong_in_the_middle_is_told(
     with raises(InputError) as caught:
         read_parts(path, split_bytes)
     assert re.search(f"^{path}:.*({message})", str(caught.value)), str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: data[:-60], lambda data: data + b"rubbish", lambda data: data[:300] + b"x" + data[300:],
-        *(lambda data, at=at: data[: int(len(data) * at)] + bytes(20) + data[int(len(data) * at) + 20 :]
-          for at in (0.3, 0.5, 0.99)),
-    ],
-)  # fmt: skip
-def test_damaged_streams_are_told(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    (tmp_path / "dump").write_bytes(damage(by_page(2)))
-    with raises(InputError, f"{tmp_path / 'dump'}:"):
-        read_parts(tmp_path / "dump", 400)
 
 
 def test_messages(tmp_path: Path) -> None:
@@ -266,16 +235,6 @@ def test_a_page_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     path.write_bytes(gzip.compress(HEAD + page(1, "x" * (1 << 20)) + page(2) + TAIL))
     with raises(InputError, "a page of more than 131072 bytes"):
         read_parts(path, 100)
-
-
-def test_parts_are_told_apart_by_their_place_or_by_what_they_hold() -> None:
-    one = DumpPart(Source("a"), b"<mediawiki>", 0, 0, 10, last=False)
-    assert (one.key(), one.first_line, str(one)) == ([0, 10, False], 1, "a")
-    assert replace(one, start=5, number=1).first_line is None
-    unpacked = replace(one, data=b"x", start=3)
-    assert unpacked.first_line == 3
-    assert unpacked.key() != replace(unpacked, data=b"y").key()
-    assert unpacked.key() != replace(unpacked, last=True).key(), "only the last must close the root"
 
 
 def test_a_last_stream_longer_than_what_is_looked_at_is_no_fault(tmp_path: Path) -> None:

@@ -1,10 +1,7 @@
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.sites import Site, make_site, normalise_title
 from nerbert.corpus.wikitext.protected import without_ours
 from nerbert.corpus.wikitext.scan import clean_page
@@ -272,26 +269,6 @@ def test_marks_in_titles_are_no_marks(title: str) -> None:
 )
 def test_long_numbers_and_nesting(source: str, text: str) -> None:
     assert marked(clean(source)) == text
-
-
-NIGHTLY = pytest.mark.nightly
-
-
-@pytest.mark.parametrize(
-    ("language", "least"),
-    [pytest.param("en", 45_000, marks=NIGHTLY), ("de", 14_000), pytest.param("it", 27_000, marks=NIGHTLY)],
-)
-def test_real_pages_keep_the_rules(shared: Path, language: str, least: int) -> None:
-    dump = Dump(shared / f"data/wiki/{language}wiki-sample-pages-articles-multistream.xml.bz2")
-    links, junk = 0, 0
-    for page in dump.pages():
-        if not page.redirect and (page.ns or dump.site.namespace(page.title)) == 0:
-            cleaned = clean_page(page.title, page.text, dump.site)
-            check(cleaned)
-            links += len(cleaned.links)
-            junk += sum(cleaned.text.count(mark) for mark in ("[[", "]]", "{{", "}}", "{|", "<ref", "''"))
-    assert links > least
-    assert junk < 10
 
 
 @pytest.mark.parametrize(
