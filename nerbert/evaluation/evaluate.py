@@ -5,8 +5,9 @@ It scores the output of `nerbert tag`: the same back end, the same thresholds.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import repeat
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -22,7 +23,7 @@ from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Counts, Score
 from nerbert.model.folder import PRETRAINED, read_card, seed_folders
 from nerbert.model.heads import WordTags
-from nerbert.records import EntityLabel, Example, OpenText
+from nerbert.records import EntityLabel, OpenText
 from nerbert.sources.files import open_plain
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import Answering, answering_of, check_thresholds
@@ -124,27 +125,20 @@ class Scored:
 
 
 def evaluate(
-    tagger: str | Path | Tagger, data: AnyData, *, train: AnyData | None = None, decoding: str = "", head: str = "",
-    backend: str = "auto", precision: str = "auto", thresholds: float | Mapping[str, float] | None = None,
-    labels: Mapping[str, str] | None = None, reading: Reading | None = None,
-    kept: Callable[[Scored], None] | None = None,
+    tagger: str | Path | Tagger, data: AnyData, *, train: AnyData | None = None,
+    thresholds: float | Mapping[str, float] | None = None, labels: Mapping[str, str] | None = None,
+    reading: Reading | None = None, kept: Callable[[Scored], None] | None = None, **loading: Any,
 ) -> Evaluation:  # fmt: skip
     """Score a tagger's folder (or a folder of several seeds) on a file, or on the test split of a data folder.
 
-    Arguments are as in `nerbert.evaluate`. `reading` sets how both are read, by default like the (first) tagger's data;
-    so give taggers with different splitters one `word_splitter` to compare them. `kept` is called with each tagger and
-    its answers.
+    Arguments are as in `nerbert.evaluate`, `loading` (decoding, head, backend, precision) as in `Tagger.load`.
+    `reading` sets how both are read, by default like the (first) tagger's data; so give taggers with different
+    splitters one `word_splitter` to compare them. `kept` is called with each tagger and its answers.
     """
-    loading = {"decoding": decoding, "head": head, "backend": backend, "precision": precision, "thresholds": thresholds}
     folders: Mapping[str, str | Tagger] = (
         {"tagger": tagger} if isinstance(tagger, Tagger) else tagger_folders(str(tagger))
     )
-    first = next(iter(folders.values()))
-    own: Mapping[str, Any] = (
-        {**first.card, "language": first.language, "word_splitter": first.splitter}
-        if isinstance(first, Tagger) else read_card(first)
-    )  # fmt: skip
-    reading = reading_for(own, reading)
+    reading = reading_for(reading_card(next(iter(folders.values()))), reading)
     gold_data = read_gold(data, "test", reading)
     learnt, examples = None if train is None else read_data(train, reading=reading), gold_data.examples
     gold, words = [example_tags(each) for each in examples], [each.tokens for each in examples]
@@ -152,12 +146,16 @@ def evaluate(
     duplicates = find_duplicates(learnt.train, examples) if learnt else ()
     types = frozenset(span.type for example in examples for span in example.spans)
     asked = labels_asked(types, labels or {})
+    names = {f"{mark}-{label.name}": f"{mark}-{type_}" for type_, label in asked.items() for mark in "BI"
+             if label.name != type_}  # fmt: skip
     unknown, untuned, other, same = set(types), list[str](), list[str](), list[str]()
     judgements, answering = dict[str, Judgement](), dict[str, Answering]()
     for name, folder in folders.items():
-        loaded = _asking(open_tagger(folder, **loading), asked, labels or {}, thresholds)
+        loaded = _asking(open_tagger(folder, thresholds=thresholds, **loading), asked, labels or {}, thresholds)
         card, start = loaded.card, time.perf_counter()
-        found = _tagged(loaded, examples, asked)
+        found = loaded.tag_examples(examples)
+        if names:
+            found = [replace(each, tags=[names.get(tag, tag) for tag in each.tags]) for each in found]
         if kept:
             kept(Scored(loaded, gold_data, found, time.perf_counter() - start))
         answering[name] = loaded.answering
@@ -171,17 +169,17 @@ def evaluate(
         if gold_data.learnt_by(card.get("data")):
             same.append(name)
     return Evaluation(
-        file=gold_data.place,
-        sentences=len(examples),
-        judgements=judgements,
-        unknown_types=tuple(sorted(unknown)),
-        not_finetuned=tuple(untuned),
-        train="" if learnt is None else str(learnt.folder),
-        other_train=tuple(other),
-        learnt_gold=tuple(same),
-        answering=answering,
+        gold_data.place, len(examples), judgements, tuple(sorted(unknown)), tuple(untuned),
+        "" if learnt is None else str(learnt.folder), tuple(other), tuple(same), answering=answering,
         asked={type_: label.text for type_, label in asked.items() if label.text != type_},
-    )
+    )  # fmt: skip
+
+
+def reading_card(tagger: str | Path | Tagger) -> Mapping[str, Any]:
+    """Return the card of a tagger, which says how it reads data."""
+    if isinstance(tagger, Tagger):
+        return {**tagger.card, "language": tagger.language, "word_splitter": tagger.splitter}
+    return read_card(str(tagger))
 
 
 def open_tagger(tagger: str | Path | Tagger, **loading: Any) -> Tagger:
@@ -234,14 +232,6 @@ def labels_by_type(types: Iterable[str], given: Mapping[str, str]) -> dict[str, 
             both = f"types {other!r:.80} and {type_!r:.80}"
             raise InputError(f"{both} have the same label, {label.name!r:.80}; give them different ones (labels)")
     return labels
-
-
-def _tagged(tagger: Tagger, examples: Sequence[Example], asked: Mapping[str, EntityLabel]) -> list[WordTags]:
-    """Return the tags of words, with the data's names of types."""
-    found = tagger.tag_examples(examples)
-    names = {f"{mark}-{label.name}": f"{mark}-{type_}" for type_, label in asked.items() for mark in "BI"
-             if label.name != type_}  # fmt: skip
-    return [replace(each, tags=[names.get(tag, tag) for tag in each.tags]) for each in found] if names else found
 
 
 def tagger_folders(source: str) -> dict[str, str]:
@@ -312,26 +302,17 @@ def evaluate_open(
     right = predicted = gold = 0
     bounds = dict[str, float]()
     for group, some in groups.items():
+        types = {names[each].name: each for each in group}
         with at(path):
             asked = loaded.with_labels(names[each] for each in group) if group else None
-            tagged = list(_found(asked, {names[each].name: each for each in group}, some))
-        bounds |= asked.thresholds if asked else {}
-        for one, found in zip(some, tagged, strict=True):
-            wanted: dict[tuple[int, int], set[str]] = {}
-            for each in one.entities:
-                wanted.setdefault((each.start, each.end), set()).add(normalised(each.type))
-            right += sum(type_ in wanted.get(span, ()) for span, type_ in found.items())
-            predicted, gold = predicted + len(found), gold + len(wanted)
+            tagged = asked.tag_many([one.text for one in some]) if asked else repeat(())
+            bounds |= asked.thresholds if asked else {}
+            for one, spans in zip(some, tagged, strict=False):
+                found = {(each.start, each.end): types[each.type] for each in spans}
+                wanted: dict[tuple[int, int], set[str]] = {}
+                for each in one.entities:
+                    wanted.setdefault((each.start, each.end), set()).add(normalised(each.type))
+                right += sum(type_ in wanted.get(span, ()) for span, type_ in found.items())
+                predicted, gold = predicted + len(found), gold + len(wanted)
     how = answering_of(loaded, bounds, list(bounds))
     return OpenEvaluation(str(path), len(texts), len(names), Counts(right, predicted, gold), how)
-
-
-def _found(
-    tagger: Tagger | None, types: Mapping[str, str], some: list[OpenText]
-) -> Iterator[dict[tuple[int, int], str]]:
-    """Yield the type of each span that a tagger finds in each passage; nothing if no types are asked for."""
-    if tagger is None:
-        yield from ({} for _ in some)
-        return
-    for spans in tagger.tag_many([one.text for one in some]):
-        yield {(each.start, each.end): types[each.type] for each in spans}

@@ -68,7 +68,11 @@ def by_length(pair: Pair) -> list[Part]:
     """Return the counts of entities with one word, two words, …, by their own length, gold or predicted."""
     lengths = range(1, LONGEST + 1)
     names = [*map(str, lengths[:-1]), f"{LONGEST} or more"]
-    parts = [_part(name, _of_length(pair, length)) for name, length in zip(names, lengths, strict=True)]
+    parts = []
+    for name, length in zip(names, lengths, strict=True):
+        gold, found = (each.where(np.minimum(each.ends - each.starts, LONGEST) == length)
+                       for each in (pair.gold, pair.found))  # fmt: skip
+        parts.append(_part(name, replace(pair, gold=gold, found=found)))
     return [each for each in parts if each.counts != Counts()]
 
 
@@ -95,12 +99,6 @@ def differences(one: Pair, other: Pair) -> Iterator[ScoreDifference]:
 def _part(name: str, pair: Pair) -> Part:
     counts = counts_by_sentence(pair)
     return Part(name, Counts(*counts.sum(axis=0).tolist()), bootstrap(np.vstack([counts, _WRONG])))
-
-
-def _of_length(pair: Pair, length: int) -> Pair:
-    columns = (pair.gold, pair.found)
-    gold, found = (each.where(np.minimum(each.ends - each.starts, LONGEST) == length) for each in columns)
-    return replace(pair, gold=gold, found=found)
 
 
 def _of_type(pair: Pair, name: str) -> Numbers:

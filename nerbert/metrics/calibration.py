@@ -105,23 +105,14 @@ def entity_confidences(pair: Pair, confidences: Sequence[Sequence[float]]) -> li
     """Return the confidence (0–1) of each predicted entity: the mean of its words', of which there is one per word."""
     check_lengths(pair.offsets, "confidences", confidences)
     words = np.fromiter(chain(chain.from_iterable(confidences), [0.0]), float)
-    _check(words, pair)
-    return _means(words, pair)
-
-
-def _means(words: npt.NDArray[np.float64], pair: Pair) -> list[float]:
-    """Return the mean of each predicted entity's words; between its ends is every second slice."""
-    starts, ends = pair.found.starts, pair.found.ends
-    if not starts.size:
-        return []
-    sums = np.add.reduceat(words, np.stack([starts, ends], axis=1).ravel())[::2]
-    return (sums / (ends - starts)).tolist()  # type: ignore[no-any-return]
-
-
-def _check(words: npt.NDArray[np.float64], pair: Pair) -> None:
     if (bad := np.flatnonzero(~((words >= 0) & (words <= 1)))).size:
         sentence = int(np.searchsorted(pair.offsets, bad[0], side="right")) - 1
         raise InputError(f"sentence {sentence}: confidence {words[bad[0]]}: must lie between 0 and 1")
+    starts, ends = pair.found.starts, pair.found.ends
+    if not starts.size:
+        return []
+    sums = np.add.reduceat(words, np.stack([starts, ends], axis=1).ravel())[::2]  # every second slice is in between
+    return (sums / (ends - starts)).tolist()  # type: ignore[no-any-return]
 
 
 ConfidencesAt: TypeAlias = Callable[[float], Shares]

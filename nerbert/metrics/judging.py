@@ -255,17 +255,11 @@ def _f1(sums: Numbers) -> Array:
     return f1
 
 
-def _precision(sums: Numbers) -> Array:
-    precision: Array = sums[:, 0] / np.maximum(1, sums[:, 1])
-    return precision
-
-
-def _recall(sums: Numbers) -> Array:
-    recall: Array = sums[:, 0] / np.maximum(1, sums[:, 2])
-    return recall
-
-
-_FIGURES: dict[Figure, Callable[[Numbers], Array]] = {"precision": _precision, "recall": _recall, "f1": _f1}
+_FIGURES: dict[Figure, Callable[[Numbers], Array]] = {
+    "precision": lambda sums: sums[:, 0] / np.maximum(1, sums[:, 1]),
+    "recall": lambda sums: sums[:, 0] / np.maximum(1, sums[:, 2]),
+    "f1": _f1,
+}
 
 
 def _interval(

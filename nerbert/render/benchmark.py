@@ -5,7 +5,6 @@ LaTeX is for `\\input`; letters of other scripts need LuaLaTeX or XeLaTeX. F1 by
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from nerbert.artifacts import publish
-from nerbert.errors import InputError, visible
+from nerbert.errors import visible
 from nerbert.render import render
 from nerbert.render.terminal import table as terminal_table
 from nerbert.terminal import plain
@@ -23,14 +22,11 @@ if TYPE_CHECKING:
     from nerbert.evaluation.tables.results import BenchmarkTable, Entry, Grid
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-_NAME = re.compile(r"[\w][\w .-]{0,99}")
 _NAMES_WIDTH, _FIGURE_WIDTH = 44, 19
 
 
 def write_tables(folder: Path, table: "BenchmarkTable") -> list[Path]:
     """Write NAME.md, .tex, .html and .csv into a folder, each whole or not at all; return their paths."""
-    if not _NAME.fullmatch(table.name):
-        raise InputError(f"{table.name!r:.80}: can't name a file; use letters, digits, spaces, dots, hyphens")
     folder.mkdir(parents=True, exist_ok=True)
     texts = {**{ending: text_of(table, ending) for ending in ("md", "tex", "html")}, "csv": csv_of(table)}
     for ending, text in texts.items():

@@ -25,8 +25,6 @@ from nerbert.registry import FORMATS
 
 DEFAULT_PROTOCOL = "default"
 """The name of the only protocol of a suite without `[protocols]`: finetune's defaults."""
-MOST_CELLS = 1_000_000
-"""Maximum cells of a plan, about 2 KB of memory each."""
 _NAME = re.compile(r"\w[\w .-]{0,99}")
 _FEW_SHOTS, _DRAWS_FOR_FEW, _DRAWS_BY_SEED = 4, 5, 3
 """So few entities per type need so many draws: one alone is meaningless (templateNER's users got 51 for 37). Draws with
@@ -329,8 +327,8 @@ def _paper_faults(suite: Suite, paper: Published, targets: Iterable[str]) -> Ite
 
 
 def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
-    """Yield faults of targets: repeated cells, a data set under two names, too few draws, too many cells."""
-    cells, first = 0, dict[str, Target]()
+    """Yield faults of targets: repeated cells, a data set under two names, too few draws."""
+    first = dict[str, Target]()
     for (data, size), count in Counter((each.data, size) for each in suite.targets for size in each.sizes).items():
         if count > 1:
             yield "targets", f"{data!r} at size {size} is given {count} times; keep one"
@@ -342,17 +340,14 @@ def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
             yield "targets", f"{target.data!r} has two formats; give all its targets the same"
         if target.draw_by_seed and "draws" in target.model_fields_set:
             yield "targets", f"{target.data!r}: leave draws out if draw_by_seed is true; there is one draw per seed"
-        seeds = len(target.seeds or suite.seeds)
-        draws, enough = (seeds, _DRAWS_BY_SEED) if target.draw_by_seed else (target.draws, _DRAWS_FOR_FEW)
+        draws, enough = target.draws, _DRAWS_FOR_FEW
+        if target.draw_by_seed:
+            draws, enough = len(target.seeds or suite.seeds), _DRAWS_BY_SEED
         for wanted in map(parse_size, target.sizes):
             few = wanted.kind in (SizeUnit.EACH, SizeUnit.EPISODE) and wanted.shots <= _FEW_SHOTS
             if few and draws < enough:
                 why = f"draws = {draws} are too few for so few examples: another draw can change F1 by 14 points"
                 yield "targets", f"{target.data!r} at size {wanted}: {why}; choose {enough} or more"
-            once = target.draw_by_seed or wanted.kind in (SizeUnit.ALL, SizeUnit.ZERO)
-            cells += seeds * (1 if once else draws) * len(suite.protocols) * len(suite.systems)
-    if cells > MOST_CELLS:
-        yield "targets", f"{cells:,} cells are more than {MOST_CELLS:,}; choose fewer draws, seeds, sizes or targets"
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:

@@ -196,7 +196,10 @@ def find_known_files(name: str, sha256: Mapping[str, str]) -> tuple[KnownData | 
 def find_folder(root: Path, name: str) -> Path:
     """Return the folder of a data set: that of its own name, else that of the set with this name in the paper."""
     check_root(root)
-    _check_name(name)
+    parts = PurePosixPath(name).parts
+    downwards = parts and name.isprintable() and not name.startswith("/") and ".." not in parts
+    if not downwards or len(name.encode()) > _LONGEST:
+        raise InputError(f"data set {name!r:.80}: must be the name of a folder below the data folder")
     known = find_known(name)
     names = [name] if known is None or known.name == name else [name, known.name]
     folder = next((root / each for each in names if (root / each).is_dir()), None)
@@ -294,14 +297,6 @@ def check_root(root: Path) -> None:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; name the folder of the data sets (--data)")
     entries_of(root)
-
-
-def _check_name(name: str) -> None:
-    """Raise InputError for a name that is no path below the folder."""
-    parts = PurePosixPath(name).parts
-    downwards = parts and name.isprintable() and not name.startswith("/") and ".." not in parts
-    if not downwards or len(name.encode()) > _LONGEST:
-        raise InputError(f"data set {name!r:.80}: must be the name of a folder below the data folder")
 
 
 def _unknown(root: Path, name: str, known: KnownData | None) -> str:

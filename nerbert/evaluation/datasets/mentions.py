@@ -95,7 +95,9 @@ class Mentions:
             labelled = sum(known[text].values())
             if missed <= _ORDINARY * labelled:
                 found.append(Slip(text, known[text], labelled, missed, tuple(self._places[text])))
-        return sorted(found, key=_doubt)
+        return sorted(found, key=lambda slip: (
+            slip.unlabelled >= slip.labelled, -1 / (1 / slip.labelled + 1 / slip.unlabelled), slip.text
+        ))  # fmt: skip
 
     def many_types(self) -> list[ManyTypes]:
         """Return the mentions with several types, first those that deviate most often from their usual one."""
@@ -127,8 +129,3 @@ def _words(example: Example, first: int, last: int) -> str:
     """Return the text of some words, on one line."""
     text = example.text[example.words[first][0] : example.words[last - 1][1]]
     return text if last == first + 1 else " ".join(text.split())
-
-
-def _doubt(slip: Slip) -> tuple[bool, float, str]:
-    """Return the sort key of a slip; likely and frequent ones come first."""
-    return slip.unlabelled >= slip.labelled, -1 / (1 / slip.labelled + 1 / slip.unlabelled), slip.text

@@ -175,8 +175,13 @@ def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Front
             missing.append(f"{system}: no speed in {SPEEDS}")
             continue
         whole = [size for size in sizes if runs[system, size].keys() == targets.keys()]
-        for size in whole:
-            points.setdefault(size, []).append(_point(system, runs[system, size]))
+        for size in whole:  # each target has the same weight; a run counts if it is there on all of them
+            by_target = runs[system, size].values()
+            common = set.intersection(*map(set, by_target))
+            means = [fmean(f1s[run] for f1s in by_target) for run in sorted(common)]
+            mean = fmean(fmean(f1s.values()) for f1s in by_target)
+            point = FrontierPoint(system, mean, min([*means, mean]), max([*means, mean]))
+            points.setdefault(size, []).append(point)
         if lacking := [size for size in sizes if size not in whole]:
             missing.append(f"{system} at {', '.join(lacking)}: no result on some target")
     if not points:
@@ -185,11 +190,3 @@ def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Front
              for size in sizes if size in points or size in {size for _, size in published}}  # fmt: skip
     drawn = {point.system for each in points.values() for point in each}
     return Frontier(list(targets), {each: speeds[each] for each in systems if each in drawn}, shown, published, missing)
-
-
-def _point(system: str, runs: Mapping[str, Mapping[tuple[str, str], float]]) -> FrontierPoint:
-    """Return a system's point: each target has the same weight; a run counts if it is there on all of them."""
-    common = set.intersection(*(set(each) for each in runs.values()))
-    means = [fmean(each[run] for each in runs.values()) for run in sorted(common)]
-    mean = fmean(fmean(each.values()) for each in runs.values())
-    return FrontierPoint(system, mean, min([*means, mean]), max([*means, mean]))

@@ -62,11 +62,13 @@ def compare(
     overall, *by_type = differences(one.pair, other.pair)
     changes = list(_changes(one, other))
     effects: Sequence[Effect] = ("broken", "changed", "fixed")
-    return TaggerComparison(
-        name, evaluation, overall, tuple(by_type),
-        {effect: sum(len(each.effects[effect]) for each in changes) for effect in effects},
-        {effect: _listed(one, other, [each for each in changes if each.worst == effect], most) for effect in effects},
-    )  # fmt: skip
+    sentences = dict[Effect, SentenceList]()
+    for effect in effects:
+        ordered = sorted((each for each in changes if each.worst == effect), key=lambda each: each.order)
+        first = (shown(one, each.number, other, each.effects[effect][0]) for each in ordered[:most])
+        sentences[effect] = SentenceList(tuple(first), len(ordered))
+    counts = {effect: sum(len(each.effects[effect]) for each in changes) for effect in effects}
+    return TaggerComparison(name, evaluation, overall, tuple(by_type), counts, sentences)
 
 
 def _changes(one: ScoredAnswers, other: ScoredAnswers) -> Iterator[_Change]:
@@ -91,9 +93,3 @@ def _place(mistake: Mistake) -> WordSpan:
     if found is None:
         raise ValueError("a mistake has a gold or a predicted entity")
     return found
-
-
-def _listed(one: ScoredAnswers, other: ScoredAnswers, changes: Sequence[_Change], most: int) -> SentenceList:
-    first = sorted(changes, key=lambda each: each.order)[:most]
-    found = (shown(one, each.number, other, each.effects[each.worst][0]) for each in first)
-    return SentenceList(tuple(found), len(changes))

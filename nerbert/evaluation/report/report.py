@@ -15,7 +15,7 @@ import numpy as np
 from nerbert import __version__
 from nerbert.errors import InputError, at
 from nerbert.evaluation.datasets.load import known_data
-from nerbert.evaluation.evaluate import Evaluation, Scored, evaluate
+from nerbert.evaluation.evaluate import Evaluation, Scored, evaluate, reading_card
 from nerbert.evaluation.report.difference import TaggerComparison, compare
 from nerbert.evaluation.report.sentences import ScoredAnswers, SentenceList, missed_sentences, worst_sentences
 from nerbert.formats.data import AnyData
@@ -24,7 +24,7 @@ from nerbert.metrics.breakdown import Confusion, Part, by_length, by_type, confu
 from nerbert.metrics.calibration import Bin, Shares, Threshold, kept_counts, lowest_thresholds, reliability
 from nerbert.metrics.judging import Figure, Interval, Judgement, bootstrap, counts_by_sentence
 from nerbert.metrics.score import Counts, Mask
-from nerbert.model.folder import read_card, seed_folders
+from nerbert.model.folder import seed_folders
 from nerbert.process import cores, peak_memory
 from nerbert.tagger.summary import ModelSummary, summarise
 from nerbert.tagger.tagger import Tagger
@@ -121,8 +121,11 @@ def make_report(
     `data`, `train`, `reading` and the `options` are as in `evaluate`; they hold for both taggers. `command` is shown.
     Raise InputError for a folder of several seeds.
     """
-    own = [_card(each) for each in (tagger, against) if each is not None]
-    reading = reading_for(own[0], reading)
+    for each in (tagger, against):
+        if isinstance(each, str | Path) and (seeds := seed_folders(str(each))):
+            raise InputError(f"{each}: holds a tagger for each seed, and a report is of one; name one of them, say "
+                             f"{seeds[0]}")  # fmt: skip
+    reading = reading_for(reading_card(tagger), reading)
     evaluation, scored = _evaluated(tagger, data, train=train, reading=reading, **options)
     (judgement,) = evaluation.judgements.values()
     name, second = _names(tagger, against)
@@ -155,29 +158,16 @@ def learning_curve(card: Mapping[str, Any]) -> tuple[tuple[int, float], ...]:
                  if isinstance(step, int) and isinstance(f1, int | float) and 0 <= f1 <= 1)  # fmt: skip
 
 
-def _card(tagger: str | Path | Tagger) -> Mapping[str, Any]:
-    """Return how a tagger reads data, as `evaluate` has it; raise InputError for a folder of several seeds."""
-    if isinstance(tagger, Tagger):
-        return {**tagger.card, "language": tagger.language, "word_splitter": tagger.splitter}
-    if seeds := seed_folders(str(tagger)):
-        raise InputError(f"{tagger}: holds a tagger for each seed, and a report is of one; name one of them, say "
-                         f"{seeds[0]}")  # fmt: skip
-    return read_card(str(tagger))
-
-
 def _names(tagger: str | Path | Tagger, against: str | Path | Tagger | None) -> tuple[str, str]:
     """Return what the page calls the taggers: their folders' names, or more of them if these are the same."""
-    one, other = (_folder(each) for each in (tagger, against or ""))
+    one, other = (
+        (each.origin.folder if each.origin else "") if isinstance(each, Tagger) else str(each)
+        for each in (tagger, against or "")
+    )
     for names in ((Path(one).name, Path(other).name), (one, other)):
         if all(names[: 1 if against is None else 2]) and names[0] != names[1]:
             return names
     return ("first tagger", "second tagger") if against is not None else ("tagger", "")
-
-
-def _folder(tagger: str | Path | Tagger) -> str:
-    if isinstance(tagger, Tagger):
-        return tagger.origin.folder if tagger.origin else ""
-    return str(tagger)
 
 
 def _evaluated(tagger: str | Path | Tagger, data: AnyData, **options: Any) -> tuple[Evaluation, Scored]:

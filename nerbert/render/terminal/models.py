@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nerbert.evaluation.datasets.load import Listed
     from nerbert.evaluation.evaluate import Evaluation, OpenEvaluation
     from nerbert.formats.convert import Conversion
-    from nerbert.tagger.answers import Checked, TextAnswer
+    from nerbert.tagger.answers import Checked
     from nerbert.tagger.calibrate import Calibrated, Restored
     from nerbert.tagger.export import Export
     from nerbert.tagger.summary import ModelSummary
@@ -106,11 +106,8 @@ def print_checks(done: Sequence["Checked"], *, as_json: bool) -> None:
         print_json([each.as_json() for each in done])
         return
     for each in done:
-        say(Console(soft_wrap=True), "check", done=each, made=each.expected, marked=_marked)
-
-
-def _marked(answer: "TextAnswer") -> str:
-    return ", ".join(f"[{each.text}|{each.type}] {each.confidence:.3f}" for each in answer.spans) or "no entity"
+        say(Console(soft_wrap=True), "check", done=each, made=each.expected, marked=lambda answer: ", ".join(
+            f"[{span.text}|{span.type}] {span.confidence:.3f}" for span in answer.spans) or "no entity")  # fmt: skip
 
 
 def print_export(done: "Export") -> None:

@@ -139,14 +139,6 @@ def test_one_data_set_under_two_names_is_refused(tmp_path: Path, one: str, other
     assert len(read(tmp_path, text.format(one, "elsewhere")).targets) == 2
 
 
-def test_more_cells_than_a_plan_can_hold_are_refused(tmp_path: Path) -> None:
-    """Three systems, two sizes: 60,000 cells a seed."""
-    text = GOOD.replace('sizes = ["all", 10, "5 %", "k = 5"]', "draws = 10000\nsizes = [7, 8]")
-    read(tmp_path, text.replace("[3, 5]", f"{list(range(16))}"))
-    with raises(SettingsError, words="1,020,000 cells are more than 1,000,000"):
-        read(tmp_path, text.replace("[3, 5]", f"{list(range(17))}"))
-
-
 def test_a_file_whose_name_can_name_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "-x.toml").write_text(GOOD)
     with raises(SettingsError, words="the tables get its name"):
