@@ -101,30 +101,6 @@ def test_the_nearest_ancestor_with_a_label_wins(labels: LabelSet, path: str, exp
     assert labels.typed == (labels.name != "1type")
 
 
-def test_the_merged_set_follows_its_rule(ontology: Ontology) -> None:
-    """The rule that paper315.tsv states, run anew on the ontology."""
-    first = {names.split()[0]: merged for _, names, _, merged in ROWS}
-    now, joined = {name: name for name in first}, set[str]()
-    while True:
-        labels = set(now.values())
-        inner = {above for name in labels - joined for above in ontology.path(name)[:-1]}
-        families: dict[str, set[str]] = {}
-        for name in labels - joined - inner:
-            families.setdefault((ontology.path(name)[:-1] or ("",))[-1], set()).add(name)
-        fits = [
-            (-len(ontology.path(parent)), -saved, parent)
-            for parent, leaves in families.items()
-            if parent and (saved := len(leaves) - (parent not in labels)) > 0 and len(labels) - saved >= 211
-        ]
-        if not fits:
-            break
-        parent = min(fits)[2]
-        now = {name: parent if to in families[parent] else to for name, to in now.items()}
-        joined.add(parent)
-    by_rule, ours = ({frozenset(n for n in sets if sets[n] == to) for to in sets.values()} for sets in (now, first))
-    assert by_rule == ours
-
-
 def test_the_users_map(tmp_path: Path) -> None:
     path = tmp_path / "mine.tsv"
     path.write_text(

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.conll import Conll, example_of, write_conll
+from nerbert.formats.conll import Conll, example_of
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_examples
 from nerbert.records import Document, Repair, Repairs
@@ -76,12 +76,6 @@ def test_messages(tmp_path: Path, content: str | bytes, line: int, words: str) -
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with raises(InputError, words, path=path, line=line):
         read_examples(path, Reading(from_="conll"))
-
-
-def test_examples_come_back(tmp_path: Path) -> None:
-    examples = [example_of(["Ada", "10\u00a0km", "Bob"], ["B-x", "O", "B-x"]), example_of(["x"], ["O"])]
-    write_conll(tmp_path / "a.conll", examples)
-    assert read_examples(tmp_path / "a.conll") == examples
 
 
 def documents(path: Path, content: str) -> tuple[list[Document], Repairs]:

@@ -17,7 +17,6 @@ from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_examples
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.registry import FORMATS
-from tests.commands import exit_code
 from tests.raised import raises
 
 CONLL = "Ann\tB-person\nLee\tI-person\nsails\tO\n\nOslo\tB-place\n\n"
@@ -218,18 +217,6 @@ def test_documents_go_one_by_one_and_a_full_disk_is_told_and_leaves_nothing(
     with raises(WriteError, f"{tmp_path}/full.slow: can't be written: No space left on device; free space"):
         convert_data(tmp_path / "a.slow", tmp_path / "full.slow", reading=Reading(from_="slow"))
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.slow", "b.slow"]
-
-
-def test_the_command_tells_counts_repairs_and_losses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = tmp_path / "a.jsonl"
-    source.write_text(made_of({"text": LETTER, "spans": [*SPANS, SPANS[0] | {"end": 10}]}))
-    assert exit_code("data", "convert", source, tmp_path / "b.conll") == 1
-    assert "--overlaps" in capsys.readouterr().err
-    assert exit_code("data", "convert", source, tmp_path / "b.conll", "--overlaps", "longest") == 0
-    told = capsys.readouterr().out
-    assert "all: 1 text, 3 entities" in told
-    assert "put right while reading: overlapping entities left out: 1" in told
-    assert "conll doesn't keep the texts' own spaces" in told
 
 
 def nested(depth: int) -> str:

@@ -62,14 +62,6 @@ def test_what_is_missing_empty_or_has_another_name_is_told(tmp_path: Path) -> No
         read_data(tmp_path)
 
 
-@pytest.mark.parametrize("delimiter", [",", ";"])
-def test_a_table_without_a_header_is_no_prose(tmp_path: Path, delimiter: str) -> None:
-    rows = ["The ship Fram left Oslo in June,4,13,ship", "Ann went to Rome,0,3,person", "She met Bob there,8,11,person"]
-    (tmp_path / "a.csv").write_text("".join(f"{row.replace(',', delimiter)}\n" for row in rows))
-    with raises(InputError, "; if it is no header, write one above", path=tmp_path / "a.csv", line=1):
-        read_data(tmp_path / "a.csv", ["train"])
-
-
 def test_what_is_not_asked_for_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "test.conll").write_text("Oslo\tB-place\n")
     for name in ("train", "dev"):

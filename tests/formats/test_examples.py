@@ -11,7 +11,6 @@ from nerbert.formats.conll import Conll, example_of
 from nerbert.formats.documents import Reading, document_of, example_of_spans
 from nerbert.formats.examples import find_format, read_examples, recognised
 from nerbert.formats.jsonl import JsonLines
-from nerbert.labels import example_tags
 from nerbert.records import Example
 from nerbert.registry import FORMATS
 from tests.raised import raises
@@ -90,21 +89,6 @@ def test_what_conll_cannot_hold_is_not_written(tmp_path: Path, token: str, tag: 
     assert not list(tmp_path.iterdir())
 
 
-def test_words_are_given_or_found_and_entities_grow(tmp_path: Path) -> None:
-    span = {"start": 3, "end": 6, "type": "x"}
-    rows: list[dict[str, Any]] = [
-        {"text": "Alabama met", "spans": [span]},
-        {"text": "Ala bama met", "tokens": ["Ala", "bama met"], "spans": []},
-        {"tokens": ["Ala", "bama met"], "spans": [{"start": 4, "end": 12, "type": "x", "text": "bama met"}], "id": 7},
-    ]
-    path = written(tmp_path, "a.jsonl", "\ufeff" + "\n\n".join(map(json.dumps, rows)) + "\n\n")
-    first, second, third = read_examples(path)
-    assert first.tokens == ("Alabama", "met")
-    assert example_tags(first) == ["B-x", "O"]
-    assert (second.tokens, third.text) == (("Ala", "bama met"), "Ala bama met")
-    assert example_tags(third) == ["O", "B-x"]
-
-
 ARRAY = json.dumps([{"words": ["Ada"]}])
 
 
@@ -122,24 +106,15 @@ def span(start: int, end: int, type_: str = "x", **more: str) -> dict[str, Any]:
     [
         ("a.jsonl", second(text="Ada"), 2,
          "an object with text: 'Ada'; earlier lines have a text and spans"),
-        ("a.jsonl", second(spans=[]), 2, "an object with spans: []; earlier lines have"),
-        ("a.jsonl", second(text="Ada", spans=[span(0, 3, "")]), 2, "its type '' is empty"),
-        ("a.jsonl", second(text="Ada", spans=[span(0, 4)]), 2, "the text has 3 characters"),
-        ("a.jsonl", second(text="Ada", spans=[span(0, 2, text="da")]), 2, "the text has 'Ad' there"),
         ("a.jsonl", second(text="Ada", spans=[span(0, 2), span(0, 3)]), 2, "overlap"),
         ("a.conll", ARRAY, None, "a.conll: seems to be JSON with words; formats are"),
         ("a.jsonl", ARRAY, 1, "an object with words: ['Ada']; is not a text and spans"),
-        ("a.jsonl", '{"text": "Ada", "spans": [{"start": 0, "end": 3}]}', 1, "must have a type"),
         ("a.jsonl", '{"text": "Ada", "spans": []', 1, "not JSON: "),
         ("a.jsonl", '{"words": ["Ada"]}', 1, "is not a text and spans, or tokens and tags; name its format"),
         ("a.json", '[{"text": "Ada", "spans": [],}]', 1, "not JSON: "),
-        ("a.conll", "Ada\tO\nb\n", 2, "broken line 'b'"),
         ("a.jsonl", "slept\n", 1, "not JSON"),
         ("a.jsonl", "", None, "a.jsonl: holds no sentence"),
         ("a.conll", "\n\n", None, "a.conll: holds no sentence"),
-        ("a.csv", "id,name\n1,x\n", 1, "header 'id,name': must name text"),
-        ("a.csv", "", None, "a.csv: has no header"),
-        ("a.marked", "[é|x] left\n[Ada", 2, "column 1: a mark is not closed"),
     ],
 )  # fmt: skip
 def test_messages(tmp_path: Path, name: str, content: str, line: int | None, words: str) -> None:

@@ -163,11 +163,3 @@ def test_groups_of_several_files_are_apart(tmp_path: Path) -> None:
     for split in ("train", "dev"):
         (tmp_path / "in" / f"{split}.conll").write_text("-DOCSTART-\tO\n\nAnn\tO\n\n-DOCSTART-\tO\n\nBob\tO\n\n")
     assert convert_data(tmp_path / "in", tmp_path / "out", to="conll").losses == []
-
-
-def test_a_line_break_at_the_end_of_a_text_is_told_and_splits_nothing(tmp_path: Path) -> None:
-    source = rows_in(tmp_path, [{"text": "Ann met Bob. He left.\n", "spans": []}])
-    made = convert_data(source, tmp_path / "out.txt", to="marked")
-    assert [line.strip() for line in (tmp_path / "out.txt").read_text().splitlines()] == ["Ann met Bob. He left."]
-    assert told(made.losses, "own spaces")
-    assert len(made.losses) == 1

@@ -1,10 +1,8 @@
-import json
 from pathlib import Path
 
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats.convert import convert_data
 from nerbert.formats.examples import find_format
 from nerbert.formats.marked import Marked, parse_marks, write_marks
 from nerbert.records import Document, Repairs, Span
@@ -72,17 +70,3 @@ def test_nested_marks_are_written_and_crossing_ones_refused() -> None:
     assert write_marks(Document(*parse_marks(line))) == line
     with raises(InputError, "'b c' crosses another"):
         write_marks(Document("a b c", (Span(0, 3, "x"), Span(2, 5, "y"))))
-
-
-def test_texts_of_one_line_are_converted_whole(tmp_path: Path) -> None:
-    (tmp_path / "a.marked").write_text("[Fram|ship] left  Oslo. It sank.\n")
-    assert convert_data(tmp_path / "a.marked", tmp_path / "b.marked").losses == []
-    assert (tmp_path / "b.marked").read_text() == (tmp_path / "a.marked").read_text()
-    texts = ("Fram left.\nIt sank.", " \n", "\ud800")
-    (tmp_path / "c.jsonl").write_text("".join(json.dumps({"text": each, "spans": []}) + "\n" for each in texts))
-    assert convert_data(tmp_path / "c.jsonl", tmp_path / "d.marked").losses == [
-        "the texts' own spaces and lines: it holds sentences as texts of their own",
-        "texts without a word: 1 left out",
-        "which texts belong together",
-    ]
-    assert (tmp_path / "d.marked").read_text() == "Fram left.\nIt sank.\n?\n"

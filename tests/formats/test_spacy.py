@@ -1,7 +1,6 @@
 """spaCy's training data: DocBin, held to spaCy itself where it is installed."""
 
 import json
-import random
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -32,19 +31,6 @@ def test_tuples_name_the_other_export(tmp_path: Path, rows: Any) -> None:
         (tmp_path / name).write_text(json.dumps(rows))
         with raises(InputError, "seems to be spaCy's tuples (save them as DocBin, .spacy)"):
             list(read_documents(tmp_path / name))
-
-
-@pytest.mark.extras
-def test_tuples_saved_as_docbin(tmp_path: Path) -> None:
-    """The way that docs/formats.md names."""
-    import spacy
-    from spacy.tokens import DocBin
-
-    text, annotation = TUPLE
-    doc = spacy.blank("en").make_doc(text)
-    doc.ents = [doc.char_span(start, end, label) for start, end, label, *_ in annotation["entities"]]
-    DocBin(docs=[doc]).to_disk(tmp_path / "a.spacy")
-    assert places(list(SpacyDocBin().read(tmp_path / "a.spacy", Repairs()))) == places([ADA])
 
 
 def test_without_spacy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,30 +92,6 @@ def test_what_is_written_is_what_spacy_reads(tmp_path: Path) -> None:
     assert [(doc.text, [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]) for doc in docs] == places(
         some
     )
-
-
-@pytest.mark.extras
-def test_entities_are_those_that_spacy_finds(tmp_path: Path) -> None:
-    import numpy as np
-    from spacy.attrs import ENT_IOB, ENT_TYPE
-    from spacy.tokens import Doc, DocBin
-    from spacy.vocab import Vocab
-
-    rng, vocab, docs = random.Random(0), Vocab(), []
-    for _ in range(50):
-        names = [""]
-        for _ in range(8):
-            further = [f"I-{names[-1][2:]}"] * 2 if names[-1][2:] else []
-            names.append(rng.choice(["", "B-a", "B-b", "O", *further]))
-        docs.append(Doc(vocab, list("abcdefgh"), ents=names[1:]))
-    path = tmp_path / "a.spacy"
-    DocBin(docs=docs).to_disk(path)
-    found = list(SpacyDocBin().read(path, Repairs()))
-    assert places(found) == [
-        (doc.text.strip(), [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]) for doc in docs
-    ]
-    assert sum(len(each.spans) for each in found) > 50
-    assert len({tuple(np.ravel(doc.to_array([ENT_IOB, ENT_TYPE]))) for doc in docs}) > 40
 
 
 def packed(**message: Any) -> bytes:
