@@ -1,10 +1,9 @@
-"""Tables (CSV, TSV) with a header, read row by row: of texts in one column, or of annotated data in one of three forms.
+"""Tables (CSV, TSV) with a header, read row by row: of texts in one column, or of annotated spans or tokens.
 
 The delimiter is whichever of comma, semicolon, tab and bar gives the wanted columns. Annotated tables are written with
 a row a span. Cost: a text is in each of its rows, and a number comes back as text.
 """
 
-import ast
 import csv
 import json
 import re
@@ -18,7 +17,6 @@ from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, nearest
 from nerbert.formats.conll import example_of
 from nerbert.formats.format import Abilities
-from nerbert.formats.json_files import json_span
 from nerbert.formats.jsonl import text_of
 from nerbert.formats.rows import LONGEST_LINE, Line, Stream, file_lines, spooled
 from nerbert.formats.schemes import find_scheme
@@ -26,7 +24,7 @@ from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.sources.files import BOM
 
 _ID, _TEXT, _START, _END, _LABEL, _CONFIDENCE = "id", "text", "start", "end", "label", "confidence"
-_DOCUMENT, _MENTION, _SPANS, _SENTENCE, _WORD, _TAG = "document_id", "mention", "spans", "sentence", "word", "tag"
+_DOCUMENT, _MENTION, _SENTENCE, _WORD, _TAG = "document_id", "mention", "sentence", "word", "tag"
 _NAMES = {
     _ID: "id textid sentenceid sentid exampleid",
     _DOCUMENT: "documentid docid document doc filename file",
@@ -36,7 +34,6 @@ _NAMES = {
     _LABEL: "label type entitytype entitylabel labelname tag category class entity",
     _CONFIDENCE: "confidence",
     _MENTION: "mention surface spantext entitytext entity span",
-    _SPANS: "spans entities labels label annotations ner",
     _SENTENCE: "sentence sentenceid sentid sentenceidx sentencenumber sentenceno",
     _WORD: "word token form",
     _TAG: "tag nertag biotag label ner entity",
@@ -45,7 +42,6 @@ _NAMES = {
 _FORMS = {
     (_TEXT, _START, _END, _LABEL): (_ID, _DOCUMENT, _CONFIDENCE, _MENTION),
     (_SENTENCE, _WORD, _TAG): (_DOCUMENT,),
-    (_TEXT, _SPANS): (_DOCUMENT,),
 }
 """The required columns of each form, and its optional ones."""
 _KNOWN = frozenset(name for names in _NAMES.values() for name in names.split())
@@ -103,17 +99,11 @@ class Tables:
     holds = Abilities(nested=True, words=False, tagged=False, fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the first row names the columns of a form (and, for spans in JSON, the second has such)."""
-        try:
-            lines = [f"{line}\n" for line in head.removeprefix(BOM).decode("utf-8", "ignore").split("\n")]
-            form = _find_form(next((line.strip("\r\n") for line in lines if line.strip()), ""))
-            if _SPANS not in form.own:
-                return True
-            _, *rows = csv.reader(lines[:2000], delimiter=form.delimiter)
-            cells = [row[form.own[_SPANS]] for row in rows if len(row) == len(form.names)]
-            return any(cells) and all(not cell or cell.lstrip().startswith(("[", "{")) for cell in cells[:-1] or cells)
-        except (InputError, csv.Error):
-            return False
+        """Return whether the first row names the columns of a form."""
+        lines = head.removeprefix(BOM).decode("utf-8", "ignore").split("\n")
+        with suppress(InputError):
+            return bool(_find_form(next((line.strip("\r") for line in lines if line.strip()), "")))
+        return False
 
     def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
         """Yield the texts of a table; raise InputError that names file and line."""
@@ -121,15 +111,7 @@ class Tables:
             yield from table_texts(source)
             return
         form = _form_of(source)
-        if _WORD in form.own:
-            yield from _token_documents(source, form, repairs)
-        elif _START in form.own:
-            yield from _span_documents(source, form)
-        else:
-            for row in _rows(source, form):
-                with at(source, row.line):
-                    text, spans = row.get(_TEXT), tuple(map(json_span, _listed(row.get(_SPANS))))
-                yield Document(text, spans, None, row.get(_DOCUMENT), _fields(row), row.line)
+        yield from _token_documents(source, form, repairs) if _WORD in form.own else _span_documents(source, form)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write one row per span, with commas (in `.csv`) or tabs; a text without entities has one row."""
@@ -173,8 +155,8 @@ def _find_form(header: str) -> TableForm:
                 return form
     remedy = "" if any_known else "; if it is no header, write one above: text,start,end,label"
     raise InputError(
-        f"header {header!r:.80}: must name text, start, end and label (one row per span), text and spans (as JSON), or "
-        f"sentence, word and tag (one row per token), with commas, tabs, semicolons or bars between{remedy}"
+        f"header {header!r:.80}: must name text, start, end and label (one row per span), or sentence, word and tag "
+        f"(one row per token), with commas, tabs, semicolons or bars between{remedy}"
     )
 
 
@@ -236,24 +218,6 @@ def _span(row: TableRow) -> Iterator[Span]:
             "the confidence one from 0 to 1"
         ) from None
     yield Span(int(numbers[0]), int(numbers[1]), row.get(_LABEL), row.get(_MENTION), confidence)
-
-
-def _listed(cell: str) -> list[Any]:
-    """Return the spans of a cell: JSON, or a list as Python prints it."""
-    if not cell.strip():
-        return []
-    try:
-        value = json.loads(cell)
-    except (ValueError, RecursionError):
-        try:
-            value = json.loads(json.dumps(ast.literal_eval(cell.strip())))
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            value = None
-    if isinstance(value, dict):
-        value = next((each for each in value.values() if isinstance(each, list)), None)
-    if not isinstance(value, list):
-        raise InputError(f"spans {cell!r:.60}: must be a JSON list of [start, end, label], or of objects with these")
-    return value
 
 
 def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[Document]:
