@@ -7,14 +7,13 @@ the tags follows from the whole file. Cost: it is read twice.
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
 from nerbert.artifacts import publish
-from nerbert.errors import InputError, at, visible
+from nerbert.errors import InputError, visible
 from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import LEAST, TextWriter, WritingRows
 from nerbert.formats.rows import TEXT, TOKENS, Line, Stream, file_lines, with_mark
@@ -99,7 +98,7 @@ class ColumnLayout(NamedTuple):
 
 def scheme_of(path: Path) -> Scheme:
     """Return the scheme of a file's tags; raise InputError for a broken line or an invalid tag."""
-    return find_scheme(_tags(path, _layout_of(path), set()), lambda line: at(path, line))
+    return find_scheme(_tags(path, _layout_of(path), set()), path)
 
 
 def _tags(path: Path, layout: "ColumnLayout", documents: set[int]) -> Iterator[list[tuple[int, str]]]:
@@ -176,7 +175,7 @@ class Conll:
                 yield Document(example.text, (), example.words, "", fields, rows.lines[0].number, size=size)
             return
         layout, numbers = _layout_of(source), set[int]()
-        scheme = find_scheme(_tags(source, layout, numbers), lambda line: at(source, line))
+        scheme = find_scheme(_tags(source, layout, numbers), source)
         repairs[Repair.TAG] += scheme.repaired
         for rows in _read_rows(source):
             tagged = layout.words(rows)
@@ -229,7 +228,7 @@ def _all_tagged(lines: Iterable[str]) -> bool:
         found = list(token_rows(named, tagged=True))
         found = found[:-1] or found  # the last one may be cut
         layout = find_layout([rows.columns for rows in found])
-        find_scheme(([(line, tag) for line, _, tag in layout.words(rows)] for rows in found), lambda _: nullcontext())
+        find_scheme([(line, tag) for line, _, tag in layout.words(rows)] for rows in found)
     except InputError:
         return False
     return found != []

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from queue import Empty, Queue
 from threading import Thread
 from time import monotonic
-from typing import IO, Any
+from typing import IO
 
 from nerbert.artifacts import publish
 from nerbert.config import check_choice
@@ -69,31 +69,46 @@ class InputFile:
         return given if self.place == STDIN else self.place
 
     @property
-    def size(self) -> int | None:
-        """Return the bytes of an uncompressed file; None if unknown."""
-        path = Path(self.place)
-        known = self.place != STDIN and can(self.kind, "streams") and path.is_file() and unpacked_name(path) == path
-        return path.stat().st_size if known else None
+    def path(self) -> Path:
+        """The file, or the copy of a pipe."""
+        return self.copy or Path(self.place)
 
     @property
     def on_disk(self) -> bool:
         """Whether it can be read from any offset: a file, or the copy of a pipe."""
-        return self.copy is not None or (self.place != STDIN and not Path(self.place).is_fifo())
+        return self.copy is not None or (self.place != STDIN and not self.path.is_fifo())
+
+    @property
+    def _plain(self) -> bool:
+        """Whether it is an uncompressed file."""
+        return self.on_disk and self.path.is_file() and unpacked_name(self.path) == self.path
+
+    @property
+    def size(self) -> int | None:
+        """Return the bytes of an uncompressed file; None if unknown."""
+        return self.path.stat().st_size if can(self.kind, "streams") and self._plain else None
 
     def documents(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[Document]:
         """Yield the file's texts while it is read; raise InputError that names the line. `field` (or column) holds the
         text; `errors` sets what happens to bytes that are no UTF-8, if the format leaves a choice. `repairs` counts
         what a format leaves out.
         """
-        kind = kind_named(self.kind)
+        kind, streams, path = kind_named(self.kind), can(self.kind, "streams"), self.path
         repairs = Repairs() if repairs is None else repairs
-        if self._is_annotated(kind, field):
-            with os_refused(f"{self}: can't be read"):
-                found = kind.read(self._on_disk(), repairs)
-                yield from (with_all_fields(each, number) for number, each in enumerate(found, 1))
-        else:
-            path = (self.copy or Path(self.place)) if self.on_disk else None
-            yield from kind.read(Stream(str(self), self.opened, field, errors, path), repairs)
+        if not streams and field != TEXT_FIELD:
+            raise InputError(f"{self}: {self.kind} has a fixed field for its texts; leave --field {field} out")
+        is_table = self.kind == CSV and field == TEXT_FIELD and self._plain
+        if streams and not (is_table and kind.recognise(path, head_of(path))):
+            source = Stream(str(self), self.opened, field, errors, path if self.on_disk else None)
+            yield from kind.read(source, repairs)
+            return
+        if not self.on_disk:
+            raise InputError(f"{self}: {self.kind} can't be read from a pipe; name a file")
+        if unpacked_name(path) != path:
+            raise InputError(f"{self}: {self.kind} can't be read compressed; unpack it first")
+        with os_refused(f"{self}: can't be read"):
+            for number, each in enumerate(kind.read(path, repairs), 1):
+                yield with_all_fields(each, number)
 
     def at_hand(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[list[Document]]:
         """Yield the texts in lists of about 64 KiB; of a pipe those that are there, so that a slow one is answered at
@@ -101,25 +116,6 @@ class InputFile:
         """
         found = self.documents(field, errors, repairs)
         return in_lists(found, before_fault=True) if self.on_disk or self.text is not None else at_hand(found)
-
-    def _is_annotated(self, kind: Any, field: str) -> bool:
-        """Return whether the file is read as annotations are, and not row by row."""
-        if not can(self.kind, "streams"):
-            if field != TEXT_FIELD:
-                raise InputError(f"{self}: {self.kind} has a fixed field for its texts; leave --field {field} out")
-            return True
-        path = self.copy or Path(self.place)
-        plain = self.copy is not None or (self.place != STDIN and path.is_file() and unpacked_name(path) == path)
-        return self.kind == CSV and field == TEXT_FIELD and plain and bool(kind.recognise(path, head_of(path)))
-
-    def _on_disk(self) -> Path:
-        """Return the path of a file that must be on the disk as a whole."""
-        if not self.on_disk:
-            raise InputError(f"{self}: {self.kind} can't be read from a pipe; name a file")
-        path = self.copy or Path(self.place)
-        if unpacked_name(path) != path:
-            raise InputError(f"{self}: {self.kind} can't be read compressed; unpack it first")
-        return path
 
     def copied(self, folder: Path) -> "InputFile":
         """Return an input that can be read several times: standard input or a pipe is copied into `folder` first."""

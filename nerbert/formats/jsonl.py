@@ -5,7 +5,6 @@ meaning may be read as spans.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -141,7 +140,7 @@ def in_iob2(
         yield from rows()
         return
     tagged = ((number, row[name]) for number, row in rows() if _tags_field(row) == name)
-    scheme = find_scheme(([(number, tag) for tag in tags] for number, tags in tagged), lambda number: at(path, number))
+    scheme = find_scheme(([(number, tag) for tag in tags] for number, tags in tagged), path)
     repairs[Repair.TAG] += scheme.repaired
     for number, row in rows():
         if _tags_field(row) == name:
@@ -198,7 +197,7 @@ def _tagged(
         )
     if len(tags) != len(words):
         raise InputError(f"field {name!r} has {len(tags)} tags for {len(words)} tokens; each token must have one")
-    scheme = find_scheme([[(1, tag) for tag in tags]], lambda _: nullcontext())
+    scheme = find_scheme([[(1, tag) for tag in tags]])
     repairs[Repair.TAG] += scheme.repaired
     found = spans_from_bio(scheme.bio(tags))
     places = [(words[first][0], words[last - 1][1], type_) for first, last, type_ in found]

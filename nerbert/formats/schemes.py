@@ -4,13 +4,13 @@ All are read by the rules of the CoNLL script, so a tag that breaks its scheme l
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NoReturn
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, at
 from nerbert.labels import OUTSIDE, split_tag
 
 _ROLES = {
@@ -23,8 +23,6 @@ _WITH_ENDS = {_IOE: "IE", "BIOES": "BIES", "BILOU": "BILU", "BMES": "BMESW"}
 _ORPHAN, _UNENDED, _OWN_BEGIN = "orphan", "unended", "own begin"
 _MOST_PLAIN = 200
 """Maximum number of types without prefix; a column with more different values has no tags."""
-Place = Callable[[int], AbstractContextManager[None]]
-"""Adds the place of a line to errors raised inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +91,25 @@ class _Uses:
         return Scheme(name, sum(self.count[each] for each in broken), first)
 
 
-def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], place: Place) -> Scheme:
-    """Return the scheme of a file's sentences, each of (line, tag); raise InputError, in its `place`, for a bad tag.
+def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str = "") -> Scheme:
+    """Return the scheme of a file's sentences, each of (line, tag); raise InputError, with its place, for a bad tag.
 
     Types without prefix are tags only if no tag has one, O is the most frequent, and there are few.
     """
     uses, plain, first_plain = _Uses(), Counter[str](), 0
     for sentence in sentences:
-        words = [(line, tag, _parts_at(line, tag, place)) for line, tag in sentence]
+        words = [(line, tag, _parts_at(line, tag, path)) for line, tag in sentence]
         for line, tag, parts in words:
             if parts is None:
                 first_plain = first_plain or line
                 plain[tag] += 1
         if len(plain) > _MOST_PLAIN:
-            _refuse_plain(place, first_plain, next(iter(plain)))
+            _refuse_plain(path, first_plain, next(iter(plain)))
         uses.add((line, parts) for line, _, parts in words if parts)
     if not plain:
         return uses.scheme()
     if set(+uses.prefixes) != {OUTSIDE} or uses.prefixes[OUTSIDE] < max(plain.values()):
-        _refuse_plain(place, first_plain, next(iter(plain)))
+        _refuse_plain(path, first_plain, next(iter(plain)))
     return Scheme(_PLAIN, 0, 0)
 
 
@@ -141,17 +139,17 @@ def _parts(tag: str) -> tuple[str, str] | None:
     return None
 
 
-def _parts_at(line: int, tag: Any, place: Place) -> tuple[str, str] | None:
+def _parts_at(line: int, tag: Any, path: Path | str) -> tuple[str, str] | None:
     try:
         return _parts(tag) if isinstance(tag, str) else split_tag(tag)
     except InputError:
-        with place(line):
+        with at(path, line if path else None):
             raise
 
 
-def _refuse_plain(place: Place, line: int, tag: str) -> NoReturn:
+def _refuse_plain(path: Path | str, line: int, tag: str) -> NoReturn:
     """Raise InputError for types without prefix that are no tags; the first is in this line."""
-    with place(line):
+    with at(path, line if path else None):
         raise InputError(
             f"tag {tag!r:.60}: must be O, B-TYPE or I-TYPE (or of BIOES, BILOU, BMES); types without prefix are read "
             f"if no tag has one, O is the most frequent, and there are {_MOST_PLAIN} at most"

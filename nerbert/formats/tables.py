@@ -227,7 +227,7 @@ def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[
         for rows in _sentences(path, form):
             yield [(row.line, row.get(_TAG).strip()) for row in rows]
 
-    scheme = find_scheme(tags(), lambda line: at(path, line))
+    scheme = find_scheme(tags(), path)
     repairs[Repair.TAG] += scheme.repaired
     own = set(form.own.values())
     others = {name: place for place, name in enumerate(form.names) if place not in own}

@@ -1,11 +1,10 @@
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError
 from nerbert.formats.schemes import find_scheme
 from nerbert.labels import spans_from_bio
 from tests.raised import raises
@@ -37,7 +36,7 @@ def written(entities: list[tuple[int, int, str]], name: str) -> tuple[list[str],
 
 def read(*sentences: list[str]) -> tuple[str, int, list[list[str]]]:
     lines = [[(line, tag) for line, tag in enumerate(tags, 1)] for tags in sentences]
-    scheme = find_scheme(lines, lambda line: at("x", line))
+    scheme = find_scheme(lines, "x")
     return scheme.name, scheme.repaired, [scheme.bio(tags) for tags in sentences]
 
 
@@ -85,12 +84,12 @@ def test_broken_tags_are_read_as_seqeval_reads_them(tags: list[str]) -> None:
     ],
 )
 def test_names_and_what_is_broken(tags: str, name: str, repaired: int, first: int) -> None:
-    scheme = find_scheme([list(enumerate(tags.split(), 1))], lambda _: nullcontext())
+    scheme = find_scheme([list(enumerate(tags.split(), 1))])
     assert (scheme.name, scheme.repaired, scheme.first_broken) == (name, repaired, first)
 
 
 def test_the_end_of_a_sentence_ends_an_entity() -> None:
-    scheme = find_scheme([[(1, "S-x"), (2, "B-x")], [(4, "I-x"), (5, "E-x")]], lambda _: nullcontext())
+    scheme = find_scheme([[(1, "S-x"), (2, "B-x")], [(4, "I-x"), (5, "E-x")]])
     assert (scheme.repaired, scheme.first_broken) == (2, 2)
 
 
