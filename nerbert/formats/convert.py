@@ -160,8 +160,7 @@ class Losses:
     """Counts what each document loses in a format that `holds` so much."""
 
     def __init__(self, holds: Abilities) -> None:
-        self.holds, self._lost, self._characters = holds, Counter[str](), Counter[str]()
-        self._fields = dict[str, None]()
+        self.holds, self._lost, self._fields = holds, Counter[str](), dict[str, None]()
         self.begin_file()
 
     def begin_file(self) -> None:
@@ -189,11 +188,9 @@ class Losses:
         """Yield what is lost, in words: what the format doesn't keep."""
         lost, of_words = self._lost, "of words" if self.holds.text == "words" else "as texts of their own"
         annotated = " of annotated texts" if self.holds.confidences == "tagged" else ""
-        characters = ", ".join(f"U+{ord(char):04X}" for char, _ in self._characters.most_common(_SHOWN))
         fields = ", ".join([*self._fields][:_SHOWN]) + (" …" if len(self._fields) > _SHOWN else "")
         words = {
-            f"the texts' own spaces and lines: it holds sentences {of_words}": lost["spaces"],
-            f"characters that belong to no word: {self._characters.total():,} ({characters})": self._characters,
+            f"the texts' own spaces, lines and invisible characters: it holds sentences {of_words}": lost["spaces"],
             f"texts without a word: {lost['texts']:,} left out": lost["texts"],
             f"texts {self.holds.mark}: {lost['marks']:,}; they begin documents there": lost["marks"],
             "where words begin and end: they are found again when it is read": lost["words"],
@@ -225,6 +222,4 @@ class Losses:
         if self.holds.text == "line":
             written = [each.translate({ord("\n"): " ", ord("\r"): " "}) for each in written]
         self._lost["marks"] += sum(each == self.holds.mark != "" for each in written)
-        if sentences and written != [text]:
-            self._lost["spaces"] += 1
-            self._characters += Counter("".join(text.split())) - Counter("".join(written))
+        self._lost["spaces"] += sentences != [] and written != [text]

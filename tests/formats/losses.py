@@ -37,7 +37,7 @@ def check_same(
     written = before if written is None else written
     assert marked(after) == marked(written)
     left_out = told(losses, "texts without a word") or told(losses, "they begin documents there")
-    assert characters(after) == characters(before) or left_out or told(losses, "characters that belong to no word")
+    assert characters(after) == characters(before) or left_out or told(losses, "invisible characters")
     whole = [each.text for each in after] == [each.text for each in before]
     assert whole or left_out or told(losses, "spaces")
     tagged = {each.tagged for each in before}

@@ -15,7 +15,7 @@ from nerbert.formats.convert import convert_data
 from nerbert.formats.data import read_data
 from nerbert.formats.documents import Reading
 from nerbert.formats.examples import read_examples
-from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.records import Document, Repair, Repairs
 from nerbert.registry import FORMATS
 from tests.raised import raises
 
@@ -26,36 +26,6 @@ SPANS = [
     {"start": 12, "end": 14, "type": "person"},
     {"start": 25, "end": 29, "type": "place"},
 ]
-
-
-class Folders:
-    """A toy format of folders: a file for each text, with its spans and fields."""
-
-    suffixes = ()
-
-    def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the folder holds such files."""
-        return path.is_dir() and any(path.glob("*.text"))
-
-    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield the texts."""
-        for each in sorted(path.glob("*.text")):
-            text, spans, group, fields = json.loads(each.read_text())
-            yield Document(text, tuple(Span(*span) for span in spans), None, group, fields)
-
-    def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write the texts."""
-        path.mkdir(exist_ok=True)
-        for number, each in enumerate(documents):
-            spans = [(span.start, span.end, span.type) for span in each.spans]
-            (path / f"{number}.text").write_text(json.dumps([each.text, spans, each.group, dict(each.fields)]))
-
-
-@pytest.fixture
-def folders(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A format of folders."""
-    monkeypatch.setattr(FORMATS, "_known", FORMATS._known | {"folders": Folders})
-    return "folders"
 
 
 def made_of(*rows: object) -> str:
@@ -90,7 +60,7 @@ def test_a_format_of_words_gets_sentences_and_what_is_lost_is_told(tmp_path: Pat
     assert not (tmp_path / "c.jsonl").exists()
 
 
-def test_a_folder_keeps_its_splits(tmp_path: Path, folders: str) -> None:
+def test_a_folder_keeps_its_splits(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
     for split in ("train", "dev", "test"):
@@ -101,14 +71,14 @@ def test_a_folder_keeps_its_splits(tmp_path: Path, folders: str) -> None:
     assert names == ["dev.jsonl", "manifest.json", "test.jsonl", "train.jsonl"]
     everything = ("train", "dev", "test")
     assert read_data(tmp_path / "out", everything).splits == read_data(source, everything).splits
-    convert_data(source, tmp_path / "folders", to=folders)
-    assert (tmp_path / "folders" / "dev" / "1.text").is_file()
+    convert_data(source, tmp_path / "folders", to="brat")
+    assert (tmp_path / "folders" / "dev" / "000002.ann").is_file()
     convert_data(tmp_path / "folders", tmp_path / "again", to="conll")
-    assert (tmp_path / "again" / "test.conll").read_text() == (source / "test.conll").read_text()
-    convert_data(source / "dev.conll", tmp_path / "one", to=folders)
-    assert sorted(each.name for each in (tmp_path / "one").iterdir()) == ["0.text", "1.text", "manifest.json"]
+    assert read_data(tmp_path / "again", everything).splits == read_data(source, everything).splits
+    convert_data(source / "dev.conll", tmp_path / "one", to="brat")
+    assert {each.suffix for each in (tmp_path / "one").iterdir()} == {".txt", ".ann", ".conf", ".json"}
     convert_data(tmp_path / "one", tmp_path / "b.conll")
-    assert (tmp_path / "b.conll").read_text() == (source / "dev.conll").read_text()
+    assert read_examples(tmp_path / "b.conll") == read_examples(source / "dev.conll")
 
 
 def test_a_file_is_cut_into_the_splits_that_training_sees(tmp_path: Path) -> None:
@@ -184,11 +154,15 @@ def test_what_is_there_stays_there(tmp_path: Path) -> None:
     assert convert_data(source, output, overwrite=True).documents == {"all": 2}
 
 
-class Slow(Folders):
+class Slow:
     """A toy format that notes what is read and written when, on a disk that is full after as many texts as it says."""
 
-    suffixes = (".slow",)  # type: ignore[assignment]
+    suffixes = (".slow",)
     order: ClassVar[list[str]] = []
+
+    def recognise(self, path: Path, head: bytes) -> bool:
+        """Return whether the file is named so."""
+        return path.suffix == ".slow"
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield three texts."""

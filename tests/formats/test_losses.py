@@ -109,9 +109,8 @@ def test_losses_are_counted_and_named(tmp_path: Path) -> None:
     source = rows_in(tmp_path, rows)
     expected = {
         "conll": [
-            "the texts' own spaces and lines: it holds sentences of words",
-            "characters that belong to no word: 1 (U+200D)", "the fields label, page, empty as they are",
-            "confidences: 1",
+            "the texts' own spaces, lines and invisible characters: it holds sentences of words",
+            "the fields label, page, empty as they are", "confidences: 1",
         ],
         "doccano": ["the fields label as they are", "confidences: 1"],
         "csv": ["the fields page, empty as they are"],
