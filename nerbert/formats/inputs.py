@@ -198,21 +198,13 @@ def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
         elif os.path.lexists(place):
             sources.append(InputFile(place, PurePath(path.name), kind or kind_of_name(path) or _kind_by_content(path)))
         else:
-            raise InputError(f"{shortened(place, 80) or repr(place)}: no such file or folder; {_remedy(place)}")
+            remedy = "give files or folders, - for standard input, or a text itself with --text"
+            raise InputError(f"{shortened(place, 80) or repr(place)}: no such file or folder; {remedy}")
     if [source.place for source in sources].count(STDIN) > 1:
         raise InputError("standard input (-) can be read only once; name it once")
     for each in dict.fromkeys(source.kind for source in sources):
         check_usable(each)
     return JobPaths(sources, many, folders, passed_over)
-
-
-def _remedy(place: str) -> str:
-    """Return what to give instead of a path that doesn't exist: an option, a text itself, or a file."""
-    if place.startswith("-"):
-        return "there is no such option either: see --help"
-    if any(map(str.isspace, place)) and not PurePath(place).suffix:
-        return 'to tag a text itself: nerbert tag TAGGER --text "…", or echo "…" | nerbert tag TAGGER'
-    return "give files or folders, or - for standard input"
 
 
 def _whole(path: Path, kind: str) -> str:

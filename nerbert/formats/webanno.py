@@ -1,7 +1,7 @@
 """WebAnno TSV 3 of INCEpTION and WebAnno: a file per document, a row per token, a column per feature.
 
-Offsets count UTF-16 units of the whole document. Here each sentence of the file is a document; sentences that an entity
-joins are one.
+Offsets count UTF-16 units of the whole document. Here each sentence of the file is a document; an entity
+over two sentences is one in each.
 """
 
 import re
@@ -36,8 +36,6 @@ _TEXT_ESCAPE, _TEXT_SPECIAL = re.compile(r"\\([tnfrb\\\x00-\x07\x0e-\x1f])"), re
 _SHORT = {"t": "\t", "n": "\n", "f": "\f", "r": "\r", "b": "\b"}
 _LONG = {char: letter for letter, char in _SHORT.items()}
 _BREAKS = re.compile(r"[\t\r\n]")
-_WIDEST_GAP = 1 << 16
-"""Maximum characters between two sentences that an entity joins."""
 
 
 class _Layer(NamedTuple):
@@ -101,8 +99,11 @@ class WebAnno:
                     raise InputError(f"{found.path}: has the layer {layer}, earlier files {chosen}; export only one")
                 chosen = layer or chosen
                 group = "" if found.direct else found.name
-                blocks = _blocks(_sentences(lines, layers), column)
-                yield from (_document(block, last, layers, column, group, repairs) for block, last in blocks)
+                held: _Sentence | None = None
+                for sentence in chain(_sentences(lines, layers), (None,)):
+                    if held:
+                        yield _document(held, sentence is None, layers, column, group, repairs)
+                    held = sentence
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write all sentences as one file of WebAnno TSV 3.3, whole or not at all."""
@@ -208,29 +209,6 @@ def _row(line: Line, columns: int) -> _TokenRow:
     return _TokenRow(line, token, found[1] is None, int(found[2]), int(found[3]), values[:columns])
 
 
-def _blocks(sentences: Iterable[_Sentence], column: int) -> Iterator[tuple[list[_Sentence], bool]]:
-    """Yield the sentences, those together that an entity joins; and whether they are the file's last."""
-    block: list[_Sentence] = []
-    for sentence in sentences:
-        if block and not _joins(block[-1], sentence, column):
-            yield block, False
-            block = []
-        block.append(sentence)
-    if block:
-        yield block, True
-
-
-def _joins(one: _Sentence, other: _Sentence, column: int) -> bool:
-    """Return whether an entity continues from the last token of a sentence into the first of the next."""
-    last = next((place for place in range(len(one.rows) - 1, 0, -1) if one.rows[place].whole), 0)
-    first = next((place for place, row in enumerate(other.rows) if place and row.whole), len(other.rows))
-    ends, begins = (
-        {each for row in rows for each in _values(row, column) if each[1]}
-        for rows in (one.rows[last:], other.rows[:first])
-    )
-    return not ends.isdisjoint(begins)
-
-
 def _values(row: _TokenRow, column: int) -> list[tuple[str, str]]:
     """Return the annotations in a column of a row: values, still escaped, and numbers ("" for none)."""
     if column < 0 or row.values[column] == "_":
@@ -240,14 +218,14 @@ def _values(row: _TokenRow, column: int) -> list[tuple[str, str]]:
 
 
 def _document(
-    block: list[_Sentence], last: bool, layers: list[_Layer], column: int, group: str, repairs: Repairs
+    sentence: _Sentence, last: bool, layers: list[_Layer], column: int, group: str, repairs: Repairs
 ) -> Document:
-    for sentence in block:
-        if not sentence.rows or not sentence.rows[0].whole:
-            with sentence.first.place():
-                raise InputError("a sentence without a token at its beginning; the file is cut off, or export it again")
-    text, places = _placed(block)
-    rows = [row for sentence in block for row in sentence.rows]
+    rows = sentence.rows
+    if not rows or not rows[0].whole:
+        with sentence.first.place():
+            raise InputError("a sentence without a token at its beginning; the file is cut off, or export it again")
+    text = "\n".join(sentence.texts)
+    places = list(_placed(text, rows))
     words = [place for row, place in zip(rows, places, strict=True) if row.whole]
     if last and split_words(text[words[-1][1] :]):
         with rows[-1].line.place():
@@ -271,47 +249,30 @@ def _document(
             spans.append(Span(start, end, _plain_value(value), text[start:end]))
     others = [each for each in layers if not each.column <= column < each.column + len(each.features)]
     repairs[Repair.PASSED_OVER] += sum(row.values[layer.column] != "_" for row in rows for layer in others)
-    fields = {"id": block[0].id} if block[0].id else {}
-    return Document(text, tuple(spans), tuple(words), group, fields, block[0].first.number)
+    fields = {"id": sentence.id} if sentence.id else {}
+    return Document(text, tuple(spans), tuple(words), group, fields, sentence.first.number)
 
 
-def _placed(block: list[_Sentence]) -> tuple[str, list[tuple[int, int]]]:
-    """Return the text of sentences, and the place of each row in it, in characters; raise InputError if tokens aren't
-    where rows say.
+def _placed(text: str, rows: list[_TokenRow]) -> Iterator[tuple[int, int]]:
+    """Yield the place of each row in the text of its sentence, in characters; raise InputError if a token isn't there.
 
     `table` has the character at each offset, -1 inside of one that has two units, and the text's length at the end.
     """
-    text, table, origin = "", [0], 0
-    places: list[tuple[int, int]] = []
-    reached = 0
-    for number, sentence in enumerate(block):
-        piece, first = "\n".join(sentence.texts), sentence.rows[0]
-        lead = 0 if piece.startswith(first.token) else len(piece) - len(piece.lstrip())
-        origin = origin if number else first.start - lead
-        gap = first.start - lead - origin - (len(table) - 1)
-        with first.line.place():
-            if not 0 <= gap <= _WIDEST_GAP:
-                raise InputError(f"token at {first.start}: a sentence can't begin there, after the text before it")
-        table.pop()
-        for place, char in enumerate(" " * gap + piece, len(text)):
-            table.extend((place, -1) if char > "\uffff" else (place,))
-        text += " " * gap + piece
-        table.append(len(text))
-        for row in sentence.rows:
-            start, end = (
-                table[place] if 0 <= place < len(table) else -1 for place in (row.start - origin, row.end - origin)
-            )
-            with row.line.place():
-                if start < 0 or end < start or text[start:end] not in (row.token, _plain_value(row.token)):
-                    there = text[max(start, 0) : max(end, 0)]
-                    raise InputError(
-                        f"token {row.token!r:.60}: the sentence has {there!r:.60} at {row.start}-{row.end}"
-                    )
-                if row.whole and not reached <= start < end:
-                    raise InputError(f"token {row.token!r:.60}: is empty, or overlaps the previous token")
-            reached = end if row.whole else reached
-            places.append((start, end))
-    return text, places
+    table = [each for place, char in enumerate(text) for each in ((place, -1) if char > "\uffff" else (place,))]
+    table.append(len(text))
+    origin, reached = rows[0].start - (0 if text.startswith(rows[0].token) else len(text) - len(text.lstrip())), 0
+    for row in rows:
+        start, end = (
+            table[place] if 0 <= place < len(table) else -1 for place in (row.start - origin, row.end - origin)
+        )
+        with row.line.place():
+            if start < 0 or end < start or text[start:end] not in (row.token, _plain_value(row.token)):
+                there = text[max(start, 0) : max(end, 0)]
+                raise InputError(f"token {row.token!r:.60}: the sentence has {there!r:.60} at {row.start}-{row.end}")
+            if row.whole and not reached <= start < end:
+                raise InputError(f"token {row.token!r:.60}: is empty, or overlaps the previous token")
+        reached = end if row.whole else reached
+        yield start, end
 
 
 def _all_words(example: Example) -> list[tuple[int, int]]:
