@@ -136,12 +136,6 @@ def test_of_several_types_with_one_name_the_same_spelling_wins() -> None:
     assert shared_tags(["B-organisation"], source) == {"B-organisation": "B-ORG"}
 
 
-@pytest.mark.parametrize(("start", "end"), [(-1, 2), (3, 3), (4, 2)])
-def test_span_refuses_empty_and_negative(start: int, end: int) -> None:
-    with raises(InputError, f"span [{start}, {end}) of type 'person'"):
-        Span(start, end, "person")
-
-
 def test_sentence_id() -> None:
     sentence = Sentence("enwiki", 12, 345, "Title", 67, "Text.", ((0, 4), (4, 5)), ())
     assert sentence.id == "enwiki:12:345:67"

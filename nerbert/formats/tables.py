@@ -222,12 +222,8 @@ def _span(row: TableRow) -> Iterator[Span]:
 
 def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[Document]:
     """Yield the sentences of rows of tokens; a sentence's number may be only in its first row."""
-
-    def tags() -> Iterator[list[tuple[int, str]]]:
-        for rows in _sentences(path, form):
-            yield [(row.line, row.get(_TAG).strip()) for row in rows]
-
-    scheme = find_scheme(tags(), path)
+    tags = ([(row.line, row.get(_TAG).strip()) for row in rows] for rows in _sentences(path, form))
+    scheme = find_scheme(tags, path)
     repairs[Repair.TAG] += scheme.repaired
     own = set(form.own.values())
     others = {name: place for place, name in enumerate(form.names) if place not in own}

@@ -188,14 +188,6 @@ def test_conll_2012_is_recognised_wherever_its_first_lines_end(tmp_path: Path, l
     assert sum(len(each.spans) for each in found) == 100
 
 
-def test_twelve_columns_that_end_in_tags_are_read_as_before(tmp_path: Path) -> None:
-    rows = [f"{word}\t0\t{place}\tNNP" + "\tx" * 6 + f"\t-\tx\t{tag}" for word, place, tag in
-            (("Ada", 0, "B-person"), ("Lovelace", 4, "I-person"), ("slept", 13, "O"))]  # fmt: skip
-    (tmp_path / "a.conll").write_text("\n".join(rows) + "\n")
-    (found,) = read_examples(tmp_path / "a.conll")
-    assert (found.text, [span.type for span in found.spans]) == ("Ada Lovelace slept", ["person"])
-
-
 def test_broken_tags_are_counted(tmp_path: Path) -> None:
     (only,), repairs = documents(tmp_path / "a", "a B-x\nb I-y\nc O\nd I-x\n")
     assert [span.text for span in only.spans] == ["a", "b", "d"]

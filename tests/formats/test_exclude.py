@@ -11,7 +11,6 @@ from nerbert.errors import InputError
 from nerbert.formats.exclude import read_excluded
 from nerbert.records import Document, Reason
 from nerbert.registry import FORMATS
-from tests.extending.toys.format_toy import Toy
 from tests.raised import raises
 
 WORDS = "the old whaler came home to the quiet harbour in may".split()
@@ -142,17 +141,6 @@ def test_in_folders_texts_are_found_whatever_they_are_called_and_anything_else_i
     (tmp_path / "test.pdf").write_bytes(b"%PDF")
     with raises(InputError, "test.pdf: not a text by its name; name the files"):
         read_excluded([tmp_path], 8)
-
-
-def test_any_registered_format_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FORMATS, "_known", dict(FORMATS._known))
-    (tmp_path / "a.toy").write_text(f"[{WORDS[0]}](x) {' '.join(WORDS[1:])}\n")
-    with raises(InputError, "not a text by its name"):
-        read_excluded([tmp_path], 8)
-    FORMATS.register("toy", Toy)
-    found = read_excluded([tmp_path], 8)
-    (tmp_path / "a.toy").write_text(f"{' '.join(WORDS)}\n")
-    assert found.ngrams == read_excluded([tmp_path], 8).ngrams
 
 
 @pytest.mark.extras

@@ -78,14 +78,6 @@ def test_nuner_rows(tmp_path: Path) -> None:
     assert counts == {Reason.NOT_IN_TEXT: 4, Reason.BAD_TYPE: 8}
 
 
-def test_python_lists_are_read_as_python_writes_them(tmp_path: Path) -> None:
-    items = ["it's <> 1", 'a "b" <> 2', "both ' and \" <> 3", "é\\n <> 4", "😀 <> 5"]
-    text = " ".join(each.partition(" <> ")[0] for each in items)
-    first, second = rows(tmp_path, {"input": text, "output": str(items)}, {"input": text, "output": json.dumps(items)})
-    assert first == second
-    assert {each.type for each in first.entities} == {*"12345"}
-
-
 def test_pile_ner_conversations(tmp_path: Path) -> None:
     said = ["Text: " + TEXT, "I've read this text."]
     for type_, answer in (("city", ["Paris"]), ("river", []), ("city", ["paris"]), ("Paris", ["Paris"]), ("", [])):
@@ -158,10 +150,9 @@ def test_messages_of_rows(row: Any, words: str, tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_messages_of_other_files(content: bytes, words: str, tmp_path: Path) -> None:
-    for name, packed in (("plain", content), ("packed", gzip.compress(content))):
-        (tmp_path / name).write_bytes(packed)
-        with raises(InputError, f"{name}: seems to be {words}; open types are read from JSON"):
-            list(read_open_types(tmp_path / name))
+    (tmp_path / "packed").write_bytes(gzip.compress(content))
+    with raises(InputError, f"packed: seems to be {words}; open types are read from JSON"):
+        list(read_open_types(tmp_path / "packed"))
 
 
 @pytest.mark.parametrize("content", [b"", b" \n\n", b"\xef\xbb\xbf"])
@@ -294,19 +285,13 @@ def test_texts_that_parquet_has_as_bytes(kind: pa.DataType, tmp_path: Path) -> N
         read(tmp_path / "a.parquet")
 
 
-@pytest.mark.parametrize("form", [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}])
-def test_gliners_array(form: dict[str, Any], tmp_path: Path) -> None:
-    wanted = lines(tmp_path, GLINER)
-    content = json.dumps(GLINER, **form).encode()
-    for name, packed in (("a.json", content), ("b", b"\xef\xbb\xbf \n" + content), ("c.bz2", bz2.compress(content))):
-        (tmp_path / name).write_bytes(packed)
-        assert read(tmp_path / name) == wanted
-
-
 def test_arrays_and_parquet_hold_rows_of_any_form(tmp_path: Path) -> None:
     own = {"text": "Oslo", "entities": [{"start": 0, "end": 4, "type": "city"}]}
-    (tmp_path / "a.json").write_text(json.dumps([*NUNER, *GLINER, own]))
-    assert read(tmp_path / "a.json") == lines(tmp_path, [*NUNER, *GLINER, own])
+    for indent in (None, 2):
+        content = json.dumps([*NUNER, *GLINER, own], indent=indent).encode()
+        for name, packed in (("a.json", content), ("b", b"\xef\xbb\xbf \n" + content), ("c", bz2.compress(content))):
+            (tmp_path / name).write_bytes(packed)
+            assert read(tmp_path / name) == lines(tmp_path, [*NUNER, *GLINER, own])
     said = ["Text: Fram left Oslo.", "I've read this text.", "What describes ship in the text?", '["Fram"]']
     turns = [{"from": ("human", "gpt")[place % 2], "value": value} for place, value in enumerate(said)]
     rows = [{"id": f"ner_{number}", "conversations": turns} for number in range(3)]
