@@ -45,9 +45,9 @@ annotate` are options of the command: `max_total_tokens` is `--max-total-tokens`
 """
 COMMANDS = f"""# Commands
 
-`nerbert COMMAND --help` and `nerbert help COMMAND` print the same on a terminal. Words in capitals are given without a
-name; `…` means one or more. Every error is one line on standard error. Exit code 0 means success, 1 an error, 2 a
-command line that can't be read, 130 Ctrl-C, 141 a closed pipe.
+`nerbert COMMAND --help` prints the same on a terminal. Words in capitals are given without a name; `…` means one or
+more. Every error is one line on standard error. Exit code 0 means success, 1 an error, 2 a command line that can't be
+read, 130 Ctrl-C, 141 a closed pipe.
 
 {MADE}
 """

@@ -42,56 +42,21 @@ DOCS = f"{HOMEPAGE}/blob/main/docs"
 """The documentation's address; the package doesn't contain it."""
 
 _HOMES = {
-    "AnnotateSettings": "annotate.settings",
-    "AsyncClient": "serve.client",
-    "Client": "serve.client",
-    "CorpusSettings": "corpus.settings",
-    "DataSet": "formats.data",
-    "DistilSettings": "distillation.settings",
-    "Evaluation": "evaluation.evaluate",
-    "Example": "records",
-    "FinetuneSettings": "finetuning.settings",
-    "LocalExecutor": "executors",
-    "NerbertError": "errors",
-    "PretrainSettings": "encoder.settings",
-    "Span": "records",
-    "Spans": "tagger.spans",
-    "TagRequest": "tagger.pending",
-    "Tagger": "tagger.tagger",
-    "annotate_texts": "annotate.annotate",
-    "score_tags": "metrics.score",
-}
+    "AnnotateSettings": "annotate.settings", "AsyncClient": "serve.client", "Client": "serve.client",
+    "CorpusSettings": "corpus.settings", "DataSet": "formats.data", "DistilSettings": "distillation.settings",
+    "Evaluation": "evaluation.evaluate", "Example": "records", "FinetuneSettings": "finetuning.settings",
+    "LocalExecutor": "executors", "NerbertError": "errors", "PretrainSettings": "encoder.settings", "Span": "records",
+    "Spans": "tagger.spans", "TagRequest": "tagger.pending", "Tagger": "tagger.tagger",
+    "annotate_texts": "annotate.annotate", "score_tags": "metrics.score",
+}  # fmt: skip
+"""The modules of public names."""
 
 __all__ = [
-    "AnnotateSettings",
-    "AsyncClient",
-    "Client",
-    "CorpusSettings",
-    "DataSet",
-    "DistilSettings",
-    "Evaluation",
-    "Example",
-    "FinetuneSettings",
-    "LocalExecutor",
-    "NerbertError",
-    "PretrainSettings",
-    "Span",
-    "Spans",
-    "TagRequest",
-    "Tagger",
-    "__version__",
-    "annotate_texts",
-    "build_corpus",
-    "distil",
-    "evaluate",
-    "example",
-    "finetune",
-    "pretrain",
-    "pretrain_stages",
-    "read_data",
-    "report",
-    "score_tags",
-]
+    "AnnotateSettings", "AsyncClient", "Client", "CorpusSettings", "DataSet", "DistilSettings", "Evaluation",
+    "Example", "FinetuneSettings", "LocalExecutor", "NerbertError", "PretrainSettings", "Span", "Spans", "TagRequest",
+    "Tagger", "__version__", "annotate_texts", "build_corpus", "distil", "evaluate", "example", "finetune", "pretrain",
+    "pretrain_stages", "read_data", "report", "score_tags",
+]  # fmt: skip
 
 
 @paths_refused()

@@ -19,7 +19,7 @@ start and the remedy at its end stay.
 
 import errno
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -189,10 +189,13 @@ def paths_refused() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        refusal = _REFUSALS.get(error.errno or 0)
-        if refusal is None:
+        if error.errno == errno.ENAMETOOLONG:
+            found = _too_long(error)
+        elif error.errno in (errno.EIO, errno.ESTALE):
+            place = f"{error.filename:.500}" if isinstance(error.filename, str) else "a file"
+            found = InputError(f"{place}: can't be read or written: {error.strerror}; check the disk")
+        else:
             raise
-        found = refusal(error)
         for note in getattr(error, "__notes__", ()):
             found.add_note(note)
         raise found from error
@@ -207,16 +210,6 @@ def _too_long(error: OSError) -> InputError:
         f"{shortened(str(error.filename), 80)!r}: too long for the name of a file or folder; put a text into a "
         "file, or tag it as it is (nerbert tag TAGGER --text …)"
     )
-
-
-def _unreadable(error: OSError) -> InputError:
-    place = f"{error.filename:.500}" if isinstance(error.filename, str) else "a file"
-    return InputError(f"{place}: can't be read or written: {error.strerror}; check the disk")
-
-
-_REFUSALS: Mapping[int, Callable[[OSError], InputError]] = {
-    errno.ENAMETOOLONG: _too_long, errno.EIO: _unreadable, errno.ESTALE: _unreadable,
-}  # fmt: skip
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:

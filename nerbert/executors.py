@@ -9,7 +9,7 @@ docs/extending/executor.md.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from nerbert.errors import NerbertError, SettingsError, unknown
 from nerbert.registry import EXECUTORS
@@ -41,8 +41,7 @@ ONE_CORE = Resources()
 class Executor(Protocol):
     """Runs a command's tasks: made as `Class(workers)`, and entered and left once, as a context manager.
 
-    One that has a class method `at` is made as `Class.at(address, workers)` from an address (`name://…`), and from its
-    name alone.
+    Without `--workers` they are 1, or the `default_workers` of the class.
     """
 
     workers: int
@@ -69,7 +68,8 @@ class LocalExecutor:
     """
 
     def __init__(self, workers: int = 1) -> None:
-        self.workers = _at_least_one(workers)
+        _check_workers(workers)
+        self.workers = workers
         self._pool: Pool | None = None
 
     def map_ordered(
@@ -100,18 +100,21 @@ def given_or_local(executor: Executor | None, workers: int) -> AbstractContextMa
 
 @contextmanager
 def open_executor(name: str = "local", workers: int | None = None) -> Iterator[Executor]:
-    """Provide an executor by its name: `local`, `local:4`, `module:Class`, or an address `name://…` of a known one.
+    """Provide an executor by its name: `local`, `local:4` or `module:Class`.
 
-    `workers` None is 1, or the address's number. Raise SettingsError for a name that can't be read, and for an executor
+    `workers` None is 1, or the name's number. Raise SettingsError for a name that can't be read, and for an executor
     that can't be started.
     """
     with ExitStack() as stack:
         try:
             made = _make(name, workers)
-            _check_members(name, made)
+            if lacking := [each for each in _MEMBERS if not hasattr(made, each)]:
+                raise SettingsError(f"executor {name!r:.80}: has no {', '.join(lacking)}, which every executor needs")
             executor = made.__enter__()
             stack.push(lambda *error: made.__exit__(*error) and False)  # an executor never hides a command's error
-            _check_members(name, executor)
+            if not (isinstance(executor.workers, int) and executor.workers > 0):
+                why = f"workers = {executor.workers!r:.80}: must be a number of at least 1"
+                raise SettingsError(f"executor {name!r:.80}: {why}")
         except NerbertError:
             raise
         except Exception as error:
@@ -120,40 +123,25 @@ def open_executor(name: str = "local", workers: int | None = None) -> Iterator[E
         yield executor
 
 
-def _check_members(name: str, made: Any) -> None:
-    if lacking := [each for each in _MEMBERS if not hasattr(made, each)]:
-        raise SettingsError(f"executor {name!r:.80}: has no {', '.join(lacking)}, which every executor needs")
-    if not (isinstance(made.workers, int) and made.workers > 0):
-        raise SettingsError(f"executor {name!r:.80}: workers = {made.workers!r:.80}: must be a number of at least 1")
-
-
 def _make(name: str, workers: int | None) -> Executor:
     """Return the executor of a name, not entered yet."""
     if workers is not None:
-        _at_least_one(workers)
+        _check_workers(workers)
     kind, _, rest = name.partition(":")
-    known = kind in EXECUTORS
-    if known and rest.isdecimal():
+    if kind in EXECUTORS and rest.isdecimal():
         if workers not in (None, int(rest)):
             raise SettingsError(f"executor {name!r:.80}: gives workers, and so does workers = {workers}; leave one out")
         return EXECUTORS.find(kind)(int(rest))
-    at: Callable[[str, int | None], Executor] | None = getattr(EXECUTORS.find(kind), "at", None) if known else None
-    if known and at is not None and not rest:
-        return at(name, workers)
-    if known and rest.startswith("//") and rest != "//":
-        if at is None:
-            raise SettingsError(f"executor {name!r:.80}: {kind} has no addresses; use {kind}, or {kind}:4")
-        return at(name, workers)
-    if (known and ":" in name) or not EXECUTORS.contains(name):
-        forms = f"{EXECUTORS}; NAME:4 has 4 workers, NAME://ADDRESS is a cluster's"
+    if (kind in EXECUTORS and rest) or not EXECUTORS.contains(name):
+        forms = f"{EXECUTORS}; NAME:4 has 4 workers"
         raise SettingsError(f"executor {name!r:.80}{unknown(kind, EXECUTORS, allowed=forms)}")
-    return EXECUTORS.find(name)(workers or 1)
+    made = EXECUTORS.find(name)
+    return made(getattr(made, "default_workers", 1) if workers is None else workers)
 
 
-def _at_least_one(workers: int) -> int:
+def _check_workers(workers: int) -> None:
     if workers < 1:
         raise SettingsError(f"workers = {workers}: must be at least 1")
-    return workers
 
 
 HERE: Executor = LocalExecutor()

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from socket import create_connection
 from typing import Any, Self, TypeVar
@@ -28,15 +27,16 @@ from nerbert.terminal import tell
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _REACHED, _PATIENCE = 10, 60
-"""Seconds that the cluster has to answer at all, and a machine to say which version it has."""
+"""Seconds that the cluster has to answer at all, and tasks to end that nobody waits for."""
 
 
 class RayExecutor:
     """Run tasks on a Ray cluster; `workers` 0 is one for each of its cores.
 
-    Raise SettingsError if no cluster runs, or a machine has another nerbert. A program that called `ray.init` keeps its
-    connection.
+    Raise SettingsError if no cluster runs. A program that called `ray.init` keeps its connection.
     """
+
+    default_workers = 0
 
     def __init__(self, workers: int = 0) -> None:
         ray = _ray()
@@ -46,18 +46,11 @@ class RayExecutor:
         try:
             cores = int(ray.cluster_resources().get("CPU", 0))
             self.workers = workers or cores or 1
-            tell(f"Ray: machines: {_check_machines()}, cores: {cores}")
+            machines = sum(each["Alive"] and each["Resources"].get("CPU", 0) > 0 for each in ray.nodes())
+            tell(f"Ray: machines: {machines}, cores: {cores}")
         except BaseException:
             self.__exit__()
             raise
-
-    @classmethod
-    def at(cls, address: str, workers: int | None) -> Self:
-        """Return an executor for `ray`; refuse `ray://…`, Ray Client, which Ray's documentation calls limited."""
-        if address != "ray":
-            raise SettingsError(f"executor {address!r:.80}: Ray Client isn't supported; run the command on one of the "
-                                "cluster's machines (`ray job submit …`), with --executor ray")  # fmt: skip
-        return cls(workers or 0)
 
     def map_ordered(
         self, task: Callable[[Item], Result], items: Iterable[Item], needs: Resources = ONE_CORE
@@ -150,24 +143,6 @@ def _connect() -> None:
                             "--head`, or name it in RAY_ADDRESS (host:6379); or use local") from error  # fmt: skip
 
 
-def _check_machines() -> int:
-    """Return how many machines run tasks; raise SettingsError unless all have this nerbert."""
-    ray = _ray()
-    on, ask = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy, ray.remote(version)
-    machines = [each for each in ray.nodes() if each["Alive"] and each["Resources"].get("CPU")]
-    there = [on(each["NodeID"], soft=False) for each in machines]
-    answers = [ask.options(num_cpus=0, max_retries=0, scheduling_strategy=each).remote("nerbert") for each in there]
-    for machine, answer in zip(machines, answers, strict=True):
-        try:
-            found = ray.get(answer, timeout=_PATIENCE)
-        except Exception as error:  # whatever it is, the machine can't be used
-            found = f"doesn't say which ({type(getattr(error, 'cause', error)).__name__})"
-        if found != __version__:
-            raise SettingsError(f"executor 'ray': {machine['NodeManagerAddress']}: nerbert there: {found}; here: "
-                                f"{__version__}; install the same on each machine")  # fmt: skip
-    return len(machines)
-
-
 def _check_room(needs: Resources) -> None:
     """Raise SettingsError for a task that no machine of the cluster can run; Ray would wait for one."""
     for name, wanted in {"CPU": needs.cpus, "GPU": needs.gpus}.items():
@@ -184,6 +159,9 @@ def _told() -> Iterator[None]:
     try:
         yield
     except faults.RayTaskError as error:
+        if isinstance(error.cause, ModuleNotFoundError):
+            why = f"{error.cause!s:.200} on a machine of the cluster; install the same nerbert on each"
+            raise SettingsError(f"executor 'ray': {why}") from None
         known = isinstance(error.cause, Exception) and not isinstance(error.cause, faults.RayError)
         raise (error.cause if known else NerbertError(f"a task failed in Ray: {error}")) from None
     except (faults.ObjectStoreFullError, faults.OutOfDiskError) as error:

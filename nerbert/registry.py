@@ -128,7 +128,7 @@ STEPS: "Registry[Callable[[CorpusSettings], AnyStep]]" = Registry(
 EXECUTORS: "Registry[Callable[[int], Executor]]" = Registry(
     "executor", {"local": "nerbert.executors:LocalExecutor", "ray": "nerbert.ray_executor:RayExecutor"}
 )
-"""Executors: functions from a number of workers to an `Executor`; `at` takes an address."""
+"""Executors: functions from a number of workers to an `Executor`."""
 OBJECTIVES: "Registry[type[Objective]]" = Registry(
     "objective",
     {

@@ -6,7 +6,7 @@ Progress shows on terminals only, so logs and pipes stay clean. rich is imported
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, TextIO
 from zlib import crc32
 
@@ -50,18 +50,9 @@ class Progress:
             self._bar.update(task.id, advance=advance, note=visible(note), items=f"{self.items:,}")
 
 
-def progress(what: str, total: int | None = None) -> AbstractContextManager[Progress]:
-    """Provide a progress bar on standard error; silent without a terminal."""
-    return _progress(what, total, of_bytes=False)
-
-
-def throughput(what: str, size: int | None) -> AbstractContextManager[Progress]:
-    """Provide a progress bar over `size` bytes of input, with speed and time left; silent without a terminal."""
-    return _progress(what, size, of_bytes=True)
-
-
 @contextmanager
-def _progress(what: str, total: int | None, *, of_bytes: bool) -> Iterator[Progress]:
+def progress(what: str, total: int | None = None, *, of_bytes: bool = False) -> Iterator[Progress]:
+    """Provide a progress bar over items, or bytes of input with their speed; silent without a terminal."""
     if not is_terminal(sys.stderr):
         yield Progress(of_bytes=of_bytes)
         return

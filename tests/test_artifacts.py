@@ -108,34 +108,23 @@ FULL = """
 import pathlib, resource, sys
 import pyarrow as pa, pyarrow.parquet as pq
 from nerbert.errors import WriteError
-from nerbert.artifacts import publish, publish_folder, write_json
+from nerbert.artifacts import publish
 
-target = pathlib.Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-
-def json(): write_json(target, "x" * 5000)
-
-def folder():
-    with publish_folder(target) as folder:
-        (folder / "a").write_text("x" * 5000)
-
-def parquet():
-    with publish(target) as partial:
+try:
+    with publish(pathlib.Path(sys.argv[1])) as partial:
         pq.write_table(pa.table({"a": [str(n) for n in range(5000)]}), partial)
-
-for each in (json, folder, parquet):
-    try:
-        each()
-    except WriteError as error:
-        print(error)
+except WriteError as error:
+    print(error)
 """
 
 
 def test_no_room_is_one_line(tmp_path: Path) -> None:
+    """For a library that writes by itself, too."""
     command = [sys.executable, "-c", FULL, str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     why = "can't be written: File too large; raise the limit (ulimit -f) or choose another place"
-    assert done.stdout == f"{tmp_path / 'out'}: {why}\n" * 3
+    assert done.stdout == f"{tmp_path / 'out'}: {why}\n"
     assert names(tmp_path) == []
 
 

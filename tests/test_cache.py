@@ -1,16 +1,12 @@
 """Folders that are made once: whole or absent, by one process at a time, nobody else's."""
 
-import multiprocessing
 import os
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import current_process
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -146,26 +142,6 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == ["kind"]
 
 
-CHILD = """
-import os, signal, sys
-from nerbert.cache import cached
-
-def make(folder):
-    (folder / "text").write_text("half")
-    os.kill(os.getpid(), signal.SIGKILL)
-
-cached(sys.argv[1], "kind", 1, make, lambda folder: 1)
-"""
-
-
-def test_what_a_killed_run_leaves_is_not_taken_for_whole(tmp_path: Path) -> None:
-    assert subprocess.run([sys.executable, "-c", CHILD, tmp_path], check=False).returncode == -9
-    assert len(names(tmp_path)) > 1
-    assert cached(str(tmp_path), "kind", 1, makes([]), reads) == "whole"
-    assert {"checksums.json", "made_from.json", "text"} < {*names(tmp_path)}
-    assert len(names(tmp_path)) == 5
-
-
 def test_of_two_that_want_the_same_the_second_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, waiting, told, found = threading.Event(), threading.Event(), list[str](), list[str]()
     made = list[str]()
@@ -196,25 +172,6 @@ def test_a_worker_that_runs_its_parents_script_does_not_wait_for_it(
     monkeypatch.setattr(current_process(), "_inheriting", True, raising=False)
     with raises(NerbertError, words="__main__"):
         entry(tmp_path)
-
-
-def _fill(place: str, start: Any, answers: Any) -> None:
-    made = list[str]()
-    start.wait(60)
-    answers.put((cached(place, "kind", 1, makes(made), reads), len(made)))
-
-
-def test_processes_that_fill_an_entry_at_once_make_it_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    start, answers = context.Barrier(6), context.SimpleQueue()
-    children = [context.Process(target=_fill, args=(str(tmp_path), start, answers)) for _ in range(6)]
-    for each in children:
-        each.start()
-    found = [answers.get() for _ in children]
-    for each in children:
-        each.join(60)
-    assert sorted(found) == [("whole", 0)] * 5 + [("whole", 1)]
-    assert len(names(tmp_path)) == 5
 
 
 @pytest.mark.parametrize("depth", ["kind", "folder", "partial", "another user"])

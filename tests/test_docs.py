@@ -224,14 +224,6 @@ def test_every_page_that_holds_commands_is_run() -> None:
     assert holding == {*PLACES, *ELSEWHERE}
 
 
-def test_readmes_two_commands_are_those_of_ci() -> None:
-    two = [line.partition("#")[0].strip() for line in blocks(ROOT / "README.md", "bash")[0].splitlines()]
-    assert two == ["./run quickstart", "./run test"]
-    ci = (ROOT / ".ci" / "run").read_text()
-    for name in ("quickstart", "test"):
-        assert re.search(rf"^(step {name}\b|for name in .*\b{name}\b)", ci, re.MULTILINE), name
-
-
 def test_the_quickstarts_picture_is_of_a_run() -> None:
     """The picture is drawn from figures that a tour left, by today's code; `nerbert quickstart --keep` makes both."""
     images = ROOT / "docs" / "images"

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from contextlib import nullcontext
 from importlib import metadata
@@ -110,12 +109,3 @@ def test_a_library_that_is_missing_is_said_to_be(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(process, "_REPORTED", ("no-such-library",))
     assert process.version_report().splitlines()[2:] == ["no-such-library not installed"]
     assert process.installed_version("regex") == metadata.version("regex"), "the module's own is another number"
-
-
-def test_the_version_loads_no_library_and_no_command() -> None:
-    code = "from nerbert.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass\n"
-    code += "import sys, json; print(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    assert not {"torch", "transformers", "onnxruntime", "numpy", "nerbert.cli.models", "nerbert.cli.tag"} & loaded
-    assert "nerbert.process" in loaded

@@ -17,7 +17,6 @@ import pytest
 from nerbert.errors import InputError, SettingsError, WorkerDied, WriteError
 from nerbert.executors import LocalExecutor, Resources, open_executor
 from nerbert.process import stop_asked
-from nerbert.registry import EXECUTORS
 from tests.faults.harness import wait_for
 from tests.raised import raises
 
@@ -141,16 +140,6 @@ def test_an_executor_by_its_name(name: str, workers: int | None, made: int) -> N
         assert (type(executor), executor.workers) == (LocalExecutor, made)
 
 
-class Cluster(LocalExecutor):
-    """One with addresses."""
-
-    @classmethod
-    def at(cls, address: str, workers: int | None) -> "Cluster":
-        made = cls(workers or 8)
-        made.address = address  # type: ignore[attr-defined]
-        return made
-
-
 class Startless(LocalExecutor):
     """One that has no room for any worker."""
 
@@ -161,10 +150,9 @@ class Startless(LocalExecutor):
 class Textual(LocalExecutor):
     """One whose workers are no number."""
 
-    workers: Any = "two"
-
     def __init__(self, workers: int) -> None:
-        pass
+        super().__init__(workers)
+        self.workers: Any = "two"
 
 
 class Hiding(LocalExecutor):
@@ -174,17 +162,7 @@ class Hiding(LocalExecutor):
         return True
 
 
-def test_a_cluster_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(EXECUTORS, "_known", dict(EXECUTORS._known))
-    EXECUTORS.register("sun", Cluster)
-    for workers, expected in ((None, 8), (3, 3)):
-        with open_executor("sun://host:10001", workers) as executor:
-            assert (vars(executor)["address"], executor.workers) == ("sun://host:10001", expected)
-    with raises(SettingsError, words="executor 'sn://host': did you mean 'sun'?"), open_executor("sn://host"):
-        pass
-
-
-FORMS = "must be one of 'local', 'ray', or your own as module:name; NAME:4 has 4 workers, NAME://ADDRESS is a cluster's"
+FORMS = "must be one of 'local', 'ray', or your own as module:name; NAME:4 has 4 workers"
 
 
 @pytest.mark.parametrize(
@@ -192,17 +170,14 @@ FORMS = "must be one of 'local', 'ray', or your own as module:name; NAME:4 has 4
     [
         ("", None, f"executor '': {FORMS}"),
         ("://host", None, f"executor '://host': {FORMS}"),
-        ("ray://", None, "executor 'ray://': did you mean 'ray'"),
+        ("ray://host:10001", None, "executor 'ray://host:10001': did you mean 'ray'"),
         ("locl", None, "executor 'locl': did you mean 'local'? (must be one of"),
         ("locl:4", None, "executor 'locl:4': did you mean 'local'?"),
-        ("local:", None, "executor 'local:'"),
         ("local:four", None, "executor 'local:four'"),
         ("local:-1", None, "executor 'local:-1'"),
         ("local:0", None, "workers = 0: must be at least 1"),
         ("local", 0, "workers = 0: must be at least 1"),
         ("local:4", 2, "executor 'local:4': gives workers, and so does workers = 2; leave one out"),
-        ("local://", None, "executor 'local://'"),
-        ("local://host:1", None, "executor 'local://host:1': local has no addresses; use local, or local:4"),
         ("json:loads", None, "executor 'json:loads': can't be started: TypeError: "),
         (
             "builtins:int",

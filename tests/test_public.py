@@ -63,6 +63,8 @@ def test_science_loads_little_and_no_presentation(name: str, module: str) -> Non
         ("import nerbert.corpus.build", {"nerbert.render", "jinja2"}),
         ("from nerbert.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
          {"torch", "transformers", "pyarrow"}),
+        ("from nerbert.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass",
+         {"torch", "transformers", "onnxruntime", "numpy", "nerbert.cli.models", "nerbert.cli.tag"}),
     ],
 )  # fmt: skip
 def test_little_is_loaded(statement: str, unwanted: set[str]) -> None:

@@ -1,8 +1,6 @@
 """The commands on a Ray cluster of two nodes of this machine: the same bytes as local processes, also after kills."""
 
-import json
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from functools import partial
@@ -12,14 +10,14 @@ from typing import Any
 import pytest
 
 from nerbert import __version__, ray_executor
-from nerbert.corpus.shards import read_sentences
 from nerbert.errors import InputError, SettingsError, WorkerDied, WriteError
 from nerbert.executors import ONE_CORE, Executor, Resources, open_executor
-from tests.commands import exit_code
+from tests.long_jobs import COMMANDS, desk, outcome
 from tests.raised import raises
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.extras
+__all__ = ["desk"]
 
 
 @pytest.fixture(scope="module")
@@ -81,16 +79,15 @@ class Loaded:
 
 
 @pytest.mark.parametrize(
-    ("name", "address", "told"),
+    ("address", "told"),
     [
-        ("ray://somewhere:10001", "", "Ray Client isn't supported; run the command on one of the cluster's machines"),
-        ("ray", "ray://somewhere:10001", "must be host:port of the cluster's head"),
-        ("ray", "127.0.0.1:1", "no cluster at '127.0.0.1:1'"),
+        ("ray://somewhere:10001", "must be host:port of the cluster's head"),
+        ("127.0.0.1:1", "no cluster at '127.0.0.1:1'"),
     ],
 )
-def test_no_cluster_is_refused(name: str, address: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_cluster_is_refused(address: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
-    with raises(SettingsError, words=told), open_executor(name):
+    with raises(SettingsError, words=told), open_executor("ray"):
         pass
 
 
@@ -102,8 +99,8 @@ def test_an_executor_connects_and_disconnects(
     assert capsys.readouterr().err.splitlines() == ["Ray: machines: 2, cores: 2"]
     assert not ray.is_initialized()
     monkeypatch.setattr(ray_executor, "__version__", "9.9")
-    with raises(SettingsError, words="here: 9.9; install the same on each machine"), open_executor("ray"):
-        pass
+    with raises(SettingsError, words="9.9 on another; install the same on each"), open_executor("ray") as executor:
+        list(executor.map_ordered(partial(times, by=1), [1]))
     assert not ray.is_initialized()
 
 
@@ -121,18 +118,6 @@ def test_few_items_are_taken_ahead(cluster: Any) -> None:
         assert len(taken) == 3
     results.close()
     assert not ray.is_initialized()
-
-
-def test_machines_without_nerbert_are_refused(on_ray: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_executor, "version", _unknown)
-    with raises(SettingsError, words="doesn't say which (PackageNotFoundError)"), open_executor("ray"):
-        pass
-
-
-def _unknown(_: str) -> str:
-    from importlib.metadata import PackageNotFoundError
-
-    raise PackageNotFoundError("nerbert")
 
 
 def test_results_come_in_order(on_ray: Executor) -> None:
@@ -184,16 +169,6 @@ def test_a_full_object_store_is_told() -> None:
         raise ray.exceptions.ObjectStoreFullError
 
 
-TINY = ("--set", "threads=1", "--set", "fresh_num_layers=1", "--set", "fresh_hidden_size=64", "--set", "epochs=1")
-FEW = ("--set", "source_epochs=0.1", "--set", "epochs=0.1", "--set", "threads=1", "--set", "precision=fp32")
-COMMANDS = {
-    "corpus": ("corpus", "build", "sample/wiki.xml", "--knowledge", "sample/knowledge", "--set", "min_mentions=5",
-               "--set", "split_bytes=9000"),
-    "pretrain": ("pretrain", "pretrain.toml", *TINY),
-    "tag": ("tag", "tagger", "texts.txt", "--to", "jsonl"),
-    "distil": ("distil", "tagger", "texts.txt", "--encoder", "encoder", *FEW),
-    "benchmark": ("benchmark", "suite.toml", "--data", "data"),
-}  # fmt: skip
 KILLS = 5
 
 
@@ -214,36 +189,6 @@ class Killing(ray_executor.RayExecutor):
                 Killing.cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
 
 
-@pytest.fixture
-def desk(
-    name: str, sample: Path, sample_corpus: Path, tiny_encoder: Path, tiny_tagger: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    """A working folder with what the commands read; jobs have many parts."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nerbert.tagger.jobs.files._PART", 4000)
-    for source, name in ((sample, "sample"), (tiny_tagger, "tagger"), (tiny_encoder, "encoder")):
-        shutil.copytree(source, name)
-    if name == "pretrain":
-        assert exit_code(*COMMANDS["corpus"], "-o", "several") == 0
-    Path("pretrain.toml").write_text('corpus = "several"\nfresh_vocab_size = 1000\n')
-    Path("texts.txt").write_text("".join(f"{each.text}\n" for each in read_sentences(sample_corpus)))
-    shutil.copytree("sample/domain", "data/domain")
-    Path("suite.toml").write_text(
-        'seeds = [1, 2, 3, 4]\n[systems.tiny]\nencoder = "encoder"\n[protocols.fast]\nmax_steps = 2\nmin_steps = 0\n'
-        'precision = "fp32"\n[[targets]]\ndata = "domain"\nsizes = ["all", 5, 10]\ndraw_by_seed = true\n'
-    )
-
-
-def outcome(output: Path) -> dict[str, Any]:
-    """What must be the same: files of rows and weights, and a benchmark's predictions."""
-    files = {str(each.relative_to(output)): each for each in (*output.rglob("*"), output) if each.is_file()}
-    kept = {name: path.read_bytes() for name, path in files.items()
-            if path.suffix in (".parquet", ".jsonl", ".safetensors") and path.name != "log.jsonl"}  # fmt: skip
-    found = {name: json.loads(path.read_bytes()) for name, path in files.items() if name.startswith("predictions/")}
-    return kept | {name: each["entities"] for name, each in found.items()} | {"names": sorted(files)}
-
-
 def cases() -> Iterator[Any]:
     """Each command on Ray, also with kills; most of it by hand."""
     for name in COMMANDS:
@@ -256,10 +201,6 @@ def cases() -> Iterator[Any]:
 def test_the_same_bytes_as_local_workers_even_if_nodes_are_killed(cluster: Any, executor: str, name: str) -> None:
     ray.shutdown()  # of the tests before: a command connects by itself
     Killing.cluster, Killing.killed = cluster, 0
-    suffix = ".jsonl" if name == "tag" else ""
-    for output, on in ((f"ray{suffix}", ("--executor", executor)), (f"local{suffix}", ())):
-        assert exit_code(*COMMANDS[name], "-o", output, *on) == 0
-    found = outcome(Path(f"ray{suffix}"))
-    assert found
-    assert found == outcome(Path(f"local{suffix}"))
+    one, other = outcome(name, "--executor", executor), outcome(name)
+    assert one == other
     assert Killing.killed == (0 if executor == "ray" else KILLS)

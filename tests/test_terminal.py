@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.progress import Progress as RichProgress
 
 from nerbert.errors import visible
-from nerbert.terminal import Progress, coloured, is_terminal, percent, plain, progress, throughput
+from nerbert.terminal import Progress, coloured, is_terminal, percent, plain, progress
 
 
 def test_texts_are_shown_as_they_are() -> None:
@@ -53,7 +53,7 @@ def test_bars_show_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=written, force_terminal=True, width=150, get_time=lambda: float(next(now)))
     monkeypatch.setattr("rich.console.Console", lambda **_: console)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with throughput("pages", 1000) as bar:
+    with progress("pages", 1000, of_bytes=True) as bar:
         bar.advance(7, "2 parts were done \x1balready", size=500, before=True)
     with progress("typing", 3) as bar:
         bar.advance(note="x")

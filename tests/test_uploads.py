@@ -200,16 +200,6 @@ def test_a_bucket_that_is_not_there_is_told_before_the_work(store: Any) -> None:
         upload.run(_never, ["one"], overwrite=False)
 
 
-def test_a_bucket_that_is_read_only_is_told_before_the_work(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(*_: object, **__: object) -> None:
-        raise PermissionError("Access Denied")
-
-    monkeypatch.setattr(store, "pipe_file", denied)
-    upload = Upload.to("s3://bucket/out")
-    with pytest.raises(WriteError, match=r"can't be written: PermissionError Access Denied; check"):
-        upload.run(_never, ["one"], overwrite=False)
-
-
 @pytest.mark.parametrize(
     ("command", "told"),
     [

@@ -80,18 +80,6 @@ def doctor(folder: Path = Path(), *, json: Json = False) -> None:
         sys.exit(1)
 
 
-@app.command(name="help")
-def show_help(*command: str) -> None:
-    """Print the help of a command.
-
-    Parameters
-    ----------
-    command
-        A command, say `tag` or `data convert`; without one all commands are listed.
-    """
-    _call([*command, "--help"])
-
-
 @app.command
 def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
     """Print a script by which a shell completes commands and options.

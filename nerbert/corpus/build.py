@@ -47,7 +47,7 @@ from nerbert.label_sets import LabelSet, open_label_set
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
 from nerbert.sentences import RuleSplitter
 from nerbert.sources.files import Source
-from nerbert.terminal import throughput
+from nerbert.terminal import progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def build_corpus(
             funnel = Funnel(Samples(settings.seed))
             steps = _steps(folder, settings, dumps[0].site.language, label_set, forbidden, own)
             sizes = [dump.size for dump in dumps]
-            with throughput("pages", None if None in sizes else sum(size or 0 for size in sizes)) as bar:
+            with progress("pages", None if None in sizes else sum(size or 0 for size in sizes), of_bytes=True) as bar:
                 report = write_pages(dumps, work, settings, executor, bar)
             titles = read_titles(work)
             ambiguous = write_newest(work, folder, titles, dumps[0].site.language, executor)

@@ -200,7 +200,7 @@ class ConceptTable:
         return bool(own) and all(self.concepts[number].name == ROOT for number in own)
 
     def add_rows(self, rows: Iterable[Row]) -> None:
-        """Number rows that have none yet."""
+        """Give numbers to rows that have none yet."""
         for each in rows:
             self.rows.setdefault(each, len(self.rows))
 

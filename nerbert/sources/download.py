@@ -1,9 +1,10 @@
 """Download public files into a folder: resumed, checked, never of two versions.
 
-`.fetched.json` lists what was fetched; `.NAME.version` says which version `.NAME.partial` is of, by the server's ETag.
+`.fetched.json` lists what was fetched; the name of an unfinished file says of which version it is (ETag).
 Cost: a new date needs a new folder, and without a strong ETag a stopped download starts again.
 """
 
+import glob
 import hashlib
 import re
 from collections.abc import Iterator
@@ -16,9 +17,9 @@ from urllib.parse import urlsplit
 from nerbert.artifacts import check_own, to_disk, unwritable, write_json, writing
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.locks import held
-from nerbert.schema import read_json
+from nerbert.schema import json_line, read_json
 from nerbert.sources.remote import Missing, RetryPolicy, buffered, facts_of, read_small
-from nerbert.terminal import throughput
+from nerbert.terminal import progress
 
 FETCHED = ".fetched.json"
 """The list of fetched files, beside them."""
@@ -175,41 +176,32 @@ class _Folder:
     def _get(self, address: Address, target: Path) -> str:
         """Fetch, check, record and name a file, in this order."""
         place = address.at(self.mirror)
-        partial, mark = (target.with_name(f".{target.name}.{kind}") for kind in ("partial", "version"))
-        check_own(partial, mark)
         with writing(target):
             sums = self._list(place)
             if sums is not None and place.name not in sums:
                 raise Missing(f"{place.address}: not in its checksum list, so it may not be finished yet")
             sha1 = sums[place.name] if sums else ""
+            version = _version(place.address, self.policy)
+            partial = _partial(target, version)
             try:
-                self._download(place, partial, mark)
+                self._download(place, partial, version)
                 sha256, size = _check(place, partial, sha1), partial.stat().st_size
-            except _UnusableError as error:
-                for path in (partial, mark):
-                    path.unlink(missing_ok=True)
-                raise InputError(str(error)) from error
+            except _UnusableError:
+                partial.unlink(missing_ok=True)
+                raise
             self.known.files[address.name] = FetchedFile(address.address, size, sha256, sha1)
             self._write()
             to_disk(partial)
-            mark.unlink()
             partial.replace(target)
         how = "sha1 as published" if sha1 else "no checksum is published"
         return f"{address.name}: {size:,} bytes fetched, {how}"
 
-    def _download(self, place: Address, partial: Path, mark: Path) -> None:
+    def _download(self, place: Address, partial: Path, version: dict[str, Any]) -> None:
         """Fetch what is missing of a file; raise InputError if it changes meanwhile."""
-        version, before = _version(place.address, self.policy), None
-        with suppress(InputError):
-            before = read_json(mark, dict[str, Any])
-        strong = version["etag"] and not version["etag"].startswith("W/")  # RFC 9110, 8.8.1
-        if before != version or not strong or not partial.exists():
-            write_json(mark, version)
-            partial.write_bytes(b"")
-        size, whole = partial.stat().st_size, version["size"]
+        size, whole = partial.stat().st_size if partial.exists() else 0, version["size"]
         _check_size(place, whole or size)
         stream = buffered(place.address, size, policy=self.policy)
-        with stream, partial.open("ab", buffering=0) as file, throughput("blocks", whole) as bar:
+        with stream, partial.open("ab", buffering=0) as file, progress("blocks", whole, of_bytes=True) as bar:
             bar.advance(0, place.name, size=size, before=True)
             while block := stream.read1(_BLOCK):
                 file.write(block)
@@ -255,6 +247,18 @@ def _version(address: str, policy: RetryPolicy) -> dict[str, Any]:
     facts = facts_of(address, policy)
     names = {"size": "size", "etag": "ETag", "modified": "Last-Modified"}
     return {"address": address} | {name: facts.get(key) for name, key in names.items()}
+
+
+def _partial(target: Path, version: dict[str, Any]) -> Path:
+    """Return the file for what comes of a version; parts of other versions, or of one that no ETag tells, go."""
+    etag = version["etag"] or "W/"
+    name = hashlib.sha256(json_line(version).encode()).hexdigest()[:16]
+    partial = target.with_name(f".{target.name}.{name}.partial")
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*partial"):
+        check_own(path)
+        if path != partial or etag.startswith("W/"):  # RFC 9110, 8.8.1
+            path.unlink()
+    return partial
 
 
 def _check_size(place: Address, size: int) -> None:

@@ -9,7 +9,6 @@ import re
 import socket
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from io import BufferedReader, RawIOBase
@@ -154,15 +153,9 @@ def pause_after(failed: int, asked: float, name: str, policy: RetryPolicy) -> fl
 
 
 def asked_wait(headers: Mapping[str, str]) -> float:
-    """Return the seconds that Retry-After asks for, 0 if none; a date counts from the server's own clock."""
+    """Return the seconds that Retry-After asks for, 0 if none."""
     value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    with suppress(KeyError, TypeError, ValueError, OverflowError):
-        from email.utils import parsedate_to_datetime
-
-        return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(headers["Date"])).total_seconds())
-    return 0.0
+    return float(value[:9]) if value.isascii() and value.isdigit() else 0.0
 
 
 class RemoteFile(RawIOBase):
@@ -208,14 +201,12 @@ class RemoteFile(RawIOBase):
         return block
 
     def _open(self) -> None:
-        size = 0 if self._in_order else _BLOCK
+        size, left = (0, self._at) if self._in_order else (_BLOCK, 0)
         self._stream = self._files.open(self._path, "rb", block_size=size, cache_type="none")
-        if not self._in_order:
-            self._stream.seek(self._at)
-            return
-        left = self._at
         while left and (block := self._stream.read(min(left, _BLOCK))):
             left -= len(block)
+        if not self._in_order:
+            self._stream.seek(self._at)
 
     def _drop(self) -> None:
         stream, self._stream = self._stream, None

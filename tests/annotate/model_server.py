@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 DATE = "Tue, 01 Jul 2025 10:00:00 GMT"
-LATER = "Tue, 01 Jul 2025 10:00:42 GMT"
 
 
 def passage_of(body: dict[str, Any]) -> str:

@@ -44,14 +44,6 @@ def test_what_is_typed_is_not_echoed_whole(capsys: Output) -> None:
     assert len(told) < 1100
 
 
-def test_help_is_that_of_the_command(capsys: Output) -> None:
-    for command in ("tag", "data convert", ""):
-        assert exit_code(*command.split(), "--help") == 0
-        expected = capsys.readouterr().out
-        assert exit_code("help", *command.split()) == 0
-        assert capsys.readouterr().out == expected
-
-
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_completes_commands_and_options(shell: str, capsys: Output) -> None:
     assert exit_code("completion", shell) == 0

@@ -17,15 +17,12 @@ from nerbert.sources.remote import (
     retried,
 )
 from tests.raised import raises
-from tests.sources.web_server import BODY, DATE, PLACE, Mood, Web
+from tests.sources.web_server import BODY, PLACE, Mood, Web
 
 
-@pytest.mark.parametrize(
-    ("told", "seconds"),
-    [("17", 17), ("Tue, 01 Jul 2025 10:00:40 GMT", 40), ("Tue, 01 Jul 2025 09:00:40 GMT", 0), ("-5", 0), ("soon", 0)],
-)
+@pytest.mark.parametrize(("told", "seconds"), [("17", 17), ("Tue, 01 Jul 2025 10:00:40 GMT", 0), ("-5", 0)])
 def test_what_a_busy_server_asks_for(told: str, seconds: float) -> None:
-    assert asked_wait({"Retry-After": told, "Date": DATE}) == seconds
+    assert asked_wait({"Retry-After": told}) == seconds
 
 
 def test_pauses_vary_with_place_and_try() -> None:

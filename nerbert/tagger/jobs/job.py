@@ -54,7 +54,7 @@ from nerbert.tagger.jobs.files import (
 from nerbert.tagger.spans import OFFSETS, Spans
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import answering_of, check_thresholds, parse_thresholds
-from nerbert.terminal import Progress, standard_output, tell, throughput
+from nerbert.terminal import Progress, progress, standard_output, tell
 
 _FORMAT = 4
 """Raise it when the format of parts changes."""
@@ -342,7 +342,7 @@ def tag_all(
     files = [how(source, work / "parts" / f"{number:06d}") for number, source in enumerate(sources)]
     sizes = [source.size for source in sources]
     needs = Resources(gpus=float("cuda" in tagger.head.name))
-    with throughput("rows", None if None in sizes else sum(size or 0 for size in sizes)) as bar:
+    with progress("rows", None if None in sizes else sum(size or 0 for size in sizes), of_bytes=True) as bar:
         tag_parts(files, partial(_found_in, tagger=tagger, bar=bar), bar, executor, needs)
     return files
 
