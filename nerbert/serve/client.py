@@ -12,14 +12,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
-from itertools import count, islice
+from itertools import islice
 from math import ceil
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic_core import to_json
 
 from nerbert import __version__
-from nerbert.config import Bounds, check
 from nerbert.errors import (
     InputError,
     NerbertError,
@@ -73,6 +72,7 @@ class _BaseClient:
     _first: "_BaseClient | None" = None
     """The client that this one is a copy of; it closes the connections when none is left."""
     _model: ServedModel | None = None
+    _http: Any
 
     def __init__(
         self, url: str, *, model: str = "", token: str = "", timeout: float = 60.0,
@@ -80,10 +80,9 @@ class _BaseClient:
         fingerprint: str = "", retries: RetryPolicy = RETRIES, transport: Any = None,
     ) -> None:  # fmt: skip
         self._url, self._timeout, self._retries = url.rstrip("/"), timeout, retries
-        self.offsets = check_offsets(offsets)
+        self.offsets, self._fingerprint = check_offsets(offsets), fingerprint
         self._wanted = {"model": model, "thresholds": thresholds, "nested": nested, "offsets": offsets}
-        self._fingerprint, token = fingerprint, (token or os.environ.get(TOKEN, "")).strip()
-        check("timeout", timeout, Annotated[float, Bounds(above=0)])
+        token = (token or os.environ.get(TOKEN, "")).strip()
         if not _URL.fullmatch(self._url):
             raise SettingsError(f"server {without_secrets(self._url)!r:.200}: must be http://HOST:PORT, or https://…, "
                                 "and no more than that and a path")  # fmt: skip
@@ -95,16 +94,15 @@ class _BaseClient:
 
         headers = {"User-Agent": f"nerbert/{__version__}", "Accept-Encoding": "identity"}
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
+        kind = httpx.AsyncClient if isinstance(self, AsyncClient) else httpx.Client
         with refused(f"{self._url}: can't be asked", SettingsError):
-            self._connect(
+            self._http = kind(
                 base_url=self._url, headers=headers, timeout=httpx.Timeout(timeout, pool=None), transport=transport,
                 follow_redirects=False, cookies=no_cookies(), verify=ssl.create_default_context(),
                 trust_env=self._url.startswith("https:"),  # other proxies would see what is sent
             )  # fmt: skip
-
-    def _connect(self, **options: Any) -> None:
-        """Make httpx's client."""
-        raise NotImplementedError
+        if not isinstance(self, AsyncClient):
+            weakref.finalize(self, self._http.close)
 
     async def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
         """Return an answer and its body."""
@@ -126,16 +124,16 @@ class _BaseClient:
 
     async def _tagged(self, texts: list[str]) -> list[Spans | NerbertError]:
         """Return the entities of each text; of a list that is refused, of those before the fault, which is the last."""
-        found = list[Spans | NerbertError]()
         try:
-            found += await self._tagged_at_once(texts)
+            return [*await self._tagged_at_once(texts)]
         except (InputError, TimedOut) as error:
             if len(texts) == 1:
                 return [error]
-            for each in texts:
-                found += await self._tagged([each])
-                if isinstance(found[-1], NerbertError):
-                    break
+        found = list[Spans | NerbertError]()
+        for each in texts:
+            found += await self._tagged([each])
+            if isinstance(found[-1], NerbertError):
+                break
         return found
 
     async def _tagged_at_once(self, texts: list[str]) -> list[Spans]:
@@ -165,24 +163,41 @@ class _BaseClient:
         """Return the body of an answer; ask again as long as that may help."""
         import httpx
 
-        policy = self._retries
-        for failed in count(1):
-            tries = policy.tries
+        policy, failed = self._retries, 0
+        error: NerbertError
+        while True:
+            failed += 1
+            tries, wait = policy.tries, 0.0
             try:
                 response, content = await self._send(method, path, body)
-            except (httpx.HTTPError, RuntimeError) as lost:
-                error, wait = _lost(lost, self._url, self._timeout)
-                tries = min(tries, _UNREACHED) if isinstance(lost, httpx.ConnectError) else tries
-            else:
                 if response.status_code == 200:
-                    break
-                error, wait = _fault(response, content, self._url)
-            if wait is None or wait > policy.longest_pause or failed >= tries:
+                    return content
+                error = self._fault(response, content)
+                wait = asked_wait(response.headers)
+                tries = policy.tries if response.status_code in _BUSY and wait <= policy.longest_pause else 1
+            except httpx.HTTPError as lost:
+                error = Unavailable(f"{self._url}: can't be reached, or hung up: {type(lost).__name__} {lost}")
+                if isinstance(lost, httpx.ConnectError | httpx.ConnectTimeout):
+                    tries = min(tries, _UNREACHED)
+                elif isinstance(lost, httpx.TimeoutException):
+                    error, tries = TimedOut(f"{self._url}: no answer within {self._timeout:g} seconds"), 1
+            if failed >= tries:
                 raise error
             pause = pause_after(failed, wait, self._url, policy)
             policy.tell(f"{error} (try {failed} of {policy.tries} failed; the next in {pause:g} seconds)")
             await self._sleep(pause)
-        return content
+
+    def _fault(self, response: "httpx.Response", content: bytes) -> NerbertError:
+        """Return the error of an answer that is none."""
+        status = response.status_code
+        try:
+            message, kind = parse_json(content, Refusal, self._url).error, _KINDS.get(status, NerbertError)
+        except InputError:
+            message, kind = ("busy", _KINDS[status]) if status in _BUSY else (_ELSE, SettingsError)
+        error = kind(f"{self._url}: {message} (status {status})")
+        if isinstance(error, Overloaded):
+            error.retry_after = max(1, ceil(asked_wait(response.headers)))
+        return error
 
     def _add(self, content: bytearray, block: bytes) -> None:
         """Add a block to an answer; raise InputError for one that is too long."""
@@ -203,14 +218,6 @@ class Client(_BaseClient):
     Connections are kept until the client is closed, or gone: `with Client(url) as client: …`.
     """
 
-    _http: "httpx.Client"
-
-    def _connect(self, **options: Any) -> None:
-        import httpx
-
-        self._http = httpx.Client(**options)
-        weakref.finalize(self, self._http.close)
-
     def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
         """Return the entities of `text`, in order; `labels` are as in `with_labels`, by default the model's types."""
         return next(self.tag_many([text], labels))
@@ -220,7 +227,7 @@ class Client(_BaseClient):
     ) -> Iterator[Spans]:
         """Yield the entities of each text, in order; read and hold one request's texts at a time."""
         client, lists = self.with_labels(labels), _in_lists(texts)
-        return (spans for some in lists for spans in _unwrapped(_done(client._tagged(some))))
+        return (_raised(spans) for some in lists for spans in _done(client._tagged(some)))
 
     @property
     def types(self) -> list[str]:
@@ -260,16 +267,11 @@ class AsyncClient(_BaseClient):
     client: …`.
     """
 
-    _http: "httpx.AsyncClient"
-
-    def _connect(self, **options: Any) -> None:
-        import httpx
-
-        self._http = httpx.AsyncClient(**options)
-
     async def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
         """Return the entities of `text`, as `Client.tag` does."""
-        return next(_unwrapped(await self.with_labels(labels)._tagged([_sendable(text)])))
+        ((some,),) = _in_lists([text])
+        (spans,) = await self.with_labels(labels)._tagged([some])
+        return _raised(spans)
 
     def tag_many(
         self, texts: Iterable[str | Example], labels: Iterable[str | EntityLabel] | None = None
@@ -284,8 +286,8 @@ class AsyncClient(_BaseClient):
                 tasks.extend(asyncio.create_task(self._tagged(some)) for some in islice(lists, _IN_FLIGHT - len(tasks)))
                 if not tasks:
                     break
-                for spans in _unwrapped(await tasks.popleft()):
-                    yield spans
+                for spans in await tasks.popleft():
+                    yield _raised(spans)
         finally:
             for task in tasks:
                 task.cancel()
@@ -356,31 +358,6 @@ def _done(work: Coroutine[Any, Any, Result]) -> Result:
     raise RuntimeError("a blocking client waits in an event loop")
 
 
-def _fault(response: "httpx.Response", content: bytes, url: str) -> tuple[NerbertError, float | None]:
-    """Return the error of an answer that is none, and the seconds to wait; None: another try would fail too."""
-    status = response.status_code
-    try:
-        message, kind = parse_json(content, Refusal, url).error, _KINDS.get(status, NerbertError)
-    except InputError:
-        message, kind = ("busy", _KINDS[status]) if status in _BUSY else (_ELSE, SettingsError)
-    error, wait = kind(f"{url}: {message} (status {status})"), asked_wait(response.headers)
-    if isinstance(error, Overloaded):
-        error.retry_after = max(1, ceil(wait))
-    return error, wait if status in _BUSY else None
-
-
-def _lost(error: Exception, url: str, timeout: float) -> tuple[NerbertError, float | None]:
-    """Return why there is no answer, as `_fault` does."""
-    import httpx
-
-    reason = f"{type(error).__name__} {error}".strip()
-    if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError | httpx.ProxyError | httpx.ConnectTimeout):
-        return Unavailable(f"{url}: can't be reached, or hung up: {reason}"), 0.0
-    if isinstance(error, httpx.TimeoutException):
-        return TimedOut(f"{url}: no answer within {timeout:g} seconds"), None
-    return SettingsError(f"{url}: can't be asked: {reason}"), None
-
-
 def _checked_spans(text: str, result: TextResult, offsets: str) -> Spans:
     """Return a text's entities; raise InputError if they are none of its parts."""
     found = [Span(each.start, each.end, each.type, each.text, each.confidence) for each in result.spans]
@@ -392,24 +369,28 @@ def _checked_spans(text: str, result: TextResult, offsets: str) -> Spans:
     return Spans(text, own, offsets, result.read)
 
 
-def _unwrapped(found: Iterable[Spans | NerbertError]) -> Iterator[Spans]:
-    """Yield the entities of each text; raise the error in place of them."""
-    for each in found:
-        if isinstance(each, NerbertError):
-            raise each
-        yield each
+def _raised(found: Spans | NerbertError) -> Spans:
+    """Return the entities of a text; raise the error in place of them."""
+    if isinstance(found, NerbertError):
+        raise found
+    return found
 
 
 def _in_lists(texts: Iterable[str | Example]) -> Iterator[list[str]]:
     """Return texts in lists, one for each request."""
     if isinstance(texts, str):
         raise InputError("can't tag a str letter by letter: give a list of texts, or use `tag`")
-    return _filled(map(_sendable, texts))
+    return _filled(texts)
 
 
-def _filled(texts: Iterable[str]) -> Iterator[list[str]]:
+def _filled(texts: Iterable[object]) -> Iterator[list[str]]:
     held, size = list[str](), 0
     for text in texts:
+        if isinstance(text, Example):
+            raise InputError("a sentence with its own words can't be sent to a server, which splits texts itself; give "
+                             "its text, or use a local tagger")  # fmt: skip
+        if not isinstance(text, str):
+            raise InputError(f"can't tag {type(text).__name__}: give a str")
         more = len(text.encode("utf-8", "surrogatepass"))
         if held and (len(held) >= _MOST_TEXTS or size + more > _MOST_BYTES):
             yield held
@@ -418,13 +399,3 @@ def _filled(texts: Iterable[str]) -> Iterator[list[str]]:
         size += more
     if held:
         yield held
-
-
-def _sendable(text: object) -> str:
-    """Return a text; raise InputError for what is none."""
-    if isinstance(text, Example):
-        raise InputError("a sentence with its own words can't be sent to a server, which splits texts itself; give "
-                         "its text, or use a local tagger")  # fmt: skip
-    if not isinstance(text, str):
-        raise InputError(f"can't tag {type(text).__name__}: give a str")
-    return text
