@@ -99,12 +99,13 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
     """
     need("serve", "starlette", "uvicorn", "prometheus_client")
     from nerbert.serve.app import Access, application
+    from nerbert.serve.protocols.labelling import Labelling
     from nerbert.serve.protocols.status import Metrics
     from nerbert.serve.routes import label_routes, status_routes
     from nerbert.serve.service import Service, log, model_of
 
     sources, token, metrics = job.sources(), job.token(), Metrics()
-    labelling = job.labelling.open() if job.labelling else None
+    labelling = Labelling(job.labelling) if job.labelling else None
     operations = [
         *(each for name in job.protocols or tuple(PROTOCOLS) for each in PROTOCOLS.find(name)()),
         *status_routes(metrics, reload=job.allow_reload),

@@ -89,8 +89,7 @@ class Learner:
     @property
     def next_round(self) -> int:
         """Return how many accepted sentences start the next training by themselves."""
-        last = max([self.sentences, *(each.sentences for each in self.rounds)])
-        return (last // EVERY + 1) * EVERY
+        return (max([self.sentences, *(each.sentences for each in self.rounds)]) // EVERY + 1) * EVERY
 
     async def open(self, service: Service) -> None:
         """Let the server answer with the newest tagger of an earlier run, if there is one."""

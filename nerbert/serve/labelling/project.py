@@ -10,6 +10,8 @@ A sentence has one state, a list of entities and an answer. An action sets it, a
 one step of the same kind. A tab says which revision of a sentence it saw; one that is behind is refused.
 """
 
+import errno
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,14 +20,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from nerbert.errors import InputError, OutputExists, SettingsError, StaleOutput, os_refused
+from nerbert.artifacts import writing
+from nerbert.errors import InputError, OutputExists, SettingsError, StaleOutput, at, os_refused
 from nerbert.formats.documents import Reading, document_of
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.open_types import normalised
 from nerbert.locks import held
 from nerbert.records import Document, Example, Span
 from nerbert.rng import hash64
-from nerbert.serve.labelling.journal import Journal
+from nerbert.schema import json_line, parse_json
 from nerbert.serve.labelling.sentences import (
     LONGEST,
     LONGEST_NAME,
@@ -95,6 +98,7 @@ class Project:
                 raise OutputExists(f"{folder}: holds other files; name another folder with -o")
             self._held.enter_context(held(folder, f"{folder}: another nerbert label has it open; stop that one first"))
         self.types: tuple[LabelType, ...] = ()
+        self._sentences = folder / "sentences.jsonl"
         self.items = [LabelItem(id_, each) for id_, each in enumerate(kept_sentences(self._sentences))]
         self.drawn = list[LabelItem]()
         """The sentences that were shown, the oldest first."""
@@ -102,14 +106,18 @@ class Project:
         """By tab: the sentences whose states it saved, the last one last."""
         self._done = dict[str, tuple[str, LabelItem]]()
         """By tab: its last request that was done, and its sentence: a page that hears no answer repeats it."""
-        self._journal = Journal(folder / "journal.jsonl")
-        for entry in self._journal.entries():
-            self._replay(entry)
+        self._journal = folder / "journal.jsonl"
+        with os_refused(f"{self._journal}: can't be opened"):
+            self._handle = os.open(self._journal, os.O_RDWR | os.O_CREAT, 0o666)
+            content = self._journal.read_bytes()
+        if content[:6] not in (b'{"do":'[: len(content)], b""):
+            raise InputError(f"{self._journal}: isn't a journal of nerbert label; name another folder with -o")
+        self._size = content.rfind(b"\n") + 1
+        """Bytes of the journal; a last line that was cut by a crash doesn't count."""
+        for number, line in enumerate(content[: self._size].splitlines(), 1):
+            with at(self._journal, number):
+                self._replay(parse_json(line, dict, "line"))
         self.write_labels()
-
-    @property
-    def _sentences(self) -> Path:
-        return self.folder / "sentences.jsonl"
 
     def close(self) -> None:
         """Write the labels, and let other processes open the folder."""
@@ -162,8 +170,7 @@ class Project:
         if missing := used - {each.name for each in types}:
             raise SettingsError(f"type {min(missing)!r:.120}: sentences are labelled with it; it can't be removed")
         found = complete_types(types)
-        self._journal.add(do="types", types=[[each.name, each.description, each.colour, each.key] for each in found])
-        self.types = found
+        self._do({"do": "types", "types": [[each.name, each.description, each.colour, each.key] for each in found]})
 
     def draw(self, item: LabelItem, *, test: bool) -> None:
         """Note that a sentence is shown, and whether it is kept apart for the test."""
@@ -238,7 +245,18 @@ class Project:
         return tuple(found)
 
     def _do(self, entry: dict[str, Any]) -> None:
-        self._journal.add(**entry)
+        """Do an action when it is on the disk; raise WriteError, with nothing done, if it can't be written."""
+        line = json_line(entry).encode() + b"\n"
+        with writing(self._journal):
+            try:
+                os.ftruncate(self._handle, self._size)
+                if os.pwrite(self._handle, line, self._size) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(self._handle)
+            except OSError:
+                os.ftruncate(self._handle, self._size)
+                raise
+        self._size += len(line)
         self._replay(entry)
 
     def _replay(self, entry: Mapping[str, Any]) -> None:
@@ -264,27 +282,24 @@ class Project:
             item.revision += 1
             self._done[tab] = entry["request"], item
         except (LookupError, TypeError, ValueError) as error:
-            what = f"{self.folder}: the journal has an action that can't be repeated: {dict(entry)!r:.200}"
-            raise InputError(what) from error
+            raise InputError(f"an action that can't be repeated: {entry!r:.200}") from error
 
 
 def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
     """Return types with colours and keys; raise SettingsError for what can't be one, or is there twice."""
     if len(types) > _MOST_TYPES:
         raise SettingsError(f"{len(types):,} types: at most {_MOST_TYPES} are allowed")
-    taken = {each.key for each in types if each.key}
-    free, found, names = (key for key in _KEYS if key not in taken), list[LabelType](), set[str]()
+    free, found = [key for key in _KEYS if key not in {each.key for each in types}], list[LabelType]()
     for number, each in enumerate(types):
-        name = type_name(each.name)
-        if not name or len(each.description) > _LONGEST_DESCRIPTION:
+        name, description = type_name(each.name), " ".join(each.description.split())
+        if not name or len(description) > _LONGEST_DESCRIPTION:
             raise SettingsError(f"type {each.name!r:.120}: a name has 1 to {LONGEST_NAME} visible characters, a "
                                 f"description at most {_LONGEST_DESCRIPTION}")  # fmt: skip
-        if normalised(name) in names or (each.key and sum(other.key == each.key for other in types) > 1):
+        if any(normalised(name) == normalised(other.name) or each.key == other.key != "" for other in found):
             raise SettingsError(f"type {name!r:.120}: its name or key is another's, too; give it one of its own")
         if (each.colour and not _COLOUR.fullmatch(each.colour)) or (each.key and each.key not in _KEYS):
             raise SettingsError(f"type {name!r:.120}: a colour is written as #0072b2, a key is a digit or a letter "
                                 "other than a, c, m, s, x, which the page has")  # fmt: skip
-        names.add(normalised(name))
-        colour, key = each.colour or COLOURS[number % len(COLOURS)], each.key or next(free, "")
-        found.append(replace(each, name=name, description=" ".join(each.description.split()), colour=colour, key=key))
+        colour, key = each.colour or COLOURS[number % len(COLOURS)], each.key or (free.pop(0) if free else "")
+        found.append(LabelType(name, description, colour, key))
     return tuple(found)

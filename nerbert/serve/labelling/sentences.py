@@ -1,7 +1,12 @@
-"""The sentences of files to be labelled: of any format that nerbert reads, cut as training cuts them."""
+"""The sentences to be labelled: of files in any format that nerbert reads, cut as training cuts them; and their order.
+
+They come at random, and one in five of them is for the test. None comes twice, nor a near-duplicate of one that was
+shown: one whose set of words is to four fifths the same.
+"""
 
 import unicodedata
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +15,8 @@ from nerbert.formats.documents import Reading, document_of, sentences_of
 from nerbert.formats.examples import read_documents, recognised
 from nerbert.formats.inputs import find_sources
 from nerbert.formats.jsonl import JsonLines
-from nerbert.records import Document, Example, Repairs
+from nerbert.records import Example, Repairs
+from nerbert.rng import uniform
 from nerbert.tagger.pending import whole
 
 MOST = 200_000
@@ -19,11 +25,19 @@ LONGEST_NAME = 100
 """Characters of a type's name."""
 LONGEST = 20_000
 """Characters of a sentence; longer ones are no sentences, and left out."""
+BLOCK = 5
+"""Of so many sentences one is for the test."""
+_SAME = 0.8
 
 
 def read_sentences(path: Path, reading: Reading) -> Iterator[Example]:
     """Yield the sentences of a file or folder, annotated or not; raise InputError that names the place of a fault."""
-    for document in _documents(path, reading):
+    if reading.from_ or (path.exists() and recognised(path) is not None):
+        documents = read_documents(path, reading, Repairs())
+    else:
+        sources = find_sources([str(path)], "").sources
+        documents = (each for source in sources for each in source.documents("text", "replace"))
+    for document in documents:
         with at(path, document.line or None):
             for each in sentences_of(document, reading):
                 spans = (replace(span, type=type_name(span.type)) for span in each.spans if type_name(span.type))
@@ -35,14 +49,6 @@ def type_name(name: str) -> str:
     """Return the name of a type as it is kept; "" for what can't be one."""
     found = unicodedata.normalize("NFC", " ".join(name.split()))
     return found if len(found) <= LONGEST_NAME and found.isprintable() else ""
-
-
-def _documents(path: Path, reading: Reading) -> Iterator[Document]:
-    if reading.from_ or (path.exists() and recognised(path) is not None):
-        yield from read_documents(path, reading, Repairs())
-        return
-    for source in find_sources([str(path)], "").sources:
-        yield from source.documents("text", "replace")
 
 
 def write_sentences(path: Path, sentences: list[Example]) -> None:
@@ -58,3 +64,47 @@ def kept_sentences(path: Path) -> list[Example]:
             raise InputError(f"{path}: a sentence has no words; this file isn't nerbert's")
         found.append(Example(document.text, document.words, document.spans))
     return found
+
+
+def words_of(sentence: Example) -> frozenset[str]:
+    """Return the words of a sentence by which it is compared, without punctuation."""
+    return frozenset(each.casefold() for each in sentence.tokens if any(map(str.isalnum, each)))
+
+
+def is_for_test(place: int, seed: int) -> bool:
+    """Return whether the sentence that is shown as number `place` is kept apart: one, at random, of each five."""
+    block = place // BLOCK
+    return place % BLOCK == int(uniform(seed, "label test", str(block)) * BLOCK)
+
+
+class Draw:
+    """The order of sentences, the same for a seed; `show` notes what was shown."""
+
+    def __init__(self, sentences: Sequence[Example], seed: int) -> None:
+        self._sentences, self._seed = sentences, seed
+        self._queue = sorted(range(len(sentences)), reverse=True,
+                             key=lambda each: (uniform(seed, "label order", sentences[each].text), each))  # fmt: skip
+        """The sentences that may still be shown; the next one is last."""
+        self._shown = set[int]()
+        self._sets = defaultdict[str, list[frozenset[str]]](list)
+        """By word: the sets of words of the sentences that were shown."""
+
+    def show(self, number: int) -> None:
+        """Note that a sentence is shown."""
+        words = words_of(self._sentences[number])
+        for each in words:
+            self._sets[each].append(words)
+        self._shown.add(number)
+
+    def next(self) -> tuple[int, bool] | None:
+        """Return the number of the next sentence, and whether it is for the test; None if none is left."""
+        while self._queue and (self._queue[-1] in self._shown or self._is_near(self._queue[-1])):
+            self._queue.pop()
+        return (self._queue[-1], is_for_test(len(self._shown), self._seed)) if self._queue else None
+
+    def _is_near(self, number: int) -> bool:
+        """Return whether a sentence is a near-duplicate: of such, one of its rarest words is in the other, too."""
+        words = words_of(self._sentences[number])
+        rarest = sorted(words, key=lambda each: len(self._sets.get(each, ())))[: int((1 - _SAME) * len(words)) + 1]
+        others = (each for word in rarest for each in self._sets.get(word, ()))
+        return any(len(words & each) >= _SAME * len(words | each) for each in others)

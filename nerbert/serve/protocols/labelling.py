@@ -26,9 +26,8 @@ from nerbert.model.folder import read_card
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.registry import FORMATS
 from nerbert.serve.labelling.learning import MINE, Learner
-from nerbert.serve.labelling.order import Draw
 from nerbert.serve.labelling.project import Answer, LabelItem, LabelType, Project
-from nerbert.serve.labelling.sentences import LONGEST
+from nerbert.serve.labelling.sentences import LONGEST, Draw
 from nerbert.serve.protocol import Call, Query
 from nerbert.serve.service import Ask, Service, log
 
@@ -108,10 +107,6 @@ class LabelJob:
     seed: int = 0
     reading: Reading = field(default_factory=Reading)
 
-    def open(self) -> "Labelling":
-        """Read the files, and return the project behind its operations."""
-        return Labelling(self)
-
 
 class Labelling:
     """A project behind operations: who has which sentence open, and what the newest tagger says of others."""
@@ -145,11 +140,7 @@ class Labelling:
                 log.warning("the labels: %s", error)
 
     async def state_of(self, _: Call) -> dict[str, Any]:
-        """Return the state of the project."""
-        return self._state()
-
-    def _state(self) -> dict[str, Any]:
-        """Return what the page shows beside the sentence."""
+        """Return the state of the project, which the page shows beside the sentence."""
         project, learner = self.project, self._learner
         answers = Counter[tuple[str, bool]]((each.state.answer, each.test) for each in project.drawn)
         counts = {f"{each}ed" if each != "skip" else "skipped": answers[each, True] + answers[each, False]
@@ -167,21 +158,12 @@ class Labelling:
 
     async def next(self, call: Call) -> dict[str, Any]:
         """Return the next sentence."""
-        body: TabBody = call.body
-        item = self._held_by(body.tab) or self._waiting(body.tab) or self._drawn()
-        return await self._shown(call, item, body.tab)
-
-    def _held_by(self, tab: str) -> LabelItem | None:
-        """Return the sentence that a tab has open, unless it is answered."""
-        number = self._open.get(tab, (-1, 0.0))[0]
-        item = self.project.items[number] if number >= 0 else None
-        return item if item and not item.state.answer else None
-
-    def _waiting(self, tab: str) -> LabelItem | None:
-        """Return a sentence that was shown and not answered, and that no other tab has open."""
-        late = time.monotonic() - _SILENT
-        taken = {number for other, (number, heard) in self._open.items() if other != tab and heard > late}
-        return next((each for each in self.project.with_answer("") if each.id not in taken), None)
+        tab = call.body.tab
+        own, late = self._open.get(tab, (-1, 0.0))[0], time.monotonic() - _SILENT
+        taken = {number for number, heard in self._open.values() if heard > late} - {own}
+        waiting = [each for each in self.project.with_answer("") if each.id not in taken]
+        item = min(waiting, key=lambda each: each.id != own, default=None) or self._drawn()
+        return await self._shown(call, item, tab)
 
     def _drawn(self) -> LabelItem | None:
         """Return a sentence that was never shown."""
@@ -206,7 +188,7 @@ class Labelling:
         self.project.save(item, body.revision, entities, body.answer, body.tab, body.request)
         self._open[body.tab] = (item.id, time.monotonic())
         self._learner.start_if_due(call.service)
-        return {"revision": item.revision, "state": self._state()}
+        return {"revision": item.revision, "state": await self.state_of(call)}
 
     async def undo(self, call: Call) -> dict[str, Any]:
         """Take back what a tab saved last."""
@@ -216,7 +198,7 @@ class Labelling:
     async def _shown(self, call: Call, item: LabelItem | None, tab: str) -> dict[str, Any]:
         """Return a sentence as the page shows it, which the tab has open from now on."""
         if item is None:
-            return {"item": None, "state": self._state()}
+            return {"item": None, "state": await self.state_of(call)}
         self._open[tab] = (item.id, time.monotonic())
         found, by = await self._suggested(call, item)
         items = self.project.items
@@ -226,7 +208,7 @@ class Labelling:
             "test": item.test, "revision": item.revision,
             "before": items[item.id - 1].sentence.text if item.id else "",
             "after": items[item.id + 1].sentence.text if item.id + 1 < len(items) else "",
-        }, "state": self._state()}  # fmt: skip
+        }, "state": await self.state_of(call)}  # fmt: skip
 
     async def _suggested(self, call: Call, item: LabelItem) -> tuple[list[Span], str]:
         """Return what a file or the models say of a sentence, and who says it; nothing for one of the test.
@@ -263,17 +245,17 @@ class Labelling:
     async def set_types(self, call: Call) -> dict[str, Any]:
         """Set the types."""
         self.project.set_types(call.body.types)
-        return {"state": self._state()}
+        return {"state": await self.state_of(call)}
 
     async def train(self, call: Call) -> dict[str, Any]:
         """Train a tagger now."""
         self._learner.start(call.service)
-        return {"state": self._state()}
+        return {"state": await self.state_of(call)}
 
-    async def cancel(self, _: Call) -> dict[str, Any]:
+    async def cancel(self, call: Call) -> dict[str, Any]:
         """Cancel the training."""
         await self._learner.cancel()
-        return {"state": self._state()}
+        return {"state": await self.state_of(call)}
 
     async def load(self, call: Call) -> AsyncIterator[bytes]:
         """Add the sentences of a file that is sent, part by part, to the disk first."""
@@ -289,14 +271,14 @@ class Labelling:
                     stream.write(part)
                     call.release(len(part))
             await self._read(path)
-        return _one(to_json({"state": self._state()}) + b"\n")
+        return _one(to_json({"state": await self.state_of(call)}) + b"\n")
 
-    async def sample(self, _: Call) -> dict[str, Any]:
+    async def sample(self, call: Call) -> dict[str, Any]:
         """Add the sentences of the sample domain, without its labels, and its types if there are none."""
         await self._read(_SAMPLE, bare=True)
         if not self.project.types:
             self.project.set_types([LabelType(each) for each in _SAMPLE_TYPES])
-        return {"state": self._state()}
+        return {"state": await self.state_of(call)}
 
     async def _read(self, path: Path, *, bare: bool = False) -> None:
         """Add the sentences of a file, one file at a time; the page is answered meanwhile."""

@@ -2,7 +2,7 @@
 
 from nerbert.formats.documents import example_of_spans
 from nerbert.records import Example
-from nerbert.serve.labelling.order import Draw, is_for_test
+from nerbert.serve.labelling.sentences import Draw, is_for_test
 
 
 def sentences(count: int) -> list[Example]:

@@ -209,7 +209,7 @@ def test_two_hundred_types_get_colours_and_the_first_of_them_keys() -> None:
     ("content", "words"),
     [
         ('{"do": "set", "id": 7, "entities": [], "answer": "", "tab": "a"}\n', "can't be repeated"),
-        ("[1]\n", "isn't a journal"), ("my diary", "isn't a journal"), ('{"do": 1}\n', "no action"),
+        ("[1]\n", "isn't a journal"), ("my diary", "isn't a journal"), ('{"do": 1}\n', "journal.jsonl:1: an action that can't be repeated"),
     ],
 )  # fmt: skip
 def test_a_journal_of_something_else_is_refused(tmp_path: Path, content: str, words: str) -> None:
