@@ -122,7 +122,8 @@ def read_reply(data: str, input_estimate: int) -> Reply:
         finish, refusal = choice.get("finish_reason"), choice["message"].get("refusal")
         content = (choice["message"].get("content") or "").encode("utf-8", "replace")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise Failure(Fault.NO_COMPLETION, f"no chat completion: {error!r}") from None
+        why = f"no chat completion: {error!r}; is this an OpenAI-compatible server? most addresses end in /v1"
+        raise Failure(Fault.NO_COMPLETION, why, lost=True) from None
     spent = [used.get(f"{name}_tokens") for name in ("prompt", "completion")] if isinstance(used, dict) else [None]
     known = all(type(each) is int and 0 <= each < 1 << 40 for each in spent)
     tokens = Tokens(*spent) if known else Tokens(input_estimate, len(content) // BYTES_PER_TOKEN)

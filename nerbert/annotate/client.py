@@ -22,8 +22,7 @@ from nerbert.sources.remote import DEFAULT_POLICY, asked_wait, no_cookies
 
 _MOST_BYTES, _BYTES_PER_TOKEN = 1 << 20, 256
 """Bytes of an answer: these, and so many for each token that it may have."""
-_MOST_STRANGE = 3
-"""Answers that are not completions, after which a server that never sent one isn't asked again."""
+_BLOCK = 1 << 16
 _BUSY = frozenset({408, 409, 425, 429})
 _UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 _SHORTEST_SECRET = 8
@@ -41,7 +40,7 @@ class ChatClient:
         self._headers = {"User-Agent": f"nerbert/{__version__}", "Accept-Encoding": "identity"}
         if secret := key.get_secret_value():
             self._headers["Authorization"] = f"Bearer {secret}"
-        self._answered, self._strange = False, 0
+        self._answered = False
 
     async def ask(self, text: str, input_estimate: int) -> Reply:
         """Return the server's answer; raise Failure if this try failed, NerbertError if all others would too."""
@@ -60,24 +59,14 @@ class ChatClient:
             raise self._broken(error) from None
         if not response.is_success:
             raise self._refusal(response, data)
-        try:
-            reply = read_reply(data.decode("utf-8", "replace"), input_estimate)
-        except Failure as failure:
-            failure.lost = self._answered
-            self._strange += not self._answered
-            if self._strange >= _MOST_STRANGE and not self._answered:
-                raise self._stop(f"does not answer as a model does ({failure}); "
-                                 "is it OpenAI-compatible? most addresses end in /v1") from None  # fmt: skip
-            raise
+        reply = read_reply(data.decode("utf-8", "replace"), input_estimate)
         self._answered = True
         return replace(reply, content=self._hidden(reply.content or ""))
 
     async def _read(self, response: httpx.Response) -> bytes:
-        """Return the bytes of an answer, also of one with an error, which may not be compressed or far too many."""
-        if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise self._stop("sends compressed answers, which were not requested; try another server")
+        """Return the bytes of an answer, also of one with an error; raise Failure for far too many."""
         data = bytearray()
-        async for block in response.aiter_raw():
+        async for block in response.aiter_bytes(_BLOCK):
             data += block
             if len(data) > self._most_bytes:
                 raise Failure(Fault.TOO_LARGE, "the answer has no end, or is far longer than asked for", lost=True)
@@ -86,11 +75,11 @@ class ChatClient:
     def _refusal(self, response: httpx.Response, data: bytes) -> Exception:
         """Return what an answer with a status of 300 or more means."""
         code, wait, what = response.status_code, asked_wait(response.headers), ""
-        message, kind = self._said(data)
+        message = self._said(data)
         detail = f"(status {code}{message and ': ' + message})"
         if code == 401:
             what = f"refuses the key {detail}; check the variable {self._settings.key_variable}"
-        elif code == 402 or kind == "insufficient_quota":
+        elif code == 402 or b"insufficient_quota" in data:
             what = f"reports that the account is used up {detail}"
         elif code < 400:
             place = self._hidden(response.headers.get("Location", ""))
@@ -113,16 +102,15 @@ class ChatClient:
             return self._stop(f"can't be reached ({message}); is the server running, and the address right?")
         return Failure(Fault.CONNECTION, f"connection lost: {message}", tries=DEFAULT_POLICY.tries, lost=not unreached)
 
-    def _said(self, body: bytes) -> tuple[str, str]:
-        """Return the message and the code of an error, "" where there is none that can be shown."""
+    def _said(self, body: bytes) -> str:
+        """Return the message of an error, "" where there is none that can be shown."""
         try:
-            fault = json.loads(self._hidden(json.dumps(json.loads(body))))
+            fault = json.loads(body)
             fault = fault.get("error", fault)
-            message = fault if isinstance(fault, str) else fault.get("message") or fault.get("detail") or ""
-            code = "" if isinstance(fault, str) else fault.get("code") or fault.get("type") or ""
+            message = fault if isinstance(fault, str) else fault.get("message") or fault.get("detail")
         except (ValueError, AttributeError, RecursionError):
-            return "", ""
-        return " ".join(str(message).split())[:200], str(code)
+            return ""
+        return " ".join(self._hidden(message).split())[:200] if isinstance(message, str) else ""
 
     def _hidden(self, text: str) -> str:
         """Return a text or JSON without the key; a short one is a word for servers without keys, and no secret."""

@@ -191,13 +191,11 @@ class Budget:
         """Return the limit with which a run can do `left` more texts; "" if it was not stopped by it."""
         if not sum(self._refused):
             return ""
-        answered = self.spent.minus(self.unanswered[1])
-        rest = Tokens(*(ceil(each / done * left) for each in answered)) if done else Tokens()
-        wanted = sum(self.spent.plus(self._refused).plus(rest))
+        answered = sum(self.spent.minus(self.unanswered[1]))
+        wanted = sum(self.spent.plus(self._refused)) + (ceil(answered / done * left) if done else 0)
         if wanted <= self._settings.max_total_tokens:
             return ""
-        scale = 10 ** max(0, len(str(wanted)) - 2)
-        limit = ceil(wanted / scale) * scale  # two digits
+        limit = ceil(wanted / 1000) * 1000
         why = "about what all texts take" if done else "enough for the next request"
         return f"rerun it with --max-total-tokens {limit} (max_total_tokens={limit}), {why}"
 

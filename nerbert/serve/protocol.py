@@ -5,7 +5,7 @@ clients of other servers send their own, unless a model forbids them.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from nerbert import __version__
 from nerbert.errors import InputError, SettingsError
+from nerbert.records import Span
 from nerbert.serve.answers import Refusal
 from nerbert.serve.service import Ask, Service, TaggedTexts
 from nerbert.tagger.spans import Spans
@@ -130,9 +131,10 @@ Protocol = Callable[[], Sequence[Operation]]
 """A function that returns the operations of a protocol."""
 
 
-def nested(*, wanted: bool) -> str:
-    """Return the decoding for entities inside others, if they are wanted; "" for a model's own."""
-    return "nested" if wanted else ""
+def named(spans: Iterable[Span], *names: str) -> list[dict[str, Any]]:
+    """Return entities as objects: text, type, start, end and confidence under these names."""
+    rows = ((each.text, each.type, each.start, each.end, each.confidence) for each in spans)
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def check_read(spans: Spans, remedy: str = "") -> None:

@@ -61,7 +61,7 @@ class Served:
         return bool(self.tagger.labels) or not self.tagger.types
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Ask:
     """What to find, and by which model; None or "": the first model, its own labels, thresholds and decoding."""
 

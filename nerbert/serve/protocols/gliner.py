@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from nerbert.records import EntityLabel
-from nerbert.serve.protocol import Call, Strings, nested, refuse
+from nerbert.serve.protocol import Call, Strings, named, refuse
 from nerbert.serve.service import Ask
 
 _USUAL = 0.5
@@ -27,22 +27,6 @@ class GlinerRequest(BaseModel):
     adapter_id: str | None = None
 
 
-class GlinerEntity(BaseModel):
-    """An entity; `start` and `end` count characters."""
-
-    start: int
-    end: int
-    text: str
-    label: str
-    score: float = Field(ge=0, le=1)
-
-
-class GlinerAnswer(BaseModel):
-    """The entities of a text, in order."""
-
-    entities: list[GlinerEntity]
-
-
 async def predict(call: Call) -> dict[str, Any]:
     """Find entities, as GLiNER's server."""
     body: GlinerRequest = call.body
@@ -51,8 +35,6 @@ async def predict(call: Call) -> dict[str, Any]:
     refuse("multi_label", body.multi_label, "a place has one label; leave it out")
     labels = [EntityLabel(*each) for each in body.labels.items()] if isinstance(body.labels, dict) else body.labels
     least = _USUAL if body.threshold is None else body.threshold
-    ask = Ask(model=call.query.model, labels=labels, thresholds=least,
-              decoding=nested(wanted=not body.flat_ner))  # fmt: skip
-    (spans,) = await call.tag([body.text], ask)
-    return {"entities": [{"start": each.start, "end": each.end, "text": each.text, "label": each.type,
-                          "score": each.confidence} for each in spans]}  # fmt: skip
+    decoding = "" if body.flat_ner else "nested"
+    (spans,) = await call.tag([body.text], Ask(call.query.model, labels, least, decoding))
+    return {"entities": named(spans, "text", "label", "start", "end", "score")}

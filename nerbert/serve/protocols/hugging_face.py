@@ -8,7 +8,7 @@ can't name labels, so they are in the address: `/models/NAME?labels=ship,port`. 
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from nerbert.records import Span
 from nerbert.serve.protocol import Call, Strings
@@ -28,17 +28,6 @@ class Inputs(BaseModel):
 
     inputs: str | Strings
     parameters: Parameters | None = None
-
-
-class Element(BaseModel):
-    """An entity, or without aggregation a word of one; `start` and `end` count characters."""
-
-    entity_group: str | None = None
-    entity: str | None = None
-    score: float = Field(ge=0, le=1)
-    word: str
-    start: int
-    end: int
 
 
 async def classify(call: Call) -> list[Any]:

@@ -52,12 +52,6 @@ class RecommenderRequest(BaseModel):
     type_system: str = Field(alias="typeSystem")
 
 
-class RecommenderAnswer(BaseModel):
-    """The document with annotations, as XMI."""
-
-    document: str
-
-
 async def predict(call: Call) -> dict[str, str]:
     """Recommend annotations, as INCEpTION's external recommender."""
     need("inception", "cassis")

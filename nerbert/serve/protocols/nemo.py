@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from nerbert.records import Span
-from nerbert.serve.protocol import Call, Strings, check_read
+from nerbert.serve.protocol import Call, Strings, check_read, named
 from nerbert.serve.service import Ask
 
 
@@ -29,24 +29,6 @@ class ExtractRequest(_Wanted):
     """A text, and what to find in it."""
 
     text: str
-
-
-class ExtractedEntity(BaseModel):
-    """An entity; its positions count characters."""
-
-    value: str
-    suggested_label: str
-    start_position: int
-    end_position: int
-    score: float = Field(ge=0, le=1)
-
-
-class Extracted(BaseModel):
-    """The entities of a text, their number, and the text with each as `[entity](label)`."""
-
-    entities: list[ExtractedEntity]
-    total_entities: int
-    tagged_text: str
 
 
 class ContentPart(BaseModel):
@@ -72,13 +54,8 @@ class ChatRequest(_Wanted):
 
 async def extract(call: Call) -> dict[str, Any]:
     """Find entities, as NeMo Guardrails' GLiNER server."""
-    text: str = call.body.text
-    spans = await _found(call, text, call.query.model)
-    entities = [
-        {"value": each.text, "suggested_label": each.type, "start_position": each.start, "end_position": each.end,
-         "score": each.confidence} for each in spans
-    ]  # fmt: skip
-    return {"entities": entities, "total_entities": len(spans), "tagged_text": _tagged(text, spans)}
+    names = "value", "suggested_label", "start_position", "end_position", "score"
+    return await _found(call, call.body.text, call.query.model, *names)
 
 
 async def chat(call: Call) -> dict[str, Any]:
@@ -86,10 +63,8 @@ async def chat(call: Call) -> dict[str, Any]:
     body: ChatRequest = call.body
     content = body.messages[-1].content
     text = content if isinstance(content, str) else "".join(each.text for each in content)
-    spans = await _found(call, text, call.query.model or body.model * (body.model in call.service.models))
-    entities = [{"text": each.text, "label": each.type, "start": each.start, "end": each.end,
-                 "score": each.confidence} for each in spans]  # fmt: skip
-    found = {"entities": entities, "total_entities": len(spans), "tagged_text": _tagged(text, spans)}
+    model = call.query.model or body.model * (body.model in call.service.models)
+    found = await _found(call, text, model, "text", "label", "start", "end", "score")
     message = {"role": "assistant", "content": to_json(found).decode()}
     return {
         "id": f"chatcmpl-{secrets.token_hex(12)}", "object": "chat.completion", "created": int(time.time()),
@@ -97,12 +72,12 @@ async def chat(call: Call) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def _found(call: Call, text: str, model: str) -> Sequence[Span]:
+async def _found(call: Call, text: str, model: str, *names: str) -> dict[str, Any]:
+    """Return the entities of a text under these names, their number, and the text with each as `[entity](label)`."""
     flat = "flat" if call.service.find(model).tagger.decoding == "nested" else ""
-    ask = Ask(model=model, labels=call.body.labels or None, thresholds=call.body.threshold, decoding=flat)
-    (spans,) = await call.tag([text], ask)
+    (spans,) = await call.tag([text], Ask(model, call.body.labels or None, call.body.threshold, flat))
     check_read(spans)  # a rail that reads half of a text lets the rest pass
-    return list(spans)
+    return {"entities": named(spans, *names), "total_entities": len(spans), "tagged_text": _tagged(text, spans)}
 
 
 def _tagged(text: str, spans: Sequence[Span]) -> str:

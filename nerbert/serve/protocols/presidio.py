@@ -6,14 +6,14 @@ Types that the model doesn't know are left out, if it knows one of them. What wo
 refused: recognizers of its own, regular expressions. Other parameters change nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse
 
 from nerbert.errors import InputError
-from nerbert.records import EntityLabel, Span
+from nerbert.records import EntityLabel
 from nerbert.serve.protocol import Call, Query, Strings, refuse
 from nerbert.serve.service import Ask, Served
 from nerbert.tagger.presidio_names import asked_types, label_of, presidio_name
@@ -31,16 +31,6 @@ class PresidioRequest(BaseModel):
     allow_list_match: Literal["exact", "regex"] | None = None
 
 
-class PresidioEntity(BaseModel):
-    """An entity; `start` and `end` count characters."""
-
-    entity_type: str
-    start: int
-    end: int
-    score: float = Field(ge=0, le=1)
-    analysis_explanation: None = None
-
-
 class LanguageQuery(Query):
     """The language that is asked about."""
 
@@ -53,13 +43,18 @@ async def analyze(call: Call) -> list[Any]:
     refuse("ad_hoc_recognizers", body.ad_hoc_recognizers, "this server has only its models; leave it out")
     refuse("allow_list_match", body.allow_list_match == "regex" and body.allow_list and "regex", "use exact matches")
     served = _of_language(call, body.language)
-    texts = body.text if isinstance(body.text, list) else [body.text]
-    names = _asked(served, body.entities)
-    ask = Ask(model=served.name, labels=None if names is None else [EntityLabel(each) for each in names],
-              thresholds=body.score_threshold)  # fmt: skip
-    allowed = set(body.allow_list or ())
-    found = [[_found(span, names or {}) for span in spans if span.text not in allowed]
-             for spans in await call.tag(texts, ask)]  # fmt: skip
+    names = asked_labels(served, body.entities) if body.entities else None
+    if names == {}:
+        raise InputError(f"entities: the model {served.name} finds none of {', '.join(body.entities or ())!r:.200}; "
+                         "see /supportedentities")  # fmt: skip
+    texts, allowed = body.text if isinstance(body.text, list) else [body.text], set(body.allow_list or ())
+    ask = Ask(served.name, None if names is None else [EntityLabel(each) for each in names], body.score_threshold)
+    found = [
+        [{"entity_type": (names or {}).get(span.type) or presidio_name(span.type), "start": span.start,
+          "end": span.end, "score": span.confidence, "analysis_explanation": None}
+         for span in spans if span.text not in allowed]
+        for spans in await call.tag(texts, ask)
+    ]  # fmt: skip
     return found if isinstance(body.text, list) else found[0]
 
 
@@ -78,22 +73,6 @@ def _of_language(call: Call, language: str) -> Served:
 def asked_labels(served: Served, names: Iterable[str]) -> dict[str, str]:
     """Return what to find for a client's names of types, each with that name; fixed types that it lacks are out."""
     return {label_of(each): each for each in names} if served.takes_labels else asked_types(served.tagger.types, names)
-
-
-def _asked(served: Served, entities: Sequence[str] | None) -> Mapping[str, str] | None:
-    """Return the labels to find, with the callers' names for them; None for a model's own."""
-    if not entities:
-        return None
-    found = asked_labels(served, entities)
-    if not found:
-        raise InputError(f"entities: the model {served.name} finds none of {', '.join(entities)!r:.200}; see "
-                         "/supportedentities")  # fmt: skip
-    return found
-
-
-def _found(span: Span, names: Mapping[str, str]) -> dict[str, Any]:
-    return {"entity_type": names.get(span.type) or presidio_name(span.type), "start": span.start, "end": span.end,
-            "score": span.confidence, "analysis_explanation": None}  # fmt: skip
 
 
 async def supported(call: Call) -> list[str]:

@@ -14,7 +14,7 @@ from nerbert.errors import InputError, NerbertError, SettingsError, TimedOut, at
 from nerbert.formats.rows import span_json
 from nerbert.schema import parse_json
 from nerbert.serve.answers import Unit
-from nerbert.serve.protocol import Call, Gone, LabelQuery, Strings, check_read, nested
+from nerbert.serve.protocol import Call, Gone, LabelQuery, Strings, check_read
 from nerbert.serve.service import INTERNAL, Ask, log, message_of
 from nerbert.tagger.spans import Spans, counted_spans
 
@@ -40,8 +40,7 @@ class _Wish(BaseModel):
 
     def ask(self) -> Ask:
         """Return it as what a model is asked."""
-        return Ask(model=self.model, labels=self.labels, thresholds=self.thresholds,
-                   decoding=nested(wanted=self.nested))  # fmt: skip
+        return Ask(self.model, self.labels, self.thresholds, "nested" if self.nested else "")
 
 
 class TagBody(_Wish):
@@ -128,14 +127,11 @@ async def _read(call: Call, lines: _Lines) -> None:
         async for line in split_lines(call.content, call.service.limits.max_body):
             number += 1
             await lines.put((asyncio.create_task(_line(call, line, number)), len(line)))
-    except NerbertError as error:
-        await lines.put((asyncio.create_task(_fault({"line": number + 1}, error)), 0))
     except Gone:
         await lines.put(None)
         return
     except Exception as error:
-        log.exception("a stream failed", exc_info=error)
-        await lines.put((asyncio.create_task(_fault({"line": number + 1}, NerbertError(INTERNAL))), 0))
+        await lines.put((asyncio.create_task(_fault({"line": number + 1}, error)), 0))
     await lines.put(None)
     await call.hang_up()
 
@@ -144,14 +140,12 @@ async def split_lines(content: AsyncIterable[bytes], longest: int) -> AsyncItera
     """Yield the lines of a body with their ends; raise InputError for one of more than `longest` bytes."""
     rest = b""
     async for part in content:
-        *whole, tail = part.split(b"\n")
-        for each in (*whole, tail):
-            rest += each
-            if len(rest) > longest:
+        *lines, rest = (rest + part).split(b"\n")
+        for number, line in enumerate((*lines, rest)):
+            if len(line) >= longest:
                 raise InputError(f"a line of more than {longest:,} bytes; the stream ends here")
-            if each is not tail:
-                yield rest + b"\n"
-                rest = b""
+            if number < len(lines):
+                yield line + b"\n"
     if rest:
         yield rest
 
@@ -175,16 +169,16 @@ async def _line(call: Call, content: bytes, number: int) -> bytes:
         if isinstance(spans, NerbertError):
             raise spans
         return _json_line({**kept, **_result(spans, wish)})
-    except NerbertError as error:
-        return await _fault(kept, error)
     except TimeoutError:
         return await _fault(kept, TimedOut("there was no place for this text in time; send fewer at once"))
     except Exception as error:
+        return await _fault(kept, error)
+
+
+async def _fault(kept: dict[str, JsonValue], error: Exception) -> bytes:
+    if not isinstance(error, NerbertError):
         log.exception("a line of a stream failed", exc_info=error)
-        return await _fault(kept, NerbertError(INTERNAL))
-
-
-async def _fault(kept: dict[str, JsonValue], error: NerbertError) -> bytes:
+        error = NerbertError(INTERNAL)
     return _json_line({**kept, "error": message_of(error), "status": error.http_status})
 
 
