@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.annotate.annotate import annotate_texts
-from nerbert.annotate.answers import Reply, Tokens
-from nerbert.annotate.settings import AnnotateSettings, load_prompt
-from nerbert.annotate.store import AnswerStore, Budget, BudgetSpent
+from nerbert.annotate.answers import Reply
+from nerbert.annotate.settings import load_prompt
+from nerbert.annotate.store import AnswerStore, BudgetSpent
 from nerbert.config import load_settings
 from nerbert.encoder.open_texts import OpenTypesSettings
 from nerbert.encoder.settings import PretrainSettings
@@ -221,14 +221,6 @@ def test_a_budget_of_tokens_stops_and_a_larger_one_goes_on(desk: Desk) -> None:
     report = desk.annotate(*TEXTS, **SHORT, max_total_tokens=int(raised_limit(stopped.value, "total-tokens")))
     assert desk.server.passages == TEXTS
     assert (report.input_tokens, report.kept_before) == (1000, 4)
-
-
-def test_a_run_that_no_budget_stopped_is_told_no_larger_one(tmp_path: Path) -> None:
-    settings = AnnotateSettings(endpoint="http://localhost/v1", model="m", max_total_tokens=1100)
-    with closing(sqlite3.connect(":memory:")) as database:
-        budget = Budget(settings, AnswerStore(database, tmp_path))
-    budget.spent = Tokens(1000, 10)
-    assert budget.remedy(1, 100) == ""
 
 
 def test_requests_in_flight_count_as_reserved(desk: Desk) -> None:

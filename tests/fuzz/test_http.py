@@ -1,7 +1,4 @@
-"""Bodies, streams and files with hostile values: an answer, never 500, and good requests are answered as before.
-
-tests/serve/test_openapi.py makes requests from the server's description; here they are valid ones that were damaged.
-"""
+"""Bodies, streams and files with hostile values: an answer, never 500, and good requests are answered as before."""
 
 import asyncio
 import logging

@@ -56,13 +56,11 @@ def test_a_document_that_cant_be_tagged_ends_the_task_or_is_noted(tiny_tagger: P
         TaggingStep(tiny_tagger, errors="skip")
 
 
-def test_labels_at_run_time(tiny_tagger: Path) -> None:
+def test_labels_at_run_time() -> None:
     (done,) = TaggingStep("embedded-open", ["person", "city"]).run(documents(["Marie Curie was born in Warsaw."]))
     assert {each["type"] for each in done.metadata["spans"]} == {"person", "city"}
-    for step, words in ((TaggingStep("embedded-open", errors="note"), "give labels"),
-                        (TaggingStep(tiny_tagger, ["quark"], errors="note"), "quark")):  # fmt: skip
-        with raises(InputError, words):
-            list(step.run(documents(TEXTS)))
+    with raises(InputError, "give labels"):
+        list(TaggingStep("embedded-open", errors="note").run(documents(TEXTS)))
 
 
 def write_texts(folder: Path) -> None:

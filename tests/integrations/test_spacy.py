@@ -18,7 +18,7 @@ pytest.importorskip("spacy")
 import spacy
 from spacy.tokens import Doc, DocBin, Span
 
-from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
+from nerbert.errors import InputError, NerbertError, OutputExists
 from nerbert.integrations.spacy import TaggingComponent
 from nerbert.records import Span as Found
 from nerbert.tagger.pending import TagRequest
@@ -147,15 +147,8 @@ def test_labels_at_run_time_and_two_taggers_in_one_pipeline(tiny_tagger: Path) -
 
 def test_what_cant_work_is_refused(tiny_tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nlp = spacy.blank("en")
-    configs: list[tuple[dict[str, object], type[NerbertError], str]] = [
-        ({"model": "embedded-open"}, InputError, "give labels"),
-        ({"model": str(tiny_tagger), "labels": ["quark"]}, InputError, "quark"),
-        ({"model": str(tmp_path / "none")}, InputError, "no such folder"),
-        ({"model": str(tiny_tagger), "thresholds": 3.0}, SettingsError, "thresholds"),
-    ]
-    for config, kind, words in configs:
-        with raises(kind, words):
-            nlp.add_pipe("nerbert", config=config)
+    with raises(InputError, "give labels"):
+        nlp.add_pipe("nerbert", config={"model": "embedded-open"})
     assert nlp.pipe_names == []
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
