@@ -5,13 +5,14 @@ Answers are kept by a prompt's content, so a change of its words is a new file.
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
-from urllib.parse import urlsplit
 
 from nerbert.config import Bounds, Settings, load_settings, refuse
 from nerbert.errors import SettingsError, at, unknown
+from nerbert.sources.remote import without_secrets
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -21,6 +22,7 @@ PLACE = "{text}"
 Form: TypeAlias = Literal["lines", "json"]
 """How a model writes entities."""
 _PROMPTS = Path(__file__).parent / "prompts"
+_ENDPOINT = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _KEY_VARIABLE = "OPENAI_API_KEY"
 _FIXED = ("model", "messages", "stream", "n")
 """Fields of a request that can't be replaced."""
@@ -60,17 +62,8 @@ class AnnotateSettings(Settings):
     def __post_init__(self) -> None:
         super(AnnotateSettings, self).__post_init__()
         address = self.endpoint.strip().rstrip("/")
-        try:
-            parts = urlsplit(address)
-            good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
-        except ValueError:
-            good = False
-        refuse(not good, "endpoint", address, "an address such as http://localhost:8000/v1")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise SettingsError(
-                f"setting endpoint: {parts.scheme}://{parts.hostname} is given with a password or a query; "
-                "put the key into an environment variable", setting="endpoint",
-            )  # fmt: skip
+        must = "an address such as http://localhost:8000/v1; put the key into an environment variable"
+        refuse(not _ENDPOINT.fullmatch(address), "endpoint", without_secrets(address), must)
         object.__setattr__(self, "endpoint", address)
         refuse(not self.model.strip() or not self.model.isprintable(), "model", self.model, "a model's name")
         unbound = not self.longest_answer and bool(self.max_total_tokens)

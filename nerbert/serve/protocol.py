@@ -175,7 +175,12 @@ def _operation(one: Operation, schemas: Mapping[str, Any], *, token: bool) -> di
     found: dict[str, Any] = {
         "summary": one.summary or (one.run.__doc__ or "").partition("\n")[0].rstrip("."),
         "operationId": name.replace("/", " ").replace("{", "").replace("}", ""),
-        "parameters": [*_in_path(one.path), *_in_query(one.query)],
+        "parameters": [
+            *({"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
+              for part in one.path.split("/") if part.startswith("{")),
+            *({"name": key, "in": "query", "required": False, "schema": schema}
+              for key, schema in one.query.model_json_schema()["properties"].items()),
+        ],
         "responses": {
             "200": {"description": "The answer", **_content(media, schemas.get(f"{name} answer"))},
             "default": {"description": "An error", **_content(_JSON, schemas["fault"])},
@@ -191,13 +196,3 @@ def _operation(one: Operation, schemas: Mapping[str, Any], *, token: bool) -> di
 def _content(media: str, schema: Any, examples: Mapping[str, Any] | None = None) -> dict[str, Any]:
     shown = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
     return {"content": {media: {"schema": schema, **shown}}} if schema else {}
-
-
-def _in_path(path: str) -> list[dict[str, Any]]:
-    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
-
-
-def _in_query(query: type[BaseModel]) -> list[dict[str, Any]]:
-    properties = query.model_json_schema()["properties"]
-    return [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in properties.items()]

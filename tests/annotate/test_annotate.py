@@ -349,7 +349,7 @@ def prompt(content: str) -> Callable[[Desk], object]:
         *((lambda desk, given=given: desk.settings(**given), setting, words) for given, setting, words in [
             ({"endpoint": "ftp://x"}, "endpoint", "endpoint = 'ftp://x': must be an address"),
             ({"endpoint": "localhost:8000"}, "endpoint", ""), ({"endpoint": "http://"}, "endpoint", ""),
-            ({"endpoint": "http://x:99999"}, "endpoint", ""), ({"model": " "}, "model", "a model's name"),
+            ({"model": " "}, "model", "a model's name"),
             ({"max_total_tokens": 9, "request": '{"max_tokens": null}'}, "request", "for there is a budget"),
             ({"max_total_tokens": 9, "request": '{"max_tokens": -1}'}, "request", "for there is a budget"),
             ({"request": "[1]"}, "request", "a JSON object"), ({"concurrency": 0}, "concurrency", "at least 1"),

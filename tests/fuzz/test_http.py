@@ -166,7 +166,7 @@ def saves(_: object) -> st.SearchStrategy[Request]:
 def loads(_: object) -> st.SearchStrategy[Request]:
     """Return a strategy for files that are added."""
     seeds = [b"A ship .\nA port .\n", b"Ada B-ship\nleft O\n\n", b'{"text": "a ship", "spans": []}\n', b""]
-    names = st.sampled_from([b"a.txt", b"a.conll", b"a.jsonl", b"..%2f..%2fx", b"%00", b".", b"a.csv", b"a.zip", b""])
+    names = st.sampled_from([b"a.txt", b"a.conll", b"a.jsonl", b"..%2f..%2fx", b"%00", b"a.zip", b""])
     return st.builds(lambda name, content: _request("POST", b"/label/load", content, query=b"name=" + name),
                      names, mutated(seeds))  # fmt: skip
 

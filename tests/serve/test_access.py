@@ -33,8 +33,7 @@ def ask(server: Server, **headers: str) -> httpx.Response:
 
 def test_only_those_with_the_token_may_ask(serve: Serve) -> None:
     server = serve(access=Access(token=TOKEN))
-    wrong = ["", TOKEN, f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer", "Bearer \xff",
-             f"Bearer {TOKEN} {TOKEN}"]  # fmt: skip
+    wrong = ["", TOKEN, f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer \xff"]
     client = server.clients[0]
     for given in wrong:
         reply = client.post("/tag", json=BODY, headers=[(b"authorization", given.encode("latin-1"))])

@@ -15,8 +15,7 @@ import pytest
 from nerbert.serve.server import _listening
 from tests.serve.conftest import Serve
 from tests.serve.heads import DEADLINE
-from tests.serve.raw import begun
-from tests.serve.servers import LABELS, Inside, assert_fault
+from tests.serve.servers import LABELS, Inside, assert_fault, begun
 
 ASKED = json.dumps({"text": "a ship", "labels": LABELS}).encode()
 INTERNAL = "the server has an internal error; its log says more"
@@ -42,14 +41,6 @@ def well_afterwards(request: pytest.FixtureRequest) -> Iterator[None]:
 ])  # fmt: skip
 def test_bodies_of_the_wrong_kind(client: httpx.Client, body: bytes, words: str) -> None:
     assert_fault(client.post("/tag", content=body), 422, words)
-
-
-@pytest.mark.parametrize("value", ["NaN", "1e999", "-1", "1.0001"])
-def test_numbers_out_of_bounds(client: httpx.Client, value: str) -> None:
-    for bounds in (value, f'{{"ship": {value}}}'):
-        answer = client.post("/tag", content=f'{{"text": "a", "labels": ["ship"], "thresholds": {bounds}}}')
-        assert_fault(answer, answer.status_code, "threshold")
-        assert answer.status_code in (400, 422)
 
 
 def test_more_than_is_allowed(server: Inside, serve: Serve) -> None:

@@ -236,7 +236,7 @@ def scored(sentences: int, f1: float, half: float, tests: int) -> Round:
 def test_enough_is_not_known_until_the_interval_is_narrow(tmp_path: Path, rounds: list[Round], answer: str) -> None:
     learner = Labelling(LabelJob(folder=tmp_path))._learner
     learner.rounds = rounds
-    assert learner.enough().answer == answer
+    assert learner.enough()["answer"] == answer
 
 
 def test_a_round_with_a_tagger_stays(tmp_path: Path) -> None:

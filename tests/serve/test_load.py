@@ -7,8 +7,7 @@ import pytest
 
 from tests.serve.conftest import Serve
 from tests.serve.heads import until
-from tests.serve.raw import Stream, begun
-from tests.serve.servers import LABELS, Inside, assert_fault
+from tests.serve.servers import LABELS, Inside, Stream, assert_fault, begun
 
 LATE = "takes longer than this server's limit"
 

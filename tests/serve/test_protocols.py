@@ -185,6 +185,8 @@ def test_labels_and_thresholds(server: Inside) -> None:
     for body, status, words in refused:
         assert_fault(server.clients[0].post("/tag?model=told", json={**asked, **body}), status, words)
     assert_fault(server.tag(SHIP, model="tould"), 400, "did you mean 'told'?")
+    nan = b'{"text": "a", "labels": ["ship"], "thresholds": {"ship": NaN}}'
+    assert_fault(server.clients[0].post("/tag", content=nan), 400, "threshold")
 
 
 def test_entities_inside_others(server: Inside, trained: Inside) -> None:

@@ -7,8 +7,7 @@ import httpx
 import pytest
 
 from tests.serve.conftest import Serve
-from tests.serve.raw import Stream
-from tests.serve.servers import Inside, assert_fault
+from tests.serve.servers import Inside, Stream, assert_fault
 
 
 def ask(client: httpx.Client, body: bytes, query: str = "labels=ship,port") -> list[dict[str, Any]]:

@@ -53,14 +53,6 @@ class Round:
     """When (seconds of Unix time)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Enough:
-    """Whether there are enough labels, and why."""
-
-    answer: Literal["not known yet", "not yet", "yes"]
-    why: str
-
-
 class Learner:
     """Trains taggers of a project, one at a time, and lets a server answer with the newest one."""
 
@@ -139,23 +131,23 @@ class Learner:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def enough(self) -> Enough:
-        """Return whether more labels would help, if that can be known."""
+    def enough(self) -> dict[str, str]:
+        """Return whether more labels would help (`answer`), if that can be known, and `why`."""
         scored = [each for each in self.rounds if each.f1 is not None]
         if len(scored) <= 1:
-            return Enough("not known yet", "Two taggers are compared, by F1 on the sentences kept apart.")
+            return {"answer": "not known yet", "why": "Two taggers are compared, by F1 on the sentences kept apart."}
         last = scored[-1]
         low, high, f1 = (each or 0.0 for each in (last.low, last.high, last.f1))
         if (high - low) / 2 > SURE or last.test_sentences < _LEAST:
-            return Enough("not known yet", f"F1 is between {low:.0%} and {high:.0%}, measured on {last.test_sentences} "
-                          "sentences kept apart. Label on: more of them make it more exact.")  # fmt: skip
+            why = (f"F1 is between {low:.0%} and {high:.0%}, measured on {last.test_sentences} sentences kept apart. "
+                   "Label on: more of them make it more exact.")  # fmt: skip
+            return {"answer": "not known yet", "why": why}
         half = min(scored[:-1], key=lambda each: abs(each.sentences - last.sentences / 2))
-        gain = f1 - (half.f1 or 0.0)
+        gain, added = f1 - (half.f1 or 0.0), last.sentences - half.sentences
         if gain > _GAIN:
-            return Enough("not yet", f"The last {last.sentences - half.sentences} sentences added {100 * gain:.0f} "
-                          "points of F1; more will add some.")  # fmt: skip
-        return Enough("yes", f"The last {last.sentences - half.sentences} sentences added only {100 * gain:.1f} points "
-                      "of F1.")  # fmt: skip
+            why = f"The last {added} sentences added {100 * gain:.0f} points of F1; more will add some."
+            return {"answer": "not yet", "why": why}
+        return {"answer": "yes", "why": f"The last {added} sentences added only {100 * gain:.1f} points of F1."}
 
     async def _run(self, folder: Path, sentences: int, service: Service) -> None:
         tagger = folder / "tagger"
