@@ -12,7 +12,7 @@ import time
 from base64 import b64decode
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -26,7 +26,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, Router, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nerbert.errors import NerbertError, Overloaded, TimedOut, Unavailable
+from nerbert.errors import NerbertError, Overloaded, TimedOut
 from nerbert.schema import parse_json, parse_strings
 from nerbert.serve.protocol import Call, Gone, Operation, describe
 from nerbert.serve.protocols.status import Metrics
@@ -38,22 +38,8 @@ _PACKED = 1024
 """Bytes of an answer from which on it is packed, for clients that take gzip."""
 _DROPPED, _DROPPING = 16 << 20, 2.0
 """Bytes of a refused body that are read, and the seconds for which they are."""
-_PAUSE = 0.05
-"""Seconds before room for a part of a stream is looked for again."""
 _GONE = 499
 """The status in logs of requests whose clients hung up, as nginx has it."""
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What is known of a request, for its log and its errors."""
-
-    id: str
-    started: float = field(default_factory=time.perf_counter)
-    path: str = "other"
-    status: int = 0
-    held: int = 0
-    call: Call | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +63,7 @@ def application(
     description = to_json(describe(operations, token=bool(access.token)))
     packed = Middleware(GZipMiddleware, minimum_size=_PACKED, compresslevel=4)
     routes = [
-        Route(each.path, partial(_reply, service, each), methods=[each.method], middleware=[packed][each.streams :])
+        Route(each.path, partial(_reply, each), methods=[each.method], middleware=[packed][each.streams :])
         for each in operations
     ]
     routes.append(Route("/openapi.json", lambda _: Response(description, media_type="application/json")))
@@ -116,7 +102,6 @@ class _Gate:
             return
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
-        seen = scope["nerbert"] = _Seen(given if _ID.fullmatch(given) else secrets.token_hex(8))
         rest = b"expect" not in headers
         """Whether the client sends the rest of its body before it reads an answer."""
 
@@ -126,11 +111,14 @@ class _Gate:
             rest = rest and message.get("more_body", False)
             return message
 
+        call = Call(self._service, given if _ID.fullmatch(given) else secrets.token_hex(8), receive_part)
+        scope["app"], scope["nerbert"] = self, call  # with an app, a router raises its faults
+
         async def reply(message: Message) -> None:
             if message["type"] == "http.response.start":
-                seen.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", seen.id.encode())]
-                left = _DROPPED if seen.status >= 400 else 0
+                call.status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", call.id.encode())]
+                left = _DROPPED if call.status >= 400 else 0
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_DROPPING):
                         while rest and left > 0:
@@ -141,20 +129,20 @@ class _Gate:
             self._check(scope["path"], headers)
             self._busy += 1
             try:
-                await self._app({**scope, "app": self}, receive_part, reply)  # with an app, a router raises its faults
+                await self._app(scope, receive_part, reply)
             finally:
                 self._busy -= 1
         except (Gone, ClientDisconnect):
-            seen.status = _GONE
+            call.status = _GONE
         except (NerbertError, HTTPException) as error:
-            await _fault(error, seen)(scope, receive_part, reply)
+            await _fault(error, call)(scope, receive_part, reply)
         except Exception as error:
-            log.exception("%s failed", seen.id, exc_info=error)
-            if not seen.status:
-                await _fault(NerbertError(INTERNAL), seen)(scope, receive_part, reply)
+            log.exception("%s failed", call.id, exc_info=error)
+            if not call.status:
+                await _fault(NerbertError(INTERNAL), call)(scope, receive_part, reply)
         finally:
-            self._service.held -= seen.held
-            self._note(scope["method"], seen)
+            self._service.held -= call.held
+            self._note(scope["method"], call)
 
     def _check(self, path: str, headers: Mapping[bytes, bytes]) -> None:
         """Raise why a request isn't let in."""
@@ -173,13 +161,10 @@ class _Gate:
             why = "a token is needed: send it as `Authorization: Bearer TOKEN`, or as the password of any user"
             raise HTTPException(401, why, {"WWW-Authenticate": "Bearer"})
 
-    def _note(self, method: str, seen: _Seen) -> None:
-        took = time.perf_counter() - seen.started
-        call = seen.call
-        model = call.answers.served.name if call and call.answers else ""
-        words = call.words if call else 0
-        self._metrics.request(seen.path, seen.status, took, model, words)
-        log.info("%s %s %s %d %.1f ms %d words", seen.id, method, seen.path, seen.status, took * 1000, words)
+    def _note(self, method: str, call: Call) -> None:
+        took, model = time.perf_counter() - call.started, call.answers.served.name if call.answers else ""
+        self._metrics.request(call.route, call.status, took, model, call.words)
+        log.info("%s %s %s %d %.1f ms %d words", call.id, method, call.route, call.status, took * 1000, call.words)
 
 
 def _token(authorization: bytes) -> bytes:
@@ -198,71 +183,46 @@ def _is_local(host: str) -> bool:
     return False
 
 
-async def _reply(service: Service, operation: Operation, request: Request) -> Response:
+async def _reply(operation: Operation, request: Request) -> Response:
     """Return the response of an operation; raise TimedOut after the service's limit."""
-    seen: _Seen = request.scope["nerbert"]
-    seen.path = operation.path
+    call: Call = request.scope["nerbert"]
+    call.route, call.path = operation.path, request.path_params
     try:
-        async with asyncio.timeout(None if operation.streams else service.limits.timeout):
-            return await _answer(service, operation, request, seen)
+        async with asyncio.timeout(None if operation.streams else call.service.limits.timeout):
+            return await _answer(operation, request, call)
     except TimeoutError as error:
         raise TimedOut("the answer takes longer than this server's limit") from error
 
 
-async def _answer(service: Service, operation: Operation, request: Request, seen: _Seen) -> Response:
+async def _answer(operation: Operation, request: Request, call: Call) -> Response:
     """Read and check what an operation takes, call it, and make its answer a response."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise HTTPException(415, "the body is packed; send it as it is")
-    query = parse_strings(dict(request.query_params), operation.query, "address")
-    call = seen.call = Call(service, query, request.path_params, request.receive)
+    call.query = parse_strings(dict(request.query_params), operation.query, "address")
     if operation.streams:
-        call.content, call.release = _parts(service, request, seen), lambda size: _hold(service, seen, -size)
         return _Lines(await operation.run(call), media_type="application/x-ndjson")
     if operation.body is not None:
-        call.body = parse_json(await _body(service, request, seen), operation.body, "body")
+        call.body = parse_json(await _body(call, request), operation.body, "body")
     found = await operation.run(call)
     if isinstance(found, Response):
         return found
     return Response(await call.made(partial(to_json, found)), media_type="application/json")
 
 
-async def _body(service: Service, request: Request, seen: _Seen) -> bytes:
+async def _body(call: Call, request: Request) -> bytes:
     """Return the body; raise HTTPException for one that is too long, Overloaded for one too many."""
-    most, body = service.limits.max_body, bytearray()
-    if int(request.headers.get("content-length") or 0) <= most:
+    limits, body = call.service.limits, bytearray()
+    if int(request.headers.get("content-length") or 0) <= limits.max_body:
         async for part in request.stream():
-            _hold(service, seen, len(part))
+            call.hold(len(part))
             body += part
-            if service.held > service.limits.max_held:
-                raise Overloaded(f"requests of {service.held:,} bytes are in progress; try again later")
-            if len(body) > most:
+            if call.service.held > limits.max_held:
+                raise Overloaded(f"requests of {call.service.held:,} bytes are in progress; try again later")
+            if len(body) > limits.max_body:
                 break
         else:
             return bytes(body)
-    raise HTTPException(413, f"the body is longer than {most:,} bytes; send several")
-
-
-async def _parts(service: Service, request: Request, seen: _Seen) -> AsyncIterator[bytes]:
-    """Yield the body as it comes, when there is room for it; raise Gone if the client hangs up."""
-    more = True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        part: bytes = message.get("body", b"")
-        while service.held + len(part) > service.limits.max_held and not service.draining:
-            await asyncio.sleep(_PAUSE)
-        if service.draining:
-            raise Unavailable("the server is stopping; the stream ends here")
-        _hold(service, seen, len(part))
-        yield part
-        more = message.get("more_body", False)
-
-
-def _hold(service: Service, seen: _Seen, size: int) -> None:
-    """Count bytes that a request holds, or gives back."""
-    seen.held += size
-    service.held += size
+    raise HTTPException(413, f"the body is longer than {limits.max_body:,} bytes; send several")
 
 
 class _Lines(StreamingResponse):
@@ -276,7 +236,7 @@ class _Lines(StreamingResponse):
             await self.stream_response(send)
 
 
-def _fault(error: NerbertError | HTTPException, seen: _Seen) -> Response:
+def _fault(error: NerbertError | HTTPException, call: Call) -> Response:
     """Return an error in the one shape, which the clients of all protocols read."""
     if isinstance(error, HTTPException):
         message, status, headers = str(error.detail), error.status_code, dict(error.headers or {})
@@ -284,5 +244,5 @@ def _fault(error: NerbertError | HTTPException, seen: _Seen) -> Response:
         message, status, headers = message_of(error), error.http_status, {}
     if isinstance(error, Overloaded):
         headers["Retry-After"] = str(error.retry_after)
-    body = to_json({"error": message, "status": status, "request_id": seen.id})
+    body = to_json({"error": message, "status": status, "request_id": call.id})
     return Response(body, status, headers, "application/json")

@@ -5,14 +5,15 @@ clients of other servers send their own, unless a model forbids them.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from nerbert import __version__
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError, SettingsError, Unavailable
 from nerbert.records import Span
 from nerbert.serve.answers import Refusal
 from nerbert.serve.service import Ask, Service, TaggedTexts
@@ -22,6 +23,8 @@ Result = TypeVar("Result")
 _LINES, _JSON = "application/x-ndjson", "application/json"
 _MANY = 2000
 """Entities of a request that take more than some milliseconds to be written as JSON."""
+_PAUSE = 0.05
+"""Seconds before room for a part of a stream is looked for again."""
 
 
 class Query(BaseModel):
@@ -48,29 +51,53 @@ class Gone(Exception):  # noqa: N818  (reads as the fact that it reports)
     """The client hung up."""
 
 
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield
-
-
 @dataclass(slots=True)
 class Call:
-    """A request: its checked `query` and `body`, the names in its path, and its log: model's `answers`, `words`.
+    """A request: its checked `query` and `body`, the names in its `path`; the rest is for its log and for limits.
 
     An operation that streams has `content`, the body's bytes as they come, in place of the body.
     """
 
     service: Service
-    query: Any
-    path: Mapping[str, str]
+    id: str
     receive: Callable[[], Awaitable[Any]]
+    started: float = field(default_factory=time.perf_counter)
+    route: str = "other"
+    status: int = 0
+    query: Any = None
+    path: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
-    content: AsyncIterable[bytes] = field(default_factory=_nothing)
-    release: Callable[[int], None] = lambda _: None
-    """Gives back bytes of the content, which are counted until then."""
+    held: int = 0
+    """Bytes that are counted until they are given back (`release`)."""
     answers: TaggedTexts | None = None
     words: int = 0
     entities: int = 0
+
+    def hold(self, size: int) -> None:
+        """Count bytes that the request holds."""
+        self.held += size
+        self.service.held += size
+
+    def release(self, size: int) -> None:
+        """Give back bytes of the content."""
+        self.hold(-size)
+
+    @property
+    async def content(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes, when there is room for it; raise Gone if the client hangs up."""
+        more = True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            part: bytes = message.get("body", b"")
+            while self.service.held + len(part) > self.service.limits.max_held and not self.service.draining:
+                await asyncio.sleep(_PAUSE)
+            if self.service.draining:
+                raise Unavailable("the server is stopping; the stream ends here")
+            self.hold(len(part))
+            yield part
+            more = message.get("more_body", False)
 
     async def tag(self, texts: Sequence[str], ask: Ask) -> list[Spans]:
         """Return the entities of each text; raise the error of the first one that can't be tagged.
