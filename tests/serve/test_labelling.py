@@ -15,6 +15,7 @@ import pytest
 
 from nerbert.formats.examples import read_examples
 from nerbert.records import EntityLabel
+from nerbert.serve.labelling import learning
 from nerbert.serve.labelling.learning import Round
 from nerbert.serve.protocols.labelling import LabelJob, Labelling
 from tests.commands import exit_code
@@ -164,22 +165,23 @@ def test_labels_are_exported_in_every_form(server: Inside, tmp_path: Path) -> No
     assert_fault(export("os:system"), 422, "is none of nerbert's")
 
 
+@pytest.mark.parametrize("processes", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_a_tagger_is_trained_scored_and_answers(
-    labelled: Open, tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
+    labelled: Open, tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch, processes: bool
 ) -> None:
-    """Its commands run in a thread here; test_page.py has their processes."""
-    going = threading.Event()
+    """Its commands run in a thread here, or in processes."""
+    going, command = threading.Event(), learning.run_command
 
     def run(arguments: Sequence[str]) -> bytes:
-        assert going.wait(DEADLINE)
         with redirect_stdout(io.StringIO()) as printed:
             assert exit_code(*arguments) == 0
         return printed.getvalue().encode()
 
     async def run_command(*arguments: str) -> bytes:
-        return await asyncio.to_thread(run, arguments)
+        assert await asyncio.to_thread(going.wait, DEADLINE)
+        return await (command(*arguments) if processes else asyncio.to_thread(run, arguments))
 
-    monkeypatch.setattr("nerbert.serve.labelling.learning.run_command", run_command)
+    monkeypatch.setattr(learning, "run_command", run_command)
     (tmp_path / "quick.toml").write_text("max_steps = 2\n")
     with labelled(config=tmp_path / "quick.toml", encoder=str(tiny_encoder)) as server:
         label(server, 9)

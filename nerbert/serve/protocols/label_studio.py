@@ -7,8 +7,7 @@ of an error than its status, so what is wrong with a project is logged, too.
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from nerbert.records import Document, EntityLabel
 from nerbert.serve.labelling.learning import run_command
 from nerbert.serve.protocol import Call
 from nerbert.serve.protocols.presidio import asked_labels
-from nerbert.serve.service import INTERNAL, Ask, Served, Service, log
+from nerbert.serve.service import Ask, Served, Service, log
 from nerbert.tagger.spans import Spans
 
 EXAMPLE = '<View><Labels name="k" toName="t"><Label value="person"/></Labels><Text name="t" value="$text"/></View>'
@@ -83,42 +82,40 @@ async def predict(call: Call) -> dict[str, list[Any]]:
     """Find entities in Label Studio's tasks."""
     body: LabelStudioTasks = call.body
     served = call.service.find(call.query.model)
-    interface, labels = _understood(body.label_config, served)
-    texts = [each.data.get(interface.key) for each in body.tasks]
+    (control, shown, key), labels = _understood(body.label_config, served)
+    texts = [each.data.get(key) for each in body.tasks]
     read = [each for each in texts if isinstance(each, str)]
     if texts and not read:
-        raise InputError(f"tasks: none has a text under {interface.key!r:.80}, which the labelling interface shows")
-    ask = Ask(model=served.name, labels=[*map(EntityLabel, labels)])
-    found = iter(await call.tag(read, ask))
-    return {"results": [_prediction(next(found) if isinstance(each, str) else Spans(""), labels, interface)
-                        | {"model_version": _version(served)} for each in texts]}  # fmt: skip
+        raise InputError(f"tasks: none has a text under {key!r:.80}, which the labelling interface shows")
+    found, results = iter(await call.tag(read, Ask(served.name, [*map(EntityLabel, labels)]))), list[Any]()
+    for each in texts:
+        spans = next(found) if isinstance(each, str) else Spans("")
+        prediction = LabelStudio().value(Document(spans.text, tuple(spans), tagged=True))["predictions"][0]
+        for region in prediction["result"]:
+            region |= {"from_name": control, "to_name": shown}
+            region["value"]["labels"] = [labels[name] for name in region["value"]["labels"]]
+        results.append(prediction | {"model_version": _version(served)})
+    return {"results": results}
 
 
-@dataclass(frozen=True, slots=True)
-class _Interface:
-    """What a labelling interface says: its control, the text that it labels, the key of that text, the labels."""
+def _understood(config: str, served: Served) -> tuple[tuple[str, str, str], dict[str, str]]:
+    """Return an interface's control, its text and that text's key; and its labels by the names to find.
 
-    control: str
-    text: str
-    key: str
-    labels: Sequence[str]
-
-
-def _understood(config: str, served: Served) -> tuple[_Interface, dict[str, str]]:
-    """Return an interface, and its labels by the names to find; log and raise what is wrong with it for a model."""
+    Log and raise what is wrong with it for a model.
+    """
     try:
-        interface = _interface(config)
-        labels = asked_labels(served, interface.labels)
+        places, names = _interface(config)
+        labels = asked_labels(served, names)
         if not labels:
             raise InputError(f"the model {served.name} finds {', '.join(served.tagger.types)}, and none of "
-                             f"{', '.join(interface.labels)}")  # fmt: skip
+                             f"{', '.join(names)}")  # fmt: skip
     except (ElementTree.ParseError, InputError) as error:
         log.warning("Label Studio: the labelling interface: %s", error)
         raise InputError(f"the labelling interface: {error}") from error
-    return interface, labels
+    return places, labels
 
 
-def _interface(config: str) -> _Interface:
+def _interface(config: str) -> tuple[tuple[str, str, str], list[str]]:
     """Return what an interface says of its first `Labels` for a `Text`; raise InputError if it has none."""
     if "<!DOCTYPE" in config:
         raise InputError("a DOCTYPE isn't allowed")
@@ -128,18 +125,8 @@ def _interface(config: str) -> _Interface:
         labels = {each.get("alias") or each.get("value") or "" for each in control.iter("Label")} - {""}
         if labels and (text := control.get("toName", "")) in texts:
             key = texts[text].get("value", "").removeprefix("$")
-            return _Interface(control.get("name", ""), text, key, sorted(labels))
+            return (control.get("name", ""), text, key), sorted(labels)
     raise InputError("it has no <Labels> with a <Label> whose toName names a <Text>; add one")
-
-
-def _prediction(spans: Spans, labels: Mapping[str, str], interface: _Interface) -> dict[str, Any]:
-    """Return the entities of a text as Label Studio's format has them, in the interface's names."""
-    task = LabelStudio().value(Document(spans.text, tuple(spans), tagged=True))
-    prediction: dict[str, Any] = task["predictions"][0]
-    for region in prediction["result"]:
-        region |= {"from_name": interface.control, "to_name": interface.text}
-        region["value"]["labels"] = [labels[each] for each in region["value"]["labels"]]
-    return prediction
 
 
 def _version(served: Served) -> str:
@@ -187,10 +174,9 @@ async def _trained(
         await run_command("finetune", source, "--data", str(data), "-o", tagger)
         await service.add(name, tagger)
         log.info("Label Studio: model %s is now %s", name, tagger)
-    except (NerbertError, OSError) as error:
-        log.warning("Label Studio: no training in %s: %s", folder, error)
     except Exception as error:
-        log.exception("Label Studio: %s", INTERNAL, exc_info=error)
+        unforeseen = not isinstance(error, NerbertError | OSError)
+        log.warning("Label Studio: no training in %s: %s", folder, error, exc_info=unforeseen)
 
 
 async def _export(url: str, key: str, project: int, path: Path) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -406,59 +405,3 @@ def test_vendored_modules_are_those_of_their_packages(name: str, source: str) ->
     whole = (modules() / source).read_text()
     vendored = (Path(package).parent / "serve" / "page" / name).read_text()
     assert vendored == re.sub(r"//# sourceMappingURL=.*", "", whole)
-
-
-@pytest.mark.nightly
-def test_twenty_sentences_of_the_sample_make_a_tagger(labelling: Labelling, visit: Visit, tmp_path: Path) -> None:
-    from nerbert.formats.examples import read_examples
-    from nerbert.formats.jsonl import JsonLines
-    from nerbert.records import Document
-
-    sample = read_examples(Path(package).parent / "sample" / "domain" / "train.conll")
-    gold = {each.text: each for each in sample}
-    JsonLines().write(tmp_path / "sample.jsonl", (Document(each.text, (), each.words) for each in sample))
-    (tmp_path / "quick.toml").write_text("max_steps = 30\n")
-    types = list(dict.fromkeys(span.type for each in sample for span in each.spans))
-    more = str(tmp_path / "sample.jsonl"), "--config", str(tmp_path / "quick.toml")
-    server = labelling([], ",".join(types), *more, process=True)
-    page = visit(server).open("label")
-    for number in range(20):
-        text = page.text()
-        words = [start for start, _ in gold[text].words]
-        for span in gold[text].spans:
-            key = str(types.index(span.type) + 1)
-            first = words.index(span.start)
-            last = max(place for place, start in enumerate(words) if start < span.end)
-            if number % 2:
-                page.press("Escape", *["ArrowRight"] * (first + 1), *["Shift+ArrowRight"] * (last - first), key)
-            else:
-                page.press("Escape", key)
-                page.drag(first, last)
-        page.shows(lambda: len(page.marks()) == len(gold[text].spans), "all are labelled")  # noqa: B023
-        assert page.marks() == [(each.text, each.type) for each in gold[text].spans]
-        page.after(lambda: page.press("Enter"))
-    rows = server.labels()
-    for row in rows:
-        placed = [(each["start"], each["end"], each["type"]) for each in row["spans"]]
-        assert placed == [(each.start, each.end, each.type) for each in gold[row["text"]].spans]
-    assert (len(rows), sum(row["test"] for row in rows)) == (20, 4)
-    page.shows(
-        lambda: (
-            [each["sentences"] for each in server.state()["rounds"]][-1:] == [20] and not server.state()["learning"]
-        ),
-        "trained",
-        300,
-    )
-    made = server.state()["rounds"][-1]
-    assert made["state"] == "done", made
-    page.tab.wait_for_selector(f"text=F1 {round(100 * made['f1'])} % after 20 sentences")
-    command = [*shlex.split(made["commands"][1])[1:], "--json"]
-    found = subprocess.run(
-        [sys.executable, "-m", "nerbert", *command], capture_output=True, text=True, timeout=300, check=True
-    )
-    again: dict[str, Any] = json.loads(found.stdout)
-    assert (again["f1"], again["sentences"]) == (made["f1"], 4)
-    page.shows(
-        lambda: page.tab.locator(".suggested").count() or "Kept apart" in page.tab.inner_text(".about"),
-        "its suggestions",
-    )
