@@ -11,7 +11,6 @@ from presidio_analyzer import AnalysisExplanation, LocalRecognizer, RecognizerRe
 from presidio_analyzer.input_validation.yaml_recognizer_models import CONFIG_MODEL_MAP, GLiNERRecognizerConfig
 
 from nerbert.errors import SettingsError, unknown
-from nerbert.records import Span
 from nerbert.tagger.presidio_names import asked_types, label_of, presidio_name
 from nerbert.tagger.tagger import Tagger
 
@@ -54,19 +53,14 @@ class NerbertRecognizer(LocalRecognizer):
         text.
         """
         asked = set(entities or self.supported_entities)
-        return [
-            self._result(each, self._names[each.type])
-            for each in self._tagger.tag(text)
-            if self._names.get(each.type) in asked
-        ]
-
-    def _result(self, span: Span, name: str) -> RecognizerResult:
-        reason = f"{self._model} found the type {span.type!r}"
-        why = AnalysisExplanation(self.name, span.confidence, textual_explanation=reason)
-        found_by = {
-            RecognizerResult.RECOGNIZER_NAME_KEY: self.name, RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
-        }  # fmt: skip
-        return RecognizerResult(name, span.start, span.end, span.confidence, why, found_by)
+        by = {RecognizerResult.RECOGNIZER_NAME_KEY: self.name, RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id}
+        results = list[RecognizerResult]()
+        for each in self._tagger.tag(text):
+            if (name := self._names.get(each.type)) in asked:
+                reason = f"{self._model} found the type {each.type!r}"
+                why = AnalysisExplanation(self.name, each.confidence, textual_explanation=reason)
+                results.append(RecognizerResult(name, each.start, each.end, each.confidence, why, by))
+        return results
 
 
 CONFIG_MODEL_MAP[NerbertRecognizer.__name__] = GLiNERRecognizerConfig

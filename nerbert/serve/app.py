@@ -142,7 +142,10 @@ class _Gate:
                 await _fault(NerbertError(INTERNAL), call)(scope, receive_part, reply)
         finally:
             self._service.held -= call.held
-            self._note(scope["method"], call)
+            took, model = time.perf_counter() - call.started, call.answers.served.name if call.answers else ""
+            self._metrics.request(call.route, call.status, took, model, call.words)
+            log.info("%s %s %s %d %.1f ms %d words", call.id, scope["method"], call.route, call.status, took * 1000,
+                     call.words)  # fmt: skip
 
     def _check(self, path: str, headers: Mapping[bytes, bytes]) -> None:
         """Raise why a request isn't let in."""
@@ -160,11 +163,6 @@ class _Gate:
         if self._access.token and not hmac.compare_digest(token, self._access.token.encode()):
             why = "a token is needed: send it as `Authorization: Bearer TOKEN`, or as the password of any user"
             raise HTTPException(401, why, {"WWW-Authenticate": "Bearer"})
-
-    def _note(self, method: str, call: Call) -> None:
-        took, model = time.perf_counter() - call.started, call.answers.served.name if call.answers else ""
-        self._metrics.request(call.route, call.status, took, model, call.words)
-        log.info("%s %s %s %d %.1f ms %d words", call.id, method, call.route, call.status, took * 1000, call.words)
 
 
 def _token(authorization: bytes) -> bytes:

@@ -172,13 +172,8 @@ class Learner:
             made = replace(made, state="failed", message=INTERNAL)
         made = replace(made, seconds=round(time.monotonic() - self.started, 1), finished=time.time())
         self._keep(folder, made)
-        if made.state == "done":
-            await self._score_again(tests)
-
-    async def _score_again(self, tests: Path) -> None:
-        """Score the earlier taggers on the newest test."""
-        for each in self.rounds:
-            if each.state == "done" and tests.exists() and each is not self.newest:
+        for each in self.rounds:  # the earlier taggers, on the newest test
+            if made.state == each.state == "done" and tests.exists() and each is not self.newest:
                 with suppress(NerbertError):
                     self._keep(Path(each.tagger).parent, await self._scored(each, tests))
 

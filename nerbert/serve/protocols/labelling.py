@@ -162,18 +162,12 @@ class Labelling:
         own, late = self._open.get(tab, (-1, 0.0))[0], time.monotonic() - _SILENT
         taken = {number for number, heard in self._open.values() if heard > late} - {own}
         waiting = [each for each in self.project.with_answer("") if each.id not in taken]
-        item = min(waiting, key=lambda each: each.id != own, default=None) or self._drawn()
+        item = min(waiting, key=lambda each: each.id != own, default=None)
+        if item is None and (found := self._draw.next()):
+            item = self.project.items[found[0]]
+            self.project.draw(item, test=found[1])
+            self._draw.show(item.id)
         return await self._shown(call, item, tab)
-
-    def _drawn(self) -> LabelItem | None:
-        """Return a sentence that was never shown."""
-        found = self._draw.next()
-        if found is None:
-            return None
-        item = self.project.items[found[0]]
-        self.project.draw(item, test=found[1])
-        self._draw.show(item.id)
-        return item
 
     async def opened(self, call: Call) -> dict[str, Any]:
         """Return a sentence that was shown."""
