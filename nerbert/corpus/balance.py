@@ -93,9 +93,6 @@ class Rates:
     alpha: float
     total: float
     """Σ r over all sentences."""
-    cap: int
-    scale: float
-    """`literal`: λ, a factor on all rates that compensates for the cap; `fit`: 1, since the weights include it."""
     weights: dict[str, float]
     """`literal`: T · p_c / D_c; `fit`: logarithm of the category's weight."""
     exponent: float | None
@@ -115,48 +112,32 @@ class Rates:
         if not known:
             return 0.0
         if self.method == "fit":
-            copies = exp(fsum(self.weights[category] for category in known) / len(known))
-        else:
-            copies = fsum(self.weights[category] for category in set(known))
-        return min(self.scale * copies, self.cap) if self.cap else self.scale * copies
+            return exp(fsum(self.weights[category] for category in known) / len(known))
+        return fsum(self.weights[category] for category in set(known))
 
 
-def draw(counts: Mapping[Multiset, int], *, method: str, alpha: float, total: float = 0, cap: int = 0) -> Rates:
-    """Compute copies of so many sentences that sum to `total` (0: their number), none above `cap` (0: no cap)."""
+def draw(counts: Mapping[Multiset, int], *, method: str, alpha: float, total: float = 0) -> Rates:
+    """Compute copies of so many sentences that sum to `total` (0: their number)."""
     table = tabulate(counts)
     total = total or float(sum(counts.values()))
-    drawable = int(table.sentences.sum())
-    if not drawable:
+    if not table.sentences.any():
         raise SettingsError("no sentence holds a category: there is nothing to draw from")
-    if cap and total > cap * drawable:
-        raise SettingsError(
-            f"sample_size = {total:.15g}: with max_copies = {cap}, {drawable} sentences that hold a category give "
-            f"{cap * drawable} at most; take a smaller sample_size, or a larger max_copies (0 for no limit)"
-        )
     before = table.by_category(table.sentences)
-    shares, scale, iterations = _shares(before, alpha), 1.0, 0
+    powers = (before / before.max()) ** alpha
+    shares, iterations = powers / powers.sum(), 0
     if method == "fit":
-        weights, iterations = fit(table, shares, total, cap)
-        rough = np.exp(table.means(weights))
+        weights, iterations = fit(table, shares, total)
+        copies = np.exp(table.means(weights))
     else:
         weights = total * shares / table.by_category(table.sentences, distinct=True)
-        rates = table.sums(weights)
-        scale = level(rates, table.sentences, total, cap) if cap else 1.0
-        rough = scale * rates
-    copies = cut(rough, cap)
+        copies = table.sums(weights)
     after = table.by_category(table.sentences * copies)
     off = np.abs(after / after.sum() / shares - 1)
     return Rates(
-        method=method, alpha=alpha, total=total, cap=cap, scale=scale, iterations=iterations,
+        method=method, alpha=alpha, total=total, iterations=iterations,
         weights=dict(zip(table.names, weights.tolist(), strict=True)), exponent=_slope(before, after),
         residual=float(off.max()), worst=table.names[int(off.argmax())], largest=float(copies.max()),
     )  # fmt: skip
-
-
-def _shares(mentions: Floats, alpha: float) -> Floats:
-    """Return |E|^alpha / Σ |E|^alpha."""
-    powers = (mentions / mentions.max()) ** alpha
-    return np.asarray(powers / powers.sum())
 
 
 def exponent(before: Mapping[str, float], after: Mapping[str, float]) -> float | None:
@@ -179,28 +160,7 @@ def draw_copies(expected: float, chance: float) -> int:
     return whole + (chance < expected - whole)
 
 
-def level(values: Floats, counts: Floats, total: float, cap: float) -> float:
-    """Return λ with Σ counts · min(cap, λ · values) = total, at most cap · Σ counts; 0 means no cap.
-
-    λ only grows as more values reach the cap, so the search ends. Fewer capped ones than before are due to rounding.
-    """
-    found, capped = total / float(counts @ values), 0
-    while cap:
-        over = values * found > cap
-        rest = float(counts[~over] @ values[~over])
-        if int(over.sum()) <= capped or rest == 0:
-            break
-        capped = int(over.sum())
-        found = (total - cap * float(counts[over].sum())) / rest
-    return found
-
-
-def cut(values: Floats, cap: float) -> Floats:
-    """Return `values`, none above the cap; 0 means no cap."""
-    return np.minimum(values, cap) if cap else values
-
-
-def fit(table: CategorySets, target: Floats, total: float, cap: float) -> tuple[Floats, int]:
+def fit(table: CategorySets, target: Floats, total: float) -> tuple[Floats, int]:
     """Fit logarithms of weights that make mentions ∝ `target` and copies sum to `total`; return them and the rounds.
 
     Such weights may not exist: then the round with the least error counts. Logarithms stay within ±200, sums finite.
@@ -209,12 +169,11 @@ def fit(table: CategorySets, target: Floats, total: float, cap: float) -> tuple[
     logs, best, least, errors = np.zeros(len(before)), np.zeros(len(before)), np.inf, list[float]()
     for rounds in range(ROUNDS + 1):
         rough = np.exp(table.means(logs))
-        scale = level(rough, table.sentences, total, cap)
+        scale = total / float(table.sentences @ rough)
         logs = logs + np.log(scale)
-        after = table.by_category(table.sentences * cut(scale * rough, cap))
-        ratio = target / before  # each category has at most cap times the mentions that exist
-        reached = before * cut(level(ratio, before, float(after.sum()), cap) * ratio, cap)
-        step = np.log(reached / after)
+        after = table.by_category(table.sentences * (scale * rough))
+        ratio = target / before
+        step = np.log(before * (float(after.sum()) / float(before @ ratio) * ratio) / after)
         error = float(np.sqrt(np.mean(step**2)))
         if error < least:
             best, least = logs, error

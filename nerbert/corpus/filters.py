@@ -236,7 +236,7 @@ class Sampling:
         if not counts:
             raise NerbertError(f"the corpus would be empty: {_why_empty(rare.counts, settings)}")
         draws = {
-            name: draw(counts, method=name, alpha=settings.alpha, total=settings.sample_size, cap=settings.max_copies)
+            name: draw(counts, method=name, alpha=settings.alpha, total=settings.sample_size)
             for name in ("literal", "fit")
         }
         rates = draws[settings.balance]

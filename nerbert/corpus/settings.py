@@ -24,7 +24,7 @@ class CorpusSettings(Settings):
 
     removed: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("sentence_splitter", "punkt_model"), "sentences are split by rules, with fewer errors than Punkt's"
-    )
+    ) | {"max_copies": "sentences are drawn without a limit; a larger alpha repeats those of rare categories less"}
 
     seed: int = 1
     """Random seed of the split, filter 3 and the copies. Source: ours."""
@@ -90,8 +90,6 @@ class CorpusSettings(Settings):
     """How sentences are drawn: `literal` draws a category, then a sentence that contains it, so that mentions follow an
     exponent above alpha; `fit` weights categories until the mentions themselves follow alpha, as in the paper's Figure
     1. Source: NER-BERT §2.4."""
-    max_copies: Annotated[int, Bounds(at_least=0)] = 0
-    """Maximum copies of a sentence; copies beyond it go to other sentences; 0 = no limit. Source: ours."""
     exclude_ngram_size: Annotated[int, Bounds(at_least=1)] = 8
     """A sentence is excluded if it shares this many consecutive words with a text to exclude, or equals a shorter one
     of at least four words. Unit: normalised words. Source: ours."""

@@ -196,13 +196,13 @@ def rare(**counts: int) -> RareCategories:
 
 @pytest.mark.parametrize("balance", ["literal", "fit"])
 def test_copies_are_drawn_of_train_sentences_alone(balance: Literal["literal", "fit"], reach: Reach) -> None:
-    settings = replace(SETTINGS, balance=balance, alpha=0.0, sample_size=6, max_copies=5)
+    settings = replace(SETTINGS, balance=balance, alpha=0.0, sample_size=6)
     train, held_out = sentences(["B", "A"], ["A"], ["B", "A"]), sentences(["A"], ["C"], split="validation")
     step = Sampling(settings).prepare(reach(train, held_out, steps=[rare(A=3, B=2)]))
     assert step.rates is not None
     assert step.rates.weights.keys() == {"A", "B"}
     assert step.report["method"] == balance
-    assert [step.report[balance][name] for name in ("alpha", "total", "cap")] == [0.0, 6, 5]
+    assert [step.report[balance][name] for name in ("alpha", "total")] == [0.0, 6]
     assert step.report.keys() == {"method", "literal", "fit"}
     assert step.report[balance].keys() == set(step.rates.__slots__) - {"method", "weights"}
     rows, reasons = step.apply(train)
