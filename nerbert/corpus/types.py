@@ -62,9 +62,6 @@ SELECT resolved_target, sum(links)::BIGINT FROM linked WHERE class IS NULL
 GROUP BY resolved_target ORDER BY 2 DESC, 1 LIMIT $most
 """
 
-Targets = Mapping[str, tuple[str, tuple[str, ...], str]]
-"""Link target → (resolved target, class path, source)."""
-
 
 @dataclass(frozen=True, slots=True)
 class TargetReport:
@@ -81,7 +78,7 @@ def write_targets(
     folder: Path, titles: Titles, knowledge: Knowledge, executor: Executor = HERE,
     evidence: Sequence[str] = (), least_precision: float = 0.0,
 ) -> TargetReport:  # fmt: skip
-    """Write `targets/`, every target with its type, and the targets of each part for `read_targets`.
+    """Write `targets/`, every target with its type, and the targets of each part for `target_table`.
 
     `evidence` are the kinds that type what the knowledge doesn't, by features of this precision.
     """
@@ -100,7 +97,11 @@ def write_targets(
         database.execute("CREATE VIEW linked AS FROM targets WHERE links > 0")
         rows = database.sql("FROM linked ORDER BY links DESC, target")
         write_grouped(_named(database, rows), folder / "targets" / "part-00000.parquet", TARGETS)
-        _write_parts(database, parts, scratch)
+        database.execute(_JOIN_PARTS)
+        for number, part in enumerate(parts):
+            query = "SELECT * EXCLUDE (part) FROM targets_of_parts WHERE part = $part ORDER BY target"
+            own = _named(database, database.sql(query, params={"part": number}))
+            write_grouped(own, scratch / part.name, TARGETS, scratch=True)
         targets, typed = database.execute("SELECT count(*), count(class) FROM linked").fetchall()[0]
         most = database.execute(_MOST_LINKED, {"most": _MOST_UNTYPED}).fetchall()
         return TargetReport(targets, typed, [{"title": title, "links": links} for title, links in most],
@@ -112,27 +113,20 @@ def target_table(folder: Path, part: Path) -> pa.Table:
     return read_table(folder / SCRATCH / part.name)
 
 
-def read_targets(folder: Path, part: Path) -> Targets:
-    """Return target → (resolved target, class path, source) for the links of one part of the corpus in `folder`."""
-    table = target_table(folder, part)
-    columns = (table[name].to_pylist() for name in ("target", "resolved_target", "class_path", "source"))
-    return {target: (end, tuple(path), source) for target, end, path, source in zip(*columns, strict=True)}
-
-
 def write_redirects(database: Database, redirects: Iterable[tuple[str, str]]) -> int:
     """Write the table `redirects`, each title with the end of its chain, as in `fold_redirects`; the last row counts.
 
     Return how many redirects were left out: a title is too long, or the target empty.
     """
     insert(database, "pairs", ((number, *pair) for number, pair in enumerate(redirects)), _PAIRS)
-    omitted = _number(database, _IMPOSSIBLE, longest=LONGEST_TITLE)
+    ((omitted,),) = database.execute(_IMPOSSIBLE, {"longest": LONGEST_TITLE}).fetchall()
     database.execute(
         "CREATE TABLE redirects AS SELECT title, arg_max(target, number) AS target FROM pairs GROUP BY title"
     )
     database.execute("DROP TABLE pairs")
     while not _follow_chains(database):
         pass
-    return omitted
+    return int(omitted)
 
 
 def _follow_chains(database: Database) -> bool:
@@ -141,19 +135,14 @@ def _follow_chains(database: Database) -> bool:
     are rows is in a cycle or leads into one, and its target is in the cycle.
     """
     database.execute(_FOLLOW)
-    gone, rows = 1, _number(database, "SELECT count(*) FROM steps")
-    while gone <= rows and _number(database, "SELECT count(*) FROM further"):
+    gone, ((rows,),) = 1, database.execute("SELECT count(*) FROM steps").fetchall()
+    while gone <= rows and database.execute("FROM further LIMIT 1").fetchall():
         database.execute("UPDATE steps SET target = further.target FROM further WHERE steps.title = further.title")
         gone *= 2
-    if _number(database, "DELETE FROM redirects WHERE title IN (SELECT via FROM further)"):
+    if database.execute("DELETE FROM redirects WHERE title IN (SELECT via FROM further)").fetchall() != [(0,)]:
         return False
     database.execute("UPDATE redirects SET target = steps.target FROM steps WHERE redirects.title = steps.title")
     return True
-
-
-def _number(database: Database, statement: str, **parameters: int) -> int:
-    """Return the number that a statement gives, or the number of rows that it changes."""
-    return int(database.execute(statement, parameters).fetchall()[0][0])
 
 
 def _count_links(database: Database, parts: Sequence[Path]) -> None:
@@ -170,14 +159,6 @@ def _count_links(database: Database, parts: Sequence[Path]) -> None:
                 numbers = pa.repeat(pa.scalar(number, pa.int32()), len(targets))
                 database.from_arrow(pa.table([numbers, targets, links], _LINKS)).insert_into("links")
             bar.advance()
-
-
-def _write_parts(database: Database, parts: Sequence[Path], scratch: Path) -> None:
-    database.execute(_JOIN_PARTS)
-    for number, part in enumerate(parts):
-        query = "SELECT * EXCLUDE (part) FROM targets_of_parts WHERE part = $part ORDER BY target"
-        rows = _named(database, database.sql(query, params={"part": number}))
-        write_grouped(rows, scratch / part.name, TARGETS, scratch=True)
 
 
 def _named(database: Database, rows: duckdb.DuckDBPyRelation) -> Iterator[pa.Table]:

@@ -108,16 +108,15 @@ def write_types(
     insert(database, "classes", paths, pa.schema([("class", pa.int32()), ("class_path", pa.list_(pa.string()))]))
     numbered = enumerate(["", *names])
     insert(database, "sources", numbered, pa.schema([("source", pa.uint8()), ("name", pa.string())]))
-    counts = [TitleCounts() for _ in names]
-    pages = 0
+    counts, pages = [TitleCounts() for _ in names], 0
     groups = "SELECT source, ranks, barred, count(*) FROM types GROUP BY ALL"
     for source, ranks, barred, titles in database.execute(groups).fetchall():
         pages += barred * titles
-        for place, count in enumerate(counts):
-            if ranks >> (place + 1) & 1:
+        for place, count in enumerate(counts, 1):
+            if ranks >> place & 1:
                 count.disambiguation_pages += barred * titles
-                count.typed += (not barred and place + 1 == source) * titles
-                count.lost_to_precedence += (not barred and place + 1 != source) * titles
+                count.typed += (not barred and place == source) * titles
+                count.lost_to_precedence += (not barred and place != source) * titles
     database.execute("UPDATE types SET class = NULL, source = NULL WHERE barred")
     return counts, pages
 
