@@ -72,12 +72,14 @@ class Parquet:
         """Write tagged rows with all their columns, as `write_parquet` does."""
         from nerbert.formats.parquet import write_parquet
 
-        write_parquet(path, rows, name, added, like)
+        write_parquet(path, rows.__iter__, name, added, like)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents as `nerbert tag` writes texts, with their words as `tokens`."""
+        from nerbert.formats.parquet import write_parquet
+
         with spooled(documents) as again, publish(path) as draft:
-            self.write_rows(draft, _DocumentRows(again), path)
+            write_parquet(draft, lambda: _as_rows(again()), path)
 
 
 def _kept_fields(document: Document) -> Mapping[str, Any]:
@@ -130,12 +132,13 @@ class Datasets:
             names = tag_names({span.type for each in again() for span in each.spans})
             numbers = {name: number for number, name in enumerate(names)}
 
-            def tags(document: Document) -> Mapping[str, Any]:
-                example = Example(document.text, document.words or (), document.spans)
-                return {_TAGS: [numbers[tag] for tag in example_tags(example)]}
+            def rows() -> Iterator[Document]:
+                for row in _as_rows(again()):
+                    tags = example_tags(Example(row.text, row.words or (), row.spans))
+                    yield replace(row, fields={**row.fields, _TAGS: [numbers[tag] for tag in tags]})
 
             table = Path(scratch) / "rows.parquet"
-            write_parquet(table, _DocumentRows(again, tags), path)
+            write_parquet(table, rows, path)
             features = Features.from_arrow_schema(read_schema(table))
             if _TAGS not in features:
                 raise InputError(f"{path}: no text to write, and a data set without rows can't be opened")
@@ -146,17 +149,10 @@ class Datasets:
                 data.save_to_disk(str(draft))
 
 
-class _DocumentRows:
-    """Documents as rows with all their fields, made again for each iteration; `more` gives further fields."""
-
-    def __init__(
-        self, again: Callable[[], Iterator[Document]], more: Callable[[Document], Mapping[str, Any]] = lambda _: {}
-    ) -> None:
-        self._again, self._more = again, more
-
-    def __iter__(self) -> Iterator[Document]:
-        format_ = JsonLines()
-        return (replace(each, fields={**format_.value(each), **self._more(each)}) for each in self._again())
+def _as_rows(documents: Iterable[Document]) -> Iterator[Document]:
+    """Yield documents with all that they hold as fields."""
+    format_ = JsonLines()
+    return (replace(each, fields=format_.value(each)) for each in documents)
 
 
 class _Rows(JsonLines):

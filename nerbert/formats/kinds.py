@@ -134,7 +134,7 @@ def write_rows(path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns
     if kind == PARQUET:
         from nerbert.formats.parquet import write_parquet
 
-        write_parquet(path, _Documents(rows), path, tagged=False)
+        write_parquet(path, lambda: (Document(row[TEXT_FIELD], fields=row) for row in rows()), path, tagged=False)
     elif kind == CSV:
         with path.open("w", encoding="utf-8", errors="replace", newline="") as stream:
             table = csv.writer(stream, lineterminator="\n")
@@ -151,16 +151,6 @@ def read_rows(path: Path, kind: str) -> Iterator[Document]:
     source = Stream(str(path), lambda: path.open("rb"), path=path, strip="")
     found: Iterator[Document] = kind_named(kind).read(source, Repairs())
     return found
-
-
-class _Documents:
-    """Rows as documents, made again for each iteration."""
-
-    def __init__(self, rows: Callable[[], Iterable[Row]]) -> None:
-        self._rows = rows
-
-    def __iter__(self) -> Iterator[Document]:
-        return (Document(row[TEXT_FIELD], fields=row) for row in self._rows())
 
 
 def _cell(value: Any) -> str:

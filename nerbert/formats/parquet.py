@@ -7,7 +7,7 @@ U+FFFD.
 import base64
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import groupby, islice
@@ -169,17 +169,17 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def write_parquet(
-    path: Path, rows: Iterable[Document], name: object, added: Mapping[str, str] | None = None,
+    path: Path, rows: Callable[[], Iterable[Document]], name: object, added: Mapping[str, str] | None = None,
     like: Path | None = None, *, tagged: bool = True,
 ) -> None:  # fmt: skip
-    """Write rows, which are read twice, with all their columns, if `tagged` with their entities, and the same `added`
-    fields in each.
+    """Write rows, which `rows` gives twice, with all their columns, if `tagged` with their entities, and the same
+    `added` fields in each.
 
     Columns are those of all rows (without rows of the file `like`), and missing fields are empty. Raise InputError,
     which names `name`, for fields that no type takes.
     """
     schema = pa.schema([])
-    for some in _groups(rows):
+    for some in _groups(rows()):
         with at(f"{name}", some[0].line or None):
             schema = joined_schema(schema, _table(some, added).schema)
     if like and not schema.names:
@@ -188,7 +188,7 @@ def write_parquet(
     empty = (schema.append(_SPANS) if tagged else schema).empty_table()
     try:
         with pq.ParquetWriter(path, empty.schema, compression="zstd") as writer:
-            for some in _groups(rows):
+            for some in _groups(rows()):
                 table = tagged_table(some, added) if tagged else _table(some, added)
                 whole = pa.concat_tables([empty, table], promote_options="permissive")
                 writer.write_table(whole.combine_chunks())

@@ -24,7 +24,7 @@ def texts(path: Path, field: str = "text", errors: str = "strict") -> list[Docum
 def test_lone_surrogates_are_replaced(tmp_path: Path) -> None:
     assert table_of([{"a\ud800": ["b\udc00"]}]).to_pylist() == [{"a\ufffd": ["b\ufffd"]}]
     rows = [Document("\ud800b", (Span(0, 2, "x", "\ud800b"),), fields={"text": ""}), Document("", fields={"text": ""})]
-    write_parquet(tmp_path / "x", rows, "x")
+    write_parquet(tmp_path / "x", lambda: rows, "x")
     column = pq.read_table(tmp_path / "x")[SPANS]
     assert column.type == SPAN_LIST
     assert column.to_pylist() == [[{"text": "\ufffdb", "type": "x", "start": 0, "end": 2, "confidence": 1.0}], []]
@@ -81,7 +81,7 @@ def test_columns_that_json_cannot_hold_are_no_fault_of_the_texts(tmp_path: Path)
     for name, words in (("other", "should hold text holds other bytes"), ("when", "values that JSON can't: days=")):
         pq.write_table(pa.table({"text": ["a"], name: columns[name]}), tmp_path / "x")
         rows = texts(tmp_path / "x")
-        write_parquet(tmp_path / "y", rows, "y")
+        write_parquet(tmp_path / "y", rows.__iter__, "y")
         assert pq.read_table(tmp_path / "y")[name].chunk(0) == pq.read_table(tmp_path / "x")[name].chunk(0)
         with raises(InputError, words):
             dict(rows[0].fields)
