@@ -103,7 +103,8 @@ def foreign(head: bytes, name: str) -> str:
     a file named as such is left to its reader, which names the line and the fault.
     """
     text = head.decode("utf-8-sig", "replace").lstrip()
-    if found := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), gone_export(text)):
+    gone = next((what for mark, what in _GONE.items() if mark.search(text)), "")
+    if found := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), gone):
         return found
     if is_utf16(head):
         return UTF_16
@@ -112,11 +113,6 @@ def foreign(head: bytes, name: str) -> str:
     if text.startswith(("{", "[")) and (keys := sorted(set(_KEY.findall(text)))):
         return "" if name.endswith((".jsonl", ".ndjson", ".json")) else f"JSON with {', '.join(keys):.60}"
     return "XML or HTML" if text.startswith("<") else ""
-
-
-def gone_export(text: str) -> str:
-    """Return which export that is no longer read begins like this, and the one to choose; "" for none."""
-    return next((what for mark, what in _GONE.items() if mark.search(text)), "")
 
 
 def _by_suffix(path: Path) -> list[Format]:

@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError
 from nerbert.formats.data import data_sum
-from nerbert.formats.examples import foreign, gone_export, head_of, recognised
+from nerbert.formats.examples import foreign, head_of, recognised
 from nerbert.formats.format import usable
 from nerbert.formats.json_files import json_object
 from nerbert.formats.jsonl import JsonLines, text_of
+from nerbert.formats.rows import file_lines
 from nerbert.records import Repairs
 from nerbert.registry import FORMATS
-from nerbert.sources.files import find_all, find_files, writable
+from nerbert.sources.files import BOM, find_all, find_files, writable
 
 _TEXTS = (".txt", ".tsv")
 _ABOUT = re.compile(
@@ -105,24 +106,17 @@ def _whole_folders(path: Path) -> Iterator[Path]:
 
 def _texts(path: Path) -> Iterator[str]:
     """Yield annotated sentences, the texts of JSON lines, or the lines of a text."""
-    try:
-        if (found := recognised(path)) and not isinstance(found, JsonLines):  # of JSON the text is enough
-            yield from (document.text for document in usable(found).read(path, Repairs()))
-            return
-        if not found and (gone := gone_export(head_of(path).decode("utf-8-sig", "replace").lstrip())):
-            raise InputError(f"{path}: seems to be {gone}")
-        with path.open(encoding="utf-8-sig") as stream:
-            is_json = next((line for line in stream if line.strip()), "").lstrip().startswith("{")
-            stream.seek(0)
-            for number, line in enumerate(stream, 1):
-                with at(path, number):
-                    text = _json_text(line) if is_json and line.strip() else line
-                yield text
-    except (OSError, UnicodeDecodeError) as error:
-        seems = foreign(head_of(path), path.name.lower())
-        raise InputError(
-            f"{path}: can't be read as text in UTF-8: {f'seems to be {seems}' if seems else error}"
-        ) from error
+    if (found := recognised(path)) and not isinstance(found, JsonLines):  # of JSON the text is enough
+        yield from (document.text for document in usable(found).read(path, Repairs()))
+        return
+    head = head_of(path).removeprefix(BOM).lstrip()
+    what = foreign(head, ".json")
+    if what and not head.startswith(b"<"):
+        raise InputError(f"{path}: seems to be {what}")
+    for line in file_lines(path):
+        with line.place():
+            text = _json_text(line.text) if head.startswith(b"{") and line.text.strip() else line.text
+        yield text
 
 
 def _json_text(line: str) -> str:

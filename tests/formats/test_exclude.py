@@ -43,7 +43,7 @@ def test_files_are_told_apart_in_the_report(tmp_path: Path) -> None:
         (b'["Ada", {"entities": []}]', 8, "spaCy's tuples (save them as DocBin"),
         (b"one\ntwo\n", 8, "no sentence of 4 or more words to exclude"),
         (b"one\ntwo\n", 2, "no sentence of 2 or more words to exclude"),
-        (b"\xff\xfe\x00", 8, "can't be read as text in UTF-8"),
+        (b"\xff\xfe\x00", 8, "seems to be text in UTF-16"),
         (gzip.compress(CONLL.encode(), mtime=0), 8, "compressed with gzip (unpack it first)"),
         (None, 8, "no such file or folder"),
     ],
