@@ -16,7 +16,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import InputError, visible
 from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import LEAST, TextWriter, WritingRows
-from nerbert.formats.rows import TEXT, TOKENS, Line, Stream, file_lines, with_mark
+from nerbert.formats.rows import TEXT, TOKENS, Line, Stream, file_lines
 from nerbert.formats.schemes import Scheme, find_scheme, is_tag
 from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
 from nerbert.records import Document, Example, Repair, Repairs, Span
@@ -130,7 +130,7 @@ def _layout_of(path: Path) -> ColumnLayout:
 def write_conll(path: Path, examples: Iterable[Example]) -> None:
     """Write sentences as `token<TAB>tag`, whole or not at all."""
     with publish(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.writelines(with_mark(map(conll_block, examples)))
+        stream.writelines(map(conll_block, examples))
 
 
 def check_types(types: Iterable[str]) -> None:
@@ -206,7 +206,7 @@ class Conll:
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents as sentences of words, with `-DOCSTART-` before each group of sentences."""
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
-            stream.writelines(with_mark(_blocks(documents)))
+            stream.writelines(_blocks(documents))
 
 
 def _blocks(documents: Iterable[Document]) -> Iterator[str]:

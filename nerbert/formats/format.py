@@ -43,7 +43,9 @@ class Abilities:
 
     def keep_text(self, text: str) -> bool:
         """Return whether a text is kept as it is, but for a line break at its end, and not as its sentences."""
-        return self.text == "whole" or (self.text == "line" and text.splitlines() == [text.strip()])
+        return self.text == "whole" or (
+            self.text == "line" and text.splitlines() == [text.strip().removeprefix("\ufeff")]
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 from nerbert.artifacts import publish
 from nerbert.errors import InputError
 from nerbert.formats.format import LEAST, Abilities
-from nerbert.formats.rows import file_lines, with_mark
+from nerbert.formats.rows import file_lines
 from nerbert.records import Document, Repairs, Span
 
 _COMMENT = "#"
@@ -55,7 +55,7 @@ class Marked:
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write one text per line, whole or not at all; line ends in a text become spaces, lone surrogates a `?`."""
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
-            stream.writelines(with_mark(f"{write_marks(each)}\n" for each in documents))
+            stream.writelines(f"{write_marks(each)}\n" for each in documents)
 
 
 def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:

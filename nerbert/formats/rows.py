@@ -123,12 +123,6 @@ def decoded(raw: bytes, number: int, errors: str = "") -> str:
         raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the text to UTF-8{other}") from None
 
 
-def with_mark(parts: Iterable[str]) -> Iterator[str]:
-    """Yield the parts of a file; a byte order mark that begins the first is there twice, since readers drop one."""
-    for number, part in enumerate(parts):
-        yield part if number else part[: part.startswith("\ufeff")] + part
-
-
 def read_whole(path: Path) -> str:
     """Return a file's text unchanged; raise InputError for one that is too long, or isn't in UTF-8."""
     with os_refused(f"{path}: can't be read"), path.open("rb") as stream:

@@ -142,10 +142,6 @@ def test_small_losses_are_told(tmp_path: Path, name: str, content: list[dict[str
     assert told(losses, loss)
 
 
-def test_a_word_that_is_a_byte_order_mark_is_read_again(tmp_path: Path) -> None:
-    check_same(*round_trip(tmp_path, rows_in(tmp_path, [row("\ufeff Ann", "Ann", tokens=["\ufeff", "Ann"])]), "conll"))
-
-
 def test_a_text_that_is_a_mark_of_a_document_stays_one_which_is_told_and_a_word_is_refused(tmp_path: Path) -> None:
     """Some data sets keep it among their sentences."""
     source = rows_in(tmp_path, [row("-DOCSTART- Ann", "Ann", tokens=["-DOCSTART-", "Ann"])])
