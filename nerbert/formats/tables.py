@@ -143,14 +143,15 @@ def _find_form(header: str) -> TableForm:
     """Return the form of a header, by whichever delimiter gives one."""
     any_known = False
     for form in cuts_of(header) if len(header) <= _LONGEST_HEADER else ():
-        places = _places(form.names)
-        any_known = any_known or places != {}
+        folded = [*map(_folded, form.names)]
+        any_known = any_known or not _KNOWN.isdisjoint(folded)
         for needed, others in _FORMS.items():
             form.own.clear()
             for meaning in (*needed, *others):
-                usual = (place for name in _NAMES[meaning].split() for place in places.get(name, ()))
-                if (place := next((each for each in usual if each not in form.own.values()), None)) is not None:
-                    form.own[meaning] = place
+                usual = _NAMES[meaning].split()
+                free = [place for place, name in enumerate(folded) if name in usual and place not in form.own.values()]
+                if free:
+                    form.own[meaning] = min(free, key=lambda place: usual.index(folded[place]))  # noqa: B023
             if all(meaning in form.own for meaning in needed):
                 return form
     remedy = "" if any_known else "; if it is no header, write one above: text,start,end,label"
@@ -160,30 +161,15 @@ def _find_form(header: str) -> TableForm:
     )
 
 
-def _places(names: Iterable[str]) -> dict[str, list[int]]:
-    """Return the places of each usual column name."""
-    places: dict[str, list[int]] = {}
-    for place, name in enumerate(map(_folded, names)):
-        if name in _KNOWN:
-            places.setdefault(name, []).append(place)
-    return places
-
-
 def _folded(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold()) if not name.startswith(_FIELD) else name
-
-
-def _rows(path: Path, form: TableForm) -> Iterator[TableRow]:
-    """Yield the rows after the header."""
-    return table_rows(file_lines(path, strip=""), lambda _: form)
 
 
 def _span_documents(path: Path, form: TableForm) -> Iterator[Document]:
     """Yield the texts of rows of spans; rows of one text follow each other."""
     seen = set[int]()
-    for (id_, _, text), group in groupby(
-        _rows(path, form), lambda row: tuple(row.get(each) for each in (_ID, _DOCUMENT, _TEXT))
-    ):
+    rows = table_rows(file_lines(path, strip=""), lambda _: form)
+    for (id_, _, text), group in groupby(rows, lambda row: tuple(map(row.get, (_ID, _DOCUMENT, _TEXT)))):
         first = next(group)
         if _ID in form.own:
             with at(path, first.line):
@@ -237,7 +223,7 @@ def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[
 
 def _sentences(path: Path, form: TableForm) -> Iterator[list[TableRow]]:
     held, key = list[TableRow](), ""
-    for row in _rows(path, form):
+    for row in table_rows(file_lines(path, strip=""), lambda _: form):
         if not row.get(_WORD).strip(" \t"):
             with at(path, row.line):
                 raise InputError("a row without a word; delete it, or write the word")
