@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from nerbert.errors import visible
-from nerbert.formats.format import Abilities, TextWriter, WritingRows, abilities, usable
+from nerbert.formats.format import Abilities, TextWriter, WritingRows, usable
 from nerbert.formats.json_files import json_text, object_line
 from nerbert.formats.rows import TEXT as TEXT_FIELD
 from nerbert.formats.rows import Stream
@@ -91,11 +91,6 @@ def keeps_rows(name: str) -> bool:
     return name == HTML or can(name, "writer", "write_rows")
 
 
-def for_programs(name: str) -> bool:
-    """Return whether the files of a kind have offsets and fields of every text, for programs."""
-    return bool(getattr(kind_named(name), "for_programs", False))
-
-
 def suffixes_of(name: str) -> tuple[str, ...]:
     """Return the suffixes of a kind; nothing for a format of folders."""
     suffixes: tuple[str, ...] = kind_named(name).suffixes
@@ -115,11 +110,6 @@ def kind_of_name(path: PurePath) -> str:
 def unpacked_name(path: PurePath) -> PurePath:
     """Return a file's name without the suffix of its compression."""
     return path.with_suffix("") if path.suffix.lower() in PACKED else path
-
-
-def nested_kinds() -> Iterator[str]:
-    """Yield the kinds that hold nested entities."""
-    return (name for name in known_kinds() if abilities(kind_named(name)).nested)
 
 
 def check_usable(name: str) -> None:

@@ -151,7 +151,7 @@ def _find_form(header: str) -> TableForm:
                 usual = _NAMES[meaning].split()
                 free = [place for place, name in enumerate(folded) if name in usual and place not in form.own.values()]
                 if free:
-                    form.own[meaning] = min(free, key=lambda place: usual.index(folded[place]))  # noqa: B023
+                    form.own[meaning] = min(free, key=lambda place: usual.index(folded[place]))
             if all(meaning in form.own for meaning in needed):
                 return form
     remedy = "" if any_known else "; if it is no header, write one above: text,start,end,label"

@@ -19,7 +19,7 @@ from nerbert.errors import InputError, SettingsError, at
 from nerbert.executors import HERE, Executor, LocalExecutor, Resources
 from nerbert.formats.documents import repairs_line
 from nerbert.formats.entity_labels import parse_labels
-from nerbert.formats.format import TextWriter, WritingRows
+from nerbert.formats.format import TextWriter, WritingRows, abilities
 from nerbert.formats.inputs import InputFile, JobPaths, check_no_input, check_source, find_sources, given_text
 from nerbert.formats.jsonl import tagged_document
 from nerbert.formats.kinds import (
@@ -28,12 +28,10 @@ from nerbert.formats.kinds import (
     TEXT,
     can,
     check_usable,
-    for_programs,
     is_known,
     keeps_rows,
     kind_named,
     known_kinds,
-    nested_kinds,
     suffixes_of,
 )
 from nerbert.formats.rows import ERRORS
@@ -147,13 +145,13 @@ class TagJob:
         if self.output is None and not can(kind, "writer"):
             what = "file" if suffixes_of(kind) else "folder"
             raise SettingsError(f"--to {kind}: is made as a whole, so name a {what} for it with -o")
-        if self.offsets != OFFSETS[0] and not for_programs(kind):
+        if self.offsets != OFFSETS[0] and not can(kind, "for_programs"):
             why = "has no offsets for programs" if keeps_rows(kind) else "counts as its own readers do"
             raise SettingsError(f"--offsets {self.offsets}: {kind} {why}; choose jsonl or parquet")
-        if self.loading.get("decoding") == "nested" and kind not in (nested := list(nested_kinds())):
-            raise SettingsError(f"--decoding nested: {kind} can't hold entities inside others; choose one of "
-                                f"{', '.join(nested)}")  # fmt: skip
-        if self.sign and not for_programs(kind):
+        if self.loading.get("decoding") == "nested" and not abilities(kind_named(kind)).nested:
+            nested = ", ".join(each for each in known_kinds() if abilities(kind_named(each)).nested)
+            raise SettingsError(f"--decoding nested: {kind} can't hold entities inside others; choose one of {nested}")
+        if self.sign and not can(kind, "for_programs"):
             raise SettingsError(f"--fingerprint: {kind} has no fields for all rows; choose jsonl or parquet")
         return paths, kind
 
