@@ -168,7 +168,7 @@ HEADS: "Registry[type[HeadKind]]" = Registry(
         "linear": "nerbert.tagger.backends:LinearHeadKind",
         "concepts": "nerbert.tagger.concept_backends:ConceptHeadKind",
         "gliner": "nerbert.tagger.gliner_backends:GlinerHeadKind",
-        "cdlm": "nerbert.tagger.cdlm_backends:CdlmHeadKind",
+        "cdlm": "nerbert.tagger.backends:CdlmHeadKind",
     },
     "nerbert.tagger.backends:HeadKind",
 )

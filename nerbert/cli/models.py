@@ -146,13 +146,13 @@ def types(
 
 
 def calibrate(
-    tagger: str, data: Path | None = None, *, precision: float | None = None, dry_run: opt.Flag = False,
-    undo: opt.Flag = False, read: opt.Read = opt.READ, head: opt.Head = "",
+    tagger: str, data: Path, *, precision: float | None = None, dry_run: opt.Flag = False, read: opt.Read = opt.READ,
+    head: opt.Head = "",
 ) -> None:  # fmt: skip
     """Calibrate a tagger's confidences on annotated sentences that it wasn't trained on; its spans stay.
 
     A tagger that takes labels at run time also gets the threshold with the best F1 there, as the default from then on.
-    `nerbert finetune` does this if the data has a dev split. The previous values are kept for --undo.
+    `nerbert finetune` does this if the data has a dev split.
 
     Parameters
     ----------
@@ -165,24 +165,13 @@ def calibrate(
         out from then on. Without it all entities are kept.
     dry_run
         Print what would be written, and write nothing.
-    undo
-        Restore temperature and thresholds from before the last calibration; a second --undo reverts the first.
     """
-    from nerbert.errors import SettingsError
     from nerbert.render.cards import write_tagger_card
-    from nerbert.render.terminal.models import print_calibrations, print_restored
-    from nerbert.tagger import calibrate as stage
+    from nerbert.render.terminal.models import print_calibrations
+    from nerbert.tagger.calibrate import calibrate as run
 
-    if undo and (data or dry_run or precision is not None):
-        raise SettingsError("--undo: takes no data and no other option; leave them out")
-    if undo:
-        print_restored(stage.undo(tagger, head=head, card=write_tagger_card))
-    elif data is None:
-        raise SettingsError(f"calibrate {tagger}: name annotated sentences to fit it to, or give --undo")
-    else:
-        found = stage.calibrate(tagger, data, precision=precision, head=head, card=write_tagger_card, reading=read,
-                                dry_run=dry_run)  # fmt: skip
-        print_calibrations(found, data, dry_run=dry_run)
+    found = run(tagger, data, precision=precision, head=head, card=write_tagger_card, reading=read, dry_run=dry_run)
+    print_calibrations(found, data, dry_run=dry_run)
 
 
 def evaluate(
@@ -316,12 +305,11 @@ def export(
     output
         Folder to make, with all but torch's weights; default: `onnx/` in the tagger's folder.
     data
-        Gold file, or a data folder (its test split): compare F1, entities and confidences with torch's, over all and
-        for types with 100 gold entities. Labels at run time are the data's types. Default: the sentences that the
-        tagger was distilled from; others have none.
+        Gold file, or a data folder (its test split): compare F1, entities and confidences with torch's. Labels at run
+        time are the data's types. Default: the sentences that the tagger was distilled from; others have none.
     max_loss
-        Points of F1 that int8 may lose on the data; a single type may lose three times as much. If it loses more, or if
-        its confidences differ by more than 0.05 on average, nothing is written and the exit status is 1.
+        Points of F1 that int8 may lose on the data. If it loses more, or if its confidences differ by more than 0.05 on
+        average, nothing is written and the exit status is 1.
     overwrite
         Replace an earlier export.
     """

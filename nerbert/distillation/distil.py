@@ -4,7 +4,7 @@ Silver sentences come first, then labelled ones (NEEDLE, Jiang et al. 2021), whi
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from nerbert.executors import HERE, Executor
 from nerbert.finetuning.finetune import finetune_data
 from nerbert.finetuning.sampling import many
 from nerbert.finetuning.start import check_head, objective_for
-from nerbert.finetuning.train_tagger import Finetuned, held_out_facts
+from nerbert.finetuning.train_tagger import held_out_facts
 from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.formats.documents import Reading, document_of, reading_for
 from nerbert.formats.entity_labels import entity_labels
@@ -43,14 +43,12 @@ from nerbert.process import check_alone
 from nerbert.records import EntityLabel, Example
 from nerbert.schema import to_plain
 from nerbert.sources.files import writable
-from nerbert.tagger.jobs.files import TaggedParts, check_apart
-from nerbert.tagger.jobs.job import tag_all
+from nerbert.tagger.jobs.files import TaggedParts, check_apart, tag_all
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import check_thresholds
 from nerbert.terminal import tell
 from nerbert.training.objective import FINETUNE, chosen_objective
 
-"""The file with the silver sentences, in the student's folder."""
 _FORMAT = 1
 """Raise it when the format of parts changes."""
 _TOLD, _FEW = 5, 100
@@ -84,7 +82,9 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     check_alone("distillation")
     check_source("--from", plan.from_)
     check_choice("--errors", plan.errors, ERRORS)
-    settings = _with_objective(plan.encoder, settings)
+    known = objective_for(plan.encoder, settings, SOFT)
+    at_run_time = not settings.objective and known.objective != SOFT
+    settings = replace(known, source_head="new") if at_run_time else known
     kind = chosen_objective(settings, FINETUNE)
     refuse(kind.joins_source, "objective", settings.objective, "another one: it learns from two domains, not a teacher")
     check_head(kind, settings)
@@ -97,7 +97,12 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     held_out = _read_held_out(plan, gold) if gold else {}
     excluded = read_excluded(plan.exclude, SHARED_WORDS) if plan.exclude else Excluded()
     teacher = _load_teacher(plan, settings, gold)
-    with publish_job(plan.output, _fingerprint(plan, teacher, found), overwrite=plan.overwrite) as draft:
+    made = {  # all that the silver tags depend on except the texts, which each part covers itself
+        "format": _FORMAT, "made_by": f"nerbert {__version__}", "teacher": _teacher_facts(plan, teacher),
+        "field": writable(plan.text_field),
+        "inputs": [{"name": writable(source.name), "kind": source.kind} for source in found.sources],
+    }  # fmt: skip
+    with publish_job(plan.output, made, overwrite=plan.overwrite) as draft:
         parts = _tag_all(plan, teacher, found, draft.work)
         silver, counts = _draw(plan, settings, teacher, parts, excluded)
         _tell_leaks(held_out, silver)
@@ -105,7 +110,9 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
         JsonLines().write(path, map(document_of, silver))
         lessons = [taught(each, teacher.thresholds) for each in silver]
         data = DataSet(Path(SILVER), lessons, [], {SILVER: sha256_of(path)}, [], reading=_reading(plan))
-        student = _train(plan, settings, data, gold)
+        if gold is None:
+            settings = replace(settings, epochs=settings.source_epochs, min_steps=0)
+        student = finetune_data(plan.encoder, gold or data, settings, source=data if gold else None)
         facts = {"teacher": _teacher_facts(plan, teacher), "silver": to_plain(counts), "excluded": list(excluded.files)}
         student.save(draft.path, distilled=facts, **(held_out_facts(student.head, gold) if gold else {}))
         if card:
@@ -114,13 +121,6 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     if found.passed_over:
         tell(f"files skipped: {len(found.passed_over):,}, such as {found.passed_over[0]}; name them, or give --from")
     return counts
-
-
-def _with_objective(encoder: str, settings: DistilSettings) -> DistilSettings:
-    """Return the settings with an objective: the student's own if it takes labels at run time, else soft labels."""
-    known = objective_for(encoder, settings, SOFT)
-    own = not settings.objective and known.objective != SOFT
-    return replace(known, source_head="new") if own else known
 
 
 def _read_gold(plan: DistilPlan, settings: DistilSettings) -> DataSet | None:
@@ -174,15 +174,6 @@ def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | No
     return teacher
 
 
-def _fingerprint(plan: DistilPlan, teacher: Tagger, found: JobPaths) -> dict[str, Any]:
-    """Return all that the silver tags depend on except the texts, which each part covers itself."""
-    return {
-        "format": _FORMAT, "made_by": f"nerbert {__version__}", "teacher": _teacher_facts(plan, teacher),
-        "field": writable(plan.text_field),
-        "inputs": [{"name": writable(source.name), "kind": source.kind} for source in found.sources],
-    }  # fmt: skip
-
-
 def _teacher_facts(plan: DistilPlan, teacher: Tagger) -> dict[str, Any]:
     """Return what decides a teacher's answers; the name of a local folder is left out."""
     return {
@@ -212,12 +203,18 @@ def _draw(
 ) -> tuple[list[Example], SilverCounts]:
     """Return the sentences to train on, and the counts of all."""
     sample, counts = SilverSample(settings.max_sentences, settings.empty_share, settings.seed), SilverCounts()
-    for example in _sentences(teacher, parts, counts):
-        if shares_words(example, excluded.ngrams):
-            counts.excluded += 1
-        else:
-            counts.with_entities += bool(example.spans)
-            sample.add(example)
+    for each in parts:
+        counts.rows += each.rows
+        for row in each:
+            counts.lost += len(row.spans)
+            for example in silver_examples(teacher, row):
+                counts.sentences += 1
+                counts.lost -= len(example.spans)
+                if shares_words(example, excluded.ngrams):
+                    counts.excluded += 1
+                    continue
+                counts.with_entities += bool(example.spans)
+                sample.add(example)
     drawn = sample.drawn()
     counts.kept, counts.kept_empty = len(drawn), sum(not each.spans for each in drawn)
     counts.entities = Counter(span.type for each in drawn for span in each.spans)
@@ -228,31 +225,12 @@ def _draw(
     return drawn, counts
 
 
-def _sentences(teacher: Tagger, parts: Iterable[TaggedParts], counts: SilverCounts) -> Iterator[Example]:
-    """Yield all sentences with what the teacher found in each, and count."""
-    for each in parts:
-        counts.rows += each.rows
-        for row in each:
-            counts.lost += len(row.spans)
-            for example in silver_examples(teacher, row):
-                counts.sentences += 1
-                counts.lost -= len(example.spans)
-                yield example
-
-
 def _tell_leaks(held_out: Mapping[str, tuple[frozenset[str], object]], silver: Sequence[Example]) -> None:
     """Warn of silver sentences that are also held out."""
     for split, (runs, place) in held_out.items():
         if count := sum(shares_words(each, runs) for each in silver):
             tell(f"warning: {count:,} of {len(silver):,} silver sentences share {SHARED_WORDS} words in a row with the "
                  f"{split} split, so scores there will be too high; --exclude {place} leaves them out")  # fmt: skip
-
-
-def _train(plan: DistilPlan, settings: DistilSettings, silver: DataSet, gold: DataSet | None) -> Finetuned:
-    """Return the student."""
-    if gold is None:
-        settings = replace(settings, epochs=settings.source_epochs, min_steps=0)
-    return finetune_data(plan.encoder, gold or silver, settings, source=silver if gold else None)
 
 
 def _tell_counts(plan: DistilPlan, teacher: Tagger, counts: SilverCounts) -> None:

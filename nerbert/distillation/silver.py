@@ -1,6 +1,5 @@
 """Silver sentences: what a teacher found in texts, cut into sentences; a bounded sample of them, drawn by hash."""
 
-import heapq
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -49,53 +48,37 @@ def silver_examples(tagger: Tagger, row: Document) -> Iterator[Example]:
 
 
 class SilverSample:
-    """A sample of sentences of bounded size, of which at most a share (below 1) has no entity."""
+    """A sample of sentences of bounded size, each text once, of which at most a share (below 1) has no entity."""
 
     def __init__(self, most: int, empty_share: float, seed: int) -> None:
         self._most, self._share, self._seed = most, empty_share, seed
-        self._kinds = {True: _Lowest(most), False: _Lowest(most)}
+        self._kinds = {True: dict[str, tuple[float, Example]](), False: dict[str, tuple[float, Example]]()}
         self._seen = Counter[bool]()
 
     def add(self, example: Example) -> None:
-        """Add a sentence to the draw."""
-        self._seen[bool(example.spans)] += 1
-        self._kinds[bool(example.spans)].add(uniform(self._seed, "distil: sentences", example.text), example)
+        """Add a sentence to the draw; of equal texts the surest counts."""
+        text, full = example.text, bool(example.spans)
+        kept = self._kinds[full]
+        self._seen[full] += 1
+        other = kept[text][1] if text in kept else example
+        kept[text] = uniform(self._seed, "distil: sentences", text), max(other, example, key=_surest)
+        if len(kept) > 2 * self._most:
+            self._kinds[full] = {text: (number, each) for number, text, each in self._lowest(full)}
 
     def drawn(self) -> list[Example]:
         """Return the sentences, in the order of their hashes."""
-        found, empty = self._kinds[True].items(), self._kinds[False].items()
+        found, empty = self._lowest(True), self._lowest(False)
         share = min(self._share, self._seen[False] / max(1, self._seen.total()))
-        most = max(1, int(self._most * (1 - share) + 0.5))
-        found = found[:most]
+        found = found[: max(1, int(self._most * (1 - share) + 0.5))]
         texts = {text for _, text, _ in found}
         empty = [each for each in empty if each[1] not in texts]
         empty = empty[: min(self._most - len(found), int(len(found) * share / (1 - share) + 0.5))]
         return [example for _, _, example in sorted([*found, *empty], key=lambda each: each[:2])]
 
-
-class _Lowest:
-    """The items of the lowest numbers, each text once."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._heap, self._kept = most, list[tuple[float, str]](), dict[str, Example]()
-
-    def add(self, number: float, example: Example) -> None:
-        text = example.text
-        if text in self._kept:
-            self._kept[text] = max(self._kept[text], example, key=_surest)
-            return
-        if len(self._heap) == self._most and (-number, text) <= self._heap[0]:
-            return
-        self._kept[text] = example
-        if len(self._heap) < self._most:
-            heapq.heappush(self._heap, (-number, text))
-        else:
-            _, last = heapq.heapreplace(self._heap, (-number, text))
-            del self._kept[last]
-
-    def items(self) -> list[tuple[float, str, Example]]:
-        """Return number, text and sentence of each, the lowest number first."""
-        return sorted((-number, text, self._kept[text]) for number, text in self._heap)
+    def _lowest(self, full: bool) -> list[tuple[float, str, Example]]:
+        """Return number, text and sentence of those with the lowest numbers, in order."""
+        items = ((number, text, example) for text, (number, example) in self._kinds[full].items())
+        return sorted(items, key=lambda each: each[:2])[: self._most]
 
 
 def _surest(example: Example) -> tuple[Any, ...]:
@@ -111,15 +94,12 @@ def taught(example: Example, thresholds: Mapping[str, float]) -> Example:
     0.5. Else a student would learn to leave out all that a teacher with a threshold below 0.5 isn't sure of. Higher
     thresholds, and none (0), change nothing.
     """
-    sure = [_above(each.confidence, thresholds.get(each.type, 0.0)) for each in example.spans]
-    spans = zip(example.spans, sure, strict=True)
-    return replace(example, spans=tuple(replace(span, confidence=each) for span, each in spans))
 
+    def above(span: Span) -> float:
+        sure, least = span.confidence, thresholds.get(span.type, 0.0)
+        return sure * (1 - least) / (sure * (1 - least) + (1 - sure) * least) if 0 < least < 0.5 else sure
 
-def _above(sure: float, threshold: float) -> float:
-    if not 0 < threshold < 0.5:
-        return sure
-    return sure * (1 - threshold) / (sure * (1 - threshold) + (1 - sure) * threshold)
+    return replace(example, spans=tuple(replace(span, confidence=above(span)) for span in example.spans))
 
 
 def runs_of_words(examples: Iterable[Example]) -> frozenset[str]:

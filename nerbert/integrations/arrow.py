@@ -14,7 +14,8 @@ import pyarrow as pa
 from nerbert.errors import InputError
 from nerbert.formats.parquet import batch_texts, tagged_table
 from nerbert.formats.rows import ERRORS, SPANS, TEXT
-from nerbert.tagger.jobs.job import TagJob, tag_rows
+from nerbert.tagger.jobs.files import tag_rows
+from nerbert.tagger.jobs.job import TagJob
 from nerbert.tagger.spans import OFFSETS, counted_spans
 from nerbert.terminal import Progress
 

@@ -362,17 +362,8 @@ class _Calibration:
 _Bound: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Calibrated:
-    """How a card's tagger is calibrated, or was before."""
-
-    calibration: _Calibration | None = None
-    threshold: _Bound | None = None
-    thresholds: dict[str, _Bound] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Card(_Calibrated):
+@dataclass(frozen=True, slots=True)
+class _Card:
     """What a card must hold to be read; it may hold more."""
 
     format: Literal[1]
@@ -384,4 +375,6 @@ class _Card(_Calibrated):
     language: str = "en"
     types: list[str] | None = None
     words_of_types: dict[str, str | list[str]] | None = None
-    previous: _Calibrated | None = None
+    calibration: _Calibration | None = None
+    threshold: _Bound | None = None
+    thresholds: dict[str, _Bound] | None = None

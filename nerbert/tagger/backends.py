@@ -30,6 +30,8 @@ LONGEST = 256
 _TOKENS = {"cpu": 512}
 """Padded pieces of a batch on a device: a CPU pays for padding and for what leaves its cache; a GPU takes more."""
 _GPU_TOKENS = 16384
+_CDLM_TOKENS = 16384
+"""An LSTM goes word by word, so many sentences at once are far faster."""
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu", "/dev/kfd")
 """Device files of GPUs that torch calls CUDA: NVIDIA's, WSL's, Tegra's, AMD's. Without one torch isn't asked."""
 
@@ -51,11 +53,6 @@ class Wanted:
         check("backend", self.backend, Literal["auto", "torch", "onnx"])
         check("precision", self.precision, Literal["auto", "bf16", "fp32", "int8"])
         check("threads", self.threads, Annotated[int, Bounds(at_least=0, at_most=4096)])
-
-    @property
-    def on_cpu(self) -> bool:
-        """Return whether a CPU may compute."""
-        return self.device.partition(":")[0] in ("", "cpu")
 
 
 class HeadKind:
@@ -143,39 +140,58 @@ def _renamed(tag: str, names: Mapping[str, str]) -> str:
     return f"{prefix}-{new}" if new else OUTSIDE
 
 
+class CdlmHeadKind(HeadKind):
+    """A BiLSTM with generated weights, and a CRF: a linear head with the scores of the best paths through each tag."""
+
+    @classmethod
+    def open(cls, folder: ModelFolder, wanted: Wanted) -> LinearHead:
+        """Return it; raise InputError for another back end than torch, MissingExtra without that."""
+        if wanted.backend == "onnx" or wanted.precision == "int8":
+            raise InputError(f"{folder}: a CDLM tagger computes in torch alone, in fp32")
+        need("train", "torch", "transformers")
+        from nerbert.model.cdlm.cdlm_model import CdlmModel, open_cdlm
+        from nerbert.model.cdlm.word_pieces import WordPieces
+        from nerbert.model.forward import TorchScorer
+
+        tokenizer = load_tokenizer(folder.name)
+        model = open_cdlm(folder.name, tokenizer)
+        pieces = WordPieces(tokenizer, wanted.longest, on_too_long=wanted.on_too_long)
+        name, _ = placed(model, replace(wanted, precision="fp32"))
+        scorer = TorchScorer(model, "fp32", CdlmModel.scores)
+        return LinearHead(scorer, pieces, model.shape.tags, _CDLM_TOKENS, wanted.decoding or "legal", name)
+
+
 def on_back_end(
     folder: ModelFolder, wanted: Wanted, on_onnx: Callable[[onnx.Exported, str, Wanted], AnyHead],
     on_torch: Callable[[str, Wanted], AnyHead],
 ) -> AnyHead:  # fmt: skip
     """Return a head by what opens it on an exported graph, or on torch; raise InputError or MissingExtra for none."""
-    exported = onnx.read_exported(folder.name)
-    precision = _exported_precision(exported, wanted)
-    has_weights = folder.backend == "torch"
-    if exported and precision and not (has_weights and wanted.backend == "auto" and _on_gpu(wanted)):
+    exported, has_weights = onnx.read_exported(folder.name), folder.backend == "torch"
+    order = ("int8", "fp32") if wanted.precision == "auto" else (wanted.precision,)
+    precision = next((each for each in order if exported and each in exported.graphs), "")
+    on_cpu = wanted.backend != "torch" and wanted.device.partition(":")[0] in ("", "cpu")
+    if wanted.backend == "auto":
+        on_cpu = on_cpu and find_spec("onnxruntime") is not None
+    if exported and precision and on_cpu and not (has_weights and wanted.backend == "auto" and _on_gpu(wanted)):
         exported.check_weights(folder.name)
         return on_onnx(exported, precision, wanted)
     if has_weights and wanted.backend != "onnx" and wanted.precision != "int8":
         need("train", "torch", "transformers")
         return on_torch(folder.name, wanted)
+    has = f"has {', '.join(exported.graphs) or 'none'}" if exported else "holds no onnx/"
     remedy = "run `nerbert export` (with --int8 for int8)" if has_weights else "the folder holds no weights for torch"
-    raise InputError(f"{folder}: {_missing(exported, wanted)}; {remedy}")
-
-
-def _exported_precision(exported: onnx.Exported | None, wanted: Wanted) -> str:
-    """Return the precision of the exported graph to take, int8 before fp32; "" if none can be."""
-    if exported is None or wanted.backend == "torch" or not wanted.on_cpu:
-        return ""
-    if wanted.backend == "auto" and not installed("onnxruntime"):
-        return ""
-    order = ("int8", "fp32") if wanted.precision == "auto" else (wanted.precision,)
-    return next((each for each in order if each in exported.graphs), "")
+    raise InputError(
+        f"{folder}: no back end for backend = {wanted.backend!r}, precision = {wanted.precision!r}, device = "
+        f"{wanted.device!r}: torch computes in bf16 and fp32; onnx computes on a CPU in fp32 and int8, from onnx/, and "
+        f"the folder {has}; {remedy}"
+    )
 
 
 def _on_gpu(wanted: Wanted) -> bool:
     """Return whether torch would compute on a GPU; torch, seconds of import, is asked only where there may be one."""
-    if wanted.device or wanted.precision == "int8" or not installed("torch"):
+    if wanted.device or wanted.precision == "int8" or not any(map(os.path.exists, _GPU_DEVICES)):
         return False
-    if not any(map(os.path.exists, _GPU_DEVICES)):
+    if find_spec("torch") is None:
         return False
     import torch
 
@@ -216,17 +232,3 @@ def placed(model: Any, wanted: Wanted) -> tuple[str, int]:
         why = f"setting device = {device!r}: torch can't compute there: {reason}"
         raise SettingsError(why, setting="device") from error
     return f"torch {precision_on(kind, wanted.precision)} {device}", _TOKENS.get(kind, _GPU_TOKENS)
-
-
-def _missing(exported: onnx.Exported | None, wanted: Wanted) -> str:
-    """Return which back end is missing."""
-    has = f"has {', '.join(exported.graphs) or 'none'}" if exported else "holds no onnx/"
-    return (
-        f"no back end for backend = {wanted.backend!r}, precision = {wanted.precision!r}, device = {wanted.device!r}: "
-        f"torch computes in bf16 and fp32; onnx computes on a CPU in fp32 and int8, from onnx/, and the folder {has}"
-    )
-
-
-def installed(name: str) -> bool:
-    """Return whether a library can be imported."""
-    return find_spec(name) is not None

@@ -3,8 +3,7 @@
 A tagger that takes labels at run time gets the one threshold with the best F1, too. It is a probability before the
 temperature, and the card has the confidence that the temperature makes of it.
 
-Card, model card and answers are written together. The card keeps the values before (`previous`), which `undo`
-restores: those of one calibration. Sentences it was trained on are refused.
+Card, model card and answers are written together. Sentences it was trained on are refused.
 """
 
 import math
@@ -24,14 +23,9 @@ from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, rea
 from nerbert.model.heads import Head, Predicted, predict_entities
 from nerbert.model.threshold_fit import TRIED, best_threshold, calibrated
 from nerbert.records import EntityLabel, Example
-from nerbert.tagger.answers import CHECK
-from nerbert.tagger.self_check import try_write_check
+from nerbert.tagger.self_check import CHECK, try_write_check
 from nerbert.tagger.tagger import Tagger
 
-_FITTED = ("calibration", "threshold", "thresholds")
-"""What a calibration writes into the card."""
-_PREVIOUS = "previous"
-"""Where the card keeps what it replaced."""
 _PLACES = 6
 _LEAST = 0.05
 """The lowest threshold that is tried for a label given at run time."""
@@ -56,20 +50,6 @@ class Calibrated:
     old_readme: bool
     unknown: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
-    threshold: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What was restored: temperature and thresholds; whether README.md was changed by hand and stays.
-
-    `threshold` is as in `Calibrated`, None where the card has none again.
-    """
-
-    folder: Path
-    temperature: float
-    thresholds: dict[str, float]
-    old_readme: bool
     threshold: float | None = None
 
 
@@ -101,23 +81,6 @@ def calibrate(
     ]
 
 
-def undo(tagger: str | Path, *, head: str = "", card: TaggerHook | None = None) -> list[Restored]:
-    """Restore the values from before the last calibration (again: undo that); raise InputError if there are none."""
-    cards = _tagger_cards(tagger)
-    for folder, now in cards.items():
-        if now.get(_PREVIOUS) is None:
-            raise InputError(f"{folder}: its card has no earlier calibration to restore")
-    return [_restored(folder, now, head, card) for folder, now in cards.items()]
-
-
-def _restored(folder: Path, now: Mapping[str, Any], head: str, card: TaggerHook | None) -> Restored:
-    rest = {name: value for name, value in now.items() if name not in (_PREVIOUS, *_FITTED)}
-    after = {**rest, **_fitted(now[_PREVIOUS]), _PREVIOUS: _fitted(now)}
-    changed_by_hand = _write(folder, TaggerFacts(after, now), head, card)
-    temperature = (after.get("calibration") or {}).get("temperature", 1.0)
-    return Restored(folder, temperature, after.get("thresholds") or {}, changed_by_hand, after.get("threshold"))
-
-
 def _calibrated(
     folder: Path, before: Mapping[str, Any], examples: list[Example], place: Mapping[str, str],
     precision: float | None, head: str, card: TaggerHook | None, *, dry_run: bool,
@@ -147,7 +110,8 @@ def _calibrated(
                  for name, each in bounds.items()}  # fmt: skip
         calibration |= {"precision": precision, "by_type": shown}
     chosen = {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
-    after = _refitted(before, calibration=calibration, **own, thresholds=chosen)
+    after = {**before, "calibration": calibration, **own, "thresholds": chosen}
+    after.pop("previous", None)  # earlier versions kept the values before
     lost = tuple(before.get("thresholds") or ()) if precision is None else ()
     changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, before), head, card)
     unknown = tuple(each for each in types if loaded.types and each not in loaded.types)
@@ -196,19 +160,6 @@ def _thresholds(
     }  # fmt: skip
 
 
-def _fitted(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a card a calibration writes."""
-    return {name: card[name] for name in _FITTED if name in card}
-
-
-def _refitted(before: Mapping[str, Any], **values: Any) -> dict[str, Any]:
-    """Return a card with other values of a calibration; the ones before are kept, unless nothing changes."""
-    after = {**before, **values}
-    if _fitted(after) != _fitted(before):  # the same again leaves what was before it
-        after[_PREVIOUS] = _fitted(before)
-    return after
-
-
 def _write(folder: Path, facts: TaggerFacts, head: str, card: TaggerHook | None) -> bool:
     """Write card, model card and answers; return whether the model card was changed by hand, so that it stays."""
     is_ours = facts.card.get("kind") == "tagger"
@@ -221,16 +172,15 @@ def _write(folder: Path, facts: TaggerFacts, head: str, card: TaggerHook | None)
 
 
 def _tagger_cards(tagger: str | Path) -> dict[Path, dict[str, Any]]:
-    """Return the card of each tagger in a folder, or of the folder's own."""
-    return {folder: _tagger_card(folder) for folder in seed_folders(str(tagger)) or [Path(tagger)]}
-
-
-def _tagger_card(folder: Path) -> dict[str, Any]:
-    """Return the card of a tagger that nerbert made or that takes labels at run time, in a local folder."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; {to_copy(str(folder))}")
-    card = read_card(str(folder))
-    if card.get("kind") != "tagger" and not ModelFolder.open(folder).labels_at_run_time:
-        raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that takes labels at run "
-                         "time; others can't be calibrated")  # fmt: skip
-    return card
+    """Return the card of each tagger in a folder, or of the folder's own; raise InputError for what isn't calibrated:
+    it must be local, and made by nerbert or take labels at run time.
+    """
+    cards = {}
+    for folder in seed_folders(str(tagger)) or [Path(tagger)]:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; {to_copy(str(folder))}")
+        cards[folder] = read_card(str(folder))
+        if cards[folder].get("kind") != "tagger" and not ModelFolder.open(folder).labels_at_run_time:
+            raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that takes labels at run "
+                             "time; others can't be calibrated")  # fmt: skip
+    return cards

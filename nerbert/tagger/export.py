@@ -19,18 +19,19 @@ from nerbert.errors import InputError, OutputExists, SettingsError, at, few, nee
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.formats.entity_labels import as_learnt
+from nerbert.labels import WordSpan, word_spans
+from nerbert.metrics.judging import bootstrap_difference, span_counts
+from nerbert.metrics.score import Counts
 from nerbert.model.backbone import load_tokenizer, quiet
 from nerbert.model.folder import CARD as MODEL_CARD
 from nerbert.model.folder import EMBEDDED, SILVER, ModelFolder, TransformersKind
-from nerbert.model.heads import Head
+from nerbert.model.heads import Entities, Head
 from nerbert.model.linear import Scorer, word_scores
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.schema import parse_json
-from nerbert.tagger.agreement import MAX_LOSS, Agreement, agreement_of, check_loss
-from nerbert.tagger.answers import check_texts
-from nerbert.tagger.backends import LONGEST, HeadKind
+from nerbert.tagger.backends import LONGEST
 from nerbert.tagger.hub import check_apart
 from nerbert.tagger.onnx import (
     CARD,
@@ -45,9 +46,14 @@ from nerbert.tagger.onnx import (
     OnnxScorer,
     weights_of,
 )
+from nerbert.tagger.self_check import check_texts
 from nerbert.tagger.thresholds import thresholds_of, usual_threshold
 from nerbert.words import split_words
 
+MAX_LOSS = 1.0
+"""How many points of F1 int8 may lose, unless the user says otherwise."""
+_MOVED = 0.05
+"""By how much (0–1) confidences may differ on average."""
 _OPSET = 17
 _CLOSE = 2e-3
 """The most that a logit of the fp32 graph may differ from torch's."""
@@ -60,6 +66,24 @@ _TEXTS = (
     "The whaler Ingeborg left Bergen in May.", "In 1987 she joined the University of Nairobi as a lecturer.", "Yes.",
     "Minutes: Mr. Okafor (chair), the treasurer, two guests from São Paulo — all agreed; the next is on 3 March 2021.",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Of one back end on sentences with `gold` entities: F1 (0–1), and how much less that is than torch's.
+
+    The loss is between `low` and `high` (95 %, a paired bootstrap). `share` (0–1) of torch's entities are found, and
+    `other` ones that torch doesn't find; `confidence` is by how much confidences of shared entities differ on average.
+    """
+
+    f1: float
+    gold: int
+    loss: float
+    low: float
+    high: float
+    share: float
+    other: int
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,38 +175,46 @@ class ExportTask:
         """Write the fp32 graph of what `run` computes from pieces and mask, `columns` numbers a piece; return it.
 
         `parts` are the modules that it runs through, the first a `transformers` model. Raise InputError if it gives
-        other numbers than `torch` for words cut by `pieces`.
+        other numbers than `torch` for words cut by `pieces`: in batches, alone, and in the longest window there is.
         """
-        import torch as library
-
-        class Run(library.nn.Module):
-            """The parts, with one output."""
-
-            def __init__(self) -> None:
-                super().__init__()
-                self.parts = library.nn.ModuleList(parts)
-
-            def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-                return run(input_ids, attention_mask)
-
-        self.trace(Run(), file, piece_inputs(int(parts[0].config.vocab_size)), {output: {0: "batch", 1: "pieces"}})
+        inputs, outputs = piece_inputs(int(parts[0].config.vocab_size)), {output: {0: "batch", 1: "pieces"}}
+        self.trace(parts, run, file, inputs, outputs)
         graph = OnnxScorer(self.folder / file, columns, output=output)
-        _check_close(self.source, pieces, torch, graph, columns)
+        examples = [*map(_example, _TEXTS), long_example(10 * pieces.body)]
+        for some in (examples[:-1], examples[:1], examples[-1:]):
+            with at(self.source):
+                check_close(
+                    self.source,
+                    *(word_scores(each, pieces, some, columns, MAX_TOKENS).logits for each in (torch, graph)),
+                )
         return graph
 
-    def trace(self, module: Any, file: str, inputs: Traced, outputs: Mapping[str, Mapping[int, str]]) -> None:
-        """Write the fp32 graph of what a module of torch computes from inputs, in their order.
+    def trace(
+        self, parts: Sequence[Any], run: Callable[..., Any], file: str, inputs: Traced,
+        outputs: Mapping[str, Mapping[int, str]],
+    ) -> None:  # fmt: skip
+        """Write the fp32 graph of what `run` computes, by modules of torch (`parts`), from inputs, in their order.
 
         Raise InputError for one that is too large for a file, or can't be a graph.
         """
         import torch
 
-        whole, path = module.eval(), self.folder / file
+        class Run(torch.nn.Module):
+            """The parts, with what they compute."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.parts = torch.nn.ModuleList(parts)
+
+            def forward(self, *given: Any) -> Any:
+                return run(*given)
+
+        whole, path = Run().eval(), self.folder / file
         weights = 4 * sum(each.numel() for each in whole.parameters())
         if weights > _LARGEST:
             raise InputError(f"{self.source}: {weights:,} bytes of weights in fp32 don't fit into one ONNX file (2 GB);"
                              " tag with torch")  # fmt: skip
-        models = [each for each in whole.modules() if hasattr(each, "set_attn_implementation")]
+        models: list[Any] = [each for each in whole.modules() if hasattr(each, "set_attn_implementation")]
         axes = {name: dict(free) for name, (_, free) in inputs.items()} | {
             name: dict(each) for name, each in outputs.items()
         }
@@ -222,13 +254,20 @@ def export(
         what = "part of the package, which is not written to" if str(tagger) in EMBEDDED else "a model on the hub"
         raise InputError(f"{tagger}: is {what}; name a folder to export into with -o")
     if output is not None:
-        _check_apart(source.path, output)
+        check_apart(source.path, output)
+        if output.is_dir() and ModelFolder(str(output)).files("weights"):
+            raise OutputExists(f"{output}: holds a model's weights, so it is not replaced; delete it by hand")
     examples = _to_compare(source, data, reading, int8=int8)
     with publish_folder(output or source.path / FOLDER, overwrite=overwrite) as folder:
         inside = folder / FOLDER if output else folder
         inside.mkdir(exist_ok=True)
-        longest = int(card.get("max_length") or LONGEST)
-        agreement = _write(ExportTask(source.name, inside, longest, int8, examples), kind, card, max_loss)
+        task = ExportTask(source.name, inside, int(card.get("max_length") or LONGEST), int8, examples)
+        facts, heads = kind.export(task)
+        agreement = _agreement(heads, task, card, max_loss) if examples else {}
+        versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
+        facts |= {"made_from": {"weights": weights_of(source.name)}, "opset": _OPSET, "versions": versions,
+                  "agreement": {name: asdict(each) for name, each in agreement.items()}}  # fmt: skip
+        write_json(inside / CARD, {"format": FORMAT, **facts})
         if output:
             _write_rest(source, folder)
         sizes = {path.name: path.stat().st_size for path in inside.glob("*.onnx")}
@@ -242,17 +281,6 @@ def _to_compare(source: ModelFolder, data: AnyData | None, reading: Reading | No
         return []
     found = read_gold(own if data is None else data, "test", reading_for(source.card, reading)).examples
     return found if data is not None else found[:_SILVER]
-
-
-def _write(task: ExportTask, kind: type[HeadKind], card: Mapping[str, Any], max_loss: float) -> dict[str, Agreement]:
-    """Write graphs, tokenizer and card; return their agreement with torch, if there are examples."""
-    facts, heads = kind.export(task)
-    agreement = _agreement(heads, task, card, max_loss) if task.examples else {}
-    versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
-    scores, made_from = {name: asdict(each) for name, each in agreement.items()}, {"weights": weights_of(task.source)}
-    facts |= {"made_from": made_from, "opset": _OPSET, "versions": versions, "agreement": scores}
-    write_json(task.folder / CARD, {"format": FORMAT, **facts})
-    return agreement
 
 
 def _write_rest(source: ModelFolder, folder: Path) -> None:
@@ -302,16 +330,6 @@ def long_example(characters: int) -> Example:
     return _example(" ".join([text] * (1 + characters // len(text))))
 
 
-def _check_close(source: str, pieces: SubwordTokenizer, torch: Scorer, graph: Scorer, columns: int) -> None:
-    """Raise InputError if a graph's output isn't torch's: in batches, alone, and in the longest window there is."""
-    examples = [*map(_example, _TEXTS), long_example(10 * pieces.body)]
-    for some in (examples[:-1], examples[:1], examples[-1:]):
-        with at(source):
-            check_close(
-                source, *(word_scores(each, pieces, some, columns, MAX_TOKENS).logits for each in (torch, graph))
-            )
-
-
 def check_close(source: str, ours: Array, theirs: Array) -> None:
     """Raise InputError if a graph's numbers aren't torch's."""
     worst = float(np.abs(ours - theirs).max(initial=0)) if ours.shape == theirs.shape else math.inf
@@ -332,21 +350,50 @@ def _agreement(
     if not any(each.spans for each in examples):
         raise InputError(f"{task.source}: finds none of the data's types ({few(task.types())}), so nothing can be "
                          f"compared; give data with its own ({few(known)})")  # fmt: skip
-    asked = {name: head if head.types else _asked(head, task.types(), card) for name, head in heads.items()}
-    found = agreement_of(asked, examples)
+    if not known:  # labels at run time are the data's types, at the tagger's own thresholds
+        types, labels = task.types(), as_learnt(task.types(), card)
+        usual = usual_threshold(next(iter(heads.values())), card)
+        bounds = thresholds_of(None, card.get("thresholds"), types, usual)
+        least = [bounds[each] for each in types]
+        heads = {name: head.for_labels(labels, least) for name, head in heads.items()}
+    found = agreement_of(heads, examples)
     if int8 := found.get("onnx int8"):
         check_loss("int8", int8, max_loss)
     return found
 
 
-def _asked(head: Head, types: Sequence[str], card: Mapping[str, Any]) -> Head:
-    """Return a head that looks for some types, at a tagger's own thresholds."""
-    bounds = thresholds_of(None, card.get("thresholds"), types, usual_threshold(head, card))
-    return head.for_labels(as_learnt(types, card), [bounds[each] for each in types])
+def agreement_of(heads: Mapping[str, Head], examples: Sequence[Example]) -> dict[str, Agreement]:
+    """Return how each head, asked for its types, agrees with the first one on annotated sentences."""
+    gold = list(map(word_spans, examples))
+    found = {name: head.predict(examples) for name, head in heads.items()}
+    reference = next(iter(found.values()))
+    return {name: _of_one(gold, reference, each) for name, each in found.items()}
 
 
-def _check_apart(source: Path, output: Path) -> None:
-    """Raise InputError for an output that would replace the tagger, or any weights."""
-    check_apart(source, output)
-    if output.is_dir() and ModelFolder(str(output)).files("weights"):
-        raise OutputExists(f"{output}: holds a model's weights, so it is not replaced; delete it by hand")
+def _of_one(gold: Sequence[Sequence[WordSpan]], torch: Entities, other: Entities) -> Agreement:
+    counts = [span_counts(gold, each.word_spans(len(gold))) for each in (torch, other)]
+    before, after = (Counts(*each.sum(0).tolist()).f1 for each in counts)
+    interval = bootstrap_difference(*counts)
+    one, two = ({each[:4]: each[4] for each in entities.spans()} for entities in (torch, other))
+    both = one.keys() & two.keys()
+    return Agreement(
+        after, sum(map(len, gold)), before - after, interval.low, interval.high,
+        len(both) / len(one) if one else 1.0, len(two) - len(both),
+        float(np.mean([abs(one[each] - two[each]) for each in both])) if both else 0.0,
+    )  # fmt: skip
+
+
+def check_loss(name: str, found: Agreement, max_loss: float) -> None:
+    """Raise InputError for a back end that loses more than `max_loss` points of F1, or whose confidences differ by more
+    than 0.05 on average.
+    """
+    bad = []
+    if 100 * found.loss > max_loss:
+        bad.append(f"{100 * found.loss:.1f} points of F1 [{100 * found.low:.1f}, {100 * found.high:.1f}] are lost (at "
+                   f"most {max_loss:g} allowed)")  # fmt: skip
+    if found.confidence > _MOVED:
+        bad.append(f"confidences differ by {found.confidence:.3f} on average (at most {_MOVED:g} allowed)")
+    if bad:
+        raise InputError(
+            f"{name}: {'; '.join(bad)}. Nothing is written; allow more with --max-loss, or leave out --int8"
+        )

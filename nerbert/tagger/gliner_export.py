@@ -5,11 +5,11 @@ What is scored by labels is little and sensitive, so it stays in fp32.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import nn
 
 from nerbert.errors import InputError
 from nerbert.model.gliner.folder import GlinerFolder
@@ -19,8 +19,8 @@ from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.tagger import onnx
 from nerbert.tagger.backends import Wanted
-from nerbert.tagger.export import ExportTask, Traced, check_close, long_example, piece_inputs
-from nerbert.tagger.gliner_onnx import ENDS, MARKS, SCORES, STARTS, STATES, traced
+from nerbert.tagger.export import ExportTask, check_close, long_example, piece_inputs
+from nerbert.tagger.gliner_backends import ENDS, MARKS, SCORES, STARTS, STATES, traced
 
 if TYPE_CHECKING:
     from nerbert.tagger.export import ExportedHead
@@ -67,30 +67,31 @@ def _write_tokenizers(task: ExportTask, loaded: GlinerFolder) -> dict[str, Any]:
 
 def _write_graphs(task: ExportTask, model: GlinerModel) -> None:
     """Write the three graphs in fp32, traced on two short texts of words, labels and spans."""
-    apart, config = model.labels_body is not None, model.body.config
-    with torch.inference_mode():
-        text = _text_inputs(int(config.vocab_size), apart)
-        parts = TextGraph(model)(*(each for each, _ in text.values()))
-        marks = {} if apart else {STATES: (parts[-1][0], {0: "labels"})}
-        given = marks or piece_inputs(int(model.labels_body.config.vocab_size))
-        labels = LabelGraph(model)(*(each for each, _ in given.values()))
-    names = [f"part{number}" for number in range(len(parts) - (not apart))]
-    outputs = {each: {0: "words"} for each in names} | ({} if apart else {STATES: {0: "texts", 1: "labels"}})
-    of_labels = [f"label{number}" for number in range(len(labels))]
-    task.trace(TextGraph(model), onnx.GRAPHS["fp32"], text, outputs)
-    task.trace(LabelGraph(model), onnx.LABELS_GRAPH, given, {each: {0: "labels"} for each in of_labels})
-    spans = {STARTS: (torch.tensor([0, 1, 0]), {0: "spans"}), ENDS: (torch.tensor([0, 2, 2]), {0: "spans"})}
-    own: dict[str, dict[int, str]] = {each: {0: "spans"} for each in spans} if model.config.chooses else {}
-    scored = {name: (each, {0: "words"}) for name, each in zip(names, parts, strict=False)} | ({} if own else spans)
-    scored |= {name: (each, {0: "labels"}) for name, each in zip(of_labels, labels, strict=True)}
-    task.trace(ScoreGraph(model, len(names)), onnx.SCORES_GRAPH, scored, {**own, SCORES: {0: "spans", 1: "labels"}})
-
-
-def _text_inputs(vocabulary: int, apart: bool) -> Traced:
+    config, apart = model.config, model.labels_body is not None
+    directions = _directions(model.rnn["lstm"]) if hasattr(model, "rnn") else []
+    of_text, of_labels = partial(_text_graph, model, directions), partial(_label_graph, model)
+    free, marked = {0: "texts", 1: "words", 2: "pieces of a word"}, {0: "texts", 1: "labels"}
     places = torch.tensor([[[3, -1], [4, 5], [6, -1]], [[3, -1], [4, -1], [-1, -1]]])
-    free = {0: "texts", 1: "words", 2: "pieces of a word"}
-    marks = {} if apart else {MARKS: (torch.tensor([[1, 2, 3], [1, 2, 3]]), {0: "texts", 1: "labels"})}
-    return {**piece_inputs(vocabulary), "places": (places, free), **marks}
+    text = {**piece_inputs(int(model.body.config.vocab_size)), "places": (places, free)}
+    if not apart:
+        text[MARKS] = torch.tensor([[1, 2, 3], [1, 2, 3]]), marked
+    with torch.inference_mode():
+        parts = of_text(*(each for each, _ in text.values()))
+        given = (piece_inputs(int(model.labels_body.config.vocab_size)) if apart
+                 else {STATES: (parts[-1][0], {0: "labels"})})  # fmt: skip
+        labels = of_labels(*(each for each, _ in given.values()))
+    words = [f"part{number}" for number in range(len(parts) - (not apart))]
+    names = [f"label{number}" for number in range(len(labels))]
+    task.trace([model, *directions], of_text, onnx.GRAPHS["fp32"], text,
+               {each: {0: "words"} for each in words} | ({} if apart else {STATES: marked}))  # fmt: skip
+    task.trace([model], of_labels, onnx.LABELS_GRAPH, given, {each: {0: "labels"} for each in names})
+    spans = {STARTS: (torch.tensor([0, 1, 0]), {0: "spans"}), ENDS: (torch.tensor([0, 2, 2]), {0: "spans"})}
+    chosen = {each: {0: "spans"} for each in spans} if config.chooses else {}
+    scored = {name: (each, {0: "words"}) for name, each in zip(words, parts, strict=False)}
+    scored |= {} if config.chooses else spans
+    scored |= {name: (each, {0: "labels"}) for name, each in zip(names, labels, strict=True)}
+    task.trace([model], partial(_score_graph, model, len(words)), onnx.SCORES_GRAPH, scored,
+               {**chosen, SCORES: {0: "spans", 1: "labels"}})  # fmt: skip
 
 
 def _odds(head: GlinerHead, examples: Sequence[Example]) -> Array:
@@ -112,82 +113,60 @@ def _check(source: str, ours: Array, theirs: Array) -> None:
     check_close(source, ours[both], theirs[both])
 
 
-class TextGraph(nn.Module):
-    """Pieces of texts → the parts of their words, and the states of their labels' marks if these stand in the text."""
+def _text_graph(
+    model: Any, directions: Sequence[Any], ids: Any, mask: Any, places: Any, *marks: torch.Tensor
+) -> Parts:  # fmt: skip
+    """Return (texts · words, …) parts, and (texts, labels, width) states for `marks` (texts, labels).
 
-    def __init__(self, model: GlinerModel) -> None:
-        super().__init__()
-        self.model = model
-        self.directions = nn.ModuleList(_directions(model.rnn["lstm"]) if hasattr(model, "rnn") else [])
-
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, *marks: torch.Tensor) -> Parts:
-        """Return (texts · words, …) parts, and (texts, labels, width) states for `marks` (texts, labels).
-
-        `places` (texts, words, pieces) are those that words are read off; −1: none.
-        """
-        states = self.model.body(input_ids=ids, attention_mask=mask)[0]
-        texts = torch.arange(states.shape[0])[:, None]
-        words = self._in_context(self._pooled(states, places), (places[:, :, 0] >= 0).sum(1))
-        return (*self.model.parts(words.flatten(0, 1)), *(states[texts, each] for each in marks))
-
-    def _pooled(self, states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """Return (texts, words, width)."""
-        texts, pooling = torch.arange(states.shape[0])[:, None], self.model.config.subtoken_pooling
-        if pooling not in ("mean", "max"):
-            return self.model.projected(states[texts, places[:, :, 0].clamp(min=0)])
-        found, there = self.model.projected(states[texts[..., None], places.clamp(min=0)]), places[..., None] >= 0
-        if pooling == "max":
-            return found.masked_fill(~there, torch.finfo(found.dtype).min).amax(2)
-        return (found * there).sum(2) / there.sum(2).clamp(min=1)
-
-    def _in_context(self, words: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        """Return words after the LSTM, if there is one; its way back begins at each text's last word."""
-        texts = torch.arange(words.shape[0])[:, None]
-        back = (counts[:, None] - 1 - torch.arange(words.shape[1])).clamp(min=0)
-        for one, other in zip(self.directions[::2], self.directions[1::2], strict=True):
-            words = torch.cat([one(words)[0], other(words[texts, back])[0][texts, back]], 2)
-        return words
+    `places` (texts, words, pieces) are those that words are read off; −1: none. `directions` are the LSTM's; its way
+    back begins at each text's last word.
+    """
+    states = model.body(input_ids=ids, attention_mask=mask)[0]
+    texts = torch.arange(states.shape[0])[:, None]
+    words, counts = _pooled(model, states, places), (places[:, :, 0] >= 0).sum(1)
+    back = (counts[:, None] - 1 - torch.arange(words.shape[1])).clamp(min=0)
+    for one, other in zip(directions[::2], directions[1::2], strict=True):
+        words = torch.cat([one(words)[0], other(words[texts, back])[0][texts, back]], 2)
+    return (*model.parts(words.flatten(0, 1)), *(states[texts, each] for each in marks))
 
 
-def _directions(lstm: Any) -> list[nn.Module]:
+def _pooled(model: Any, states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return (texts, words, width)."""
+    texts, pooling = torch.arange(states.shape[0])[:, None], model.config.subtoken_pooling
+    if pooling not in ("mean", "max"):
+        first: torch.Tensor = model.projected(states[texts, places[:, :, 0].clamp(min=0)])
+        return first
+    found: torch.Tensor = model.projected(states[texts[..., None], places.clamp(min=0)])
+    there = places[..., None] >= 0
+    if pooling == "max":
+        return found.masked_fill(~there, torch.finfo(found.dtype).min).amax(2)
+    return (found * there).sum(2) / there.sum(2).clamp(min=1)
+
+
+def _directions(lstm: Any) -> list[torch.nn.Module]:
     """Return an LSTM's layers as LSTMs of one direction, there and back in turn."""
-    found = list[nn.Module]()
+    found = list[torch.nn.Module]()
     for layer in range(lstm.num_layers):
         for way in ("", "_reverse"):
             weights = {f"{name}_l0": getattr(lstm, f"{name}_l{layer}{way}")
                        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}  # fmt: skip
-            own = nn.LSTM(weights["weight_ih_l0"].shape[1], lstm.hidden_size, batch_first=True)
+            own = torch.nn.LSTM(weights["weight_ih_l0"].shape[1], lstm.hidden_size, batch_first=True)
             own.load_state_dict(weights)
             found.append(own)
     return found
 
 
-class LabelGraph(nn.Module):
-    """States of labels' marks, or the pieces of labels that have their own encoder → what they are scored by."""
-
-    def __init__(self, model: GlinerModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, *label: torch.Tensor) -> Parts:
-        """Return (labels, …) of (labels, width) states, or of (labels, pieces) ids and mask."""
-        vectors = self.model.projected(*label) if len(label) == 1 else self.model.label_vectors(*label)
-        return self.model.prepared(vectors)
+def _label_graph(model: GlinerModel, *label: torch.Tensor) -> Parts:
+    """Return (labels, …) of (labels, width) states of marks, or of (labels, pieces) ids and mask."""
+    return model.prepared(model.projected(*label) if len(label) == 1 else model.label_vectors(*label))
 
 
-class ScoreGraph(nn.Module):
-    """Parts of a text's words, the first and last words of spans, and labels → log-odds."""
-
-    def __init__(self, model: Any, parts: int) -> None:
-        super().__init__()
-        self.model, self._parts = model, parts
-
-    def forward(self, *given: torch.Tensor) -> torch.Tensor | Parts:
-        """Return (spans, labels), or (words, labels, 3) at token level; of spans that the model chooses, these too."""
-        if self.model.config.chooses:
-            chosen: Parts = self.model.chosen(given[: self._parts], given[self._parts :])
-            return chosen
-        parts, (starts, ends, *labels) = given[: self._parts], given[self._parts :]
-        first, last = (tuple(each[places] for each in parts) for places in (starts, ends))
-        rows: torch.Tensor = self.model.rows(first, last, tuple(labels))
-        return rows
+def _score_graph(model: Any, count: int, *given: torch.Tensor) -> Any:
+    """Return log-odds of `count` parts of words, spans and labels: (spans, labels), or (words, labels, 3) at token
+    level; of spans that the model chooses, these too.
+    """
+    if model.config.chooses:
+        return model.chosen(given[:count], given[count:])
+    parts, (starts, ends, *labels) = given[:count], given[count:]
+    first, last = (tuple(each[places] for each in parts) for places in (starts, ends))
+    return model.rows(first, last, tuple(labels))

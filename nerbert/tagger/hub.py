@@ -65,15 +65,12 @@ def write_folder(
             finish(folder)
 
 
-def upload(
-    source: Path, repo_id: str, card: Mapping[str, Any], *, commit_message: str, private: bool | None,
-    token: str | None, branch: str | None, create_pr: bool | None,
-) -> str:  # fmt: skip
-    """Upload a tagger's folder with this `nerbert.json` as one commit; return the address of the commit."""
+def upload(source: Path, repo_id: str, card: Mapping[str, Any], **how: Any) -> str:
+    """Upload a tagger's folder with this `nerbert.json` as one commit; return the address of the commit.
+
+    `how` is as in `nerbert.hub.push_folder`.
+    """
     with TemporaryDirectory(prefix="nerbert-") as scratch:
         folder = Path(scratch) / "tagger"
         write_folder(source, folder, card, overwrite=False)
-        return push_folder(
-            folder, repo_id, commit_message=commit_message, private=private, token=token, branch=branch,
-            create_pr=create_pr, delete_patterns=[*FILES["stale"]],
-        )  # fmt: skip
+        return push_folder(folder, repo_id, **how, delete_patterns=[*FILES["stale"]])

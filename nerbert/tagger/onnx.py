@@ -45,13 +45,6 @@ _Piece = Annotated[int, Field(ge=0, lt=1 << 31)]
 Specials = Annotated[list[_Piece], Field(max_length=16)]
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """The SHA-256 of each file of weights that an export was made from."""
-
-    weights: dict[str, str]
-
-
 @dataclass(frozen=True, kw_only=True)
 class TokenizerFacts:
     """Special pieces `before` and `after`, the one for padding, pieces in a window (`room`), size of `vocabulary`."""
@@ -87,13 +80,13 @@ class OnnxCard(TokenizerFacts):
     """What `nerbert-onnx.json` holds that tagging needs.
 
     These are the head's labels, or for a head that is given labels its `concepts`, what an `own` head needs, and facts
-    about the tokenizer; `versions` are those of the libraries that exported it, `agreement` is what each back end
-    scored then, if measured.
+    about the tokenizer; `made_from` has the SHA-256 of each file of weights, `versions` are those of the libraries that
+    exported it, `agreement` is what each back end scored then, if measured.
     """
 
     format: Literal[1]
     tags: list[str]
-    made_from: Weights
+    made_from: dict[Literal["weights"], dict[str, str]]
     concepts: ConceptFacts | None = None
     own: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -121,7 +114,7 @@ class Exported:
     def check_weights(self, source: str) -> None:
         """Raise InputError if a folder's weights are no longer those that were exported."""
         for name, digest in weights_of(source).items():
-            if self.card.made_from.weights.get(name) != digest:
+            if self.card.made_from.get("weights", {}).get(name) != digest:
                 raise InputError(
                     f"{self.folder}: made from other weights than {name}; export the tagger again "
                     "(`nerbert export --overwrite`), or delete the folder"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
+from operator import attrgetter
 from typing import TypeAlias
 
 from nerbert.errors import InputError, NerbertError, refused
@@ -24,8 +25,6 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 """Halves of characters, which broken JSON brings and no tokenizer takes."""
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
 """Words, or texts, that are read before they go through the model."""
-_KEPT = 16
-"""Lists of labels whose heads are kept."""
 _running = partial(refused, "the model can't be run", NerbertError, (RuntimeError, MemoryError))
 """Turns a fault of the model into one line; other exceptions are mistakes in a head's code, and propagate."""
 
@@ -58,30 +57,19 @@ class Asked:
     temperature: Temperatures
 
 
-class _KeptHead:
+class KeptHead:
     """The head of some labels, at the least probabilities that were asked for last; one thread makes it."""
 
-    def __init__(self) -> None:
-        self.lock, self.least = ThreadLock(), tuple[float, ...]()
-        self.head: Head | None = None
+    def __init__(self, labels: tuple[EntityLabel, ...]) -> None:
+        self._labels, self._lock, self._least = labels, ThreadLock(), tuple[float, ...]()
+        self._head: Head | None = None
 
-
-class AskedHeads:
-    """Heads over the same weights, by labels; threads share the last few."""
-
-    def __init__(self) -> None:
-        self._kept, self._lock = dict[tuple[EntityLabel, ...], _KeptHead](), ThreadLock()
-
-    def find(self, head: Head, labels: tuple[EntityLabel, ...], least: tuple[float, ...]) -> Head:
-        """Return the head for these labels; the one that is kept makes it for other probabilities, else `head` does."""
-        with self._lock:
-            kept = self._kept[labels] = self._kept.pop(labels, _KeptHead())
-            for old in list(self._kept)[:-_KEPT]:
-                del self._kept[old]
-        with kept.lock, _running():
-            if kept.head is None or kept.least != least:
-                kept.head, kept.least = (kept.head or head).for_labels(labels, least), least
-            return kept.head
+    def at_least(self, head: Head, least: tuple[float, ...]) -> Head:
+        """Return it at some probabilities; `head` makes it first, and it makes those at others."""
+        with self._lock, _running():
+            if self._head is None or self._least != least:
+                self._head, self._least = (self._head or head).for_labels(self._labels, least), least
+            return self._head
 
 
 class PendingText:
@@ -166,8 +154,9 @@ def _find_together(block: Sequence[_Sentence]) -> None:
     for each in block:
         if each[0].asked:
             groups[each[0].asked].append(each)
+    decoding = attrgetter("head.decoding")
     done = list[tuple[list[_Sentence], list[tuple[int, int, int, str, float]], list[int]]]()
-    for _, alike in groupby(sorted(groups, key=_decoding), key=_decoding):
+    for _, alike in groupby(sorted(groups, key=decoding), key=decoding):
         together = list(alike)
         parts = [(asked.head, [example for _, _, example in groups[asked]]) for asked in together]
         with _running():
@@ -183,10 +172,6 @@ def _find_together(block: Sequence[_Sentence]) -> None:
             text.add(offset + example.words[first][0], offset + example.words[last - 1][1], type_, confidence)
         for (text, _, example), characters in zip(some, read, strict=True):
             text.read -= len(example.text) - characters
-
-
-def _decoding(asked: Asked) -> str:
-    return asked.head.decoding
 
 
 def without_halves(text: str) -> str:

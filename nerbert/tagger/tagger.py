@@ -6,7 +6,7 @@ Sentences of many texts go through the model together. In another process it is 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,11 @@ from nerbert.process import in_worker
 from nerbert.records import EntityLabel, Example
 from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub
-from nerbert.tagger.answers import check_loaded
 from nerbert.tagger.backends import LONGEST, Wanted
 from nerbert.tagger.hub import Origin, weights_of
 from nerbert.tagger.pending import (
     Asked,
-    AskedHeads,
+    KeptHead,
     PendingText,
     TagRequest,
     found_in_order,
@@ -35,6 +34,9 @@ from nerbert.tagger.pending import (
 from nerbert.tagger.spans import Spans, check_offsets
 from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of, usual_threshold
 from nerbert.words import check_splitter, split_words
+
+_KEPT = 16
+"""Lists of labels whose heads are kept; taggers on the same model share them."""
 
 
 class Tagger:
@@ -59,7 +61,7 @@ class Tagger:
         self.temperature, self.thresholds = temperature, thresholds or {}
         self.temperatures: Mapping[str, float] = {}
         self.card: Mapping[str, Any] = {}
-        self._heads = AskedHeads()
+        self._heads = lru_cache(_KEPT)(KeptHead)
 
     @classmethod
     @paths_refused()
@@ -88,6 +90,8 @@ class Tagger:
         `head` is for a tagger with a head of your own: `module:Class`, which is imported. A folder can't choose this
         itself, since it may be somebody else's.
         """
+        from nerbert.tagger.self_check import check_loaded
+
         if seeds := seed_folders(str(source)):
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         folder = ModelFolder.open(source, "tagger").check()
@@ -96,15 +100,10 @@ class Tagger:
                      on_too_long or str(card.get("on_too_long") or "window"),
                      decoding or str(card.get("decoding") or ""))  # fmt: skip
         opened = folder.head_kind(head).open(folder, how)
-        bounds = (
-            thresholds_of(thresholds, card.get("thresholds"), opened.types, usual_threshold(opened, card))
-            if opened.types
-            else {}
-        )
-        tagger = cls(
-            opened, check_splitter(card["word_splitter"]), str(card.get("language") or "en"),
-            thresholds=bounds, offsets=offsets,
-        )  # fmt: skip
+        usual = usual_threshold(opened, card)
+        bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types, usual) if opened.types else {}
+        splitter, language = check_splitter(card["word_splitter"]), str(card.get("language") or "en")
+        tagger = cls(opened, splitter, language, thresholds=bounds, offsets=offsets)
         tagger._wanted, tagger.scaling = thresholds, Temperatures.of_card(card)
         options = {"backend": backend, "precision": precision, "device": device, "threads": threads,
                    "decoding": decoding, "on_too_long": on_too_long, "head": head}  # fmt: skip
@@ -153,10 +152,8 @@ class Tagger:
 
         A missing repository is made, `private` or not. Its older weights and exported models are deleted.
         """
-        return hub.upload(
-            Path(self._origin().folder), repo_id, self._card(), commit_message=commit_message, private=private,
-            token=token, branch=branch, create_pr=create_pr,
-        )  # fmt: skip
+        how = {"commit_message": commit_message, "private": private, "token": token, "branch": branch}
+        return hub.upload(Path(self._origin().folder), repo_id, self._card(), **how, create_pr=create_pr)
 
     def _card(self) -> dict[str, Any]:
         """Return the folder's card with later changes."""
@@ -264,7 +261,7 @@ class Tagger:
         if not self.labels:
             return self.head
         least = tuple(uncalibrated(thresholds.get(each.name, 0.0), self.scaling.of(each.name)) for each in self.labels)
-        return self._heads.find(self.head, self.labels, least)
+        return self._heads(self.labels).at_least(self.head, least)
 
     def _asked(
         self, labels: Iterable[str | EntityLabel] | None, thresholds: float | Mapping[str, float] | None = None,

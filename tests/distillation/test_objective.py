@@ -65,29 +65,6 @@ def test_loss_is_that_of_tagging_and_of_no_entity_by_confidence(
     assert losses(soft_loss, labels) == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("outside", [1.0, 0.3])
-def test_where_a_type_was_not_looked_for_a_word_may_have_it(outside: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gradient is that of −log of the tags' sum."""
-    logits = torch.randn(5, len(TAGS), generator=torch.Generator().manual_seed(3), requires_grad=True)
-    monkeypatch.setattr(objective, "logits_at", lambda *_: logits)
-    mine = Distillation(TYPES, DistillationSettings(outside_weight=outside))
-    ports = mine.labels.of(replace(HARD, asked=("port",), spans=HARD.spans[1:]))
-    ships = mine.labels.of(replace(HARD, asked=("ship",), spans=HARD.spans[:1]))
-    assert ports == [5 * 101, 5 * 101, 5 * 101, 1, 5 * 101]
-    assert ships[2] == 5 * 102
-    assert mine.terms(batch_of_labels(ports))["loss"] == pytest.approx(1 + 4 * outside)
-    shares = logits.log_softmax(1)
-    wanted = (
-        -shares[[0, 1, 2, 4]][:, [0, 3, 4]].logsumexp(1).sum() - shares[3, 1],
-        -shares[2:, :3].logsumexp(1).sum() - shares[0, 3] - shares[1, 4],
-    )
-    for labels, marginal in zip((ports, ships), wanted, strict=True):
-        loss = mine.loss(None, batch_of_labels(labels))["loss"]
-        (found,), (same,) = (torch.autograd.grad(each, logits, retain_graph=True) for each in (loss, marginal))
-        if outside == 1:
-            torch.testing.assert_close(found, same, rtol=1e-5, atol=1e-6)
-
-
 def test_it_is_for_fine_tuning_alone() -> None:
     with raises(SettingsError, "objective = 'distillation': is for `nerbert finetune` only"):
         chosen_objective(PretrainSettings(objective="distillation"), PRETRAIN)

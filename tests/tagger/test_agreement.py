@@ -11,7 +11,7 @@ import nerbert.tagger.export as stage
 from nerbert.errors import InputError
 from nerbert.model.heads import Entities, Head
 from nerbert.records import Example, Span
-from nerbert.tagger.agreement import Agreement, Loss, agreement_of, check_loss
+from nerbert.tagger.export import Agreement, agreement_of, check_loss
 from tests.commands import exit_code
 from tests.raised import raises
 
@@ -41,15 +41,13 @@ def sentences(count: int) -> list[Example]:
     return [Example(TEXT, WORDS, (PERSON, PLACE))] * count
 
 
-def test_losses_are_those_of_all_and_of_types_with_enough_entities() -> None:
+def test_what_agrees_with_the_first_head() -> None:
     torch, int8 = Fake((0, "person", 2.0), (3, "place", 2.0)), Fake((0, "person", 1.0), (2, "place", 2.0))
     found = agreement_of({"torch fp32": torch, "onnx int8": int8}, sentences(100))
     exact, rough = found["torch fp32"], found["onnx int8"]
     assert (exact.f1, exact.loss, exact.low, exact.high, exact.share, exact.other) == (1, 0, 0, 0, 1, 0)
     assert (rough.f1, rough.loss, rough.share, rough.other) == (0.5, 0.5, 0.5, 100)
     assert rough.confidence == pytest.approx(0.8808 - 0.7311, abs=1e-4)
-    assert {name: each.loss for name, each in rough.by_type.items()} == {"person": 0, "place": 1}
-    assert agreement_of({"torch fp32": torch}, sentences(99))["torch fp32"].by_type == {}
 
 
 def test_a_loss_has_an_interval_of_the_same_sentences() -> None:
@@ -58,14 +56,13 @@ def test_a_loss_has_an_interval_of_the_same_sentences() -> None:
     assert 0 < found.low < found.loss < found.high < 0.1
 
 
-GOOD = Agreement(0.8, 500, 0.001, -0.002, 0.004, 0.99, 3, 0.01, {"person": Loss(0.9, 200, 0.01, 0.0, 0.02)})
+GOOD = Agreement(0.8, 500, 0.001, -0.002, 0.004, 0.99, 3, 0.01)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"loss": 0.011}, "int8: 1.1 points of F1 [-0.2, 0.4] are lost (at most 1 allowed)"),
-        ({"by_type": {"person": Loss(0.5, 200, 0.25, 0.2, 0.3)}}, "'person' loses 25.0 points "),
         ({"confidence": 0.06}, "confidences differ by 0.060"),
     ],
 )

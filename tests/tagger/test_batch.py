@@ -3,20 +3,18 @@
 import multiprocessing
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Event, Lock
 from typing import Any
 
 import pytest
 
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.model.heads import Entities, Head
+from nerbert.model.heads import Entities
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.export import export
-from nerbert.tagger.pending import AskedHeads, TagRequest
+from nerbert.tagger.pending import KeptHead, TagRequest
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import SPLITTER, split_words
@@ -63,7 +61,7 @@ def test_eight_threads_get_the_answers_of_one(
     load: Load, label_sets: Sequence[Sequence[str] | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There are more lists of labels than a tagger keeps the heads of."""
-    monkeypatch.setattr("nerbert.tagger.pending._KEPT", 2)
+    monkeypatch.setattr("nerbert.tagger.tagger._KEPT", 2)
     check_threads(load, label_sets)
 
 
@@ -202,20 +200,11 @@ def test_own_thresholds_win_over_the_taggers() -> None:
     assert reached == found[2], "an equal confidence is enough"
 
 
-def test_heads_of_the_last_labels_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.tagger.pending._KEPT", 2)
-    heads, labels = AskedHeads(), [(EntityLabel(name),) for name in "abc"]
-    one, other = (heads.find(NamesHead(), each, (0.5,)) for each in labels[:2])
-    assert heads.find(NamesHead(), labels[0], (0.5,)) is one
-    heads.find(NamesHead(), labels[2], (0.5,))
-    assert heads.find(NamesHead(), labels[0], (0.5,)) is one
-    assert heads.find(NamesHead(), labels[1], (0.5,)) is not other
-    assert heads.find(NamesHead(), labels[0], (0.6,)) is not one
-    one = heads.find(NamesHead(), labels[0], (0.5,))
-    for number in range(50):
-        found: Any = heads.find(NamesHead(), labels[1], (number / 50,))
-        assert found.least == {"b": number / 50}
-    assert heads.find(NamesHead(), labels[0], (0.5,)) is one, "thresholds drive no head of other labels out"
+def test_a_kept_head_makes_the_one_at_other_probabilities() -> None:
+    kept = KeptHead((EntityLabel("a"),))
+    one = kept.at_least(NamesHead(), (0.5,))
+    assert kept.at_least(NamesHead(), (0.5,)) is one
+    assert kept.at_least(NamesHead(), (0.6,)) is not one
 
 
 def test_each_request_takes_one_head_and_equal_ones_share_it(counting: Tagger) -> None:
@@ -226,47 +215,13 @@ def test_each_request_takes_one_head_and_equal_ones_share_it(counting: Tagger) -
     assert head_of(counting).asked == [("ship",), ("ship",)]
 
 
-def test_two_threads_that_ask_for_new_labels_make_one_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first one makes it until the second waits for it, or makes another one."""
-    entered, met, made = Event(), Event(), list[Head]()
-
-    class Watched:
-        def __init__(self) -> None:
-            self.lock = Lock()
-
-        def __enter__(self) -> None:
-            if not self.lock.acquire(blocking=False):
-                met.set()
-                self.lock.acquire()
-
-        def __exit__(self, *_: object) -> None:
-            self.lock.release()
-
-    class Slow(NamesHead):
-        def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> NamesHead:
-            made.append(self)
-            if len(made) == 1:
-                entered.set()
-                met.wait(60)
-            met.set()
-            return NamesHead(labels, thresholds)
-
-    monkeypatch.setattr("nerbert.tagger.pending.ThreadLock", Watched)
-    heads, ask = AskedHeads(), (Slow(), (EntityLabel("ship"),), (0.5,))
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(heads.find, *ask)
-        entered.wait(60)
-        assert pool.submit(heads.find, *ask).result(60) is first.result(60)
-    assert len(made) == 1
-
-
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_process_forked_while_heads_are_made_does_not_wait_for_them(counting: Tagger) -> None:
     counting.tag("a ship", ["ship"])
-    heads, context = counting._heads, multiprocessing.get_context("fork")
-    (kept,) = heads._kept.values()
+    kept, context = counting._heads((EntityLabel("ship"),)), multiprocessing.get_context("fork")
+    assert kept._head
     answers = context.SimpleQueue()
-    with heads._lock, kept.lock:
+    with kept._lock:
         child = context.Process(target=lambda: answers.put([each.type for each in counting.tag("a ship", ["ship"])]))
         child.start()
         child.join(DEADLINE)

@@ -23,9 +23,9 @@ from nerbert.model.heads import predict_entities
 from nerbert.render.cards import tagger_card, write_tagger_card
 from nerbert.render.terminal.models import print_calibrations
 from nerbert.tagger import self_check
-from nerbert.tagger.answers import CHECK
-from nerbert.tagger.calibrate import Calibrated, undo
+from nerbert.tagger.calibrate import Calibrated
 from nerbert.tagger.calibrate import calibrate as calibrate_tagger
+from nerbert.tagger.self_check import CHECK
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.raised import raises
@@ -54,8 +54,7 @@ def test_what_is_written(folder: Path, data: Path) -> None:
     assert told["temperature"] != 1
     assert told["ece_after"] < told["ece_before"]
     assert (told["sentences"], told["data"]["name"]) == (150, "test.conll")
-    changed = {"calibration": told, "thresholds": {}, "previous": {"calibration": before["calibration"]}}
-    assert after == before | changed
+    assert after == before | {"calibration": told, "thresholds": {}}
     assert not done.old_readme
     assert (folder / "README.md").read_text() == tagger_card(after)
     assert read_card(str(folder)) == after
@@ -154,11 +153,10 @@ def test_a_zero_shot_tagger_gets_the_threshold_that_is_best_on_the_data(
     data: Path, tmp_path: Path, capsys: Caught
 ) -> None:
     folder = Path(shutil.copytree(embedded("embedded-open"), tmp_path / "open"))
-    (folder / "nerbert.json").write_text(json.dumps(first := card_of(folder) | {"threshold": 0.9}))
+    (folder / "nerbert.json").write_text(json.dumps(card_of(folder) | {"threshold": 0.9, "previous": {}}))
     (done,) = calibrate(folder, data / "dev.conll")
     card, told = card_of(folder), done.calibration
-    assert (card["threshold"], card["thresholds"]) == (done.threshold, {})
-    assert card["previous"]["threshold"] == 0.9
+    assert (card["threshold"], card["thresholds"], "previous" in card) == (done.threshold, {}, False)
     print_calibrations([done], data / "dev.conll")
     assert f"threshold {done.threshold:.3f} for all labels without one of their own" in capsys.readouterr().out
 
@@ -172,9 +170,6 @@ def test_a_zero_shot_tagger_gets_the_threshold_that_is_best_on_the_data(
     before = (folder / "nerbert.json").read_bytes()
     calibrate(folder, data / "dev.conll")
     assert (folder / "nerbert.json").read_bytes() == before, "the result doesn't depend on the threshold before"
-    (back,) = undo(folder)
-    assert back.threshold == 0.9
-    assert {name: value for name, value in card_of(folder).items() if name != "previous"} == first
     assert not (folder / CHECK).exists()
     (done,) = calibrate(folder, data / "dev.conll", precision=0.3)
     lowest = 1 / (1 + 19 ** (1 / done.calibration["temperature"]))  # of 0.05, the least probability that is looked at
@@ -254,35 +249,11 @@ def test_types_that_are_not_shared_are_warned_of_and_a_dry_run_writes_nothing(
     assert {path.name: path.read_bytes() for path in small.iterdir()} == before
 
 
-def test_the_values_before_can_be_put_back(small: Path, tmp_path: Path, capsys: Caught) -> None:
-    first, data = card_of(small), gold(tmp_path, "ship", "port")
-    assert exit_code("calibrate", small, data, "--precision", "0.9") == 0
-    second = card_of(small)
-    assert second["previous"] == {"thresholds": {"ship": 0.7}}
-    assert exit_code("calibrate", small, data, "--precision", "0.9") == 0
-    assert card_of(small) == second, "the same again keeps what was before it"
-    capsys.readouterr()
-    assert exit_code("calibrate", small, "--undo") == 0
-    assert capsys.readouterr().out == f"{small}: temperature 1.000 again, thresholds ship 0.700\n"
-    assert {name: value for name, value in card_of(small).items() if name != "previous"} == first
-    assert exit_code("calibrate", small, "--undo") == 0
-    assert card_of(small) == second
-
-
-def test_what_undo_refuses_and_data_without_a_type_of_the_tagger(small: Path, tmp_path: Path, capsys: Caught) -> None:
-    for words, why in (
-        (["--undo"], "its card has no earlier calibration"), (["x", "--undo"], "--undo: takes no data"),
-        ([], "name annotated sentences to fit it to, or give --undo"),
-    ):  # fmt: skip
-        assert exit_code("calibrate", small, *words) == 1
-        assert why in capsys.readouterr().err
+def test_data_without_a_type_of_the_tagger(small: Path, tmp_path: Path) -> None:
     before = (small / "nerbert.json").read_bytes()
     with raises(InputError, "small knows none of its types (disease, drug)"):
         calibrate_tagger(small, gold(tmp_path, "drug", "disease"))
     assert (small / "nerbert.json").read_bytes() == before
-    (small / "nerbert.json").write_text(json.dumps(card_of(small) | {"previous": {"thresholds": {"ship": 2}}}))
-    with raises(InputError, "previous.thresholds.ship = 2"):
-        undo(small)
 
 
 def test_a_tagger_applies_saves_and_pickles_the_temperatures_of_its_labels(folder: Path, tmp_path: Path) -> None:

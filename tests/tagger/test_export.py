@@ -80,7 +80,7 @@ def test_auto_takes_a_gpu_then_int8_then_fp32_then_torch(
         return LinearHeadKind.open(ModelFolder(str(done.folder)), Wanted(**wanted)).name  # type: ignore[arg-type]
 
     assert (opened(), opened(device="cpu"), opened(backend="onnx")) == ("torch gpu", "onnx int8 cpu", "onnx int8 cpu")
-    monkeypatch.setattr("nerbert.tagger.backends.installed", lambda name: name != "onnxruntime")
+    monkeypatch.setattr("nerbert.tagger.backends.find_spec", lambda name: None if name == "onnxruntime" else name)
     assert opened(device="cpu") == "torch gpu"
 
 
@@ -89,30 +89,13 @@ def _card(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def _outside(folder: Path) -> None:
-    """A graph whose weights are said to lie elsewhere."""
-    import onnx
-
-    graph = onnx.load(folder / "onnx" / "model.onnx")
-    onnx.save(graph, str(folder / "outside.onnx"), save_as_external_data=True, location="stolen.bin", size_threshold=0)
-    shutil.move(folder / "outside.onnx", folder / "onnx" / "model.onnx")
-
-
-NOT_LOADED = "can't be loaded by onnxruntime"
 BREAKS: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "torn graph": (lambda f: (f / "onnx" / "model.onnx").write_bytes(b"\x08\x01torn"), NOT_LOADED),
-    "weights outside": (_outside, "names files outside itself"),
     "other classes": (lambda f: _card(f, tags=["O", "B-x", "I-x"]), "they don't belong together"),
     "no BIO": (lambda f: _card(f, tags=["yes", "no"]), "tag 'yes'"),
-    "tags are numbers": (lambda f: _card(f, tags=[1]), "tags[0] = 1: must be a valid string"),
     "format": (lambda f: _card(f, format=9), "format = 9: must be 1; export the tagger again"),
-    "a list": (lambda f: (f / "onnx" / "nerbert-onnx.json").write_text("[]"), "must be an object"),
     "torn card": (lambda f: (f / "onnx" / "nerbert-onnx.json").write_text("{"), "not JSON"),
-    "negative pieces": (lambda f: _card(f, before=[-1]), "before[0] = -1: must be greater than"),
     "no room": (lambda f: _card(f, room=3), "too few for text"),
-    "small vocabulary": (lambda f: _card(f, vocabulary=2), "they don't belong together"),
     "no tokenizer": (lambda f: (f / "onnx" / "tokenizer.json").unlink(), "tokenizer.json: can't be read"),
-    "torn tokenizer": (lambda f: (f / "onnx" / "tokenizer.json").write_text('{"a'), "not JSON"),
     "other weights": (lambda f: _card(f, made_from={"weights": {"model.safetensors": "0"}}), "made from other weights"),
 }
 
@@ -125,7 +108,7 @@ def test_a_broken_export_is_one_line(done: Export, tmp_path: Path, name: str) ->
     with raises(InputError, words) as caught:
         Tagger.load(folder, backend="onnx", precision="fp32")
     assert "\n" not in str(caught.value)
-    assert str(folder) in str(caught.value) or name in ("no room", "small vocabulary")
+    assert str(folder) in str(caught.value) or name == "no room"
 
 
 def test_an_export_is_replaced_on_demand(done: Export, tmp_path: Path) -> None:
@@ -141,7 +124,6 @@ TORCH = "torch computes in bf16 and fp32;"
     ("act", "kind", "words"),
     [
         (lambda folder: Tagger.load(folder, backend="tpu"), SettingsError, "backend = 'tpu'"),
-        (lambda folder: Tagger.load(folder, precision="fp16"), SettingsError, "precision = 'fp16'"),
         (lambda folder: Tagger.load(folder, threads=-1), SettingsError, "threads = -1"),
         (lambda folder: Tagger.load(folder, backend="torch", precision="int8"), InputError, TORCH),
         (lambda folder: Tagger.load(folder, backend="onnx", device="cuda"), InputError, "onnx computes on a CPU"),

@@ -1,13 +1,10 @@
 """A tagger is loaded, saved and pushed as huggingface_hub does it; what would be sent is looked at, nothing is sent."""
 
-import inspect
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-from huggingface_hub import ModelHubMixin
 
 from nerbert.errors import InputError, OutputExists
 from nerbert.model.folder import REPORT
@@ -16,21 +13,6 @@ from tests.fake_hub import FakeHub
 from tests.raised import raises
 
 TEXT = "The brig Margarethe was built by Larsen & Holm in Tromsø."
-
-
-@pytest.mark.parametrize("name", ["from_pretrained", "save_pretrained", "push_to_hub"])
-def test_arguments_are_those_of_the_convention(name: str) -> None:
-    """All of the mixin's arguments but those for a configuration, a card and parts of a folder, which have no use."""
-    no_use = {"config", "model_card_kwargs", "allow_patterns", "ignore_patterns", "delete_patterns"}
-    kinds = inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL
-
-    def named(function: Any) -> dict[str, Any]:
-        found = inspect.signature(inspect.unwrap(getattr(function, "__func__", function))).parameters
-        return {key: each.kind for key, each in found.items() if each.kind not in kinds}
-
-    theirs = {key: kind for key, kind in named(getattr(ModelHubMixin, name)).items() if key not in no_use}
-    ours = named(getattr(Tagger, name))
-    assert theirs == {key: ours.get(key) for key in theirs}
 
 
 def test_a_tagger_of_the_hub_is_loaded_from_its_local_copy(hub: FakeHub, tiny_tagger: Path) -> None:

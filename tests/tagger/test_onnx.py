@@ -13,7 +13,7 @@ from nerbert.errors import InputError, NerbertError
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded
 from nerbert.records import Example
-from nerbert.tagger.onnx import Exported, LightTokenizer, OnnxCard, OnnxScorer, Weights
+from nerbert.tagger.onnx import Exported, LightTokenizer, OnnxCard, OnnxScorer
 from nerbert.words import split_words
 from tests.raised import raises
 
@@ -143,7 +143,7 @@ TEXTS = st.lists(st.characters(exclude_categories=["Cs"]) | st.sampled_from(ODD)
 
 
 def card(**facts: Any) -> OnnxCard:
-    return OnnxCard(format=1, tags=["O"], made_from=Weights({}), **facts)
+    return OnnxCard(format=1, tags=["O"], made_from={}, **facts)
 
 
 @pytest.fixture(scope="module", params=["wordpiece", *LEVELS, "unigram", "chinese"])

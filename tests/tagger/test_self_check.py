@@ -10,9 +10,8 @@ import pytest
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.folder import TaggerFacts, read_card
-from nerbert.tagger import answers
-from nerbert.tagger.answers import CHECK, Checked, Expected, check_texts
-from nerbert.tagger.self_check import check, checking
+from nerbert.tagger import self_check
+from nerbert.tagger.self_check import CHECK, Checked, Expected, check, check_texts, checking
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.raised import raises
@@ -61,7 +60,7 @@ def test_other_precision_and_options_are_within_the_tolerance(folder: Path) -> N
     assert found.projection > 0
     assert found.differences == []
     loaded = Tagger.load(folder, device="cpu", precision="fp32", thresholds=1.0, decoding="greedy", offsets="utf-16")
-    assert not answers.compare(loaded, str(folder), found.expected).differences
+    assert not self_check.compare(loaded, str(folder), found.expected).differences
 
 
 @pytest.mark.parametrize("name", ["classifier.bias", "layer.0.attention"])
@@ -88,7 +87,7 @@ def test_another_order_of_labels_differs_by_the_projection_and_a_temperature_by_
     assert found.projection == 0
     assert found.differences
     edit(folder / "config.json", _swap)
-    assert checked(folder).projection > 10 * answers.TOLERANCES["fp32"].projection
+    assert checked(folder).projection > 10 * self_check.TOLERANCES["fp32"].projection
 
 
 def test_without_answers_the_message_says_how_to_make_them(folder: Path, capsys: Caught) -> None:
@@ -118,7 +117,7 @@ def damaged(*answers: dict[str, Any], decoding: str = "legal") -> str:
         (damaged(ANSWER, decoding="best"), "decoding"),
         (damaged(ANSWER | {"spans": [{"start": 2, "end": 1, "type": "x"}]}), "empty or negative"),
         (damaged(ANSWER | {"text": "a" * 20_000}), "at most 10000 characters"),
-        (" " * (answers._LARGEST + 1), "more than"),
+        (" " * (self_check._LARGEST + 1), "more than"),
     ],
 )
 def test_a_damaged_file_is_one_line_and_the_tagger_loads(folder: Path, content: str, why: str, capsys: Caught) -> None:
@@ -133,7 +132,7 @@ def test_a_damaged_file_is_one_line_and_the_tagger_loads(folder: Path, content: 
 
 
 def test_other_versions_are_checked_once(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Caught) -> None:
-    asked, real = list[str](), answers.compare
+    asked, real = list[str](), self_check.compare
 
     def compare(tagger: Tagger, name: str, expected: Expected) -> Checked:
         asked.append(name)
@@ -145,10 +144,10 @@ def test_other_versions_are_checked_once(folder: Path, monkeypatch: pytest.Monke
 
     def made_with(torch: str) -> None:
         edit(folder / CHECK, lambda made: made["versions"].update(torch=torch))
-        answers._seen.clear()
+        self_check._seen.clear()
 
-    monkeypatch.setattr(answers, "compare", compare)
-    now = answers.versions()["torch"]
+    monkeypatch.setattr(self_check, "compare", compare)
+    now = self_check.versions()["torch"]
     made_with(".".join([*now.split(".")[:2], "99"]))
     assert (load(), asked) == ("", [])
     made_with("1.0.0")

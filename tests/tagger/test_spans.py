@@ -70,13 +70,6 @@ def test_a_notebook_shows_the_text_with_its_entities() -> None:
     assert controls.startswith("a\\x1b[1mb\r\nc\td\\r"), "control characters are seen, but lines and tabs stay"
 
 
-def test_a_type_has_one_colour() -> None:
-    def hue(text: str, type_: str) -> list[str]:
-        return re.findall(r"hsla\((\d+)", Spans(text, [Span(0, 1, type_, text[0])])._repr_html_())
-
-    assert hue("a", "vessel") == hue("bb", "vessel") != hue("a", "port")
-
-
 @given(st.text(min_size=1), st.text(st.characters() | st.sampled_from("<>&\"'\n\x1b\ud800"), min_size=1))
 def test_no_text_and_no_type_is_markup(text: str, type_: str) -> None:
     page = Spans(text, [Span(0, 1, type_, text[0])])._repr_html_()
@@ -192,11 +185,3 @@ def test_nested_entities_stay_nested_and_others_apart() -> None:
     for start, end in ((0, 3), (2, 3), (3, 8), (5, 6), (6, 7), (7, 8), (8, 9)):
         opened.add(start, end, "x", 0.5)
     assert [(each.start, each.end) for each in opened.spans] == [(0, 4), (2, 4), (4, 9), (5, 6), (6, 7), (7, 9)]
-
-
-def test_a_long_stretch_is_cut_once() -> None:
-    """Text without a space, as Chinese has it, costs one pass, not one for each entity."""
-    graphemes = Graphemes("漢" * 3000)
-    borders = graphemes._borders
-    assert all(graphemes.grow(start, start + 1) == (start, start + 1) for start in range(1, 2999))
-    assert graphemes._borders is borders

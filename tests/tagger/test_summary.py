@@ -52,7 +52,6 @@ def test_a_tagger_is_shown(folder: Path, capsys: Caught) -> None:
         "types (2): port, ship",
         "temperature: 1.500, fitted on 229 entities in 50 sentences of dev.conll",
         "thresholds (for precision 80.00): ship 0.250",
-        f"the calibration before is kept: nerbert calibrate {folder} --undo",
         "exported: onnx int8, 3.0 kB; F1 39.90, 97.00 % of torch's entities",
         "words: unicode-words-1; language: en; windows of 128 subwords",
         f"architecture: bert, 6 layers, width 1920, head linear; 1,001 parameters, {size} bytes",
@@ -116,14 +115,6 @@ def test_seeds_are_shown_one_by_one(folder: Path, capsys: Caught) -> None:
     assert [Path(each.name).name for each in summarise(str(folder.parent / "seeds"))] == ["seed-1", "seed-2"]
     assert exit_code("show", folder.parent / "seeds") == 0
     assert capsys.readouterr().out.count("a tagger, fixed types\n") == 2
-
-
-@pytest.mark.parametrize("inner", ["bert", ["bert"], {}, None])
-def test_an_encoder_inside_that_is_none_is_passed_over(folder: Path, inner: object) -> None:
-    sizes = {"model_type": "bert", "num_hidden_layers": 6, "hidden_size": 1920, "encoder_config": inner}
-    (folder / "config.json").write_text(json.dumps(sizes))
-    (found,) = summarise(str(folder))
-    assert (found.architecture, found.layers) == ("bert", 6)
 
 
 NOT_OURS = "its nerbert.json is not as nerbert writes it: "

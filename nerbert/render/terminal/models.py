@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from nerbert.evaluation.datasets.load import Listed
     from nerbert.evaluation.evaluate import Evaluation, OpenEvaluation
     from nerbert.formats.convert import Conversion
-    from nerbert.tagger.answers import Checked
-    from nerbert.tagger.calibrate import Calibrated, Restored
+    from nerbert.tagger.calibrate import Calibrated
     from nerbert.tagger.export import Export
+    from nerbert.tagger.self_check import Checked
     from nerbert.tagger.summary import ModelSummary
     from nerbert.training.log import TrainLog
 
@@ -75,11 +75,6 @@ def print_calibrations(done: Sequence["Calibrated"], data: Path, *, dry_run: boo
         console.print("nothing was written (--dry-run)")
 
 
-def print_restored(done: Iterable["Restored"]) -> None:
-    """Print the temperature and the thresholds that each tagger has again."""
-    say(Console(soft_wrap=True), "restored", done=done)
-
-
 def print_types(names: Mapping[str, str], folder: Path) -> None:
     """Print how a tagger's types are called from now on."""
     kept = sorted({*names.values()} - {""})
@@ -120,9 +115,8 @@ def print_export(done: "Export") -> None:
         heads = ["back end", "F1", "entities like torch's", "others", "confidences differ by"]
         console.print(table(heads, rows, numbers=range(1, 5)))
     if int8 := done.agreement.get("onnx int8"):
-        lost = [(plain(name), each.gold, percent(each.f1), f"{100 * each.loss:.2f}",
-                 f"{100 * each.low:.2f} to {100 * each.high:.2f}")
-                for name, each in {"all": int8, **int8.by_type}.items()]  # fmt: skip
+        lost = [("all", int8.gold, percent(int8.f1), f"{100 * int8.loss:.2f}",
+                 f"{100 * int8.low:.2f} to {100 * int8.high:.2f}")]  # fmt: skip
         console.print(table(["int8", "gold", "F1", "points lost", "95 % interval"], lost, numbers=range(1, 5)))
 
 

@@ -12,13 +12,13 @@ from functools import partial
 from itertools import chain
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 
-from nerbert.artifacts import Made, artifact
-from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.executors import ONE_CORE, Executor, Resources
+from nerbert.artifacts import Made, artifact, check_free, check_free_file
+from nerbert.errors import InputError, NerbertError, SettingsError, at
+from nerbert.executors import Executor, Resources
 from nerbert.formats.format import formats_of_suffix
-from nerbert.formats.inputs import JSON, InputFile, JobPaths, in_lists
+from nerbert.formats.inputs import JSON, InputFile, JobPaths, check_no_input, in_lists
 from nerbert.formats.kinds import (
     HTML,
     PACKED,
@@ -29,9 +29,9 @@ from nerbert.formats.kinds import (
     suffixes_of,
     unpacked_name,
 )
-from nerbert.records import Document, Repairs, Span
-from nerbert.tagger.spans import OFFSETS, counted_spans
-from nerbert.terminal import Progress
+from nerbert.records import Document, EntityLabel, Example, Repairs, Span
+from nerbert.tagger.spans import OFFSETS, Spans, counted_spans
+from nerbert.terminal import Progress, progress
 
 MANIFEST = "manifest.json"
 """The file in a folder of outputs that names what they were made from."""
@@ -56,9 +56,19 @@ def target_kind(output: Path) -> str:
     raise SettingsError(f"{output}: its name tells no format; give --to one of {', '.join(known_kinds())}")
 
 
-def place_outputs(paths: JobPaths, output: Path, kind: str) -> list[PurePath]:
-    """Return where each source's output goes within the folder `output`; raise InputError for clashes."""
-    check_apart(paths, output)
+def check_output(paths: JobPaths, output: Path, kind: str, *, overwrite: bool) -> list[PurePath]:
+    """Return the name of an output, or of each source's within the folder `output`; raise what speaks against it."""
+    if not suffixes_of(kind) or paths.many:
+        check_apart(paths, output)
+    names = _placed(paths, output, kind) if paths.many else [PurePath(output.name)]
+    if not paths.many:
+        check_no_input(paths, output)
+    (check_free_file if suffixes_of(kind) and not paths.many else check_free)(output, overwrite=overwrite)
+    return names
+
+
+def _placed(paths: JobPaths, output: Path, kind: str) -> list[PurePath]:
+    """Return where each source's output goes within a folder."""
     taken: dict[PurePath, InputFile] = {}
     for source in paths.sources:
         name = _renamed(source, kind)
@@ -94,6 +104,12 @@ def named_draft(target: Path, draft: Path, work: Path, kind: str) -> Iterator[Pa
         path.replace(draft)
 
 
+def counted(entities: Counter[str], noun: str = "") -> str:
+    """Return numbers of entities in words, the most frequent types first: `3 entities (person 2, port 1)`."""
+    types = ", ".join(f"{name} {count:,}" for name, count in entities.most_common())
+    return f"{entities.total():,}{noun and f' {noun}'}{f' ({types})' if types else ''}"
+
+
 def check_apart(paths: JobPaths, output: Path) -> None:
     """Raise InputError if inputs lie in the output folder, or the output in one of theirs."""
     target = output.resolve()
@@ -101,6 +117,33 @@ def check_apart(paths: JobPaths, output: Path) -> None:
     around = [folder for folder in paths.folders if target.is_relative_to(folder.resolve())]
     for place in [*inside, *around]:
         raise InputError(f"{output}: output and input ({place}) lie in one another; choose another place")
+
+
+class JobTagger(Protocol):
+    """What a job asks of a tagger, wherever that computes; `Tagger` is one."""
+
+    @property
+    def head(self) -> Any:
+        """Return what computes entities; its `name` says all else that they depend on besides the weights."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the fingerprint of its weights."""
+
+    @property
+    def types(self) -> list[str]:
+        """Return the types that it finds, sorted."""
+
+    @property
+    def labels(self) -> tuple[EntityLabel, ...]:
+        """Return the labels to find, if given."""
+
+    @property
+    def sentences(self) -> Callable[[str], Iterable[tuple[int, Example]]]:
+        """Return what cuts a text into sentences of words."""
+
+    def tag_many(self, texts: Iterable[str | Example], /) -> Iterator[Spans]:
+        """Yield the entities of each text, in order; raise InputError for one that can't be tagged."""
 
 
 class FilePart(NamedTuple):
@@ -112,23 +155,9 @@ class FilePart(NamedTuple):
     rows: Sequence[Document]
     digest: str
 
-    @property
-    def size(self) -> int:
-        """Return the bytes of its rows."""
-        return sum(row.size for row in self.rows)
-
-
-def _digest(rows: Iterable[Document]) -> str:
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update(f"{len(row.text)} {row.text} {row.words or ''}\n".encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
-
 
 Entity: TypeAlias = tuple[int, int, str, float]
 """Start, end, type and confidence."""
-Find: TypeAlias = Callable[[FilePart], Sequence[Sequence[Span]]]
-"""Finds the entities of each row of a part."""
 
 
 class TaggedParts:
@@ -164,10 +193,34 @@ class TaggedParts:
         """Yield the file's rows in parts that depend on the input alone."""
         documents = self._source.documents(*self._how, repairs)
         for number, rows in enumerate(in_lists(documents, _PART, _MOST_ROWS)):
-            yield FilePart(file, self.name, self._folder / f"{number:06d}.json", rows, _digest(rows))
+            digest = hashlib.sha256()
+            for row in rows:
+                digest.update(f"{len(row.text)} {row.text} {row.words or ''}\n".encode("utf-8", "surrogatepass"))
+            yield FilePart(file, self.name, self._folder / f"{number:06d}.json", rows, digest.hexdigest())
 
-    def _changed(self, _: FilePart | None = None) -> NoReturn:
+    def _changed(self) -> NoReturn:
         raise InputError(f"{self._source}: changed while it was read; rerun the command")
+
+
+def tag_all(
+    sources: Sequence[InputFile], work: Path, how: Callable[[InputFile, Path], TaggedParts], tagger: JobTagger,
+    executor: Executor,
+) -> list[TaggedParts]:  # fmt: skip
+    """Return files whose parts are in `work`; tag the missing ones, under a bar over all bytes if known.
+
+    The executor's workers write the parts, so nothing that one of them has done is lost.
+    """
+    files = [how(source, work / "parts" / f"{number:06d}") for number, source in enumerate(sources)]
+    sizes = [source.size for source in sources]
+    needs = Resources(gpus=float("cuda" in tagger.head.name))
+    with progress("rows", None if None in sizes else sum(size or 0 for size in sizes), of_bytes=True) as bar:
+        total, parts = bar.items, chain.from_iterable(each.parts(number) for number, each in enumerate(files))
+        for done in executor.map_ordered(partial(_tag_part, tagger=tagger, bar=bar), parts, needs):
+            files[done.file].entities.update(done.entities)
+            total += done.rows
+            if total > bar.items:  # tagged by an earlier run, or in another process, whose bar nobody sees
+                bar.advance(total - bar.items, size=done.size, before=done.before)
+    return files
 
 
 class _TaggedPart(NamedTuple):
@@ -180,32 +233,34 @@ class _TaggedPart(NamedTuple):
     before: bool
 
 
-def tag_parts(
-    files: Sequence[TaggedParts], find: Find, bar: Progress, executor: Executor, needs: Resources = ONE_CORE
-) -> None:
-    """Tag the parts of files that aren't done, and count all; `find` travels to the workers of the executor.
-
-    They write the parts, so nothing that one of them has done is lost. `find` may advance the bar; in other processes
-    that has no effect, so what is missing is added here.
-    """
-    total, parts = bar.items, chain.from_iterable(each.parts(number) for number, each in enumerate(files))
-    for done in executor.map_ordered(partial(_tag_part, find=find), parts, needs):
-        total += done.rows
-        files[done.file].entities.update(done.entities)
-        if total > bar.items:
-            bar.advance(total - bar.items, size=done.size, before=done.before)
-
-
-def _tag_part(part: FilePart, find: Find) -> _TaggedPart:
-    made = _made(part, find)
+def _tag_part(part: FilePart, tagger: JobTagger, bar: Progress) -> _TaggedPart:
+    made = _made(part, lambda: tag_rows(tagger, part.name, part.rows, bar))
     entities = Counter(type_ for row in made.result for _, _, type_, _ in row)
-    return _TaggedPart(part.file, len(part.rows), part.size, entities, made.before)
+    return _TaggedPart(part.file, len(part.rows), sum(row.size for row in part.rows), entities, made.before)
 
 
-def _made(part: FilePart, find: Find) -> Made[list[list[Entity]]]:
+def _made(part: FilePart, find: Callable[[], Iterable[Iterable[Span]]]) -> Made[list[list[Entity]]]:
     """Return the entities of each row of a part; find and keep them unless an earlier run did."""
 
     def make() -> list[list[Entity]]:
-        return [[(each.start, each.end, each.type, each.confidence) for each in spans] for spans in find(part)]
+        return [[(each.start, each.end, each.type, each.confidence) for each in spans] for spans in find()]
 
     return artifact(part.mark, part.digest, [], make, list[list[Entity]])
+
+
+def tag_rows(tagger: JobTagger, name: str, rows: Sequence[Document], bar: Progress) -> Iterator[list[Span]]:
+    """Yield the entities of each row; an error names its row of the file `name`, after those before it are yielded."""
+    done = 0
+    try:
+        for spans in tagger.tag_many(map(_content, rows)):
+            yield spans
+            bar.advance(size=rows[done].size)
+            done += 1
+    except InputError:
+        for row in rows[done:]:
+            with at(name, row.line):
+                yield from tagger.tag_many([_content(row)])
+
+
+def _content(row: Document) -> str | Example:
+    return row.sentence or row.text

@@ -6,21 +6,21 @@ A file is tagged in parts, cut by the input alone. Cost: a part's last batch is 
 import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from nerbert import __version__
-from nerbert.artifacts import check_free, check_free_file, publish_job, write_json
+from nerbert.artifacts import publish_job, write_json
 from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at
-from nerbert.executors import HERE, Executor, LocalExecutor, Resources
+from nerbert.executors import HERE, Executor, LocalExecutor
 from nerbert.formats.documents import repairs_line
 from nerbert.formats.entity_labels import parse_labels
 from nerbert.formats.format import TextWriter, WritingRows, abilities
-from nerbert.formats.inputs import InputFile, JobPaths, check_no_input, check_source, find_sources, given_text
+from nerbert.formats.inputs import InputFile, JobPaths, check_source, find_sources, given_text
 from nerbert.formats.jsonl import tagged_document
 from nerbert.formats.kinds import (
     HTML,
@@ -37,22 +37,23 @@ from nerbert.formats.kinds import (
 from nerbert.formats.rows import ERRORS
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
-from nerbert.records import Document, EntityLabel, Example, Repair, Repairs, Span
+from nerbert.records import Repair, Repairs
 from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import (
     MANIFEST,
-    FilePart,
+    JobTagger,
     TaggedParts,
-    check_apart,
+    check_output,
+    counted,
     named_draft,
-    place_outputs,
-    tag_parts,
+    tag_all,
+    tag_rows,
     target_kind,
 )
-from nerbert.tagger.spans import OFFSETS, Spans
+from nerbert.tagger.spans import OFFSETS
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import answering_of, check_thresholds, parse_thresholds
-from nerbert.terminal import Progress, progress, standard_output, tell
+from nerbert.terminal import Progress, standard_output, tell
 
 _FORMAT = 4
 """Raise it when the format of parts changes."""
@@ -60,48 +61,8 @@ SIGNATURE = "tagger"
 """The field with a tagger's fingerprint."""
 
 
-class PageWriter(Protocol):
-    """Writes tagged rows as one HTML page."""
-
-    def __call__(
-        self, target: Path, tagged: Iterable[Document], /, *, title: str, tagger: str, types: Sequence[str]
-    ) -> None:
-        """Write the page; `types` are the tagger's."""
-
-
-class Answerer(Protocol):
-    """What computes entities."""
-
-    @property
-    def name(self) -> str:
-        """Return the back end, and all else that entities depend on besides the weights."""
-
-
-class JobTagger(Protocol):
-    """What a job asks of a tagger, wherever that computes; `Tagger` is one."""
-
-    @property
-    def head(self) -> Answerer:
-        """Return what computes entities."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Return the fingerprint of its weights."""
-
-    @property
-    def types(self) -> list[str]:
-        """Return the types that it finds, sorted."""
-
-    @property
-    def labels(self) -> tuple[EntityLabel, ...]:
-        """Return the labels to find, if given."""
-
-    @property
-    def sentences(self) -> Callable[[str], Iterable[tuple[int, Example]]]:
-        """Return what cuts a text into sentences of words."""
-
-    def tag_many(self, texts: Iterable[str | Example], /) -> Iterator[Spans]:
-        """Yield the entities of each text, in order; raise InputError for one that can't be tagged."""
+PageWriter: TypeAlias = Callable[..., None]
+"""Writes an HTML page: path, tagged rows, `title`, `tagger`, `types`, as `nerbert.render.tags_page.write_page` does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,18 +175,12 @@ def tag_files(
                             "output from one process; name a file or folder with -o")  # fmt: skip
     if kind == HTML and page is None:
         raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page")
+    names = [] if job.output is None else check_output(paths, job.output, kind, overwrite=job.overwrite)
+    run = _Run(job, paths, kind, load(job), page)
     if job.output is None:
-        _Run(job, paths, kind, load(job), page, executor).to_standard_output()
-    elif paths.many:
-        names = place_outputs(paths, job.output, kind)
-        check_free(job.output, overwrite=job.overwrite)
-        _Run(job, paths, kind, load(job), page, executor).to_folder(job.output, names)
+        run.to_standard_output()
     else:
-        check_no_input(paths, job.output)
-        if not suffixes_of(kind):
-            check_apart(paths, job.output)
-        (check_free_file if suffixes_of(kind) else check_free)(job.output, overwrite=job.overwrite)
-        _Run(job, paths, kind, load(job), page, executor).to_file(job.output)
+        run.to_files(job.output, names, executor)
     if paths.passed_over:
         tell(f"files skipped: {len(paths.passed_over):,}, such as {paths.passed_over[0]}; name them, or give --from")
 
@@ -239,7 +194,6 @@ class _Run:
     kind: str
     tagger: JobTagger
     page: PageWriter | None
-    executor: Executor
 
     def to_standard_output(self) -> None:
         """Write each row at once."""
@@ -253,35 +207,29 @@ class _Run:
                     stream.flush()
         _tell_rejected(left_out)
 
-    def to_file(self, target: Path) -> None:
-        """Write one file, when all its parts are tagged."""
-        made = self.job.fingerprint(self.tagger, self.paths)
-        job = publish_job(target, made, overwrite=self.job.overwrite, file=bool(suffixes_of(self.kind)))
-        with job as (draft, work), named_draft(target, draft, work, self.kind) as path:
-            done = self._make(work, [path])
-        tell(f"{target}: {_summary(done)}")
-
-    def to_folder(self, target: Path, names: Sequence[PurePath]) -> None:
-        """Write a file for each source into a folder that appears when it is whole."""
-        made = self.job.fingerprint(self.tagger, self.paths)
-        with publish_job(target, made, overwrite=self.job.overwrite) as (folder, work):
-            for name in names:
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            done = self._make(work, [folder / name for name in names])
-            files = [{"file": writable(name), "rows": each.rows, "entities": each.entities}
-                     for name, each in zip(names, done, strict=True)]  # fmt: skip
-            write_json(folder / MANIFEST, {**made, "to": self.kind, "offsets": self.job.offsets, "files": files})
-        tell(f"{target}: {len(files):,} files, {_summary(done)}")
-
-    def _make(self, work: Path, targets: Sequence[Path]) -> list[TaggedParts]:
-        """Tag the missing parts of all files, then write all rows with their entities."""
+    def to_files(self, target: Path, names: Sequence[PurePath], executor: Executor) -> None:
+        """Write a file, or for several inputs one each into a folder, which appear when all is tagged and written."""
+        made, many, job = self.job.fingerprint(self.tagger, self.paths), self.paths.many, self.job
         writers = list(map(self._writer, self.paths.sources))  # one that can't write fails before all is tagged
-        how = partial(TaggedParts, field=self.job.field, errors=self.job.errors, offsets=self.job.offsets)
-        files = tag_all(self.paths.sources, work, how, self.tagger, self.executor)
-        for write, target, parts in zip(writers, targets, files, strict=True):
-            write(target, parts)
-            _tell_rejected(parts.repairs)
-        return files
+        how = partial(TaggedParts, field=job.field, errors=job.errors, offsets=job.offsets)
+        files = publish_job(target, made, overwrite=job.overwrite, file=not many and bool(suffixes_of(self.kind)))
+        with files as (draft, work):
+            done = tag_all(self.paths.sources, work, how, self.tagger, executor)
+            for write, name, parts in zip(writers, names, done, strict=True):
+                if many:
+                    (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                    write(draft / name, parts)
+                else:
+                    with named_draft(target, draft, work, self.kind) as path:
+                        write(path, parts)
+                _tell_rejected(parts.repairs)
+            if many:
+                rows = [{"file": writable(name), "rows": each.rows, "entities": each.entities}
+                        for name, each in zip(names, done, strict=True)]  # fmt: skip
+                write_json(draft / MANIFEST, {**made, "to": self.kind, "offsets": job.offsets, "files": rows})
+        entities = sum((each.entities for each in done), Counter[str]())
+        tell(f"{target}: {f'{len(done):,} files, ' if many else ''}{sum(each.rows for each in done):,} rows, "
+             f"{counted(entities, 'entities')}")  # fmt: skip
 
     @property
     def _signature(self) -> dict[str, str]:
@@ -307,9 +255,7 @@ class _Run:
             WritingRows(self.tagger.sentences, self.tagger.types, terminal)
         )
         signature = self._signature
-        if not signature:
-            return write
-        return lambda row: write(replace(row, fields={**row.fields, **signature}))
+        return (lambda row: write(replace(row, fields={**row.fields, **signature}))) if signature else write
 
 
 def _write_texts(write: TextWriter, target: Path, tagged: TaggedParts) -> None:
@@ -322,49 +268,6 @@ def _write_texts(write: TextWriter, target: Path, tagged: TaggedParts) -> None:
 def _tell_rejected(repairs: Repairs) -> None:
     if count := repairs[Repair.REJECTED]:
         tell(repairs_line(Repairs({Repair.REJECTED: count})))
-
-
-def _summary(done: Sequence[TaggedParts]) -> str:
-    """Return the counts of tagged files in words, the most frequent types first."""
-    entities = sum((each.entities for each in done), Counter[str]())
-    types = ", ".join(f"{name} {each:,}" for name, each in entities.most_common())
-    rows = sum(each.rows for each in done)
-    return f"{rows:,} rows, {entities.total():,} entities{f' ({types})' if types else ''}"
-
-
-def tag_all(
-    sources: Sequence[InputFile], work: Path, how: Callable[[InputFile, Path], TaggedParts], tagger: JobTagger,
-    executor: Executor,
-) -> list[TaggedParts]:  # fmt: skip
-    """Return files whose parts are in `work`; tag the missing ones, under a bar over all bytes if known."""
-    files = [how(source, work / "parts" / f"{number:06d}") for number, source in enumerate(sources)]
-    sizes = [source.size for source in sources]
-    needs = Resources(gpus=float("cuda" in tagger.head.name))
-    with progress("rows", None if None in sizes else sum(size or 0 for size in sizes), of_bytes=True) as bar:
-        tag_parts(files, partial(_found_in, tagger=tagger, bar=bar), bar, executor, needs)
-    return files
-
-
-def _found_in(part: FilePart, tagger: JobTagger, bar: Progress) -> list[list[Span]]:
-    return list(tag_rows(tagger, part.name, part.rows, bar))
-
-
-def tag_rows(tagger: JobTagger, name: str, rows: Sequence[Document], bar: Progress) -> Iterator[list[Span]]:
-    """Yield the entities of each row; an error names its row of the file `name`, after those before it are yielded."""
-    done = 0
-    try:
-        for spans in tagger.tag_many(map(_content, rows)):
-            yield spans
-            bar.advance(size=rows[done].size)
-            done += 1
-    except InputError:
-        for row in rows[done:]:
-            with at(name, row.line):
-                yield from tagger.tag_many([_content(row)])
-
-
-def _content(row: Document) -> str | Example:
-    return row.sentence or row.text
 
 
 def on_terminal() -> bool:

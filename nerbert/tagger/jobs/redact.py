@@ -7,7 +7,7 @@ names in it.
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from nerbert.artifacts import check_free, check_free_file, publish, publish_job, sha256_of, write_json
+from nerbert.artifacts import check_free_file, publish, publish_job, sha256_of, write_json
 from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at, few, os_refused
 from nerbert.executors import HERE, Executor
@@ -26,8 +26,8 @@ from nerbert.formats.kinds import TEXT as LINES
 from nerbert.formats.rows import TEXT, TOKENS, file_lines
 from nerbert.schema import json_line, parse_json
 from nerbert.sources.files import writable
-from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, place_outputs, target_kind
-from nerbert.tagger.jobs.job import TagJob, tag_all
+from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, check_output, counted, tag_all, target_kind
+from nerbert.tagger.jobs.job import TagJob
 from nerbert.tagger.redact import (
     HASH,
     REPLACE,
@@ -68,8 +68,8 @@ class RedactJob:
     map: Path | None = None
     """File for the originals."""
 
-    def find(self) -> tuple[JobPaths, Path, str]:
-        """Return the inputs, the output and its kind; raise SettingsError or InputError for options that clash."""
+    def find(self) -> tuple[JobPaths, list[PurePath], str]:
+        """Return the inputs, the outputs' names and kind; raise SettingsError or InputError for options that clash."""
         check_choice("--how", self.how, WAYS)
         check_choice("--document", self.document, (FILE, ROW))
         if never := [name for name in self.keep if name in (*_NEVER, self.tag.field)]:
@@ -84,37 +84,27 @@ class RedactJob:
         check_usable(kind)
         if self.keep and kind == LINES:
             raise SettingsError(f"--keep {self.keep[0]}: text has no other fields; choose --to jsonl, csv or parquet")
-        if not paths.many:
-            check_no_input(paths, output)
-        (check_free if paths.many else check_free_file)(output, overwrite=self.tag.overwrite)
-        self._check_map(paths, output)
-        return paths, output, kind
-
-    def _check_map(self, paths: JobPaths, output: Path) -> None:
-        """Raise InputError or OutputExists for a map that would be in the output, or replace an input."""
-        if self.map is None:
-            return
-        if self.map.resolve().is_relative_to(output.resolve()):
+        if self.map and self.map.resolve().is_relative_to(output.resolve()):
             raise InputError(f"{self.map}: the map undoes the redaction, so it can't be in the output; keep it apart")
-        check_no_input(paths, self.map)
-        check_free_file(self.map, overwrite=self.tag.overwrite)
+        names = check_output(paths, output, kind, overwrite=self.tag.overwrite)
+        if self.map:
+            check_no_input(paths, self.map)
+            check_free_file(self.map, overwrite=self.tag.overwrite)
+        return paths, names, kind
 
     def pseudonyms(self) -> Callable[[], Pseudonym]:
         """Return what makes the pseudonyms of a document; raise InputError without a key that hashes need."""
         if self.how != HASH:
             return numbered if self.how == REPLACE else lambda: masked
-        name = keyed(_key(self.key))
+        if self.key is None:
+            if (value := os.environ.get(KEY)) is None:
+                raise SettingsError(f"--how hash: needs a secret key; give --key FILE, or the variable {KEY}")
+            key = os.fsencode(value)
+        else:
+            with os_refused(f"{self.key}: can't be read"):
+                key = self.key.read_bytes()
+        name = keyed(key.strip())
         return lambda: name
-
-
-def _key(path: Path | None) -> bytes:
-    """Return the key in a file, or in the environment, without white space around it."""
-    if path is None:
-        if (value := os.environ.get(KEY)) is None:
-            raise SettingsError(f"--how hash: needs a secret key; give --key FILE, or the variable {KEY}")
-        return os.fsencode(value).strip()
-    with os_refused(f"{path}: can't be read"):
-        return path.read_bytes().strip()
 
 
 class _RedactedRows:
@@ -124,7 +114,7 @@ class _RedactedRows:
         self, job: RedactJob, parts: TaggedParts, new: Callable[[], Pseudonym], notes: IO[bytes], kind: str
     ) -> None:  # fmt: skip
         self._job, self._parts, self._new, self._kind = job, parts, new, kind
-        self._notes, self._start = notes, notes.tell()
+        self._notes, self._start = notes, 0
         self.left_out = dict[str, None]()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -158,6 +148,7 @@ class _RedactedRows:
 
     def write(self, target: Path, name: PurePath) -> None:
         """Write the file, and the last row of its part of the map, by which it is recognised."""
+        self._start = self._notes.tell()
         write_rows(target, self._kind, self.__iter__, (TEXT, *self._job.keep))
         self._note(file=writable(name), kind=self._kind, sha256=sha256_of(target) if self._job.map else "")
 
@@ -173,68 +164,47 @@ def redact_files(
 
     Finished parts outlive a kill, as those of `tag_files`; they hold places of entities, not texts.
     """
-    paths, output, kind = job.find()
-    new = job.pseudonyms()
-    names = place_outputs(paths, output, kind) if paths.many else [PurePath(output.name)]
-    tagger = load(job.tag)
+    paths, names, kind = job.find()
+    new, tagger, output = job.pseudonyms(), load(job.tag), Path(job.tag.output or "")
     made = job.tag.fingerprint(tagger, paths)
+    how = partial(TaggedParts, field=job.tag.field, errors=job.tag.errors)
     files = publish_job(output, made, overwrite=job.tag.overwrite, file=not paths.many)
     with files as (draft, work), TemporaryFile() as notes:
-        how = partial(TaggedParts, field=job.tag.field, errors=job.tag.errors)
-        done = list[_RedactedRows]()
-        for name, parts in zip(names, tag_all(paths.sources, work, how, tagger, executor or HERE), strict=True):
+        tagged = tag_all(paths.sources, work, how, tagger, executor or HERE)
+        done = [_RedactedRows(job, parts, new, notes, kind) for parts in tagged]
+        for name, rows in zip(names, done, strict=True):
             target = draft / name if paths.many else draft
             target.parent.mkdir(parents=True, exist_ok=True)
-            done.append(_RedactedRows(job, parts, new, notes, kind))
-            done[-1].write(target, name)
+            rows.write(target, name)
         if paths.many:
-            each_file = [{"file": writable(name), **one.as_json()} for name, one in zip(names, done, strict=True)]
-            write_json(
-                draft / MANIFEST, {**made, "to": kind, "how": job.how, "kept": list(job.keep), "files": each_file}
-            )
+            counts = [{"file": writable(name), **rows.as_json()} for name, rows in zip(names, done, strict=True)]
+            write_json(draft / MANIFEST, {**made, "to": kind, "how": job.how, "kept": list(job.keep), "files": counts})
         if job.map:
-            _publish_map(job.map, notes)
+            notes.seek(0)
+            with publish(job.map) as map_:
+                map_.touch(0o600, exist_ok=False)  # only its owner can read it
+                with map_.open("wb") as stream:
+                    shutil.copyfileobj(notes, stream)
     _tell_coverage(job, tagger, output, done)
 
 
-def _publish_map(target: Path, notes: IO[bytes]) -> None:
-    """Write the map so that only its owner can read it."""
-    notes.seek(0)
-    with publish(target) as draft:
-        draft.touch(0o600, exist_ok=False)
-        with draft.open("wb") as stream:
-            shutil.copyfileobj(notes, stream)
-
-
-def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Iterable[_RedactedRows]) -> None:
+def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Sequence[_RedactedRows]) -> None:
     """Print how much was redacted, and that what the tagger misses was not."""
-    done = list(done)
     marked, repeats = (sum((getattr(one, name) for one in done), Counter[str]()) for name in ("marked", "repeats"))
     rows, without = sum(one.rows for one in done), sum(one.without for one in done)
-    tell(f"{output}: {rows:,} rows; entities redacted: {_counted(marked)}; repeats of them that the tagger didn't "
-         f"mark: {_counted(repeats) if job.repeats else 'left as they are (--no-repeats)'}; rows without any: "
+    tell(f"{output}: {rows:,} rows; entities redacted: {counted(marked)}; repeats of them that the tagger didn't "
+         f"mark: {counted(repeats) if job.repeats else 'left as they are (--no-repeats)'}; rows without any: "
          f"{without:,}")  # fmt: skip
     found = dict.fromkeys(name for one in done for name in one.left_out)
-    left = [name for name in found if name not in (TEXT, job.tag.field, *job.keep)]
-    if left:
+    if left := [name for name in found if name not in (TEXT, job.tag.field, *job.keep)]:
         tell(f"fields left out: {few(left)} (--keep keeps some)")
     if missing := [name for name in job.keep if name not in found and any(one.rows for one in done)]:
         tell(f"--keep: no row has {few(missing)}")
-    tell(f"What the tagger misses stays in the text. {_recall(tagger)} Read a sample before you pass the texts on.")
-
-
-def _counted(entities: Counter[str]) -> str:
-    types = ", ".join(f"{name} {count:,}" for name, count in entities.most_common())
-    return f"{entities.total():,}{f' ({types})' if types else ''}"
-
-
-def _recall(tagger: Tagger) -> str:
-    """Return what the tagger's card says of its recall."""
     dev = tagger.card.get("dev")
-    recall = dev.get("recall") if isinstance(dev, Mapping) else None
-    if tagger.labels or not isinstance(recall, int | float):
-        return "How much that is isn't known of this tagger."
-    return f"On its dev data it found {percent(recall)} % of the entities."
+    recall = dev.get("recall") if isinstance(dev, Mapping) and not tagger.labels else None
+    known = (f"On its dev data it found {percent(recall)} % of the entities." if isinstance(recall, int | float)
+             else "How much that is isn't known of this tagger.")  # fmt: skip
+    tell(f"What the tagger misses stays in the text. {known} Read a sample before you pass the texts on.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,20 +263,16 @@ def _changes_of(map_: Path, redacted: Path, *, edited: bool) -> tuple[str, _Chan
         digest = sha256_of(redacted)
     found = dict[tuple[str, ...], tuple[str, _Changes]]()
     changes: _Changes = {}
-    for each in _map_rows(map_):
-        if not each.file:
-            changes.setdefault(each.row, []).append((each.start, each.pseudonym, each.original))
-            continue
-        if edited or each.sha256 == digest:
-            found[PurePath(each.file).parts] = each.kind, changes
-        changes = {}
+    with os_refused(f"{map_}: can't be read"):
+        for line in file_lines(map_):
+            each = parse_json(line.text, _MapRow, f"{map_}:{line.number}")
+            if not each.file:
+                changes.setdefault(each.row, []).append((each.start, each.pseudonym, each.original))
+                continue
+            if edited or each.sha256 == digest:
+                found[PurePath(each.file).parts] = each.kind, changes
+            changes = {}
     own = [names for names in found if redacted.resolve().parts[-len(names) :] == names] if len(found) > 1 else [*found]
     if not own or (kind := found[own[0]][0]) not in ROW_KINDS:
         raise InputError(f"{redacted}: isn't a file that was redacted with this map, or was changed since")
     return kind, found[max(own, key=len)][1]
-
-
-def _map_rows(map_: Path) -> Iterator[_MapRow]:
-    with os_refused(f"{map_}: can't be read"):
-        for line in file_lines(map_):
-            yield parse_json(line.text, _MapRow, f"{map_}:{line.number}")

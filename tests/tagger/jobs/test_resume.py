@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from nerbert.tagger.jobs import files, job
@@ -108,44 +106,19 @@ def test_a_line_that_was_mended_costs_its_part_only(tag: Tag, capitals: Capitals
     assert texts("y.jsonl") == mended
 
 
-def test_replacing_bad_bytes_goes_on_but_is_never_taken_for_whole(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
-    Path("x.txt").write_bytes("\n".join(LINES).encode().replace(b"7 met", b"\xff met").replace(b"9 met", b"\xe9 met"))
-    assert tag("x.txt", "-o", "y.jsonl") == 1
-    capitals.seen.clear()
-    assert tag("x.txt", "-o", "y.jsonl", "--errors", "replace") == 0
-    assert capitals.seen == [line.replace("7", "\ufffd").replace("9", "\ufffd") for line in LINES[6:]]
-    Path("x.txt").write_bytes(b"Ad\xff\n" + "\n".join(LINES).encode())
-    interrupted(tag, capitals, "x.txt", "-o", "z.jsonl", "--errors", "replace")
-    capsys.readouterr()
-    assert tag("x.txt", "-o", "z.jsonl") == 1
-    assert "x.txt:1: not UTF-8" in capsys.readouterr().err
-
-
 def _change_a_row() -> list[str]:
     changed = [LINES[0], "Eva 1 met Bob", *LINES[2:]]
     write(changed)
     return changed
 
 
-def _damage(content: Callable[[str], str | None]) -> list[str]:
+def _tear_a_part() -> list[str]:
     part = Path(".y.jsonl.work/parts/000000/000000.json")
-    damaged = content(part.read_text())
-    part.unlink()
-    if damaged is not None:
-        part.write_text(damaged)
+    part.write_text(part.read_text()[:-9])
     return LINES
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        _change_a_row,
-        lambda: _damage(lambda _: None),
-        lambda: _damage(lambda text: text[:-9]),
-        lambda: _damage(lambda _: "[1]"),
-    ],
-    ids=["changed row", "gone", "torn", "odd"],
-)
+@pytest.mark.parametrize("change", [_change_a_row, _tear_a_part])
 def test_a_changed_row_and_a_damaged_part_are_tagged_again(
     tag: Tag, capitals: Capitals, change: Callable[[], list[str]]
 ) -> None:
@@ -212,40 +185,19 @@ def test_an_input_that_changes_before_it_is_written_is_told(
     tag: Tag, monkeypatch: pytest.MonkeyPatch, capsys: Caught, after: list[str]
 ) -> None:
     write(LINES)
-    tag_parts = files.tag_parts
 
-    def changed(*given: Any) -> None:
-        tag_parts(*given)
+    def changed(*given: Any) -> list[files.TaggedParts]:
+        done = files.tag_all(*given)
         write(after)
+        return done
 
-    monkeypatch.setattr(job, "tag_parts", changed)
+    monkeypatch.setattr(job, "tag_all", changed)
     assert tag("x.txt", "-o", "y.jsonl") == 1
     assert "x.txt: changed while it was read; rerun the command" in capsys.readouterr().err
     assert not Path("y.jsonl").exists()
-    monkeypatch.setattr(job, "tag_parts", tag_parts)
+    monkeypatch.setattr(job, "tag_all", files.tag_all)
     assert tag("x.txt", "-o", "y.jsonl") == 0
     assert texts("y.jsonl") == after
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (["--field", "body"], "field: 'text' then, 'body' now"),
-        (["--min-confidence", "0.5"], "tagger.min_confidence: '' then, '0.5' now"),
-        (["--decoding", "greedy"], "tagger.decoding: '' then, 'greedy' now"),
-        (["--from", "jsonl"], "inputs[0].kind: 'text' then, 'jsonl' now"),
-    ],
-)
-def test_other_settings_are_told(tag: Tag, capitals: Capitals, capsys: Caught, change: list[str], told: str) -> None:
-    write(LINES)
-    before = ["x.txt", "-o", "y.jsonl", "--from", "text"]
-    interrupted(tag, capitals, *before)
-    capsys.readouterr()
-    options = change if "--from" in change else [*before[3:], *change]
-    assert tag(*before[:3], *options) == 1
-    assert f"y.jsonl: half made already, but from something else ({told}); run as before, or" in capsys.readouterr().err
-    assert tag(*before, "--threads", "3") == 0, "threads change no byte to speak of"
-    assert capitals.seen == LINES[6:]
 
 
 def test_another_tagger_or_input_is_told_and_overwritten_on_demand(
@@ -261,30 +213,11 @@ def test_another_tagger_or_input_is_told_and_overwritten_on_demand(
     assert "(tagger.sha256: " in capsys.readouterr().err
     Path("tagger/model.safetensors").unlink()
     Path("tagger/notes.txt").write_text("no figure hangs on them")
+    assert tag("x.txt", "-o", "y.jsonl", "--decoding", "greedy") == 1
+    assert "tagger.decoding: '' then, 'greedy' now" in capsys.readouterr().err
     capitals.head.name = "other"
     assert tag("x.txt", "-o", "y.jsonl") == 1
     assert "tagger.backend: 'instant' then, 'other' now" in capsys.readouterr().err
     assert capitals.seen == []
     assert tag("x.txt", "-o", "y.jsonl", "--overwrite") == 0
     assert capitals.seen == LINES
-
-
-def test_a_file_is_replaced_only_when_the_new_one_is_whole(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
-    write(LINES)
-    Path("y.jsonl").write_text("old")
-    assert tag("x.txt", "-o", "y.jsonl") == 1
-    assert "y.jsonl: exists already; choose another place or pass --overwrite" in capsys.readouterr().err
-    interrupted(tag, capitals, "x.txt", "-o", "y.jsonl", "--overwrite")
-    assert Path("y.jsonl").read_text() == "old"
-    assert tag("x.txt", "-o", "y.jsonl", "--overwrite") == 0
-    assert capitals.seen == LINES[6:]
-    assert texts("y.jsonl") == LINES
-
-
-def test_parquet_goes_on_by_rows(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.formats.parquet._MOST_ROWS", 3)
-    pq.write_table(pa.table({"text": LINES}), "x.parquet", row_group_size=4)
-    done = interrupted(tag, capitals, "x.parquet", "-o", "y.parquet")
-    assert tag("x.parquet", "-o", "y.parquet") == 0
-    assert 0 < len(done) < len(LINES)
-    assert [*done, *capitals.seen] == LINES
