@@ -173,20 +173,6 @@ def test_a_tagger_that_cannot_be_asked_is_finished_without(folder: Path, capsys:
     assert capsys.readouterr().err.startswith("no check.json was written: ")
 
 
-def test_the_fingerprint_follows_weights_not_the_readme_or_the_place(folder: Path, tiny_tagger: Path) -> None:
-    def mark() -> str:
-        return Tagger.load(folder, device="cpu").fingerprint
-
-    first = mark()
-    assert len(first) == 16
-    assert first == Tagger.load(tiny_tagger, device="cpu").fingerprint
-    (folder / "README.md").write_text("mine")
-    (folder / CHECK).unlink()
-    assert mark() == first
-    change_weight(folder, "classifier.bias", 0.1)
-    assert mark() != first
-
-
 def test_rows_are_signed(tiny_tagger: Path, tmp_path: Path) -> None:
     source, mark = tmp_path / "in.jsonl", Tagger.load(tiny_tagger, device="cpu").fingerprint
     source.write_text('{"text": "Ada was in Bergen.", "tagger": "another"}\n{"text": "Yes."}\n')

@@ -12,7 +12,6 @@ import pytest
 
 from nerbert.artifacts import MARKERS
 from nerbert.tagger.tagger import Tagger
-from tests.commands import exit_code
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
 from tests.tagger.jobs.rows import rows
@@ -208,20 +207,3 @@ def test_what_the_tagger_is_loaded_with(folder: Path, monkeypatch: pytest.Monkey
          "threads": 2, "device": "cpu", "head": "", "thresholds": {"a=b": 0.5, "c": 1.0}},
         usual | {"thresholds": 0.25},
     ]  # fmt: skip
-
-
-def test_a_sentence_too_long_for_a_real_tagger_names_its_row_and_unsure_entities_are_left_out(
-    tiny_tagger: Path, tmp_path: Path, capsys: Caught
-) -> None:
-    text = tmp_path / "x.txt"
-    text.write_text(f"The brig Margarethe was built by Larsen & Holm in Tromsø.\n{'and so on ' * 400}\nshort\n")
-
-    def confidences(*options: object) -> list[float]:
-        assert exit_code("tag", tiny_tagger, text, "--json", "--on-too-long", "error", *options) == 1
-        told = capsys.readouterr()
-        assert told.err.startswith(f"nerbert: {text}:2: ")
-        return sorted(span["confidence"] for span in json.loads(told.out)["spans"])
-
-    sure = confidences()
-    assert sure
-    assert confidences("--min-confidence", sure[-1] - 0.0001) == [each for each in sure if each >= sure[-1]]

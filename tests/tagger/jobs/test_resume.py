@@ -140,15 +140,6 @@ def test_fields_are_read_anew(tag: Tag, capitals: Capitals) -> None:
     assert [row["n"] for row in rows("y.jsonl")] == [2] * 10
 
 
-def test_words_in_other_sentences_are_other_rows(tag: Tag, capitals: Capitals) -> None:
-    Path("x.conll").write_text("Ada\n\nmet\nBob\n\n" + "x\ty\n" * 10 + "\n\ty\n")
-    assert tag("x.conll", "-o", "y.jsonl") == 1
-    assert capitals.seen == ["Ada", "met Bob", "x x x x x x x x x x"]
-    Path("x.conll").write_text("Ada\nmet\nBob\n\n" + "x\ty\n" * 10)
-    assert tag("x.conll", "-o", "y.jsonl") == 0
-    assert texts("y.jsonl") == ["Ada met Bob", "x x x x x x x x x x"]
-
-
 def test_another_kind_of_output_costs_no_part(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
     write_rows("x.jsonl", [*({"text": line, "x": 1} for line in LINES), {"text": "Eve", "x": "y"}])
     assert tag("x.jsonl", "-o", "y", "--to", "parquet") == 1
