@@ -68,7 +68,8 @@ class LocalExecutor:
     """
 
     def __init__(self, workers: int = 1) -> None:
-        _check_workers(workers)
+        if workers < 1:
+            raise SettingsError(f"workers = {workers}: must be at least 1")
         self.workers = workers
         self._pool: Pool | None = None
 
@@ -100,14 +101,16 @@ def given_or_local(executor: Executor | None, workers: int) -> AbstractContextMa
 
 @contextmanager
 def open_executor(name: str = "local", workers: int | None = None) -> Iterator[Executor]:
-    """Provide an executor by its name: `local`, `local:4` or `module:Class`.
+    """Provide an executor by its name: `local`, `ray` or `module:Class`.
 
-    `workers` None is 1, or the name's number. Raise SettingsError for a name that can't be read, and for an executor
-    that can't be started.
+    Raise SettingsError for a name that can't be read, and for an executor that can't be started.
     """
     with ExitStack() as stack:
         try:
-            made = _make(name, workers)
+            if not EXECUTORS.contains(name):
+                raise SettingsError(f"executor {name!r:.80}{unknown(name, EXECUTORS, allowed=str(EXECUTORS))}")
+            kind = EXECUTORS.find(name)
+            made = kind(getattr(kind, "default_workers", 1) if workers is None else workers)
             if lacking := [each for each in _MEMBERS if not hasattr(made, each)]:
                 raise SettingsError(f"executor {name!r:.80}: has no {', '.join(lacking)}, which every executor needs")
             executor = made.__enter__()
@@ -121,27 +124,6 @@ def open_executor(name: str = "local", workers: int | None = None) -> Iterator[E
             why = f"can't be started: {type(error).__name__}: {error}"
             raise SettingsError(f"executor {name!r:.80}: {why:.300}; fix it, or use local") from error
         yield executor
-
-
-def _make(name: str, workers: int | None) -> Executor:
-    """Return the executor of a name, not entered yet."""
-    if workers is not None:
-        _check_workers(workers)
-    kind, _, rest = name.partition(":")
-    if kind in EXECUTORS and rest.isdecimal():
-        if workers not in (None, int(rest)):
-            raise SettingsError(f"executor {name!r:.80}: gives workers, and so does workers = {workers}; leave one out")
-        return EXECUTORS.find(kind)(int(rest))
-    if (kind in EXECUTORS and rest) or not EXECUTORS.contains(name):
-        forms = f"{EXECUTORS}; NAME:4 has 4 workers"
-        raise SettingsError(f"executor {name!r:.80}{unknown(kind, EXECUTORS, allowed=forms)}")
-    made = EXECUTORS.find(name)
-    return made(getattr(made, "default_workers", 1) if workers is None else workers)
-
-
-def _check_workers(workers: int) -> None:
-    if workers < 1:
-        raise SettingsError(f"workers = {workers}: must be at least 1")
 
 
 HERE: Executor = LocalExecutor()

@@ -132,12 +132,10 @@ def test_what_a_task_carries_is_loaded_once_in_each_worker(tmp_path: Path, monke
     assert {str(pid) for pid in workers} <= set(loaded)
 
 
-@pytest.mark.parametrize(
-    ("name", "workers", "made"), [("local", None, 1), ("local", 3, 3), ("local:4", None, 4), ("local:4", 4, 4)]
-)
-def test_an_executor_by_its_name(name: str, workers: int | None, made: int) -> None:
-    with open_executor(name, workers) as executor:
-        assert (type(executor), executor.workers) == (LocalExecutor, made)
+def test_an_executor_by_its_name() -> None:
+    for workers, made in ((None, 1), (3, 3)):
+        with open_executor("local", workers) as executor:
+            assert (type(executor), executor.workers) == (LocalExecutor, made)
 
 
 class Startless(LocalExecutor):
@@ -162,22 +160,17 @@ class Hiding(LocalExecutor):
         return True
 
 
-FORMS = "must be one of 'local', 'ray', or your own as module:name; NAME:4 has 4 workers"
+FORMS = "must be one of 'local', 'ray', or your own as module:name"
 
 
 @pytest.mark.parametrize(
     ("name", "workers", "told"),
     [
         ("", None, f"executor '': {FORMS}"),
-        ("://host", None, f"executor '://host': {FORMS}"),
-        ("ray://host:10001", None, "executor 'ray://host:10001': did you mean 'ray'"),
+        ("local:4", None, "executor 'local:4': did you mean 'local'? (must be one of"),
+        ("ray://host:10001", None, f"executor 'ray://host:10001': {FORMS}"),
         ("locl", None, "executor 'locl': did you mean 'local'? (must be one of"),
-        ("locl:4", None, "executor 'locl:4': did you mean 'local'?"),
-        ("local:four", None, "executor 'local:four'"),
-        ("local:-1", None, "executor 'local:-1'"),
-        ("local:0", None, "workers = 0: must be at least 1"),
         ("local", 0, "workers = 0: must be at least 1"),
-        ("local:4", 2, "executor 'local:4': gives workers, and so does workers = 2; leave one out"),
         ("json:loads", None, "executor 'json:loads': can't be started: TypeError: "),
         (
             "builtins:int",

@@ -112,7 +112,7 @@ def test_few_items_are_taken_ahead(cluster: Any) -> None:
             taken.append(number)
             yield number
 
-    with open_executor("ray:1") as executor:
+    with open_executor("ray", 1) as executor:
         results: Any = executor.map_ordered(partial(times, by=1), items())
         assert next(results) == 0
         assert len(taken) == 3

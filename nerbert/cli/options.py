@@ -79,8 +79,8 @@ class RunOn:
     """Number of parallel tasks; it doesn't change the result. Default: 1; `pretrain` with a large corpus: one per core;
     `benchmark`: one per GPU, else one per core."""
     executor: str = "local"
-    """Where they run: `local` (processes of this machine; `local:4` has 4 workers), `ray` (the cluster that this
-    machine is part of, or RAY_ADDRESS; nerbert[ray]), or your own as module:Class."""
+    """Where they run: `local` (processes of this machine), `ray` (the cluster that this machine is part of, or
+    RAY_ADDRESS; nerbert[ray]), or your own as module:Class."""
 
     def opened(self) -> "AbstractContextManager[Executor | None]":
         """Provide the wanted executor; None if the command chooses."""

@@ -19,7 +19,6 @@ from tests.encoder.open_rows import ROWS
 from tests.evaluation.benchmark.conftest import SHIPS
 from tests.faults.harness import Command, Desk
 from tests.faults.jobs import SETTINGS
-from tests.faults.published import FILES
 from tests.faults.strikes import Strike
 from tests.sources.web_server import BODY, place, serving
 
@@ -77,7 +76,7 @@ def desk_of(
                 arguments = arguments.replace("{model}", servers.enter_context(serving_model()).address)
             if "{web}" in arguments:
                 web = servers.enter_context(serving())
-                web.files |= FILES | {place(each): _public(each.name) for each in list_addresses("en")}
+                web.files |= {place(each): _public(each.name) for each in list_addresses("en")}
                 arguments = arguments.replace("{web}", web.address)
             return Desk(tmp_path, replace(command, arguments=tuple(arguments.split())))
 

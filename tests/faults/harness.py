@@ -135,12 +135,10 @@ class Desk:
         self.expected = outcome(self.whole)
         check_clean(self.whole)
 
-    def new(self, *, made: bool = False) -> Path:
-        """Return the folder of another run; with `made`, with what the whole run made."""
+    def new(self) -> Path:
+        """Return the folder of another run."""
         self._count += 1
         run = self.folder / f"{self._count:04}"
-        if made:
-            shutil.copytree(self.whole, run)
         for name in ("cache", "tmp"):
             (run / name).mkdir(parents=True, exist_ok=True)
         return run
@@ -188,13 +186,11 @@ def places(count: int, kills: int, seed: int) -> list[int]:
     return [random.randrange(low, max(low + 1, high)) + 1 for low, high in pairwise(bounds)]
 
 
-def strike_at(
-    desk: Desk, title: str, whens: Sequence[int], act: Callable[[Path, int], object], total: int, *, made: bool = False
-) -> Tally:
+def strike_at(desk: Desk, title: str, whens: Sequence[int], act: Callable[[Path, int], object], total: int) -> Tally:
     """Let `act` strike the command at operations, each in a folder of its own, and check what it makes."""
     tally = Tally(f"{desk.command.name}, {title}", total)
     for when in whens:
-        run = desk.new(made=made)
+        run = desk.new()
         with tally.noting(f"{run.name}: {title} at {when}"):
             tally.kills += act(run, when) is not False
             tally.equal += 1

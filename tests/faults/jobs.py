@@ -126,8 +126,6 @@ SERVED = {
     for each in (
         _command("annotate", "annotate ../inputs/short.txt -o out.jsonl --endpoint {model} --model m --concurrency 1"),
         _command("knowledge fetch", "knowledge fetch --language en -o out --mirror {web}"),
-        _command("data fetch", "data fetch plain -o out --mirror {web}",
-                 "nerbert.evaluation.datasets.fetch:find_public=tests.faults.published:find_published"),
     )
 }  # fmt: skip
 """Commands that talk with someone else: a language model, a server of files."""

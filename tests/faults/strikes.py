@@ -7,7 +7,7 @@ from random import Random
 from signal import SIGCONT
 from typing import TypeAlias
 
-from tests.faults.harness import REFUSED, Desk, Done, Tally, differing, outcome, places, strike_at
+from tests.faults.harness import REFUSED, Desk, Done, Tally, places, strike_at
 
 TAKEN = ("another run is making it", "another benchmark is using it",
          "another run is fetching into it", REFUSED)  # fmt: skip
@@ -29,18 +29,6 @@ def strike(desk: Desk, fault: str, count: int, seed: int) -> Tally:
         desk.check(run)
 
     return strike_at(desk, fault, places(operations, count, seed), act, operations)
-
-
-def fill_over_older(desk: Desk, count: int, seed: int) -> Tally:
-    """Let the disk be full while an output is made again (`--overwrite`): the older one stays whole."""
-
-    def act(run: Path, when: int) -> None:
-        _check_end(desk.run(run, "full", when), CODES["full"])
-        left = {name: content for name, content in outcome(run).items() if not name.startswith((".", "cache"))}
-        assert not (found := differing(left, {name: desk.expected[name] for name in left})), f"differs: {found}"
-        desk.check(run)
-
-    return strike_at(desk, "full", places(desk.operations, count, seed), act, desk.operations, made=True)
 
 
 def _check_end(done: Done, code: int) -> None:

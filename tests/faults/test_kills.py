@@ -22,14 +22,14 @@ from tests.commands import LINUX, exit_code
 from tests.corpus.test_build import digests
 from tests.faults.harness import Command, Desk, kill_at_publishes, kill_in_a_row
 from tests.faults.jobs import COMMANDS, SERVED
-from tests.faults.strikes import STRIKES, Strike, fill_over_older, strike
+from tests.faults.strikes import STRIKES, Strike, strike
 from tests.raised import raises
 
 pytestmark = LINUX
 DeskOf = Callable[[Command], Desk]
 ALL = COMMANDS | SERVED
 EVERY = {**STRIKES, "publish": kill_at_publishes, "row": kill_in_a_row}
-UNSTRUCK = {("knowledge fetch", "flip"), ("data fetch", "flip"), *((name, "publish") for name in SERVED)}
+UNSTRUCK = {("knowledge fetch", "flip"), *((name, "publish") for name in SERVED)}
 """Of fetched files only sizes are looked at again."""
 SETTINGS = CorpusSettings(min_mentions=2, split_bytes=25_000)
 
@@ -50,15 +50,6 @@ def test_struck_at_any_file_operation(
     name: str, fault: str, desk_of: DeskOf, strike_often: Callable[[Desk, Strike], None]
 ) -> None:
     strike_often(desk_of(ALL[name]), EVERY[fault])
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "benchmark"])
-def test_an_older_output_outlives_a_full_disk(
-    name: str, desk_of: DeskOf, strike_often: Callable[[Desk, Strike], None]
-) -> None:
-    command = COMMANDS[name]
-    strike_often(desk_of(replace(command, arguments=(*command.arguments, "--overwrite"))), fill_over_older)
 
 
 @pytest.fixture(scope="module")
