@@ -251,7 +251,7 @@ def _words(text: str, tokens: Sequence[_Token]) -> tuple[tuple[int, int], ...] |
     return tuple(words) or None
 
 
-class _Region(TypedDict):
+class _StudioRegion(TypedDict):
     type: str
     value: NotRequired[dict[str, Any] | None]
     to_name: NotRequired[Any]
@@ -260,7 +260,7 @@ class _Region(TypedDict):
 
 
 class _Result(TypedDict):
-    result: NotRequired[list[_Region] | None]
+    result: NotRequired[list[_StudioRegion] | None]
     was_cancelled: NotRequired[Any]
     score: NotRequired[Any]
 
