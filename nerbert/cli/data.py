@@ -6,27 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from nerbert.cli.options import (
-    CHECK,
-    READ,
-    RUN,
-    CheckRead,
-    Config,
-    DataName,
-    DataRoot,
-    FileOrDash,
-    FileOrPipe,
-    Flag,
-    ListOnly,
-    Many,
-    OptionalOutput,
-    Output,
-    OutputOrAddress,
-    Overwrite,
-    Read,
-    Run,
-    Set,
-)
+from nerbert.cli import options as opt
 
 corpus_app = App(name="corpus", help="Build and inspect silver corpora.")
 knowledge_app = App(name="knowledge", help="Get types of titles.")
@@ -34,9 +14,9 @@ knowledge_app = App(name="knowledge", help="Get types of titles.")
 
 @corpus_app.command(name="build")
 def corpus_build(
-    *dumps: FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
-    output: OutputOrAddress, exclude: Many = None, config: Config = None, set_: Set = None, run: Run = RUN,
-    overwrite: Flag = False,
+    *dumps: opt.FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
+    output: opt.OutputOrAddress, exclude: opt.Many = None, config: opt.Config = None, set_: opt.Set = None,
+    run: opt.Run = opt.RUN, overwrite: opt.Flag = False,
 ) -> None:  # fmt: skip
     """Build a corpus from a dump: sentences with typed links, filtered and sampled as in the paper.
 
@@ -72,8 +52,9 @@ def corpus_build(
 
 @corpus_app.command(name="show")
 def corpus_show(
-    corpus: Path, *, sentences: int = 8, json: Flag = False, html: Path | None = None, overwrite: Flag = False
-) -> None:
+    corpus: Path, *, sentences: int = 8, json: opt.Flag = False, html: Path | None = None,
+    overwrite: opt.ReplaceFile = False,
+) -> None:  # fmt: skip
     """Show statistics of a corpus, and some of its sentences with coloured mentions.
 
     Parameters
@@ -86,8 +67,6 @@ def corpus_show(
         Print the page's content as JSON: the manifest, and what follows from it.
     html
         Write one HTML page with figures and sentences of every category instead.
-    overwrite
-        Replace a page.
     """
     from nerbert.render.corpus import show_corpus
 
@@ -96,8 +75,8 @@ def corpus_show(
 
 @corpus_app.command(name="near")
 def corpus_near(
-    *texts: FileOrDash, output: Output, from_: Annotated[list[str], Parameter(name="--from", negative="")],
-    pages: int = 1000, overwrite: Flag = False,
+    *texts: opt.FileOrDash, output: opt.Output, from_: Annotated[list[str], Parameter(name="--from", negative="")],
+    pages: int = 1000, overwrite: opt.ReplaceFile = False,
 ) -> None:  # fmt: skip
     """Find the pages of a dump or a corpus that are nearest to sentences, for masked words on a domain (mlm.texts).
 
@@ -113,8 +92,6 @@ def corpus_near(
         Where to look: corpora that `corpus build` made, or MediaWiki pages-articles files. They are read twice.
     pages
         How many pages to keep.
-    overwrite
-        Replace a file.
     """
     from nerbert.corpus.near import near_pages
 
@@ -124,8 +101,8 @@ def corpus_near(
 
 @corpus_app.command(name="export")
 def corpus_export(
-    corpus: Path, *, output: FileOrPipe, format_: Annotated[str, Parameter(name="--format")] = "conll",
-    split: str = "", copies: Flag = False, overwrite: Flag = False,
+    corpus: Path, *, output: opt.FileOrPipe, format_: Annotated[str, Parameter(name="--format")] = "conll",
+    split: str = "", copies: opt.Flag = False, overwrite: opt.ReplaceFile = False,
 ) -> None:  # fmt: skip
     """Export a corpus as CoNLL or JSON lines, for programs that do not read Parquet.
 
@@ -141,8 +118,6 @@ def corpus_export(
         train or validation; both if not given.
     copies
         Write each sentence as often as the sampling draws it; those with 0 copies are left out.
-    overwrite
-        Replace a file.
     """
     from nerbert.corpus.export import export_corpus
 
@@ -151,7 +126,7 @@ def corpus_export(
 
 
 @corpus_app.command(name="push")
-def corpus_push(corpus: Path, repo: str, *, private: Flag = False) -> None:
+def corpus_push(corpus: Path, repo: str, *, private: opt.Flag = False) -> None:
     """Push a corpus to the Hugging Face hub as a data set with its card: log in with `hf auth login` before.
 
     Its sentences, manifest and card become one commit; the pages, titles and targets that it was made from stay here.
@@ -172,10 +147,8 @@ def corpus_push(corpus: Path, repo: str, *, private: Flag = False) -> None:
 
 @knowledge_app.command(name="fetch")
 def knowledge_fetch(
-    *, language: str, date: str = "2022.12.01",
-    output: OptionalOutput = None,
-    also: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None, mirror: str = "",
-    list_: ListOnly = False,
+    *, language: str, date: str = "2022.12.01", output: opt.OptionalOutput = None, also: opt.Repeated = None,
+    mirror: str = "", list_: opt.ListOnly = False,
 ) -> None:  # fmt: skip
     """Fetch public files for `corpus build --knowledge`: DBpedia's ontology, mappings, instance types, and more.
 
@@ -207,8 +180,8 @@ def knowledge_fetch(
 
 @knowledge_app.command(name="gazetteer")
 def knowledge_gazetteer(
-    *knowledge: Path, output: Output, label_set: str = "4types", language: str = "en",
-    overwrite: Annotated[bool, Parameter(negative="", help="Replace a file.")] = False,
+    *knowledge: Path, output: opt.Output, label_set: str = "4types", language: str = "en",
+    overwrite: opt.ReplaceFile = False,
 ) -> None:  # fmt: skip
     """Write titles and their types as a list for `pretrain --set gazetteers.files=…`: lines of entry, tab, type.
 
@@ -236,7 +209,7 @@ data_app = App(name="data", help="List, check, convert, sample and fetch annotat
 
 
 @data_app.command(name="list")
-def data_list(*, data: Path | None = None, json: Flag = False) -> None:
+def data_list(*, data: Path | None = None, json: opt.Flag = False) -> None:
     """List the data sets that nerbert knows, and those in a folder.
 
     Parameters
@@ -254,17 +227,11 @@ def data_list(*, data: Path | None = None, json: Flag = False) -> None:
 
 @data_app.command(name="check")
 def data_check(
-    name: DataName, *, data: DataRoot = None, read: CheckRead = CHECK,
-    json: Flag = False,
-) -> None:  # fmt: skip
+    name: opt.DataName, *, data: opt.DataRoot = None, read: opt.CheckRead = opt.CHECK, json: opt.Json = False
+) -> None:
     """Check annotated data for what distorts scores: leaks, contradictions, slips, rare types; name remedies.
 
     A data set by name, a folder, or a file in any format and of any size. Nothing is changed.
-
-    Parameters
-    ----------
-    json
-        Print JSON instead.
     """
     from nerbert.evaluation.datasets.check import check_data
     from nerbert.render.terminal.models import print_findings
@@ -274,7 +241,7 @@ def data_check(
 
 @data_app.command(name="convert")
 def data_convert(
-    source: Path, output: Path, *, to: str = "", read: Read = READ,
+    source: Path, output: Path, *, to: str = "", read: opt.Read = opt.READ,
     overwrite: Annotated[bool, Parameter(negative="", help="Replace a file, or a folder that nerbert made.")] = False,
 ) -> None:  # fmt: skip
     """Convert annotated data of any size from any format to any other; the output is complete or absent.
@@ -297,8 +264,8 @@ def data_convert(
 
 @data_app.command(name="sample")
 def data_sample(
-    name: DataName, *, size: str, draw: int = 1, output: Output, data: DataRoot = None, read: Read = READ,
-    overwrite: Overwrite = False,
+    name: opt.DataName, *, size: str, draw: int = 1, output: opt.Output, data: opt.DataRoot = None,
+    read: opt.Read = opt.READ, overwrite: opt.Overwrite = False,
 ) -> None:  # fmt: skip
     """Draw a small part of a train split: the same that `nerbert benchmark` trains on.
 
@@ -318,7 +285,7 @@ def data_sample(
 
 
 @data_app.command(name="fetch")
-def data_fetch(*names: str, output: OptionalOutput = None, mirror: str = "", list_: ListOnly = False) -> None:
+def data_fetch(*names: str, output: opt.OptionalOutput = None, mirror: str = "", list_: opt.ListOnly = False) -> None:
     """Fetch public data sets from their publishers, and check them by SHA-256.
 
     Each becomes a folder of train.conll, dev.conll and test.conll. Their licences are printed; the publishers' terms
