@@ -3,11 +3,11 @@
 CoNLL has no standard comments, so the attribution is in the JSON lines alone. A pipe gets each sentence at once.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from nerbert.artifacts import check_free_file, publish
 from nerbert.corpus.shards import checked_shards, read_manifest, read_sentences
@@ -34,7 +34,12 @@ def export_corpus(
     if split and split not in splits:
         raise InputError(f"{corpus}: has no split {split!r}{unknown(split, splits)}, or left out for all")
     written = 0
-    with _opened(output, overwrite=overwrite) as stream:
+    with ExitStack() as stack:
+        if str(output) == PIPE:
+            stream = stack.enter_context(standard_output())
+        else:
+            check_free_file(output, overwrite=overwrite)
+            stream = stack.enter_context(stack.enter_context(publish(output)).open("wb"))
         for sentence in read_sentences(corpus, split or None):
             times = sentence.copies if copies else 1
             with at(sentence.id):
@@ -49,18 +54,6 @@ _TEXT_OF: dict[str, Callable[[Sentence], str]] = {
     "conll": lambda sentence: conll_block(sentence_example(sentence)),
     "jsonl": lambda sentence: json_line({"id": sentence.id} | asdict(sentence)) + "\n",
 }
-
-
-@contextmanager
-def _opened(output: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
-    """Provide a file that appears when it is complete, or standard output."""
-    if str(output) == PIPE:
-        with standard_output() as stream:
-            yield stream
-        return
-    check_free_file(output, overwrite=overwrite)
-    with publish(output) as partial, partial.open("wb") as stream:
-        yield stream
 
 
 _CARD = "README.md"

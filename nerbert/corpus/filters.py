@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.artifacts import publish
 from nerbert.corpus.balance import Multiset, Rates, draw, draw_copies
 from nerbert.corpus.mentions import (
     CATEGORIES,
@@ -103,18 +102,12 @@ def _write_keys(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> 
         for side, text in zip(rows["split"].to_pylist(), rows["text"].to_pylist(), strict=True):
             keys[side].add(sentence_key(text))
     for side, some in keys.items():
-        write_keys(some, folder / side / f"{part.stem}.npy")
+        np.save(folder / side / f"{part.stem}.npy", np.unique(np.fromiter(some, np.uint64)))
 
 
 def sentence_key(text: str) -> int:
     """Hash a sentence's normalised words to 64 bits; sentences with the same key are duplicates."""
     return hash64(" ".join(normalised_words(text)))
-
-
-def write_keys(keys: Iterable[int], path: Path) -> None:
-    """Write the distinct keys of one split of one part."""
-    with publish(path) as partial, partial.open("wb") as stream:
-        np.save(stream, np.unique(np.fromiter(keys, np.uint64)))
 
 
 def keys_on_both_sides(train: Iterable[Path], validation: Iterable[Path]) -> frozenset[int]:

@@ -6,9 +6,8 @@ roots.
 
 import json
 import re
-from bisect import insort
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -46,14 +45,12 @@ class Samples:
             own = np.flatnonzero(pc.equal(reasons, reason))
             first = own[np.argsort(drawn[own], kind="stable")[: self.each]]
             ids, texts = (rows[name].take(pa.array(first)).to_pylist() for name in ("id", "text"))
-            for row in zip(drawn[first].tolist(), ids, texts, strict=True):
-                self._offer((step, reason), row)
+            self._offer((step, reason), zip(drawn[first].tolist(), ids, texts, strict=True))
 
     def merge(self, other: "Samples") -> None:
         """Merge the samples of another shard."""
         for key, rows in other.rows.items():
-            for row in rows:
-                self._offer(key, row)
+            self._offer(key, rows)
 
     def write(self, path: Path) -> None:
         """Write the samples as JSON lines."""
@@ -63,10 +60,8 @@ class Samples:
                     line = {"step": step, "reason": reason, "id": identity, "text": text}
                     stream.write(json.dumps(line, ensure_ascii=False) + "\n")
 
-    def _offer(self, key: tuple[str, str], row: tuple[float, str, str]) -> None:
-        rows = self.rows.setdefault(key, [])
-        insort(rows, row)
-        del rows[self.each :]
+    def _offer(self, key: tuple[str, str], rows: Iterable[tuple[float, str, str]]) -> None:
+        self.rows[key] = sorted([*self.rows.get(key, ()), *rows])[: self.each]
 
 
 @dataclass(slots=True)

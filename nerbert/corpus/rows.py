@@ -83,12 +83,6 @@ class _Pack:
         self.page_rows.append((number, page))
         self.offsets.append(offset + len(text) + 1)
 
-    def keep(self, sentences: Sequence[int]) -> None:
-        """Keep only these sentences."""
-        self.texts = [self.texts[place] for place in sentences]
-        self.starts = [self.starts[place] for place in sentences]
-        self.pages = [self.pages[place] for place in sentences]
-
 
 class PageRows:
     """Collects the rows of pages, in order; after `take`, `report` counts all pages ever added."""
@@ -120,17 +114,14 @@ class PageRows:
         self.report.links.update(clean.dropped_links)
         bare = page._replace(text="")
         if clean.text:
-            self._add_sentences(bare, number, clean)
+            spans = join_in_links(self._splitter.spans(clean.text), clean.starts, clean.ends)
+            self._pack.add(number, bare, clean, spans)
+            self._sentences += len(spans)
+            if len(self._pack.texts) >= _PACK:
+                self._close_pack()
         beside = CleanPage(infoboxes=clean.infoboxes, categories=clean.categories)
         self._titles.append((number, bare, ns, fate or ARTICLE, beside))
         self.report.fates[fate or ARTICLE] += 1
-
-    def _add_sentences(self, page: RawPage, number: int, clean: CleanPage) -> None:
-        spans = join_in_links(self._splitter.spans(clean.text), clean.starts, clean.ends)
-        self._pack.add(number, page, clean, spans)
-        self._sentences += len(spans)
-        if len(self._pack.texts) >= _PACK:
-            self._close_pack()
 
     def _close_pack(self) -> None:
         pack, self._pack = self._pack, _Pack()
@@ -140,7 +131,10 @@ class PageRows:
         counts = np.diff(words.first)
         if not counts.all():  # a sentence of control characters alone has no words, and is no sentence
             keep = np.flatnonzero(counts).tolist()
-            pack.keep(keep)
+            pack.texts, pack.starts, pack.pages = (
+                [pack.texts[place] for place in keep], [pack.starts[place] for place in keep],
+                [pack.pages[place] for place in keep],
+            )  # fmt: skip
             words = words_of(pack.texts, self._words)
         links = links_on_words(pack.starts, pack.texts, words, pack.link_starts, pack.link_ends, self._glued)
         self.report.links["kept"] += len(links.numbers)

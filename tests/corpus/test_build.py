@@ -183,14 +183,6 @@ def test_real_english_sample(shared: Path, tmp_path: Path) -> None:
     assert {"classes.tsv", "infobox_to_class.en.tsv", "README.md", "Mapping_de.xml.xz"} <= passed_over
 
 
-def test_two_builds_to_one_place_share_nothing(sample: Path, tmp_path: Path) -> None:
-    build_corpus(plan(sample, tmp_path / "out"), SETTINGS)
-    titles = sorted({mention.resolved_target for mention in mentions_of(tmp_path / "out")})
-    (tmp_path / "all.tsv").write_text("title\tclass\n" + "".join(f"{title}\tPerson\n" for title in titles))
-    other = CorpusPlan((sample / "wiki.xml",), (tmp_path / "all.tsv",), tmp_path / "out", overwrite=True)
-    assert set(build_corpus(other, SETTINGS).manifest["categories"]) == {"person", ENTITY}
-
-
 def test_one_type_keeps_every_linked_sentence(sample: Path, tmp_path: Path) -> None:
     manifest = build_corpus(plan(sample, tmp_path / "out"), replace(SETTINGS, label_set="1type")).manifest
     assert manifest["label_set"]["name"] == manifest["settings"]["label_set"] == "1type"
@@ -291,18 +283,6 @@ def test_messages(sample: Path, tmp_path: Path, make: Make, kind: type[NerbertEr
         build_corpus(bad, settings)
     assert not (tmp_path / "out").exists()
     assert bool(list(tmp_path.glob(".out*"))) == (kind is NerbertError)
-
-
-def test_what_a_failed_build_leaves_is_told(
-    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    words = ["corpus", "build", sample / "wiki.xml", "--knowledge", sample / "knowledge", "-o", "out"]
-    assert exit_code(*words, "--set", "min_mentions=5000") == 1
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert "the most frequent category, city, has " in told
-    assert told.endswith("; .out.partial and .out.work stay: rerun the command to resume, or delete both")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.partial", ".out.work"]
 
 
 def test_a_card_is_written_into_the_unfinished_folder(sample: Path, tmp_path: Path) -> None:

@@ -142,20 +142,6 @@ def test_a_corpus_is_a_data_set_of_the_hub_with_its_card(
     assert list(read_sentences(pushed)) == list(read_sentences(sample_corpus)), "it is a corpus still"
 
 
-@pytest.mark.extras
-def test_datasets_loads_what_was_pushed(
-    hub: FakeHub, sample_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    push_corpus(sample_corpus, "me/ships")
-    pushed = hub.place / "me" / "ships"
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    import datasets
-
-    loaded = datasets.load_dataset(str(pushed), cache_dir=str(tmp_path / "cache"))
-    assert {name: len(rows) for name, rows in loaded.items()} == {"train": sum(1 for _ in read_sentences(pushed))}
-    assert loaded["train"]["text"] == [each.text for each in read_sentences(pushed)]
-
-
 def test_a_corpus_without_a_card_or_a_whole_shard_stays_here(hub: FakeHub, sample_corpus: Path, tmp_path: Path) -> None:
     corpus = Path(shutil.copytree(sample_corpus, tmp_path / "corpus"))
     (corpus / "README.md").unlink()

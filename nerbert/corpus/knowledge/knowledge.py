@@ -78,10 +78,6 @@ class KnowledgeSource:
         """Whether the source can assign classes to titles."""
         return self.kind not in _UNTYPING and (self.mappings is None or bool(self.mappings.rules))
 
-    def report(self) -> dict[str, object]:
-        """Return the source and its counts, ready for JSON."""
-        return {"path": self.found.name, "kind": self.kind.value, **self.counts.report()}
-
 
 @dataclass(slots=True)
 class Knowledge:
@@ -98,11 +94,6 @@ class Knowledge:
     order: tuple[int, ...]
     disambiguation_pages: int = 0
     wiki: str = ""
-
-    @property
-    def editions(self) -> tuple[str, ...]:
-        """The wikis whose titles mean the same as here."""
-        return editions(self.wiki, self.language)
 
     def write_types(
         self, database: Database, pages: Iterable[tuple[str, Sequence[Infobox]]] = (),
@@ -146,7 +137,7 @@ class Knowledge:
             pattern, classify = DISAMBIGUATION_TRIPLE, lambda name: (True, DISAMBIGUATION if name else ())
         else:
             pattern = TYPE_TRIPLE
-        parse = partial(parse_triple, pattern=pattern, editions=self.editions)
+        parse = partial(parse_triple, pattern=pattern, editions=editions(self.wiki, self.language))
         return ((title, classify(name)) for title, name in read_rows(found, parse, counts))
 
     def report(self) -> dict[str, object]:
@@ -154,7 +145,10 @@ class Knowledge:
         unknown = sum((source.counts.unknown for source in self.sources), Counter[str]())
         most = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:_UNKNOWN_NAMED]
         return {
-            "used": [source.report() for source in self.sources],
+            "used": [
+                {"path": source.found.name, "kind": source.kind.value, **source.counts.report()}
+                for source in self.sources
+            ],
             "passed_over": [{"path": path, "why": why} for path, why in self.passed_over],
             "precedence": [self.sources[place].found.name for place in self.order],
             "disambiguation_pages": self.disambiguation_pages,

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -108,23 +108,6 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
-
-
-@pytest.mark.parametrize(
-    ("mood", "tries", "words"),
-    [
-        (Mood(cut=10), 3, ""), (Mood(status=503), 3, ""), (Mood(status=429), 3, ""), (Mood(status=425), 3, ""),
-        (Mood(cut=0), 8, "dump: the connection failed"), (Mood(status=404), 1, "status 404"),
-    ],
-)  # fmt: skip
-def test_a_range_is_asked_for_again_unless_it_is_gone(
-    web: Web, slept: list[float], mood: Mood, tries: int, words: str
-) -> None:
-    web.files["/dump"] = MULTI
-    web.moods["/dump"] = [Mood()] * 5 + [mood] * tries
-    with pytest.raises(InputError, match=words) if words else nullcontext():
-        assert ids(Dump(f"{web.address}/dump")) == IDS
-    assert slept == [2**n for n in range(tries - bool(words))]
 
 
 def test_a_stream_is_continued_where_it_broke(web: Web, slept: list[float]) -> None:

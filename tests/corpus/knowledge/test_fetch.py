@@ -159,17 +159,7 @@ def test_a_strange_record_is_told(web: Web, tmp_path: Path, text: str) -> None:
 
 
 def test_the_list_asks_nobody(web: Web, capsys: pytest.CaptureFixture[str]) -> None:
-    line = [
-        "knowledge",
-        "fetch",
-        "--language",
-        "en",
-        "--list",
-        "--mirror",
-        f"{web.address}/m/",
-        "--also",
-        "dump:latest",
-    ]
+    line = [*"knowledge fetch --language en --list --also dump:latest --mirror".split(), f"{web.address}/m/"]
     run(line)
     rows = [each.split("\t") for each in capsys.readouterr().out.splitlines()]
     assert rows[0] == ["ontology.xml", "ontology", "no checksum", f"{web.address}/m{PLACE}"]

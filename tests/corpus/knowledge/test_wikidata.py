@@ -152,13 +152,9 @@ def test_titles_are_normalised_and_those_of_other_wikis_do_not_count(tmp_path: P
 @pytest.mark.parametrize(
     ("name", "language", "site"),
     [
-        ("enwiki", "en", "enwiki"), ("simplewiki", "en", "simplewiki"), ("zh_yuewiki", "zh", "zh_yuewiki"),
-        ("zh_min_nanwiki", "nan", "zh_min_nanwiki"), ("bhwiki", "bho", "bhwiki"), ("alswiki", "gsw", "alswiki"),
-        ("samplewiki", "en", "enwiki"), ("commonswiki", "en", "enwiki"), ("", "de", "dewiki"),
-        ("testwiki", "de", "dewiki"), ("dewiktionary", "fr", "frwiki"), ("dewiki'x", "fr", "frwiki"),
-        ("../dewiki", "fr", "frwiki"), ("DEWIKI", "fr", "frwiki"), ("wiki", "fr", "frwiki"),
-        ("", "simple", "simplewiki"), ("", "zh-yue", "zh_yuewiki"), ("", "be-tarask", "be_x_oldwiki"),
-        ("", "be-x-old", "be_x_oldwiki"), ("", "nb", "nowiki"), ("", "pt-br", "pt_brwiki"),
+        ("simplewiki", "en", "simplewiki"), ("zh_min_nanwiki", "nan", "zh_min_nanwiki"), ("", "nb", "nowiki"),
+        ("testwiki", "de", "dewiki"), ("dewiki'x", "fr", "frwiki"), ("../dewiki", "fr", "frwiki"),
+        ("", "be-tarask", "be_x_oldwiki"), ("", "pt-br", "pt_brwiki"),
     ],
 )  # fmt: skip
 def test_the_name_of_a_wikipedia_says_more_than_its_language(name: str, language: str, site: str) -> None:

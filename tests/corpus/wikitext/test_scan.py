@@ -1,6 +1,4 @@
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from nerbert.corpus.dump.sites import Site, make_site, normalise_title
 from nerbert.corpus.wikitext.protected import without_ours
@@ -222,15 +220,6 @@ TOKENS = [
     "__TOC__", "_", "\u200b", "\u00ad", "\u2028", "\r\n", "\t", "\x05", "\x16", "\x160\x17x\x18", "\x19", "&#x16;",
     "%16", "%195", "&#xE010;", "%20", "é", "中", "!", "----", "Own title",
 ]  # fmt: skip
-SOUP = st.lists(st.sampled_from(TOKENS), max_size=60).map("".join)
-
-
-@settings(max_examples=200, deadline=None)
-@given(SOUP | st.text(max_size=200), st.booleans())
-def test_any_text_is_cleaned(source: str, lists: bool) -> None:
-    clean(source, lists=lists)
-
-
 HOSTILE = [
     "{{", "[[", "}}", "]]", "<ref>", "'", "'' '", "[http://", "[http://x ", "[[a|", "{{a|", "{|\n", "|}\n", "&",
     "&#", "<", "<a ", "(;", "( ", "<!--", "<nowiki>", "{{lang|x|", "{{nowrap|[[a|", "[[File:a|", "[[File:a|[[b]]",

@@ -43,11 +43,6 @@ def test_no_arguments_make_it_fail_or_grow(template: tuple[str, str], arguments:
     assert text.count("[") <= given_.count("[") + 4
 
 
-@given(st.text(max_size=40), st.lists(st.text(max_size=30), max_size=5), st.sampled_from(["en", "de", "it", "fr", ""]))
-def test_any_unicode_is_taken(name: str, arguments: list[str], language: str) -> None:
-    assert (template_text(name, arguments, language) is None) == (text_rule(name, language) is None)
-
-
 UNITS = {code: (one, many) for code, one, many in read_columns("units.tsv", "code", "one", "many")}
 
 
