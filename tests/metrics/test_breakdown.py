@@ -1,7 +1,5 @@
 """Parts of a score add up to it, and each has the interval of its own sentences."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -91,12 +89,3 @@ def test_rows_are_counted_as_numpy_counts_them(rows: list[tuple[int, ...]], larg
     counts = np.array([*rows, (large, large, large)])
     for one, other in zip(_different(counts), np.unique(counts, axis=0, return_counts=True), strict=True):
         assert one.tolist() == other.tolist()
-
-
-def test_intervals_of_precision_and_recall() -> None:
-    counts = np.array([(1, 1, 2), (0, 1, 1), (2, 2, 4)] * 10)
-    swapped = counts[:, [0, 2, 1]]
-    assert bootstrap(counts, "precision").low > bootstrap(counts, "recall").high
-    assert bootstrap(swapped, "recall").low > bootstrap(swapped, "precision").high
-    halves = replace(bootstrap(np.array([(1, 2, 2)] * 5), "precision"), samples=1)
-    assert (halves.low, halves.high) == (0.5, 0.5)

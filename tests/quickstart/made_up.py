@@ -1,7 +1,5 @@
 """A small result made by hand: no two of its figures are alike, so a page that mixes them up is noticed."""
 
-from dataclasses import replace
-
 from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText
 
 TEXT = "The brig Ada left Bergen & Oslo <early> in May 1884 ."
@@ -40,8 +38,3 @@ def made_up_result(
         own=TaggedText(text, {"ner": marked}), confidences=tuple(0.91 - 0.07 * place for place in range(len(marked))),
         made={"nerbert": "9.8.7", "machine": "made up"}, seconds=137.0,
     )  # fmt: skip
-
-
-def with_text(text: str, *marked: Marked) -> QuickstartResult:
-    """A result with this sentence of the user's."""
-    return replace(made_up_result(), own=TaggedText(text, {"ner": marked}), confidences=(0.5,) * len(marked))

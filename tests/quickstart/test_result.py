@@ -1,15 +1,12 @@
 """A result: its figures, who is ahead, and its JSON."""
 
-import json
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 from nerbert.metrics.score import score_tags
-from nerbert.quickstart.result import QuickstartResult, means_by_type
-from nerbert.schema import read_json
-from tests.quickstart.made_up import made_up_encoder, made_up_result, with_text
+from nerbert.quickstart.result import means_by_type
+from tests.quickstart.made_up import made_up_encoder, made_up_result
 
 
 def test_figures_of_an_encoder() -> None:
@@ -72,25 +69,3 @@ def test_means_by_type_count_a_type_that_a_tagger_never_met_as_nought() -> None:
     assert found == pytest.approx({"date": 0.5, "port": (1 + 2 / 3) / 2})
     assert list(found) == ["date", "port"]
     assert means_by_type([]) == {}
-
-
-@pytest.mark.parametrize(
-    "result",
-    [
-        made_up_result(),
-        made_up_result((0.1 + 0.2,), (1 / 3,), marked=()),
-        with_text('"\\ \x00\x1b[31m\u2028 漢字 👩‍👩‍👧 \ufeff</script>', (0, 2, "物\n"), (3, 4, "")),
-        replace(made_up_result(), examples=(), mentions={}, made={}),
-    ],
-    ids=["whole", "one seed", "odd characters", "empty"],
-)
-def test_what_is_read_is_what_was_written(result: QuickstartResult, tmp_path: Path) -> None:
-    file = tmp_path / "result.json"
-    result.write(file)
-    told = json.loads(file.read_text(encoding="utf-8"))
-    assert told == json.loads(json.dumps(asdict(result) | {"verdict": result.verdict}))
-    file.write_text(json.dumps(told | {"verdict": "We are the best."}), encoding="utf-8")
-    again = read_json(file, QuickstartResult)
-    assert again == result
-    assert again.verdict == result.verdict, "it is computed again"
-    assert repr(again) == repr(result), "tuples are tuples, whole numbers are whole"

@@ -113,19 +113,6 @@ def test_data_is_30_sentences_and_the_whole_test(taken: Taken) -> None:
     assert sum(counts.values()) == sum(len(each.spans) for each in train)
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_encoders_are_models_that_others_open(taken: Taken, key: str) -> None:
-    from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, AutoTokenizer
-
-    folder = taken.folder / f"encoder-{key}"
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    assert tokenizer.tokenize("The brig")
-    kind = {"mlm": AutoModelForMaskedLM, "ner": AutoModelForTokenClassification}[key]
-    model, report = kind.from_pretrained(folder, output_loading_info=True)
-    assert not report["missing_keys"]
-    assert model.config.vocab_size == len(tokenizer)
-
-
 def test_both_ways_had_the_same(taken: Taken) -> None:
     mlm, ner = taken.result.encoders
     assert (mlm.key, ner.key) == KEYS
@@ -143,13 +130,6 @@ def test_both_ways_had_the_same(taken: Taken) -> None:
     for seed in taken.result.seeds:
         one, other = (read(taken.folder / f"tagger-{key}" / f"seed-{seed}" / "nerbert.json") for key in KEYS)
         assert one["settings"] | {"encoder": ""} == other["settings"] | {"encoder": ""}
-
-
-def test_curves_are_the_encoders_logs(taken: Taken) -> None:
-    for encoder, name in zip(taken.result.encoders, ("mlm_accuracy", "typed_f1"), strict=True):
-        log = read(taken.folder / f"encoder-{encoder.key}" / "nerbert.json")["log"]
-        assert encoder.curve == tuple((entry["step"], entry[name]) for entry in log)
-        assert encoder.curve[-1][0] == encoder.steps
 
 
 def test_scores_are_those_of_the_taggers(taken: Taken) -> None:
@@ -277,21 +257,6 @@ def test_the_text_and_the_page_that_are_given(tmp_path: Path) -> None:
     assert (kept / "mine.html").read_bytes() == (kept / "report.html").read_bytes()
     assert read(kept / "result.json")["own"]["text"] == "caf? x"
     assert run_quickstart("", tmp_path / "other", None, Tour()).own.text == touring.DEFAULT_TEXT
-
-
-def grams(text: str) -> set[tuple[str, ...]]:
-    """Four words in a row, in lower case, without what stands between them."""
-    words = re.findall(r"\w+", text.lower())
-    return {tuple(words[place : place + 4]) for place in range(len(words) - 3)}
-
-
-def test_the_default_text_is_one_that_no_tagger_has_seen() -> None:
-    assert grams("The brig, Ada — LEFT") == {("the", "brig", "ada", "left")}
-    own = grams(touring.DEFAULT_TEXT)
-    assert len(own) > 10
-    for split in ("train", "dev", "test"):
-        for each in read_examples(SAMPLE / "domain" / f"{split}.conll"):
-            assert own & grams(each.text) == set(), each.text
 
 
 def blocks(text: str, language: str) -> list[str]:

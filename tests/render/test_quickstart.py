@@ -68,19 +68,6 @@ def test_page_says_what_was_done(page: str) -> None:
         assert f"{encoder.title}: {encoder.measure}: {points}" in text
 
 
-def test_page_draws_the_figures_in_its_own_theme_and_width(page: str) -> None:
-    """The picture is a light card of 860 pixels; the page's bars have the page's colours and no width of their own."""
-    result, chart = made_up_result(), re.findall(r'<svg class="bars".*?</svg>', page)
-    assert len(chart) == len(result.encoders)
-    for drawn, encoder in zip(chart, result.encoders, strict=True):
-        assert f'width="{percent(encoder.mean)}%"' in drawn
-        assert re.findall(r"<title>(.*?)</title>", drawn) == [percent(f1) for f1 in encoder.f1]
-        for name, end in (("x1", encoder.mean - encoder.sd), ("x2", encoder.mean + encoder.sd)):
-            assert f'{name}="{percent(min(1.0, max(0.0, end)))}%"' in drawn
-        assert not re.search(r"#[0-9a-f]{3}|fill=|stroke=", drawn), "colours are the style sheet's"
-    assert 'viewBox="0 0 860' not in page
-
-
 def test_page_without_mentions_or_curve(tmp_path: Path) -> None:
     result = made_up_result(marked=())
     first, second = (replace(each, curve=((1, 0.5),)) for each in result.encoders)

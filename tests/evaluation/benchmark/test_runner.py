@@ -24,7 +24,6 @@ from nerbert.evaluation.benchmark.cells import (
     CellSentences,
     Machine,
     State,
-    tagged_entities,
     write_cell,
 )
 from nerbert.evaluation.benchmark.runner import NOT_SELECTED, STOPPED, failure, selected
@@ -33,15 +32,9 @@ from nerbert.evaluation.benchmark.systems import finetuned
 from nerbert.evaluation.benchmark.systems.finetuned import FineTuned
 from nerbert.executors import ONE_CORE, Resources
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.finetuning.start import usual_rate
-from nerbert.finetuning.train_tagger import Finetuned, finetune_examples
 from nerbert.formats.examples import read_examples
-from nerbert.model.backbone import load_tokenizer, save_model
-from nerbert.model.folder import read_card, write_card
-from nerbert.model.linear import tag_both_ways
-from nerbert.words import SPLITTER
+from nerbert.model.folder import read_card
 from tests.commands import exit_code
-from tests.encoder.backbones import tiny_tagging
 from tests.evaluation.benchmark.outcome import all_outside, cells_of, made, only_job, run_only
 from tests.raised import raises
 
@@ -241,37 +234,6 @@ def test_a_cell_reads_what_it_uses_alone(one: One, data: Path) -> None:
     (data / "ships" / "dev.conll").write_text(BROKEN)
     episode = only_job(one("2 way 1 shot"), data).read()
     assert (episode.duplicates, bool(episode.train), bool(episode.test)) == ((), True, True)
-
-
-def test_a_cell_after_a_source_reads_two_layers(one: One, data: Path, tmp_path: Path, tiny_encoder: Path) -> None:
-    tokenizer = load_tokenizer(str(tiny_encoder))
-    save_model(tmp_path / "deep", tiny_tagging("bert", len(tokenizer), num_hidden_layers=3), tokenizer)
-    write_card(tmp_path / "deep", "encoder", word_splitter=SPLITTER, num_frozen_layers=2)
-    suite = one(source="far", encoder=tmp_path / "deep", tagging={"joined_layer": -1}, source_head="shared")
-    assert run_only(suite, data, tmp_path / "out")[0].state is State.DONE
-
-
-def test_settings_and_precision_are_the_protocols(
-    one: One, data: Path, tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from transformers import AutoConfig
-
-    taggers = []
-
-    def spy(*given: Any, **more: Any) -> Finetuned:
-        taggers.append(finetune_examples(*given, **more))
-        return taggers[-1]
-
-    monkeypatch.setattr(finetuned, "finetune_examples", spy)
-    job = only_job(one(precision="bf16"), data)
-    assert isinstance(job.system, FineTuned)
-    found = job.system.predict(job.read(), tmp_path)
-    rate = usual_rate(AutoConfig.from_pretrained(tiny_encoder))
-    assert found.facts["settings"]["learning_rate"] == rate > 0 == job.system.settings.learning_rate
-    assert (found.facts["settings"]["batch_size"], found.facts["steps"]) == (8, 2)
-    assert taggers[0].card["precision"] == "bf16"
-    legal, raw = tag_both_ways(taggers[0].head, job.read().test, found.facts["temperature"])
-    assert (found.entities, found.greedy) == (tagged_entities(legal), [each.tags for each in raw])
 
 
 def test_a_failure_is_one_line_without_folders(suite: Suite, tmp_path: Path) -> None:

@@ -48,12 +48,6 @@ def test_the_observations_mean_is_the_f1_of_all(runs: dict[tuple[int, int], tupl
     assert {draw for _, draw in seen} == {f"{draw}" for draw, _ in runs}
 
 
-def test_equal_episodes_are_their_own_observations() -> None:
-    seen = pooled({(1, 1): (4, 20), (2, 1): (6, 20), (3, 1): (5, 20)})
-    assert list(seen.values()) == pytest.approx([0.4, 0.6, 0.5])
-    assert pooled({}) == {}
-
-
 def test_a_tables_test_of_episodes_is_over_draws() -> None:
     suite = made_up_suite(targets=(Target(data="a", sizes=("5 way 1 shot",), draws=5),), seeds=(1, 2, 3), published=())
     cells = [

@@ -148,12 +148,3 @@ def test_holm_by_hand() -> None:
     )
     assert holm({}) == {}
     assert holm({"a": 0.7, "b": 0.6}) == {"a": 1.0, "b": 1.0}
-
-
-@given(st.dictionaries(st.integers(), st.floats(0, 1), max_size=12))
-def test_holm_never_helps_and_keeps_the_order(raw: dict[int, float]) -> None:
-    corrected = holm(raw)
-    assert corrected.keys() == raw.keys()
-    assert all(raw[name] <= corrected[name] <= min(1.0, len(raw) * raw[name]) for name in raw)
-    ranked = sorted(raw, key=lambda name: raw[name])
-    assert [corrected[name] for name in ranked] == sorted(corrected.values())

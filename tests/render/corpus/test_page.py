@@ -159,12 +159,6 @@ def test_notes_are_beside_their_step(
     assert "too short to be judged" not in page_of(overview)
 
 
-def test_the_method_that_drew_the_copies_is_named(overview: dict[str, Any]) -> None:
-    for method in ("literal", "fit"):
-        page = pages.text_of(page_of(overview | {"balance": overview["balance"] | {"method": method}}))
-        assert re.findall(r"\d\.\d\d by (\w+) \(drew this corpus\)", page) == [method]
-
-
 def test_every_mention_can_be_reached_without_a_mouse(page: str, tree: "etree._Element") -> None:
     marks = find(tree, "//mark")
     assert marks

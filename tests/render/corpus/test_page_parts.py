@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.shards import read_manifest
 from nerbert.corpus.unknown import ELSEWHERE
-from nerbert.errors import InputError, OutputExists
+from nerbert.errors import InputError
 from nerbert.records import Reason
 from nerbert.render import TEMPLATES, share, size
 from nerbert.render.corpus import (
@@ -23,7 +23,6 @@ from nerbert.render.corpus import (
     page_of,
     read_dropped,
     slope,
-    write_page,
 )
 from tests.pages import markdown_tables_of, tables_of
 from tests.raised import raises
@@ -128,16 +127,3 @@ def luminance(colour: str) -> float:
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def test_same_corpus_same_page(sample_corpus: Path, tmp_path: Path) -> None:
-    for name in ("one.html", "two.html"):
-        write_page(sample_corpus, tmp_path / name)
-    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
-    with raises(OutputExists, words="--overwrite"):
-        write_page(sample_corpus, tmp_path / "one.html")
-    with raises(OutputExists, words="is no file"):
-        write_page(sample_corpus, tmp_path, overwrite=True)
-    with raises(InputError, words="no such folder"):
-        write_page(sample_corpus, tmp_path / "no" / "one.html")
-    write_page(sample_corpus, tmp_path / "one.html", overwrite=True)
