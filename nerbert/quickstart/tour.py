@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import nerbert
 from nerbert import __version__
@@ -44,26 +44,22 @@ DEFAULT_TEXT = (
 PAGE = "nerbert-quickstart.html"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pretraining:
+class _Pretraining(NamedTuple):
     """How an encoder is pre-trained, and the figure reported for it."""
 
     title: str
     objective: Literal["mlm", "tagging"]
     figure: str
     measure: str
-    label_set: str = ""
+    label_set: str
 
 
 _TASKS = {
-    "mlm": _Pretraining(
-        title="masked words of the same text", objective="mlm", figure="mlm_accuracy", measure="masked tokens found"
+    "mlm": _Pretraining("masked words of the same text", "mlm", "mlm_accuracy", "masked tokens found", ""),
+    "ner": _Pretraining(  # so small a corpus has too few mentions for 315 categories
+        "NER pre-trained: types of its links", "tagging", "typed_f1", "F1 on types of links", "4types"
     ),
-    "ner": _Pretraining(
-        title="NER pre-trained: types of its links", objective="tagging", figure="typed_f1",
-        measure="F1 on types of links", label_set="4types",  # so small a corpus has too few mentions for 315 categories
-    ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +95,11 @@ def run_quickstart(
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
     page = report or (keep / "report.html" if keep else Path(PAGE))
     reporter = QuickstartReport()
-    with _folder(keep) as folder:
+    if keep:
+        with os_refused(f"{keep}: can't be made", "give --keep another folder"):
+            keep.mkdir(parents=True, exist_ok=True)
+    with nullcontext(str(keep)) if keep else TemporaryDirectory(prefix="nerbert-quickstart-") as name:
+        folder = Path(name)
         if page.is_dir() or not page.resolve().parent.is_dir():
             raise InputError(f"{page}: is a folder, or its folder doesn't exist; name another file with --report")
         if report and page.exists():
@@ -114,17 +114,6 @@ def run_quickstart(
             write_page(result, manifest, page)
     reporter.say("end", result=result, page=page, keep=keep, next=NEXT)
     return result
-
-
-@contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
-    if keep:
-        with os_refused(f"{keep}: can't be made", "give --keep another folder"):
-            keep.mkdir(parents=True, exist_ok=True)
-        yield keep
-        return
-    with TemporaryDirectory(prefix="nerbert-quickstart-") as folder:
-        yield Path(folder)
 
 
 def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -> QuickstartResult:

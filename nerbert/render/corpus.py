@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-import pyarrow as pa
 from rich.console import Console
 
 from nerbert.artifacts import check_free_file
@@ -163,29 +162,22 @@ _COLOURS = 10
 _LONGEST_TEXT, _BEFORE = 600, 200
 
 Row = dict[str, Any]
-_Lead = list[tuple[float, str, Row]]
 
 
 def draw_sentences(corpus: Path, manifest: Mapping[str, Any], each: int = EACH) -> dict[str, list[Row]]:
     """Return category → up to `each` of its sentences, drawn at random; categories in the manifest's order."""
-    leads: dict[str, _Lead] = {name: [] for name in manifest["categories"]}
+    leads: dict[str, list[tuple[float, str, Row]]] = {name: [] for name in manifest["categories"]}
     for shard in manifest["shards"]:
         for batch in sentence_batches(corpus / shard, _COLUMNS, _BATCH):
-            _offer(batch, leads, each)
+            rows = zip(batch["id"].to_pylist(), categories_of(batch["mentions"]), strict=True)
+            for number, (identity, categories) in enumerate(rows):
+                for category in sorted(leads.keys() & set(categories)):
+                    lead, place = leads[category], uniform(0, f"show {category}", identity)
+                    if len(lead) < each or (place, identity) < lead[-1][:2]:
+                        row = batch.slice(number, 1).to_pylist()[0]
+                        insort(lead, (place, identity, row), key=lambda entry: entry[:2])
+                        del lead[each:]
     return {name: [row for _, _, row in lead] for name, lead in leads.items()}
-
-
-def _offer(batch: pa.RecordBatch, leads: dict[str, _Lead], each: int) -> None:
-    rows = zip(batch["id"].to_pylist(), categories_of(batch["mentions"]), strict=True)
-    for number, (identity, categories) in enumerate(rows):
-        for category in sorted(set(categories)):
-            lead = leads.get(category)
-            if lead is None:
-                continue
-            place = uniform(0, f"show {category}", identity)
-            if len(lead) < each or (place, identity) < lead[-1][:2]:
-                insort(lead, (place, identity, batch.slice(number, 1).to_pylist()[0]), key=lambda entry: entry[:2])
-                del lead[each:]
 
 
 @dataclass(frozen=True)
@@ -254,11 +246,8 @@ def show_corpus(
         tell(f"page: {html}")
     if as_json:
         print_json(make_overview(corpus))
-    if html is None and not as_json:
-        _print_corpus(corpus, sentences)
-
-
-def _print_corpus(corpus: Path, sentences: int) -> None:
+    if html is not None or as_json:
+        return
     console = Console(soft_wrap=True)
     print_summary(read_manifest(corpus), corpus, console)
     for sentence in heapq.nsmallest(sentences, read_sentences(corpus), key=lambda each: uniform(0, "show", each.id)):

@@ -1,6 +1,6 @@
 """The page of a report: one file that asks for nothing, light and dark, for phone, keyboard and paper."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +46,8 @@ def report_page(report: "Report") -> str:
             "report.html.j2", report=report, card=facts_of(report.card), kinds=KINDS, many=many, points=points,
             bounds=bounds, notes=notes(report), confusions=report.confusions[:_CONFUSIONS],
             more_confusions=report.confusions[_CONFUSIONS:], views=lambda each: _views(each, colours),
-            direction=direction, curve=_threshold_plot(report.thresholds[0]), reliable=_reliability_plot(report),
-            learning=_learning_plot(report), levels=_levels, origins=list(_origins(report)),
+            direction=direction, levels=_levels, origins=list(_origins(report)),
+            **dict.fromkeys(("curve", "reliable", "learning")) | dict(_plots(report)),
         )  # fmt: skip
 
 
@@ -70,20 +70,12 @@ def notes(report: "Report") -> list[str]:
 
 
 def _views(sentence: "ShownSentence", colours: Mapping[str, str]) -> Iterator[tuple[str, list[Any]]]:
-    yield "annotated", _pieces(sentence, sentence.gold, colours)
-    if sentence.other is not None:
-        yield "second", _pieces(sentence, sentence.other, colours)
-    yield "found", _pieces(sentence, sentence.found, colours)
-
-
-def _pieces(
-    sentence: "ShownSentence", entities: Sequence["ShownEntity"], colours: Mapping[str, str]
-) -> list[tuple[str, Mark | None]]:  # fmt: skip
-    """Return the text in pieces; an entity on which gold and tagger differ is underlined, and says how."""
-    marks = [(each.start, each.end, _mark(each, colours.get(each.type, "entity"))) for each in entities]
-    pieces = [*pieces_of(sentence.text, marks)]
+    """Yield the text in pieces, by whose entities: where gold and tagger differ, one is underlined, and says how."""
     before, after = ([] if whole else [("…", None)] for whole in (sentence.begins, sentence.ends))
-    return [*before, *pieces, *after]
+    for name, entities in (("annotated", sentence.gold), ("second", sentence.other), ("found", sentence.found)):
+        if entities is not None:
+            marks = [(each.start, each.end, _mark(each, colours.get(each.type, "entity"))) for each in entities]
+            yield name, [*before, *pieces_of(sentence.text, marks), *after]
 
 
 def _mark(entity: "ShownEntity", style: str) -> Mark:
@@ -93,29 +85,22 @@ def _mark(entity: "ShownEntity", style: str) -> Mark:
     return Mark(f"{entity.type}{sure} · {FAULTS[entity.mistake]}", f"{style} wanted")
 
 
-def _threshold_plot(thresholds: "TypeThresholds") -> Plot | None:
-    """Return precision, recall and F1 of all entities by threshold, from the one in force on."""
-    rows = [(at, counts) for at, counts in thresholds.curve if counts.predicted]
-    names = {"precision": 2, "recall": 1, "f1": 3}
-    lines = [PlotLine(name.replace("f1", "F1"), style, [PlotPoint(100 * at, getattr(counts, name))
-             for at, counts in rows]) for name, style in names.items()]  # fmt: skip
-    return Plot("Precision, recall and F1 in percent, by the lowest confidence of entities that are kept",
-                "% confidence", lines) if len(rows) > 1 else None  # fmt: skip
-
-
-def _reliability_plot(report: "Report") -> Plot | None:
-    if not report.reliability:
-        return None
-    found = [PlotPoint(100 * each.confidence, each.precision) for each in report.reliability]
-    perfect = PlotLine("perfect calibration", 0, [PlotPoint(0, 0), PlotPoint(100, 1)])
-    title = "Entities that are right, in percent, by their mean confidence"
-    return Plot(title, "% confidence", [perfect, PlotLine("this tagger", 1, found)])
-
-
-def _learning_plot(report: "Report") -> Plot | None:
-    found = [PlotPoint(step, f1) for step, f1 in report.learning]
-    line = PlotLine("F1 on the dev split", 2, found)
-    return Plot("F1 on the dev split in percent, by training step", "steps", [line]) if len(found) > 1 else None
+def _plots(report: "Report") -> Iterator[tuple[str, Plot]]:
+    """Yield the plots that there are figures for: by threshold from the one in force on, confidence, training step."""
+    rows = [(100 * at, counts) for at, counts in report.thresholds[0].curve if counts.predicted]
+    if len(rows) > 1:
+        title = "Precision, recall and F1 in percent, by the lowest confidence of entities that are kept"
+        lines = [PlotLine(name.replace("f1", "F1"), style, [PlotPoint(at, getattr(each, name)) for at, each in rows])
+                 for name, style in (("precision", 2), ("recall", 1), ("f1", 3))]  # fmt: skip
+        yield "curve", Plot(title, "% confidence", lines)
+    if report.reliability:
+        found = [PlotPoint(100 * each.confidence, each.precision) for each in report.reliability]
+        perfect = PlotLine("perfect calibration", 0, [PlotPoint(0, 0), PlotPoint(100, 1)])
+        title = "Entities that are right, in percent, by their mean confidence"
+        yield "reliable", Plot(title, "% confidence", [perfect, PlotLine("this tagger", 1, found)])
+    if len(report.learning) > 1:
+        line = PlotLine("F1 on the dev split", 2, [PlotPoint(step, f1) for step, f1 in report.learning])
+        yield "learning", Plot("F1 on the dev split in percent, by training step", "steps", [line])
 
 
 def _levels(thresholds: "TypeThresholds") -> list[str]:

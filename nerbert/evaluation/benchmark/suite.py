@@ -333,7 +333,9 @@ def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
         if count > 1:
             yield "targets", f"{data!r} at size {size} is given {count} times; keep one"
     for target in sorted(suite.targets, key=lambda each: each.data):
-        other = first.setdefault(_folder_of(target.data), target)
+        path = PurePosixPath(target.data).as_posix()
+        known = find_known(path)  # under several names it would count as several targets in every mean
+        other = first.setdefault(known.name if known else path, target)
         if other.data != target.data:
             yield "targets", f"{other.data!r} and {target.data!r} are one data set; write one name"
         if other.format != target.format:
@@ -352,10 +354,3 @@ def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:
     return "" if name in (known := list(known)) else f"unknown {what} {name!r}{unknown(name, known)}"
-
-
-def _folder_of(data: str) -> str:
-    """Return a data set's main name; under several names it would count as several targets in every mean."""
-    path = PurePosixPath(data).as_posix()
-    known = find_known(path)
-    return known.name if known else path

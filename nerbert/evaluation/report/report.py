@@ -21,9 +21,9 @@ from nerbert.evaluation.report.sentences import ScoredAnswers, SentenceList, mis
 from nerbert.formats.data import AnyData
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.metrics.breakdown import Confusion, Part, by_length, by_type, confusions
-from nerbert.metrics.calibration import Bin, Shares, Threshold, kept_counts, lowest_thresholds, reliability
+from nerbert.metrics.calibration import Bin, Threshold, kept_counts, lowest_thresholds, reliability
 from nerbert.metrics.judging import Figure, Interval, Judgement, bootstrap, counts_by_sentence
-from nerbert.metrics.score import Counts, Mask
+from nerbert.metrics.score import Counts
 from nerbert.model.folder import seed_folders
 from nerbert.process import cores, peak_memory
 from nerbert.tagger.summary import ModelSummary, summarise
@@ -179,22 +179,16 @@ def _evaluated(tagger: str | Path | Tagger, data: AnyData, **options: Any) -> tu
 def _thresholds(answers: ScoredAnswers, parts: list[Part]) -> tuple[TypeThresholds, ...]:
     pair, sure = answers.pair, np.asarray(answers.confidences, float)
     of_entity = [pair.types[number] for number in pair.found.types.tolist()]
-    lowest = [lowest_thresholds(of_entity, sure, answers.right, each) for each in PRECISIONS]
-    whole = [lowest_thresholds([""] * len(of_entity), sure, answers.right, each) for each in PRECISIONS]
-    found = [TypeThresholds(
-        "", pair.gold.starts.size, _curve(sure, answers.right, pair.gold.starts.size),
-        tuple(each[""] for each in whole if each),
-    )]  # fmt: skip
-    for place, part in enumerate(parts):
-        mask = pair.found.types == pair.types.index(part.name)
-        curve = _curve(sure[mask], answers.right[mask], part.counts.gold) if place < CURVES else ()
-        levels = tuple(each[part.name] for each in lowest if part.name in each)
-        found.append(TypeThresholds(part.name, part.counts.gold, curve, levels))
+    lowest = [{**lowest_thresholds([""] * len(of_entity), sure, answers.right, each),
+               **lowest_thresholds(of_entity, sure, answers.right, each)} for each in PRECISIONS]  # fmt: skip
+    found = list[TypeThresholds]()
+    whole = (("", pair.gold.starts.size), *((part.name, part.counts.gold) for part in parts))
+    for place, (name, gold) in enumerate(whole):
+        mask = pair.found.types == pair.types.index(name) if name else np.ones(len(of_entity), bool)
+        counts = kept_counts(sure[mask], answers.right[mask], gold, THRESHOLDS)
+        curve = tuple(zip(THRESHOLDS, counts, strict=True)) if place <= CURVES else ()
+        found.append(TypeThresholds(name, gold, curve, tuple(each[name] for each in lowest if name in each)))
     return tuple(found)
-
-
-def _curve(sure: Shares, right: Mask, gold: int) -> tuple[tuple[float, Counts], ...]:
-    return tuple(zip(THRESHOLDS, kept_counts(sure, right, gold, THRESHOLDS), strict=True))
 
 
 def _speed(scored: Scored) -> TaggingSpeed:
