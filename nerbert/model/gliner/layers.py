@@ -121,9 +121,9 @@ class TokenModel(GlinerModel):
     def __init__(self, config: GlinerConfig, body: Any, labels_body: Any = None) -> None:
         super().__init__(config, body, labels_body)
         width = config.hidden_size
+        token, label = nn.Linear(width, 2 * width), nn.Linear(width, 2 * width)
         out = _two_layers(3 * width, 4 * width, 3)
         out[1], out[2] = nn.Identity(), nn.ReLU()
-        token, label = nn.Linear(width, 2 * width), nn.Linear(width, 2 * width)
         self.scorer: Any = nn.ModuleDict({"proj_token": token, "proj_label": label, "out_mlp": out})
 
     @property
