@@ -20,7 +20,7 @@ TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 def tag(
     tagger: str, *inputs: opt.FileOrDash, output: opt.OptionalOrAddress = None, to: str = "", json: opt.Flag = False,
     labels: str = "", min_confidence: opt.MinConfidence = "", offsets: str = "characters",
-    fingerprint: opt.Flag = False, overwrite: opt.Flag = False, text: TextItself = None, server: str = "",
+    overwrite: opt.Flag = False, text: TextItself = None, server: str = "",
     loading: opt.Loading = opt.LOADING, read: opt.Texts = opt.TEXTS, run: opt.Run = opt.RUN,
 ) -> None:  # fmt: skip
     """Tag texts from files, folders or a pipe.
@@ -48,8 +48,6 @@ def tag(
         A tagger with fixed types finds only those named. Default: the types that it was trained on.
     offsets
         characters, utf-16 units (JavaScript, Java) or bytes (of UTF-8), in jsonl and parquet.
-    fingerprint
-        Add the tagger's fingerprint to each row, in the field `tagger`; in jsonl and parquet.
     overwrite
         Replace a file, a folder that nerbert made, or an unfinished job with other settings.
     text
@@ -66,7 +64,7 @@ def tag(
     from nerbert.tagger.jobs.job import TagJob, tag_files
 
     job = TagJob(
-        tagger=tagger, inputs=inputs, output=output, to=to, json=json, offsets=offsets, sign=fingerprint, labels=labels,
+        tagger=tagger, inputs=inputs, output=output, to=to, json=json, offsets=offsets, labels=labels,
         min_confidence=min_confidence, overwrite=overwrite, loading=asdict(loading), text=text,
         **asdict(read),
     )  # fmt: skip

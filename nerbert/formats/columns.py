@@ -65,14 +65,11 @@ class Parquet:
             metadata = read_schema(source).metadata or {}
         return _Rows(lambda: read_batches(source), _features_of(metadata)).read(source, repairs)
 
-    def write_rows(
-        self, path: Path, rows: Iterable[Document], name: object, added: Mapping[str, str] | None = None,
-        like: Path | None = None,
-    ) -> None:  # fmt: skip
+    def write_rows(self, path: Path, rows: Iterable[Document], name: object, like: Path | None = None) -> None:
         """Write tagged rows with all their columns, as `write_parquet` does."""
         from nerbert.formats.parquet import write_parquet
 
-        write_parquet(path, rows.__iter__, name, added, like)
+        write_parquet(path, rows.__iter__, name, like)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents as `nerbert tag` writes texts, with their words as `tokens`."""

@@ -169,11 +169,9 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def write_parquet(
-    path: Path, rows: Callable[[], Iterable[Document]], name: object, added: Mapping[str, str] | None = None,
-    like: Path | None = None, *, tagged: bool = True,
-) -> None:  # fmt: skip
-    """Write rows, which `rows` gives twice, with all their columns, if `tagged` with their entities, and the same
-    `added` fields in each.
+    path: Path, rows: Callable[[], Iterable[Document]], name: object, like: Path | None = None, *, tagged: bool = True
+) -> None:
+    """Write rows, which `rows` gives twice, with all their columns, if `tagged` with their entities.
 
     Columns are those of all rows (without rows of the file `like`), and missing fields are empty. Raise InputError,
     which names `name`, for fields that no type takes.
@@ -181,15 +179,15 @@ def write_parquet(
     schema = pa.schema([])
     for some in _groups(rows()):
         with at(f"{name}", some[0].line or None):
-            schema = joined_schema(schema, _table(some, added).schema)
+            schema = joined_schema(schema, _table(some).schema)
     if like and not schema.names:
-        schema = _table((), added, next(read_batches(like))).schema
+        schema = _table((), next(read_batches(like))).schema
     schema = schema if schema.names else pa.schema([(TEXT, pa.string())])
     empty = (schema.append(_SPANS) if tagged else schema).empty_table()
     try:
         with pq.ParquetWriter(path, empty.schema, compression="zstd") as writer:
             for some in _groups(rows()):
-                table = tagged_table(some, added) if tagged else _table(some, added)
+                table = tagged_table(some) if tagged else _table(some)
                 whole = pa.concat_tables([empty, table], promote_options="permissive")
                 writer.write_table(whole.combine_chunks())
     except pa.ArrowNotImplementedError as error:
@@ -203,12 +201,10 @@ def _groups(rows: Iterable[Document]) -> Iterator[list[Document]]:
         yield some
 
 
-def tagged_table(
-    rows: Sequence[Document], added: Mapping[str, str] | None = None, columns: pa.RecordBatch | None = None
-) -> pa.Table:
+def tagged_table(rows: Sequence[Document], columns: pa.RecordBatch | None = None) -> pa.Table:
     """Return rows with their entities in the column `spans`, in place of earlier ones; without rows the `columns`."""
     spans = _column([[span_json(span) for span in row.spans] for row in rows], SPAN_LIST)
-    return _table(rows, added, columns).append_column(_SPANS, spans)
+    return _table(rows, columns).append_column(_SPANS, spans)
 
 
 def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:
@@ -219,9 +215,7 @@ def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:
         raise InputError(f"{error}; such fields can't be one Parquet column: write JSON lines (--to jsonl)") from error
 
 
-def _table(
-    rows: Sequence[Document], added: Mapping[str, str] | None, columns: pa.RecordBatch | None = None
-) -> pa.Table:
+def _table(rows: Sequence[Document], columns: pa.RecordBatch | None = None) -> pa.Table:
     """Return the rows' own columns, without earlier entities."""
     runs = [] if columns is None or rows else [pa.Table.from_batches([columns])]
     for _, some in groupby(rows, lambda row: row.fields.batch if isinstance(row.fields, ArrowRow) else None):
@@ -234,10 +228,7 @@ def _table(
             table = table.append_column(name, _column([fields[name] for fields in run], pa.string()))
         runs.append(table)
     table = runs[0] if len(runs) == 1 else pa.concat_tables(runs, promote_options="permissive")
-    table = table.drop_columns([name for name in (SPANS, *(added or {})) if name in table.column_names])
-    for name, value in (added or {}).items():
-        table = table.append_column(name, pa.array([value] * len(rows), pa.string()))
-    return table
+    return table.drop_columns([SPANS]) if SPANS in table.column_names else table
 
 
 def _rows_of(metadata: Any) -> int:

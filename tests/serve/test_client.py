@@ -361,8 +361,6 @@ def test_tag_is_as_with_a_local_tagger(
         remote = capfdbinary.readouterr().out
         assert tag(tiny_tagger, "x.txt", "--threads", 1, *options) == 0
         assert remote == capfdbinary.readouterr().out
-    assert tag("", "--text", "Ada", "--server", url, "--json", "--fingerprint", "--min-confidence", 1) == 0
-    assert json.loads(capfdbinary.readouterr().out)["tagger"] == local.fingerprint
 
 
 def test_a_job_is_resumed_and_its_manifest_has_the_servers_fingerprint(

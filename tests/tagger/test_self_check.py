@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import InputError, SettingsError
@@ -15,7 +14,6 @@ from nerbert.tagger.self_check import CHECK, Checked, Expected, check, check_tex
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.raised import raises
-from tests.tagger.jobs.rows import rows
 
 Caught = pytest.CaptureFixture[str]
 
@@ -171,14 +169,3 @@ def test_a_tagger_that_cannot_be_asked_is_finished_without(folder: Path, capsys:
     assert checking(card)(folder, TaggerFacts(read_card(str(folder))))
     assert carded == [folder]
     assert capsys.readouterr().err.startswith("no check.json was written: ")
-
-
-def test_rows_are_signed(tiny_tagger: Path, tmp_path: Path) -> None:
-    source, mark = tmp_path / "in.jsonl", Tagger.load(tiny_tagger, device="cpu").fingerprint
-    source.write_text('{"text": "Ada was in Bergen.", "tagger": "another"}\n{"text": "Yes."}\n')
-    for name, from_ in (("a.jsonl", source), ("a.parquet", source), ("b.jsonl", tmp_path / "a.parquet")):
-        assert exit_code("tag", tiny_tagger, from_, "-o", tmp_path / name, "--fingerprint", "--device", "cpu") == 0
-    signed = [*rows(tmp_path / "a.jsonl"), *rows(tmp_path / "b.jsonl")]
-    assert [row["tagger"] for row in signed] == [mark] * 4
-    assert pq.read_table(tmp_path / "a.parquet")["tagger"].to_pylist() == [mark, mark]
-    assert exit_code("tag", tiny_tagger, source, "--to", "conll", "--fingerprint") == 1

@@ -57,8 +57,6 @@ from nerbert.terminal import Progress, standard_output, tell
 
 _FORMAT = 4
 """Raise it when the format of parts changes."""
-SIGNATURE = "tagger"
-"""The field with a tagger's fingerprint."""
 
 
 PageWriter: TypeAlias = Callable[..., None]
@@ -80,8 +78,6 @@ class TagJob:
     field: str = TEXT
     errors: str = ERRORS[0]
     offsets: str = OFFSETS[0]
-    sign: bool = False
-    """Whether each row has the tagger's fingerprint, in the field `tagger`."""
     labels: str = ""
     """Labels to find, as `parse_labels` reads them; "": what the tagger was trained on."""
     min_confidence: str = ""
@@ -112,8 +108,6 @@ class TagJob:
         if self.loading.get("decoding") == "nested" and not abilities(kind_named(kind)).nested:
             nested = ", ".join(each for each in known_kinds() if abilities(kind_named(each)).nested)
             raise SettingsError(f"--decoding nested: {kind} can't hold entities inside others; choose one of {nested}")
-        if self.sign and not can(kind, "for_programs"):
-            raise SettingsError(f"--fingerprint: {kind} has no fields for all rows; choose jsonl or parquet")
         return paths, kind
 
     def _usual_kind(self, paths: JobPaths) -> str:
@@ -231,17 +225,12 @@ class _Run:
         tell(f"{target}: {f'{len(done):,} files, ' if many else ''}{sum(each.rows for each in done):,} rows, "
              f"{counted(entities, 'entities')}")  # fmt: skip
 
-    @property
-    def _signature(self) -> dict[str, str]:
-        """Return the field that signs each row, if rows are signed."""
-        return {SIGNATURE: self.tagger.fingerprint} if self.job.sign else {}
-
     def _writer(self, source: InputFile) -> Callable[[Path, TaggedParts], None]:
         """Return what writes all rows of a file."""
         kind = kind_named(self.kind)
         if hasattr(kind, "write_rows"):
             like = Path(source.place) if source.kind == self.kind else None
-            return lambda path, rows: kind.write_rows(path, rows, rows.name, self._signature, like)
+            return lambda path, rows: kind.write_rows(path, rows, rows.name, like)
         if self.kind == HTML and self.page:
             return partial(self.page, title=source.name.name, tagger=self.job.tagger, types=self.tagger.types)
         if hasattr(kind, "writer"):
@@ -254,8 +243,7 @@ class _Run:
         write: TextWriter = kind_named(self.kind).writer(
             WritingRows(self.tagger.sentences, self.tagger.types, terminal)
         )
-        signature = self._signature
-        return (lambda row: write(replace(row, fields={**row.fields, **signature}))) if signature else write
+        return write
 
 
 def _write_texts(write: TextWriter, target: Path, tagged: TaggedParts) -> None:
