@@ -190,7 +190,27 @@ class Graph:
     """An exported graph on the CPU: its `inputs` and `outputs`, with their shapes by name."""
 
     def __init__(self, path: Path, threads: int = 0) -> None:
-        self.path, self._session = path, _session(path, threads)
+        need("onnx", "onnxruntime")
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would write files into the user's cache
+        import onnxruntime
+
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; export the tagger again")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if threads:
+            options.intra_op_num_threads = threads
+        with refused(f"{path}: can't be loaded by onnxruntime"):
+            with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as graph:
+                if graph.find(_OUTSIDE) >= 0:
+                    raise InputError(f"{path}: names files outside itself, which are not read; export the tagger again")
+            self.path, self._session = (
+                path,
+                onnxruntime.InferenceSession(
+                    str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW)
+                ),
+            )
         self.inputs, self.outputs = (
             {each.name: each.shape for each in some}
             for some in (self._session.get_inputs(), self._session.get_outputs())
@@ -252,24 +272,3 @@ def feed_of(batch: Padded) -> dict[str, Array]:
         "input_ids": batch.ids.astype(np.int64, copy=False), "attention_mask": batch.mask.astype(np.int64),
         "token_type_ids": np.zeros(batch.ids.shape, np.int64),
     }  # fmt: skip
-
-
-def _session(path: Path, threads: int) -> Any:
-    need("onnx", "onnxruntime")
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would write files into the user's cache
-    import onnxruntime
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; export the tagger again")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if threads:
-        options.intra_op_num_threads = threads
-    with refused(f"{path}: can't be loaded by onnxruntime"):
-        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as graph:
-            if graph.find(_OUTSIDE) >= 0:
-                raise InputError(f"{path}: names files outside itself, which are not read; export the tagger again")
-        return onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW)
-        )

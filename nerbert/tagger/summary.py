@@ -4,7 +4,6 @@ Neither torch nor the weights are loaded. Limitation: only loading shows whether
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +14,9 @@ from nerbert.errors import InputError, os_refused
 from nerbert.labels import check_tags, types_of
 from nerbert.model.folder import ModelFolder, seed_folders
 from nerbert.schema import parse_json, read_json, to_plain
-from nerbert.tagger.onnx import GRAPHS, Exported, read_exported
+from nerbert.tagger.onnx import Exported, read_exported
 
+_MEASURED = ("f1", "share", "loss", "low", "high")
 _LONGEST_HEADER = 100_000_000
 """Bytes; the format's own limit."""
 
@@ -80,7 +80,7 @@ def _summary(source: str) -> ModelSummary:
         scoring=folder.kind.scoring(folder.path), architecture=str(body.get("model_type") or "unknown"),
         layers=_number(body, "num_hidden_layers", "n_layers"), width=_number(body, "hidden_size", "dim"),
         parameters=sum(map(_parameters, weights)) if weights else None,
-        bytes=sum(path.stat().st_size for path in weights), exports=dict(_graphs(exported)), card=card,
+        bytes=sum(path.stat().st_size for path in weights), exports=_graphs(exported) if exported else {}, card=card,
     )  # fmt: skip
 
 
@@ -102,15 +102,11 @@ def _number(config: dict[str, Any], *names: str) -> int:
     return next((config[name] for name in names if isinstance(config.get(name), int)), 0)
 
 
-def _graphs(exported: Exported | None) -> Iterator[tuple[str, ExportedGraph]]:
-    """Yield each exported graph by its precision."""
-    if exported is None:
-        return
-    for precision in GRAPHS:
-        if path := exported.graphs.get(precision):
-            measured = exported.card.agreement.get(f"onnx {precision}", {})
-            names = ("f1", "share", "loss", "low", "high")
-            yield precision, ExportedGraph(path.stat().st_size, *map(measured.get, names))
+def _graphs(exported: Exported) -> dict[str, ExportedGraph]:
+    """Return each exported graph by its precision."""
+    measured = exported.card.agreement
+    return {name: ExportedGraph(path.stat().st_size, *map(measured.get(f"onnx {name}", {}).get, _MEASURED))
+            for name, path in exported.graphs.items()}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
