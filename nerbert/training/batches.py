@@ -17,7 +17,6 @@ from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows, cheapest_cuts, chosen, micro_batches, padded
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
-from nerbert.training.distributed import ProcessGroup
 from nerbert.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -91,14 +90,6 @@ def batches_to_read(
 def most_tokens(settings: TrainSettings) -> int:
     """Return the largest micro-batch for scoring: at most that of training."""
     return min(settings.max_tokens_per_batch, settings.batch_size * settings.max_length)
-
-
-def held_out_batches(
-    windows: Windows, settings: TrainSettings, processes: ProcessGroup, device: str, pad_id: int
-) -> Iterator[Batch]:
-    """Yield this process's share of held-out windows in micro-batches."""
-    share = np.arange(processes.rank, len(windows), processes.count)
-    return batches_to_read(windows, share, settings, device, pad_id)
 
 
 def collate(windows: Windows, numbers: Array, pad_id: int) -> Batch:

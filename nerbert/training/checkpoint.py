@@ -5,31 +5,25 @@ training waits.
 """
 
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
 from nerbert.artifacts import publish, publish_folder, write_json
-from nerbert.errors import InputError, NerbertError, refused
+from nerbert.errors import InputError, refused
 from nerbert.model.windows import copied_to_file
 from nerbert.rng import Array
 from nerbert.schema import read_json
 from nerbert.terminal import tell
-from nerbert.training.distributed import ProcessGroup
-from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.objective import CheckpointScore, Columns, EpochColumns
-
-if TYPE_CHECKING:
-    from nerbert.training.loop import Epochs
+from nerbert.training.log import TrainLog
+from nerbert.training.objective import CheckpointScore, Columns
 
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 _COLUMN = "column-{}.npy"
@@ -140,75 +134,6 @@ class Checkpoints:
     def _found(self) -> list[Path]:
         found = sorted(path for path in self._folder.glob("step-*") if (path / _STATE).is_file())
         return [path for path in found if path not in self._unreadable]
-
-
-class Recorder:
-    """Writes a training's log and checkpoints in the first process; nothing in others."""
-
-    def __init__(
-        self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, epochs: "Epochs", processes: ProcessGroup,
-        checkpoints: Checkpoints | None, steps: StepLog | None, total: int,
-    ) -> None:  # fmt: skip
-        self._total = total
-        self._state = (model, optimizer, log)
-        self._epochs = epochs
-        self._log = log
-        self._checkpoints, self._steps = (checkpoints, steps) if processes.is_first else (None, None)
-
-    def __enter__(self) -> "Recorder":
-        if self._steps:
-            self._steps.begin(self._log.steps)
-            if self._log.steps:
-                tell(f"resuming after step {self._log.steps} of {self._total}")
-        return self
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if self._steps:
-            self._steps.close()
-        newest = self._checkpoints.newest() if self._checkpoints else None
-        if newest and isinstance(error, NerbertError):
-            error.args = (f"{error}; the last good checkpoint is {newest}",)
-
-    def is_due(self, step: int) -> bool:
-        """Return whether to save after this step."""
-        return bool(self._checkpoints and self._checkpoints.is_due(step))
-
-    def epoch(self, begun: EpochColumns | None) -> None:
-        """Log an objective's figures for a new epoch."""
-        if self._steps and begun:
-            if begun.figures:  # under the first of its steps, so that a run that resumes before it writes it once
-                place = {"step": self._log.steps + 1, "epoch": self._log.begun - 1}
-                self._steps.write("epoch", place | dict(begun.figures))
-            for name, report in begun.reports.items():
-                self._steps.report(name, report)
-
-    def step(self, figures: dict[str, float]) -> None:
-        """Log a step."""
-        if self._steps:
-            so_far = {"tokens": self._log.tokens, "seconds": round(self._log.seconds, 3)}
-            self._steps.write("train", {"step": self._log.steps, **figures, **so_far})
-
-    def entry(self, entry: dict[str, float]) -> None:
-        """Log an evaluation, and print it where no progress bar is shown."""
-        if self._steps:
-            self._steps.write("validation", entry)
-            if not sys.stderr.isatty():
-                tell(_progress_line(entry, self._log, self._total))
-
-    def save(self, *, tells: bool) -> None:
-        """Make a checkpoint, and print a line if it `tells` and no progress bar is shown."""
-        if self._checkpoints:
-            self._checkpoints.save(*self._state, self._epochs.columns)
-            if tells and self._steps and not sys.stderr.isatty():
-                tell(_progress_line({}, self._log, self._total))
-
-
-def _progress_line(entry: Mapping[str, float], log: TrainLog, total: int) -> str:
-    """Return one line with the figures of an evaluation, the speed, and the time left."""
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in entry.items() if name not in ("step", "epoch"))
-    left = timedelta(seconds=round((total - log.steps) * log.seconds / log.steps))
-    speed = f"{log.tokens / log.seconds:,.0f} tokens/s, {left} left"
-    return f"step {log.steps} of {total}: {figures or 'kept'}; {speed}"
 
 
 def _name(step: int) -> str:

@@ -5,13 +5,13 @@ so no step is logged twice. TensorBoard's files have the same figures, with the 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from nerbert.artifacts import publish, unwritable, write_json
+from nerbert.artifacts import publish, unwritable
 from nerbert.errors import need
 from nerbert.training.objective import CheckpointScore
 
@@ -60,18 +60,14 @@ class StepLog:
 
     def begin(self, steps: int) -> None:
         """Open the log after `steps` steps; the lines of later ones are removed."""
-        kept = _lines_until(self._path, steps)
+        kept = "".join(_lines_until(self._path, steps))
         with publish(self._path) as draft:
-            draft.write_text("".join(kept), encoding="utf-8")
+            draft.write_text(kept, encoding="utf-8")
         self._file = self._path.open("a", encoding="utf-8", buffering=1)
         if self._folder:
             from torch.utils.tensorboard import SummaryWriter
 
             self._board = SummaryWriter(self._folder, purge_step=steps + 1)
-
-    def report(self, name: str, value: Any) -> None:
-        """Write a JSON file beside the log."""
-        write_json(self._path.with_name(name), value)
 
     def write(self, kind: str, figures: Mapping[str, float]) -> None:
         """Write a line: `figures` has `step`; `kind` is `train`, `validation` or `epoch`."""
@@ -94,20 +90,14 @@ class StepLog:
             self._board.close()
 
 
-def _lines_until(path: Path, steps: int) -> list[str]:
-    """Return the lines of a log up to a step; it ends at a torn line."""
-    kept: list[str] = []
-    if path.is_file():
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if not line.endswith("\n") or _step_of(line) > steps:
-                    break
-                kept.append(line)
-    return kept
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
+def _lines_until(path: Path, steps: int) -> Iterator[str]:
+    """Yield the lines of a log up to a step; it ends at a torn line."""
+    with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                later = float(json.loads(line)["step"]) > steps
+            except (ValueError, KeyError, TypeError):
+                return
+            if later or not line.endswith("\n"):
+                return
+            yield line

@@ -5,12 +5,14 @@ rank.
 """
 
 import math
+import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from datetime import timedelta
 from itertools import chain, pairwise
 from signal import SIGINT, SIGTERM
 from typing import Any
@@ -25,7 +27,7 @@ from nerbert.process import stop_asked
 from nerbert.rng import Array
 from nerbert.terminal import Progress, tell
 from nerbert.training.batches import TrainingData
-from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, Recorder, digest_of
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, digest_of
 from nerbert.training.distributed import ProcessGroup, explain_out_of_memory, make_process_group
 from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import Columns, EpochColumns, Objective
@@ -63,14 +65,13 @@ def train(
     if evaluate:
         evaluate.best, evaluate.best_step = log.best, log.best_step
     epochs = Epochs(data, objective, processes, log, checkpoints.taken_columns() if checkpoints else {})
-    recorder = Recorder(model, optimizer, log, epochs, processes, checkpoints, steps, total)
-    unread = _Unread(log, recorder, settings, bar)
+    record = Record(log, settings, bar, total, *((checkpoints, steps) if processes.is_first else (None, None)))
     late = settings.overlap and processes.count == 1 and bool(optimizer.defaults.get("fused"))
 
     def begin_epoch(epoch: int) -> None:
         if epoch >= log.begun:
-            unread.read()
-            recorder.epoch(epochs.begin(model, epoch))
+            record.read()
+            record.epoch(epochs.begin(model, epoch))
 
     def prepare(number: int, numbers: Array) -> PreparedStep:
         return prepare_step(epochs.data, numbers, objective, settings, processes, number)
@@ -79,19 +80,19 @@ def train(
     left = iter(()) if finished else data.steps(settings, log.steps, total)
     model.train()
     signals = stop_asked() if checkpoints else nullcontext(lambda: 0)
-    with recorder, explain_out_of_memory(), _as_asked(model, settings), signals as asked:
+    with record, explain_out_of_memory(), _as_asked(model, settings), signals as asked:
         for epoch, step in _in_order(left, begin_epoch, prepare, log.steps + 1, ahead=settings.overlap):
             rate = settings.learning_rate * rate_at(step.number - 1, total, settings.warmup_ratio, settings.schedule)
             rate *= objective.rate_factor(epoch)
-            unread.add(step, launch_step(model, step, objective, optimizer, rate, settings, processes, late=late))
+            record.add(step, launch_step(model, step, objective, optimizer, rate, settings, processes, late=late))
             scored = step.number % every == 0 or step.number == total
-            unread.read(but=late and not scored)
+            record.read(but=late and not scored)
             if scored:
-                recorder.entry(_scored(evaluate, model, log, log.steps / per_epoch))
-            due, stop = processes.totals(recorder.is_due(step.number), asked())
+                record.entry(_scored(evaluate, model, log, log.steps / per_epoch))
+            due, stop = processes.totals(record.is_due(step.number), asked())
             if scored or due or stop:
-                unread.read()
-                recorder.save(tells=not scored)
+                record.read()
+                record.save(model, optimizer, epochs.columns, tells=not scored)
             if stop:
                 ended: BaseException = KeyboardInterrupt() if asked() == SIGINT else SystemExit(128 + SIGTERM)
                 ended.add_note(f"step {log.steps} is kept")
@@ -129,30 +130,80 @@ _NONE: tuple[int, Array] = (-1, np.empty(0, np.int64))
 """After the last step."""
 
 
-class _Unread:
-    """Steps whose figures are not in the log yet."""
+class Record:
+    """Reads steps' figures, now or late, and writes log and checkpoints, where they are given: in the first process."""
 
-    def __init__(self, log: TrainLog, recorder: Recorder, settings: TrainSettings, bar: Progress) -> None:
-        self._log, self._recorder, self._settings, self._bar = log, recorder, settings, bar
-        self._steps = deque[tuple[PreparedStep, Callable[[], Figures]]]()
+    def __init__(
+        self, log: TrainLog, settings: TrainSettings, bar: Progress, total: int, checkpoints: Checkpoints | None,
+        steps: StepLog | None,
+    ) -> None:  # fmt: skip
+        self._log, self._settings, self._bar, self._total = log, settings, bar, total
+        self._checkpoints, self._steps = checkpoints, steps
+        self._unread = deque[tuple[PreparedStep, Callable[[], Figures]]]()
         self._begin, self._warned = time.monotonic() - log.seconds, False
+
+    def __enter__(self) -> None:
+        if self._steps:
+            self._steps.begin(self._log.steps)
+            if self._log.steps:
+                tell(f"resuming after step {self._log.steps} of {self._total}")
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if self._steps:
+            self._steps.close()
+        newest = self._checkpoints.newest() if self._checkpoints else None
+        if newest and isinstance(error, NerbertError):
+            error.args = (f"{error}; the last good checkpoint is {newest}",)
+
+    def epoch(self, begun: EpochColumns | None) -> None:
+        """Log an objective's figures for a new epoch, under the first of its steps: a resumed run writes them once."""
+        if self._steps and begun and begun.figures:
+            place = {"step": self._log.steps + 1, "epoch": self._log.begun - 1}
+            self._steps.write("epoch", place | dict(begun.figures))
 
     def add(self, step: PreparedStep, read: Callable[[], Figures]) -> None:
         """Add a step that was launched; `read` returns its figures."""
-        self._steps.append((step, read))
+        self._unread.append((step, read))
 
     def read(self, but: int = 0) -> None:
         """Log all steps but the last `but` ones."""
-        while len(self._steps) > but:
-            step, read = self._steps.popleft()
+        while len(self._unread) > but:
+            step, read = self._unread.popleft()
             figures, log = read(), self._log
             log.add_step(figures["loss"], step.tokens, time.monotonic() - self._begin)
-            self._recorder.step(figures)
+            if self._steps:
+                so_far = {"tokens": log.tokens, "seconds": round(log.seconds, 3)}
+                self._steps.write("train", {"step": log.steps, **figures, **so_far})
             if (most := figures.get("max_tokens_per_batch")) and not self._warned:
                 self._warned, given = True, self._settings.max_tokens_per_batch
                 tell(f"memory ran out with max_tokens_per_batch = {given}: step cut to {most}, and so are later ones "
                      f"where it runs out; max_tokens_per_batch={most} saves the failed attempts")  # fmt: skip
             self._bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
+
+    def entry(self, entry: Mapping[str, float]) -> None:
+        """Log an evaluation."""
+        if self._steps:
+            self._steps.write("validation", entry)
+            figures = (f"{name} {value:.4f}" for name, value in entry.items() if name not in ("step", "epoch"))
+            self._tell(", ".join(figures))
+
+    def _tell(self, what: str) -> None:
+        """Print one line with the speed and the time left, where no progress bar is shown."""
+        if not sys.stderr.isatty():
+            log = self._log
+            left = timedelta(seconds=round((self._total - log.steps) * log.seconds / log.steps))
+            tell(f"step {log.steps} of {self._total}: {what}; {log.tokens / log.seconds:,.0f} tokens/s, {left} left")
+
+    def is_due(self, step: int) -> bool:
+        """Return whether to save after this step."""
+        return bool(self._checkpoints and self._checkpoints.is_due(step))
+
+    def save(self, model: Any, optimizer: torch.optim.Optimizer, columns: Columns, *, tells: bool) -> None:
+        """Make a checkpoint, and print a line if it `tells`."""
+        if self._checkpoints:
+            self._checkpoints.save(model, optimizer, self._log, columns)
+            if tells and self._steps:
+                self._tell("kept")
 
 
 def _in_order(

@@ -6,7 +6,7 @@ A loss has parts: sums over terms that are counted before the forward pass.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 
@@ -27,9 +27,6 @@ from nerbert.training.batches import START_COST, Data_co, Sources, TrainingData
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.settings import TrainSettings
 
-if TYPE_CHECKING:
-    from nerbert.model.concept_table import ConceptTable
-
 PRETRAIN, FINETUNE = "pretrain", "finetune"
 """The commands with objectives."""
 Columns = Mapping[str, Array]
@@ -40,14 +37,14 @@ Columns = Mapping[str, Array]
 class Task:
     """The input of an objective: the entity types of the data, the settings, and the model to start from.
 
-    Where the data's types are known by name, it has `concepts`, and by `concept_texts` those of the types. `finetunes`
-    says whether a tagger of these types is made, or an encoder.
+    Where the data's types are known by name, it has a `ConceptTable`, `concepts`, and by `concept_texts` those of the
+    types. `finetunes` says whether a tagger of these types is made, or an encoder.
     """
 
     types: Sequence[str]
     settings: TrainSettings
     backbone: Backbone
-    concepts: "ConceptTable | None" = None
+    concepts: Any = None
     concept_texts: Mapping[str, str] = field(default_factory=dict)
     finetunes: bool = False
     data: Any = None
@@ -91,13 +88,11 @@ class Description:
 class EpochColumns:
     """What an objective computes at the start of an epoch: `columns`, the same in all processes.
 
-    `figures` are for the log, by name. `reports` are JSON values by the name of their file in the encoder's folder,
-    `NAME-epoch-N.json`.
+    `figures` are for the log, by name.
     """
 
     columns: Columns
     figures: Mapping[str, float] = field(default_factory=dict)
-    reports: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Objective(Protocol):
@@ -222,12 +217,6 @@ class Objective(Protocol):
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
         """Return a function that scores a model on held-out sentences; the score chooses the checkpoint."""
-
-    def score_without(
-        self, types: Sequence[str], examples: Sequence[Example], pieces: SubwordTokenizer, processes: ProcessGroup
-    ) -> Callable[[Any], CheckpointScore] | None:
-        """Return a function that scores a model on all types but these; None if the objective has no others."""
-        return None
 
     def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Head:
         """Return the model ready to find entities; only an objective with a `head_name` is asked."""

@@ -5,12 +5,11 @@ Its settings are those of torch's `cross_entropy`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
 
 from nerbert.config import Bounds, Section, refuse
-from nerbert.errors import SettingsError
 from nerbert.labels import tag_names
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import read_card
@@ -46,7 +45,6 @@ class TaggingSettings(Section):
 
 
 _USUAL = TaggingSettings()
-_Own = TypeVar("_Own", bound=TaggingSettings)
 _OUTSIDE = 0
 """The class of words outside of any entity, as `labels.tag_names` numbers them."""
 
@@ -69,14 +67,12 @@ class TokenClassification(Objective):
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task."""
-        return cls(task.types, cls.own_settings(task, TaggingSettings))
+        return cls(task.types, cls.own_settings(task))
 
     @classmethod
-    def own_settings(cls, task: Task, kind: type[_Own]) -> _Own:
-        """Return the section of the objective; raise SettingsError for one of another kind, and for what is refused."""
-        own = task.settings.of(cls.settings)
-        if not isinstance(own, kind):
-            raise SettingsError(f"{cls.__name__}: its settings must extend {kind.__name__}")
+    def own_settings(cls, task: Task) -> Any:
+        """Return the section of the objective; raise SettingsError for what is refused."""
+        own: Any = task.settings.of(cls.settings)
         name = f"{own.section}.joined_layer"
         refuse(own.joined_layer != 0 and not task.finetunes, name, own.joined_layer, "0 in pre-training")
         return own

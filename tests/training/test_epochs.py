@@ -54,8 +54,7 @@ class Renewing(Plain):
         if not epoch:
             return None
         labels = labels_by(model, data.windows)
-        report = {f"changed-epoch-{epoch}.json": labels.tolist()}
-        return EpochColumns({"labels": labels}, {"ones": float((labels == 1).sum())}, report)
+        return EpochColumns({"labels": labels}, {"ones": float((labels == 1).sum())})
 
     def use_columns(self, windows: Windows, columns: Columns) -> Windows:
         return replace(windows, labels=columns["labels"])
@@ -127,9 +126,6 @@ def test_a_resumed_run_reads_its_columns(run: Run, tmp_path: Path, stop: dict[st
     assert same(weights(run(tmp_path / "broken", again, every)), weights(model))
     assert lines(tmp_path / "broken") == lines(whole)
     assert again.begun == list(range(-(-kept // PER_EPOCH), 4)), "no epoch is begun twice that a checkpoint is in"
-    for report in whole.glob("*.json"):
-        assert (tmp_path / "broken" / report.name).read_bytes() == report.read_bytes()
-    assert len(list(whole.glob("changed-epoch-*.json"))) == 3
     assert [each["step"] for each in lines(whole) if each["kind"] == "epoch"] == [4, 7, 10]
 
 

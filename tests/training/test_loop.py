@@ -348,12 +348,6 @@ def test_decay_is_for_matrices_and_new_layers_are_those_outside_the_encoder(obje
     assert groups(settings, objective) == [*body, [], []]
 
 
-def test_a_rate_of_new_layers_that_is_the_same_changes_nothing(trained: Train) -> None:
-    settings = replace(FP32, epochs=3, learning_rate=1e-3, max_grad_norm=1)
-    one, other = (trained(replace(settings, new_layers_learning_rate=rate)) for rate in (0.0, 1e-3))
-    assert same(one.weights, other.weights)
-
-
 @pytest.mark.parametrize(
     ("given", "scored"),
     [
