@@ -24,6 +24,7 @@ from nerbert.metrics.judging import bootstrap_difference, span_counts
 from nerbert.metrics.score import Counts
 from nerbert.model.backbone import Backbone, load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.folder import read_card
+from nerbert.model.forward import TorchScorer
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -140,15 +141,19 @@ def prepare(
     tagger: str, data: DataSet, settings: FinetuneSettings, added: AddTypes, labels: Mapping[str, str] | None = None
 ) -> Prepared:
     """Return the sentences to train on; raise InputError for what is no tagger, and for types that clash."""
-    settings, at_run_time = _settings_for(tagger, settings)
-    card = read_card(tagger)
+    settings, card, words = objective_for(tagger, settings, SOFT), read_card(tagger), dict[str, str]()
+    at_run_time = HEADS.find(find_objective(settings.objective).head_name).labels_at_run_time
     own = _own_types(tagger, card, data.train, (labels or {}) if at_run_time else None)
     both = _types_of_both(own, data.train, added, tagger)
-    known = learnt_words(card)
-    words = {type_: " or ".join(known.get(type_, [""])) for type_ in own} | dict(labels or {}) if at_run_time else {}
-    read = {each: words[each] for each in own} if words else {}
-    teacher = (Start.of(tagger, [], [], settings, name=tagger, labels=read, types=own).head() if read else
-               _fixed_types(tagger, settings))  # fmt: skip
+    if at_run_time:
+        known = learnt_words(card)
+        words = {type_: " or ".join(known.get(type_, [""])) for type_ in own} | dict(labels or {})
+        read = {each: words[each] for each in own}
+        teacher = Start.of(tagger, [], [], settings, name=tagger, labels=read, types=own).head()
+    else:  # as it is: a new head would start without its merged tags
+        settings, model = replace(settings, source_head="shared"), load_tagger_model(tagger)
+        pieces = SubwordTokenizer(load_tokenizer(tagger), model.config, settings.max_length)
+        teacher = LinearHead.of(TorchScorer(model, settings.precision), pieces, tags_of(model, tagger))
     kept = set(own) - set(both)
     train, found = _with_answers(teacher, data.train, kept)
     dev, _ = _with_answers(teacher, data.dev, kept)
@@ -183,22 +188,6 @@ def _gate(
             "Give --old-data with a dev split, or --max-loss 100 to keep it unmeasured"
         )
     return gate
-
-
-def _fixed_types(tagger: str, settings: FinetuneSettings) -> Head:
-    """Return a tagger of fixed types as it is: a new head would start without its merged tags."""
-    from nerbert.model.forward import TorchScorer
-
-    model = load_tagger_model(tagger)
-    pieces = SubwordTokenizer(load_tokenizer(tagger), model.config, settings.max_length)
-    return LinearHead.of(TorchScorer(model, settings.precision), pieces, tags_of(model, tagger))
-
-
-def _settings_for(tagger: str, settings: FinetuneSettings) -> tuple[FinetuneSettings, bool]:
-    """Return settings that begin with the tagger's own head, and whether it takes labels at run time."""
-    settings = objective_for(tagger, settings, SOFT)
-    at_run_time = HEADS.find(find_objective(settings.objective).head_name).labels_at_run_time
-    return (settings if at_run_time else replace(settings, source_head="shared")), at_run_time
 
 
 def _own_types(
@@ -249,7 +238,7 @@ def _with_answers(teacher: Head, examples: Sequence[Example], types: set[str]) -
 
 
 def _old_data(added: AddTypes, own: Sequence[str], new: DataSet) -> DataSet | None:
-    """Return old sentences, in which own types alone were looked for; a line counts those that contradict new ones."""
+    """Return old sentences, in which own types alone were looked for."""
     if added.old is None:
         return None
     old = read_data(added.old, reading=new.reading)
@@ -257,15 +246,4 @@ def _old_data(added: AddTypes, own: Sequence[str], new: DataSet) -> DataSet | No
     if others:
         raise InputError(f"{old.folder}: has types that the tagger lacks ({few(sorted(others))}); leave them out, or "
                          "add them as new ones")  # fmt: skip
-    _tell_contradictions(old.train, new.train)
     return old
-
-
-def _tell_contradictions(old: Sequence[Example], new: Sequence[Example]) -> None:
-    """Print how many stretches of equal texts have one type in the old sentences and another one in the new."""
-    spans = {(each.text, span.start, span.end): span.type for each in old for span in each.spans}
-    cases = [f"{span.text or each.text[span.start : span.end]!r:.60} is {before} and {span.type}"
-             for each in new for span in each.spans
-             if (before := spans.get((each.text, span.start, span.end), span.type)) != span.type]  # fmt: skip
-    if cases:
-        tell(f"old and new sentences contradict each other {len(cases):,} times: {few(cases)}; both are trained on")

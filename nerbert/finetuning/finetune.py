@@ -11,7 +11,7 @@ from typing import Any
 
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import SettingsError
-from nerbert.finetuning.add_types import AddTypes, Prepared, prepare
+from nerbert.finetuning.add_types import AddTypes, prepare
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import objective_for
 from nerbert.finetuning.train_tagger import Finetuned, finetune_examples, held_out_facts, source_settings
@@ -39,10 +39,6 @@ def finetune(
     reading = reading_for(read_card(encoder), reading, training=True)
     target = read_data(data, reading=reading)
     origin = read_data(source, reading=reading) if source is not None else None
-    joined = origin and _joins_source(encoder, settings)
-    if settings.select == "dev" and not (target.dev or (joined and origin and origin.dev)):
-        why = f"setting select = 'dev': {target.folder} has no dev split; add one or use select = 'last'"
-        raise SettingsError(why, setting="select")
     folders = {seed: f"seed-{seed}" for seed in seeds} or {settings.seed: ""}
     if len(set(seeds)) != len(seeds):
         raise SettingsError(f"seeds {', '.join(map(str, seeds))}: one is given twice")
@@ -60,28 +56,17 @@ def finetune(
             (folder / name).mkdir(exist_ok=True)
             own = replace(settings, seed=seed)
             tagger = finetune_data(encoder, target, own, source=origin, labels=labels, types=types)
-            if prepared:
-                tagger, lost = _keeping_types(encoder, prepared, tagger, own)
-                facts |= lost
+            if prepared and prepared.old:
+                both = prepared.with_old(tagger.head)
+                tagger = finetune_data(encoder, both, own, labels=labels, types=types)
+            if prepared and prepared.gate:
+                facts["old_types"] = prepared.gate.check(tagger.head)
             tagger.save(folder / name, **facts, **(held_out_facts(tagger.head, target) if calibrate else {}))
             if card:
                 card(folder / name, TaggerFacts(read_card(str(folder / name))))
         if seeds:
             write_json(folder / "manifest.json", {"kind": "taggers", "seeds": list(seeds)})
     return [output / name for name in folders.values()]
-
-
-def _keeping_types(
-    encoder: str, prepared: Prepared, tagger: Finetuned, settings: FinetuneSettings
-) -> tuple[Finetuned, dict[str, Any]]:
-    """Return a tagger that learnt from the old sentences, too, if there are any, and what it lost of its own types.
-
-    `tagger` learnt from the new ones. Raise InputError if the loss isn't surely as little as allowed.
-    """
-    if prepared.old:
-        both = prepared.with_old(tagger.head)
-        tagger = finetune_data(encoder, both, settings, labels=prepared.labels, types=prepared.own)
-    return tagger, {"old_types": prepared.gate.check(tagger.head)} if prepared.gate else {}
 
 
 def finetune_data(
@@ -94,7 +79,10 @@ def finetune_data(
     """
     facts, seed = _origin(encoder, source, target.reading.language) | {"data": _facts(target)}, settings.seed
     splitter = target.reading.word_splitter or (source.reading.word_splitter if source else "")
-    joined = source and _joins_source(encoder, settings)
+    joined = source and find_objective(objective_for(encoder, settings).objective).joins_source
+    if settings.select == "dev" and not (target.dev or (joined and source and source.dev)):
+        why = f"setting select = 'dev': {target.folder} has no dev split; add one or use select = 'last'"
+        raise SettingsError(why, setting="select")
     with TemporaryDirectory(prefix="nerbert-") as scratch:
         if source and not joined:
             finetune_examples(
@@ -120,7 +108,3 @@ def _origin(encoder: str, source: DataSet | None, language: str = "") -> dict[st
 
 def _facts(data: DataSet) -> dict[str, Any]:
     return {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256, **cut_of(data.reading)}
-
-
-def _joins_source(encoder: str, settings: FinetuneSettings) -> bool:
-    return find_objective(objective_for(encoder, settings).objective).joins_source

@@ -14,10 +14,10 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.records import Example
 from nerbert.rng import uniform
 
-_NUMBER = re.compile(r"[0-9]{1,9}")
-_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
-_EACH = re.compile(r"k ?= ?([0-9]{1,9})")
-_EPISODE = re.compile(r"([0-9]{1,4})[ -]ways? ([0-9]{1,4})[ -]shots?(?: ([0-9]{1,4})[ -](?:query|queries))?")
+_SIZE = re.compile(
+    r"(?P<all>all)|(?P<sentences>[0-9]{1,9})|(?P<percent>[0-9]{1,3}(?:\.[0-9]{1,6})?) ?%|k ?= ?(?P<each>[0-9]{1,9})"
+    r"|(?P<ways>[0-9]{1,4})[ -]ways? (?P<episode>[0-9]{1,4})[ -]shots?(?: (?P<queries>[0-9]{1,4})[ -]quer(?:y|ies))?"
+)
 _FORMS = (
     'must be "all", sentences (50; 0: zero-shot), a share ("5%"), entities a type ("k=4"), or an episode '
     '("5 way 1 shot")'
@@ -78,32 +78,23 @@ def usual_queries(ways: int, shots: int) -> int:
 
 def parse_size(value: str | int) -> Size:
     """Return `"all"`, `50`, `"5%"`, `"k=4"` or `"5 way 1 shot"` as a Size; raise SettingsError for others."""
-    text = f"{value}".strip().lower()
-    size = None if isinstance(value, bool) or not isinstance(value, str | int) else _parsed(" ".join(text.split()))
-    if size is None:
+    usual = isinstance(value, str | int) and not isinstance(value, bool)
+    found = _SIZE.fullmatch(" ".join(f"{value}".lower().split())) if usual else None
+    if found is None:
         raise SettingsError(f"size {value!r:.80}: {_FORMS}")
-    zero = size.kind not in (SizeUnit.ALL, SizeUnit.ZERO) and not size.number
-    if zero or (size.kind is SizeUnit.EPISODE and not (size.ways and size.queries)):
+    given = {name: text for name, text in found.groupdict().items() if text}
+    kind = next(unit for unit in SizeUnit if unit in given)
+    if kind is SizeUnit.ALL:
+        return Size(kind)
+    number, ways = Decimal(given[kind]), int(given.get("ways", 0))
+    queries = int(given["queries"]) if "queries" in given else usual_queries(ways, int(number)) if ways else 0
+    if kind is SizeUnit.SENTENCES and not number:
+        return Size(SizeUnit.ZERO)
+    if not number or (kind is SizeUnit.EPISODE and not (ways and queries)):
         raise SettingsError(f"size {value!r}: must be above 0")
-    if size.kind is SizeUnit.PERCENT and size.number > 100:
+    if kind is SizeUnit.PERCENT and number > 100:
         raise SettingsError(f"size {value!r}: must be at most 100%")
-    return size
-
-
-def _parsed(text: str) -> Size | None:
-    """Return a size as it is written, numbers not checked."""
-    if text == "all":
-        return Size(SizeUnit.ALL)
-    if _NUMBER.fullmatch(text):
-        return Size(SizeUnit.SENTENCES, Decimal(int(text))) if int(text) else Size(SizeUnit.ZERO)
-    if found := _PERCENT.fullmatch(text):
-        return Size(SizeUnit.PERCENT, Decimal(found[1]).normalize())
-    if found := _EACH.fullmatch(text):
-        return Size(SizeUnit.EACH, Decimal(int(found[1])))
-    if found := _EPISODE.fullmatch(text):
-        ways, shots = int(found[1]), int(found[2])
-        return Size(SizeUnit.EPISODE, Decimal(shots), ways, int(found[3]) if found[3] else usual_queries(ways, shots))
-    return None
+    return Size(kind, number.normalize() if kind is SizeUnit.PERCENT else number, ways, queries)
 
 
 _SUBSETS = 'a subset is of sentences (50), a share ("5%") or entities a type ("k=4")'
@@ -222,7 +213,10 @@ def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: in
             return Episode(draw, types, support, query, *reached)
         tried += 1
     wanted = f"{many(ways, 'way')}, {many(shots, 'shot')} and {many(queries, 'query', 'queries')}"
-    raise InputError(f"no episode of {wanted}: {_lack(counted, shots + queries, tried)}")
+    there, enough = _total(counted, counted), len(_possible(counted, shots + queries))
+    raise InputError(f"no episode of {wanted}: {enough} of {many(len(there), 'type')} have the {shots + queries} "
+                     f"entities that both parts need, and none of {many(tried, 'order')} of sentences gave K to 2K of "
+                     "each; ask for fewer ways, or other shots")  # fmt: skip
 
 
 def _attempts(counted: _Counted, ways: int, wanted: int, draw: int) -> Iterator[tuple[tuple[str, ...], list[int], str]]:
@@ -266,17 +260,6 @@ def _total(counted: _Counted, places: Iterable[int]) -> Counter[str]:
 def _possible(counted: _Counted, wanted: int) -> list[str]:
     """Return the types with at least `wanted` entities; others are in no episode."""
     return sorted(type_ for type_, count in _total(counted, counted).items() if count >= wanted)
-
-
-def _lack(counted: _Counted, wanted: int, tried: int) -> str:
-    """Return why no episode was found, with the types that are most rarely alone in a sentence."""
-    there, enough = _total(counted, counted), len(_possible(counted, wanted))
-    alone = _total(counted, [place for place, counts in counted.items() if len(counts) == 1])
-    rarest = sorted(there, key=lambda type_: (alone[type_], type_))[:5]
-    counts = ", ".join(f"{type_} {there[type_]} ({alone[type_]})" for type_ in rarest) or "none"
-    return (f"{enough} of {many(len(there), 'type')} have the {wanted} entities that both parts need, and none of "
-            f"{many(tried, 'order')} of sentences gave K to 2K of each; entities (in sentences without other types): "
-            f"{counts}; ask for fewer ways, or other shots")  # fmt: skip
 
 
 def _check_draw(draw: int) -> None:

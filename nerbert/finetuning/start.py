@@ -60,7 +60,10 @@ class Start:
 
         `types` are learnt beside those of the examples. Without examples it is what the encoder finds by itself.
         """
-        settings = usual_steps(objective_for(encoder, settings))
+        settings = objective_for(encoder, settings)
+        gently = find_objective(settings.objective).trains_gently
+        if settings.min_steps < 0:
+            settings = replace(settings, min_steps=_GENTLE_STEPS if gently else _USUAL_STEPS)
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
         kind = chosen_objective(settings, FINETUNE)
         from nerbert.finetuning.replay import FinetuneSources  # loads what pre-training needs
@@ -75,13 +78,16 @@ class Start:
         objective = kind.of(Task(data.types, settings, backbone, data.concepts, texts, finetunes=True, data=data))
         check_head(kind, settings)
         model = objective.make_model(backbone)
-        facts = _initialise(model, backbone, settings) | _start_threshold(encoder, kind)
+        facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
+        facts |= {name: each for name, each in card.items() if name == "num_frozen_layers"}
+        facts |= {"joined_layer": joined} if (joined := _joined(model)) else {}
+        if card.get("threshold") is not None and HEADS.find(kind.head_name).labels_at_run_time:
+            temperature = (card.get("calibration") or {}).get("temperature", 1.0)
+            facts["threshold"] = uncalibrated(card["threshold"], temperature)  # the new tagger has no temperature yet
+        facts |= {"words_of_types": dict(texts)} if texts else {}
         pieces = objective.subwords(model, backbone, settings)
-        gentle = len(examples) if kind.trains_gently else 0
-        rate = settings.learning_rate or kind.usual_rate or usual_rate(model.config, gentle)
-        settings = replace(settings, learning_rate=rate)
-        return cls(model, objective, pieces, data, settings,
-                   facts | ({"words_of_types": dict(texts)} if texts else {}), splitter)  # fmt: skip
+        rate = settings.learning_rate or kind.usual_rate or usual_rate(model.config, len(examples) if gently else 0)
+        return cls(model, objective, pieces, data, replace(settings, learning_rate=rate), facts, splitter)
 
     def head(self) -> Head:
         """Return the model as it is now, ready to find the types; those of run time at the card's threshold."""
@@ -105,14 +111,6 @@ def objective_for(encoder: str, settings: _Settings, usual: str = _USUAL_OBJECTI
         return settings
     folder = ModelFolder.open(encoder)
     return replace(settings, objective=folder.kind.usual_objective(folder.path) or usual)
-
-
-def usual_steps(settings: FinetuneSettings) -> FinetuneSettings:
-    """Return settings of a known objective with its usual number of fewest steps, if they name none."""
-    if settings.min_steps >= 0:
-        return settings
-    gently = find_objective(settings.objective).trains_gently
-    return replace(settings, min_steps=_GENTLE_STEPS if gently else _USUAL_STEPS)
 
 
 def usual_rate(config: Any, gentle: int = 0) -> float:
@@ -140,26 +138,6 @@ def _words_of_types(
         return {}
     types = {span.type for each in examples for span in each.spans}
     return {each: " or ".join(words) for each, words in learnt_words(card).items() if each in types} | dict(labels)
-
-
-def _initialise(model: Any, backbone: Backbone, settings: FinetuneSettings) -> dict[str, Any]:
-    """Initialise a new head as the settings say; return the card's facts about the model's start."""
-    facts, joined = dict[str, Any](), _joined(model)
-    if settings.source_head == "shared":
-        facts |= _keep_shared(model, backbone.source)
-    frozen = {name: each for name, each in read_card(backbone.source).items() if name == "num_frozen_layers"}
-    return facts | frozen | ({"joined_layer": joined} if joined else {})
-
-
-def _start_threshold(start: str, kind: type[Objective]) -> dict[str, float]:
-    """Return the threshold of the folder at `start` as a card's fact, without its temperature; nothing for fixed types.
-
-    The new tagger has no temperature yet.
-    """
-    card = read_card(start)
-    if card.get("threshold") is None or not HEADS.find(kind.head_name).labels_at_run_time:
-        return {}
-    return {"threshold": uncalibrated(card["threshold"], (card.get("calibration") or {}).get("temperature", 1.0))}
 
 
 def _keep_shared(model: Any, start: str) -> dict[str, Any]:

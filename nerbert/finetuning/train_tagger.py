@@ -15,7 +15,7 @@ from nerbert.model.backbone import save_model
 from nerbert.model.folder import write_card
 from nerbert.model.forward import precision_on
 from nerbert.model.heads import Head, predict_entities
-from nerbert.model.threshold_fit import FittedThreshold, calibrated, fit_threshold
+from nerbert.model.threshold_fit import calibrated, fit_threshold
 from nerbert.model.tokenizer import SubwordTokenizer, tell_hidden_entities
 from nerbert.records import Example
 from nerbert.terminal import progress, tell
@@ -67,12 +67,7 @@ def finetune_examples(
     tell_hidden_entities(examples, pieces, name)
     data = start.source.windows(pieces, objective.labels)
     about = objective.facts(data.windows)
-    forgets = start.source.forgetting(objective, pieces)
-    if forgets:
-        forgets.measure(model)
     log, best = _train(model, data, objective, pieces, settings, start.source.held_out(), what)
-    if forgets:
-        about |= forgets.facts(model)
     card = dict(facts or {}) | start.facts | start.source.facts | {
         "word_splitter": nearest_splitter(examples, splitter or start.splitter), "max_length": settings.max_length,
         "on_too_long": settings.on_too_long, "head": objective.head_name, "types": list(start.source.types),
@@ -127,20 +122,12 @@ def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:
     """
     if not data.dev:
         return {}
-    head, best = at_best_threshold(head, data.dev)
+    best = fit_threshold(head, head.labels, data.dev) if head.usual_threshold else None
+    if best:
+        head = head.for_labels(head.labels, [best.probability] * len(head.labels))
     found = predict_entities(head, data.dev)
     calibration, own = found.calibration_json(data.source("dev")), dict[str, float]()
-    if best is not None:
+    if best:
         calibration["threshold_f1"] = best.f1
         own["threshold"] = calibrated(best.probability, calibration["temperature"])
     return {"dev": found.scores_json(), "calibration": calibration, **own}
-
-
-def at_best_threshold(head: Head, dev: Sequence[Example]) -> tuple[Head, FittedThreshold | None]:
-    """Return a head of labels at run time at the threshold that is best on sentences, and that; one of fixed types as
-    it is.
-    """
-    if not head.usual_threshold:
-        return head, None
-    best = fit_threshold(head, head.labels, dev)
-    return head.for_labels(head.labels, [best.probability] * len(head.labels)), best

@@ -178,12 +178,6 @@ def test_messages(tagger: str, start: str, new: list[Example], how: AddTypes, wo
         prepare(start or tagger, data_of(new), SETTINGS, how)
 
 
-def test_contradictions_are_told(tagger: str, capsys: pytest.CaptureFixture[str]) -> None:
-    other = [replace(OLD[0], spans=(replace(OLD[0].spans[0], type="port"),))]
-    prepare(tagger, data_of(other), SETTINGS, AddTypes(OLD, max_loss=100))
-    assert "contradict each other 1 times: 'Margarethe' is ship and port" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [

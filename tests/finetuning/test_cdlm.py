@@ -16,8 +16,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.runner import run_suite
 from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.executors import LocalExecutor
-from nerbert.finetuning.cdlm import Cdlm, RmsThenPlain
-from nerbert.finetuning.cdlm_data import JointData, read_raw
+from nerbert.finetuning.cdlm import Cdlm, JointData, RmsThenPlain, read_raw
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start

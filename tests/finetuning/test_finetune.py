@@ -326,15 +326,6 @@ def test_patience_ends_a_training_and_says_so(tune: Tune, data: Path, capsys: py
     assert evaluate(folder, data / "dev.conll").f1_mean == pytest.approx(max(scores))
 
 
-def test_fewer_layers_are_kept_on_the_whole_road(tune: Tune, half_frozen: Path, source: Path) -> None:
-    for name, first in (("alone", None), ("after a source", source)):
-        folder = tune(replace(FAST, num_layers=2), name, half_frozen, source=first)
-        model = load_tagging_model(str(folder))
-        assert len(model.bert.encoder.layer) == model.config.num_hidden_layers == 2
-        assert card(folder)["settings"]["num_layers"] == 2
-        assert Tagger.load(folder, device="cpu").types == ["person", "ship"]
-
-
 def test_bounds_on_steps_are_the_targets_alone() -> None:
     settings = FinetuneSettings(
         min_steps=9, max_steps=9, source_epochs=2, select="dev", patience=8, weight_decay=0.5, schedule="constant"
@@ -397,20 +388,6 @@ def test_a_card_says_how_texts_are_read(monkeypatch: pytest.MonkeyPatch) -> None
     assert reading_for({}, None) == Reading()
     with raises(InputError, "setting word_splitter: word splitter 'other'"):
         Reading(word_splitter="other")
-
-
-def test_truncated_words_are_missed(tune: Tune, tmp_path: Path) -> None:
-    rows = tmp_path / "train.conll"
-    rows.write_text(("Oslo\tB-place\n" * 30 + "\n") * 4)
-    settings, recall = replace(FAST, max_steps=30, min_steps=30, max_length=20, learning_rate=1e-2), {}
-    for how in ("window", "truncate"):
-        folder = tune(replace(settings, on_too_long=how), how, on=rows)
-        assert card(folder)["on_too_long"] == how
-        (score,) = evaluate(folder, rows).scores.values()
-        assert score.gold == 120
-        recall[how] = score.recall
-    assert recall["window"] == 1
-    assert 0 < recall["truncate"] < 20 / 30
 
 
 class JoinsNone(TokenClassification):

@@ -18,7 +18,6 @@ from nerbert.finetuning.replay import OWN_TEXTS, FinetuneSources, words_of_types
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
 from nerbert.finetuning.train_tagger import finetune_examples
-from nerbert.formats.open_types import read_open_types
 from nerbert.model.concept_encoder import open_concepts
 from nerbert.model.folder import read_card
 from nerbert.records import Example, Span
@@ -218,11 +217,3 @@ def test_texts_of_the_package_are_replayed_beside_few_sentences(
     data = FinetuneSources(settings, EXAMPLES[:1] * sentences).named()
     files = [{"file": "replay.jsonl.gz", "sha256": sha256_of(OWN_TEXTS)}]
     assert data.facts == ({"replayed": {"share": share, "files": files}} if share else {})
-    assert not data.replay or not data.replay.measured
-
-
-def test_the_texts_of_the_package_are_whole() -> None:
-    texts = list(read_open_types(OWN_TEXTS))
-    assert len(texts) == 600
-    assert all(each.asked for each in texts)
-    assert len({entity.type for each in texts for entity in each.entities}) > 900
