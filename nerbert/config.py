@@ -218,7 +218,8 @@ def check_values(cls: type, values: Mapping[str, Any], before: object = None) ->
     named = {name: values[name] for name in values if name not in hints}
     removed: Mapping[str, str] = getattr(cls, "removed", {})
     if gone := next((name for name in named if name in removed), ""):
-        raise SettingsError(f"setting {gone}: was removed; leave it out: {removed[gone]}", setting=gone)
+        name = _dotted(cls, gone)
+        raise SettingsError(f"setting {name}: was removed; leave it out: {removed[gone]}", setting=name)
     if named and not issubclass(cls, Sectioned):
         name = next(iter(named))
         see = f"see {DOCS}/settings.md" if issubclass(cls, Settings) else ""

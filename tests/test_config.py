@@ -224,7 +224,7 @@ def test_sections_are_merged_key_by_key(tmp_path: Path) -> None:
          "setting tagging: is for objective 'tagging', but objective = 'self_training'"),
         (PRETRAIN, {"objective": "zero_shot", "replay": {"files": ["a"]}},
          "setting replay: is for `nerbert finetune` only; leave it out"),
-        (FINETUNE, {"objective": "tagging", "gazetteers": {"match": "text"}},
+        (FINETUNE, {"objective": "tagging", "gazetteers": {"max_words": 5}},
          "setting gazetteers: is for `nerbert pretrain` only; leave it out"),
     ],
 )  # fmt: skip

@@ -3,9 +3,11 @@
 Counts of the shards are cached. Limitation: sentences whose only typed mention the other set calls ENTITY stay in.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -90,37 +92,50 @@ class CorpusLabels:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LabelledCorpus:
-    """A corpus with its labels; `settings` name it alone, and `source` is its number among several sources."""
+    """The only corpus of some settings, with labels as `read_label_set` gives them; read when it is asked for.
+
+    `source` is its number among several sources.
+    """
 
     settings: PretrainSettings
-    manifest: Mapping[str, Any]
-    labels: CorpusLabels
     source: int | None = None
-
-    @classmethod
-    def read(
-        cls, settings: PretrainSettings, source: int | None = None, *, named: bool = False, descriptions: bool = False
-    ) -> "LabelledCorpus":
-        """Return the only corpus of some settings, with labels as `read_label_set` gives them."""
-        manifest = read_manifest(settings.corpus_folder)
-        labels = read_label_set(manifest, settings, named=named, descriptions=descriptions)
-        return cls(settings, manifest, labels, source)
+    named: bool = False
+    descriptions: bool = False
 
     @property
     def folder(self) -> Path:
         """Return its folder."""
         return self.settings.corpus_folder
 
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """Return its manifest."""
+        return read_manifest(self.folder)
+
+    @cached_property
+    def labels(self) -> CorpusLabels:
+        """Return its labels."""
+        return read_label_set(self.manifest, self.settings, named=self.named, descriptions=self.descriptions)
+
     def texts(self) -> Iterator[str]:
-        """Yield the texts that are trained on."""
-        return training_texts(self.manifest, self.settings)
+        """Yield the texts that are trained on, in order, each once, whatever its copies."""
+        for path in checked_shards(self.folder, self.manifest):
+            for batch in sentence_batches(path, ["split", "copies", "expected_copies", "text"]):
+                rows = training_rows(batch)
+                yield from rows.filter(pc.greater(rows["copies"], 0))["text"].to_pylist()
 
     def held_out(self) -> list[Example]:
-        """Return the validation sentences."""
-        examples = held_out_examples(self.manifest, self.labels, self.settings)
-        return [self.labels.of_source(each, self.source) for each in examples]
+        """Return the validation sentences, labelled by gazetteers if there are any; raise InputError for no short
+        one.
+        """
+        labels, examples = self.labels, map(sentence_example, held_out(self.manifest, self.labels, self.settings))
+        if not (lists := labels.gazetteers):
+            return [labels.of_source(each, self.source) for each in examples]
+        found = lists.relabelled([each for each in examples if len(each.words) <= (lists.max_words or math.inf)])
+        refuse(not found, "gazetteers.max_words", lists.max_words, "larger: all validation sentences have more words")
+        return found
 
 
 def read_label_set(
@@ -129,12 +144,12 @@ def read_label_set(
     """Return the categories of the corpus under `settings.label_set`.
 
     With `named` each class is a category by default, however rare it is, and has a concept, its description with it
-    where `descriptions` are wanted. Raise InputError if the train part has
-    none of the set's labels, or a category that the manifest doesn't list.
+    where `descriptions` are wanted. Raise InputError if the train part has none of the set's labels, or a category that
+    the manifest doesn't list.
     """
     if settings.of(GazetteersSettings).files:
-        lists = open_gazetteers(settings, manifest["word_splitter"])
-        facts = {"name": "gazetteers", "sha256": lists.digest, "match": lists.match, **lists.facts}
+        lists = open_gazetteers(settings)
+        facts = {"name": "gazetteers", "sha256": lists.digest, "match": "anchors", **lists.facts}
         return CorpusLabels(facts, tuple(sorted(lists.types)), gazetteers=lists)
     own, categories = manifest["label_set"], tuple(manifest["categories"])
     name = settings.label_set or (_EACH_CLASS if named else "")
@@ -191,7 +206,8 @@ def _with_concepts(
 
 def held_out(manifest: Mapping[str, Any], labels: CorpusLabels, settings: PretrainSettings) -> list[Sentence]:
     """Return the validation split, or a part of it drawn by seed, in the order of the draw."""
-    origin = _origin(manifest, settings) | {"seed": settings.seed, "at_most": settings.max_eval_samples}
+    shards = shard_hashes(settings.corpus_folder, manifest)
+    origin = {"version": _VERSION, "shards": shards, "seed": settings.seed, "at_most": settings.max_eval_samples}
     sentences = cached(
         settings.cache, "validation", origin, lambda folder: write_table(_drawn(manifest, settings), folder / _TABLE),
         lambda folder: [*typed_sentences(folder / _TABLE)],
@@ -199,34 +215,10 @@ def held_out(manifest: Mapping[str, Any], labels: CorpusLabels, settings: Pretra
     return list(map(labels.relabelled, sentences))
 
 
-def held_out_examples(manifest: Mapping[str, Any], labels: CorpusLabels, settings: PretrainSettings) -> list[Example]:
-    """Return `held_out` as examples, labelled by gazetteers if there are any; raise InputError for no short one."""
-    examples = list(map(sentence_example, held_out(manifest, labels, settings)))
-    if not (lists := labels.gazetteers):
-        return examples
-    short = lists.short(np.array([len(each.words) for each in examples]))
-    found = lists.relabelled([example for example, kept in zip(examples, short, strict=True) if kept])
-    refuse(not found, "gazetteers.max_words", lists.max_words, "larger: all validation sentences have more words")
-    return found
-
-
 def training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the rows of the train part that have copies, or can have some when copies are drawn again."""
+    """Return the rows of the train part that have copies, or were expected to have some."""
     possible = pc.or_(pc.greater(batch["copies"], 0), pc.greater(batch["expected_copies"], 0))
     return batch.filter(pc.and_(pc.equal(batch["split"], TRAIN), possible))
-
-
-def training_texts(manifest: Mapping[str, Any], settings: PretrainSettings) -> Iterator[str]:
-    """Yield the texts that are trained on, in order, each once, whatever its copies."""
-    drawn = "expected_copies" if settings.resample_each_epoch else "copies"
-    for path in checked_shards(settings.corpus_folder, manifest):
-        for batch in sentence_batches(path, ["split", "copies", "expected_copies", "text"]):
-            rows = training_rows(batch)
-            yield from rows.filter(pc.greater(rows[drawn], 0))["text"].to_pylist()
-
-
-def _origin(manifest: Mapping[str, Any], settings: PretrainSettings) -> dict[str, Any]:
-    return {"version": _VERSION, "shards": shard_hashes(settings.corpus_folder, manifest)}
 
 
 def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> Kinds:
@@ -250,7 +242,8 @@ def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> K
         rows = read_json(folder / _FILE, list[tuple[tuple[str, ...], str, int]])
         return Counter({(path, own): count for path, own, count in rows})
 
-    return cached(settings.cache, "mentions", _origin(manifest, settings), make, read)
+    origin = {"version": _VERSION, "shards": shard_hashes(settings.corpus_folder, manifest)}
+    return cached(settings.cache, "mentions", origin, make, read)
 
 
 def _frequent(kinds: Kinds, some: LabelSet, at_least: int) -> frozenset[str]:

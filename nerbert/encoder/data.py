@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, cached_property
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -15,7 +15,7 @@ from nerbert.config import refuse
 from nerbert.corpus.shards import shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, LabelledCorpus
 from nerbert.encoder.gazetteers import GazetteersSettings
-from nerbert.encoder.open_texts import OpenTexts, OpenTypes, OpenTypesSettings
+from nerbert.encoder.open_texts import OpenTexts, OpenTypesSettings
 from nerbert.encoder.plain_texts import PlainTexts, open_blocks
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.settings import PretrainSettings
@@ -36,19 +36,36 @@ SEVERAL_LANGUAGES = "multilingual"
 """The language of corpora that differ."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PretrainData:
-    """Corpora with their labels, files of open types, or both; with `reads_labels` cards name the labels."""
+    """Corpora with their labels, files of open types, or both; read when they are asked for.
+
+    With `reads_labels` cards name the labels. With `named` types are known by name, with `descriptions` too if wanted.
+    """
 
     settings: PretrainSettings
     corpora: tuple[LabelledCorpus, ...] = ()
-    open_texts: OpenTexts | None = None
-    open_types: OpenTypes | None = None
-    concepts: ConceptTable | None = None
     executor: Executor | None = None
     reads_labels: bool = True
+    named: bool = False
+    descriptions: bool = False
     plain: PlainTexts | None = None
     """Texts without labels, in place of all others."""
+
+    @cached_property
+    def open_texts(self) -> OpenTexts | None:
+        """Return the files of open types."""
+        own, settings = self.settings.of(OpenTypesSettings), self.settings
+        if not self.named or not own.files:
+            return None
+        return OpenTexts(
+            own, self.word_splitter, self.descriptions, settings.seed, settings.max_eval_samples, settings.cache
+        )
+
+    @cached_property
+    def concepts(self) -> ConceptTable | None:
+        """Return the concepts of all sources."""
+        return _joined_concepts(self) if self.named else None
 
     @property
     def name(self) -> str:
@@ -99,15 +116,13 @@ class PretrainData:
         if self.plain:
             return self.plain.held_out()
         examples = [one for each in self.corpora for one in each.held_out()]
-        return [*examples, *(self.open_types.held_out if self.open_types else ())]
+        return [*examples, *(self.open_texts.content.held_out if self.open_texts else ())]
 
     def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
         """Return the windows of the train part, from the cache; they are made there if there are none."""
         if self.plain:
             return open_blocks(self.plain, pieces, self.settings.cache)
-        return open_training_data(
-            self.corpora, pieces, self.settings, self.executor, labels, self.open_texts, self.open_types
-        )
+        return open_training_data(self.corpora, pieces, self.settings, self.executor, labels, self.open_texts)
 
     def identity(self) -> dict[str, Any]:
         """Return what of the data decides a training's outcome."""
@@ -115,7 +130,7 @@ class PretrainData:
             "corpus": [sha256_of(each.folder / "manifest.json") for each in self.corpora],
             "shards": [shard_hashes(each.folder, each.manifest) for each in self.corpora],
             "label_set": [each.labels.facts for each in self.corpora],
-            "open_types": self.open_types.digests if self.open_types else [],
+            "open_types": self.open_texts.content.digests if self.open_texts else [],
             **({"texts": self.plain.digests} if self.plain else {}),
             **({"synonyms": digest_of_synonyms()} if self.concepts else {}),
         }
@@ -135,7 +150,7 @@ class PretrainData:
             found["contradictions"] = len(self.concepts.contradictions)
         if self.plain:
             found["texts"] = [{"file": name, "sha256": digest} for name, digest, *_ in self.plain.digests]
-        return found | ({"open_types": self.open_types.facts} if self.open_types else {})
+        return found | ({"open_types": self.open_texts.content.facts} if self.open_texts else {})
 
     def _facts_of(self, corpus: LabelledCorpus) -> dict[str, Any]:
         digest = sha256_of(corpus.folder / "manifest.json")
@@ -152,54 +167,26 @@ def _common(manifests: Sequence[Mapping[str, Any]], name: str, otherwise: str) -
 
 
 @dataclass(frozen=True, slots=True)
-class SourceChecks:
-    """Checks the settings of `nerbert pretrain`'s sources before any is read; there is no data yet."""
-
-    settings: PretrainSettings
-
-    def labelled(self) -> Any:
-        """Check what sentences with fixed types need."""
-        _check_corpus(self.settings)
-
-    def unlabelled(self, texts: Sequence[Path] = ()) -> Any:
-        """Check what sentences without labels need."""
-        _refuse_labels(self.settings)
-        if not texts:
-            _check_corpus(self.settings)
-
-    def named(self, *, descriptions: bool = False) -> Any:
-        """Check what texts with types by name need."""
-        if not self.settings.corpus and not self.settings.of(OpenTypesSettings).files:
-            _ = self.settings.corpus_folder
-
-
-def _check_corpus(settings: PretrainSettings) -> None:
-    both = bool(settings.of(GazetteersSettings).files and settings.label_set)
-    refuse(both, "label_set", settings.label_set, "empty with gazetteers, whose types are the categories")
-    _ = settings.corpus_folder
-
-
-def _refuse_labels(settings: PretrainSettings) -> None:
-    refuse(bool(settings.label_set), "label_set", settings.label_set,
-           f"left out with objective = {settings.objective!r}")  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
 class PretrainSources:
-    """The sources of `nerbert pretrain`; an `executor` cuts the corpus into windows."""
+    """The sources of `nerbert pretrain`: settings are checked, nothing is read; an `executor` cuts corpora into
+    windows.
+    """
 
     settings: PretrainSettings
     executor: Executor | None = None
 
     def labelled(self) -> PretrainData:
         """Return the corpus with the categories of a label set, or with types by gazetteers."""
-        _check_corpus(self.settings)
-        return PretrainData(self.settings, (LabelledCorpus.read(self.settings),), executor=self.executor)
+        both = bool(self.settings.of(GazetteersSettings).files and self.settings.label_set)
+        refuse(both, "label_set", self.settings.label_set, "empty with gazetteers, whose types are the categories")
+        _ = self.settings.corpus_folder
+        return PretrainData(self.settings, (LabelledCorpus(self.settings),), self.executor)
 
     def unlabelled(self, texts: Sequence[Path] = ()) -> PretrainData:
         """Return texts or the corpus; raise SettingsError for both, or a label set, which nothing would read."""
         settings = self.settings
-        _refuse_labels(settings)
+        refuse(bool(settings.label_set), "label_set", settings.label_set,
+               f"left out with objective = {settings.objective!r}")  # fmt: skip
         if not texts:
             return replace(self.labelled(), reads_labels=False)
         refuse(bool(settings.corpus), "corpus", [*map(str, settings.corpus)], "left out with texts; name it among them")
@@ -208,27 +195,21 @@ class PretrainSources:
 
     def named(self, *, descriptions: bool = False) -> PretrainData:
         """Return corpora, each of whose classes is a type, and files of open types; one of both may be missing."""
-        settings, own = self.settings, self.settings.of(OpenTypesSettings)
-        several = len(settings.corpus) + bool(own.files) > 1
-        if not settings.corpus and not own.files:
+        settings, files = self.settings, bool(self.settings.of(OpenTypesSettings).files)
+        if not settings.corpus and not files:
             _ = settings.corpus_folder
-        read = partial(LabelledCorpus.read, named=True, descriptions=descriptions)
-        alone = settings.for_each_corpus()
-        corpora = tuple(read(each, place if several else None) for place, each in enumerate(alone))
-        found = PretrainData(settings, corpora, executor=self.executor)
-        if own.files:
-            texts = OpenTexts(
-                own, found.word_splitter, descriptions, settings.seed, settings.max_eval_samples, settings.cache
-            )
-            found = replace(found, open_texts=texts, open_types=texts.read())
-        return replace(found, concepts=_joined_concepts(found))
+        several = len(settings.corpus) + files > 1
+        alone = (replace(settings, corpus=(each,), shares=()) for each in settings.corpus)
+        corpora = (LabelledCorpus(each, place if several else None, True, descriptions)
+                   for place, each in enumerate(alone))  # fmt: skip
+        return PretrainData(settings, tuple(corpora), self.executor, named=True, descriptions=descriptions)
 
 
 def _joined_concepts(data: PretrainData) -> ConceptTable:
     """Return the concepts of all sources; print what is odd about them."""
     tables = {str(each.folder): each.labels.concepts for each in data.corpora}
-    if data.open_types:
-        tables["open_types.files"] = data.open_types.table
+    if data.open_texts:
+        tables["open_types.files"] = data.open_texts.content.table
     made, *others = [each for each in tables.values() if each]
     for source, table in tables.items():
         names = {each.name for each in table.concepts} - {ROOT} if table else set[str]()

@@ -5,8 +5,9 @@ Files are read twice. A tenth of the texts is held out, by the hash of each.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from heapq import nsmallest
 from itertools import chain
 from pathlib import Path
@@ -113,7 +114,7 @@ class _Table:
     untold: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OpenTexts:
     """Files of open types as a source of texts, in words of `splitter`; `most` (0: all) held-out ones, by `seed`."""
 
@@ -124,7 +125,8 @@ class OpenTexts:
     most: int = 0
     cache: str = ""
 
-    def read(self) -> OpenTypes:
+    @cached_property
+    def content(self) -> OpenTypes:
         """Return what the files hold; raise InputError where there is no entity."""
         files, dev_files = (_files(getattr(self.settings, name), name) for name in ("files", "dev"))
         origin = {
@@ -172,7 +174,13 @@ class OpenTexts:
                 else:
                     held_out.append(one)
                 bar.advance()
-        self._check(table, held_out)
+        names = ", ".join(path.name for path in self.settings.files)
+        if not any(table.counts):
+            some = f"{table.sentences} texts" + (f", {len(held_out)} others are held out" if held_out else "")
+            raise InputError(f"{names}: no entity to train on in {some}; give texts with entities")
+        if not held_out:
+            few = f"{table.sentences} texts are too few: none is held out (a random one in ten is)"
+            raise InputError(f"{names}: {few}; add some")
         drawn = nsmallest(
             self.most or len(held_out), held_out, key=lambda one: uniform(self.seed, "validation part", one.text)
         )
@@ -186,15 +194,6 @@ class OpenTexts:
             names_of, table.counts, list(places), rows, table.sentences, reasons, broader.ancestors(), untold
         )
         write_json(folder / _TABLE, to_plain(facts))
-
-    def _check(self, table: ConceptTable, held_out: Sequence[OpenText]) -> None:
-        names = ", ".join(path.name for path in self.settings.files)
-        if not any(table.counts):
-            some = f"{table.sentences} texts" + (f", {len(held_out)} others are held out" if held_out else "")
-            raise InputError(f"{names}: no entity to train on in {some}; give texts with entities")
-        if not held_out:
-            few = f"{table.sentences} texts are too few: none is held out (a random one in ten is)"
-            raise InputError(f"{names}: {few}; add some")
 
     def _sided(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
         """Yield the texts of all files, and whether each is trained on; equal ones of files held out are left out."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from nerbert.artifacts import sha256_of
 from nerbert.cache import cached
 from nerbert.corpus.shards import is_corpus, read_manifest, shard_hashes, train_pages
-from nerbert.encoder.preprocess import tokenizer_hash
+from nerbert.encoder.preprocess import cut, tokenizer_hash
 from nerbert.errors import InputError
 from nerbert.formats.inputs import InputFile, find_sources
 from nerbert.formats.kinds import TEXT
@@ -115,7 +115,14 @@ def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> Trai
 
     def make(folder: Path) -> None:
         with progress("cutting texts into blocks") as bar:
-            write_windows(folder, _numbered(texts.blocks(pieces), pieces, bar))
+            write_windows(folder, numbered(bar))
+
+    def numbered(bar: Progress) -> Iterator[Windows]:
+        count = 0
+        for some, found in cut(texts.blocks(pieces), pieces):
+            yield replace(found, sentences=found.sentences + count)
+            count += len(some)
+            bar.advance(len(some))
 
     windows = cached(cache, "blocks", origin, make, open_windows)
     if not len(windows):
@@ -126,16 +133,6 @@ def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> Trai
         raise InputError(f"{texts.name}: the tokenizer doesn't know {100 * share:.0f} % of the subwords: are the texts "
                          "of another language? take an encoder of theirs")  # fmt: skip
     return TrainingData.each_once(windows, pieces.pad_id)
-
-
-def _numbered(blocks: Iterator[Example], pieces: SubwordTokenizer, bar: Progress) -> Iterator[Windows]:
-    """Yield the windows of blocks, numbered through."""
-    count = 0
-    while some := list(islice(blocks, _CHUNK)):
-        found = Windows.pack(pieces.windows(some))
-        yield replace(found, sentences=found.sentences + count)
-        count += len(some)
-        bar.advance(len(some))
 
 
 def _files(path: Path) -> Sequence[InputFile]:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,6 @@ from nerbert.training.objective import PRETRAIN, CheckpointScore, Objective, Tas
 
 LOG = "log.jsonl"
 """The file of an encoder that has the figures of each step."""
-_REPORTS = "*-epoch-*.json"
-"""Files that an objective writes at the start of epochs."""
 FRESH = "fresh"
 FREE = frozenset(
     {
@@ -187,8 +186,8 @@ def pretrain(
     processes, work = begin(settings, output, overwrite=overwrite, processes=given, executor=executor)
     total = total_steps(len(work.data.numbers_of(0)), settings)
     with _common_folder(processes, output, work.identity, overwrite=overwrite) as (folder, place):
-        models = _BestModels(place, work.pieces.tokenizer, processes)
-        best = BestCheckpoint(work.score, models.save, last=settings.select == "last")
+        keep = partial(_keep_best, place, work.pieces.tokenizer) if processes.is_first else lambda *_: None
+        best = BestCheckpoint(work.score, keep, last=settings.select == "last")
         checkpoints = Checkpoints(
             place, settings.save_total_limit, minutes=settings.save_minutes,
             steps=settings.save_steps, tokenizer=work.pieces.tokenizer,
@@ -199,9 +198,11 @@ def pretrain(
                         checkpoints=checkpoints, steps=steps, processes=processes,
                         evaluation_steps=settings.evaluation_steps)  # fmt: skip
         if processes.is_first:
-            models.put_into(folder, best.best_step)
-            for path in (place / LOG, *place.glob(_REPORTS)):
-                link_file(path, folder / path.name)
+            kept = place / f"best-{best.best_step}"
+            for path in _files_in(kept):
+                (there := folder / path.relative_to(kept)).parent.mkdir(parents=True, exist_ok=True)
+                link_file(path, there)
+            link_file(place / LOG, folder / LOG)
             _write_json_card(folder, settings, work, best, log)
             if card:
                 card(folder, EncoderFacts(read_card(str(folder)), work.source.manifests))
@@ -209,36 +210,18 @@ def pretrain(
     return log
 
 
-class _BestModels:
-    """The best model so far, a folder beside the checkpoints; the one before it stays until the next but one.
+def _keep_best(place: Path, tokenizer: Any, model: Any, step: int, before: int) -> None:
+    """Keep the best model so far beside the checkpoints; the one `before` it stays until the next but one.
 
     By then a checkpoint names its successor, so a kill in between loses neither.
     """
-
-    def __init__(self, place: Path, tokenizer: Any, processes: ProcessGroup) -> None:
-        self._place, self._tokenizer, self._processes = place, tokenizer, processes
-
-    def save(self, model: Any, step: int, before: int) -> None:
-        """Keep `model` as the best; `before` is the step of the previous one."""
-        if not self._processes.is_first:
-            return
-        for old in self._place.glob("best-*"):
-            if old != self._of(before):
-                shutil.rmtree(old)
-        with publish_folder(self._of(step)) as folder:
-            save_model(folder, model, self._tokenizer)
-            for path in _files_in(folder):
-                to_disk(path)
-
-    def put_into(self, folder: Path, step: int) -> None:
-        """Give `folder` the files of the best model."""
-        best = self._of(step)
-        for path in _files_in(best):
-            (place := folder / path.relative_to(best)).parent.mkdir(parents=True, exist_ok=True)
-            link_file(path, place)
-
-    def _of(self, step: int) -> Path:
-        return self._place / f"best-{step}"
+    for old in place.glob("best-*"):
+        if old.name != f"best-{before}":
+            shutil.rmtree(old)
+    with publish_folder(place / f"best-{step}") as folder:
+        save_model(folder, model, tokenizer)
+        for path in _files_in(folder):
+            to_disk(path)
 
 
 def _files_in(folder: Path) -> list[Path]:

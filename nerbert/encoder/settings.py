@@ -1,8 +1,9 @@
 """Settings of a pre-training, besides those of its objective and sources."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from nerbert.config import Bounds, Sectioned, refuse
 from nerbert.encoder.open_texts import OpenTypesSettings
@@ -13,6 +14,8 @@ from nerbert.training.settings import TrainSettings
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainSettings(TrainSettings):
     """How an encoder is pre-trained as a tagger on a corpus (NER-BERT §3)."""
+
+    removed: ClassVar[Mapping[str, str]] = {"resample_each_epoch": "copies are drawn once, with the corpus"}
 
     corpus: tuple[Path, ...] = ()
     """Folder that `nerbert corpus build` made; optional with `open_types.files`. Objectives that learn from names of
@@ -48,9 +51,6 @@ class PretrainSettings(TrainSettings):
     tensorboard: str = ""
     """Folder for TensorBoard's event files, written during training (`nerbert[tensorboard]`). Empty: none; the
     encoder's log.jsonl always has the figures of each step. Source: ours."""
-    resample_each_epoch: bool = False
-    """Draw each sentence's copies again in each epoch, from the corpus's `expected_copies`. Epochs then differ in size
-    by about a percent; steps and evaluations follow the first one's. Source: ours."""
     max_eval_samples: Annotated[int, Bounds(at_least=0)] = 5000
     """Validation sentences scored in an evaluation, drawn by seed; 0 takes all. Source: ours."""
     evaluation_steps: Annotated[int, Bounds(at_least=0)] = 0
@@ -75,10 +75,6 @@ class PretrainSettings(TrainSettings):
         several = f"one folder with objective = {self.objective!r}; those that learn from names of types take several"
         refuse(len(self.corpus) > 1, "corpus", [*map(str, self.corpus)], several)
         return self.corpus[0]
-
-    def for_each_corpus(self) -> "list[PretrainSettings]":
-        """Return the settings once for each corpus, with that one alone."""
-        return [replace(self, corpus=(each,), shares=()) for each in self.corpus]
 
     def __post_init__(self) -> None:
         Sectioned.__post_init__(self)

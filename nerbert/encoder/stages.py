@@ -4,7 +4,7 @@ A stage is known by its `stage.json`. Limitation: a deleted one is made again, t
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -12,8 +12,7 @@ from typing import Any
 
 from nerbert.artifacts import finish, write_json
 from nerbert.config import check_values, make_settings, merged, parse_changes, read_toml
-from nerbert.corpus.shards import read_manifest
-from nerbert.encoder.data import SourceChecks, files_read
+from nerbert.encoder.data import PretrainSources, files_read
 from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
 from nerbert.encoder.pretrain import EncoderFacts, compared_settings, pretrain
 from nerbert.encoder.settings import PretrainSettings
@@ -66,7 +65,7 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
     if _STAGES not in common:
         return []
     tables, wanted = common.pop(_STAGES), parse_changes(changes)
-    _check_names(names := _names(tables), SECTIONS)
+    names = _names(tables)
     of_all = {key: value for key, value in wanted.items() if not key.startswith(tuple(f"{name}." for name in names))}
     stages, read = list[PretrainStage](), set[str]()
     for name, table in zip(names, tables, strict=True):
@@ -78,11 +77,14 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
             values = reduce(merged, (before, {key: table[key] for key in table if key != "name"}, of_all, own), common)
             objective = values.get("objective", PretrainSettings().objective)
             kind = OBJECTIVES.find(check_values(PretrainSettings, {"objective": objective})["objective"])
-            _check_names(names, sections := {kind.settings.section, *kind.sources} - {""})
+            sections = {kind.settings.section, *kind.sources} - {""}
+            if both := next((each for each in names if each in {*SECTIONS, *sections}), ""):
+                why = f"stages: name = {both!r}: is a section of settings; use another name"
+                raise SettingsError(why, setting=_STAGES)
             mine = {*sections, *table, *(key.partition(".")[0] for key in own)}
             values = {key: value for key, value in values.items() if key in mine or not isinstance(value, Mapping)}
             settings = make_settings(PretrainSettings, values)
-            OBJECTIVES.find(settings.objective).data(SourceChecks(settings))
+            OBJECTIVES.find(settings.objective).data(PretrainSources(settings))
             made_from = _made_from(settings, stages[-1] if settings.backbone == before.get("backbone") else None)
         stages.append(PretrainStage(name, settings, output / name, made_from))
         read |= sections
@@ -115,7 +117,7 @@ def pretrain_stages(
         with at(part=f"stage {stage.name}"):
             chosen_objective(stage.settings, PRETRAIN)
             if stage.settings.of(GazetteersSettings).files:
-                open_gazetteers(stage.settings, read_manifest(stage.settings.corpus_folder)["word_splitter"])
+                open_gazetteers(stage.settings)
     processes = make_process_group(stages[0].settings)
     for stage in stages:
         if processes.is_first:
@@ -144,12 +146,6 @@ def _names(tables: Any) -> list[str]:
                 setting=_STAGES,
             )
     return names
-
-
-def _check_names(names: Iterable[str], sections: Iterable[str]) -> None:
-    """Raise SettingsError for a stage that is called as a section, so that a dotted name has one meaning."""
-    if both := next((name for name in names if name in [*sections]), ""):
-        raise SettingsError(f"stages: name = {both!r}: is a section of settings; use another name", setting=_STAGES)
 
 
 def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict[str, Any]:

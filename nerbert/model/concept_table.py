@@ -150,11 +150,6 @@ class ConceptTable:
         """Return the number of the concept with a text."""
         return self._numbers[text]
 
-    def numbers_of(self, texts: Iterable[str]) -> frozenset[int]:
-        """Return the numbers of all concepts whose names are those of some texts, written in any way."""
-        names = set(map(normalised, texts))
-        return frozenset(number for number, each in enumerate(self.concepts) if each.name in names)
-
     def close(self) -> None:
         """Make the present concepts those of the first source: texts of others don't have them annotated."""
         self.sources, rows = [frozenset(range(len(self.concepts)))], list(self.rows)

@@ -1,6 +1,5 @@
 """Any encoder that `transformers` knows: what is trained here is what its own classes and pipelines load."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,59 +167,6 @@ def test_an_encoder_without_a_language_models_head_gets_one_by_seed(
     ]
     assert all(torch.equal(heads[0][name], heads[1][name]) for name in heads[0])
     assert any(not torch.equal(heads[0][name], heads[2][name]) for name in heads[0])
-
-
-def test_a_decoder_that_is_not_tied_gets_weights_too(tmp_path: Path, cutters: dict[str, Any]) -> None:
-    tokenizer = cutters["wordpiece"]
-    save_model(tmp_path, tiny_tagging("bert", len(tokenizer), tie_word_embeddings=False), tokenizer)
-    one, other = (load_mlm_model(str(tmp_path), 1) for _ in range(2))
-    decoder = one.get_output_embeddings().weight
-    assert decoder is not one.get_input_embeddings().weight
-    assert torch.equal(decoder, other.get_output_embeddings().weight)
-    assert 0.01 < float(decoder.detach().std()) < 0.03
-
-
-def pickled(folder: Path, _: Any) -> None:
-    model = tiny_tagging("bert")
-    model.config.save_pretrained(folder)
-    torch.save(model.state_dict(), folder / "pytorch_model.bin")
-
-
-def of_other_code(folder: Path, tokenizer: Any) -> None:
-    save_model(folder, tiny_tagging("bert", len(tokenizer)), tokenizer)
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "evil.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\nclass Evil: ...\nclass EvilConfig: ...\n")
-    config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.EvilConfig", "AutoModelForMaskedLM": "evil.Evil"}}
-    (folder / "config.json").write_text(json.dumps(config))
-
-
-def of_one_layer(folder: Path, tokenizer: Any) -> None:
-    from safetensors.torch import load_file, save_file
-
-    save_model(folder, tiny_mlm("bert", len(tokenizer)), tokenizer)
-    weights = load_file(folder / "model.safetensors")
-    some = {name: each for name, each in weights.items() if "layer.1" not in name}
-    save_file(some, folder / "model.safetensors", {"format": "pt"})
-
-
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (pickled, "holds pytorch_model.bin, not model.safetensors; pickled weights are refused"),
-        (of_other_code, "can't be loaded as a model"),
-        (of_one_layer, "don't belong together: 16 are missing "),
-        (lambda folder, _: folder.rmdir(), "no such folder"),
-    ],
-)
-def test_messages(tmp_path: Path, cutters: dict[str, Any], make: Callable[[Path, Any], None], words: str) -> None:
-    (folder := tmp_path / "m").mkdir()
-    make(folder, cutters["wordpiece"])
-    with raises(InputError, words):
-        load_mlm_model(str(folder), 1)
-    if make is not of_other_code:
-        with raises(InputError):
-            load_tagging_model(str(folder), TAGS)
-    assert not (folder / "ran").exists()
 
 
 def test_a_tokenizer_that_is_not_fast_is_refused(tmp_path: Path) -> None:

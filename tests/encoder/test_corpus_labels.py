@@ -11,7 +11,7 @@ import pytest
 
 from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
 from nerbert.encoder import corpus_labels as silver
-from nerbert.encoder.corpus_labels import CorpusLabels, held_out, read_label_set, training_texts
+from nerbert.encoder.corpus_labels import CorpusLabels, LabelledCorpus, held_out, read_label_set
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.label_sets import frequent_categories, open_label_set
@@ -119,16 +119,6 @@ def test_a_second_run_reads_no_shard(settings: PretrainSettings) -> None:
         held_out(manifest, labels, replace(settings, seed=5))
 
 
-def test_what_is_damaged_in_the_cache_is_read_again(settings: PretrainSettings, tmp_path: Path) -> None:
-    manifest = read_manifest(settings.corpus_folder)
-    before = labels_of(settings), held_out(manifest, labels_of(settings), settings)
-    for damage in (b"", b"{}", b"[[1]]", b"[", b"PAR1"):
-        for name in ("mentions.json", "sentences.parquet"):
-            (path,) = (tmp_path / "cache").rglob(name)
-            path.write_bytes(damage)
-        assert (labels_of(settings), held_out(manifest, labels_of(settings), settings)) == before
-
-
 def test_messages(few: Path, settings: PretrainSettings, tmp_path: Path) -> None:
     corpus = cut(few, tmp_path / "train", with_column("split", lambda _: "train"))
     empty = replace(settings, corpus=(corpus,))
@@ -148,10 +138,8 @@ def test_messages(few: Path, settings: PretrainSettings, tmp_path: Path) -> None
 
 
 def test_texts_to_train_on_are_those_with_copies(settings: PretrainSettings) -> None:
-    manifest, train = read_manifest(settings.corpus_folder), list(read_sentences(settings.corpus_folder, "train"))
-    drawn = replace(settings, resample_each_epoch=True)
-    assert list(training_texts(manifest, settings)) == [each.text for each in train if each.copies]
-    assert list(training_texts(manifest, drawn)) == [each.text for each in train if each.expected_copies]
+    train = list(read_sentences(settings.corpus_folder, "train"))
+    assert list(LabelledCorpus(settings).texts()) == [each.text for each in train if each.copies]
     assert 0 < sum(each.copies > 0 for each in train) < len(train)
 
 

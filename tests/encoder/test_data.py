@@ -11,7 +11,7 @@ import pytest
 
 from nerbert import pretrain
 from nerbert.config import make_settings
-from nerbert.encoder.data import digest_of_synonyms, files_read, read_synonyms
+from nerbert.encoder.data import files_read
 from nerbert.encoder.dry_run import dry_run
 from nerbert.encoder.open_texts import OpenExample, is_held_out
 from nerbert.encoder.pretrain import Preparation
@@ -79,8 +79,8 @@ def test_three_sources(few: Path, german: Path, open_file: Path, tmp_path: Path)
     settings = settings_of(tmp_path, few, german, files=[open_file])
     for _ in range(2):  # the second time from the cache
         work = prepared(settings)
-        assert work.source.open_types
-        texts = work.source.open_types.table
+        assert work.source.open_texts
+        texts = work.source.open_texts.content.table
         assert (texts.ancestors("scientist"), texts.ancestors("gene")) == (("person",), ())
         assert work.source.concepts
         assert "person" in work.source.concepts.ancestors("scientist")
@@ -237,13 +237,3 @@ def test_a_word_is_in_one_set() -> None:
     words = [word for each in sets for word in each]
     assert len(words) == len({*words})
     assert all(len(each) > 1 and all(each) for each in sets)
-
-
-def test_some_sets() -> None:
-    found = read_synonyms()
-    assert {"human", "people", "individual"} <= found["person"]
-    assert "person" in found["human"]
-    pairs = [("gene", "human gene"), ("race track", "racecourse"), ("presenter", "television host"),
-             ("jockey", "horse rider"), ("grand prix", "motor race"), ("aircraft", "airplane")]  # fmt: skip
-    assert not [pair for pair in pairs if pair[1] in found.get(pair[0], ())], "one is broader than the other"
-    assert len(digest_of_synonyms()) == 64

@@ -29,7 +29,6 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import padded
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.distributed import make_process_group
-from nerbert.training.tagging import TokenClassification
 from tests.encoder.backbones import load_tagging_model, predict, write_fresh
 from tests.encoder.open_rows import ROWS
 from tests.encoder.preparing import written
@@ -192,22 +191,6 @@ def test_what_is_wrong_is_said_before_training(few: Path, tiny_encoder: Path, tm
     assert not output.exists()
 
 
-def test_where_memory_runs_out_the_log_says_what_was_taken(
-    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def limited(self: TokenClassification, model: Any, batch: Any) -> Any:
-        if batch.ids.numel() > 150:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes")
-        return real(self, model, batch)
-
-    real = TokenClassification.loss
-    monkeypatch.setattr(TokenClassification, "loss", limited)
-    pretrain(tmp_path / "e", settings_of(few, max_steps=4))
-    taken = [each.get("max_tokens_per_batch", 8192) for each in log_of(tmp_path / "e", "train")]
-    assert min(taken) <= 150
-    assert capsys.readouterr().err.count("memory ran out with max_tokens_per_batch = 8192: step cut to") == 1
-
-
 def test_a_run_that_failed_before_a_checkpoint_leaves_nothing(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,14 +279,3 @@ def test_two_processes_make_the_encoder_of_one(sample_corpus: Path, tmp_path: Pa
         f1 = typed_f1(tmp_path / "e2", sample_corpus)
         assert card(tmp_path / "e2")["validation"]["typed_f1"] == pytest.approx(f1, abs=1e-9)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
-
-
-def test_entities_that_the_tokenizer_hides_are_told_once(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = list[tuple[int, str]]()
-    monkeypatch.setattr(
-        stage, "tell_hidden_entities", lambda examples, _pieces, name: seen.append((len(examples), name))
-    )
-    processes = make_process_group(settings_of(few))
-    for processes.rank in (0, 1):
-        prepare(settings_of(few), processes)
-    assert seen == [(len(list(read_sentences(few, "validation"))), str(few))]

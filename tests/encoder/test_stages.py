@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 import pytest
 
 import nerbert
-from nerbert.config import Section
-from nerbert.corpus.shards import read_manifest
+from nerbert.config import Section, load_settings
 from nerbert.encoder import stages as module
-from nerbert.encoder.objectives.cluster_typing.cluster_typing import TypingSettings
+from nerbert.encoder.objectives.cluster_typing import TypingSettings
 from nerbert.encoder.objectives.self_training import SelfTrainingSettings
 from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings
 from nerbert.encoder.open_texts import OpenTypesSettings
+from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.stages import PretrainStage, pretrain_stages, read_stages
 from nerbert.errors import InputError, MissingExtra, SettingsError, StaleOutput
 from nerbert.training.log import TrainLog
@@ -291,12 +291,9 @@ def test_what_a_later_stage_needs_is_looked_at_first(
     assert made == []
 
 
-def test_lists_are_cut_by_the_splitter_of_the_corpus(
-    file: Path, sample_corpus: Path, tmp_path: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = list[str]()
-    older = read_manifest(sample_corpus) | {"word_splitter": "unicode-words-1"}
-    monkeypatch.setattr(module, "read_manifest", lambda _folder: older)
-    monkeypatch.setattr(module, "open_gazetteers", lambda _settings, splitter: seen.append(splitter))
-    run(read_stages(file, [], tmp_path / "out"))
-    assert seen == ["unicode-words-1"]
+NAMES = ("dapt", "english_sample", "gliner", "names", "nuner", "nuner_zero", "nuner_zero_span", "paper", "small")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_packages_settings_are_valid(name: str) -> None:
+    assert load_settings(PretrainSettings, Path(f"configs/{name}.toml")).epochs > 0

@@ -22,7 +22,7 @@ fresh_vocab_size = 300
 """
 )
 _CORPUS, _OPEN = 'corpus = "../inputs/corpus"\n', 'open_types.files = ["../inputs/open.jsonl"]\nwordings = false\n'
-_LISTS = 'gazetteers = { files = ["../inputs/names.tsv"], match = "anchors", max_words = 40 }\n'
+_LISTS = 'gazetteers = { files = ["../inputs/names.tsv"], max_words = 40 }\n'
 PRETRAININGS = {
     "tagging": _CORPUS,
     "mlm": _CORPUS,

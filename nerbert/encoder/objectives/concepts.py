@@ -14,9 +14,8 @@ import numpy as np
 import torch
 
 from nerbert.config import Bounds, Section, refuse
-from nerbert.encoder.objectives.held_out import FIGURES, HeldOutScore, asked_texts
-from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
-from nerbert.encoder.objectives.zero_shot.span_labels import ConceptLabels, SpanLabels
+from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
+from nerbert.encoder.objectives.zero_shot.span_labels import ConceptLabels, PromptMaker, SpanLabels
 from nerbert.errors import SettingsError, at
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptModel, WordModel, open_concepts
@@ -25,14 +24,13 @@ from nerbert.model.concept_table import UNKNOWN, ConceptTable, Row
 from nerbert.model.forward import Batch, TorchScorer, autocast
 from nerbert.model.fresh import freeze
 from nerbert.model.names_head import concept_head
-from nerbert.model.threshold_fit import USUAL
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import IGNORED, Windows, chosen
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array, uniforms
-from nerbert.training.batches import Data_co, Sources, most_tokens
+from nerbert.training.batches import most_tokens
 from nerbert.training.distributed import ProcessGroup, explain_out_of_memory
-from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once
+from nerbert.training.objective import CheckpointScore, Task, computed_once
 from nerbert.training.settings import TrainSettings
 
 _BESIDE_DATA, _ALWAYS = 48, 256
@@ -91,11 +89,14 @@ class ConceptBatch(Batch):
     step: StepConcepts
 
 
-class Concepts(Objective):
-    """The objective; `backbone` is what the concept encoder starts from."""
+class Concepts(NamedTypes):
+    """The objective; `backbone` is what the concept encoder starts from.
+
+    The section of an objective that extends it must extend `ConceptsSettings`.
+    """
 
     settings: ClassVar[type[Section]] = ConceptsSettings
-    sources: ClassVar[tuple[str, ...]] = ("open_types", "replay")
+    learnt: ClassVar[str] = "match words with the names of their concepts, by contrast (NuNER, Bogdanov et al. 2024)"
     head_name: ClassVar[str] = "concepts"
     trains_gently: ClassVar[bool] = True
     boundaries: ClassVar[bool] = False
@@ -106,33 +107,19 @@ class Concepts(Objective):
         types: Sequence[str] = (), finetunes: bool = False,
     ) -> None:  # fmt: skip
         self._table, self._texts, self._settings, self._backbone = table, texts, settings, backbone
-        self._own, self._types, self._finetunes = self.own_settings(settings), tuple(types), finetunes
+        own: Any = settings.of(self.settings)
+        self._own = own
+        self._types, self._finetunes = tuple(types), finetunes
         self.label_all_tokens = self._own.label_all_tokens
         self._rows = list(table.rows)
         always = [table.number_of(texts[each]) for each in types if finetunes]
         self._always = np.array(always if len(always) <= _ALWAYS else [], np.int64)
 
     @classmethod
-    def data(cls, sources: Sources[Data_co]) -> Data_co:
-        """Return texts whose types have names, and the descriptions that are read after them."""
-        return sources.named(descriptions=cls.own_settings(sources.settings).descriptions)
-
-    @classmethod
-    def own_settings(cls, settings: TrainSettings) -> ConceptsSettings:
-        """Return the section of the objective; raise SettingsError for one of another kind."""
-        own = settings.of(cls.settings)
-        if not isinstance(own, ConceptsSettings):
-            raise SettingsError(f"{cls.__name__}: its settings must extend ConceptsSettings")
-        return own
-
-    @classmethod
     def of(cls, task: Task) -> Self:
-        """Return the objective for the concepts of a task; raise SettingsError for one without any."""
-        settings, own = task.settings, cls.own_settings(task.settings)
-        if task.concepts is None:
-            raise SettingsError(f"setting objective = {settings.objective!r}: there is no type to learn",
-                                setting="objective")  # fmt: skip
-        backbone, usual = task.backbone, cls.settings()
+        """Return the objective for the concepts of a task."""
+        settings, backbone, usual = task.settings, task.backbone, cls.settings()
+        own: Any = settings.of(cls.settings)
         for name in _OF_FOLDER if task.finetunes else ():
             changed = getattr(own, name) != getattr(usual, name)
             refuse(changed, f"{own.section}.{name}", getattr(own, name), "left out in fine-tuning: the folder has it")
@@ -142,9 +129,17 @@ class Concepts(Objective):
         return cls(task.concepts, task.concept_texts, settings, backbone, types=task.types, finetunes=task.finetunes)
 
     def make_model(self, backbone: Backbone) -> ConceptModel:
-        """Return both encoders, without pooling layers or heads; a fine-tuning takes those of a folder."""
+        """Return both encoders, without pooling layers or heads; a fine-tuning takes those of a folder.
+
+        Raise InputError for a folder without a concept encoder, SettingsError for one of the other objective.
+        """
         if self._finetunes:
-            return self._opened(backbone)
+            model = open_concepts(backbone.source, backbone.load_body())
+            if (model.boundaries is not None) != self.boundaries:
+                own = "concepts" if self.boundaries else "names"
+                why = f"{backbone.source} was trained with {own!r}; use that, or leave the setting out"
+                raise SettingsError(f"setting objective = {self._settings.objective!r}: {why}", setting="objective")
+            return model
         text, names = backbone.load_body(), self._backbone.load_body()
         expected = min(self._table.expected(self._settings.batch_size), self._own.max_concepts)
         with torch.random.fork_rng(devices=[]):  # a projection is drawn
@@ -154,17 +149,6 @@ class Concepts(Objective):
                 bias=-math.log(max(1.0, expected)),  # so about one is expected for each word
                 pooling=self._own.pooling, boundaries=self.boundaries,
             )  # fmt: skip
-
-    def _opened(self, backbone: Backbone) -> ConceptModel:
-        """Return the model of a folder; raise InputError for one without a concept encoder, SettingsError for one of
-        the other objective.
-        """
-        model = open_concepts(backbone.source, backbone.load_body())
-        if (model.boundaries is not None) != self.boundaries:
-            own = "concepts" if self.boundaries else "names"
-            why = f"{backbone.source} was trained with {own!r}; use that, or leave the setting out"
-            raise SettingsError(f"setting objective = {self._settings.objective!r}: {why}", setting="objective")
-        return model
 
     def freeze(self, model: ConceptModel, layers: int) -> int:
         """Freeze the lowest layers of both encoders, half of each by default; return how many of the text encoder."""
@@ -241,36 +225,17 @@ class Concepts(Objective):
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
         """Return F1 of entities on held-out texts at the best threshold; raise InputError for no entity."""
-        return self.score_without((), examples, pieces, processes)
-
-    def score_without(
-        self, types: Sequence[str], examples: Sequence[Example], pieces: SubwordTokenizer, processes: ProcessGroup
-    ) -> Callable[[Any], CheckpointScore]:
-        """Return the same for all types but these."""
-        barred = self._table.numbers_of(self._texts.get(each, each) for each in types)
-        maker = PromptMaker.without_limit(self._table, self._settings.seed, barred)
+        maker = PromptMaker.without_limit(self._table, self._settings.seed)
         texts = asked_texts(examples, SpanLabels(self._table, self._texts, 0), self._table, maker)
-        return HeldOutScore(partial(self._untold, pieces=pieces), texts, processes)
+        return HeldOutScore(partial(self.open_head, pieces=pieces, settings=self._settings), texts, processes)
 
-    def head(self, model: ConceptModel, pieces: SubwordTokenizer, settings: TrainSettings) -> ConceptHead:
-        """Return the model with the data's types as labels."""
-        labels = [EntityLabel(each, reads=self._texts[each]) for each in self._types]
-        return self._untold(model, pieces).for_labels(labels, [USUAL] * len(labels))
-
-    def _untold(self, model: ConceptModel, pieces: SubwordTokenizer) -> ConceptHead:
+    def open_head(self, model: ConceptModel, pieces: SubwordTokenizer, settings: TrainSettings) -> ConceptHead:
         """Return the model ready to tag, without labels."""
-        settings, width = self._settings, int(model.config.hidden_size)
+        width = int(model.config.hidden_size)
         scorer = TorchScorer(WordModel(model.text, model.boundaries), settings.precision, WordModel.scores)
         return concept_head(boundaries=model.boundaries is not None)(
             scorer, pieces, NameVectors(model, settings.precision), width, model.temperature, model.bias.item(),
             most_tokens(settings),
-        )  # fmt: skip
-
-    def describe(self) -> Description:
-        """Return its description for plans and cards."""
-        return Description(
-            learnt="match words with the names of their concepts, by contrast (NuNER, Bogdanov et al. 2024)",
-            chooses="f1", figures=FIGURES,
         )  # fmt: skip
 
 

@@ -5,33 +5,63 @@ known to be absent. Of types on overlapping entities (person and politician, say
 whose type isn't known are no entities of a type `ROOT`: asked for, it would hide entities of the others, and not count.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
-from nerbert.encoder.objectives.zero_shot.span_labels import SpanLabels, WindowLabels
+from nerbert.encoder.objectives.zero_shot.span_labels import PromptMaker, SpanLabels, WindowLabels
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan
 from nerbert.metrics.score import score_spans
 from nerbert.model.concept_table import ROOT, ConceptTable
 from nerbert.model.heads import Entities, Head
 from nerbert.model.threshold_fit import TRIED, USUAL, above, best_threshold
+from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.process import is_first_process
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
+from nerbert.training.batches import Data_co, Sources
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.objective import CheckpointScore
+from nerbert.training.objective import CheckpointScore, Description, Objective
+from nerbert.training.settings import TrainSettings
 
-FIGURES = {
+_FIGURES = {
     "f1": "entities of held-out texts, each asked for its own types and for others by name, at the best threshold",
     "f1_at_half": "the same at the threshold 0.5",
     "threshold": "the best threshold on these texts",
 }
 """The figures of `HeldOutScore`."""
+
+
+class NamedTypes(Objective):
+    """What objectives share that learn from names of types, and are scored on held-out texts."""
+
+    sources: ClassVar[tuple[str, ...]] = ("open_types", "replay")
+    learnt: ClassVar[str]
+    """As in `Description`."""
+    _types: Sequence[str]
+    _texts: Mapping[str, str]
+
+    @classmethod
+    def data(cls, sources: Sources[Data_co]) -> Data_co:
+        """Return texts whose types have names, and the descriptions that are read after them."""
+        own: Any = sources.settings.of(cls.settings)
+        return sources.named(descriptions=own.descriptions)
+
+    def open_head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Any:
+        """Return the model ready to tag, without labels."""
+
+    def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Any:
+        """Return the model with the data's types as labels."""
+        labels = [EntityLabel(each, reads=self._texts[each]) for each in self._types]
+        return self.open_head(model, pieces, settings).for_labels(labels, [USUAL] * len(labels))
+
+    def describe(self) -> Description:
+        """Return its description for plans and cards."""
+        return Description(learnt=self.learnt, chooses="f1", figures=_FIGURES)
 
 
 @dataclass(frozen=True, slots=True)

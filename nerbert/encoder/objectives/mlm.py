@@ -20,7 +20,7 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
-from nerbert.training.batches import Data_co, Sources, held_out_batches
+from nerbert.training.batches import Data_co, Sources, batches_to_read
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task
 from nerbert.training.settings import TrainSettings
@@ -99,16 +99,13 @@ class Mlm(Objective):
         drawn = ordinary & (uniforms(self._seed, f"masks of step {step}", places) < self._share)
         rows, columns = np.nonzero(in_pairs(drawn, ordinary) if self._pairs else drawn)
         labels, filled = ids[rows, columns], ids.copy()
-        filled[rows, columns] = self._shown(labels, places[rows, columns], step)
+        kinds = uniforms(self._seed, f"kinds of masks of step {step}", places[rows, columns])
+        chances = uniforms(self._seed, f"random pieces of step {step}", places[rows, columns])
+        random = self._ordinary[(chances * len(self._ordinary)).astype(np.int64)]
+        shown = np.where(kinds < _MASKED + _REPLACED, random, labels)
+        filled[rows, columns] = np.where(kinds < _MASKED, self._mask_id, shown)
         made = {"ids": filled, "rows": rows, "columns": columns, "labels": labels}
         return replace(batch, **{name: torch.from_numpy(each) for name, each in made.items()})
-
-    def _shown(self, labels: Array, places: Array, step: int) -> Array:
-        """Return the pieces that the model sees in place of those asked for."""
-        kinds = uniforms(self._seed, f"kinds of masks of step {step}", places)
-        drawn = uniforms(self._seed, f"random pieces of step {step}", places)
-        random = self._ordinary[(drawn * len(self._ordinary)).astype(np.int64)]
-        return np.where(kinds < _MASKED, self._mask_id, np.where(kinds < _MASKED + _REPLACED, random, labels))
 
     def terms(self, batch: Batch) -> dict[str, float]:
         """Return the number of pieces asked for."""
@@ -132,7 +129,8 @@ class Mlm(Objective):
         loss = hits = count = 0.0
         model.eval()
         with torch.inference_mode(), autocast(device.type, settings.precision):
-            for each in held_out_batches(windows, settings, processes, device.type, pad_id):
+            share = np.arange(processes.rank, len(windows), processes.count)
+            for each in batches_to_read(windows, share, settings, device.type, pad_id):
                 batch = self.prepare(each, 0).to(device)
                 logits = logits_at(model, batch)
                 loss += float(_cross_entropy(logits, batch))

@@ -13,9 +13,7 @@ import torch
 
 from nerbert.config import Bounds, Section
 from nerbert.encoder.objectives.concepts import Concepts, ConceptsSettings, StepConcepts, concept_loss
-from nerbert.encoder.objectives.held_out import FIGURES
 from nerbert.encoder.objectives.zero_shot.span_labels import SpanLabels, WindowLabels
-from nerbert.errors import SettingsError
 from nerbert.labels import word_spans
 from nerbert.model.concept_encoder import ConceptModel
 from nerbert.model.concept_table import Row
@@ -26,7 +24,6 @@ from nerbert.process import is_first_process
 from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
-from nerbert.training.objective import Description
 
 _OUTSIDE, _BEGIN, _INSIDE = range(len(BOUNDARIES))
 _UNMARKED = len(BOUNDARIES)
@@ -104,6 +101,7 @@ class Names(Concepts):
     """The objective; `backbone` is what the concept encoder starts from."""
 
     settings: ClassVar[type[Section]] = NamesSettings
+    learnt: ClassVar[str] = "find entities, and match each with the names of its types (NuNER, Bogdanov et al. 2024)"
     parts: ClassVar[tuple[str, ...]] = ("boundaries", "types", "words")
     boundaries: ClassVar[bool] = True
 
@@ -159,13 +157,13 @@ class Names(Concepts):
 
     def _weights(self, labels: torch.Tensor) -> torch.Tensor:
         """Return (words,): the weight of each word's tag in the loss."""
-        return (labels != IGNORED) * torch.where(labels == _UNMARKED, self._names.outside_weight, 1.0)
+        return (labels != IGNORED) * torch.where(labels == _UNMARKED, self._own.outside_weight, 1.0)
 
     def loss(self, model: ConceptModel, batch: Any) -> dict[str, torch.Tensor]:
         """Return the weighted sums of losses: over words of tags, over spans and words of concepts; in fp32."""
         if model.boundaries is None:
             raise TypeError("the model has no layer of boundaries")
-        words, own = model.word_vectors(batch), self._names
+        words, own = model.word_vectors(batch), self._own
         tags, targets = model.boundaries(words).float(), batch.labels.masked_fill(batch.labels == _UNMARKED, _OUTSIDE)
         losses = torch.nn.functional.cross_entropy(tags, targets, ignore_index=IGNORED, reduction="none")
         boundaries = (losses * self._weights(batch.labels)).sum()
@@ -175,19 +173,6 @@ class Names(Concepts):
         return {
             "boundaries": boundaries * own.boundary_weight, "types": types, "words": of_words * own.word_weight
         }  # fmt: skip
-
-    @property
-    def _names(self) -> NamesSettings:
-        if not isinstance(self._own, NamesSettings):
-            raise SettingsError(f"{type(self).__name__}: its settings must extend NamesSettings")
-        return self._own
-
-    def describe(self) -> Description:
-        """Return its description for plans and cards."""
-        return Description(
-            learnt="find entities, and match each with the names of its types (NuNER, Bogdanov et al. 2024)",
-            chooses="f1", figures=FIGURES,
-        )  # fmt: skip
 
 
 def _means(words: torch.Tensor, spans: Array) -> torch.Tensor:

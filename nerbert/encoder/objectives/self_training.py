@@ -5,10 +5,9 @@ windows are read a part at a time, so that neither takes more memory for a large
 the disk for each process, in the cache's folder, or among temporary files if that can't be written.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -19,7 +18,7 @@ from nerbert.metrics.score import Columns as Spans
 from nerbert.metrics.score import decode_columns
 from nerbert.model.forward import Batch, autocast, logits_at
 from nerbert.model.windows import IGNORED, Windows, copied_to_file, places_of
-from nerbert.rng import Array, uniforms
+from nerbert.rng import Array
 from nerbert.terminal import tell
 from nerbert.training.batches import TrainingData, batches_to_read
 from nerbert.training.distributed import ProcessGroup
@@ -27,9 +26,6 @@ from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColu
 from nerbert.training.settings import TrainSettings
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
-_EXAMPLES = 20
-"""Examples of each type and each kind of change in a report."""
-_CHANGES = ("added", "kept", "changed", "removed")
 _PART = 1 << 15
 """Windows of all processes that are labelled, and compared, at once."""
 
@@ -50,19 +46,14 @@ class SelfTraining(TokenClassification):
     settings: ClassVar[type[Section]] = SelfTrainingSettings
     commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
 
-    def __init__(
-        self, types: Sequence[str], own: SelfTrainingSettings, settings: TrainSettings, tokenizer: Any
-    ) -> None:
+    def __init__(self, types: Sequence[str], own: SelfTrainingSettings, settings: TrainSettings) -> None:
         super().__init__(types, own)
-        self._threshold, self._settings, self._tokenizer = own.threshold, settings, tokenizer
+        self._threshold, self._settings = own.threshold, settings
 
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task."""
-        settings = task.settings
-        return cls(
-            sorted(set(task.types)), cls.own_settings(task, SelfTrainingSettings), settings, task.backbone.tokenizer
-        )
+        return cls(sorted(set(task.types)), cls.own_settings(task), task.settings)
 
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
@@ -72,12 +63,15 @@ class SelfTraining(TokenClassification):
             return None
         windows, old = data.windows, before.get("labels", data.windows.labels)
         new = self._relabelled(model, data, np.unique(data.numbers_of(epoch)), old, processes)
-        report = self._report(windows, old, new, epoch)
-        figures = {name: sum(counts[name] for counts in report["counts"].values()) for name in _CHANGES}
+        changes = Counter[str]()
+        for rows, places in _words(windows):
+            starts = np.flatnonzero(np.diff(rows, prepend=-1))
+            was, now = (decode_columns(labels[places], starts) for labels in (old, new))
+            changes.update({name: len(spans.starts) for name, spans in compared(was, now).items()})
         if processes.is_first:
-            counts = ", ".join(f"{count:,} {name}" for name, count in figures.items())
+            counts = ", ".join(f"{count:,} {name}" for name, count in changes.items())
             tell(f"epoch {epoch + 1}: relabelled: {counts}")
-        return EpochColumns({"labels": new}, figures, {f"relabelled-epoch-{epoch + 1}.json": report})
+        return EpochColumns({"labels": new}, dict(changes))
 
     def use_columns(self, windows: Windows, columns: Columns) -> Windows:
         """Return the windows with the labels of the epoch."""
@@ -109,43 +103,6 @@ class SelfTraining(TokenClassification):
         of_word = labels[own][np.cumsum(own)[further] - 1]
         labels[further] = of_word + of_word % 2  # from B-x to I-x
         return np.where(windows.labels[places] == IGNORED, IGNORED, labels)
-
-    def _report(self, windows: Windows, old: Array, new: Array, epoch: int) -> dict[str, Any]:
-        """Return what changed, by type, with random examples: those with the lowest numbers."""
-        counts, drawn = Counter[tuple[int, str]](), defaultdict[tuple[int, str], list[tuple[float, Any]]](list)
-        words = 0
-        for texts in word_texts(windows, self._tokenizer):
-            was, now = (decode_columns(labels[texts.own], texts.starts) for labels in (old, new))
-            for name, spans in compared(was, now).items():
-                numbers = uniforms(self._settings.seed, f"{name} in {epoch}", spans.starts + words)
-                for type_ in np.unique(spans.types).tolist():
-                    of_type = np.flatnonzero(spans.types == type_)
-                    lowest = of_type[np.argsort(numbers[of_type], kind="stable")[:_EXAMPLES]]
-                    some = drawn[type_, name]
-                    limit = some[-1][0] if len(some) == _EXAMPLES else 1.0
-                    for at in lowest[numbers[lowest] < limit].tolist():
-                        example = self._example(int(spans.starts[at]), int(spans.ends[at]), was, name, texts)
-                        some.append((float(numbers[at]), example))
-                    some.sort(key=itemgetter(0))
-                    del some[_EXAMPLES:]
-                    counts[type_, name] += len(of_type)
-            words += len(texts.own)
-        types = dict(enumerate(self._types, 1))
-        return {
-            "epoch": epoch + 1, "threshold": self._threshold,
-            "counts": {type_: {name: counts[at, name] for name in _CHANGES} for at, type_ in types.items()},
-            "examples": {type_: {name: [each for _, each in drawn[at, name]] for name in _CHANGES}
-                         for at, type_ in types.items()},
-        }  # fmt: skip
-
-    def _example(self, start: int, end: int, was: Spans, change: str, texts: "WordTexts") -> dict[str, Any]:
-        """Return a span with its text and its sentence; of a changed one also the old spans."""
-        example: dict[str, Any] = {"entity": texts.of(start, end), "text": texts.around(start)}
-        if change == "changed":
-            over = range(np.searchsorted(was.ends, start, side="right"), np.searchsorted(was.starts, end))
-            example["was"] = [{"entity": texts.of(was.starts[at], was.ends[at]), "type": self._types[was.types[at] - 1]}
-                              for at in over]  # fmt: skip
-        return example
 
     def describe(self) -> Description:
         """Return its description for plans and cards."""
@@ -200,46 +157,11 @@ def compared(was: Spans, now: Spans) -> dict[str, Spans]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class WordTexts:
-    """Texts of some windows' words; `own` are the places of words' first pieces in the columns, `rows` their
-    windows."""
-
-    windows: Windows
-    tokenizer: Any
-    rows: Array
-    own: Array
-
-    @property
-    def starts(self) -> Array:
-        """Return the first word of each window."""
-        return np.flatnonzero(np.diff(self.rows, prepend=-1))
-
-    def of(self, start: int, end: int) -> str:
-        """Return the text from a word to the one before `end`, which are of one window."""
-        begin, stop = self._bounds(int(self.rows[start]))
-        columns = self.windows.positions
-        if end < len(self.own) and self.rows[end] == self.rows[start]:
-            stop = begin + int(columns[self.own[end]])
-        return self._decoded(begin + int(columns[self.own[start]]), stop)
-
-    def around(self, word: int) -> str:
-        """Return the text of a word's window."""
-        return self._decoded(*self._bounds(int(self.rows[word])))
-
-    def _bounds(self, window: int) -> tuple[int, int]:
-        return int(self.windows.ends[window - 1]) if window else 0, int(self.windows.ends[window])
-
-    def _decoded(self, start: int, stop: int) -> str:
-        text: str = self.tokenizer.decode(self.windows.ids[start:stop].tolist(), skip_special_tokens=True)
-        return text.strip()
-
-
-def word_texts(windows: Windows, tokenizer: Any) -> Iterator[WordTexts]:
-    """Yield the words of all windows, some windows at a time."""
+def _words(windows: Windows) -> Iterator[tuple[Array, Array]]:
+    """Yield (words,) twice, some windows at a time: the window of each word, and its place in the columns."""
     for first in range(0, len(windows), _PART):
         ends = windows.word_ends[first : first + _PART]
         begin, end = int(windows.word_ends[first - 1]) if first else 0, int(ends[-1])
-        rows = first + np.repeat(np.arange(len(ends)), np.diff(ends, prepend=begin))
+        rows = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=begin))
         own = np.flatnonzero(is_own(rows, windows.words[begin:end], windows.positions[begin:end]))
-        yield WordTexts(windows, tokenizer, rows[own], begin + own)
+        yield rows[own], begin + own

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concept_encoder import ConceptModel, open_concepts
-from nerbert.model.concept_table import ROOT, Concept, ConceptTable, class_words
-from nerbert.model.forward import Batch
+from nerbert.model.concept_table import ROOT, Concept, ConceptTable
 from nerbert.records import Example, Span
 from nerbert.words import SPLITTER
 from tests.encoder.backbones import write_fresh
@@ -63,26 +62,6 @@ def texts_of(path: Path, splitter: str = SPLITTER) -> OpenTexts:
     return OpenTexts(OpenTypesSettings(files=(path,)), splitter, cache=str(path.parent / "cache"))
 
 
-def known_of(table: ConceptTable, own: Sequence[int], asked: Sequence[str] | None = None) -> dict[str, int | None]:
-    """What is known of a word with some concepts: 1, 0, or None for nothing, by the text of each concept."""
-    everything = np.arange(len(table.concepts))
-    has, known = table.masks([(tuple(own), None if asked is None else tuple(asked))], everything)
-    pairs = zip(table.concepts, has[0].tolist(), known[0].tolist(), strict=True)
-    return {concept.text: int(one) if sure else None for concept, one, sure in pairs}
-
-
-def test_synonyms_ancestors_and_what_nobody_asked_for_are_not_negative(table: ConceptTable) -> None:
-    rest = {"ship": 0, "harbour": 0}
-    assert known_of(table, []) == {ROOT: 0, "city": 0, "place": 0, "city: a large town": 0, **rest}
-    assert known_of(table, [1]) == {ROOT: None, "city": 1, "place": None, "city: a large town": None, **rest}
-    assert known_of(table, [2]) == {ROOT: None, "city": None, "place": 1, "city: a large town": None, **rest}
-    assert known_of(table, [1, 3]) == known_of(table, [1]) | {"ship": 1}
-    nothing = dict.fromkeys(known_of(table, []), None)
-    assert known_of(table, [], ["ship"]) == nothing | {"ship": 0}
-    assert known_of(table, [1], ["city", "ship"]) == nothing | {"city": 1, "ship": 0}
-    assert known_of(table, [0], [ROOT]) == nothing | {ROOT: 1}
-
-
 def test_a_word_has_the_concepts_of_all_entities_around_it(table: ConceptTable) -> None:
     words = ((0, 4), (5, 7), (8, 12))
     spans = (Span(0, 12, "ship"), Span(8, 12, "city"), Span(0, 4, ROOT))
@@ -93,34 +72,11 @@ def test_a_word_has_the_concepts_of_all_entities_around_it(table: ConceptTable) 
         table.word_rows(Example("Fram of Oslo", words, (Span(0, 3, "ship"),)))
 
 
-def test_two_tables_are_one(table: ConceptTable) -> None:
-    other = ConceptTable(sentences=5)
-    other.add(Concept("harbour"), 2)
-    other.add(Concept("sea"), 3)
-    other.add_rows([((0, 1), None), ((1,), ("sea",))])
-    table.extend(other)
-    assert [each.text for each in table.concepts][-2:] == ["harbour", "sea"]
-    assert table.counts[-2:] == [2, 3]
-    assert list(table.rows) == [((), None), ((5, 6), None), ((6,), ("sea",))]
-
-
 def test_the_expected_number_of_concepts_of_a_step() -> None:
     made = ConceptTable(sentences=100)
     made.add(Concept("often"), 1000)
     made.add(Concept("rare"), 1)
     assert made.expected(10) == pytest.approx(1 + 0.0952, abs=1e-3)
-
-
-def test_ancestors_are_those_of_the_name_and_classes_are_read_as_words() -> None:
-    image, described = Concept("image"), Concept("image", "a picture", ("work",))
-    for more, work in (([described], None), ([Concept("image", ancestors=("work",))], None), ([], 0)):
-        made = ConceptTable()
-        for concept in (image, *more, Concept("work"), Concept("sea")):
-            made.add(concept)
-        for number in range(len(made.concepts) - 2):
-            assert known_of(made, [number]).items() >= {"work": work, "sea": 0}.items()
-    names = ("PoliticalParty", "NCAATeamSeason", "sports_Event", "ENTITY")
-    assert [*map(class_words, names)] == ["political party", "ncaa team season", "sports event", "entity"]
 
 
 @pytest.fixture
@@ -272,25 +228,13 @@ def test_both_encoders_come_out(settings: Make, open_file: Path, tmp_path: Path)
     assert tokenizer("ship")["input_ids"] == model.tokenizer("ship")["input_ids"]
 
 
-def test_what_is_saved_compares_alike(work: Preparation, tmp_path: Path) -> None:
-    work.model.bias.data.fill_(-1.5)
-    work.model.save_pretrained(tmp_path / "m")
-    work.pieces.tokenizer.save_pretrained(tmp_path / "m")
-    loaded, model = open_concepts(str(tmp_path / "m")).eval(), work.model.eval()
-    ids, none = torch.tensor([[2, 7, 9, 3]]), torch.empty(0)
-    batch = Batch(ids, torch.ones_like(ids), torch.tensor([0, 0]), torch.tensor([1, 2]), none, none)
-    words = [one.word_vectors(batch) for one in (model, loaded)]
-    names = [one.name_vectors(["a ship"]) for one in (model, loaded)]
-    assert torch.equal(model.logits(words[0], names[0]), loaded.logits(words[1], names[1]))
-
-
 def test_open_types_alone(settings: Make, open_file: Path) -> None:
     values: dict[str, Any] = {"files": [open_file], "copies": 2.5}
     own = settings(corpus=[], open_types=values, concepts={"descriptions": True})
     work = prepared(own)
-    source = work.source.open_types
+    assert work.source.open_texts
+    source = work.source.open_texts.content
     trained = list(OpenTexts(own.of(OpenTypesSettings), descriptions=True).examples())
-    assert source is not None
     assert len(trained) + len(source.held_out) == len(ROWS)
     table = source.table
     assert [each.text for each in table.concepts if "polar" in each.name] == ["polar ship: a ship for ice"]
@@ -299,10 +243,11 @@ def test_open_types_alone(settings: Make, open_file: Path) -> None:
     assert {asked for _, asked in table.rows} == {None, ("city", "harbour", "polar ship", "ship")}
     again = prepared(own)
     assert np.array_equal(again.data.windows.labels, work.data.windows.labels)
-    assert again.source.open_types == source
     every = prepared(own.changed({"open_types": {"asked": "all"}}))
-    assert every.source.open_types is not None
-    assert {asked for _, asked in every.source.open_types.table.rows} == {None}
+    assert again.source.open_texts
+    assert every.source.open_texts
+    assert again.source.open_texts.content == source
+    assert {asked for _, asked in every.source.open_texts.content.table.rows} == {None}
     assert every.data.windows.labels.max() < work.data.windows.labels.max()
 
 
@@ -314,8 +259,6 @@ TRAINED_ALONE = [marked(text, *([] if is_held_out(text) else [("Oslo", "city")])
     ("rows", "changes", "kind", "fields", "words"),
     [
         (ROWS, {"objective": "tagging"}, SettingsError, {"setting": "open_types.files"}, "leave it out"),
-        (ROWS, {"tagging": {"label_smoothing": 0.1}}, SettingsError, {"setting": "tagging.label_smoothing"}, ""),
-        (ROWS, {"tagging": {"outside_weight": 0.5}}, SettingsError, {"setting": "tagging.outside_weight"}, ""),
         (ROWS, {"concepts": {"backbone": "/nowhere/e"}}, InputError, {}, "setting concepts.backbone: /nowhere/e: no "),
         (ROWS, {"corpus": [], "open_types": {}}, SettingsError, {"setting": "corpus"}, "setting corpus is missing"),
         (TRAINED_ALONE, {"corpus": []}, InputError, {}, "the validation texts have no entity of any type"),
@@ -333,27 +276,17 @@ def test_messages(
         prepared(settings(**{"open_types": {"files": [path]}} | changes))
 
 
-def test_files_that_are_none(open_file: Path) -> None:
-    (labels := open_file.parent / "labels").mkdir()
-    named = open_file.rename(labels / "all.jsonl")
-    with raises(InputError, "; name a file"):
-        texts_of(labels).read()
-    named.write_text("Oslo B-city\n")
-    with raises(InputError, "all.jsonl: seems to be"):
-        texts_of(named).read()
-
-
 def test_an_entity_is_of_the_words_in_it(tmp_path: Path) -> None:
     """What no other splitter takes for a word is one for GLiNER's."""
     edges = {"text": "In  Oslo \u200b.", "entities": [{"start": 3, "end": 9, "type": "city"},
                                                       {"start": 9, "end": 10, "type": "gap"}]}  # fmt: skip
     texts = texts_of(path := written(tmp_path / "open.jsonl", [*ROWS, edges]))
-    found = texts.read()
+    found = texts.content
     assert found.dropped == {"not_in_text": 1}
     assert "gap" not in {each.name for each in found.table.concepts}
     (last,) = [each for each in [*texts.examples(), *found.held_out] if each.text == edges["text"]]
     assert [(each.start, each.end, each.type) for each in last.spans] == [(4, 8, "city")]
-    assert texts_of(path, "gliner-words-1").read().dropped == {}
+    assert texts_of(path, "gliner-words-1").content.dropped == {}
 
 
 def test_open_types_beside_a_corpus_are_in_its_words(settings: Make, few: Path, tmp_path: Path) -> None:
@@ -368,23 +301,11 @@ def test_open_types_beside_a_corpus_are_in_its_words(settings: Make, few: Path, 
         manifest = json.loads((corpus / "manifest.json").read_text())
         (corpus / "manifest.json").write_text(json.dumps(manifest | {"word_splitter": splitter}))
         made = prepared(settings(corpus=corpus, cache=str(tmp_path / "cache"), open_types={"files": [path]}))
-        assert made.source.open_types
-        held_out = len(made.source.open_types.held_out)
-        assert {each.words[:-2] for each in made.source.open_types.held_out} == {seoul}
+        assert made.source.open_texts
+        held_out = len(made.source.open_texts.content.held_out)
+        assert {each.words[:-2] for each in made.source.open_texts.content.held_out} == {seoul}
         words.append(len(made.data.windows.words))
     assert words[1] - words[0] == 2 * (60 - held_out)
-
-
-def test_files_of_one_name_and_a_file_twice_are_other_data(settings: Make, tmp_path: Path) -> None:
-    for name in "ab":
-        (tmp_path / name).mkdir()
-    paths = [written(tmp_path / "a" / "open.jsonl", ROWS[:40]), written(tmp_path / "b" / "open.jsonl", ROWS)]
-    one, two, twice = (prepared(settings(corpus=[], cache=str(tmp_path / "cache"), open_types={"files": files}))
-                       for files in (paths[1:], paths, [paths[1], paths[1]]))  # fmt: skip
-    assert two.source.open_types is not None
-    assert [each["file"] for each in two.source.open_types.files] == ["open.jsonl", "open.jsonl"]
-    assert len(one.data.windows) < len(two.data.windows) < len(twice.data.windows)
-    assert len({json.dumps(each.identity["open_types"]) for each in (one, two, twice)}) == 3
 
 
 def test_what_was_only_asked_for_has_the_description_of_others() -> None:

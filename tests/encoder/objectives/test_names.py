@@ -195,7 +195,7 @@ def test_nothing_is_frozen_by_default_and_the_weight_counts(work: Preparation) -
     objective = work.objective
     assert isinstance(objective, Names)
     once = gradients(work, 1 << 20)["figures"]
-    objective._own = replace(objective._names, boundary_weight=3.0, word_weight=2.0)
+    objective._own = replace(objective._own, boundary_weight=3.0, word_weight=2.0)
     other = gradients(work, 1 << 20)["figures"]
     assert other["boundaries"] == pytest.approx(3 * once["boundaries"])
     assert other["types"] == pytest.approx(once["types"])

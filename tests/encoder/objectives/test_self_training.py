@@ -1,6 +1,5 @@
 """Labelling anew, against the plainest way to do it; and what is said of it."""
 
-from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from random import Random
@@ -28,14 +27,6 @@ from tests.raised import raises
 TYPES = ("boat", "place", "who")
 TAGS = ["O", *(f"{prefix}-{type_}" for type_ in TYPES for prefix in "BI")]
 Found = list[tuple[int, int, int]]
-
-
-class Words:
-    """A tokenizer whose pieces are words."""
-
-    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str:
-        assert skip_special_tokens
-        return " ".join(f"w{number}" for number in ids if number > 1)
 
 
 def settings_of(**more: Any) -> PretrainSettings:
@@ -125,7 +116,7 @@ def model() -> Any:
 
 
 def made(settings: PretrainSettings) -> SelfTraining:
-    return SelfTraining(TYPES, settings.of(SelfTrainingSettings), settings, Words())
+    return SelfTraining(TYPES, settings.of(SelfTrainingSettings), settings)
 
 
 def relabelled(model: Any, windows: Windows, epoch: int = 1, before: Any = None, **more: Any) -> EpochColumns:
@@ -184,7 +175,7 @@ def test_parts_of_windows_and_labels_in_a_file_change_nothing(
     in_parts = relabelled(model, open_windows(tmp_path))
     assert isinstance(in_parts.columns["labels"], np.memmap)
     assert np.array_equal(in_parts.columns["labels"], whole.columns["labels"])
-    assert (in_parts.figures, in_parts.reports) == (whole.figures, whole.reports)
+    assert in_parts.figures == whole.figures
     assert {each.stem for each in tmp_path.iterdir()} == {each.name for each in fields(Windows)} | {"windows"}
 
 
@@ -196,7 +187,7 @@ def test_two_processes_label_as_one(model: Any, monkeypatch: pytest.MonkeyPatch)
     shared = by_two_processes(lambda group: made(settings_of()).begin_epoch(model, data, 1, {}, group))
     assert shared is not None
     assert np.array_equal(alone.columns["labels"], shared.columns["labels"])
-    assert alone.reports == shared.reports
+    assert alone.figures == shared.figures
 
 
 def test_the_first_epoch_has_the_labels_of_the_data_and_others_are_compared(model: Any) -> None:
@@ -208,7 +199,6 @@ def test_the_first_epoch_has_the_labels_of_the_data_and_others_are_compared(mode
     assert np.array_equal(again.columns["labels"], first.columns["labels"])
     assert again.figures["kept"] == first.figures["kept"] + first.figures["added"] + first.figures["changed"]
     assert [again.figures[name] for name in ("added", "changed", "removed")] == [0, 0, 0]
-    assert list(again.reports) == ["relabelled-epoch-3.json"]
 
 
 def plain_compared(was: set[Any], now: set[Any]) -> dict[str, set[Any]]:
@@ -245,23 +235,6 @@ def test_spans_are_compared_as_sets_are() -> None:
     changes = {name: rows_of(spans) for name, spans in compared(was, now).items()}
     assert changes == plain_compared(was_set, now_set)
     assert all(changes.values())
-
-
-def test_the_report_counts_by_type_and_shows_some(model: Any) -> None:
-    windows = some_windows(300)
-    found = relabelled(model, windows)
-    report = found.reports["relabelled-epoch-2.json"]
-    assert report["counts"].keys() == set(TYPES)
-    for name, total in found.figures.items():
-        assert total == sum(counts[name] for counts in report["counts"].values())
-    for type_, kinds in report["examples"].items():
-        for name, examples in kinds.items():
-            assert len(examples) == min(20, report["counts"][type_][name])
-            for example in examples:
-                assert f" {example['entity']} " in f" {example['text']} "
-                assert ("was" in example) == (name == "changed")
-    assert report["counts"]["boat"]["added"] > 20
-    assert relabelled(model, windows).reports == found.reports
 
 
 def test_it_is_for_pre_training_alone() -> None:

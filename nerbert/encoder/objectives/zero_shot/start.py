@@ -4,6 +4,7 @@ A folder keeps its architecture where settings have their defaults. A type that 
 before the training: later it would silently be cut out of every prompt.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -28,6 +29,7 @@ class ZeroShotSettings(Section):
     """Settings of learning by names of types."""
 
     section: ClassVar[str] = "zero_shot"
+    removed: ClassVar[Mapping[str, str]] = {"focal_gamma": "the loss is that of 0, as in GLiNER's public code"}
     models: ClassVar[tuple[str, ...]] = ("labels_backbone",)
     max_types: Annotated[int, Bounds(at_least=1, at_most=1000)] = 25
     """Most types in a prompt. Source: GLiNER's public code."""
@@ -37,9 +39,6 @@ class ZeroShotSettings(Section):
     focal_alpha: Annotated[float, Bounds(at_least=-1, at_most=1)] = -1.0
     """α: weight of positive spans in the loss, in place of `positive_weight`; that of negative ones is 1 − α. Below 0:
     `positive_weight` applies. Source: Lin et al. 2017; GLiNER's public code has it later (0.75, or -1)."""
-    focal_gamma: Annotated[float, Bounds(at_least=0, at_most=100)] = 0.0
-    """γ: how much less a span counts of which the model is sure: its loss is multiplied by (1 − p)^γ. 0: the plain
-    cross-entropy. Source: Lin et al. 2017; GLiNER's public code has 0."""
     architecture: Architecture | Literal[""] = ""
     """`zero` reads types before the text and finds single words, joined where adjacent; `zero_span` the same with
     spans; `bi_encoder` encodes types separately, so thousands cost little. Empty: that of the GLiNER folder, else

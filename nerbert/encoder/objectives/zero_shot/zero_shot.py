@@ -1,6 +1,6 @@
 """Training to find entities of types given by name, with models of the package `gliner`.
 
-Each window has some types in its prompt. The loss is the binary cross-entropy over spans and types, or its focal form.
+Each window has some types in its prompt. The loss is the binary cross-entropy over spans and types.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,11 +13,9 @@ import numpy as np
 import torch
 
 from nerbert.config import Section, refuse
-from nerbert.encoder.objectives.held_out import FIGURES, HeldOutScore, asked_texts
-from nerbert.encoder.objectives.zero_shot.prompts import PromptMaker
-from nerbert.encoder.objectives.zero_shot.span_labels import Answers, SpanLabels, WindowLabels, count_lost
+from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
+from nerbert.encoder.objectives.zero_shot.span_labels import Answers, PromptMaker, SpanLabels, WindowLabels, count_lost
 from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings, labels_backbone, sizes_of, start_model
-from nerbert.errors import SettingsError
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_table import ConceptTable
 from nerbert.model.forward import Batch, autocast
@@ -26,16 +24,15 @@ from nerbert.model.gliner.config import SPLITTERS
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
 from nerbert.model.gliner.scorer import TorchGliner
 from nerbert.model.gliner.trainee import GlinerTrainee, PromptBatch, PromptedPieces, with_gliner_words, with_prompts
-from nerbert.model.threshold_fit import USUAL
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, chosen
 from nerbert.process import is_first_process
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
-from nerbert.training.batches import Data_co, Sources, most_tokens
+from nerbert.training.batches import most_tokens
 from nerbert.training.distributed import ProcessGroup, explain_out_of_memory
-from nerbert.training.objective import CheckpointScore, Description, Objective, Task, computed_once
+from nerbert.training.objective import CheckpointScore, Task, computed_once
 from nerbert.training.settings import TrainSettings
 
 _NAMES = 64
@@ -67,12 +64,12 @@ class ZeroShotBatch(PromptBatch):
     step: StepPrompts
 
 
-class ZeroShot(Objective):
+class ZeroShot(NamedTypes):
     """The objective; `labels_backbone` is what an encoder of labels starts from."""
 
     head_name: ClassVar[str] = "gliner"
     settings: ClassVar[type[Section]] = ZeroShotSettings
-    sources: ClassVar[tuple[str, ...]] = ("open_types", "replay")
+    learnt: ClassVar[str] = "find entities of types given by name (GLiNER, Zaratiana et al. 2024)"
 
     def __init__(
         self, table: ConceptTable, texts: Mapping[str, str], settings: TrainSettings, *, types: Sequence[str] = (),
@@ -88,16 +85,9 @@ class ZeroShot(Objective):
         self._sizes = np.zeros(len(table.concepts), np.int64)
 
     @classmethod
-    def data(cls, sources: Sources[Data_co]) -> Data_co:
-        """Return texts whose types have names, and the descriptions that are read after them."""
-        return sources.named(descriptions=sources.settings.of(ZeroShotSettings).descriptions)
-
-    @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task; raise SettingsError for settings that don't go together."""
         settings = task.settings
-        if task.concepts is None:
-            raise SettingsError("setting objective = 'zero_shot': there is no type to learn", setting="objective")
         refuse(settings.num_layers != 0 and bool(task.backbone.objective), "num_layers", settings.num_layers,
                "0 where the start is a GLiNER folder")  # fmt: skip
         refuse(settings.on_too_long != "window", "on_too_long", settings.on_too_long, "'window' with 'zero_shot'")
@@ -179,11 +169,11 @@ class ZeroShot(Objective):
             self._maker = self._make_prompts(None if self._finetunes else self._own.negative_ratio)
         return self._step(windows, numbers, self._maker, step)
 
-    def _make_prompts(self, ratio: float | None, barred: frozenset[int] = frozenset()) -> PromptMaker:
+    def _make_prompts(self, ratio: float | None) -> PromptMaker:
         """Return what makes prompts; those of a fine-tuning may have all of its data's types."""
         (_, pieces), most, seed = self._made, self._own.max_types, self._settings.seed
         always = tuple(self._table.number_of(self._texts[each]) for each in self._types if self._finetunes)
-        return PromptMaker(self._table, self._sizes, pieces.room_for_labels, most, ratio, seed, barred, always)
+        return PromptMaker(self._table, self._sizes, pieces.room_for_labels, most, ratio, seed, always)
 
     def _step(self, windows: Windows, numbers: Array, maker: PromptMaker, step: int) -> StepPrompts:
         numbers = np.unique(numbers)
@@ -238,45 +228,26 @@ class ZeroShot(Objective):
         return {"loss": torch.stack([self._cross_entropy(*each) for each in windows]).sum()}
 
     def _cross_entropy(self, scores: torch.Tensor, window: WindowLabels, asked: Array) -> torch.Tensor:
-        """Return the sum over a window's spans and types, in the focal form if the settings say so."""
+        """Return the weighted sum over a window's spans and types."""
         answers = Answers.of(window, self._table, asked, self._max_width, *self._own.weights)
         targets, weights = (torch.from_numpy(each).to(scores.device) for each in (answers.targets, answers.weights))
         scores = scores.masked_fill(weights == 0, 0.0)
-        return focal_cross_entropy(scores, targets, weights, self._own.focal_gamma)
+        return torch.nn.functional.binary_cross_entropy_with_logits(scores, targets, weights, reduction="sum")
 
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
         """Return F1 on held-out texts, for their own types and others; raise InputError without an entity."""
-        return self.score_without((), examples, pieces, processes)
-
-    def score_without(
-        self, types: Sequence[str], examples: Sequence[Example], pieces: SubwordTokenizer, processes: ProcessGroup
-    ) -> Callable[[Any], CheckpointScore]:
-        """Return the same for all types but these."""
         own = examples if self._finetunes else list(map(with_gliner_words, examples))
-        barred = self._table.numbers_of(self._texts.get(each, each) for each in types)
-        texts = asked_texts(own, self.labels, self._table, self._make_prompts(None, barred))
-        return HeldOutScore(partial(self._untold, settings=self._settings), texts, processes)
+        texts = asked_texts(own, self.labels, self._table, self._make_prompts(None))
+        return HeldOutScore(partial(self.open_head, pieces=pieces, settings=self._settings), texts, processes)
 
-    def _untold(self, model: GlinerTrainee, settings: TrainSettings) -> GlinerHead:
+    def open_head(self, model: GlinerTrainee, pieces: SubwordTokenizer, settings: TrainSettings) -> GlinerHead:
         """Return the model ready to tag, without labels."""
         scorer = TorchGliner(model.loaded, settings.precision, trains=True)
         tokens = MAX_TOKENS if model.device.type == "cpu" else most_tokens(settings)
         return GlinerHead(scorer, model.loaded.model.config, model.loaded.pieces, normalises=True, quiet=True,
                           max_tokens=tokens)  # fmt: skip
-
-    def head(self, model: GlinerTrainee, pieces: SubwordTokenizer, settings: TrainSettings) -> GlinerHead:
-        """Return the model with the data's types as labels."""
-        labels = [EntityLabel(each, reads=self._texts[each]) for each in self._types]
-        return self._untold(model, settings).for_labels(labels, [USUAL] * len(labels))
-
-    def describe(self) -> Description:
-        """Return its description for plans and cards."""
-        return Description(
-            learnt="find entities of types given by name (GLiNER, Zaratiana et al. 2024)",
-            chooses="f1", figures=FIGURES,
-        )  # fmt: skip
 
 
 def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor]:
@@ -287,17 +258,3 @@ def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor
     vectors = step.vectors if step.vectors is not None else torch.zeros(0, model.gliner.config.hidden_size)
     places = [np.searchsorted(step.used, each) for each in batch.asked]
     return model.scores(batch, [vectors.to(model.device)[torch.from_numpy(each)] for each in places])
-
-
-def focal_cross_entropy(
-    scores: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, gamma: float
-) -> torch.Tensor:  # fmt: skip
-    """Return the weighted sum of binary cross-entropies, each times (1 − p)^`gamma`; p is the right answer's.
-
-    Powers are taken of logarithms, so that no gradient overflows where p is 1.
-    """
-    if not gamma:
-        return torch.nn.functional.binary_cross_entropy_with_logits(scores, targets, weights, reduction="sum")
-    wrong = scores * (1 - 2 * targets)
-    losses = torch.nn.functional.softplus(wrong) * torch.exp(gamma * torch.nn.functional.logsigmoid(wrong))
-    return (losses * weights).sum()

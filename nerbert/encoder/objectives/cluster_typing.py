@@ -1,0 +1,352 @@
+"""Typing by clusters, CoFEE's third stage (Xue et al. 2020): tagging, and predicting an entity's cluster.
+
+Entities are clustered at each epoch's start, by the sums of their subwords' last states, whitened and of length 1;
+clusters keep their numbers. Cost: a forward pass over all windows.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+import torch
+
+from nerbert.config import Bounds, Section, refuse
+from nerbert.errors import InputError
+from nerbert.metrics.score import decode_columns
+from nerbert.model.backbone import Backbone
+from nerbert.model.forward import Batch, autocast, states_at
+from nerbert.model.packing import places_in
+from nerbert.model.tokenizer import special_pieces
+from nerbert.model.windows import Windows, places_of
+from nerbert.rng import Array, uniform, uniforms
+from nerbert.terminal import tell
+from nerbert.training.batches import TrainingData, batches_to_read
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, Task
+from nerbert.training.settings import TrainSettings
+from nerbert.training.tagging import TaggingSettings, TokenClassification
+
+NO_CLUSTER = -1
+"""The cluster of what has none."""
+_DROPOUT = 0.1
+"""Share of an entity's vector that is dropped before the layer over clusters, as in CoFEE's public code."""
+_SCANNED = 1 << 16
+"""Windows whose entities are looked for at once."""
+_FLAT = 1e-6
+"""Directions of a smaller variance, as a share of the largest, are left out."""
+_EQUAL = 1e-12
+"""A variance that is rounding."""
+_TIGHTEST = 0.01
+"""The smallest variance of a cluster that counts, as a share of the variance of all vectors."""
+_CHUNK = 8192
+"""Rows that are held in double precision at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypingSettings(TaggingSettings):
+    """Settings of typing with clusters."""
+
+    section: ClassVar[str] = "typing"
+    num_clusters: Annotated[int, Bounds(at_least=2, at_most=100_000)] = 23
+    """Clusters of entities, computed at each epoch's start. Source: CoFEE's public code."""
+    weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.001
+    """γ, the weight of the clusters' loss; that of the tags' is 1. Source: CoFEE's public code."""
+    dimensions: Annotated[int, Bounds(at_least=1, below=1e6)] = 128
+    """Most dimensions of an entity's vector after whitening. Source: CoFEE's public code."""
+    iterations: Annotated[int, Bounds(at_least=1, below=1e6)] = 60
+    """Most iterations of k-means. Source: CoFEE's public code."""
+    sample: Annotated[int, Bounds(at_least=100, below=1e9)] = 200_000
+    """Most entities to fit whitening and k-means on, drawn by seed, and to hold vectors of at once; others are assigned
+    to the nearest cluster. Source: ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypingBatch(Batch):
+    """A micro-batch with its entities: `clusters` and `weights` are (entities,), the rest is (their pieces,).
+
+    `entities` is the entity of each piece, `entity_rows` and `entity_columns` say where it is in `ids`.
+    """
+
+    entities: torch.Tensor
+    entity_rows: torch.Tensor
+    entity_columns: torch.Tensor
+    clusters: torch.Tensor
+    weights: torch.Tensor
+
+
+class ClusterTyping(TokenClassification):
+    """The objective; `after` is the number of special pieces at a window's end."""
+
+    parts: ClassVar[tuple[str, ...]] = ("tagging", "clusters")
+    needs: ClassVar[tuple[str, ...]] = ("cluster", "sklearn")
+    settings: ClassVar[type[Section]] = TypingSettings
+    commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
+
+    def __init__(self, types: Sequence[str], own: TypingSettings, settings: TrainSettings, after: int) -> None:
+        super().__init__(types, own)
+        self._typing, self._settings, self._after = own, settings, after
+        self._columns: Columns = {}
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Return the objective for the types of a task."""
+        own, after = cls.own_settings(task), len(special_pieces(task.backbone.tokenizer)[1])
+        return cls(task.types, own, task.settings, after)
+
+    def make_model(self, backbone: Backbone) -> Any:
+        """Return a token-classification model with a layer over clusters, drawn by seed, which isn't saved with it."""
+        model = super().make_model(backbone)
+        width, clusters = model.config.hidden_size, self._typing.num_clusters
+        drawn = torch.randn((clusters, width), generator=torch.Generator().manual_seed(self._settings.seed))
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            model.cluster_layer = torch.nn.Linear(width, clusters)
+            model.cluster_layer.weight.copy_(drawn * float(getattr(model.config, "initializer_range", 0.02)))
+            model.cluster_layer.bias.zero_()
+        own = {"cluster_layer.weight", "cluster_layer.bias"}
+        model._keys_to_ignore_on_save = own | set(model._keys_to_ignore_on_save or ())
+        return model
+
+    def begin_epoch(
+        self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
+    ) -> EpochColumns:
+        """Return entities' clusters and beginnings, and clusters' weights; raise SettingsError for too few entities.
+
+        Processes share the entities. Those beyond the sample are read in order, so that few windows are read twice.
+        """
+        own, settings, many = self._typing, self._settings, processes.count
+        homes, terms = entities_of(data.windows, np.unique(data.numbers_of(epoch)), self._after)
+        refuse(len(terms) < own.num_clusters, "typing.num_clusters", own.num_clusters,
+               f"at most {len(terms)}, the number of entities in the training data")  # fmt: skip
+        order = np.argsort(uniforms(settings.seed, f"sample of epoch {epoch}", terms), kind="stable")
+        sample, others = (np.sort(part) for part in np.split(order, [own.sample]))
+        clusters, clustering = np.full(len(terms), NO_CLUSTER, np.int32), None
+
+        def of_all(mine: Array) -> Array:
+            return mine if many == 1 else np.concatenate(processes.gather([mine]))
+
+        for part in (sample, *np.split(others, range(own.sample, len(others), own.sample))):
+            share = np.array_split(part, many)[processes.rank]
+            mine = vectors_of(model, data, homes[share], terms[share], self._after, settings)
+            if clustering is None:
+                vectors, seed = of_all(mine), int(uniform(settings.seed, f"clusters of epoch {epoch}", "") * (1 << 32))
+                clustering = processes.gather([Clustering.fit(vectors, own, seed) if processes.is_first else None])[0]
+            clusters[part] = of_all(clustering.assign(mine))
+        old = before["clusters"][terms] if before else np.full(len(terms), NO_CLUSTER)
+        clusters = matched(clusters, old, own.num_clusters)
+        column = np.full(len(data.windows.labels), NO_CLUSTER, np.int32)
+        column[terms] = clusters
+        sizes = np.unique(clusters, return_counts=True)[1]
+        figures = {"entities": float(len(clusters)), "clusters": float(len(sizes)),
+                   "smallest_cluster": float(sizes.min()), "largest_cluster": float(sizes.max()),
+                   **rand_index(clusters, old)}  # fmt: skip
+        if processes.is_first:
+            counts = "{entities:,.0f} entities in {clusters:,.0f} clusters of {smallest_cluster:,.0f} to "
+            like = "; adjusted Rand index with the epoch before: {rand_index:.3f}" if "rand_index" in figures else ""
+            tell(f"epoch {epoch + 1}: {counts}{{largest_cluster:,.0f}}{like}".format_map(figures))
+        weights = weights_of(vectors, clusters[sample], own.num_clusters)
+        return EpochColumns({"clusters": column, "weights": weights}, figures)
+
+    def use_columns(self, windows: Windows, columns: Columns) -> Windows:
+        """Take the clusters; the windows stay as they are."""
+        self._columns = columns
+        return windows
+
+    def begin_step(self, windows: Windows, numbers: Array, step: int) -> Windows:
+        """Return the windows, which entities are read off."""
+        return windows
+
+    def prepare(self, batch: Batch, step: int, shared: Any = None) -> TypingBatch:
+        """Return the batch with its entities; before any epoch has begun (a dry run) all are in one cluster."""
+        entities = EntityPieces.of(shared, batch.numbers.numpy(), self._after)
+        if self._columns:
+            clusters = self._columns["clusters"][entities.terms]
+            entities, clusters = entities.chosen(clusters >= 0), clusters[clusters >= 0]
+            weights = self._columns["weights"][clusters]
+        else:
+            clusters, weights = np.zeros(len(entities.terms)), np.ones(len(entities.terms), np.float32)
+        which, rows, columns = (torch.from_numpy(each) for each in entities.places())
+        own = {each.name: getattr(batch, each.name) for each in fields(Batch)}
+        return TypingBatch(
+            **own, entities=which, entity_rows=rows, entity_columns=columns,
+            clusters=torch.from_numpy(clusters.astype(np.int64)), weights=torch.from_numpy(weights),
+        )  # fmt: skip
+
+    def terms(self, batch: Any) -> dict[str, float]:
+        """Return the weights of all labelled words together, and those of all entities."""
+        return {"tagging": super().terms(batch)["loss"], "clusters": float(batch.weights.sum())}
+
+    def loss(self, model: Any, batch: Any) -> dict[str, torch.Tensor]:
+        """Return the weighted sums of cross-entropies of words and, times γ, of entities, computed in fp32."""
+        seen = list[torch.Tensor]()  # the last states, before any other hook changes them
+        read = model.base_model.register_forward_hook(lambda _, __, output: seen.append(output[0]), prepend=True)
+        with read:
+            tagging = super().loss(model, batch)["loss"]
+        pieces = seen[0][places_in(model, batch.packing, batch.entity_rows, batch.entity_columns)]
+        vectors = summed(pieces, batch.entities, len(batch.clusters))
+        logits = model.cluster_layer(torch.nn.functional.dropout(vectors, _DROPOUT, model.training)).float()
+        losses = torch.nn.functional.cross_entropy(logits, batch.clusters, reduction="none")
+        return {"tagging": tagging, "clusters": self._typing.weight * (losses * batch.weights).sum()}
+
+    def describe(self) -> Description:
+        """Return its description for plans and cards."""
+        coarse = super().describe()
+        return replace(coarse, learnt="tag entities, and to predict their clusters (CoFEE, arXiv 2010.08210)")
+
+
+@dataclass(frozen=True, slots=True)
+class EntityPieces:
+    """The entities of some windows, in order, (entities,) each.
+
+    `terms` are the places in the windows' column of labels where they begin, `rows` the places of their windows among
+    those asked for, `firsts` and `ends` their pieces there.
+    """
+
+    terms: Array
+    rows: Array
+    firsts: Array
+    ends: Array
+
+    @classmethod
+    def of(cls, windows: Windows, numbers: Array, after: int) -> "EntityPieces":
+        """Return the entities of some windows; `after` is the number of special pieces at a window's end."""
+        terms, counts = places_of(windows.word_ends, numbers)
+        labels, columns = windows.labels[terms], windows.positions[terms]
+        rows = np.repeat(np.arange(len(numbers)), counts)
+        same = rows[1:] == rows[:-1]
+        own = np.r_[True, ~same | (columns[1:] != columns[:-1])][: len(rows)]  # else the piece is another word's
+        labels, columns, rows, terms = labels[own], columns[own], rows[own], terms[own]
+
+        found = decode_columns(labels, np.flatnonzero(np.diff(rows, prepend=-1)))
+        found = found.where(found.opened)
+        begins, nexts = found.starts, found.ends
+        following = np.minimum(numbers + 1, len(windows) - 1)
+        goes_on = (following > numbers) & (windows.sentences[following] == windows.sentences[numbers])
+        text_ends = np.where(goes_on, -1, windows.lengths_of(numbers) - after)  # -1: in another window
+        inside = np.r_[rows, -1][nexts] == rows[begins]
+        ends = np.where(inside, np.r_[columns, 0][nexts], text_ends[rows[begins]])
+        cut = ends < 0
+        ends[cut] = columns[nexts[cut] - 1] + 1
+        return cls(terms[begins], rows[begins], columns[begins], ends)
+
+    def chosen(self, which: Array) -> "EntityPieces":
+        """Return some of the entities."""
+        return EntityPieces(self.terms[which], self.rows[which], self.firsts[which], self.ends[which])
+
+    def places(self) -> tuple[Array, Array, Array]:
+        """Return (pieces,): the entity, the row and the column of each piece of all entities."""
+        lengths = self.ends - self.firsts
+        entities = np.repeat(np.arange(len(lengths)), lengths)
+        columns = np.repeat(self.ends - np.cumsum(lengths), lengths) + np.arange(len(entities))
+        return entities, self.rows[entities], columns
+
+
+def entities_of(windows: Windows, numbers: Array, after: int) -> tuple[Array, Array]:
+    """Return (entities,) of some windows, in order: their windows' numbers and terms."""
+    found = list[tuple[Array, Array]]()
+    for start in range(0, len(numbers), _SCANNED):
+        own = numbers[start : start + _SCANNED]
+        entities = EntityPieces.of(windows, own, after)
+        found.append((own[entities.rows], entities.terms))
+    homes, terms = (np.concatenate(each) for each in zip(*found, strict=True))
+    return homes, terms
+
+
+def summed(states: torch.Tensor, entities: torch.Tensor, count: int) -> torch.Tensor:
+    """Return (count, width): the sums of the states (pieces, width) of each of so many entities, in fp32."""
+    return states.new_zeros(count, states.shape[-1], dtype=torch.float32).index_add_(0, entities, states.float())
+
+
+def vectors_of(
+    model: Any, data: TrainingData, homes: Array, terms: Array, after: int, settings: TrainSettings
+) -> Array:
+    """Return (entities, width): the vectors of the entities that begin at `terms`, sorted, in the windows `homes`."""
+    device = next(model.parameters()).device
+    vectors = np.empty((len(terms), int(model.config.hidden_size)), np.float32)
+    with torch.inference_mode(), autocast(device.type, settings.precision):
+        for batch in batches_to_read(data.windows, np.unique(homes), settings, device.type, data.pad_id):
+            entities = EntityPieces.of(data.windows, batch.numbers.numpy(), after)
+            places = np.minimum(np.searchsorted(terms, entities.terms), len(terms) - 1)
+            wanted = np.flatnonzero(terms[places] == entities.terms)
+            which, rows, columns = (torch.from_numpy(each) for each in entities.chosen(wanted).places())
+            own = replace(batch, rows=rows, columns=columns).to(device)
+            sums = summed(states_at(model.base_model, own), which.to(device), len(wanted))
+            vectors[places[wanted]] = sums.cpu().numpy()
+    return vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """K-means of whitened vectors: principal components, each of variance 1, of length 1 together.
+
+    `mean` is (width,), `directions` (width, components), divided by the components' standard deviations, `centres`
+    (clusters, components).
+    """
+
+    mean: Array
+    directions: Array
+    centres: Array
+
+    @classmethod
+    def fit(cls, vectors: Array, settings: TypingSettings, seed: int) -> Self:
+        """Return the clusters of (count, width) vectors; raise InputError for a vector that is no number."""
+        from sklearn.cluster import KMeans
+        from sklearn.exceptions import ConvergenceWarning
+        from threadpoolctl import threadpool_limits
+
+        mean = vectors.mean(0, dtype=np.float64)
+        chunks = (vectors[start : start + _CHUNK] - mean for start in range(0, len(vectors), _CHUNK))
+        covariance = sum(chunk.T @ chunk for chunk in chunks) / max(1, len(vectors) - 1)
+        if not np.isfinite(covariance).all():
+            raise InputError("the model's states of entities are no numbers: there is nothing to cluster")
+        values, directions = np.linalg.eigh(covariance)
+        values, directions = values[::-1][: settings.dimensions], directions[:, ::-1][:, : settings.dimensions]
+        kept = values > _FLAT * values[0]
+        scaled = directions[:, kept] / np.sqrt(values[kept]) if values[0] > _EQUAL else np.zeros((len(mean), 1))
+        found = cls(mean.astype(np.float32), scaled.astype(np.float32), np.zeros(0))
+        clusters = min(settings.num_clusters, len(vectors))
+        kmeans = KMeans(clusters, n_init=1, max_iter=settings.iterations, random_state=seed)
+        with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # several add their sums in any order
+            warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different vectors than clusters
+            kmeans.fit(found.whitened(vectors))
+        return replace(found, centres=kmeans.cluster_centers_)
+
+    def whitened(self, vectors: Array) -> Array:
+        """Return (count, components) points of length 1; the mean itself stays 0."""
+        points: Array = (vectors - self.mean) @ self.directions
+        lengths = np.linalg.norm(points, axis=1, keepdims=True)
+        points /= np.where(lengths > 0, lengths, 1)
+        return points
+
+    def assign(self, vectors: Array) -> Array:
+        """Return (count,): the number of the nearest centre of each vector."""
+        found: Array = (self.whitened(vectors) @ self.centres.T - (self.centres**2).sum(1) / 2).argmax(1)
+        return found.astype(np.int32)
+
+
+def matched(clusters: Array, before: Array, count: int) -> Array:
+    """Return clusters under the numbers, below `count`, of those before that share most entities (Kuhn's method)."""
+    from scipy.optimize import linear_sum_assignment
+
+    pairs = (clusters.astype(np.int64) * count + before)[before >= 0]
+    overlap = np.bincount(pairs, minlength=count * count).reshape(count, count)
+    found: Array = linear_sum_assignment(overlap, maximize=True)[1][clusters].astype(np.int32)
+    return found
+
+
+def weights_of(vectors: Array, clusters: Array, count: int) -> Array:
+    """Return (count,): each cluster's weight, 1 ÷ its variance, of mean 1 over vectors; empty ones have the largest."""
+    own = (vectors[clusters == number] for number in range(count))
+    variances = np.array([each.var(0, dtype=np.float64).mean() if len(each) else 0.0 for each in own])
+    weights = 1 / np.maximum(variances, max(_EQUAL, _TIGHTEST * vectors.var(0, dtype=np.float64).mean()))
+    scaled: Array = (weights / weights[clusters].mean()).astype(np.float32)
+    return scaled
+
+
+def rand_index(clusters: Array, before: Array) -> dict[str, float]:
+    """Return the adjusted Rand index with partitions before, as a figure: 1 equal, 0 chance; none where none has."""
+    from sklearn.metrics import adjusted_rand_score
+
+    seen = before >= 0
+    return {"rand_index": float(adjusted_rand_score(before[seen], clusters[seen]))} if seen.any() else {}

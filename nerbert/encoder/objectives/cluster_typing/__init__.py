@@ -1,1 +1,0 @@
-"""Typing with clusters of entities (CoFEE, Xue et al. 2020)."""
