@@ -94,7 +94,7 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Execu
     kind = chosen_objective(settings, PRETRAIN)
     if settings.backbone != FRESH:
         ModelFolder.open(settings.backbone, "model").check()
-    source = kind.data(PretrainSources(settings, executor))
+    source: PretrainData = kind.data(PretrainSources(settings, executor))
     backbone = _open_backbone(source, settings)
     objective = kind.of(Task(source.types, settings, backbone, source.concepts, source.concept_texts))
     model = objective.make_model(backbone)

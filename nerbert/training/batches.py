@@ -4,23 +4,18 @@ Windows of about the same length share a step. Cost: an epoch's order is random 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
 from nerbert.errors import InputError
 from nerbert.model.forward import Batch, batch_of
-from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows, cheapest_cuts, chosen, micro_batches, padded
-from nerbert.records import Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.settings import TrainSettings
-
-if TYPE_CHECKING:
-    from nerbert.model.concept_table import ConceptTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,46 +93,22 @@ def collate(windows: Windows, numbers: Array, pad_id: int) -> Batch:
     return batch_of(padded(windows, numbers, pad_id), labels, numbers)
 
 
-class TaskData(Protocol):
-    """Sentences and their types; `concepts` and `concept_texts` are those of types that are known by name."""
+class Sources(Protocol):
+    """The sources that a command offers its objective; all raise SettingsError for settings that don't fit.
 
-    @property
-    def types(self) -> Sequence[str]:
-        """Return the entity types."""
-
-    @property
-    def concepts(self) -> "ConceptTable | None":
-        """Return the table of concepts; None where types have no names."""
-
-    @property
-    def concept_texts(self) -> Mapping[str, str]:
-        """Return the text of each type's concept."""
-
-    def texts(self) -> Iterator[str]:
-        """Yield the texts that are trained on, for a tokenizer of their own."""
-
-    def held_out(self) -> list[Example]:
-        """Return the sentences that choose the checkpoint."""
-
-    def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> "TrainingData":
-        """Return labelled windows, and those of each epoch."""
-
-
-Data_co = TypeVar("Data_co", bound=TaskData, covariant=True)
-
-
-class Sources(Protocol[Data_co]):
-    """The sources that a command offers its objective; all raise SettingsError for settings that don't fit."""
+    Data have the entity `types`, `texts()` that are trained on, the `held_out()` sentences, and `windows(pieces,
+    labels)`, a `TrainingData`; of types that are known by name the table of `concepts`, and their `concept_texts`.
+    """
 
     @property
     def settings(self) -> TrainSettings:
         """Return the settings of the training."""
 
-    def labelled(self) -> Data_co:
+    def labelled(self) -> Any:
         """Return sentences whose entities have one of some fixed types."""
 
-    def unlabelled(self, texts: Sequence[Path] = ()) -> Data_co:
+    def unlabelled(self, texts: Sequence[Path] = ()) -> Any:
         """Return the same sentences, or `texts` in their place, for an objective that reads no labels."""
 
-    def named(self, *, descriptions: bool = False) -> Data_co:
+    def named(self, *, descriptions: bool = False) -> Any:
         """Return texts whose entities have types known by name, with descriptions of them if wanted."""

@@ -23,7 +23,7 @@ from nerbert.model.windows import Windows
 from nerbert.records import ENTITY, Example
 from nerbert.registry import OBJECTIVES, SECTIONS
 from nerbert.rng import Array
-from nerbert.training.batches import START_COST, Data_co, Sources, TrainingData
+from nerbert.training.batches import START_COST, Sources, TrainingData
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.settings import TrainSettings
 
@@ -128,7 +128,7 @@ class Objective(Protocol):
     """Whether a word's further subwords are labelled too."""
 
     @classmethod
-    def data(cls, sources: Sources[Data_co]) -> Data_co:
+    def data(cls, sources: Sources) -> Any:
         """Return its training data: by default, sentences with fixed types."""
         return sources.labelled()
 

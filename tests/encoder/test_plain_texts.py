@@ -111,20 +111,3 @@ def test_messages(texts: Path, tmp_path: Path) -> None:
         settings = make_settings(PretrainSettings, SMALL | {"mlm": {"texts": [str(texts)]}, name: value})
         with raises(SettingsError, setting=name):
             pretrain(settings, tmp_path / "out")
-
-
-def test_versions_with_other_windows_share_a_cache(
-    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each has an entry of its own, which the other leaves alone."""
-    from nerbert.encoder import plain_texts
-
-    source, cache = PlainTexts((texts,)), tmp_path / "cache"
-
-    def opened(version: int) -> int:
-        with monkeypatch.context() as patch:
-            patch.setattr(plain_texts, "WINDOWS_FORMAT", version)
-            return len(open_blocks(source, pieces(), str(cache)).windows)
-
-    assert opened(2) == opened(3) > 0
-    assert len(list((cache / "blocks").iterdir())) == 2

@@ -168,34 +168,6 @@ def test_what_decides_the_windows_decides_their_folder(
 
 
 @pytest.mark.parametrize(
-    ("damage", "hashed", "words"),
-    [
-        (lambda old: b"", True, "differs from the SHA-256 in manifest.json"),
-        (lambda old: old[:500] + b"x" + old[501:], True, "differs from the SHA-256 in manifest.json"),
-        (lambda old: b"", False, "not a readable shard "),
-        (lambda old: old[:-9], False, "not a readable shard "),
-        (None, False, "shard can't be read: No such file"),
-    ],
-)
-def test_a_damaged_shard_is_named(
-    settings: PretrainSettings, pieces: SubwordTokenizer, damage: Callable[[bytes], bytes] | None, *, hashed: bool,
-    words: str,
-) -> None:  # fmt: skip
-    corpus = LabelledCorpus(settings)
-    assert corpus.labels
-    if not hashed:
-        del corpus.manifest["shard_sha256"]  # type: ignore[attr-defined]
-    path = settings.corpus_folder / "sentences" / "part-00003.parquet"
-    if damage:
-        path.write_bytes(damage(path.read_bytes()))
-    else:
-        path.unlink()
-    with raises(InputError, f"part-00003.parquet: {words}"):
-        open_training_data([corpus], pieces, settings)
-    assert not caches(settings)
-
-
-@pytest.mark.parametrize(
     ("column", "value", "words"),
     [
         ("copies", -1, "copies = -1: must be at least 0"),

@@ -160,17 +160,6 @@ def test_a_label_without_a_sentence_is_absent() -> None:
     assert list(own) == [("political party", 6), ("city", 6), ("long river", 0)]
 
 
-@pytest.mark.parametrize("objective", ["names", "concepts"])
-def test_two_hundred_types_in_twenty_sentences(objective: str, request: pytest.FixtureRequest) -> None:
-    text = " ".join(f"w{number}" for number in range(10))
-    words = split_words(text)
-    examples = [
-        Example(text, words, tuple(Span(*word, f"type {10 * line + place}") for place, word in enumerate(words)))
-        for line in range(20)
-    ]
-    assert len(finetune_examples(request.getfixturevalue(objective), examples, [], SHORT).head.types) == 200
-
-
 def test_of_very_many_types_a_step_has_its_own(names: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a distillation with all types that a teacher knows: to encode each of them in each step would cost most."""
     examples = [*EXAMPLES, Example("Rome", split_words("Rome"), (Span(0, 4, "city"),))]

@@ -23,7 +23,7 @@ from nerbert.process import is_first_process
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
-from nerbert.training.batches import Data_co, Sources
+from nerbert.training.batches import Sources
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import CheckpointScore, Description, Objective
 from nerbert.training.settings import TrainSettings
@@ -46,7 +46,7 @@ class NamedTypes(Objective):
     _texts: Mapping[str, str]
 
     @classmethod
-    def data(cls, sources: Sources[Data_co]) -> Data_co:
+    def data(cls, sources: Sources) -> Any:
         """Return texts whose types have names, and the descriptions that are read after them."""
         own: Any = sources.settings.of(cls.settings)
         return sources.named(descriptions=own.descriptions)

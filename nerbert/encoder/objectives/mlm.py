@@ -20,7 +20,7 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
-from nerbert.training.batches import Data_co, Sources, batches_to_read
+from nerbert.training.batches import Sources, batches_to_read
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task
 from nerbert.training.settings import TrainSettings
@@ -67,7 +67,7 @@ class Mlm(Objective):
         self._ordinary = np.setdiff1d(np.arange(vocabulary), self._special)
 
     @classmethod
-    def data(cls, sources: Sources[Data_co]) -> Data_co:
+    def data(cls, sources: Sources) -> Any:
         """Return sentences without labels."""
         return sources.unlabelled(sources.settings.of(MlmSettings).texts)
 

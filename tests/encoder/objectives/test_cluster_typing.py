@@ -16,7 +16,6 @@ from nerbert import pretrain
 from nerbert.config import make_settings
 from nerbert.encoder.objectives.cluster_typing import (
     Clustering,
-    ClusterTyping,
     EntityPieces,
     TypingSettings,
     entities_of,
@@ -27,7 +26,7 @@ from nerbert.encoder.objectives.cluster_typing import (
 )
 from nerbert.encoder.pretrain import Preparation
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, MissingExtra, NerbertError, SettingsError
+from nerbert.errors import InputError, MissingExtra, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.labels import tag_names
 from nerbert.model.backbone import load_tokenizer
@@ -203,19 +202,10 @@ def epochs_of(folder: Path) -> list[dict[str, Any]]:
     return [each for each in lines if each["kind"] == "epoch"]
 
 
-@pytest.fixture(scope="module")
-def trained(few: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[PretrainSettings, Path]:
-    """An encoder of two epochs, and its settings."""
-    values = {"corpus": few, "cache": str(cache), "epochs": 2, "save_steps": 2, "save_total_limit": 1, **SMALL}
-    settings, folder = make_settings(PretrainSettings, values), tmp_path_factory.mktemp("trained") / "encoder"
-    pretrain(folder, settings)
-    return settings, folder
-
-
-def test_an_encoder_comes_out_without_the_layer(trained: tuple[PretrainSettings, Path]) -> None:
+def test_an_encoder_comes_out_without_the_layer(settings: PretrainSettings, tmp_path: Path) -> None:
     from safetensors import safe_open
 
-    _, encoder = trained
+    pretrain(encoder := tmp_path / "encoder", replace(settings, epochs=2))
     with safe_open(encoder / "model.safetensors", "pt") as stream:
         assert not [name for name in stream.keys() if "cluster" in name]  # noqa: SIM118
     assert load_tagging_model(str(encoder)).num_labels > 2
@@ -223,37 +213,6 @@ def test_an_encoder_comes_out_without_the_layer(trained: tuple[PretrainSettings,
     epochs = epochs_of(encoder)
     assert [each["epoch"] for each in epochs] == [0, 1]
     assert 0 < epochs[1]["rand_index"] <= 1
-
-
-def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(
-    trained: tuple[PretrainSettings, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Stopped while it clusters for the second epoch, then inside that epoch."""
-    settings, whole = trained
-    second = epochs_of(whole)[1]["step"]
-    begin_step, begin_epoch, begun = ClusterTyping.begin_step, ClusterTyping.begin_epoch, list[int]()
-
-    def stopping_epoch(self: ClusterTyping, model: Any, data: Any, epoch: int, *more: Any) -> Any:
-        begun.append(epoch)
-        found = begin_epoch(self, model, data, epoch, *more)
-        if begun == [0, 1]:
-            raise NerbertError("", path="clustering")
-        return found
-
-    def stopping_step(self: ClusterTyping, windows: Any, numbers: Any, step: int) -> Any:
-        if step == second + 3:
-            raise NerbertError("", path="step")
-        return begin_step(self, windows, numbers, step)
-
-    monkeypatch.setattr(ClusterTyping, "begin_epoch", stopping_epoch)
-    monkeypatch.setattr(ClusterTyping, "begin_step", stopping_step)
-    for _ in range(2):
-        with pytest.raises(NerbertError):
-            pretrain(tmp_path / "broken", settings)
-    monkeypatch.setattr(ClusterTyping, "begin_step", begin_step)
-    pretrain(tmp_path / "broken", settings)
-    assert begun == [0, 1, 1], "columns of an epoch that was begun are read, never computed anew"
-    assert (tmp_path / "broken" / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
 def test_what_is_refused(settings: PretrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,14 +114,6 @@ def test_the_loss_is_that_of_transformers(kind: str) -> None:
     torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_a_batch_without_masks_adds_nothing() -> None:
-    model, objective = tiny_mlm("bert"), mlm(share=1e-9)
-    batch = objective.prepare(batch_of(made(3), 0, 1, 2), 1)
-    loss = objective.loss(model, batch)["loss"]
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert objective.terms(batch)["loss"] == float(loss.detach()) == 0
-
-
 def test_the_score_is_that_of_all_masks_of_step_0() -> None:
     model, windows, objective = tiny_mlm("bert"), made(300), mlm()
     model.train()

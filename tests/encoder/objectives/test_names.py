@@ -1,9 +1,6 @@
 """The objective `names`: its losses against a plain computation, unknown stretches, resuming, what comes out."""
 
 import json
-import subprocess
-import sys
-from ast import literal_eval
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +20,6 @@ from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import Example, Span
-from nerbert.tagger.export import export
 from tests.encoder.objectives.test_concepts import SMALL
 from tests.encoder.open_rows import ROWS
 from tests.encoder.preparing import assert_cut_changes_nothing, gradients, prepared, written
@@ -230,18 +226,3 @@ def test_a_folder_is_a_tagger_and_an_encoder(folder: Path, few: Path) -> None:
     oslo = TEXTS[0].index("Oslo")
     assert (oslo, oslo + 4, "city") in spans_of(folder, backend="torch", precision="fp32")[0]
     prepared(PretrainSettings(corpus=(few,), backbone=str(folder), **(SMALL | {"objective": "tagging"})))
-
-
-@pytest.mark.extras
-def test_an_export_finds_the_same_without_torch(folder: Path) -> None:
-    export(folder, int8=True)
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from nerbert import Tagger\n"
-        f"tagger = Tagger.load({str(folder)!r}, backend='onnx', precision='fp32').with_labels(['ship', 'city'])\n"
-        f"print([[(s.start, s.end, s.type) for s in spans] for spans in tagger.tag_many({TEXTS!r})])\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert literal_eval(done.stdout) == spans_of(folder, backend="torch", precision="fp32")
-    assert any(spans_of(folder, backend="onnx", precision="int8"))

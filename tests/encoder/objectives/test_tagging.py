@@ -53,24 +53,6 @@ def test_the_mean_is_torchs_own(model: Any, smoothing: float, outside: float) ->
     assert mean(objective, model, batch) == pytest.approx(theirs(model, batch, smoothing, weight), rel=1e-5)
 
 
-def test_without_settings_it_is_the_loss_of_transformers(model: Any) -> None:
-    batch, objective = batch_of(*WINDOWS), TokenClassification()
-    labels = torch.full_like(batch.ids, IGNORED)
-    labels[batch.rows, batch.columns] = batch.labels
-    wanted = model(input_ids=batch.ids, attention_mask=batch.mask, labels=labels).loss
-    assert objective.terms(batch) == {"loss": 6}
-    assert mean(objective, model, batch) == pytest.approx(float(wanted), rel=1e-5)
-
-
-@pytest.mark.parametrize("objective", [TokenClassification(), weighted(0.1, 0.3)])
-def test_parts_add_up(model: Any, objective: TokenClassification) -> None:
-    parts = [batch_of(window) for window in WINDOWS]
-    whole = batch_of(*WINDOWS)
-    assert sum(objective.terms(part)["loss"] for part in parts) == pytest.approx(objective.terms(whole)["loss"])
-    total = sum(float(objective.loss(model, part)["loss"]) for part in parts)
-    assert total == pytest.approx(float(objective.loss(model, whole)["loss"]), rel=1e-5)
-
-
 def test_ignored_labels_count_nothing(model: Any) -> None:
     batch = batch_of(Window(0, (2, 7, 8, 3), (0, 1), (1, 2), (1, IGNORED)))
     alone = batch_of(Window(0, (2, 7, 8, 3), (0,), (1,), (1,)))

@@ -60,9 +60,3 @@ def test_prompts_have_room_for_the_longest_wording(open_file: Path, architecture
         pieces = work.model.loaded.pieces
         for number, size in enumerate(work.objective._sizes.tolist()):
             assert size == max(pieces.sizes(table.texts_of(number)))
-
-
-def test_without_wordings_names_are_read_as_they_are(open_file: Path) -> None:
-    work = prepared_on(open_file, "zero_shot", wordings=False)
-    steps = (work.objective.begin_step(work.data.windows, np.arange(8), step) for step in range(1, 20))
-    assert {text for shared in steps for text in shared.texts.values()} == {"person", "town", "movie"}
