@@ -126,13 +126,14 @@ class PretrainData:
 
     def identity(self) -> dict[str, Any]:
         """Return what of the data decides a training's outcome."""
+        synonyms = sorted((name, sorted(others)) for name, others in read_synonyms().items())
         return {
             "corpus": [sha256_of(each.folder / "manifest.json") for each in self.corpora],
             "shards": [shard_hashes(each.folder, each.manifest) for each in self.corpora],
             "label_set": [each.labels.facts for each in self.corpora],
             "open_types": self.open_texts.content.digests if self.open_texts else [],
             **({"texts": self.plain.digests} if self.plain else {}),
-            **({"synonyms": digest_of_synonyms()} if self.concepts else {}),
+            **({"synonyms": sha256(json.dumps(synonyms).encode()).hexdigest()} if self.concepts else {}),
         }
 
     def facts(self) -> dict[str, Any]:
@@ -241,10 +242,3 @@ def read_synonyms() -> dict[str, frozenset[str]]:
     """Return the other words for each normalised name of a type that has some."""
     lines = [[*map(normalised, cell.split(","))] for (cell,) in read_columns("synonyms.tsv", "names")]
     return {name: frozenset(names) - {name} for names in lines for name in names}
-
-
-@cache
-def digest_of_synonyms() -> str:
-    """Return the SHA-256 of the table."""
-    content = sorted((name, sorted(others)) for name, others in read_synonyms().items())
-    return sha256(json.dumps(content).encode()).hexdigest()
