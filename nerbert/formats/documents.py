@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import combinations, pairwise
+from itertools import accumulate, combinations, pairwise
 from operator import index
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex, get_args
@@ -205,9 +205,9 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
         text = document.text
         words = split_words(text)
         starts, ends = {start for start, _ in words}, {end for _, end in words}
-        places = {unit: _Characters(text, unit) for unit in _UNITS}
+        offsets = {unit: _offsets(text, unit) for unit in _UNITS}
         for span in document.spans:
-            found = {unit: each.of(span) for unit, each in places.items()}
+            found = {unit: _place(each, span) for unit, each in offsets.items()}
             if len(set(found.values())) == 1:
                 continue
             apart.update(pair for pair in combinations(_UNITS, 2) if found[pair[0]] != found[pair[1]])
@@ -228,36 +228,29 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
     return best[0]
 
 
-class _Characters:
-    """Converts the offsets of a text, in some unit, to characters."""
+def _offsets(text: str, unit: Units) -> Sequence[int]:
+    """Return the offset of each character in a unit, and that of the text's end."""
+    if unit == "characters" or text.isascii():
+        return range(len(text) + 1)
+    size = (lambda char: 1 + (char > "\uffff")) if unit == "utf-16" else lambda char: len(char.encode(errors="replace"))
+    return array("q", accumulate(map(size, text), initial=0))
 
-    def __init__(self, text: str, unit: Units) -> None:
-        self._size, self._starts = len(text), array("q")
-        if unit != "characters" and not text.isascii():
-            place = 0
-            for char in text:
-                self._starts.append(place)
-                place += (2 if char > "\uffff" else 1) if unit == "utf-16" else len(char.encode("utf-8", "replace"))
-            self._starts.append(place)
 
-    def of(self, span: Span) -> tuple[int, int] | None:
-        """Return a span's start and end in characters; None if it is outside the text, or cuts a character."""
-        start, end = self._of(span.start), self._of(span.end)
-        return None if start is None or end is None else (start, end)
-
-    def _of(self, place: int) -> int | None:
-        if not self._starts:
-            return place if place <= self._size else None
-        found = bisect_left(self._starts, place)
-        return found if found < len(self._starts) and self._starts[found] == place else None
+def _place(offsets: Sequence[int], span: Span) -> tuple[int, int] | None:
+    """Return a span's start and end in characters; None if it is outside the text, or cuts a character."""
+    if isinstance(offsets, range):
+        return (span.start, span.end) if span.end < len(offsets) else None
+    start, end = bisect_left(offsets, span.start), bisect_left(offsets, span.end)
+    fits = end < len(offsets) and (offsets[start], offsets[end]) == (span.start, span.end)
+    return (start, end) if fits else None
 
 
 def _in_characters(document: Document, unit: Units, repairs: Repairs) -> Iterator[Span]:
     """Yield the spans with offsets in characters and their text; raise InputError for one with another text."""
     text = document.text
-    places = _Characters(text, unit)
+    offsets = _offsets(text, unit)
     for span in document.spans:
-        place = places.of(span)
+        place = _place(offsets, span)
         if place is None:
             size = len(text)
             raise InputError(
