@@ -31,7 +31,7 @@ _TYPE = re.compile(r"-*[A-Za-z0-9_][A-Za-z0-9_-]*")
 _PIECE = re.compile(r"[^\t\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 """BRAT's lines end at each of these, and its columns at tabs."""
 _NAME = re.compile(r'(?![. ])[^\x00-\x1f\x7f-\x9f\\/:*?"<>|\ud800-\udfff]+(?<![. ])')
-_LONGEST_NAME = 200
+_LONGEST_NAME, _MOST_FOLDERS = 200, 8
 
 
 def _kept_fields(document: Document) -> Mapping[str, Any]:
@@ -76,13 +76,14 @@ class Brat:
         with publish_folder(path) as folder:
             for document in documents:
                 name = _own_name(document)
-                while not name or (folder / f"{name}{_ANN}").exists():
+                while not name or not _is_free(folder, name):
                     number += 1
                     name = f"{number:06}"
                 with at(part=name):
                     lines = [_line(place, span, document.text) for place, span in enumerate(document.spans, 1)]
                 types.update(dict.fromkeys(span.type for span in document.spans))
                 ids[name] = document.fields.get("id", name)
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / f"{name}{_TXT}").write_bytes(document.text.encode("utf-8", "replace"))
                 (folder / f"{name}{_ANN}").write_bytes("".join(lines).encode("utf-8", "replace"))
             sections = ["[entities]", *types, "", "[relations]", "", "[events]", "", "[attributes]", ""]
@@ -192,7 +193,24 @@ def _line(number: int, span: Span, text: str) -> str:
 
 
 def _own_name(document: Document) -> str:
-    """Return a text's field `id` if it is a valid file name on any system; else ""."""
+    """Return a text's field `id` if it is a valid file name on any system, and in this locale; else ""."""
     name = document.fields.get("id")
-    fits = isinstance(name, str) and _NAME.fullmatch(name) and len(name.encode()) <= _LONGEST_NAME
-    return name if isinstance(name, str) and fits else ""
+    parts = name.split("/") if isinstance(name, str) else [""]
+    fit = all(_NAME.fullmatch(each) and len(each.encode()) <= _LONGEST_NAME and _is_writable(each) for each in parts)
+    return "/".join(parts) if fit and len(parts) <= _MOST_FOLDERS else ""
+
+
+def _is_writable(name: str) -> bool:
+    """Return whether a file's name can have these characters in this machine's locale."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_free(folder: Path, name: str) -> bool:
+    """Return whether this name is free, and no file is in the place of one of its folders."""
+    files = [folder / f"{name}{suffix}" for suffix in (_TXT, _ANN)]
+    above = files[0].relative_to(folder).parents
+    return not any(each.exists() for each in files) and not any((folder / each).is_file() for each in above)
