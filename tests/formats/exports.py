@@ -1,4 +1,4 @@
-"""What the tests of annotation tools' formats share: documents that are written, and reading with repairs."""
+"""What the tests of formats share: reading with repairs, and of a stream."""
 
 import json
 from dataclasses import replace
@@ -8,16 +8,7 @@ from typing import Any
 
 from nerbert.formats.json_files import JsonFormat
 from nerbert.formats.rows import Stream
-from nerbert.records import Document, Repairs, Span
-
-DOCUMENTS = [
-    Document(
-        "Ada 😀\nmet  Bö.", (Span(0, 5, "PER", "Ada 😀"), Span(11, 13, "a type", "Bö")), fields={"id": 7, "page": "é"}
-    ),
-    Document("Oslo\\n", (Span(0, 4, "LOC", "Oslo", 0.25),), fields={"title": "x"}, tagged=True),
-    Document("中‍.", fields={"meta": {"a": [1]}}),
-]
-"""Texts that a person and a model marked, and one without marks."""
+from nerbert.records import Document, Repairs
 
 
 def read(format_: JsonFormat, path: Path, *values: Any) -> tuple[list[Document], Repairs]:
@@ -37,8 +28,3 @@ def streamed(format_: Any, data: bytes, field: str = "text", errors: str = "stri
 def marked(document: Document) -> list[tuple[str, str]]:
     """The text that each span has in characters, and its type."""
     return [(document.text[span.start : span.end], span.type) for span in document.spans]
-
-
-def without_surfaces(document: Document) -> Document:
-    """The document, its spans without their texts."""
-    return replace(document, spans=tuple(replace(span, text="") for span in document.spans))

@@ -13,7 +13,7 @@ from nerbert.formats.exports import Argilla, Doccano, Gliner, LabelStudio, Prodi
 from nerbert.formats.json_files import JsonFormat
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Document, Repair, Repairs, Span
-from tests.formats.exports import DOCUMENTS, marked, read, without_surfaces
+from tests.formats.exports import marked, read
 from tests.raised import raises
 
 TEXT = "Ada Lovelace wrote to Babbage in London."
@@ -66,13 +66,6 @@ def record(*responses: Any, suggestion: Any = None, **more: Any) -> dict[str, An
 
 def response(*spans: Any, **more: Any) -> dict[str, Any]:
     return {"value": list(spans), "user_id": "u1", **more}
-
-
-@pytest.mark.parametrize("kind", [LabelStudio, Prodigy, Argilla])
-def test_what_is_written_is_read_again(tmp_path: Path, kind: type[JsonFormat]) -> None:
-    kind().write(tmp_path / "a.json", DOCUMENTS)
-    expected = DOCUMENTS if kind is LabelStudio else [without_surfaces(one) for one in DOCUMENTS]
-    assert read(kind(), tmp_path / "a.json") == (expected, {})
 
 
 def test_doccano(tmp_path: Path) -> None:
