@@ -122,7 +122,7 @@ class _AnnotateRun:
         rows: Callable[[], Iterator[tuple[str, int, str]]],
     ) -> None:  # fmt: skip
         self._settings, self._prompt, self._key, self._store = settings, prompt, key, store
-        self._rows, self._budget, self.report = rows, Budget(settings, store), AnnotateReport()
+        self._rows, self._budget, self.report = rows, Budget(settings.max_total_tokens), AnnotateReport()
         self._failures: dict[bytes, tuple[Fault, str]] = {}
         self._stop: NerbertError | None = None
         self._stopped = asyncio.Event()
@@ -130,12 +130,13 @@ class _AnnotateRun:
 
     def ask(self) -> None:
         """Get an answer to each text without one; raise NerbertError if the run can't be finished."""
-        keys = set[bytes]()
+        taken, given = 0, 0
         for text in self._distinct():
-            keys.add(text_key(text))
-            self.report.kept_before += self._kept(text)[1] is not None
-        self.report.distinct, self._done = len(keys), self.report.kept_before
-        self._budget.begin(keys)
+            reply, labels = self._kept(text)
+            self.report.distinct += 1
+            self.report.kept_before += labels is not None
+            taken, given = taken + reply.tokens.input, given + reply.tokens.output
+        self._done, self._budget.spent = self.report.kept_before, Tokens(taken, given)
         if self._done < self.report.distinct:
             with progress("texts", self.report.distinct) as bar:
                 bar.advance(self._done, before=True)
@@ -152,10 +153,8 @@ class _AnnotateRun:
         spent, report = self._budget.spent, self.report
         faults = Counter(fault for fault, _ in self._failures.values())
         failed = "".join(f", {number:,} {fault}" for fault, number in faults.most_common())
-        requests, most = self._budget.unanswered
-        reserved = f" ({sum(most):,} of them reserved for requests without an answer: {requests:,})" if requests else ""
         return (f"{self._done:,} of {report.distinct:,} texts done ({report.kept_before:,} by earlier runs){failed}; "
-                f"{spent.input:,} + {spent.output:,} tokens spent{reserved}")  # fmt: skip
+                f"{spent.input:,} + {spent.output:,} tokens spent")  # fmt: skip
 
     async def _ask_all(self, bar: Progress) -> None:
         from nerbert.annotate.client import open_client
@@ -213,18 +212,20 @@ class _AnnotateRun:
         """Ask once, keep the answer, and read it; raise Failure if it is unusable."""
         size = len(self._prompt.filled(text).encode("utf-8", "replace"))
         estimate = size // BYTES_PER_TOKEN
-        reply, failed = None, None
-        request = await self._budget.reserve(text, Tokens(size + _OVERHEAD, self._settings.longest_answer))
+        most, taken, reply = size + _OVERHEAD + self._settings.longest_answer, Tokens(), None
+        await self._budget.reserve(most)
         try:
             if self._stop is None:
                 reply = await client.ask(text, estimate)
-        except (Failure, NerbertError) as error:
-            failed = error
-            if isinstance(error, Failure) and error.lost:
-                reply = Reply(None, cut=False, tokens=Tokens(estimate, self._settings.longest_answer), estimated=True)
-        await self._budget.settle(request, reply)
-        if failed is not None:
-            raise failed
+                taken = reply.tokens
+                self._store.add(text, reply)
+        except Failure as failure:
+            if failure.lost:
+                taken = Tokens(estimate, self._settings.longest_answer)
+                self._store.add(text, Reply(None, cut=False, tokens=taken, estimated=True))
+            raise
+        finally:
+            await self._budget.settle(most, taken)
         if reply is not None:
             read_labels(text, reply.content or "", self._prompt.form, cut=reply.cut)
             self._done, self._failed_in_a_row = self._done + 1, 0
@@ -272,7 +273,6 @@ class _AnnotateRun:
                         report.failed_passages.append(listed)
                 else:
                     raise InputError(f"{place}: changed while it was read; rerun the command")
-        report.tokens_are_estimated |= self._budget.unanswered[0] > 0
         report.input_tokens, report.output_tokens = self._budget.spent
 
 

@@ -57,14 +57,6 @@ class Tokens(NamedTuple):
     input: int = 0
     output: int = 0
 
-    def plus(self, other: "Tokens") -> "Tokens":
-        """Return the sum of both."""
-        return Tokens(self.input + other.input, self.output + other.output)
-
-    def minus(self, other: "Tokens") -> "Tokens":
-        """Return the difference."""
-        return Tokens(self.input - other.input, self.output - other.output)
-
 
 @dataclass(frozen=True, slots=True)
 class Reply:

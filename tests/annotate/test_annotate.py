@@ -1,14 +1,11 @@
 """`nerbert annotate`: what is asked, kept, and written."""
 
-import asyncio
 import json
 import os
 import re
 import shlex
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.annotate.annotate import annotate_texts
-from nerbert.annotate.answers import Reply
 from nerbert.annotate.settings import load_prompt
 from nerbert.annotate.store import AnswerStore, BudgetSpent
 from nerbert.config import load_settings
@@ -231,78 +227,11 @@ def test_requests_in_flight_count_as_reserved(desk: Desk) -> None:
     assert 110 * len(desk.server.asked) <= 2 * most
 
 
-class Killed(SystemExit):
-    """What SIGTERM raises in a run."""
-
-
-def kill_in_flight(monkeypatch: pytest.MonkeyPatch, requests: int) -> None:
-    """Let a run end once the server has answered so many requests, whose answers never come."""
-    from nerbert.annotate.client import ChatClient
-
-    ask, answered = ChatClient.ask, list[str]()
-
-    async def killed(self: ChatClient, text: str, input_estimate: int) -> Reply:
-        await ask(self, text, input_estimate)
-        answered.append(text)
-        if len(answered) < requests:
-            await asyncio.Event().wait()
-        monkeypatch.undo()
-        raise Killed(143)
-
-    monkeypatch.setattr(ChatClient, "ask", killed)
-
-
-def test_requests_in_flight_at_a_kill_are_spent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    most = most_of(TEXTS[0])
-    budget: dict[str, Any] = {**SHORT, "max_total_tokens": 2 * most + 109}
-    with monkeypatch.context() as patch:
-        kill_in_flight(patch, 2)
-        with pytest.raises(Killed) as stopped:
-            desk.annotate(*TEXTS, **budget, concurrency=2)
-    (note,) = stopped.value.__notes__
-    assert note.startswith("0 of 10 texts done (0 by earlier runs); ")
-    assert f"({2 * most:,} of them reserved for requests without an answer: 2); rerun the command" in note
-    with raises(BudgetSpent, f"the next request may take {most:,} tokens; 0 of 10 texts done"):
-        desk.annotate(*TEXTS, **budget)
-    assert len(desk.server.asked) == 2
-    report = desk.annotate(*TEXTS, **SHORT)
-    assert [row["text"] for row in desk.rows()] == TEXTS
-    assert report.tokens_are_estimated
-    assert report.input_tokens + report.output_tokens == 2 * most + 10 * 110
-    assert desk.annotate(*TEXTS[5:], overwrite=True, **SHORT).input_tokens == 500  # of other texts none
-
-
-def test_two_runs_at_once_share_a_budget(desk: Desk) -> None:
-    most = most_of(ADA)
-    budget: dict[str, Any] = {**SHORT, "max_total_tokens": 2 * most - 1}
-    stopped = list[str]()
-
-    def second_run(handler: Handler) -> None:
-        try:
-            annotate_texts([desk.folder / "texts.txt"], desk.folder / "second.jsonl", desk.settings(**budget))
-        except BudgetSpent as error:
-            stopped.append(str(error))
-        say("Ada <> name")(handler)
-
-    desk.server.moods = [second_run]
-    assert desk.annotate(ADA, **budget).answered == 1
-    assert f"({most:,} of them reserved for requests without an answer: 1)" in stopped[0]
-    assert len(desk.server.asked) == 1
-
-
-def test_tokens_of_a_cache_without_reservations_count(desk: Desk) -> None:
-    desk.annotate(ADA)
-    with closing(sqlite3.connect(kept_answers(desk))) as database:
-        database.execute("DROP TABLE spending")
-    assert desk.annotate(ADA, overwrite=True).input_tokens == 100
-    assert len(desk.server.asked) == 1
-
-
 def test_a_full_disk_stops_all_that_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise WriteError("full")
 
-    monkeypatch.setattr(AnswerStore, "settle", full)
+    monkeypatch.setattr(AnswerStore, "add", full)
     with raises(WriteError, "full; 0 of 2 texts done"):
         desk.annotate(ADA, EVE, concurrency=2, **SHORT, max_total_tokens=most_of(ADA))
 
