@@ -1,6 +1,6 @@
 """The hub: whether a name can be a model there, a local folder of its files, and folders pushed to it.
 
-A name is resolved once, here, so no loader of `transformers` asks the hub. Cost: one request more.
+A name is resolved once, here, so no loader of `transformers` asks the hub.
 """
 
 import re
@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError, nearest, need, refused
-from nerbert.terminal import tell
 
 _NAME = re.compile(r"(?!.*(--|\.\.|\.git$))(?=.{1,96}$)\w([\w.-]*\w)?(/\w([\w.-]*\w)?)?", re.ASCII)
-_PATIENCE = 10.0
-"""Seconds to wait for the hub's first answer."""
 _ALIKE = 0.75
 
 
@@ -35,37 +32,19 @@ def check_hub_name(name: str, own: Iterable[str]) -> None:
 def download(name: str, files: Iterable[str], **how: Any) -> Path:
     """Return the local copy of a model on the hub, with the files of these patterns; raise InputError without one.
 
-    `how` goes to `huggingface_hub.snapshot_download`. If the hub can't be reached, or must not be (`HF_HUB_OFFLINE`),
-    an earlier download is used.
+    `how` goes to `huggingface_hub.snapshot_download`, which uses an earlier download if the hub can't be reached.
     """
     need("train", "huggingface_hub")
     from huggingface_hub import snapshot_download
 
-    refusal = None if how.get("local_files_only") else _refusal(name, **how)
-    only = {"local_files_only": True} if refusal else {}
     try:
-        folder = Path(snapshot_download(name, allow_patterns=list(files), **{**how, **only}))
+        return Path(snapshot_download(name, allow_patterns=list(files), **how))
     except Exception as error:
-        first = refusal or error
-        reason = next(iter(str(first).strip().rstrip(".").splitlines()), "") or type(first).__name__
+        reason = next(iter(str(error).strip().rstrip(".").splitlines()), "") or type(error).__name__
         raise InputError(
             f"{name}: no such folder, and not available from the hub: {reason:.300}; check the name and the "
             "network, or give a model's folder (`embedded` is a small encoder in the package)"
-        ) from first
-    if refusal:
-        tell(f"{name}: the hub can't be reached; an earlier download is used")
-    return folder
-
-
-def _refusal(name: str, *, token: Any = None, revision: Any = None, **_: Any) -> Exception | None:
-    """Return why the hub doesn't provide a model; None if it does."""
-    from huggingface_hub import HfApi
-
-    try:
-        HfApi(token=token).model_info(name, revision=revision, timeout=_PATIENCE)
-    except Exception as error:
-        return error
-    return None
+        ) from error
 
 
 @lru_cache

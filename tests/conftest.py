@@ -177,7 +177,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "FakeHub":
     from tests.fake_hub import FakeHub
 
     made = FakeHub(tmp_path / "hub")
-    monkeypatch.setattr("nerbert.hub._refusal", lambda *_, **__: None)
     monkeypatch.setattr("huggingface_hub.snapshot_download", made.snapshot_download)
     monkeypatch.setattr("huggingface_hub.HfApi", made.api)
     return made

@@ -1,4 +1,4 @@
-"""Names on the hub are resolved once, by one short request; without a network they are refused at once."""
+"""Names on the hub are resolved once."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,21 +14,16 @@ from tests.raised import raises
 
 
 class Hub:
-    """What huggingface_hub's functions are asked; it answers with the embedded encoder, or as it is `broken`."""
+    """What huggingface_hub is asked; it answers with the embedded encoder, or as it is `broken`."""
 
     def __init__(self) -> None:
-        self.asked, self.broken, self.cached = list[tuple[Any, ...]](), ConnectionError("Name not known\nat all"), False
-        self.reachable = False
-
-    def model_info(self, name: str, *, timeout: float, **_: Any) -> None:
-        self.asked.append(("info", name, timeout))
-        if not self.reachable:
-            raise self.broken
+        self.asked = list[tuple[str, bool]]()
+        self.broken: Exception | None = ConnectionError("Name not known\nat all")
 
     def snapshot_download(self, name: str, *, allow_patterns: list[str], **how: Any) -> str:
-        self.asked.append(("snapshot", name, bool(how.get("local_files_only"))))
-        if not self.cached and (how.get("local_files_only") or not self.reachable):
-            raise FileNotFoundError("nothing in the cache")
+        self.asked.append((name, bool(how.get("local_files_only"))))
+        if self.broken:
+            raise self.broken
         return embedded("embedded")
 
 
@@ -36,7 +31,6 @@ class Hub:
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     made = Hub()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda _, name, **how: made.model_info(name, **how))
     monkeypatch.setattr("huggingface_hub.snapshot_download", made.snapshot_download)
     downloaded.cache_clear()
     yield made
@@ -54,19 +48,18 @@ USES: list[Callable[[str], object]] = [
 def test_without_a_network_a_name_is_asked_for_once(hub: Hub, use: Callable[[str], object]) -> None:
     with raises(InputError, "some/model: no such folder, and not available from the hub: Name not known; check the"):
         use("some/model")
-    assert hub.asked == [("info", "some/model", 10.0), ("snapshot", "some/model", True)]
+    assert hub.asked == [("some/model", False)]
 
 
 @pytest.mark.parametrize(
     "broken", [ValueError(), KeyError("sha"), RecursionError("x\ny"), OSError("cut off."), AssertionError()]
 )
 def test_whatever_the_hub_breaks_is_one_error_and_it_may_be_asked_again(hub: Hub, broken: Exception) -> None:
-    hub.broken = broken  # type: ignore[assignment]
+    hub.broken = broken
     with raises(InputError, "some/model: no such folder, and not available from the hub: "):
         download("some/model", FILES["small"])
-    hub.reachable = True
+    hub.broken = None
     assert download("some/model", FILES["small"]) == Path(embedded("embedded"))
-    assert hub.asked[2:] == [("info", "some/model", 10.0), ("snapshot", "some/model", False)]
 
 
 @pytest.mark.parametrize("use", USES)
@@ -91,16 +84,15 @@ def test_what_can_be_a_name_is_one(name: str) -> None:
     check_hub_name(name, EMBEDDED)
 
 
-def test_what_was_downloaded_before_is_used_without_a_network(hub: Hub) -> None:
-    hub.cached = True
+def test_a_name_is_resolved_once_for_all_loaders(hub: Hub) -> None:
+    hub.broken = None
     for use in USES[:-1]:
         use("some/model")
-    asked = [kind for kind, *_ in hub.asked]
-    assert asked == ["info", "snapshot"] * 3, "once for small files, for all loaders, and for a tagger's folder"
+    assert len(hub.asked) == 3, "once for small files, for all loaders, and for a tagger's folder"
 
 
 def test_local_files_only_asks_for_nothing(hub: Hub) -> None:
     for kinds in (["tagger"], []):
-        with raises(InputError, "nothing in the cache"):
+        with raises(InputError, "Name not known"):
             ModelFolder.open("some/model", *kinds, local_files_only=True)  # type: ignore[arg-type]
-    assert hub.asked == [("snapshot", "some/model", True)] * 2
+    assert hub.asked == [("some/model", True)] * 2

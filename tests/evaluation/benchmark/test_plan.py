@@ -246,7 +246,6 @@ def test_cells_that_are_no_jobs_say_why(suite: Suite, desk: Path, monkeypatch: p
         asked.append(name)
         raise ConnectionError("no way to the hub")
 
-    monkeypatch.setattr("nerbert.hub._refusal", lambda *_, **__: None)
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
     systems = suite.systems | {
         "B": SystemSettings(),

@@ -83,7 +83,6 @@ def test_pickled_weights_are_downloaded_only_where_there_are_no_others(
                 shutil.copy(path, tmp_path / "local" / name)
         return str(tmp_path / "local")
 
-    monkeypatch.setattr("nerbert.hub._refusal", lambda *_, **__: None)
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     tagger = Tagger.load("me/gliner-small", device="cpu", thresholds=0.2)
     assert list(tagger.tag(TEXT, labels=["ship", "port"])) == found(source)
