@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,53 +20,18 @@ SENTENCES = (
     "[Larsen & Holm](person) slept",
     "In May the [Ingeborg](ship) left [Bergen](place) for [Oslo](place) .",
 )
-FAST = ("epochs=4", "min_steps=0", "batch_size=8", "learning_rate=3e-3", "precision='fp32'")
 
 
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, Path]:
-    """The same data sets, `ships` and `far`, in CoNLL and in the toy format: kind → their folder."""
+    """The same data set, `ships`, in CoNLL and in the toy format: kind → its folder."""
     for kind in ("conll", "toy"):
-        for name in ("ships", "far"):
-            (tmp_path / kind / name).mkdir(parents=True)
+        (tmp_path / kind / "ships").mkdir(parents=True)
     for split, times in (("train", 4), ("dev", 2), ("test", 1)):
         toy = tmp_path / "toy" / "ships" / f"{split}.toy"
         toy.write_text("".join(f"{each}\n" for each in SENTENCES * times))
         write_conll(tmp_path / "conll" / "ships" / f"{split}.conll", read_examples(toy, Reading(from_=NAME)))
-    (tmp_path / "toy" / "far" / "train.toy").write_text("[Oslo](place) harbour\n" * 6)
-    (tmp_path / "conll" / "far" / "train.conll").write_text("Oslo\tB-place\nharbour\tO\n\n" * 6)
     return {kind: tmp_path / kind for kind in ("conll", "toy")}
-
-
-def finetuned(encoder: Path, data: Path, output: Path, *options: str) -> dict[str, Any]:
-    """What the card of a tagger says that the command made."""
-    settings = [word for each in FAST for word in ("--set", each)]
-    assert exit_code("finetune", encoder, "--data", data, "-o", output, *settings, *options) == 0
-    card: dict[str, Any] = json.loads((output / "nerbert.json").read_text())
-    return card
-
-
-def evaluated(tagger: Path, data: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
-    capsys.readouterr()
-    assert exit_code("evaluate", tagger, data, "--train", data, "--json", *options) == 0
-    scores: dict[str, Any] = json.loads(capsys.readouterr().out)
-    lists = {name: list(scores[name].values()) for name in ("taggers", "answering")}  # without the folder's name
-    return {**scores, "file": "", "train": "", **lists}
-
-
-def test_a_named_format_trains_and_scores_as_conll_does(
-    tiny_encoder: Path, folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ours, theirs = folders["toy"] / "ships", folders["conll"] / "ships"
-    card = finetuned(tiny_encoder, ours, tmp_path / "a", "--from", NAME)
-    other = finetuned(tiny_encoder, theirs, tmp_path / "b")
-    assert (card["log"][-1]["loss"], card["dev"]) == (other["log"][-1]["loss"], other["dev"])
-    assert set(card["data"]["sha256"]) == {"train.toy", "dev.toy"}
-    assert card["calibration"]["data"]["name"] == "dev.toy"
-    assert "`dev.toy`" in (tmp_path / "a" / "README.md").read_text()
-    scores = evaluated(tmp_path / "a", ours, capsys, "--from", NAME)
-    assert scores == evaluated(tmp_path / "b", theirs, capsys)
-    assert (scores["sentences"], scores["trained_on_other"]) == (3, [])
 
 
 def test_a_registered_format_is_found_by_its_suffix_and_its_content(

@@ -1,5 +1,7 @@
 """The guides are true: their objective, head, protocol and external system run, and are what the commands take."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,13 @@ import pytest
 import torch
 
 from nerbert.config import load_settings
-from nerbert.errors import SettingsError
+from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark import runner
 from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.executors import ONE_CORE
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.extending.guides import blocks, module
@@ -39,11 +42,24 @@ def test_the_objective_trains(
     assert torch.allclose(plain, tagging, atol=1e-6)
 
 
-def test_the_head_finds(tiny_tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_head_finds_where_it_is_named_and_a_folders_own_word_is_not_enough(
+    tiny_tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     module("head.md", "names", tmp_path, monkeypatch)
-    tagger = Tagger.load(tiny_tagger, head="names:NamesKind")
-    (span,) = tagger.tag("The whaler Ingeborg left Bergen.")
+    head, text = "names:NamesKind", "The whaler Ingeborg left Bergen."
+    tagger = Tagger.load(tiny_tagger, head=head)
+    (span,) = tagger.tag(text)
     assert (span.text, span.type, tagger.types) == ("Ingeborg", "ship", ["ship"])
+    with raises(InputError, "its head can't be exported: NamesKind has no `export`"):
+        export(tiny_tagger, head=head)
+    folder = shutil.copytree(tiny_tagger, tmp_path / "tagger")
+    card = json.loads((folder / "nerbert.json").read_text())
+    (folder / "nerbert.json").write_text(json.dumps(card | {"head": head}))
+    for options, code in (((), 1), (("--head", head), 0)):
+        assert exit_code("tag", folder, "--text", text, *options) == code
+    told = capsys.readouterr()
+    assert head in told.err
+    assert "Ingeborg" in told.out
 
 
 def test_a_named_protocol_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
