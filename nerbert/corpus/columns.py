@@ -37,30 +37,12 @@ _MOST = 4
 """Words before a name that are written together: "and that in Jerusalem" is one word in Hebrew."""
 
 
-class GluedLetters:
-    """Decides which letters beside a link belong to it, in one wiki: none that belong to another name.
-
-    Limitation: the first part of a compound may become a mention together with the rest.
-    """
-
-    def __init__(self, site: Site) -> None:
-        rows = read_columns("glued.tsv", "language", "before")
-        parts = [part for of, before in rows if of == site.language for part in before.split()]
-        self._before = re.compile(f"(?:{'|'.join(parts)}){{0,{_MOST}}}")
-        self._trail = site.wikitext.trail
-
-    def belong(self, before: str, first: str, last: str, after: str) -> bool:
-        """Return whether the letters before and after a link belong to it; `first` and `last` are its own parts."""
-        return (
-            self._before.fullmatch(before) is not None
-            and not self._trail.match(after)
-            and _of_one_script(before, first)
-            and _of_one_script(after, last)
-        )
-
-
-glued_letters = lru_cache(maxsize=4)(GluedLetters)
-"""Returns the cached rules of a wiki; in a language missing from the table, nothing before a link belongs to it."""
+@lru_cache(maxsize=4)
+def _before(language: str) -> re.Pattern[str]:
+    """Return the expression of what belongs to a name that it is written before; nothing where the table lacks it."""
+    parts = [part for of, before in read_columns("glued.tsv", "language", "before") if of == language
+             for part in before.split()]  # fmt: skip
+    return re.compile(f"(?:{'|'.join(parts)}){{0,{_MOST}}}")
 
 
 def _of_one_script(glued: str, inside: str) -> bool:
@@ -180,9 +162,9 @@ def _web_places(text: str, codes: npt.NDArray[np.uint32]) -> Places:
 
 def links_on_words(
     sentence_starts: Sequence[int], texts: Sequence[str], words: Words, starts: Sequence[int], ends: Sequence[int],
-    glued: GluedLetters | None = None,
+    site: Site | None = None,
 ) -> Links:  # fmt: skip
-    """Return links by sentence, placed in the pages' joined texts; with `glued`, links inside a word grow to it."""
+    """Return links by sentence, placed in the pages' joined texts; with `site`, links inside a word grow to it."""
     if not texts:
         none = np.zeros(0, np.int64)
         return Links(none, none, none, np.zeros(1, np.int64), 0, 0, len(starts))
@@ -194,11 +176,11 @@ def links_on_words(
     shift = (words.sentences[:-1] - begins)[owner]
     whole = inside & is_among(first + shift, words.starts) & is_among(last + shift, words.ends)
     grown = 0
-    if glued is not None:
+    if site is not None:
         for number in np.flatnonzero(inside & ~whole).tolist():
             own = int(owner[number])
             span = _grown(texts[own], words, int(words.sentences[own]), int(first[number] + shift[number]),
-                          int(last[number] + shift[number]), glued)  # fmt: skip
+                          int(last[number] + shift[number]), site)  # fmt: skip
             start, end = (int(place - shift[number]) for place in span)
             free = (number == 0 or last[number - 1] <= start) and (number + 1 == len(first) or end <= first[number + 1])
             if start < end and free:
@@ -213,18 +195,23 @@ def links_on_words(
     )  # fmt: skip
 
 
-def _grown(text: str, words: Words, begin: int, start: int, end: int, glued: GluedLetters) -> tuple[int, int]:
-    """Return a link with the rest of the words that it cuts, as positions in the joined sentences; (0, 0) if it can't.
-    `begin` is the sentence's start there.
+def _grown(text: str, words: Words, begin: int, start: int, end: int, site: Site) -> tuple[int, int]:
+    """Return a link with the rest of the words that it cuts, as positions in the joined sentences; (0, 0) if it can't:
+    letters beside a link that belong to another name stay outside. `begin` is the sentence's start there.
     """
-    one, other = np.searchsorted(words.starts, start, "right") - 1, np.searchsorted(words.ends, end)
-    if one < 0 or other == len(words.ends) or words.ends[one] <= start or words.starts[other] >= end:
+    left, right = np.searchsorted(words.starts, start, "right") - 1, np.searchsorted(words.ends, end)
+    if left < 0 or right == len(words.ends) or words.ends[left] <= start or words.starts[right] >= end:
         return 0, 0
-    first, last = int(words.starts[one]), int(words.ends[other])
+    first, last = int(words.starts[left]), int(words.ends[right])
     if start - first > _LONGEST_GLUED or last - end > _LONGEST_GLUED:
         return 0, 0
-    parts = (first, start), (start, min(end, words.ends[one])), (max(start, words.starts[other]), end), (end, last)
-    return (first, last) if glued.belong(*(text[a - begin : b - begin] for a, b in parts)) else (0, 0)
+    parts = (first, start), (start, min(end, words.ends[left])), (max(start, words.starts[right]), end), (end, last)
+    before, one, other, after = (text[a - begin : b - begin] for a, b in parts)
+    belongs = (
+        _before(site.language).fullmatch(before) and not site.wikitext.trail.match(after)
+        and _of_one_script(before, one) and _of_one_script(after, other)
+    )  # fmt: skip
+    return (first, last) if belongs else (0, 0)
 
 
 def is_among(values: npt.NDArray[Any], known: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

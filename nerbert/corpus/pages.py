@@ -18,8 +18,7 @@ import pyarrow as pa
 from nerbert import __version__
 from nerbert.artifacts import Made, artifact
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.parse import read_pages
-from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart
+from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, read_pages
 from nerbert.corpus.dump.sites import Site
 from nerbert.corpus.rows import PageReport, PageRows
 from nerbert.corpus.settings import PASS_1, CorpusSettings, word_splitter

@@ -17,7 +17,6 @@ from nerbert.corpus.columns import (
     Links,
     Places,
     Words,
-    glued_letters,
     links_on_words,
     numbers_column,
     strings_column,
@@ -90,7 +89,7 @@ class PageRows:
     def __init__(self, site: Site, settings: CorpusSettings) -> None:
         self.site, self.settings, self.report = site, settings, PageReport()
         self._splitter, self._words = RuleSplitter(site.language), word_splitter(settings)
-        self._glued = glued_letters(site) if settings.glued == "grow" else None
+        self._grow = site if settings.glued == "grow" else None
         self._pack = _Pack()
         self._packed: list[pa.RecordBatch] = []
         self._sentences = self._weight = 0
@@ -136,7 +135,7 @@ class PageRows:
                 [pack.pages[place] for place in keep],
             )  # fmt: skip
             words = words_of(pack.texts, self._words)
-        links = links_on_words(pack.starts, pack.texts, words, pack.link_starts, pack.link_ends, self._glued)
+        links = links_on_words(pack.starts, pack.texts, words, pack.link_starts, pack.link_ends, self._grow)
         self.report.links["kept"] += len(links.numbers)
         self.report.grown += links.grown
         self.report.links[Reason.CUTS_A_WORD] += links.cutting

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.dump.deduplicate import is_disambiguation
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.parse import read_pages
+from nerbert.corpus.dump.parts import read_pages
 from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.knowledge.wikidata import site_of
 from nerbert.corpus.wikitext.scan import clean_page

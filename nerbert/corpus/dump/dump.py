@@ -12,8 +12,17 @@ from typing import IO, Any
 
 from lxml import etree
 
-from nerbert.corpus.dump.parse import fault_of, number_in, read_pages
-from nerbert.corpus.dump.parts import DumpPart, chunks, find_mark, ranges, step_of, unpacked_streams
+from nerbert.corpus.dump.parts import (
+    DumpPart,
+    chunks,
+    fault_of,
+    find_mark,
+    number_in,
+    ranges,
+    read_pages,
+    step_of,
+    unpacked_streams,
+)
 from nerbert.corpus.dump.sites import Site, is_known_language, language_code, make_site, wiki_code, wiki_codes
 from nerbert.errors import InputError
 from nerbert.records import RawPage

@@ -11,7 +11,6 @@ from typing import IO, TypeAlias
 
 from nerbert.corpus.dump.sites import fold_redirects, normalise_title
 from nerbert.corpus.knowledge.ontology import Template, export_pages, templates
-from nerbert.errors import InputError, at
 from nerbert.records import Infobox
 
 PAGE_TITLE = re.compile(r"Mapping ([A-Za-z][A-Za-z-]*):(.+)", re.DOTALL)
@@ -46,7 +45,6 @@ class Mappings:
     does not contain that redirect. Names that are equal after folding and map differently are omitted.
     """
 
-    language: str
     rules: Mapping[str, Outcome]
     unread: tuple[tuple[str, str], ...] = ()
     folded: Mapping[str, Outcome] = field(default_factory=dict)
@@ -92,16 +90,13 @@ def read_mappings(stream: IO[bytes], place: Path | str) -> Mappings:
             rules[normalise_title(match[2])] = outcome
         else:
             unread.append((title, "no mapToClass in a TemplateMapping or ConditionalMapping"))
-    if not language:
-        with at(place):
-            raise InputError("no page is called `Mapping xx:…`; give the export of one language's infobox mappings")
-    read = Mappings(language, rules, folded=_folded(rules))
+    read = Mappings(rules, folded=_folded(rules))
     ends = fold_redirects(redirects)
     led = {name: outcome for name, end in ends.items() if (outcome := read._outcome(end))}
     lost = ((f"Mapping {language}:{name}", "redirects in a circle" if end in ends else f"redirects to {end}")
             for name, end in ends.items() if name not in led)  # fmt: skip
     known = led | rules
-    return Mappings(language, known, (*unread, *lost), _folded(known))
+    return Mappings(known, (*unread, *lost), _folded(known))
 
 
 def _folded(rules: Mapping[str, Outcome]) -> dict[str, Outcome]:

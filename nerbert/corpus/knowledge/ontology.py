@@ -12,7 +12,7 @@ from typing import IO
 
 from lxml import etree
 
-from nerbert.corpus.dump.parse import forget
+from nerbert.corpus.dump.parts import forget
 from nerbert.corpus.dump.sites import normalise_title
 from nerbert.corpus.wikitext.templates import TEMPLATE, arguments
 from nerbert.errors import InputError, at, visible

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.parse import read_pages
+from nerbert.corpus.dump.parts import read_pages
 from nerbert.corpus.pages import write_pages
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.errors import InputError, MissingExtra

@@ -3,7 +3,7 @@ import unicodedata
 
 import pytest
 
-from nerbert.corpus.dump.parse import _one_of
+from nerbert.corpus.dump.parts import _one_of
 from nerbert.corpus.dump.sites import CATEGORY, FILE, TEMPLATE, has_wikitext, make_site, wikitext_of
 from nerbert.tables import read_columns
 

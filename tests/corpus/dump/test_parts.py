@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.dump.parse import read_pages
-from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, find_mark, step_of
+from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, find_mark, read_pages, step_of
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import RawPage
 from nerbert.sources.files import Source
@@ -225,7 +224,6 @@ def test_the_first_error_is_told(tmp_path: Path) -> None:
 
 
 def test_a_page_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbert.corpus.dump.parse.LARGEST_PAGE", 1 << 17)
     monkeypatch.setattr("nerbert.corpus.dump.parts.LARGEST_PAGE", 1 << 17)
     path = tmp_path / "dump"
     xml = HEAD + page(1, "x" * (1 << 20)) + TAIL

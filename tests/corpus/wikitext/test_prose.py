@@ -1,10 +1,8 @@
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.wikitext.prose import join_paragraphs, keep_prose, remove_marks, squeeze, tidy_lines
+from nerbert.corpus.wikitext.prose import join_paragraphs, keep_prose, remove_marks, squeeze
 from nerbert.corpus.wikitext.protected import show_protected
 
 
@@ -48,12 +46,6 @@ def test_lines_are_tidy_and_tidying_ends(raw: str, lists: bool) -> None:
     assert all(line == " ".join(line.split()) != "" for line in text.split("\n") if text)
     assert squeeze(text) == text
     assert sum(char == "a" for char in text) <= raw.count("a")
-
-
-@given(st.text("ab1(;,) []", max_size=40))
-def test_nothing_but_marks_and_blanks_goes(raw: str) -> None:
-    text = squeeze(raw)
-    assert re.sub(r"\W", "", tidy_lines(text)) == re.sub(r"\W", "", text)
 
 
 @pytest.mark.parametrize(

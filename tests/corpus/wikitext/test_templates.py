@@ -1,8 +1,6 @@
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nerbert.corpus.wikitext.templates import TEMPLATE, arguments, remove_deep_templates, remove_tables
 
@@ -30,11 +28,6 @@ def test_templates_enclose_templates(source: str, found: list[str]) -> None:
 )  # fmt: skip
 def test_arguments_are_cut_at_top_level_bars(inside: str, found: list[str]) -> None:
     assert arguments(inside) == found
-
-
-@given(st.text("{}[]|a=\n", max_size=60))
-def test_arguments_lose_nothing_but_bars(inside: str) -> None:
-    assert "|".join(arguments(inside)) == inside
 
 
 @pytest.mark.parametrize(
