@@ -302,17 +302,6 @@ def test_words_without_pieces_and_words_of_one_piece() -> None:
     assert found.word_spans(2) == [[], [(0, 3, "x"), (4, 5, "x")]]
 
 
-def test_long_texts_keep_their_offsets(tagger: Tagger) -> None:
-    """A sentence of 125 words goes through windows of 48 pieces."""
-    found = spans_of(tagger.with_labels(LABELS))
-    for text, spans in zip(TEXTS, found, strict=True):
-        assert all(text[span.start : span.end] == span.text for span in spans)
-        assert [span.start for span in spans] == sorted(span.start for span in spans)
-        assert not any("\n" in span.text for span in spans)
-    assert found[1] == []
-    assert max(span.end for span in found[3]) > 700
-
-
 def test_a_copy_tags_alike(folder: Path, tmp_path: Path) -> None:
     loaded = load(folder)
     loaded.with_labels(LABELS).save_pretrained(tmp_path / "copy")

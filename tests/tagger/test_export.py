@@ -111,12 +111,6 @@ def test_a_broken_export_is_one_line(done: Export, tmp_path: Path, name: str) ->
     assert str(folder) in str(caught.value) or name == "no room"
 
 
-def test_an_export_is_replaced_on_demand(done: Export, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(done.folder, tmp_path / "tagger"))
-    assert set(export(folder, overwrite=True).sizes) == {"model.onnx"}
-    assert Tagger.load(folder, backend="onnx").head.name == "onnx fp32 cpu"
-
-
 TORCH = "torch computes in bf16 and fp32;"
 
 
