@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from nerbert import example
-from nerbert.distillation.silver import SilverSample, runs_of_words, shares_words, silver_examples, taught
+from nerbert.distillation.distil import SilverSample, runs_of_words, shares_words, silver_examples, taught
 from nerbert.records import Document, Example, Span
 from tests.tagger.jobs.fakes import Instant
 
