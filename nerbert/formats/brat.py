@@ -15,7 +15,7 @@ from nerbert.artifacts import publish_folder
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.json_files import json_text, json_value
-from nerbert.formats.rows import file_lines, read_whole
+from nerbert.formats.rows import file_lines, read_text
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.sources.files import FoundFile, find_files, writable
 
@@ -133,7 +133,9 @@ def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Doc
                 repairs[Repair.PASSED_OVER] += 1
             else:
                 marked.append(found)
-    text, spans = _as_counted(read_whole(source), [span for span, _ in marked], repairs), list[Span]()
+    with os_refused(f"{source}: can't be read"), source.open("rb") as stream:
+        text = _as_counted(read_text(stream, source), [span for span, _ in marked], repairs)
+    spans = list[Span]()
     for span, in_pieces in marked:
         there = text[span.start : span.end]
         if in_pieces and "".join(there.split()) != "".join(span.text.split()):  # more than white space between them

@@ -145,7 +145,7 @@ def conll_block(example: Example) -> str:
     if broken := next((word for word in example.tokens if _BREAKS.search(word)), ""):
         raise InputError(f"word {broken!r:.60} contains a tab or line break, which CoNLL can't hold; choose jsonl")
     lines = "".join(f"{token}\t{tag}\n" for token, tag in zip(example.tokens, example_tags(example), strict=True))
-    if (marks := _MARK.search(lines)) and lines != f"{DOCUMENT_START}\t{OUTSIDE}\n":  # some data sets keep it as a text
+    if marks := _MARK.search(lines):
         word = marks[0].partition("\t")[0]
         raise InputError(f"word {word!r:.60} begins as CoNLL's mark of a document does; remove it, or choose jsonl")
     return lines + "\n"
@@ -156,7 +156,7 @@ class Conll:
 
     suffixes = by_name = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
     streams = True
-    holds = replace(LEAST, text="words", words=True, groups="adjacent", mark=DOCUMENT_START)
+    holds = replace(LEAST, text="words", words=True, groups="adjacent")
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether most of the first lines end in a tag, unlike prose, or all their rows have one."""

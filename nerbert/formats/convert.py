@@ -192,7 +192,6 @@ class Losses:
         words = {
             f"the texts' own spaces, lines and invisible characters: it holds sentences {of_words}": lost["spaces"],
             f"texts without a word: {lost['texts']:,} left out": lost["texts"],
-            f"texts {self.holds.mark}: {lost['marks']:,}; they begin documents there": lost["marks"],
             "where words begin and end: they are found again when it is read": lost["words"],
             f"that a model alone tagged {lost['tagged']:,} texts: they look like annotated ones now": lost["tagged"],
             f"the fields {fields} as they are": self._fields,
@@ -221,5 +220,4 @@ class Losses:
             written = [each.text.strip().removeprefix("\ufeff") for each in sentences]
         if self.holds.text == "line":
             written = [each.translate({ord("\n"): " ", ord("\r"): " "}) for each in written]
-        self._lost["marks"] += sum(each == self.holds.mark != "" for each in written)
         self._lost["spaces"] += sentences != [] and written != [text]

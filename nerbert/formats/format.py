@@ -38,14 +38,11 @@ class Abilities:
     fields: Fields = lambda document: document.fields
     nested: bool = False
     """Nested entities."""
-    mark: str = ""
-    """A text that is no text in the format, but begins a document."""
 
     def keep_text(self, text: str) -> bool:
         """Return whether a text is kept as it is, but for a line break at its end, and not as its sentences."""
-        return self.text == "whole" or (
-            self.text == "line" and text.splitlines() == [text.strip().removeprefix("\ufeff")]
-        )
+        is_line = text.splitlines() == [text.strip().removeprefix("\ufeff")]
+        return self.text == "whole" or (self.text == "line" and is_line)
 
 
 @dataclass(frozen=True, slots=True)

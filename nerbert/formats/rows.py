@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
-from nerbert.errors import InputError, at, os_refused
+from nerbert.errors import InputError, at
 from nerbert.records import Document, Span
 from nerbert.sources.files import BOM
 
@@ -123,14 +123,8 @@ def decoded(raw: bytes, number: int, errors: str = "") -> str:
         raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the text to UTF-8{other}") from None
 
 
-def read_whole(path: Path) -> str:
-    """Return a file's text unchanged; raise InputError for one that is too long, or isn't in UTF-8."""
-    with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
-        return read_text(stream, path)
-
-
 def read_text(stream: IO[bytes], source: Path | str, errors: str = "") -> str:
-    """Return the text of a stream unchanged, as `read_whole` does that of a file; `errors` is as in `decoded`."""
+    """Return the text of a stream unchanged; raise InputError if it is too long. `errors` is as in `decoded`."""
     raw = stream.read(LONGEST_FILE + 1)
     if len(raw) > LONGEST_FILE:
         raise InputError(f"{source}: more than {LONGEST_FILE} bytes; split it, or write JSON as one object per line")

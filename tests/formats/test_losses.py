@@ -142,15 +142,10 @@ def test_small_losses_are_told(tmp_path: Path, name: str, content: list[dict[str
     assert told(losses, loss)
 
 
-def test_a_text_that_is_a_mark_of_a_document_stays_one_which_is_told_and_a_word_is_refused(tmp_path: Path) -> None:
-    """Some data sets keep it among their sentences."""
+def test_a_word_that_is_a_mark_of_a_document_is_refused(tmp_path: Path) -> None:
     source = rows_in(tmp_path, [row("-DOCSTART- Ann", "Ann", tokens=["-DOCSTART-", "Ann"])])
     with raises(InputError, "word '-DOCSTART-' begins as CoNLL's mark of a document does", path=source, line=1):
         convert_data(source, tmp_path / "b.conll")
-    source = rows_in(tmp_path, [{"tokens": [word], "spans": []} for word in ("-DOCSTART-", "Ann")])
-    made = convert_data(source, tmp_path / "out.conll")
-    assert (tmp_path / "out.conll").read_text() == "-DOCSTART-\tO\n\nAnn\tO\n\n"
-    assert made.losses == ["texts -DOCSTART-: 1; they begin documents there"]
 
 
 def test_groups_of_several_files_are_apart(tmp_path: Path) -> None:
