@@ -43,13 +43,6 @@ class SoftLabels(BioLabels):
             labels[first:last] = [_moved(each, lacks) for each in labels[first:last]]
         return labels
 
-    def inside(self, label: Label) -> Label:
-        """Return the label that continues an entity, as sure."""
-        if not isinstance(label, int):
-            return label
-        lacks, tag = divmod(label, self._tags)
-        return _moved(super().inside(tag), lacks * self._tags)
-
 
 def _moved(label: Label, by: int) -> Label:
     return label + by if isinstance(label, int) and label != IGNORED else label

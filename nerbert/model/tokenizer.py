@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from nerbert.config import check
 from nerbert.errors import InputError, SettingsError, refused
-from nerbert.labels import continued, example_tags, unknown_words
+from nerbert.labels import example_tags, unknown_words
 from nerbert.model.windows import IGNORED, Label, Window
 from nerbert.records import Example
 from nerbert.terminal import percent, tell
@@ -53,10 +53,6 @@ class WordLabels(Protocol):
             found[word] = self.ignored
         return found
 
-    def inside(self, label: Label) -> Label:
-        """Return the label of a word's further subwords, where its first one has `label` (`label_all_tokens`)."""
-        return self.ignored
-
     def key(self) -> Any:
         """Return all that decides the labels, as JSON: windows are cached under it and the name of the class."""
 
@@ -66,15 +62,10 @@ class BioLabels(WordLabels):
 
     def __init__(self, tags: Sequence[str]) -> None:
         self._number_of = {tag: number for number, tag in enumerate(tags)}
-        self._inside = [self._number_of.get(continued(tag), IGNORED) for tag in tags]
 
     def of(self, example: Example) -> list[Label]:
         """Return the number of each word's tag."""
         return [self._number_of.get(tag, IGNORED) for tag in example_tags(example)]
-
-    def inside(self, label: Label) -> Label:
-        """Return the number of the tag that continues an entity."""
-        return self._inside[label] if isinstance(label, int) else label
 
     def key(self) -> list[str]:
         """Return the tags in order."""
@@ -85,18 +76,14 @@ class SubwordTokenizer:
     """Turns examples into windows for one tokenizer and one model.
 
     A sentence of more than `max_length` pieces is cut into overlapping windows; with `on_too_long` = `truncate` it has
-    its first window alone (words beyond it are neither trained on nor tagged), with `error` it is refused. With
-    `further`, labelled windows list the pieces after a word's first one too, as the inside of its entity, each in the
-    window where it has the most context; windows for prediction stay as they are.
+    its first window alone (words beyond it are neither trained on nor tagged), with `error` it is refused.
     """
 
     word_by_word: ClassVar[bool] = False
     """Whether each word is cut separately, so that no subword has letters of two."""
 
-    def __init__(
-        self, tokenizer: Any, config: Any, max_length: int, *, on_too_long: str = "window", further: bool = False
-    ) -> None:
-        self.tokenizer, self._further = tokenizer, further
+    def __init__(self, tokenizer: Any, config: Any, max_length: int, *, on_too_long: str = "window") -> None:
+        self.tokenizer = tokenizer
         self._on_too_long = check("on_too_long", on_too_long, OnTooLong)
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self.vocabulary = int(getattr(config, "vocab_size", 0) or 0)
@@ -124,8 +111,6 @@ class SubwordTokenizer:
                 read: list[Read] = [(word, at, IGNORED) for word, at in _first_pieces(example, offsets)]
                 if labels is not None:
                     read = _labelled(read, labels.known(example), labels.ignored)
-                    if self._further:
-                        read = _with_further(read, example, offsets, labels)
                 yield from self._cut(start + place, ids, read, labelled=labels is not None)
 
     def whole(self, text: str) -> tuple[int, ...]:
@@ -197,24 +182,6 @@ def _labelled(read: Sequence[Read], labels: Sequence[Label], ignored: Label) -> 
         (word, place, labels[word] if place != before else ignored)
         for (word, place, _), before in zip(read, befores, strict=False)
     ]
-
-
-def _with_further(
-    read: Sequence[Read], example: Example, offsets: Sequence[tuple[int, int]], labels: WordLabels
-) -> list[Read]:
-    """Return first pieces and the pieces inside each word after it; no loss where the first has none."""
-    found = list[Read]()
-    nexts = [place for _, place, _ in read[1:]] + [len(offsets)]
-    for (word, first, label), after in zip(read, nexts, strict=False):
-        found.append((word, first, label))
-        inside = labels.inside(label) if label != labels.ignored else label
-        end = example.words[word][1]
-        found.extend(
-            (word, place, inside)
-            for place in range(first + 1, after)
-            if offsets[place][0] < min(end, offsets[place][1])
-        )
-    return found
 
 
 def _first_pieces(example: Example, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

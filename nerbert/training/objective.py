@@ -124,8 +124,6 @@ class Objective(Protocol):
     """Whether it learns from a source domain and the target together, not from one after the other."""
     start_cost: ClassVar[int] = START_COST
     """Overhead of a micro-batch on a CPU, in pieces."""
-    label_all_tokens: bool = False
-    """Whether a word's further subwords are labelled too."""
 
     @classmethod
     def data(cls, sources: Sources) -> Any:
@@ -151,10 +149,7 @@ class Objective(Protocol):
 
     def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
         """Return what cuts examples into windows for the model."""
-        return SubwordTokenizer(
-            backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long,
-            further=self.label_all_tokens,
-        )  # fmt: skip
+        return SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long)
 
     def facts(self, windows: Windows) -> dict[str, Any]:
         """Return facts for the model's card; `windows` are those that it is trained on."""

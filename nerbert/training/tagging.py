@@ -3,7 +3,7 @@
 Its settings are those of torch's `cross_entropy`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
@@ -30,9 +30,7 @@ class TaggingSettings(Section):
     """Settings of tagging."""
 
     section: ClassVar[str] = "tagging"
-    label_all_tokens: bool = False
-    """Whether a word's further subwords count in the loss, as the inside of its entity; prediction uses the first
-    subword only. Source: NER-BERT §3.1 (first subwords alone)."""
+    removed: ClassVar[Mapping[str, str]] = {"label_all_tokens": "a word is learnt by its first subword"}
     label_smoothing: Annotated[float, Bounds(at_least=0, below=1)] = 0.0
     """Share of each label that is spread over all classes. Source: ours; 0 as in the paper."""
     outside_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
@@ -60,7 +58,7 @@ class TokenClassification(Objective):
     sources: ClassVar[tuple[str, ...]] = ("gazetteers",)
 
     def __init__(self, types: Sequence[str] = (), own: TaggingSettings = _USUAL) -> None:
-        self._types, self._own, self.label_all_tokens = tuple(types), own, own.label_all_tokens
+        self._types, self._own = tuple(types), own
         self._tags = tag_names(types)
         self._chooses = "span_f1" if self._types == (ENTITY,) else "typed_f1"
 

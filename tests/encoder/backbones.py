@@ -10,7 +10,6 @@ import torch
 from nerbert.encoder.objectives.mlm import Mlm, MlmSettings
 from nerbert.encoder.pretrain import prepare
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.labels import continued
 from nerbert.model.backbone import Backbone, load_tagger_model, save_model
 from nerbert.model.folder import write_card
 from nerbert.model.fresh import fresh_config
@@ -128,11 +127,6 @@ class Given(WordLabels):
 
     def of(self, example: Example) -> list[Label]:
         return [self._names.index(tag) if tag in self._names else IGNORED for tag in next(self._tags)]
-
-    def inside(self, label: Label) -> Label:
-        assert isinstance(label, int)
-        tag = continued(self._names[label])
-        return self._names.index(tag) if tag in self._names else IGNORED
 
     def key(self) -> list[str]:
         return self._names

@@ -86,14 +86,13 @@ def caches(settings: PretrainSettings) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "further"),
-    [("", "wordpiece", False), ("4types", "wordpiece", True), ("1type", "byte-level", False), ("", "unigram", True)],
+    ("name", "kind"), [("", "wordpiece"), ("4types", "wordpiece"), ("1type", "byte-level"), ("", "unigram")]
 )
 def test_windows_are_those_of_cutting_all_sentences_in_memory(
-    settings: PretrainSettings, opened: Opened, name: str, kind: str, further: bool, tokenizers: dict[str, Any],
+    settings: PretrainSettings, opened: Opened, name: str, kind: str, tokenizers: dict[str, Any],
     config: Callable[..., Any],
 ) -> None:  # fmt: skip
-    pieces = SubwordTokenizer(tokenizers[kind], config(), 32, further=further)
+    pieces = SubwordTokenizer(tokenizers[kind], config(), 32)
     data, expected = opened(pieces, label_set=name), plain_windows(replace(settings, label_set=name), pieces)
     rows = [row_of(data.windows, number) for number in data.numbers_of(0)]
     assert [replace(each, sentence=0) for each in rows] == [replace(each, sentence=0) for each in expected]
@@ -133,7 +132,7 @@ def test_several_processes_make_the_same_bytes(settings: PretrainSettings, opene
 
 
 @pytest.mark.parametrize(
-    "change", ["tokenizer", "label set", "length", "truncate", "further", "special pieces", "shards", "nothing"]
+    "change", ["tokenizer", "label set", "length", "truncate", "special pieces", "shards", "nothing"]
 )
 def test_what_decides_the_windows_decides_their_folder(
     change: str, settings: PretrainSettings, pieces: SubwordTokenizer, opened: Opened, tokenizers: dict[str, Any],
@@ -149,9 +148,8 @@ def test_what_decides_the_windows_decides_their_folder(
             opened(label_set="4types")
         case "length":
             opened(SubwordTokenizer(tokenizer, config(), 31))
-        case "truncate" | "further":
-            options: dict[str, Any] = {"on_too_long": "truncate"} if change == "truncate" else {"further": True}
-            opened(SubwordTokenizer(tokenizer, config(), 32, **options))
+        case "truncate":
+            opened(SubwordTokenizer(tokenizer, config(), 32, on_too_long="truncate"))
         case "special pieces":
             pieces._after = (*pieces._after, pieces._after[0])
             opened()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import example_of
 from nerbert.model.tokenizer import SubwordTokenizer, best_window, window_places
-from nerbert.model.windows import IGNORED, Label, Window
+from nerbert.model.windows import IGNORED, Window
 from nerbert.records import Example
 from nerbert.words import split_words
 from tests.encoder.backbones import Given, predict
@@ -17,8 +17,6 @@ from tests.raised import raises
 Conll = Callable[[str], Example]
 Tagged = list[tuple[str, str]]
 NAMES = ["O", "B-a", "I-a", "B-b"]
-INSIDE = {IGNORED: IGNORED, 0: 0, 1: 2, 2: 2, 3: IGNORED}
-"""The label of a word → that of its further pieces; I-b has no number."""
 WORDS = ["Paris", "a", "xyzzy", "\u200d", "Tromsø", "北京大学", ".", "İstanbul", "Nebukadnezar", "👩‍👩‍👧", "在学。"]
 
 
@@ -180,74 +178,14 @@ def test_what_does_not_fit_is_refused(tokenizers: dict[str, Any], conll: Conll) 
         list(small.windows([conll("Paris Rome")]))
 
 
-Piece = tuple[int, int, Label]
-"""A word, the place of one of its pieces, and its label."""
-
-
-def pieces_with_words(tokenizer: Any, example: Example, tags: Sequence[str], **more: Any) -> list[Piece]:
-    pieces = subwords(tokenizer, 4000, **more)
-    return [each for window in pieces.windows([example], given_tags(tags))
-            for each in zip(window.words, inner_places(pieces, window), window.labels, strict=True)]  # fmt: skip
-
-
-def expected_pieces(tokenizer: Any, example: Example, tags: Sequence[str]) -> list[Piece]:
-    """All pieces with a word, told from offsets alone, a piece at a time."""
-    firsts = pieces_with_words(tokenizer, example, tags)
-    first = {place: (word, label) for word, place, label in firsts[::-1]}
-    shared = {word for word, place, _ in firsts if first[place][0] != word}
-    found: list[Piece] = []
-    for place, (start, end) in enumerate(offsets_of(tokenizer, example.text)):
-        inside = [word for word, (left, right) in enumerate(example.words) if left <= start < min(right, end)]
-        if place in first:
-            found += [each for each in firsts if each[1] == place]
-        elif inside:
-            ((_, label),) = [each for each in first.values() if each[0] == inside[0]] or [(0, IGNORED)]
-            further = IGNORED if inside[0] in shared or not isinstance(label, int) else INSIDE[label]
-            found.append((inside[0], place, further))
-    return found
-
-
-@given(st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from([*NAMES, "B-unknown"])), min_size=1, max_size=60),
-       st.integers(8, 40))  # fmt: skip
-def test_further_pieces_are_the_inside_of_their_word_once_in_some_window(
-    tokenizers: dict[str, Any], tagged: Tagged, longest: int
+@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=60), st.integers(8, 40))
+def test_each_word_is_read_once_whatever_the_windows(
+    tokenizers: dict[str, Any], words: list[str], longest: int
 ) -> None:
-    example, tags = example_of([word for word, _ in tagged], ["O"] * len(tagged)), [tag for _, tag in tagged]
-    for name, tokenizer in tokenizers.items():
-        wanted = expected_pieces(tokenizer, example, tags)
-        assert pieces_with_words(tokenizer, example, tags, further=True) == wanted, name
-        cut = subwords(tokenizer, longest, further=True)
-        windows = list(cut.windows([example], given_tags(tags)))
-        assert all(list(window.words) == sorted(window.words) and inner_places(cut, window) for window in windows)
-        ids = tokenizer(example.text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        found = [(w, window.ids[p], label) for window in windows
-                 for w, p, label in zip(window.words, window.positions, window.labels, strict=True)]  # fmt: skip
-        assert sorted(found) == sorted((w, ids[place], label) for w, place, label in wanted)
-        uncut, plain = subwords(tokenizer, 512), list(subwords(tokenizer, longest).windows([example]))
-        assert list(cut.windows([example])) == plain
-        words = [word for window in plain for word in window.words]
-        assert words == sorted(set(words))
-        assert all(len(window.ids) <= longest for window in plain)
-        assert read_off(plain) == read_off(list(uncut.windows([example])))
-
-
-def test_words_that_share_a_piece_give_no_loss_further_on() -> None:
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    vocabulary = [("<unk>", 0.0), ("▁", -2.0), ("北a", -1.0), ("bc", -1.0), ("d", -1.0)]
-    cutter = Tokenizer(models.Unigram(vocabulary, unk_id=0))
-    cutter.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
-    example = Example("北abcd d", ((0, 1), (1, 5), (6, 7)))
-    pieces = subwords(PreTrainedTokenizerFast(tokenizer_object=cutter), further=True)
-    (window,) = pieces.windows([example], given_tags(["B-a", "I-a", "I-a"]))
-    assert window.words == (0, 1, 1, 1, 2)
-    assert window.positions == (0, 0, 1, 2, 4)
-    assert window.labels == (1, IGNORED, IGNORED, IGNORED, 2)
-
-
-def test_truncated_sentences_lose_further_pieces_too(tokenizers: dict[str, Any], conll: Conll) -> None:
-    cut = subwords(tokenizers["wordpiece"], 16, on_too_long="truncate", further=True)
-    (window,) = cut.windows([conll(" ".join(["Nebukadnezar"] * 20))], given_tags(["B-a"] * 20))
-    assert window.positions == tuple(range(1, 15))
-    assert set(window.labels) == {1, 2}
+    example = example_of(words, ["O"] * len(words))
+    for tokenizer in tokenizers.values():
+        uncut, windows = subwords(tokenizer, 512), list(subwords(tokenizer, longest).windows([example]))
+        read = [word for window in windows for word in window.words]
+        assert read == sorted(set(read))
+        assert all(len(window.ids) <= longest for window in windows)
+        assert read_off(windows) == read_off(list(uncut.windows([example])))

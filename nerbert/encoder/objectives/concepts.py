@@ -46,6 +46,7 @@ class ConceptsSettings(Section):
 
     section: ClassVar[str] = "concepts"
     models: ClassVar[tuple[str, ...]] = ("backbone",)
+    removed: ClassVar[Mapping[str, str]] = {"label_all_tokens": "a word is learnt by its first subword"}
     backbone: str = ""
     """Encoder of names to start from: a folder, a name on the hub or `embedded`; empty: the backbone. Source: ours;
     NuNER takes RoBERTa-base for both."""
@@ -57,8 +58,6 @@ class ConceptsSettings(Section):
     temperature: Annotated[float, Bounds(above=0, below=1e6)] = 4.0
     """Divisor of the product of a word's and a concept's vector. Source: ours, on dev with all-MiniLM-L6-v2; NuNER
     doesn't say."""
-    label_all_tokens: bool = False
-    """Whether a word's further subwords count in the loss. Source: ours."""
     max_concepts: Annotated[int, Bounds(at_least=1, below=1e6)] = 2048
     """Most concepts of a step; from more, a random sample is taken, and each step's log counts those left out. A
     fine-tuning has all types of its data, if these are at most 256, and at most 48 others. Source: ours."""
@@ -110,7 +109,6 @@ class Concepts(NamedTypes):
         own: Any = settings.of(self.settings)
         self._own = own
         self._types, self._finetunes = tuple(types), finetunes
-        self.label_all_tokens = self._own.label_all_tokens
         self._rows = list(table.rows)
         always = [table.number_of(texts[each]) for each in types if finetunes]
         self._always = np.array(always if len(always) <= _ALWAYS else [], np.int64)

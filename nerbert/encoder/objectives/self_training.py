@@ -99,9 +99,6 @@ class SelfTraining(TokenClassification):
         own = is_own(rows, words, windows.positions[places])
         labels = np.full(len(rows), IGNORED)
         labels[own] = decoded(chances[own], rows[own], self._threshold)
-        further = ~own & (np.diff(words, prepend=-1) == 0) & (np.diff(rows, prepend=-1) == 0)
-        of_word = labels[own][np.cumsum(own)[further] - 1]
-        labels[further] = of_word + of_word % 2  # from B-x to I-x
         return np.where(windows.labels[places] == IGNORED, IGNORED, labels)
 
     def describe(self) -> Description:

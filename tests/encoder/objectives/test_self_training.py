@@ -75,7 +75,7 @@ def test_decoding_is_the_rule_word_by_word(threshold: float) -> None:
 
 
 def some_windows(count: int) -> Windows:
-    """Windows with words that share a piece, words of several pieces that are labelled too, and bad labels."""
+    """Windows with words that share a piece, and bad labels."""
     random, found = Random(3), []
     for number in range(count):
         words, places, labels = [], [], list[int]()
@@ -87,10 +87,7 @@ def some_windows(count: int) -> Windows:
             if kind < 0.2:  # the next word has no piece of its own
                 rows.append((word + 1, place, IGNORED))
                 word += 1
-            elif kind < 0.4:  # a further piece gives loss too
-                place += 1
-                rows.append((word, place, label + label % 2))
-            elif kind < 0.5:
+            elif kind < 0.4:
                 rows = [(word, place, IGNORED)]
             for each in rows:
                 words.append(each[0])

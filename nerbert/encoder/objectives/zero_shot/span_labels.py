@@ -45,10 +45,6 @@ class ConceptLabels(WordLabels):
         """Return the number of the concept of a span's type."""
         return self._table.number_of(type_ if isinstance(example, OpenExample) else self._texts[type_])
 
-    def inside(self, label: Label) -> Label:
-        """Return the label itself: all of a word is of its concepts."""
-        return label
-
     def key(self) -> list[Any]:
         """Return the concepts of categories, and the digest of the table."""
         return [sorted(self._texts.items()), self._table.digest]
