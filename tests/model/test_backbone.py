@@ -60,6 +60,7 @@ def test_the_card_says_what_a_folder_is(tmp_path: Path) -> None:
         ({"format": 99}, "format = 99: must be 1"), ({"word_splitter": "x"}, "word splitter 'x'"),
         ({"word_splitter": ["x"]}, "word_splitter = "), ({"max_length": "x"}, "max_length = 'x'"),
         ({"max_length": 0}, "max_length = 0"), ({"max_length": True}, "max_length = True"),
+        ({"kind": []}, "kind = []"), ({"head": {"linear": 1}}, "head = {"), ({"head": ["linear"]}, "head = ["),
         ({"language": ["en"]}, "language = "), ({"calibration": [1]}, "calibration = [1]: must be"),
         ({"calibration": {"temperature": 0}}, "calibration.temperature = 0"),
         ({"calibration": {"temperature": float("nan")}}, "calibration.temperature = nan"),

@@ -69,26 +69,12 @@ def test_punctuation_inside_a_subword_hides_an_entity(text: str, entity: str, fo
     assert borders([example_of_spans(text, [_place(text, entity)])], _by_white_space("known")) == found
 
 
-def test_what_is_beyond_a_cut_text_is_not_counted() -> None:
-    pieces = SubwordTokenizer(_by_white_space("a"), CONFIG, 4, on_too_long="truncate")
-    text = "a Oslo b c d Bergen"
-    example = example_of_spans(text, [_place(text, "Oslo"), _place(text, "Bergen")])
-    assert entity_borders([example, Example("", (), ())], pieces) == EntityBorders(1, unknown=1)
-
-
 @pytest.mark.parametrize(("others", "warns"), [(19, True), (20, False)])
 def test_one_entity_in_twenty_is_told(others: int, warns: bool, capsys: pytest.CaptureFixture[str]) -> None:
     pieces = SubwordTokenizer(_by_white_space("Oslo"), CONFIG, 64)
     hidden, plain = example_of_spans("Oslo x-y", [(5, 6, "a")]), example_of_spans("Oslo", [(0, 4, "a")])
     tell_hidden_entities([hidden, *[plain] * others], pieces, f"with {others}")
     assert ("5.00 % of entities begin or end inside a subword" in capsys.readouterr().err) == warns
-
-
-def test_the_first_sentences_tell_enough(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("nerbert.model.tokenizer._MOST", 1)
-    pieces = SubwordTokenizer(load_tokenizer("embedded"), CONFIG, 64)
-    tell_hidden_entities([*OSLO, *SEOUL], pieces, "first")
-    assert not capsys.readouterr().err
 
 
 def _by_white_space(*words: str) -> Any:

@@ -106,17 +106,6 @@ def test_a_part_of_a_second_model_is_none(tmp_path: Path) -> None:
     assert folder.check().kind is MODEL_KINDS.find("gliner")
 
 
-@pytest.mark.parametrize("odd", [{"kind": []}, {"kind": None}, {"head": {"linear": 1}}, {"head": ["linear"]}])
-def test_a_hostile_card_is_refused(odd: dict[str, object], tmp_path: Path) -> None:
-    card = {"format": 1, "kind": "tagger", "word_splitter": "unicode-words-1", "head": None}
-    (tmp_path / "nerbert.json").write_text(json.dumps(card))
-    assert ModelFolder(str(tmp_path)).card == card
-    card = {key: each for key, each in (card | odd).items() if each is not None}
-    (tmp_path / "nerbert.json").write_text(json.dumps(card))
-    with raises(InputError, next(iter(odd))):
-        _ = ModelFolder(str(tmp_path)).card
-
-
 class OwnKind(ModelKind):
     """A kind from outside."""
 

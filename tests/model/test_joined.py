@@ -86,16 +86,6 @@ def test_a_step_teaches_head_and_body(kind: str, encoder: Callable[..., str], ba
     assert head[:, 32:].any()
 
 
-def test_the_lower_half_of_the_head_learns_past_the_layers_above(encoder: Callable[..., str], batch: Batch) -> None:
-    model = joined(encoder())
-    with torch.no_grad():
-        model.classifier.weight[:, :32] = 0
-    logits_at(model, batch).square().sum().backward()  # type: ignore[no-untyped-call]
-    layers = model.base_model.encoder.layer
-    assert all(each.grad.any() for each in layers[1].output.dense.parameters())
-    assert not any(each.grad.any() for each in layers[2].parameters())
-
-
 def test_the_heads_weights_follow_from_the_seed(encoder: Callable[..., str]) -> None:
     source = encoder()
     model, same, other = (joined(source, seed=seed) for seed in (1, 1, 2))

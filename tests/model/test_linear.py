@@ -15,7 +15,7 @@ from nerbert.formats.examples import read_examples
 from nerbert.labels import spans_from_bio, split_tag, tag_names, word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.forward import TorchScorer
-from nerbert.model.heads import Entities, predict_entities
+from nerbert.model.heads import predict_entities
 from nerbert.model.linear import LinearHead, TagClasses, WordScores, decode, entities_of, word_tags
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
@@ -125,22 +125,6 @@ def test_entities_are_those_of_the_tags(found: WordScores, decoding: str, temper
     assert entities.word_spans(len(rows)) == [spans_from_bio(row.tags) for row in rows]
 
 
-@given(scores(), st.sampled_from([0.25, 0.5, 3.0, 20.0]))
-def test_a_temperature_changes_no_tag(found: WordScores, temperature: float) -> None:
-    classes = TagClasses(NAMES)
-    for decoding in ("greedy", "legal"):
-        codes = decode(found, classes, decoding)
-        one, other = (word_tags(found, classes, codes, each) for each in (1.0, temperature))
-        assert [each.tags for each in one] == [each.tags for each in other]
-        if temperature > 1 and decoding == "greedy":
-            pairs = (
-                (a, b)
-                for x, y in zip(one, other, strict=True)
-                for a, b in zip(x.confidences, y.confidences, strict=True)
-            )
-            assert all(cooler <= sure + 1e-12 for sure, cooler in pairs)
-
-
 @pytest.mark.parametrize(
     ("names", "logits", "wanted"),
     [
@@ -226,14 +210,3 @@ def test_many_examples_are_looked_at_in_parts(
     parts = predict_entities(head, examples)
     assert [each[:4] for each in parts.entities.spans()] == [each[:4] for each in whole.entities.spans()]
     assert parts.entities.confidences(1.3) == pytest.approx(whole.entities.confidences(1.3), abs=1e-5)
-
-
-def test_words_that_share_a_piece_share_its_probability() -> None:
-    """An entity of two pieces, the first of three words, the second of one."""
-    first = np.array([0])
-    found = Entities(
-        examples=first, starts=first, ends=first + 4, types=["x"], logits=np.log([[3.0, 1.0]] * 3 + [[1.0, 1.0]]),
-        chosen=np.zeros(4, int), parts=first,
-    )  # fmt: skip
-    assert found.confidences(1.0) == pytest.approx([(3 * 0.75 + 0.5) / 4])
-    assert found.confidences(20.0) == pytest.approx([0.5], abs=0.02)

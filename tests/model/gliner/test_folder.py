@@ -247,22 +247,6 @@ def test_what_looks_like_a_mark_is_plain_text_where_marks_are_no_special_pieces(
         assert not {ent, sep} & set(found)
 
 
-def test_thresholds_of_labels_outlive_a_pickle_and_a_save(make: Make, tmp_path: Path) -> None:
-    tagger = Tagger.load(make(), device="cpu").with_labels(["ship", "port"])
-    usual = list(tagger.tag(TEXT))
-    tagger.thresholds = {"ship": 0.2, "port": 0.2}
-    expected = list(tagger.tag(TEXT))
-    assert expected != usual
-    assert list(pickle.loads(pickle.dumps(tagger)).tag(TEXT)) == expected
-    tagger.save_pretrained(tmp_path / "saved")
-    again = Tagger.load(tmp_path / "saved", device="cpu")
-    assert list(again.tag(TEXT, ["ship", "port"])) == expected
-    again.save_pretrained(tmp_path / "twice")
-    one = Tagger.load(tmp_path / "twice", device="cpu").with_labels(["ship"])
-    one.save_pretrained(tmp_path / "one")
-    assert list(Tagger.load(tmp_path / "one", device="cpu").tag(TEXT, ["ship", "port"])) == expected
-
-
 def test_positions_are_computed_once_and_the_states_stay_as_they_were(make: Make) -> None:
     body = load_gliner(make(body={"model_type": "deberta-v2", **DEBERTA})).model.body
     calls = list[int]()

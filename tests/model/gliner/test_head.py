@@ -223,14 +223,6 @@ def test_an_own_encoder_of_labels_knows_no_order(make: Make) -> None:
     assert torch.allclose(one, other.flip(-1), atol=1e-5)
 
 
-def test_touching_is_for_models_of_single_words(make: Make) -> None:
-    single = Tagger.load(make("single", max_width=1, span_mode="marker"), device="cpu", thresholds=0.0)
-    (whole,) = single.tag("The ship left\tthe port", labels=["ship"])
-    assert whole.text == "The ship left\tthe port"
-    first, second = single.tag("The ship\nleft", labels=["ship"])
-    assert (first.text, second.text) == ("The ship", "left")
-
-
 def test_a_calibrated_folder_keeps_its_head_and_takes_its_thresholds(make: Make) -> None:
     folder = make(**KINDS["mean"])
     found = asked(make, name="other", **KINDS["mean"]).predict([words_of(TEXT)])

@@ -17,8 +17,7 @@ from nerbert.model.backbone import Backbone
 from nerbert.model.folder import ModelFolder, TransformersKind, embedded
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner2.boundary import BoundarySpans
-from nerbert.model.gliner2.folder import COUNTING, Gliner2Kind
-from nerbert.model.gliner2.layers import CountedSpans
+from nerbert.model.gliner2.folder import Gliner2Kind
 from nerbert.records import EntityLabel
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
@@ -39,13 +38,6 @@ def found(folder: Path, text: str = TEXT, threshold: float = 1e-4) -> list[Any]:
 def change(path: Path, **values: Any) -> None:
     kept = {**json.loads(path.read_text()), **values}
     path.write_text(json.dumps({name: value for name, value in kept.items() if value is not ...}))
-
-
-@pytest.mark.parametrize("counting", COUNTING)
-def test_each_layer_of_counts_is_read(make: Make, counting: str) -> None:
-    model = load_gliner(make(counting=counting)).model
-    assert isinstance(model, CountedSpans)
-    assert (model.config.max_types, model.config.max_len, model.config.max_width) == (25, 384, 3)
 
 
 def test_a_folder_is_recognised_and_copied(make: Make, tmp_path: Path) -> None:
@@ -244,12 +236,6 @@ def test_labels_compete_for_the_spans_that_are_scored(make_boundary: Make) -> No
     assert (np.isfinite(alone[:, :width]) != np.isfinite(together[:, :width])).any()
 
 
-def test_no_pair_may_be_left(make_boundary: Make) -> None:
-    folder = make_boundary(pool_boundary_top_k=1)
-    words = [f"the ship {number} left the port" for number in range(12)]
-    assert any(not found(folder, each, 0.0) for each in words)
-
-
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_choices_are_made_in_fp32(make_boundary: Make, precision: str) -> None:
     model = load_gliner(make_boundary()).model
@@ -314,12 +300,3 @@ def test_what_has_no_effect_is_not_refused(make_boundary: Make, make: Make) -> N
     change(folder / CONFIG, max_width=1, span_head={"max_width": 1})
     assert found(folder) == expected
     assert found(make("span", boundary_head={"candidate_pool": "per_query"}))
-
-
-def test_missing_weights_are_named(make_boundary: Make) -> None:
-    folder = make_boundary()
-    weights = load_file(folder / WEIGHTS)
-    for name in ("boundary_head.null_projection.bias", "boundary_head.shared_pool_builder.end_projection.weight"):
-        save_file({other: each for other, each in weights.items() if other != name}, folder / WEIGHTS)
-        with raises(InputError, f"say {name}:"):
-            Tagger.load(folder)
