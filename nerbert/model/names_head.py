@@ -4,7 +4,7 @@ P(entity, label) = P(span) · P(label | span). P(span) is that of its tags: its 
 continue it, the word after it doesn't. So a label's score doesn't depend on the other labels, nor on their order.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -47,17 +47,24 @@ class NamesHead(ConceptHead):
         return width + len(BOUNDARIES)
 
     def _entities(self, examples: Sequence[Example], scores: WordScores, asked: AskedLabels) -> Entities:
-        found: list[list[Candidate]] = [[] for _ in examples]
         bounds = -np.logaddexp(0, -asked.bounds)
         spans = likely_spans(scores.logits[:, self.width :], linked_words(scores), float(bounds.min()))
         labels, logs = self._typed(scores.logits[:, : self.width], spans, asked, bounds)
-        for number, candidate in _candidates(scores, spans, labels, logs):
-            found[number].append(candidate)
+        kept = np.flatnonzero(labels >= 0)
+        last_words = np.arange(scores.words)  # the last of the words that share a word's piece
+        np.maximum.at(last_words, owners(scores), scores.followers)
+        first, last = scores.read[spans.starts[kept]], last_words[scores.read][spans.ends[kept] - 1]
+        numbers = np.searchsorted(scores.offsets, first, side="right") - 1
+        begin, sure = scores.offsets[numbers], np.minimum(logs[kept], -1e-12)
+        columns = (first - begin, last + 1 - begin, labels[kept], sure - np.log(-np.expm1(sure)), np.exp(sure))
+        found: list[list[Candidate]] = [[] for _ in examples]
+        for number, *candidate in zip(numbers.tolist(), *(each.tolist() for each in columns), strict=True):
+            found[number].append(Candidate(*candidate))
         names, nested = asked.names, self.decoding == "nested"
-        kept = (chosen_candidates(some, len(example.words), nested=nested)
-                for example, some in zip(examples, found, strict=True))  # fmt: skip
-        return Entities.of([[((each.start, each.end, names[each.label]), each.odds) for each in some] for some in kept],
-                           nested=nested)  # fmt: skip
+        chosen = (chosen_candidates(some, len(example.words), nested=nested)
+                  for example, some in zip(examples, found, strict=True))  # fmt: skip
+        return Entities.of([[((each.start, each.end, names[each.label]), each.odds) for each in some]
+                            for some in chosen], nested=nested)  # fmt: skip
 
     def _typed(self, vectors: Array, spans: LikelySpans, asked: AskedLabels, bounds: Array) -> tuple[Array, Array]:
         """Return (spans,) twice: the likeliest label of those that reach their bounds, or −1; log P(entity, label)."""
@@ -110,23 +117,3 @@ def mean_vectors(vectors: Array, starts: Array, ends: Array) -> Array:
     padded = np.concatenate([vectors, np.zeros((1, vectors.shape[1]), vectors.dtype)]).astype(np.float64)
     sums = np.add.reduceat(padded, np.stack([starts, ends], 1).ravel())[::2]
     return np.asarray(sums / (ends - starts)[:, None])
-
-
-def _candidates(scores: WordScores, spans: LikelySpans, labels: Array, logs: Array) -> Iterator[tuple[int, Candidate]]:
-    """Yield what may be an entity, with the number of its example, in the words of that one."""
-    kept = np.flatnonzero(labels >= 0)
-    first = scores.read[spans.starts[kept]]
-    last = _last_words(scores)[spans.ends[kept] - 1]
-    numbers = np.searchsorted(scores.offsets, first, side="right") - 1
-    begin, sure = scores.offsets[numbers], np.minimum(logs[kept], -1e-12)
-    columns = (first - begin, last + 1 - begin, labels[kept], sure - np.log(-np.expm1(sure)), np.exp(sure))
-    yield from zip(numbers.tolist(), map(Candidate._make, zip(*(each.tolist() for each in columns), strict=True)),
-                   strict=True)  # fmt: skip
-
-
-def _last_words(scores: WordScores) -> Array:
-    """Return (read,): the last of the words that share a word's piece."""
-    last = np.arange(scores.words)
-    np.maximum.at(last, owners(scores), scores.followers)
-    found: Array = last[scores.read]
-    return found

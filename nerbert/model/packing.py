@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
+from nerbert.model.backbone import quiet
 from nerbert.model.tokenizer import first_position
 
 _NAME = "nerbert_packed"
@@ -144,8 +145,6 @@ def places_in(
 
 
 def _attend_by(body: Any, name: str) -> None:
-    from nerbert.model.backbone import quiet
-
     with quiet():  # what can't be switched says so, and the trial finds it
         body.set_attn_implementation(name)
 

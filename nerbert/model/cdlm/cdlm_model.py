@@ -7,7 +7,6 @@ predicted over one vocabulary. Without generation it is a plain BiLSTM-CRF.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from math import sqrt
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -212,10 +211,13 @@ class Crf(torch.nn.Module):
 
     def __init__(self, tags: Sequence[str]) -> None:
         super().__init__()
-        self._tags = tuple(tags)
         self.transitions = torch.nn.Parameter(torch.zeros(len(tags), len(tags)))
         self.first = torch.nn.Parameter(torch.zeros(len(tags)))
         self.last = torch.nn.Parameter(torch.zeros(len(tags)))
+        codes = torch.from_numpy(TagClasses(tags).codes)
+        inside, before = (codes > 0) & (codes % 2 == 0), codes[:, None]
+        self._illegal = inside & (before != codes) & (before != codes - 1), inside
+        """Which tags may not follow each tag, and which may not be the first: where an I- continues nothing."""
 
     def loss(self, emissions: torch.Tensor, tags: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return (sequences,): −log P of all paths that have the tags; where a tag is negative, any may stand."""
@@ -229,7 +231,8 @@ class Crf(torch.nn.Module):
 
         The likeliest tags of a row's words are Viterbi's path, and the softmax over tags says how far it is ahead.
         """
-        transitions, first = self._legal(emissions.device)
+        steps, at_first = (each.to(emissions.device) for each in self._illegal)
+        transitions, first = self.transitions.masked_fill(steps, _NEVER), self.first.masked_fill(at_first, _NEVER)
         forward = self._forward(emissions, mask, torch.amax, transitions, first)
         later = self.last.expand(emissions[:, 0].shape)
         backward = [later]
@@ -255,18 +258,6 @@ class Crf(torch.nn.Module):
             step = joined(found[-1].unsqueeze(2) + transitions, 1) + emissions[:, word]
             found.append(torch.where(mask[:, word, None], step, found[-1]))
         return torch.stack(found, 1)
-
-    def _legal(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return transitions and first tags without those where an I- continues nothing."""
-        steps, at_first = (each.to(device) for each in self._illegal)
-        return self.transitions.masked_fill(steps, _NEVER), self.first.masked_fill(at_first, _NEVER)
-
-    @cached_property
-    def _illegal(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return which tags may not follow each tag, and which may not be the first."""
-        codes = torch.from_numpy(TagClasses(self._tags).codes)
-        inside, before = (codes > 0) & (codes % 2 == 0), codes[:, None]
-        return inside & (before != codes) & (before != codes - 1), inside
 
 
 class _TagLayer(torch.nn.Module):
