@@ -160,8 +160,6 @@ def test_messages(make: Make, values: dict[str, Any] | tuple[str, bytes | None],
 @pytest.mark.parametrize(
     ("settings", "how", "kind", "words"),
     [
-        ({}, {"backend": "onnx"}, InputError, "no back end for backend = 'onnx'"),
-        ({}, {"precision": "int8"}, InputError, "precision = 'int8'"),
         ({}, {"decoding": "legal"}, SettingsError, "decoding = 'legal': for this model it must be one of flat, nested"),
         ({}, {"decoding": "touching"}, SettingsError, "'touching': for this model it must be one of flat, nested"),
         ({}, {"on_too_long": "error"}, InputError, "in windows that overlap; on_too_long = 'error' is not supported"),

@@ -1,6 +1,8 @@
 """Texts and labels through small models: windows, decoding by all kinds of layers, labels that don't fit."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +19,7 @@ from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.tagger import Tagger
 from tests.raised import raises
+from tests.tagger.batches import TEXTS, Load, check_batch, check_cost, check_threads
 
 from .conftest import Make, words_of
 
@@ -253,3 +256,45 @@ def test_other_thresholds_need_no_labels_again(
     assert list(found.spans()) == list(wanted.spans())
     assert {each for _, _, _, each, _ in found.spans()} == set(wanted.types)
     assert wanted.types
+
+
+ASKED: Sequence[Sequence[str]] = (["ship", "city"], ["port: where ships call", "person", "ship"], ["state"])
+MANY = [f"label {number}" for number in range(7)]
+BATCHED: dict[str, dict[str, Any]] = {
+    "spans": {}, "words": {"span_mode": "token_level"}, "two encoders": {"labels_encoder": "x"},
+    "groups": {"max_types": 3},
+}  # fmt: skip
+
+
+@pytest.fixture(params=BATCHED)
+def load(request: pytest.FixtureRequest, make: Make) -> Load:
+    """What loads a tagger that finds something in half of all places."""
+    return partial(Tagger.load, make(**BATCHED[request.param]), device="cpu", precision="fp32", threads=1)
+
+
+def test_each_answer_is_that_of_the_text_alone(load: Load) -> None:
+    check_batch(load, [*ASKED, MANY], ["", "nested"])
+
+
+def test_eight_threads_get_the_answers_of_one(load: Load) -> None:
+    check_threads(load, [*ASKED, MANY])
+
+
+def test_cost_is_what_the_model_reads(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    tagger, read, encoded = load(), list[int](), list[int]()
+    states, labels = TorchGliner._states, TorchGliner.label_vectors
+
+    def spy(self: TorchGliner, rows: Any) -> Any:
+        read.extend(map(len, rows))
+        return states(self, rows)
+
+    def spy_labels(self: TorchGliner, *both: Any) -> Any:
+        encoded.append(1)
+        return labels(self, *both)
+
+    monkeypatch.setattr(TorchGliner, "_states", spy)
+    monkeypatch.setattr(TorchGliner, "label_vectors", spy_labels)
+    check_cost(tagger, [*ASKED, MANY], read, lambda: len(read) + len(encoded))
+    assert tagger.with_labels(ASKED[0]).cost(TEXTS[0]) == tagger.cost(TEXTS[0], ASKED[0])
+    with raises(InputError):
+        tagger.cost(TEXTS[0])

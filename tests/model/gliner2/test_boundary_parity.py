@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.model.gliner.folder import load_gliner
 from nerbert.records import EntityLabel
 from nerbert.tagger.tagger import Tagger
 from tests.model.gliner.conftest import BODIES
@@ -115,23 +114,3 @@ def test_scores_and_spans_are_the_packages(
     assert 0.3 < np.std(spread) < 10  # the test can fail
     assert len(spread) > 300
     assert bool(absent) == (case != "plain")
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("least", [0, 3, 8])
-@pytest.mark.parametrize("labels", [1, 3, 12])
-def test_each_label_has_its_share_of_pairs(tokenizers: dict[str, Any], least: int, labels: int, tmp_path: Path) -> None:
-    settings = {"pool_boundary_top_k": 14, "pool_size": 24, "min_pool_per_query": least, "abstention_threshold": 1.0}
-    theirs_ = package_model(tokenizers, "bert", "first", tmp_path / "m", **settings)
-    model = load_gliner(tmp_path / "m").model
-    for count in (1, 9, 60):
-        words, asked = 1.5 * torch.randn(count, 32), 1.5 * torch.randn(labels, 32)
-        whole = (torch.ones(1, each, dtype=torch.bool) for each in (count, labels))
-        found = theirs_.boundary_head(words[None], next(whole), asked[None], next(whole)).candidates
-        here = found.valid_mask[0, 0]
-        starts, ends = found.indices[0, 0][here].T
-        odds = found.pair_logits[0].T[here] / theirs_.boundary_settings.pair_temperature
-        mine = model.scores((words,), (asked,))
-        assert torch.isfinite(mine[starts, ends - starts - 1]).all()
-        assert torch.isfinite(mine).sum() == len(starts) * labels
-        torch.testing.assert_close(mine[starts, ends - starts - 1], odds, atol=1e-4, rtol=0)

@@ -24,7 +24,7 @@ from nerbert.words import split_words
 from tests.model.gliner.conftest import words_of
 from tests.raised import raises
 
-from .conftest import BOUNDARY, Make
+from .conftest import Make
 
 TEXT = "The ship left the port of Stockholm"
 LABELS = ["ship", "port: where ships call"]
@@ -281,15 +281,6 @@ def test_messages_of_boundaries(make_boundary: Make, settings: dict[str, Any], w
     head(folder, **settings)
     with raises(InputError, words):
         Tagger.load(folder, device="cpu")
-
-
-def test_refusals_come_before_weights_are_read(make_boundary: Make) -> None:
-    folder = make_boundary()
-    (folder / WEIGHTS).write_bytes(b"none")
-    for settings in (..., {}, {**BOUNDARY, "adaptive_threshold": True}):
-        change(folder / CONFIG, boundary_head=settings)
-        with raises(InputError, "boundary_head"):
-            ModelFolder.open(folder, "tagger").check()
 
 
 def test_what_has_no_effect_is_not_refused(make_boundary: Make, make: Make) -> None:
