@@ -189,10 +189,8 @@ class ConceptTable:
             asked = tuple(texts.get(each, each) for each in example.asked)
         if asked is None and self.sources:
             asked = all_of(0 if texts is not None else len(self.sources) - 1)
-        return [(tuple(sorted(each)), (ROOT,) if self._is_root(each) else asked) for each in found]
-
-    def _is_root(self, own: Collection[int]) -> bool:
-        return bool(own) and all(self.concepts[number].name == ROOT for number in own)
+        return [(tuple(sorted(each)), (ROOT,) if {self.concepts[number].name for number in each} == {ROOT} else asked)
+                for each in found]  # fmt: skip
 
     def add_rows(self, rows: Iterable[Row]) -> None:
         """Give numbers to rows that have none yet."""
@@ -215,7 +213,8 @@ class ConceptTable:
     def masks(self, rows: Sequence[Row], concepts: Array) -> tuple[Array, Array]:
         """Return (rows, concepts) twice: whether a row has a concept, and whether that is known.
 
-        Unknown are concepts that were not asked for, and those with a name that is `unknown_beside` the row's.
+        Unknown are concepts that were not asked for; and beside a row's own their synonyms, ancestors and descendants:
+        a person may be a politician. A descendant that an annotator was asked for by name is known to be absent.
         """
         index = self._index
         places = {number: column for column, number in enumerate(concepts.tolist())}
@@ -231,12 +230,16 @@ class ConceptTable:
                                        else index.members[source][concepts])  # fmt: skip
                 known[place] = asked_of[asked]
             if own:
-                beside, below = self._unknown_numbers(own)
+                if own not in index.unknown:
+                    mine = {self.concepts[each].name for each in own}
+                    unknown = self._above_and_beside(mine), self._reached(mine, self._relations.below)
+                    index.unknown[own] = index.numbers_of(unknown[0]), index.numbers_of(unknown[1])
+                beside, below = index.unknown[own]
                 known[place] &= ~np.isin(names, beside)
                 if asked is None or _source_of(asked) is not None:
                     known[place] &= ~np.isin(names, below)
-                mine = [places[each] for each in own if each in places]
-                has[place, mine] = known[place, mine] = True
+                here = [places[each] for each in own if each in places]
+                has[place, here] = known[place, here] = True
         return has, known
 
     @cached_property
@@ -245,13 +248,6 @@ class ConceptTable:
         of_concepts = np.array([names.setdefault(each.name, len(names)) for each in self.concepts], np.int64)
         members = [np.isin(np.arange(len(self.concepts)), list(source)) for source in self.sources]
         return _Index(names, of_concepts, members, {})
-
-    def _unknown_numbers(self, own: tuple[int, ...]) -> tuple[Array, Array]:
-        index = self._index
-        if own not in index.unknown:
-            names = {self.concepts[each].name for each in own}
-            index.unknown[own] = index.numbers_of(self._above_and_beside(names)), index.numbers_of(self._below(names))
-        return index.unknown[own]
 
     @cached_property
     def _relations(self) -> _Relations:
@@ -272,28 +268,12 @@ class ConceptTable:
         beside = self._relations.beside
         return sorted((name, each) for name, some in beside.items() for each in some if name < each)
 
-    def unknown_beside(self, own: Iterable[int], asked: Asked = None) -> set[str]:
-        """Return the names that are unknown of a word with some concepts.
-
-        They are the concepts' own, those of their synonyms, ancestors and descendants: a person may be a politician.
-        A descendant that an annotator was `asked` for by name is known to be absent.
-        """
-        names = {self.concepts[each].name for each in own}
-        if not names:
-            return set()
-        named = asked is not None and _source_of(asked) is None
-        return self._above_and_beside(names) | (set() if named else self._below(names))
-
     def _above_and_beside(self, names: Collection[str]) -> set[str]:
         """Return names, their ancestors and those that contradict them, with all synonyms."""
         relations = self._relations
         found = self._reached(names, relations.above) | {ROOT}
         same = set[str]().union(*map(self.names_like, names))
         return found.union(*(relations.beside.get(name, ()) for name in same))
-
-    def _below(self, names: Collection[str]) -> set[str]:
-        """Return names and their descendants, with all synonyms."""
-        return self._reached(names, self._relations.below)
 
     def _reached(self, names: Collection[str], next_to: Mapping[str, Collection[str]]) -> set[str]:
         """Return names and all that are next to them, directly or not, with all synonyms."""

@@ -211,7 +211,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     hash table and breaks ties by these numbers (huggingface/tokenizers#1794), so they are given to it, in order. Of
     more than a million texts the first million are read.
     """
-    from tokenizers import Tokenizer, models, trainers
+    from tokenizers import Tokenizer, models, processors, trainers
+    from transformers import PreTrainedTokenizerFast
 
     tokenizer = _bert_like(models.WordPiece(unk_token=_UNKNOWN))
     texts = list(islice(texts, _MOST_TEXTS))
@@ -226,7 +227,12 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
         models.WordPiece(vocab=tokenizer.get_vocab(), unk_token=_UNKNOWN, max_input_chars_per_word=100)
     )
     trained.add_special_tokens(_SPECIALS)
-    return _wrapped(trained)
+    start, end = ("[CLS]", trained.token_to_id("[CLS]")), ("[SEP]", trained.token_to_id("[SEP]"))
+    trained.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[start, end]
+    )
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), _SPECIALS, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=trained, model_max_length=_POSITIONS, **names)
 
 
 def _bert_like(model: Any) -> Any:
@@ -253,18 +259,6 @@ def _characters(tokenizer: Any, texts: Iterable[str], most: int) -> tuple[list[s
     forms = accumulate((each in first) + (each in inner) for each in ranked)
     kept = {each for each, taken in zip(ranked[: max(_ALPHABET, enough)], forms, strict=False) if taken <= most}
     return sorted(kept & first.keys()), sorted(kept & inner.keys())
-
-
-def _wrapped(tokenizer: Any) -> Any:
-    from tokenizers import processors
-    from transformers import PreTrainedTokenizerFast
-
-    start, end = ("[CLS]", tokenizer.token_to_id("[CLS]")), ("[SEP]", tokenizer.token_to_id("[SEP]"))
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[start, end]
-    )
-    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), _SPECIALS, strict=True))
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=_POSITIONS, **names)
 
 
 def fresh_config(vocabulary: int, layers: int, width: int) -> Any:

@@ -35,12 +35,8 @@ def test_narrower_and_broader_names_are_unknown_unless_asked_for() -> None:
     assert unknown_of(table, ["politician"]) == {"person", "mayor"}
     assert unknown_of(table, ["mayor"]) == {"person", "politician"}
     assert unknown_of(table, ["city"]) == unknown_of(table, []) == set()
-    assert table.unknown_beside([0]) == {"person", "politician", "mayor", ROOT}
-    assert table.unknown_beside([]) == set()
     assert unknown_of(table, ["person"], ("city", "mayor", "person")) == {"politician"}
     assert unknown_of(table, ["politician"], ("person", "politician")) == {"person", "mayor", "city"}
-    assert table.unknown_beside([0], ("mayor",)) == {"person", ROOT}
-    assert table.unknown_beside([0], all_of(0)) == table.unknown_beside([0])
 
 
 def test_synonyms_are_unknown_with_their_narrower_names() -> None:
