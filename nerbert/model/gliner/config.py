@@ -25,8 +25,8 @@ GLINER, PICKLED = "gliner_config.json", "pytorch_model.bin"
 BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER = "backbone", "labels_backbone", "labels_tokenizer"
 FOLDERS = (BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER)
 """Folders that may be in a model's own: the first two are nerbert's own way to hold what a first version only names."""
-SPLITTERS = {"whitespace": "gliner-words-1"}
-"""The package's word splitters, and their names here."""
+WORDS = "gliner-words-1"
+"""Its word splitter."""
 TOKEN_LEVEL = "token_level"
 Architecture = Literal["zero", "zero_span", "bi_encoder"]
 """Labels before the text and single words, the same with spans, and labels with an encoder of their own."""
@@ -35,7 +35,7 @@ BODIES = frozenset(
     "xlm-roberta".split()
 )
 """Types of encoder that may be a model's body."""
-_REMEDY = "the file is damaged, or of a version of gliner that nerbert doesn't know"
+_REMEDY = "nerbert reads GLiNER models that score spans (marker, markerV0) or tokens by given labels"
 _LEFT_OUT = (
     "auto_map", "quantization_config", "dtype", "torch_dtype", "torchscript", "model_type", "attn_implementation",
     "experts_implementation", "num_labels", "id2label", "label2id", "problem_type", "pruned_heads", "per_layer_config",
@@ -93,8 +93,9 @@ class GlinerConfig:
     num_rnn_layers: Annotated[int, Field(ge=-1, le=16)] = 1
     dropout: Annotated[float, Field(ge=0, le=1)] = 0.4
     """Of the layers above the encoders, in training."""
-    subtoken_pooling: str = "first"
-    words_splitter_type: str = "whitespace"
+    subtoken_pooling: Literal["first", "last", "mean", "max"] = "first"
+    """How a word's vector is made from its pieces."""
+    words_splitter_type: Literal["whitespace"] = "whitespace"
     embed_ent_token: bool = True
     class_token_index: int = -1
     vocab_size: int = -1
@@ -103,12 +104,12 @@ class GlinerConfig:
     encoder_config: dict[str, Any] | None = None
     labels_encoder: str | None = None
     labels_encoder_config: dict[str, Any] | None = None
-    labels_decoder: str | None = None
-    relations_layer: str | None = None
-    span_encoder_config: dict[str, Any] | None = None
+    labels_decoder: None = None
+    relations_layer: None = None
+    span_encoder_config: None = None
     post_fusion_schema: str | None = ""
-    fuse_layers: bool = False
-    represent_spans: bool = False
+    fuse_layers: Literal[False] = False
+    represent_spans: Literal[False] = False
 
     @property
     def token_level(self) -> bool:
@@ -145,27 +146,6 @@ class GlinerConfig:
             return "spans of any length"
         return "single words" if self.max_width == 1 else f"spans of at most {self.max_width} words"
 
-    @property
-    def unsupported(self) -> str:
-        """Return the unsupported part of the architecture, "" if there is none."""
-        kinds = {
-            "a streaming decoder": "streaming" in (self.model_type or ""),
-            "relation extraction": self.relations_layer is not None,
-            f"a decoder of labels ({self.labels_decoder})": self.labels_decoder is not None,
-            "a context encoder for spans": self.span_encoder_config is not None,
-            "span vectors at token level (represent_spans)": self.represent_spans,
-            "fused layers (fuse_layers)": self.fuse_layers,
-            f"post-fusion ({self.post_fusion_schema})": self.two_encoders and bool(self.post_fusion_schema),
-            f"span_mode {self.span_mode!r:.40}": self.span_mode not in ("marker", "markerV0", TOKEN_LEVEL),
-            f"subtoken_pooling {self.subtoken_pooling!r:.40}": self.subtoken_pooling not in POOLINGS,
-            f"words_splitter_type {self.words_splitter_type!r:.40}": self.words_splitter_type not in SPLITTERS,
-        }
-        return next((name for name, here in kinds.items() if here), "")
-
-
-POOLINGS = ("first", "last", "mean", "max")
-"""How a word's vector is made from its pieces."""
-
 
 def plain_config(body: Any) -> dict[str, Any]:
     """Return an encoder's configuration as a dict, without its origin and another head."""
@@ -176,7 +156,7 @@ def body_config(values: dict[str, Any], place: str) -> Any:
     """Return the configuration of an encoder from what a GLiNER folder holds of it; `place` is for errors."""
     from transformers import AutoConfig
 
-    sizes = parse_json(json.dumps(values), _BodySizes, place, remedy=_REMEDY)
+    sizes = parse_json(json.dumps(values), _BodySizes, place, remedy="the file is damaged")
     with at(place):
         if sizes.model_type not in BODIES:
             raise InputError(f"a zero-shot model on {sizes.model_type!r:.60}, which nerbert doesn't support; supported "
@@ -197,6 +177,7 @@ class GlinerKind(ModelKind):
     folders: ClassVar[tuple[str, ...]] = FOLDERS
     counted = tuple(f"{folder}/*.json" for folder in FOLDERS)
     pickled = (PICKLED,)
+    words: ClassVar[str] = WORDS
     pieces: ClassVar[type[PromptTokenizer]] = PromptTokenizer
     """What cuts its texts."""
 
@@ -213,16 +194,19 @@ class GlinerKind(ModelKind):
         """Return its configuration; raise InputError for an architecture that can't be computed."""
         file = path / GLINER
         config = read_json(file, GlinerConfig, remedy=_REMEDY)
-        if config.unsupported:
-            raise InputError(f"{file}: a GLiNER model with {config.unsupported}, which nerbert doesn't support; models "
-                             "that score spans (marker, markerV0) or tokens by given labels can be loaded")  # fmt: skip
+        what = (
+            f"span_mode {config.span_mode!r:.40}" if config.span_mode not in ("marker", "markerV0", TOKEN_LEVEL)
+            else "a streaming decoder" if "streaming" in (config.model_type or "")
+            else "post-fusion" if config.two_encoders and config.post_fusion_schema else ""
+        )  # fmt: skip
+        if what:
+            raise InputError(f"{file}: a GLiNER model with {what}; {_REMEDY}")
         return config
 
     @classmethod
     def card(cls, path: Path) -> dict[str, Any]:
         """Return its head, its word splitter and its decoding."""
-        splitter = SPLITTERS[cls.read(path).words_splitter_type]
-        return {"head": cls.head, "word_splitter": splitter, "decoding": "flat"}
+        return {"head": cls.head, "word_splitter": cls.words, "decoding": "flat"}
 
     @classmethod
     def encoder(cls, path: Path) -> dict[str, Any]:

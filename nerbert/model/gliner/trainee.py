@@ -12,7 +12,7 @@ import torch
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.forward import Batch, OverEncoder
-from nerbert.model.gliner.config import SPLITTERS, GlinerConfig
+from nerbert.model.gliner.config import WORDS, GlinerConfig
 from nerbert.model.gliner.folder import GlinerFolder, save_gliner
 from nerbert.model.gliner.prompt import LEAST, LabelPrompt, PromptTokenizer
 from nerbert.model.gliner.scorer import row_tensors
@@ -23,13 +23,12 @@ from nerbert.records import Example
 from nerbert.words import words_between
 
 AnyExample = TypeVar("AnyExample", bound=Example)
-_SPLITTER = SPLITTERS["whitespace"]
 
 
 def with_gliner_words(example: AnyExample) -> AnyExample:
     """Return an example cut into GLiNER's words, none over an entity's edge; control characters are left out."""
     text, edges = example.text, (place for span in example.spans for place in (span.start, span.end))
-    words = ((start, end) for start, end in words_between(text, edges, _SPLITTER) if text[start].isprintable())
+    words = ((start, end) for start, end in words_between(text, edges, WORDS) if text[start].isprintable())
     return replace(example, words=tuple(words))
 
 

@@ -181,6 +181,7 @@ class Gliner2Kind(GlinerKind):
     folders = (Path(ENCODER).parent.name,)
     counted = (ENCODER,)
 
+    words = WORDS
     pieces = Gliner2Pieces
 
     @classmethod
@@ -208,10 +209,11 @@ class Gliner2Kind(GlinerKind):
         if boundary and boundary.boundary_dim % boundary.boundary_attention_heads:
             raise InputError(f"{file}: boundary_head.boundary_dim = {boundary.boundary_dim}: must be a multiple of "
                              f"boundary_attention_heads = {boundary.boundary_attention_heads}")  # fmt: skip
+        pooling: Any = read.token_pooling if read.token_pooling in ("mean", "max") else "first"
         return Gliner2Config(
             model_name="", counting_layer=counting, boundary=boundary, max_width=_WIDTH if boundary else own,
             max_len=min(read.max_len or _MAX_LEN, _MAX_LEN if boundary else _LONGEST),
-            subtoken_pooling=read.token_pooling if read.token_pooling in ("mean", "max") else "first",
+            subtoken_pooling=pooling,
             span_mode=head if boundary else "markerV0", num_rnn_layers=0, dropout=0.1,
             ent_token=_LABEL, sep_token=_TEXT,
         )  # fmt: skip
@@ -226,11 +228,6 @@ class Gliner2Kind(GlinerKind):
     def encoder(cls, path: Path) -> dict[str, Any]:
         """Return the configuration of its encoder."""
         return read_json(path / ENCODER, dict[str, Any])
-
-    @classmethod
-    def card(cls, path: Path) -> dict[str, Any]:
-        """Return its head, its word splitter and its decoding."""
-        return {"head": cls.head, "word_splitter": WORDS, "decoding": "flat"}
 
     @classmethod
     def load(cls, path: Path) -> "GlinerFolder":

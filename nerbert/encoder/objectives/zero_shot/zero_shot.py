@@ -20,7 +20,7 @@ from nerbert.model.backbone import Backbone
 from nerbert.model.concept_table import ConceptTable
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
-from nerbert.model.gliner.config import SPLITTERS
+from nerbert.model.gliner.config import WORDS
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
 from nerbert.model.gliner.scorer import TorchGliner
 from nerbert.model.gliner.trainee import GlinerTrainee, PromptBatch, PromptedPieces, with_gliner_words, with_prompts
@@ -152,7 +152,7 @@ class ZeroShot(NamedTypes):
             tell(f"{lost:,} of {entities:,} entities are lost: they have more than max_width = {config.max_width} "
                  "words, which this model never finds")  # fmt: skip
         return {
-            "word_splitter": SPLITTERS["whitespace"], "head": self.head_name, "decoding": "flat", "labels": NORMALISED,
+            "word_splitter": WORDS, "head": self.head_name, "decoding": "flat", "labels": NORMALISED,
             "architecture": config.architecture, "max_width": config.max_width, "entities": entities, "lost": lost,
         }  # fmt: skip
 
