@@ -98,8 +98,8 @@ REFUSED: list[tuple[type, dict[str, Any], str, str]] = [
      "is a section: write zero_shot.max_types = …, or a table [zero_shot]"),
     (FinetuneSettings, {"epochs": {"max_types": 3}}, "epochs", "setting epochs = {'max_types': 3}: must be a number"),
     (FinetuneSettings, {"sections": (3,)}, "sections", "setting sections = (3,): must be a list of Section"),
-    (FinetuneSettings, {"tagging": {"label_all_tokens": False}}, "label_all_tokens",
-     "setting label_all_tokens: was removed; leave it out: a word is learnt by its first subword"),
+    (FinetuneSettings, {"tagging": {"label_all_tokens": False}}, "tagging.label_all_tokens",
+     "setting tagging.label_all_tokens: was removed; leave it out: a word is learnt by its first subword"),
     (FinetuneSettings, {"zero_shot": {"architecture": "zer"}}, "zero_shot.architecture",
      "setting zero_shot.architecture = 'zer': did you mean 'zero'"),
     *((PretrainSettings, {name: "a.jsonl"}, name, f"setting {name} = 'a.jsonl': is a section: write {name}.files = …")
