@@ -145,13 +145,3 @@ def test_faults_are_found(tools: Tools, tmp_path: Path) -> None:
 def test_a_broken_file_is_named(tools: Tools, tmp_path: Path, header: str, line: str, error: str) -> None:
     with pytest.raises(Exception, match=error):
         domain_of(tools, tmp_path, line, header=header)
-
-
-def test_agreement_counts_spans_and_types(tools: Tools, tmp_path: Path) -> None:
-    domain = domain_of(tools, tmp_path, "The [Fram|polar ship] met the [Gauss|ship] and [Mary|ship].")
-    second = Document(domain.passages[0].text, (Span(4, 8, "ship"), Span(17, 22, "ship"), Span(0, 3, "ship")))
-    found = tools.agreement.compare(domain, [second])
-    assert (found.first, found.second, found.spans, found.types, found.related) == (3, 3, 2, 1, 2)
-    assert found.mention_f1 == pytest.approx(2 / 3)
-    assert found.type_agreement == 0.5
-    assert len(found.differences) == 3

@@ -8,7 +8,6 @@ import base64
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import groupby, islice
 from pathlib import Path
@@ -69,7 +68,7 @@ class _Batch:
 
 def parquet_texts(path: Path, source: Stream) -> Iterator[Document]:
     """Yield the rows of a file, the text (or words) in a column."""
-    with _reading(path):
+    with refused(f"{path}: can't be read as Parquet"):
         size = round(path.stat().st_size / max(1, pq.read_metadata(path).num_rows))
     first = 1
     for batch in read_batches(path):
@@ -101,17 +100,13 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
     A file without rows gives one empty batch.
     """
-    with _reading(path), pq.ParquetFile(path) as file:
+    with refused(f"{path}: can't be read as Parquet"), pq.ParquetFile(path) as file:
         names = file.schema_arrow.names
         if repeated := next((name for place, name in enumerate(names) if name in names[:place]), ""):
             raise InputError(f"{path}: has several columns {repeated!r}; rename all but one")
         yield from file.iter_batches(_rows_of(file.metadata))
         if not file.metadata.num_rows:
             yield pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
-
-
-def _reading(path: Path) -> AbstractContextManager[None]:
-    return refused(f"{path}: can't be read as Parquet")
 
 
 def decoded_column(batch: pa.RecordBatch, field: str, first: int, errors: str) -> pa.RecordBatch:
@@ -179,7 +174,12 @@ def write_parquet(
     schema = pa.schema([])
     for some in _groups(rows()):
         with at(f"{name}", some[0].line or None):
-            schema = joined_schema(schema, _table(some).schema)
+            try:
+                schema = pa.unify_schemas([schema, _table(some).schema], promote_options="permissive")
+            except pa.ArrowException as error:
+                raise InputError(
+                    f"{error}; such fields can't be one Parquet column: write JSON lines (--to jsonl)"
+                ) from error
     if like and not schema.names:
         schema = _table((), next(read_batches(like))).schema
     schema = schema if schema.names else pa.schema([(TEXT, pa.string())])
@@ -205,14 +205,6 @@ def tagged_table(rows: Sequence[Document], columns: pa.RecordBatch | None = None
     """Return rows with their entities in the column `spans`, in place of earlier ones; without rows the `columns`."""
     spans = _column([[span_json(span) for span in row.spans] for row in rows], SPAN_LIST)
     return _table(rows, columns).append_column(_SPANS, spans)
-
-
-def joined_schema(one: pa.Schema, other: pa.Schema) -> pa.Schema:
-    """Return a schema for the rows of both: integers and doubles become doubles, null fits any type."""
-    try:
-        return pa.unify_schemas([one, other], promote_options="permissive")
-    except pa.ArrowException as error:
-        raise InputError(f"{error}; such fields can't be one Parquet column: write JSON lines (--to jsonl)") from error
 
 
 def _table(rows: Sequence[Document], columns: pa.RecordBatch | None = None) -> pa.Table:

@@ -176,18 +176,6 @@ def test_a_document_of_conll_2012_is_one_and_its_rows_may_differ_in_width(tmp_pa
     assert [each.text for each in texts] == ["Ada Lovelace slept"] * 4
 
 
-@pytest.mark.parametrize("longer", range(1, 9))
-def test_conll_2012_is_recognised_wherever_its_first_lines_end(tmp_path: Path, longer: int) -> None:
-    first = "".join(f"d 0 {number} w x x x x x x * -\n" for number in range(longer))
-    rows = ("(ORG*", "*", "*", "*", "*)")
-    later = ["".join(f"d 0 {number} w x x x x x x {cell} {'* ' * (place % 3)}-\n" for number, cell in enumerate(rows))
-             for place in range(100)]  # fmt: skip
-    (tmp_path / "a.txt").write_text("\n".join([first, *later]))
-    found = list(read_examples(tmp_path / "a.txt"))
-    assert [len(each.words) for each in found] == [longer] + [5] * 100
-    assert sum(len(each.spans) for each in found) == 100
-
-
 def test_broken_tags_are_counted(tmp_path: Path) -> None:
     (only,), repairs = documents(tmp_path / "a", "a B-x\nb I-y\nc O\nd I-x\n")
     assert [span.text for span in only.spans] == ["a", "b", "d"]

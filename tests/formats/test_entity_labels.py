@@ -74,11 +74,6 @@ def test_lines_keep_the_commas_of_descriptions() -> None:
     assert entity_labels(["ship: a vessel, large"]) == (vessel,)
 
 
-def test_joiners_inside_of_a_label_stay() -> None:
-    names = ["می\u200cخواهم", "👩\u200d🔬", "☂"]
-    assert [each.name for each in entity_labels(names)] == names
-
-
 def test_labels_that_look_alike_are_one() -> None:
     with raises(InputError, "label 'person' is given twice"):
         parse_labels("person,per\u200bson")

@@ -88,9 +88,6 @@ def test_the_first_value_of_a_head() -> None:
 )
 def test_spans_under_many_names(value: Any) -> None:
     assert json_span(value) == Span(1, 3, "x")
-
-
-def test_text_and_confidence_of_spans() -> None:
     span = {"start": 1, "end": 3, "entity_group": "x", "text": "da", "score": 0.5}
     assert json_span(span) == Span(1, 3, "x", "da", 0.5)
 

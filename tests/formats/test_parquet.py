@@ -10,7 +10,7 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.formats.columns import Parquet
-from nerbert.formats.parquet import SPAN_LIST, joined_schema, read_batches, table_of, write_parquet
+from nerbert.formats.parquet import SPAN_LIST, read_batches, table_of, write_parquet
 from nerbert.formats.rows import SPANS, Stream
 from nerbert.records import Document, Repair, Repairs, Span
 from tests.raised import raises
@@ -67,11 +67,13 @@ def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
         list(read_batches(tmp_path / "x"))
 
 
-def test_schemas_are_joined() -> None:
-    found = joined_schema(table_of([{"a": 1, "b": None}]).schema, table_of([{"c": "x", "b": ["y"], "a": 0.5}]).schema)
-    assert found == pa.schema([("a", pa.float64()), ("b", pa.list_(pa.string())), ("c", pa.string())])
-    with raises(InputError, "Field a has incompatible types: int64 vs string"):
-        joined_schema(table_of([{"a": 1}]).schema, table_of([{"a": "1"}]).schema)
+def test_fields_of_several_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerbert.formats.parquet._MOST_ROWS", 1)
+    rows = [Document("x", fields={"text": "x", "a": value}) for value in (1, 0.5, "1")]
+    write_parquet(tmp_path / "x", lambda: rows[:2], "x")
+    assert pq.read_table(tmp_path / "x")["a"].to_pylist() == [1.0, 0.5]
+    with raises(InputError, "Field a has incompatible types: double vs string"):
+        write_parquet(tmp_path / "x", lambda: rows, "x")
 
 
 def test_columns_that_json_cannot_hold_are_no_fault_of_the_texts(tmp_path: Path) -> None:

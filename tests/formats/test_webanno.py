@@ -162,15 +162,6 @@ def test_several_layers_are_an_error(tmp_path: Path) -> None:
         read(written(tmp_path / "a.tsv", small(layers, *GOOD)))
 
 
-def test_a_folder_is_read_as_it_is_asked_for(tmp_path: Path) -> None:
-    for number in range(5):
-        written(tmp_path / f"{number}.tsv", FILE if number < 4 else "broken")
-    documents = WebAnno().read(tmp_path, Counter())
-    assert [next(documents).group for _ in range(8)][-1] == "3.tsv"
-    with raises(InputError, path=tmp_path / "4.tsv", line=1):
-        next(documents)
-
-
 def test_the_form_that_is_written(tmp_path: Path) -> None:
     text = "Mira_Olt met A_*|B 😀\\ x"
     words = ((0, 8), (9, 12), (13, 14), (15, 17), (19, 20))
@@ -195,12 +186,3 @@ def test_a_word_with_a_tab_is_an_error(tmp_path: Path) -> None:
     with raises(InputError, "word 'a\\tb' contains a tab"):
         WebAnno().write(tmp_path / "a.tsv", [Document("a\tb", (), ((0, 3),))])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_texts_without_words_are_cut(tmp_path: Path) -> None:
-    text = "  Mira Olt left. She 😀 came to Fenwick."
-    marked = (Span(2, 10, "PER", "Mira Olt"), Span(31, 38, "LOC", "Fenwick"))
-    WebAnno().write(tmp_path / "a.tsv", [Document(text, marked)])
-    documents = read(tmp_path / "a.tsv")
-    assert [one.text.strip() for one in documents] == ["Mira Olt left.", "She 😀 came to Fenwick."]
-    assert [span[2:] for span in spans(documents)] == [("PER", "Mira Olt"), ("LOC", "Fenwick")]
