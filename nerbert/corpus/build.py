@@ -34,7 +34,7 @@ from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.mentions import Typing
 from nerbert.corpus.pages import fingerprint, write_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
-from nerbert.corpus.settings import CorpusSettings, word_splitter
+from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import FORMAT, shard_paths
 from nerbert.corpus.steps import SCRATCH_ROWS, AnyStep, own_steps, run_steps
 from nerbert.corpus.types import SCRATCH, write_targets
@@ -48,6 +48,7 @@ from nerbert.records import ENTITY, TRAIN, VALIDATION, Reason
 from nerbert.sentences import RuleSplitter
 from nerbert.sources.files import Source
 from nerbert.terminal import progress
+from nerbert.words import splitter_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ def make_manifest(
         "made_by": f"nerbert {__version__}",
         "scanner": SCANNER,
         "sentence_splitter": RuleSplitter(dumps[0].site.language).name,
-        "word_splitter": word_splitter(settings),
+        "word_splitter": splitter_named(settings.word_splitter),
         "licence": licence_of(knowledge),
         "wiki": dumps[0].site.wiki,
         "language": dumps[0].site.language,

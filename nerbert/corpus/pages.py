@@ -21,13 +21,14 @@ from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, read_pages
 from nerbert.corpus.dump.sites import Site
 from nerbert.corpus.rows import PageReport, PageRows
-from nerbert.corpus.settings import PASS_1, CorpusSettings, word_splitter
+from nerbert.corpus.settings import PASS_1, CorpusSettings
 from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED, writing
 from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import InputError
 from nerbert.executors import Executor
 from nerbert.sentences import RuleSplitter
 from nerbert.terminal import Progress
+from nerbert.words import splitter_named
 
 _NAME = re.compile(r"part-([0-9]{5})\.\w+")
 _PLACES = 24
@@ -66,7 +67,7 @@ def fingerprint(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, An
         "titles": TITLES.names,
         "scanner": SCANNER,
         "sentence_splitter": RuleSplitter(dumps[0].site.language).name,
-        "word_splitter": word_splitter(settings),
+        "word_splitter": splitter_named(settings.word_splitter),
         "settings": {name: value for name, value in settings.to_dict().items() if name in PASS_1},
         "inputs": [dump.identity for dump in dumps],
     }

@@ -23,11 +23,12 @@ from nerbert.corpus.columns import (
     words_of,
 )
 from nerbert.corpus.dump.sites import Site
-from nerbert.corpus.settings import CorpusSettings, word_splitter
+from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TITLES, UNTYPED
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.records import LINK, CleanPage, RawPage, Reason, sentence_id
 from nerbert.sentences import RuleSplitter, join_in_links
+from nerbert.words import splitter_named
 
 ARTICLE = "article"
 _PACK = 500
@@ -88,7 +89,7 @@ class PageRows:
 
     def __init__(self, site: Site, settings: CorpusSettings) -> None:
         self.site, self.settings, self.report = site, settings, PageReport()
-        self._splitter, self._words = RuleSplitter(site.language), word_splitter(settings)
+        self._splitter, self._words = RuleSplitter(site.language), splitter_named(settings.word_splitter)
         self._grow = site if settings.glued == "grow" else None
         self._pack = _Pack()
         self._packed: list[pa.RecordBatch] = []

@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from nerbert.config import Bounds, Settings, refuse
 from nerbert.registry import STEPS
-from nerbert.words import splitter_named
 
 BUILT_IN_STEPS = (
     "exclude", "no link", "typing", "unknown", "split", "filter 1", "filter 2", "filter 3", "sampling",
@@ -117,11 +116,6 @@ class CorpusSettings(Settings):
     def to_dict(self) -> dict[str, Any]:
         """Return the settings for the manifest, with only the last part of a path, since a corpus names no folders."""
         return asdict(self) | {"label_set": Path(self.label_set).name, "steps": list(self.steps)}
-
-
-def word_splitter(settings: CorpusSettings) -> str:
-    """Return the name of the word splitter that the settings choose; raise MissingExtra where it isn't installed."""
-    return splitter_named(settings.word_splitter)
 
 
 PASS_1 = frozenset({"wiki", "language", "word_splitter", "glued", "lists", "captions", "split_bytes"})

@@ -210,7 +210,7 @@ def test_any_chain_of_classes_ends(fuzz: Fuzz) -> None:
     names = st.sampled_from(["A", "a", "B", "C", "owl:Thing", "ß", "SS", ""])
 
     def check(case: dict[str, str]) -> None:
-        ontology = Ontology.of(case)
+        ontology = Ontology(case)
         for name in case:
             assert len(ontology.path(name)) <= len(case) + 1
 

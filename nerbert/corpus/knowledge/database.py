@@ -22,7 +22,7 @@ Database: TypeAlias = duckdb.DuckDBPyConnection
 _MEGABYTES, _MOST_THREADS = 85, 8
 """Memory of the database, which each of its threads adds to."""
 _ROWS = 1 << 16
-_MOST_CLASSES, _MOST_SOURCES = 1 << 16, 126
+_MOST_CLASSES, MOST_SOURCES = 1 << 16, 126
 _TIE_BITS = 45
 """Bits of the tie-break between claims of one priority; rank and priority are the bits above."""
 _CLAIMS = pa.schema(
@@ -99,7 +99,6 @@ def write_types(
     Sources are numbered by precedence. A disambiguation page has no class. Sources in `shown` read the dump's own
     pages, so no list of disambiguation pages overrides their titles. `classes` and `sources` have the names.
     """
-    check_sources(len(names))
     classes: dict[ClassPath, int] = {}
     insert(database, "claims", _keyed(claims, classes), _CLAIMS)
     database.execute(_WRITE_TYPES, {"shown": sum(2 << place for place in shown)})
@@ -119,12 +118,6 @@ def write_types(
                 count.lost_to_precedence += (not barred and place != source) * titles
     database.execute("UPDATE types SET class = NULL, source = NULL WHERE barred")
     return counts, pages
-
-
-def check_sources(count: int) -> None:
-    """Raise InputError for more sources than the database tells apart."""
-    if count > _MOST_SOURCES:
-        raise InputError(f"{count} files give titles a class, more than {_MOST_SOURCES}: join some")
 
 
 def _keyed(

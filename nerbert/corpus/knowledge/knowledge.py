@@ -31,7 +31,7 @@ from nerbert.corpus.knowledge.claims import (
     parse_triple,
     read_rows,
 )
-from nerbert.corpus.knowledge.database import Database, check_sources, insert, open_database, write_types
+from nerbert.corpus.knowledge.database import MOST_SOURCES, Database, insert, open_database, write_types
 from nerbert.corpus.knowledge.detect import UNDERSTOOD, Detected, SourceKind, is_header, tell_export, tell_lines
 from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
@@ -166,7 +166,7 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
     ours = editions(wiki, language)
     exports = [(found, tell_export(found.path)) for found in find_all([Path(path) for path in paths])]
     first = next((found for found, export in exports if export and export.kind == SourceKind.ONTOLOGY), None)
-    ontology = _read(first, partial(read_ontology, language=language)) if first else Ontology.of({})
+    ontology = _read(first, partial(read_ontology, language=language)) if first else Ontology({})
     sources, passed_over, used = list[KnowledgeSource](), list[tuple[str, str]](), set[Path | SourceKind]()
     for found, export in exports:
         detected = export or tell_lines(found.path, ontology)
@@ -187,7 +187,8 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
         raise InputError(f"--knowledge: nothing there gives titles a class ({seen}); {UNDERSTOOD}")
     named = {place: (each.found.name, each.word) for place, each in enumerate(sources) if each.kind not in _UNTYPING}
     order = ordered(named, precedence)
-    check_sources(len(order))
+    if len(order) > MOST_SOURCES:
+        raise InputError(f"{len(order)} files give titles a class, more than {MOST_SOURCES}: join some")
     return Knowledge(language, ontology, tuple(sources), tuple(passed_over), tuple(order), wiki=wiki)
 
 

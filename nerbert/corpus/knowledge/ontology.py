@@ -7,6 +7,7 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
@@ -34,22 +35,17 @@ _WORDS = (("label", "labels", "Label", 200), ("description", "comments", "Commen
 """A class's words: key, argument, template, and the most characters."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ontology:
-    """Classes with parents ("" for roots), names by case-folded name, equivalent Wikidata items, and words."""
+    """Classes with parents ("" for roots), equivalent Wikidata items (id to class), and words."""
 
     parents: Mapping[str, str]
-    folded: Mapping[str, str]
     equivalents: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    @classmethod
-    def of(
-        cls, parents: Mapping[str, str], equivalents: Mapping[str, str] | None = None,
-        words: Mapping[str, Mapping[str, str]] | None = None,
-    ) -> "Ontology":  # fmt: skip
-        """Return the ontology of `parents`: class to parent, "" for roots; `equivalents`: Wikidata id to class."""
-        return cls(parents, {name.casefold(): name for name in reversed(list(parents))}, equivalents or {}, words or {})
+    @cached_property
+    def _folded(self) -> dict[str, str]:
+        return {name.casefold(): name for name in reversed(list(self.parents))}
 
     def path(self, name: str) -> tuple[str, ...]:
         """Return the classes from the root down to `name`; an unknown name is a path of its own, owl:Thing is ()."""
@@ -71,7 +67,7 @@ class Ontology:
         return len(self.parents)
 
     def _find(self, name: str) -> str:
-        return name if name in self.parents else self.folded.get(name.casefold(), "")
+        return name if name in self.parents else self._folded.get(name.casefold(), "")
 
 
 def read_ontology(stream: IO[bytes], place: Path | str, language: str = "en") -> Ontology:
@@ -91,7 +87,7 @@ def read_ontology(stream: IO[bytes], place: Path | str, language: str = "en") ->
     if not declared:
         with at(place):
             raise InputError(f"no page is called {PAGE_PREFIX}…; give the export of DBpedia's ontology classes")
-    flat = Ontology.of(dict.fromkeys(declared, ""))
+    flat = Ontology(dict.fromkeys(declared, ""))
     parents = {
         name: next((flat.path(parent)[-1] for parent in parents if flat.knows(parent)), "")
         for name, parents in declared.items()
@@ -99,7 +95,7 @@ def read_ontology(stream: IO[bytes], place: Path | str, language: str = "en") ->
     for name, parent in read_columns("parents.tsv", "class", "parent"):
         if name in parents:
             parents[name] = parent if parent in parents else ""
-    return Ontology.of(parents, equivalents, words)
+    return Ontology(parents, equivalents, words)
 
 
 def _words(template: "Template", language: str) -> dict[str, str]:

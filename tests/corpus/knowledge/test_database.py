@@ -138,8 +138,6 @@ def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(write(rows[:20], ["s"])[0]) == 20
     with raises(InputError, "more than 20 classes, at last 'C20'"):
         write(rows, ["s"])
-    with raises(InputError, "join some"):
-        write([], ["s"] * 127)
     with raises(WriteError, "is there room on the disk?"), open_database(tmp_path / "database") as database:
         database.execute("SELECT error('No space left')")
     with raises(SettingsError, "'wikidate' is no source in use: did you mean 'wikidata'? there are a.nt ("):

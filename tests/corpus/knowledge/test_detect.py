@@ -7,8 +7,8 @@ from nerbert.corpus.knowledge.ontology import Ontology
 from nerbert.errors import InputError
 from tests.raised import raises
 
-BARE = Ontology.of({"Person": ""})
-ONTOLOGY = Ontology.of({"Person": ""}, {"Q5": "Person"})
+BARE = Ontology({"Person": ""})
+ONTOLOGY = Ontology({"Person": ""}, {"Q5": "Person"})
 
 
 def tell(folder: Path, text: str, ontology: Ontology = ONTOLOGY) -> Detected:
@@ -34,7 +34,7 @@ def test_json_of_wikidata_is_told(tmp_path: Path, text: str) -> None:
 
 def test_wikidata_without_an_ontology_that_names_its_items_is_an_error(tmp_path: Path) -> None:
     text = '[\n{"type":"item","id":"Q31"}\n]\n'
-    for ontology in (BARE, Ontology.of({})):
+    for ontology in (BARE, Ontology({})):
         with raises(InputError, "file: a dump of Wikidata "):
             tell(tmp_path, text, ontology)
 

@@ -11,6 +11,7 @@ import pytest
 
 from nerbert.corpus.dump.sites import fold_redirects
 from nerbert.corpus.knowledge import database as database_module
+from nerbert.corpus.knowledge import knowledge as module
 from nerbert.corpus.knowledge.knowledge import Knowledge, open_knowledge
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.records import Infobox
@@ -190,7 +191,7 @@ TABLE = "title\tclass\nA\tCity\n"
     ],
 )  # fmt: skip
 def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str | bytes], words: str) -> None:
-    monkeypatch.setattr(database_module, "_MOST_SOURCES", 3)
+    monkeypatch.setattr(module, "MOST_SOURCES", 3)
     for name, content in files.items():
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with raises(InputError, words):
@@ -213,7 +214,7 @@ def test_messages_of_names(tmp_path: Path, precedence: str, kind: type[NerbertEr
 
 
 def test_a_file_given_twice_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_module, "_MOST_SOURCES", 2)
+    monkeypatch.setattr(module, "MOST_SOURCES", 2)
     paths = write(tmp_path, t="A\tCity\n", u="B\tCity\n")
     knowledge = open_knowledge([*paths, tmp_path], "en")
     assert (len(knowledge.sources), passed_over(knowledge)) == (2, {"t": "named before", "u": "named before"})

@@ -24,7 +24,7 @@ from tests.corpus.knowledge.looking import a_database
 from tests.raised import raises
 
 DISAMBIGUATION_PAGE, CATEGORY, LIST, TEMPLATE = 4167410, 4167836, 13406463, 11266439
-ONTOLOGY = Ontology.of(
+ONTOLOGY = Ontology(
     {"Agent": "", "Person": "Agent", "Artist": "Person", "Deep": "Artist", "Place": "", "City": "Place",
      "Template": ""},
     {"Q5": "Person", "Q50": "Artist", "Q51": "Artist", "Q6": "Place", "Q7": "City", f"Q{TEMPLATE}": "Template",
