@@ -171,15 +171,10 @@ def check_source(option: str, kind: str) -> None:
         check_choice(option, kind, tuple(each for each in known_kinds() if each != HTML))
 
 
-def given_text(text: str, kind: str) -> JobPaths:
-    """Return a given text as the input."""
-    return JobPaths(
-        [InputFile(STDIN, PurePath("text"), kind or TEXT, text=text)], many=False, folders=[], passed_over=[]
-    )
-
-
-def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
-    """Return the files at these places, in order; `kind` is that of all, or "" to recognise each."""
+def find_sources(inputs: Sequence[str], kind: str, text: str | None = None) -> JobPaths:
+    """Return the files at these places, in order, or a `text` in the place of standard input; `kind` is that of all, or
+    "" to recognise each.
+    """
     sources: list[InputFile] = []
     passed_over: list[Path] = []
     folders = [Path(place) for place in inputs if os.path.isdir(place)]  # noqa: PTH112  ("" is no folder)
@@ -187,7 +182,8 @@ def find_sources(inputs: Sequence[str], kind: str) -> JobPaths:
     for place in inputs or [STDIN]:
         path = Path(place)
         if place == STDIN:
-            sources.append(InputFile(STDIN, PurePath("stdin"), kind or TEXT))
+            name = PurePath("stdin" if text is None else "text")
+            sources.append(InputFile(STDIN, name, kind or TEXT, text=text))
         elif place and (kind or os.path.lexists(place)) and (own := _whole(path, kind)):
             sources.append(InputFile(place, PurePath(path.name or "data"), own))
         elif place and path in folders:

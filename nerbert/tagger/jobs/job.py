@@ -20,7 +20,7 @@ from nerbert.executors import HERE, Executor, LocalExecutor
 from nerbert.formats.documents import repairs_line
 from nerbert.formats.entity_labels import parse_labels
 from nerbert.formats.format import TextWriter, WritingRows, abilities
-from nerbert.formats.inputs import InputFile, JobPaths, check_source, find_sources, given_text
+from nerbert.formats.inputs import InputFile, JobPaths, check_source, find_sources
 from nerbert.formats.jsonl import tagged_document
 from nerbert.formats.kinds import (
     HTML,
@@ -96,7 +96,7 @@ class TagJob:
             raise SettingsError(f"--json is --to jsonl, so --to {self.to} contradicts it; leave one out")
         if self.text is not None and self.inputs:
             raise SettingsError(f"--text: is tagged instead of files, such as {self.inputs[0]!r:.80}; leave one out")
-        paths = find_sources(self.inputs, self.from_) if self.text is None else given_text(self.text, self.from_)
+        paths = find_sources(self.inputs, self.from_, self.text)
         kind = JSONL if self.json else self.to or self._usual_kind(paths)
         check_usable(kind)
         if self.output is None and not can(kind, "writer"):
