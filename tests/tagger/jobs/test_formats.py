@@ -213,8 +213,8 @@ def test_a_folder_of_brat_is_one_input(tag: Tag, capitals: Capitals, capsys: Cau
     assert tag(standoff, "-o", "y.jsonl") == 0
     assert tagged("y.jsonl") == [(f"Ada {number}\nmet Bob", ["Ada", "Bob"]) for number in range(10)]
     assert tag(standoff, "-o", "new", "--to", "brat") == 0
-    assert Path("new/000004.ann").read_text() == "T1\tvowel 0 3\tAda\nT2\telse 10 13\tBob\n"
-    assert Path("new/000004.txt").read_text() == "Ada 3\nmet Bob"
+    assert Path("new/deep/3.ann").read_text() == "T1\tvowel 0 3\tAda\nT2\telse 10 13\tBob\n"
+    assert Path("new/deep/3.txt").read_text() == "Ada 3\nmet Bob"
     Path("x.txt").write_text("Ada")
     assert tag(standoff, "x.txt", "-o", "both", "--to", "brat") == 0
     assert sorted(path.name for path in Path("both").iterdir()) == ["brat", "manifest.json", "x"]
