@@ -227,7 +227,7 @@ class _AnnotateRun:
         finally:
             await self._budget.settle(most, taken)
         if reply is not None:
-            read_labels(text, reply.content or "", self._prompt.form, cut=reply.cut)
+            read_labels(text, reply.content or "", cut=reply.cut)
             self._done, self._failed_in_a_row = self._done + 1, 0
 
     def _kept(self, text: str) -> tuple[Reply, Labels | None]:
@@ -235,7 +235,7 @@ class _AnnotateRun:
         reply = self._store.get(text)
         if reply.content is not None:
             with suppress(Failure):
-                return reply, read_labels(text, reply.content, self._prompt.form, cut=reply.cut)
+                return reply, read_labels(text, reply.content, cut=reply.cut)
         return reply, None
 
     def _distinct(self) -> Iterator[str]:

@@ -8,12 +8,10 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
-from nerbert.errors import InputError
 from nerbert.formats.open_types import Mention, locate, usable
 from nerbert.records import OpenText
-from nerbert.schema import parse_json
 
 BYTES_PER_TOKEN = 3
 """For estimates, where a server doesn't report usage."""
@@ -73,33 +71,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """A text with its entities; mentions that aren't in it, and lines or entries that couldn't be read."""
+    """A text with its entities; mentions that aren't in it, and lines that couldn't be read."""
 
     text: OpenText
     invented: int
     bad: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
-    mention: str
-    concept: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Entries:
-    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
-    entities: list[_Entry]
-
-
-def response_format() -> dict[str, Any]:
-    """Return how a request asks for JSON of the schema that answers are read by."""
-    from pydantic import TypeAdapter
-
-    schema = TypeAdapter(_Entries).json_schema()
-    return {"type": "json_schema", "json_schema": {"name": "entities", "strict": True, "schema": schema}}
 
 
 def read_reply(data: str, input_estimate: int) -> Reply:
@@ -123,10 +99,10 @@ def read_reply(data: str, input_estimate: int) -> Reply:
     return Reply("" if refused else content.decode(), finish == "length", tokens, not known)
 
 
-def read_labels(text: str, content: str, form: str, *, cut: bool) -> Labels:
+def read_labels(text: str, content: str, *, cut: bool) -> Labels:
     """Return a text with the entities that an answer names; raise Failure if the answer is unusable."""
     content = _without_thoughts(content, cut=cut)
-    entries, bad = _read_lines(content, cut=cut) if form == "lines" else _read_json(content, cut=cut)
+    entries, bad = _read_lines(content, cut=cut)
     short = (each for each in entries[:MOST_MENTIONS] if len(each[2]) <= LONGEST_DESCRIPTION)
     good = list(usable(short, Counter()))
     bad += len(entries) - len(good)
@@ -160,14 +136,3 @@ def _read_lines(content: str, *, cut: bool) -> tuple[list[Mention], int]:
         fault = Fault.CUT_OFF if cut else Fault.NOT_THE_FORM
         raise Failure(fault, f"no line is `mention {SEPARATOR} concept`: {content!r:.120}", tries=1 if cut else 2)
     return entries, len(lines) - len(entries)
-
-
-def _read_json(content: str, *, cut: bool) -> tuple[list[Mention], int]:
-    """Return the entries of an answer in JSON."""
-    if cut:
-        raise Failure(Fault.CUT_OFF, "the answer is longer than max_answer_tokens", tries=1)
-    try:
-        entries = parse_json(content, _Entries, "the answer").entities
-    except InputError as error:
-        raise Failure(Fault.NOT_THE_FORM, str(error)) from None
-    return [(each.mention, each.concept, each.description) for each in entries], 0

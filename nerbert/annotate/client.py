@@ -15,7 +15,7 @@ import httpx
 from pydantic import SecretStr
 
 from nerbert import __version__
-from nerbert.annotate.answers import Failure, Fault, Reply, read_reply, response_format
+from nerbert.annotate.answers import Failure, Fault, Reply, read_reply
 from nerbert.annotate.settings import AnnotateSettings, Prompt
 from nerbert.errors import InputError, NerbertError, refused
 from nerbert.sources.remote import DEFAULT_POLICY, asked_wait, no_cookies
@@ -34,8 +34,7 @@ class ChatClient:
 
     def __init__(self, settings: AnnotateSettings, prompt: Prompt, key: SecretStr, http: httpx.AsyncClient) -> None:
         self._settings, self._prompt, self._key, self._http = settings, prompt, key, http
-        fields = {"response_format": response_format() if prompt.form == "json" else None} | settings.request_fields()
-        self._fields = {name: value for name, value in fields.items() if value is not None}
+        self._fields = {name: value for name, value in settings.request_fields().items() if value is not None}
         self._most_bytes = _MOST_BYTES + _BYTES_PER_TOKEN * settings.longest_answer
         self._headers = {"User-Agent": f"nerbert/{__version__}", "Accept-Encoding": "identity"}
         if secret := key.get_secret_value():

@@ -8,7 +8,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from nerbert.config import Bounds, Settings, load_settings, refuse
 from nerbert.errors import SettingsError, at, unknown
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 PLACE = "{text}"
 """Where a prompt has the passage."""
-Form: TypeAlias = Literal["lines", "json"]
-"""How a model writes entities."""
 _PROMPTS = Path(__file__).parent / "prompts"
 _ENDPOINT = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _KEY_VARIABLE = "OPENAI_API_KEY"
@@ -37,15 +35,14 @@ class AnnotateSettings(Settings):
     model: str
     """The model's name on the server."""
     prompt: str = "lines-1"
-    """lines-1 (one mention per line), json-1 (JSON by a schema, for servers that enforce it), or a TOML file with
-    `form` and `text`, which contains {text} once."""
+    """lines-1 (one mention per line), or a TOML file with `text`, which contains {text} once."""
     temperature: Annotated[float, Bounds(at_least=0)] = 0.0
     """Randomness of answers; 0: as little as possible."""
     max_answer_tokens: Annotated[int, Bounds(at_least=1, at_most=1 << 20)] = 2048
     """Longest answer; longer ones are cut off."""
     request: str = ""
     """More fields of each request, as a JSON object; null leaves a field out:
-    {"max_tokens": null, "max_completion_tokens": 2048}. json-1 also sends response_format."""
+    {"max_tokens": null, "max_completion_tokens": 2048}."""
     concurrency: Annotated[int, Bounds(at_least=1, at_most=512)] = 8
     """Requests at the same time."""
     deadline: Annotated[float, Bounds(above=0)] = 300.0
@@ -91,8 +88,8 @@ class AnnotateSettings(Settings):
 class Prompt(Settings):
     """The model's instructions, the form of its answers, and the types that it is `asked` for; (): all types."""
 
-    form: Form
     text: str
+    form: Literal["lines"] = "lines"
     asked: tuple[str, ...] = ()
 
     def filled(self, passage: str) -> str:

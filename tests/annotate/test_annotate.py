@@ -66,19 +66,6 @@ def test_a_request_has_the_prompt_the_text_and_the_bounds(desk: Desk) -> None:
     assert asked.body == {"model": "m", "max_tokens": 77, "top_p": 0.5, "messages": messages}
 
 
-def test_json_is_asked_for_by_its_schema(desk: Desk) -> None:
-    desk.server.moods = [say('{"entities": [{"mention": "Ada", "concept": "name", "description": "d"}]}'),
-                         say('{"entities": []}')]  # fmt: skip
-    desk.annotate(ADA, prompt="json-1")
-    schema = desk.server.asked[0].body["response_format"]["json_schema"]["schema"]
-    entry = schema["$defs"]["_Entry"]
-    assert set(entry["required"]) == set(entry["properties"]) == {"mention", "concept", "description"}
-    assert schema["additionalProperties"] is entry["additionalProperties"] is False
-    assert desk.entities() == [{(0, 3, "name", "d")}]
-    desk.annotate(ADA, prompt="json-1", request='{"response_format": null}', overwrite=True)
-    assert "response_format" not in desk.server.asked[1].body
-
-
 def test_a_run_that_ended_between_report_and_output_is_run_again(desk: Desk) -> None:
     desk.annotate(ADA)
     rows, report = desk.rows(), desk.folder / "out.report.json"
@@ -100,11 +87,11 @@ def test_equal_texts_are_asked_for_once_and_never_again(desk: Desk) -> None:
     assert (len(desk.server.asked), report.kept_before, desk.output.read_bytes()) == (2, 2, first)
 
 
-@pytest.mark.parametrize("change", [{"model": "other"}, {"prompt": "json-1"}, {"temperature": 1.0},
+@pytest.mark.parametrize("change", [{"model": "other"}, {"temperature": 1.0},
                                     {"max_answer_tokens": 5}, {"request": '{"seed": 1}'}])  # fmt: skip
 def test_another_way_of_asking_is_asked_anew(desk: Desk, change: dict[str, Any]) -> None:
     desk.annotate(ADA)
-    desk.server.moods = [say('{"entities": []}' if "prompt" in change else "none")]
+    desk.server.moods = [say("none")]
     report = desk.annotate(ADA, overwrite=True, **change)
     assert (len(desk.server.asked), report.kept_before, desk.entities()) == (2, 0, [set()])
 
@@ -285,9 +272,9 @@ def prompt(content: str) -> Callable[[Desk], object]:
             ({"request": '{"model": "x"}'}, "request", "a JSON object without model"),
         ]),
         (prompt('form = "lines"\ntext = "no place"'), "text", "a text that contains {text} once"),
-        (prompt('form = "xml"\ntext = "{text}"'), "form", "form = 'xml': must be 'lines' or 'json'"),
+        (prompt('form = "xml"\ntext = "{text}"'), "form", "form = 'xml': must be 'lines'"),
         (prompt("form = "), "", "mine.toml: not TOML"),
-        (lambda _: load_prompt("lines-9"), "prompt", "'lines-9': did you mean 'lines-1'? (must be json-1"),
+        (lambda _: load_prompt("lines-9"), "prompt", "'lines-9': did you mean 'lines-1'? (must be lines-1"),
     ],
 )  # fmt: skip
 def test_messages(desk: Desk, act: Callable[[Desk], object], setting: str, words: str) -> None:

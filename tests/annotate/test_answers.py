@@ -11,7 +11,7 @@ TEXT = "The Bank of Norway raised rates; the bank will wait."
 
 
 def lines(content: str, *, cut: bool = False) -> tuple[set[tuple[str, str]], int, int]:
-    labels = read_labels(TEXT, content, "lines", cut=cut)
+    labels = read_labels(TEXT, content, cut=cut)
     found = {(TEXT[each.start : each.end], each.type) for each in labels.text.entities}
     return found, labels.invented, labels.bad
 
@@ -50,36 +50,19 @@ def test_too_many_mentions_are_cut_and_counted() -> None:
     assert (len(found), bad) == (MOST_MENTIONS, 7)
 
 
-@pytest.mark.parametrize(("form", "cut", "fault", "contents"), [
-    ("lines", False, Fault.REFUSED, [""]), ("lines", True, Fault.CUT_OFF, ["", "<think>\nrates <> price"]),
-    ("lines", False, Fault.NOT_THE_FORM, ["I can't help with that."]),
-    ("lines", False, Fault.NOT_IN_TEXT, ["raten <> Preis\nBanken <> Institut", "rates <> rates",
+@pytest.mark.parametrize(("cut", "fault", "contents"), [
+    (False, Fault.REFUSED, [""]), (True, Fault.CUT_OFF, ["", "<think>\nrates <> price"]),
+    (False, Fault.NOT_THE_FORM, ["I can't help with that."]),
+    (False, Fault.NOT_IN_TEXT, ["raten <> Preis\nBanken <> Institut", "rates <> rates",
                                          "1. rates <> price\n2. bank <> institution"]),
-    ("json", True, Fault.CUT_OFF, ['{"entities": [']),
-    ("json", False, Fault.NOT_THE_FORM, [
-        '{"entities": [', '```json\n{"entities": []}\n```', "[]", '{"entities": [], "thoughts": "x"}', "[" * 100_000,
-        '{"entities": [{"mention": "rates", "concept": "price"}]}',
-        '{"entities": [{"mention": "rates", "concept": 3, "description": ""}]}',
-    ]),
-    ("json", False, Fault.NOT_IN_TEXT, ['{"entities": [{"mention": "taux", "concept": "prix", "description": ""}]}']),
 ])  # fmt: skip
-def test_answers_of_no_use(form: str, cut: bool, fault: Fault, contents: list[str]) -> None:
+def test_answers_of_no_use(cut: bool, fault: Fault, contents: list[str]) -> None:
     for content in contents:
         with pytest.raises(Failure) as failed:
-            read_labels(TEXT, content, form, cut=cut)
+            read_labels(TEXT, content, cut=cut)
         assert failed.value.fault is fault, content[:80]
         assert len(str(failed.value)) <= 300
         assert "\n" not in str(failed.value)
-
-
-def test_json() -> None:
-    content = {"entities": [{"mention": "rates", "concept": "price", "description": "d"},
-                            {"mention": "rates", "concept": "", "description": ""},
-                            {"mention": "Oslo", "concept": "city", "description": ""}]}  # fmt: skip
-    labels = read_labels(TEXT, json.dumps(content), "json", cut=False)
-    ((entity),) = labels.text.entities
-    assert (entity.type, entity.description, labels.invented, labels.bad) == ("price", "d", 1, 1)
-    assert read_labels(TEXT, '{"entities": []}', "json", cut=False).text.entities == ()
 
 
 @pytest.mark.parametrize("usage", [None, {}, [], {"prompt_tokens": 5, "completion_tokens": None},

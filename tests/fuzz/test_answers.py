@@ -21,7 +21,6 @@ TEXT = (
     "The Bank of Norway raised rates; the bank waits. O\u2019Brien, e\u0301t\u00e9, \U0001f469\u200d\U0001f467, 東京."
 )
 LINES = b"Bank of Norway <> central bank <> issues money\nrates <> price\nbank <> institution\n\xe6\x9d\xb1 <> city\n"
-ENTRIES = json.dumps({"entities": [{"mention": "rates", "concept": "price", "description": "what money costs"}] * 2})
 COMPLETION = json.dumps({
     "id": "x", "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "none"}}],
     "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
@@ -33,7 +32,7 @@ WORDS = (
     b'"content": ', b'"choices": ', b'"message": ', b'"refusal": 1, ', b'"usage": null, ',
     b'"finish_reason": "length", ',
 )  # fmt: skip
-ANSWERS = mutated([LINES, ENTRIES.encode(), b"none"], WORDS, edits=4).map(lambda data: data.decode("utf-8", "replace"))
+ANSWERS = mutated([LINES, b"none"], WORDS, edits=4).map(lambda data: data.decode("utf-8", "replace"))
 
 
 def tried(call: Callable[[], object]) -> bool:
@@ -52,12 +51,12 @@ def tried(call: Callable[[], object]) -> bool:
 def test_any_answer_of_a_model(fuzz: Fuzz, tmp_path: Path) -> None:
     path = tmp_path / "labels.jsonl"
 
-    def check(case: tuple[str, str, bool]) -> None:
-        content, form, cut = case
+    def check(case: tuple[str, bool]) -> None:
+        content, cut = case
 
         def read() -> None:
-            labels = read_labels(TEXT, content, form, cut=cut)
-            assert labels == read_labels(TEXT, content, form, cut=cut)
+            labels = read_labels(TEXT, content, cut=cut)
+            assert labels == read_labels(TEXT, content, cut=cut)
             for each in labels.text.entities:
                 assert 0 <= each.start < each.end <= len(TEXT)
                 assert TEXT[each.start : each.end].strip() == TEXT[each.start : each.end]
@@ -67,7 +66,7 @@ def test_any_answer_of_a_model(fuzz: Fuzz, tmp_path: Path) -> None:
 
         tried(read)
 
-    fuzz(st.tuples(ANSWERS, st.sampled_from(["lines", "json"]), st.booleans()), check, share=2)
+    fuzz(st.tuples(ANSWERS, st.booleans()), check, share=2)
 
 
 def test_any_body_of_a_server(fuzz: Fuzz) -> None:

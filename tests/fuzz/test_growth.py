@@ -66,8 +66,7 @@ def read_rows(path: Path, begin: str, repeated: str) -> None:
 
 
 def read_answer(_: Path, begin: str, repeated: str) -> None:
-    for form in ("lines", "json"):
-        test_answers.tried(lambda: read_labels(test_answers.TEXT, begin + repeated, form, cut=False))  # noqa: B023
+    test_answers.tried(lambda: read_labels(test_answers.TEXT, begin + repeated, cut=False))
 
 
 def read_settings(path: Path, begin: str, repeated: str) -> None:
