@@ -43,8 +43,6 @@ _REMEDIES = {
     errno.EFBIG: "raise the limit (ulimit -f) or {other}", errno.EIO: "check the disk or {other}", errno.EPERM: _RIGHT,
     errno.ENAMETOOLONG: "choose a shorter name",
 }  # fmt: skip
-_SYNCLESS = frozenset({errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-"""What one says that can't be made to write at once."""
 
 
 class Draft(NamedTuple):
@@ -84,9 +82,6 @@ def check_free(target: Path, *, overwrite: bool) -> None:
 
 def check_free_file(target: Path, *, overwrite: bool) -> None:
     """Raise OutputExists or InputError if no file can become `target`; with `overwrite` a file may be replaced."""
-    with writing(target):
-        if target.exists() and not target.is_file():
-            raise OutputExists(f"{target}: is no file; name one")
     finish(target)
     _check(target, overwrite=overwrite, file=True)
     if not target.parent.is_dir():
@@ -97,6 +92,8 @@ def _check(target: Path, *, overwrite: bool, file: bool) -> None:
     with writing(target):
         if not target.exists() or (not file and target.is_dir() and not any(target.iterdir())):
             return
+        if file and not target.is_file():
+            raise OutputExists(f"{target}: is no file; name one")
     if not overwrite:
         raise OutputExists(f"{target}: exists already; choose another place or pass --overwrite (overwrite=True)")
     if not file and not any((target / name).is_file() for name in MARKERS):
@@ -276,7 +273,7 @@ def to_disk(path: Path) -> None:
         try:
             os.fsync(stream.fileno())
         except OSError as error:
-            if error.errno not in _SYNCLESS:
+            if error.errno in _WRITING or error.errno == errno.EIO:  # others mean that it can't be waited for
                 raise
 
 

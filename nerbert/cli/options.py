@@ -66,9 +66,7 @@ _READING = Group("How annotated data is read", sort_key=1)
 Read = Annotated[Reading, Parameter(name="*", group=_READING)]
 CheckRead = Annotated[CheckReading, Parameter(name="*", group=_READING)]
 READ = Reading()
-"""The default reading of annotated data."""
 CHECK = CheckReading()
-"""Annotated data to be checked."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,6 @@ class RunOn:
 
 
 RUN = RunOn()
-"""Tasks run as the command chooses."""
 _RUNNING = Group("How tasks run", sort_key=2)
 Run = Annotated[RunOn, Parameter(name="*", group=_RUNNING)]
 
@@ -109,7 +106,6 @@ class TextsRead:
 
 
 TEXTS = TextsRead()
-"""The default reading of texts."""
 Texts = Annotated[TextsRead, Parameter(name="*", group=Group("How texts are read", sort_key=1))]
 Tagger = Annotated[str, Parameter(help="Tagger's folder or hub name.")]
 Head = Annotated[str, Parameter(help="For a tagger whose head is your own code: its module:Class, which is imported.")]
@@ -140,7 +136,6 @@ class LoadingOptions:
 
 
 LOADING = LoadingOptions()
-"""The default loading of a tagger."""
 Loading = Annotated[LoadingOptions, Parameter(name="*", group=Group("How the tagger is loaded", sort_key=1))]
 
 
@@ -176,7 +171,6 @@ class ScoringOptions:
 
 
 SCORED = ScoringOptions()
-"""The default scoring."""
 Score = Annotated[ScoringOptions, Parameter(name="*", group=Group("How answers are scored", sort_key=1))]
 _DATA = "its folder's, or that of NER-BERT's tables: Pol, Sci, …"
 DataName = Annotated[str, Parameter(help=f"Name of a data set in --data ({_DATA}); without --data a folder or a file.")]

@@ -47,16 +47,6 @@ class Address:
     advice: str
     sums: str = ""
 
-    @property
-    def undated(self) -> bool:
-        """Whether it is the newest of several dates; its checksum list has the date."""
-        return bool(self.sums) and LATEST in self.name
-
-    def dated(self, date: str) -> "Address":
-        """Return the same file of a date."""
-        name, address, sums = (each.replace(LATEST, date) for each in (self.name, self.address, self.sums))
-        return replace(self, name=name, address=address, sums=sums)
-
     def at(self, mirror: str) -> "Address":
         """Return the same file on a mirror, "" for the public servers; a mirror has the same paths below it."""
         return replace(self, address=on_mirror(self.address, mirror), sums=on_mirror(self.sums, mirror))
@@ -157,8 +147,8 @@ class _Folder:
 
     def fetch(self, address: Address) -> str:
         """Fetch one file unless it exists and is complete."""
-        if address.undated:
-            address = address.dated(self._date(address))
+        if address.sums and LATEST in address.name:
+            address = self._dated(address)
         target = self.output / address.name
         if not target.exists() and not target.is_symlink():
             return self._get(address, target)
@@ -215,17 +205,19 @@ class _Folder:
         self.known.files = dict(sorted(self.known.files.items()))
         write_json(self.output / FETCHED, asdict(self.known))
 
-    def _date(self, address: Address) -> str:
-        """Return the date of `latest` when this folder was first fetched, from the checksum list."""
+    def _dated(self, address: Address) -> Address:
+        """Return a file of the date that was `latest` when this folder was first fetched, from the checksum list."""
         if not re.fullmatch(r"[0-9]{8}", self.known.latest.get(address.sums, "")):
-            name = re.compile(re.escape(address.name).replace(LATEST, "([0-9]{8})"))
-            place = address.at(self.mirror)
-            date = next((match[1] for each in self._list(place) or () if (match := name.fullmatch(each))), "")
-            if not date:
-                raise Missing(f"{place.sums}: has no {address.name}; the newest dump may not be finished yet")
+            pattern = re.compile(re.escape(address.name).replace(LATEST, "([0-9]{8})"))
+            mirrored = address.at(self.mirror)
+            dates = (match[1] for each in self._list(mirrored) or () if (match := pattern.fullmatch(each)))
+            if not (date := next(dates, "")):
+                raise Missing(f"{mirrored.sums}: has no {address.name}; the newest dump may not be finished yet")
             self.known.latest[address.sums] = date
             self._write()
-        return self.known.latest[address.sums]
+        date = self.known.latest[address.sums]
+        name, place, sums = (each.replace(LATEST, date) for each in (address.name, address.address, address.sums))
+        return replace(address, name=name, address=place, sums=sums)
 
     def _list(self, place: Address) -> dict[str, str] | None:
         """Return the publisher's SHA-1 sums by name; None if there is no such list."""

@@ -41,7 +41,7 @@ def test_wikidata_has_lists_beside_it_unless_the_newest_is_meant() -> None:
     (newest,) = list_addresses("en", also=("wikidata",))[4:]
     assert [newest] == list_addresses("en", "2021.09.01", also=("wikidata:latest",))[4:]
     assert newest.address.endswith("/wikidatawiki/entities/latest-all.json.gz")
-    assert (newest.undated, newest.sums) == (False, "")
+    assert newest.sums == ""
     (dated,) = list_addresses("en", also=("wikidata:20261021",))[4:]
     assert dated.sums == f"{dated.address.rpartition('/')[0]}/wikidata-20261021-sha1sums.txt"
 
