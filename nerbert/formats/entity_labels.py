@@ -67,19 +67,14 @@ def parse_labels(given: str) -> tuple[EntityLabel, ...]:
     A line is `name`, `name: description`, or name and description with a tab between them; empty lines and comments
     (`#`) are skipped. Raise InputError for a comma that may be part of a description.
     """
-    path = Path(given)
-    if "\n" in given:
-        return _labels_of_lines(given.splitlines())
-    if "," in given or not os.path.isfile(given):  # noqa: PTH113  (false, too, for what no path can be)
+    is_file = "," not in given and "\n" not in given and os.path.isfile(given)  # noqa: PTH113  (for what no path can be)
+    if not is_file and "\n" not in given:
         if given.endswith((".txt", ".tsv")) and "," not in given:
             raise InputError(f"{given}: no such file of labels")
         return entity_labels(_labels_between_commas(given))
-    with at(path):
-        return _labels_of_lines(_lines(path))
-
-
-def _labels_of_lines(lines: Iterable[str]) -> tuple[EntityLabel, ...]:
-    return entity_labels(line.replace("\t", ": ", 1) for line in _without_comments(lines))
+    with at(given if is_file else ""):
+        lines = _lines(Path(given)) if is_file else _without_comments(given.splitlines())
+        return entity_labels(line.replace("\t", ": ", 1) for line in lines)
 
 
 def _without_comments(lines: Iterable[str]) -> list[str]:
