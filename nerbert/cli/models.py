@@ -33,7 +33,7 @@ def pretrain(
         stages the first unfinished one is tried.
     """
     from nerbert.config import load_settings
-    from nerbert.encoder.dry_run import dry_run as run_dry
+    from nerbert.encoder.pretrain import dry_run as run_dry
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.encoder.stages import pretrain_stages, read_stages
     from nerbert.render.cards import write_encoder_card

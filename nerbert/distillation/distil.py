@@ -16,10 +16,9 @@ from nerbert.config import check_choice, refuse
 from nerbert.distillation.settings import SOFT, DistilSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import HERE, Executor
-from nerbert.finetuning.finetune import finetune_data
+from nerbert.finetuning.finetune import finetune_data, held_out_facts
 from nerbert.finetuning.sampling import many
 from nerbert.finetuning.start import check_head, objective_for
-from nerbert.finetuning.train_tagger import held_out_facts
 from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.formats.documents import Reading, document_of, reading_for
 from nerbert.formats.entity_labels import entity_labels

@@ -4,7 +4,9 @@ ENTITY is an ordinary class in training, and left out of the score that chooses 
 """
 
 import hashlib
+import math
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -12,6 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from nerbert import process
 from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, to_disk
 from nerbert.config import changed_names, plain_settings
 from nerbert.encoder.data import PretrainData, PretrainSources
@@ -26,13 +31,15 @@ from nerbert.model.forward import precision_on
 from nerbert.model.fresh import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer, tell_hidden_entities
 from nerbert.registry import OBJECTIVES
+from nerbert.rng import Array
 from nerbert.terminal import Progress, progress, tell
-from nerbert.training.batches import TrainingData
+from nerbert.training.batches import TrainingData, steps_of_epoch
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
-from nerbert.training.distributed import ProcessGroup, make_process_group
+from nerbert.training.distributed import ProcessGroup, explain_out_of_memory, make_process_group
 from nerbert.training.log import StepLog, TrainLog
-from nerbert.training.loop import VERSION, total_steps, train
+from nerbert.training.loop import VERSION, evaluation_every, make_optimizer, total_steps, train
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Objective, Task, chosen_objective
+from nerbert.training.step import train_step
 
 LOG = "log.jsonl"
 """The file of an encoder that has the figures of each step."""
@@ -262,3 +269,94 @@ def _plain(settings: PretrainSettings) -> dict[str, Any]:
     corpora = [each.resolve().name for each in settings.corpus]
     corpus = corpora if len(corpora) > 1 else "".join(corpora)
     return plain | paths | {"backbone": backbone, "corpus": corpus}
+
+
+_TIMED = 3
+"""Steps that are timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a pre-training would take: `tokens` of all its steps, padding not counted, and seconds.
+
+    `peak_memory` is that of the first process, in bytes; `speed` is in tokens a second of all processes; `scoring` are
+    the seconds of one evaluation. `max_tokens_per_batch` is 0, or, where memory ran out, the size that fitted.
+    """
+
+    steps: int
+    tokens: int
+    evaluations: int
+    parameters: int
+    trained: int
+    device: str
+    precision: str
+    processes: int
+    peak_memory: int
+    speed: float
+    scoring: float
+    max_tokens_per_batch: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Return the time of all steps and evaluations."""
+        return self.tokens / self.speed + self.evaluations * self.scoring
+
+
+def dry_run(
+    settings: PretrainSettings, output: Path, *, overwrite: bool = False, executor: Executor | None = None
+) -> DryRun:
+    """Run a few steps of `pretrain` and return its figures; write nothing but the cache of windows."""
+    processes, work = begin(settings, output, overwrite=overwrite, executor=executor)
+    figures = measure(work, settings, processes)
+    processes.end()
+    return figures
+
+
+@explain_out_of_memory()
+def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGroup) -> DryRun:
+    """Return the figures of a prepared pre-training; its model is moved to the device and takes steps of rate 0."""
+    windows, numbers, device = work.data.windows, work.data.numbers_of(0), processes.device
+    lengths = windows.lengths_of(numbers)
+    steps = steps_of_epoch(numbers, lengths, settings.batch_size, settings.seed, 0)
+    model = work.model.to(device).train()
+    optimizer = make_optimizer(model, settings, device.type, work.objective)
+
+    fitted = list[float]()
+
+    def take(*some: Array) -> None:
+        for number, step in enumerate(some, 1):
+            done = train_step(model, work.data, step, work.objective, optimizer, 0.0, settings, processes, number)
+            fitted.extend(done[name] for name in done if name == "max_tokens_per_batch")
+
+    longest = max(steps, key=lambda step: int(windows.lengths_of(step).max()))
+    take(longest, longest)
+    timed = [steps[place * len(steps) // _TIMED] for place in range(_TIMED)]
+    training = _seconds(device, lambda: take(*timed))
+    model.eval()
+    scoring = _seconds(device, lambda: work.score(model))
+    total = total_steps(len(numbers), settings)
+    sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
+    return DryRun(
+        steps=total, tokens=round(int(lengths.sum()) * total / len(steps)),
+        evaluations=math.ceil(total / evaluation_every(len(numbers), settings, settings.evaluation_steps)),
+        parameters=sum(size for size, _ in sizes), trained=sum(size for size, trained in sizes if trained),
+        device=device.type, precision=precision_on(device.type, settings.precision), processes=processes.count,
+        peak_memory=peak_memory(device), speed=sum(int(windows.lengths_of(each).sum()) for each in timed) / training,
+        scoring=scoring, max_tokens_per_batch=int(min(fitted, default=0)),
+    )  # fmt: skip
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes held so far: by torch on a GPU, by the whole process elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return process.peak_memory()
+
+
+def _seconds(device: torch.device, run: Callable[[], Any]) -> float:
+    """Return the time of a call, until the device is done."""
+    start = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start

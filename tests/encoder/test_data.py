@@ -12,9 +12,8 @@ import pytest
 from nerbert import pretrain
 from nerbert.config import make_settings
 from nerbert.encoder.data import files_read
-from nerbert.encoder.dry_run import dry_run
 from nerbert.encoder.open_texts import OpenExample, is_held_out
-from nerbert.encoder.pretrain import Preparation
+from nerbert.encoder.pretrain import Preparation, dry_run
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.open_types import normalised

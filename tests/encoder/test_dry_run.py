@@ -7,9 +7,8 @@ from typing import Any, Literal
 import pytest
 import torch
 
-import nerbert.encoder.dry_run as stage
-from nerbert.encoder.dry_run import DryRun, dry_run, measure
-from nerbert.encoder.pretrain import Preparation, prepare
+import nerbert.encoder.pretrain as stage
+from nerbert.encoder.pretrain import DryRun, Preparation, dry_run, measure, prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import NerbertError
 from nerbert.render.terminal.models import print_dry_run

@@ -131,19 +131,6 @@ def test_a_folder_is_a_backbone_and_two_runs_are_equal(few: Path, tiny_encoder: 
         assert str(few.parent) not in text, file
 
 
-@pytest.mark.parametrize("objective", ["tagging", "mlm"])
-def test_fewer_layers_are_trained_and_saved(few: Path, tmp_path: Path, objective: Any) -> None:
-    deep = settings_of(few, max_steps=2, fresh_num_layers=3)
-    write_fresh(deep, tmp_path / "deep")
-    settings = replace(deep, backbone=str(tmp_path / "deep"), num_layers=2, num_frozen_layers=1, objective=objective)
-    pretrain(tmp_path / "e", settings)
-    model, old = (load_tagging_model(str(tmp_path / name), ["O"]).bert.encoder.layer for name in ("e", "deep"))
-    assert (len(model), len(old)) == (2, 3)
-    assert card(tmp_path / "e")["settings"]["num_layers"] == 2
-    same = [one.output.dense.weight.equal(other.output.dense.weight) for one, other in zip(model, old, strict=False)]
-    assert same == [True, False]
-
-
 def test_the_stage_writes_no_card_and_a_failing_hook_leaves_nothing(few: Path, tmp_path: Path) -> None:
     settings, output = settings_of(few, max_steps=1), tmp_path / "encoder"
 
@@ -189,21 +176,6 @@ def test_what_is_wrong_is_said_before_training(few: Path, tiny_encoder: Path, tm
         pretrain(tiny_encoder, settings_of(few))
     assert sorted(path for folder in (few, second, outside) for path in folder.rglob("*")) == before
     assert not output.exists()
-
-
-def test_a_run_that_failed_before_a_checkpoint_leaves_nothing(
-    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: Any, **__: Any) -> dict[str, float]:
-        raise NerbertError("the loss became nan")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("nerbert.training.loop.launch_step", broken)
-        with raises(NerbertError, "nan"):
-            pretrain(tmp_path / "e", settings_of(few, max_steps=2))
-    assert not list(tmp_path.iterdir())
-    pretrain(tmp_path / "e", settings_of(few, max_steps=2, learning_rate=1e-3))
-    assert card(tmp_path / "e")["settings"]["learning_rate"] == 1e-3
 
 
 def test_what_a_run_hangs_on_is_told_apart(sample_corpus: Path, tiny_encoder: Path, tmp_path: Path) -> None:

@@ -241,20 +241,6 @@ def test_python_makes_them_too(file: Path, tmp_path: Path, made: list[str], monk
         nerbert.pretrain_stages(out, tmp_path / "one.toml")
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [("NEE.epochs=7", "NEE: made already, but from something else (settings.epochs: 2.0 then, "),
-     ("ESI.seed=7", "(settings.seed: 3 then, 7 now)")],
-)  # fmt: skip
-def test_a_stage_of_other_settings_is_refused(
-    file: Path, tmp_path: Path, made: list[str], change: str, words: str
-) -> None:
-    run(read_stages(file, [], tmp_path / "out"))
-    with raises(StaleOutput, words):
-        run(read_stages(file, [change], tmp_path / "out"))
-    assert made == ["ESI", "NEE"]
-
-
 def test_the_order_of_lists_equal_names_and_contents_count(file: Path, tmp_path: Path, made: list[str]) -> None:
     """The list that comes first decides, so lists in another order make another encoder; so does each one of a name."""
     (tmp_path / "b").mkdir()

@@ -12,7 +12,7 @@ import nerbert.finetuning.finetune as stage
 from nerbert import evaluate
 from nerbert.config import Section
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
-from nerbert.finetuning import start, train_tagger
+from nerbert.finetuning import start
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import Conll
 from nerbert.formats.data import DataSet, read_data
@@ -160,7 +160,7 @@ def test_dev_chooses_the_checkpoint_that_is_kept_and_calibrated(
         heads.append(head.scorer._model.classifier.weight)
         return predict_entities(head, *rest)
 
-    monkeypatch.setattr(train_tagger, "predict_entities", spy)
+    monkeypatch.setattr(stage, "predict_entities", spy)
     output = tune(DEV)
     facts = card(output)
     best = max(facts["log"], key=lambda entry: entry["dev_f1"])
@@ -226,7 +226,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> Heads:
         noted.append((settings.seed, settings.select, weights))
         return train(model, data, objective, settings, *rest, **named)
 
-    monkeypatch.setattr(train_tagger, "train", spy)
+    monkeypatch.setattr(stage, "train", spy)
     return noted
 
 
@@ -252,7 +252,7 @@ def test_each_seed_learns_from_a_source_of_its_own_first(
 def test_a_shared_head_keeps_the_rows_of_shared_types(
     tune: Tune, source: Path, starts: Heads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sources, real = list[dict[str, torch.Tensor]](), train_tagger.finetune_examples
+    sources, real = list[dict[str, torch.Tensor]](), stage.finetune_examples
 
     def spy(*given: Any, **named: Any) -> Any:
         done = real(*given, **named)
@@ -330,7 +330,7 @@ def test_bounds_on_steps_are_the_targets_alone() -> None:
     settings = FinetuneSettings(
         min_steps=9, max_steps=9, source_epochs=2, select="dev", patience=8, weight_decay=0.5, schedule="constant"
     )
-    first = train_tagger.source_settings(settings, 7)
+    first = stage.source_settings(settings, 7)
     assert (first.epochs, first.min_steps, first.max_steps, first.select, first.seed) == (2, 0, 0, "last", 7)
     assert (first.patience, first.weight_decay, first.schedule) == (0, 0.5, "constant")
 
@@ -474,7 +474,7 @@ def test_examples_in_memory_give_the_tagger_of_the_files(
     folder = tune(settings, calibrate=False)
     assert set(training) == {False}, "a head never gets a model that still drops out"
     (tmp_path / "written").mkdir()
-    done = train_tagger.finetune_examples(
+    done = stage.finetune_examples(
         str(tiny_encoder), there.train, there.dev, settings, tmp_path / "written", facts={"language": "en"}
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["secret-place", "tagger", "written"]

@@ -13,11 +13,10 @@ from nerbert.encoder.objectives import concepts as concepts_of_steps
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.finetune import finetune, finetune_examples
 from nerbert.finetuning.replay import OWN_TEXTS, FinetuneSources, words_of_types
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
-from nerbert.finetuning.train_tagger import finetune_examples
 from nerbert.model.concept_encoder import open_concepts
 from nerbert.model.folder import read_card
 from nerbert.records import Example, Span

@@ -15,10 +15,9 @@ from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.benchmark.systems.finetuned import in_key
-from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.finetune import finetune, finetune_examples
 from nerbert.finetuning.replay import FinetuneData, FinetuneSources, ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.finetuning.train_tagger import finetune_examples
 from nerbert.formats.documents import document_of
 from nerbert.formats.jsonl import JsonLines
 from nerbert.metrics.calibration import uncalibrated

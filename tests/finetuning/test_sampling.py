@@ -115,18 +115,6 @@ def test_draws_differ_and_each_sentence_has_its_share_of_luck() -> None:
     assert draw_subset(examples, "all", 1).places == tuple(range(20))
 
 
-@given(SENTENCES, SENTENCES, DRAWS, st.integers(1, 10))
-def test_sentences_added_take_places_and_change_nothing_else(
-    examples: list[Example], added: list[Example], draw: int, number: int
-) -> None:
-    number = min(number, len(examples))
-    before = set(draw_subset(examples, number, draw).places)
-    after = set(draw_subset([*examples, *added], number, draw).places)
-    old = {place for place in after if place < len(examples)}
-    assert old <= before
-    assert len(before - old) == len(after - old)
-
-
 def test_a_sentences_place_is_no_part_of_its_luck() -> None:
     examples = [sentence("a", f"word{number}") for number in range(60)]
     drawn, turned = ({some[place].text for place in draw_subset(some, 20, 3).places}

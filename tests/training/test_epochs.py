@@ -110,8 +110,6 @@ def test_the_loop_trains_on_an_epochs_columns(windows: Windows, run: Run, tmp_pa
 STOPS = [
     *(({"before_step": step}, every) for step, every in ((5, 2), (12, 2), (4, 3), (7, 3))),
     *(({"in_epoch": 2}, every) for every in (2, 3)),
-    *(pytest.param({"before_step": step}, every, marks=pytest.mark.nightly)
-      for step, every in ((2, 2), (4, 2), (7, 2), (2, 3), (5, 3), (12, 3))),
 ]  # fmt: skip
 """Stops before a step with a checkpoint each so many: inside an epoch, and where one begins."""
 

@@ -21,7 +21,7 @@ from nerbert.render.terminal import print_json, say, table
 from nerbert.terminal import duration, percent, plain
 
 if TYPE_CHECKING:
-    from nerbert.encoder.dry_run import DryRun
+    from nerbert.encoder.pretrain import DryRun
     from nerbert.evaluation.datasets.check import Findings
     from nerbert.evaluation.datasets.load import Listed
     from nerbert.evaluation.evaluate import Evaluation, OpenEvaluation

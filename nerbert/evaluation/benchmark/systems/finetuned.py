@@ -10,9 +10,9 @@ from nerbert.errors import NerbertError, SettingsError, at
 from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, made_with_torch, tagged_entities, timed
 from nerbert.evaluation.benchmark.keys import DataFiles, data_digest, encoder_digest, file_digest, key_of
+from nerbert.finetuning.finetune import finetune_examples, source_settings
 from nerbert.finetuning.replay import OWN_TEXTS
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.finetuning.train_tagger import finetune_examples, source_settings
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.locks import held
 from nerbert.model.concept_table import class_words
