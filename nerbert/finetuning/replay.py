@@ -167,7 +167,7 @@ class FinetuneSources:
         share = usual if own.share < 0 else own.share
         if own.files or share:
             reading = OpenTypesSettings(files=own.files or (OWN_TEXTS,))
-            replay = OpenTexts(reading, self.splitter, descriptions, settings.seed, most=1)
+            replay = OpenTexts(reading, self.splitter, descriptions, settings.seed, most=1)  # none is scored
         data = replace(self.labelled(), further_types=(*self.types, *self.labels))
         texts = words_of_types(data.types, self.labels)
         table = ConceptTable(sentences=len(examples))

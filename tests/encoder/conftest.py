@@ -7,6 +7,8 @@ import torch
 
 from nerbert.encoder.settings import PretrainSettings
 from tests.encoder.corpora import cut
+from tests.encoder.open_rows import ROWS
+from tests.encoder.preparing import written
 
 
 @pytest.fixture
@@ -26,6 +28,12 @@ def few(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(corpus: Path, tmp_path: Path) -> PretrainSettings:
     """Settings with a cache of the test's own."""
     return PretrainSettings(corpus=(corpus,), cache=str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def open_file(tmp_path: Path) -> Path:
+    """Rows of open types as a file."""
+    return written(tmp_path / "open.jsonl", ROWS)
 
 
 @pytest.fixture(autouse=True)
