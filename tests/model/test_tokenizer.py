@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError, SettingsError
+from nerbert.finetuning.finetune import finetune_examples
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.finetuning.train_tagger import finetune_examples
 from nerbert.formats.conll import example_of
 from nerbert.formats.documents import example_of_spans
 from nerbert.model.backbone import load_tokenizer
