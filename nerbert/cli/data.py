@@ -95,8 +95,8 @@ def corpus_near(
     """
     from nerbert.corpus.near import near_pages
 
-    found = near_pages(texts, from_, output, pages, overwrite=overwrite)
-    print(f"pages: {found.kept:,} of {found.read:,}; similarity {found.highest:.3f} to {found.lowest:.3f}")
+    read, kept = near_pages(texts, from_, output, pages, overwrite=overwrite)
+    print(f"pages: {len(kept):,} of {read:,}; similarity {kept[0]:.3f} to {kept[-1]:.3f}")
 
 
 @corpus_app.command(name="export")

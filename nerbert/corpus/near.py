@@ -5,7 +5,6 @@ read twice: once to count in how many each word is. Cost: words are what stands 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from heapq import nlargest
 from itertools import chain, count, islice
 from pathlib import Path
@@ -30,22 +29,13 @@ _BATCH = 256
 """Pages whose words are counted at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class NearPages:
-    """How many pages were read and kept, and the similarities (0–1) of the nearest one and of the last that is kept."""
-
-    read: int
-    kept: int
-    highest: float
-    lowest: float
-
-
 def near_pages(
     texts: Sequence[str], places: Sequence[str], output: Path, pages: int, *, overwrite: bool = False
-) -> NearPages:
+) -> tuple[int, list[float]]:
     """Write the nearest pages of dumps and corpora as JSON lines with their similarity and attribution, nearest first.
 
-    `texts` are files of any format that `nerbert tag` reads. Raise InputError where no text or page has a word.
+    `texts` are files of any format that `nerbert tag` reads. Return how many pages were read, and the similarities
+    (0–1) of those that are kept. Raise InputError where no text or page has a word.
     """
     refuse(pages < 1, "pages", pages, "at least 1")
     refuse(not places, "from", [], "dumps or corpora to look in")
@@ -72,7 +62,7 @@ def near_pages(
         for similarity, _, page in kept:
             facts = page._asdict() | {"similarity": round(similarity, 4)}
             file.write(json_line({"text": "\n".join(facts.pop("lines"))} | facts) + "\n")
-    return NearPages(read, len(kept), kept[0][0], kept[-1][0])
+    return read, [similarity for similarity, *_ in kept]
 
 
 def dump_pages(dumps: Iterable[Source]) -> Iterator[PageLines]:
