@@ -90,7 +90,7 @@ def inception_routes() -> Sequence[Operation]:
 
 def page_routes() -> Sequence[Operation]:
     """Return those of the page."""
-    return [_get("/", page.index, open=True), _get("/page/{name}", page.file, open=True)]
+    return [_get("/", page.file, summary="Return the page", open=True), _get("/page/{name}", page.file, open=True)]
 
 
 def status_routes(metrics: status.Metrics, *, reload: bool) -> Sequence[Operation]:

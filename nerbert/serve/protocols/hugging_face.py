@@ -44,14 +44,11 @@ def _elements(spans: Spans, how: Parameters) -> Iterator[dict[str, Any]]:
     ignored = how.ignore_labels or ()
     for span in spans:
         if how.aggregation_strategy == "none":
-            yield from (each for each in _words(span) if each["entity"] not in ignored)
+            for place, (start, end) in enumerate(split_words(span.text)):
+                if (name := f"{'I' if place else 'B'}-{span.type}") not in ignored:
+                    yield {"entity": name, **_element(span, span.start + start, span.start + end)}
         elif span.type not in ignored:
             yield {"entity_group": span.type, **_element(span, span.start, span.end)}
-
-
-def _words(span: Span) -> Iterator[dict[str, Any]]:
-    for place, (start, end) in enumerate(split_words(span.text)):
-        yield {"entity": f"{'I' if place else 'B'}-{span.type}", **_element(span, span.start + start, span.start + end)}
 
 
 def _element(span: Span, start: int, end: int) -> dict[str, Any]:

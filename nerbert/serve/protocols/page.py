@@ -19,19 +19,9 @@ _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _INLINE = re.compile(rb'<script type="importmap">(.*?)</script>', re.DOTALL)
 
 
-async def index(_: Call) -> Response:
-    """Return the page."""
-    return _answer("index.html")
-
-
 async def file(call: Call) -> Response:
-    """Return a file of the page."""
-    return _answer(call.path["name"])
-
-
-def _answer(name: str) -> Response:
-    """Return a file of the page, with the policy that browsers hold it to; raise HTTPException if there is none."""
-    files, policy = _page()
+    """Return the page or a file of it, with the policy that browsers hold it to; raise HTTPException for none."""
+    (files, policy), name = _page(), call.path.get("name", "index.html")
     if name not in files:
         raise HTTPException(404, f"no file {name!r:.80} on this page")
     kind = f"{_TYPES.get(Path(name).suffix, 'text/plain')}; charset=utf-8"

@@ -21,8 +21,8 @@ class Metrics:
     """Counters, by path and status of requests, and by model."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        made: dict[str, Any] = {"registry": self._registry, "namespace": "nerbert"}
+        self.registry = CollectorRegistry()
+        made: dict[str, Any] = {"registry": self.registry, "namespace": "nerbert"}
         self._requests = Counter("requests", "Requests answered", ["path", "status"], **made)
         self._seconds = Histogram("request_seconds", "Duration of requests", ["path"], buckets=_SECONDS, **made)
         self._words = Counter("words", "Words of requests answered", ["model"], **made)
@@ -49,10 +49,6 @@ class Metrics:
     def watch(self, queue: Queue[Any]) -> None:
         """Show the length of a queue."""
         self._waiting.set_function(lambda: len(queue))
-
-    def text(self) -> bytes:
-        """Return all counts."""
-        return generate_latest(self._registry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ async def is_ready(call: Call) -> Response:
 
 async def count(metrics: Metrics, _: Call) -> Response:
     """Return counts."""
-    return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 async def reload(call: Call) -> Reloaded:
