@@ -31,21 +31,9 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.schema import parse_json
+from nerbert.tagger import onnx
 from nerbert.tagger.backends import LONGEST
 from nerbert.tagger.hub import check_apart
-from nerbert.tagger.onnx import (
-    CARD,
-    FOLDER,
-    FORMAT,
-    GRAPHS,
-    LOGITS,
-    MAX_TOKENS,
-    TOKENIZER,
-    Exported,
-    OnnxCard,
-    OnnxScorer,
-    weights_of,
-)
 from nerbert.tagger.self_check import check_texts
 from nerbert.tagger.thresholds import thresholds_of, usual_threshold
 from nerbert.words import split_words
@@ -120,15 +108,15 @@ class ExportTask:
         self.write_tokenizer(tokenizer)
         return SubwordTokenizer(tokenizer, config, self.longest)
 
-    def write_tokenizer(self, tokenizer: Any, file: str = TOKENIZER) -> None:
+    def write_tokenizer(self, tokenizer: Any, file: str = onnx.TOKENIZER) -> None:
         """Write a tokenizer as `transformers` has set it up."""
         tokenizer.backend_tokenizer.save(str(self.folder / file), pretty=False)
 
-    def exported(self, facts: Mapping[str, Any]) -> Exported:
+    def exported(self, facts: Mapping[str, Any]) -> onnx.Exported:
         """Return what is written so far, with the card that these facts will be."""
-        graphs = {name: self.folder / file for name, file in GRAPHS.items() if (self.folder / file).is_file()}
-        card = json.dumps({"format": FORMAT, "made_from": {"weights": {}}, **facts})
-        return Exported(self.folder, graphs, parse_json(card, OnnxCard, self.folder))
+        graphs = {name: self.folder / file for name, file in onnx.GRAPHS.items() if (self.folder / file).is_file()}
+        card = json.dumps({"format": onnx.FORMAT, "made_from": {"weights": {}}, **facts})
+        return onnx.Exported(self.folder, graphs, parse_json(card, onnx.OnnxCard, self.folder))
 
     def sentences(self) -> list[Example]:
         """Return some sentences of nerbert's own, and the examples, or more of its own."""
@@ -141,17 +129,17 @@ class ExportTask:
 
     def graphs(
         self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
-        columns: int, output: str = LOGITS,
+        columns: int, output: str = onnx.LOGITS,
     ) -> dict[str, Scorer]:  # fmt: skip
         """Write what `run` computes as a graph in fp32, and in int8 if wanted; return a scorer for each back end.
 
         The first scorer is `torch`. The other parameters are those of `graph`.
         """
-        exact = self.graph(parts, run, torch, pieces, columns, output, GRAPHS["fp32"])
+        exact = self.graph(parts, run, torch, pieces, columns, output, onnx.GRAPHS["fp32"])
         scorers = {"torch fp32": torch, "onnx fp32": exact}
         if self.int8:
             self.quantise()
-            scorers["onnx int8"] = OnnxScorer(self.folder / GRAPHS["int8"], columns, output=output)
+            scorers["onnx int8"] = onnx.OnnxScorer(self.folder / onnx.GRAPHS["int8"], columns, output=output)
         return scorers
 
     def quantise(self) -> None:
@@ -163,8 +151,8 @@ class ExportTask:
 
         with quiet():
             quantize_dynamic(
-                self.folder / GRAPHS["fp32"], self.folder / GRAPHS["int8"], per_channel=True, reduce_range=True,
-                weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"],
+                self.folder / onnx.GRAPHS["fp32"], self.folder / onnx.GRAPHS["int8"], per_channel=True,
+                reduce_range=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"],
                 extra_options={"MatMulConstBOnly": True},
             )  # fmt: skip
 
@@ -179,13 +167,13 @@ class ExportTask:
         """
         inputs, outputs = piece_inputs(int(parts[0].config.vocab_size)), {output: {0: "batch", 1: "pieces"}}
         self.trace(parts, run, file, inputs, outputs)
-        graph = OnnxScorer(self.folder / file, columns, output=output)
+        graph = onnx.OnnxScorer(self.folder / file, columns, output=output)
         examples = [*map(_example, _TEXTS), long_example(10 * pieces.body)]
         for some in (examples[:-1], examples[:1], examples[-1:]):
             with at(self.source):
                 check_close(
                     self.source,
-                    *(word_scores(each, pieces, some, columns, MAX_TOKENS).logits for each in (torch, graph)),
+                    *(word_scores(each, pieces, some, columns, onnx.MAX_TOKENS).logits for each in (torch, graph)),
                 )
         return graph
 
@@ -258,16 +246,16 @@ def export(
         if output.is_dir() and ModelFolder(str(output)).files("weights"):
             raise OutputExists(f"{output}: holds a model's weights, so it is not replaced; delete it by hand")
     examples = _to_compare(source, data, reading, int8=int8)
-    with publish_folder(output or source.path / FOLDER, overwrite=overwrite) as folder:
-        inside = folder / FOLDER if output else folder
+    with publish_folder(output or source.path / onnx.FOLDER, overwrite=overwrite) as folder:
+        inside = folder / onnx.FOLDER if output else folder
         inside.mkdir(exist_ok=True)
         task = ExportTask(source.name, inside, int(card.get("max_length") or LONGEST), int8, examples)
         facts, heads = kind.export(task)
         agreement = _agreement(heads, task, card, max_loss) if examples else {}
         versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
-        facts |= {"made_from": {"weights": weights_of(source.name)}, "opset": _OPSET, "versions": versions,
+        facts |= {"made_from": {"weights": onnx.weights_of(source.name)}, "opset": _OPSET, "versions": versions,
                   "agreement": {name: asdict(each) for name, each in agreement.items()}}  # fmt: skip
-        write_json(inside / CARD, {"format": FORMAT, **facts})
+        write_json(inside / onnx.CARD, {"format": onnx.FORMAT, **facts})
         if output:
             _write_rest(source, folder)
         sizes = {path.name: path.stat().st_size for path in inside.glob("*.onnx")}
@@ -295,19 +283,19 @@ def _write_rest(source: ModelFolder, folder: Path) -> None:
 def _fold(path: Path) -> None:
     """Let onnxruntime compute what is constant in a graph once, which halves the time of loading; operators stay
     standard ones."""
-    import onnx
+    import onnx as library
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level, options.optimized_model_filepath = 4, str(path)
     onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    model = onnx.load(path)
+    model = library.load(path)
     used = {each.domain for each in model.graph.node}
     kept = [each for each in model.opset_import if each.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(kept)
-    onnx.save(model, path)
+    library.save(model, path)
 
 
 def piece_inputs(vocabulary: int) -> Traced:

@@ -18,19 +18,9 @@ from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
 from nerbert.process import in_worker
 from nerbert.records import EntityLabel, Example
 from nerbert.sentences import RuleSplitter
-from nerbert.tagger import hub
+from nerbert.tagger import hub, pending
 from nerbert.tagger.backends import LONGEST, Wanted
 from nerbert.tagger.hub import Origin, weights_of
-from nerbert.tagger.pending import (
-    Asked,
-    KeptHead,
-    PendingText,
-    TagRequest,
-    found_in_order,
-    joined,
-    whole,
-    without_halves,
-)
 from nerbert.tagger.spans import Spans, check_offsets
 from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of, usual_threshold
 from nerbert.words import check_splitter, split_words
@@ -61,7 +51,7 @@ class Tagger:
         self.temperature, self.thresholds = temperature, thresholds or {}
         self.temperatures: Mapping[str, float] = {}
         self.card: Mapping[str, Any] = {}
-        self._heads = lru_cache(_KEPT)(KeptHead)
+        self._heads = lru_cache(_KEPT)(pending.KeptHead)
 
     @classmethod
     @paths_refused()
@@ -265,8 +255,8 @@ class Tagger:
 
     def _asked(
         self, labels: Iterable[str | EntityLabel] | None, thresholds: float | Mapping[str, float] | None = None,
-        known: dict[object, Asked | NerbertError] | None = None, decoding: str = "",
-    ) -> Asked:  # fmt: skip
+        known: dict[object, pending.Asked | NerbertError] | None = None, decoding: str = "",
+    ) -> pending.Asked:  # fmt: skip
         """Return what to find, or raise why it can't be found; None or "": the tagger's own.
 
         What is `known`, by labels, thresholds and decoding, isn't made again; this is added to it.
@@ -280,7 +270,7 @@ class Tagger:
         if key not in known:
             try:
                 head = tagger._head_for(bounds)
-                known[key] = Asked(head.decoded(decoding or head.decoding), bounds, tagger.scaling)
+                known[key] = pending.Asked(head.decoded(decoding or head.decoding), bounds, tagger.scaling)
             except NerbertError as error:
                 known[key] = error
         if isinstance(asked := known[key], NerbertError):
@@ -305,26 +295,28 @@ class Tagger:
         if isinstance(texts, str):
             raise InputError("can't tag a str letter by letter: give a list of texts, or use `tag`")
         asked = self._asked(labels)
-        pending = (PendingText(_checked(each), asked) for each in texts)
-        return (each.answer(self.offsets) for each in found_in_order(pending, self._cut))
+        opened = (pending.PendingText(_checked(each), asked) for each in texts)
+        return (each.answer(self.offsets) for each in pending.found_in_order(opened, self._cut))
 
-    def tag_batch(self, requests: Iterable[TagRequest]) -> list[Spans | NerbertError | None]:
+    def tag_batch(self, requests: Iterable[pending.TagRequest]) -> list[Spans | NerbertError | None]:
         """Return the answer to each request; all go through the model together, whatever their labels.
 
         An answer is what `tag` gives for that text alone: spans, or the error that it would raise. A request that was
         cancelled before it went into the model has None. Any number of threads may call it at once.
         """
-        known = dict[object, Asked | NerbertError]()
-        texts = found_in_order((self._requested(each, known) for each in requests), self._cut)
+        known = dict[object, pending.Asked | NerbertError]()
+        texts = pending.found_in_order((self._requested(each, known) for each in requests), self._cut)
         return [each.error or (None if each.dropped else each.answer(self.offsets)) for each in texts]
 
-    def _requested(self, request: TagRequest, known: dict[object, Asked | NerbertError]) -> PendingText:
+    def _requested(
+        self, request: pending.TagRequest, known: dict[object, pending.Asked | NerbertError]
+    ) -> pending.PendingText:
         try:
-            text = PendingText(_checked(request.text), cancelled=request.cancelled)
+            text = pending.PendingText(_checked(request.text), cancelled=request.cancelled)
             if text.is_open:
                 text.asked = self._asked(request.labels, request.thresholds, known, request.decoding)
         except NerbertError as error:
-            text = PendingText("", error=error)
+            text = pending.PendingText("", error=error)
         return text
 
     def cost(self, text: str | Example, labels: Iterable[str | EntityLabel] | None = None) -> int:
@@ -334,7 +326,7 @@ class Tagger:
         for labels that leave no room for a text.
         """
         wanted = self.labels or self._learnt if labels is None else as_learnt(labels, self.card)
-        return self.head.cost([each for _, each in self._cut(PendingText(_checked(text)))], wanted)
+        return self.head.cost([each for _, each in self._cut(pending.PendingText(_checked(text)))], wanted)
 
     def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:
         """Return a tag and its probability for each word of each example; the examples keep their own words.
@@ -342,7 +334,7 @@ class Tagger:
         The tags are those of the entities that `tag` gives. Without thresholds and temperatures by label they are the
         head's own, raw.
         """
-        head, examples = self._head_for(self.thresholds), list(map(whole, examples))
+        head, examples = self._head_for(self.thresholds), list(map(pending.whole, examples))
         if not any(self.thresholds.values()) and not self.temperatures:
             return head.tag(examples, self.temperature)
         found = head.predict(examples).at_least(self.thresholds, self.scaling)
@@ -352,17 +344,17 @@ class Tagger:
         """Yield (first character's place, sentence) for each sentence of a text, cut into words; without entities."""
         offset = 0
         for line in text.splitlines(keepends=True):
-            clean = without_halves(line)
+            clean = pending.without_halves(line)
             for start, end in self._splitter.spans(clean):
                 if words := split_words(clean[start:end], self.splitter):
                     yield offset + start, Example(clean[start:end], words)
             offset += len(line)
 
-    def _cut(self, pending: PendingText) -> Iterable[tuple[int, Example]]:
+    def _cut(self, text: pending.PendingText) -> Iterable[tuple[int, Example]]:
         """Return what goes through the model as one: sentences, or as many of them as the head reads at once."""
-        if isinstance(pending.content, Example):
-            return [(0, whole(pending.content))]
-        return joined(pending.text, self.sentences(pending.text), self.head.longest_text)
+        if isinstance(text.content, Example):
+            return [(0, pending.whole(text.content))]
+        return pending.joined(text.text, self.sentences(text.text), self.head.longest_text)
 
     @cached_property
     def _splitter(self) -> RuleSplitter:

@@ -17,18 +17,9 @@ from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 from nerbert.artifacts import Made, artifact, check_free, check_free_file
 from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.executors import Executor, Resources
+from nerbert.formats import kinds
 from nerbert.formats.format import formats_of_suffix
 from nerbert.formats.inputs import JSON, InputFile, JobPaths, check_no_input, in_lists
-from nerbert.formats.kinds import (
-    HTML,
-    PACKED,
-    Page,
-    keeps_rows,
-    kind_of_name,
-    known_kinds,
-    suffixes_of,
-    unpacked_name,
-)
 from nerbert.records import Document, EntityLabel, Example, Repairs, Span
 from nerbert.tagger.spans import OFFSETS, Spans, counted_spans
 from nerbert.terminal import Progress, progress
@@ -44,26 +35,26 @@ _MOST_ROWS = 5_000
 def target_kind(output: Path) -> str:
     """Return the kind of a file to write, by its name; raise SettingsError if its name doesn't say."""
     suffix = output.suffix.lower()
-    if suffix in PACKED:
+    if suffix in kinds.PACKED:
         raise SettingsError(f"{output}: can't be packed here; write to standard output, and to gzip from there")
-    if kind := HTML if suffix in Page.suffixes else kind_of_name(output):
+    if kind := kinds.HTML if suffix in kinds.Page.suffixes else kinds.kind_of_name(output):
         return kind
     formats = formats_of_suffix(suffix)
     if len(formats) == 1:
         return formats[0]
     if formats:
         raise SettingsError(f"{output}: several formats have such names; give --to one of {', '.join(formats)}")
-    raise SettingsError(f"{output}: its name tells no format; give --to one of {', '.join(known_kinds())}")
+    raise SettingsError(f"{output}: its name tells no format; give --to one of {', '.join(kinds.known_kinds())}")
 
 
 def check_output(paths: JobPaths, output: Path, kind: str, *, overwrite: bool) -> list[PurePath]:
     """Return the name of an output, or of each source's within the folder `output`; raise what speaks against it."""
-    if not suffixes_of(kind) or paths.many:
+    if not kinds.suffixes_of(kind) or paths.many:
         check_apart(paths, output)
     names = _placed(paths, output, kind) if paths.many else [PurePath(output.name)]
     if not paths.many:
         check_no_input(paths, output)
-    (check_free_file if suffixes_of(kind) and not paths.many else check_free)(output, overwrite=overwrite)
+    (check_free_file if kinds.suffixes_of(kind) and not paths.many else check_free)(output, overwrite=overwrite)
     return names
 
 
@@ -83,15 +74,15 @@ def _placed(paths: JobPaths, output: Path, kind: str) -> list[PurePath]:
 
 def _renamed(source: InputFile, kind: str) -> PurePath:
     """Return a file's name with the suffix of another kind, in place of its own if that says a kind."""
-    name, (suffix, *_) = unpacked_name(source.name), (*suffixes_of(kind), "")
-    known = {JSON, *(each for one in (*known_kinds(), source.kind) for each in suffixes_of(one))}
+    name, (suffix, *_) = kinds.unpacked_name(source.name), (*kinds.suffixes_of(kind), "")
+    known = {JSON, *(each for one in (*kinds.known_kinds(), source.kind) for each in kinds.suffixes_of(one))}
     return name.with_suffix(suffix) if name.suffix.lower() in known else name.with_name(name.name + suffix)
 
 
 @contextmanager
 def named_draft(target: Path, draft: Path, work: Path, kind: str) -> Iterator[Path]:
     """Provide where an output is written: its draft; for an annotation format, which depends on names, its own name."""
-    if keeps_rows(kind):
+    if kinds.keeps_rows(kind):
         yield draft
         return
     with TemporaryDirectory(prefix=".", suffix=".work", dir=work) as folder:
@@ -210,17 +201,17 @@ def tag_all(
 
     The executor's workers write the parts, so nothing that one of them has done is lost.
     """
-    files = [how(source, work / "parts" / f"{number:06d}") for number, source in enumerate(sources)]
+    found = [how(source, work / "parts" / f"{number:06d}") for number, source in enumerate(sources)]
     sizes = [source.size for source in sources]
     needs = Resources(gpus=float("cuda" in tagger.head.name))
     with progress("rows", None if None in sizes else sum(size or 0 for size in sizes), of_bytes=True) as bar:
-        total, parts = bar.items, chain.from_iterable(each.parts(number) for number, each in enumerate(files))
+        total, parts = bar.items, chain.from_iterable(each.parts(number) for number, each in enumerate(found))
         for done in executor.map_ordered(partial(_tag_part, tagger=tagger, bar=bar), parts, needs):
-            files[done.file].entities.update(done.entities)
+            found[done.file].entities.update(done.entities)
             total += done.rows
             if total > bar.items:  # tagged by an earlier run, or in another process, whose bar nobody sees
                 bar.advance(total - bar.items, size=done.size, before=done.before)
-    return files
+    return found
 
 
 class _TaggedPart(NamedTuple):

@@ -17,39 +17,18 @@ from nerbert.artifacts import publish_job, write_json
 from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.executors import HERE, Executor, LocalExecutor
+from nerbert.formats import kinds
 from nerbert.formats.documents import repairs_line
 from nerbert.formats.entity_labels import parse_labels
 from nerbert.formats.format import TextWriter, WritingRows, abilities
 from nerbert.formats.inputs import InputFile, JobPaths, check_source, find_sources
 from nerbert.formats.jsonl import tagged_document
-from nerbert.formats.kinds import (
-    HTML,
-    JSONL,
-    TEXT,
-    can,
-    check_usable,
-    is_known,
-    keeps_rows,
-    kind_named,
-    known_kinds,
-    suffixes_of,
-)
 from nerbert.formats.rows import ERRORS
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
 from nerbert.records import Repair, Repairs
 from nerbert.sources.files import writable
-from nerbert.tagger.jobs.files import (
-    MANIFEST,
-    JobTagger,
-    TaggedParts,
-    check_output,
-    counted,
-    named_draft,
-    tag_all,
-    tag_rows,
-    target_kind,
-)
+from nerbert.tagger.jobs import files
 from nerbert.tagger.spans import OFFSETS
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import answering_of, check_thresholds, parse_thresholds
@@ -75,7 +54,7 @@ class TagJob:
     from_: str = ""
     to: str = ""
     json: bool = False
-    field: str = TEXT
+    field: str = kinds.TEXT
     errors: str = ERRORS[0]
     offsets: str = OFFSETS[0]
     labels: str = ""
@@ -88,32 +67,32 @@ class TagJob:
     def find(self) -> tuple[JobPaths, str]:
         """Return the files to tag and the kind of the output; raise SettingsError for options that clash."""
         check_source("--from", self.from_)
-        if not is_known(self.to):
-            check_choice("--to", self.to, known_kinds())
+        if not kinds.is_known(self.to):
+            check_choice("--to", self.to, kinds.known_kinds())
         check_choice("--errors", self.errors, ERRORS)
         check_choice("--offsets", self.offsets, OFFSETS)
-        if self.json and self.to not in ("", JSONL):
+        if self.json and self.to not in ("", kinds.JSONL):
             raise SettingsError(f"--json is --to jsonl, so --to {self.to} contradicts it; leave one out")
         if self.text is not None and self.inputs:
             raise SettingsError(f"--text: is tagged instead of files, such as {self.inputs[0]!r:.80}; leave one out")
         paths = find_sources(self.inputs, self.from_, self.text)
-        kind = JSONL if self.json else self.to or self._usual_kind(paths)
-        check_usable(kind)
-        if self.output is None and not can(kind, "writer"):
-            what = "file" if suffixes_of(kind) else "folder"
+        kind = kinds.JSONL if self.json else self.to or self._usual_kind(paths)
+        kinds.check_usable(kind)
+        if self.output is None and not kinds.can(kind, "writer"):
+            what = "file" if kinds.suffixes_of(kind) else "folder"
             raise SettingsError(f"--to {kind}: is made as a whole, so name a {what} for it with -o")
-        if self.offsets != OFFSETS[0] and not can(kind, "for_programs"):
-            why = "has no offsets for programs" if keeps_rows(kind) else "counts as its own readers do"
+        if self.offsets != OFFSETS[0] and not kinds.can(kind, "for_programs"):
+            why = "has no offsets for programs" if kinds.keeps_rows(kind) else "counts as its own readers do"
             raise SettingsError(f"--offsets {self.offsets}: {kind} {why}; choose jsonl or parquet")
-        if self.loading.get("decoding") == "nested" and not abilities(kind_named(kind)).nested:
-            nested = ", ".join(each for each in known_kinds() if abilities(kind_named(each)).nested)
+        if self.loading.get("decoding") == "nested" and not abilities(kinds.kind_named(kind)).nested:
+            nested = ", ".join(each for each in kinds.known_kinds() if abilities(kinds.kind_named(each)).nested)
             raise SettingsError(f"--decoding nested: {kind} can't hold entities inside others; choose one of {nested}")
         return paths, kind
 
     def _usual_kind(self, paths: JobPaths) -> str:
         if self.output is None:
-            return TEXT
-        return JSONL if paths.many else target_kind(self.output)
+            return kinds.TEXT
+        return kinds.JSONL if paths.many else files.target_kind(self.output)
 
     def load(self) -> Tagger:
         """Load the tagger as the job wants it; its offsets are characters, since outputs mark the text with them."""
@@ -139,7 +118,7 @@ class TagJob:
         if kept and (own := answering_of(tagger, kept, tagger.types)).thresholds:
             yield f"entities below its own {own.bounds} are left out (--min-confidence sets others)"
 
-    def fingerprint(self, tagger: JobTagger, paths: JobPaths) -> dict[str, Any]:
+    def fingerprint(self, tagger: files.JobTagger, paths: JobPaths) -> dict[str, Any]:
         """Return all that entities depend on but the inputs' content, which each part covers by itself."""
         loading = {name: self.loading.get(name) for name in ("decoding", "on_too_long", "head")}
         return {
@@ -154,7 +133,7 @@ class TagJob:
 
 def tag_files(
     job: TagJob, page: PageWriter | None = None, executor: Executor | None = None,
-    load: Callable[[TagJob], JobTagger] = TagJob.load,
+    load: Callable[[TagJob], files.JobTagger] = TagJob.load,
 ) -> None:  # fmt: skip
     """Tag files, folders or standard input, and write the rows with their entities to standard output or to files.
 
@@ -167,9 +146,9 @@ def tag_files(
     if job.output is None and (executor.workers > 1 or not isinstance(executor, LocalExecutor)):
         raise SettingsError(f"executor {type(executor).__name__}, workers = {executor.workers}: rows go to standard "
                             "output from one process; name a file or folder with -o")  # fmt: skip
-    if kind == HTML and page is None:
+    if kind == kinds.HTML and page is None:
         raise SettingsError("--to html: no page writer was given; pass page=nerbert.render.tags_page.write_page")
-    names = [] if job.output is None else check_output(paths, job.output, kind, overwrite=job.overwrite)
+    names = [] if job.output is None else files.check_output(paths, job.output, kind, overwrite=job.overwrite)
     run = _Run(job, paths, kind, load(job), page)
     if job.output is None:
         run.to_standard_output()
@@ -186,7 +165,7 @@ class _Run:
     job: TagJob
     paths: JobPaths
     kind: str
-    tagger: JobTagger
+    tagger: files.JobTagger
     page: PageWriter | None
 
     def to_standard_output(self) -> None:
@@ -195,7 +174,8 @@ class _Run:
         with standard_output() as stream:
             for source in self.paths.sources:
                 for rows in source.at_hand(self.job.field, self.job.errors, left_out):
-                    for row, spans in zip(rows, tag_rows(self.tagger, str(source), rows, Progress()), strict=True):
+                    found = files.tag_rows(self.tagger, str(source), rows, Progress())
+                    for row, spans in zip(rows, found, strict=True):
                         with at(str(source), row.line):
                             stream.write(write(replace(row, spans=tuple(spans))))
                     stream.flush()
@@ -205,33 +185,33 @@ class _Run:
         """Write a file, or for several inputs one each into a folder, which appear when all is tagged and written."""
         made, many, job = self.job.fingerprint(self.tagger, self.paths), self.paths.many, self.job
         writers = list(map(self._writer, self.paths.sources))  # one that can't write fails before all is tagged
-        how = partial(TaggedParts, field=job.field, errors=job.errors, offsets=job.offsets)
-        files = publish_job(target, made, overwrite=job.overwrite, file=not many and bool(suffixes_of(self.kind)))
-        with files as (draft, work):
-            done = tag_all(self.paths.sources, work, how, self.tagger, executor)
+        how = partial(files.TaggedParts, field=job.field, errors=job.errors, offsets=job.offsets)
+        file = not many and bool(kinds.suffixes_of(self.kind))
+        with publish_job(target, made, overwrite=job.overwrite, file=file) as (draft, work):
+            done = files.tag_all(self.paths.sources, work, how, self.tagger, executor)
             for write, name, parts in zip(writers, names, done, strict=True):
                 if many:
                     (draft / name).parent.mkdir(parents=True, exist_ok=True)
                     write(draft / name, parts)
                 else:
-                    with named_draft(target, draft, work, self.kind) as path:
+                    with files.named_draft(target, draft, work, self.kind) as path:
                         write(path, parts)
                 _tell_rejected(parts.repairs)
             if many:
                 rows = [{"file": writable(name), "rows": each.rows, "entities": each.entities}
                         for name, each in zip(names, done, strict=True)]  # fmt: skip
-                write_json(draft / MANIFEST, {**made, "to": self.kind, "offsets": job.offsets, "files": rows})
+                write_json(draft / files.MANIFEST, {**made, "to": self.kind, "offsets": job.offsets, "files": rows})
         entities = sum((each.entities for each in done), Counter[str]())
         tell(f"{target}: {f'{len(done):,} files, ' if many else ''}{sum(each.rows for each in done):,} rows, "
-             f"{counted(entities, 'entities')}")  # fmt: skip
+             f"{files.counted(entities, 'entities')}")  # fmt: skip
 
-    def _writer(self, source: InputFile) -> Callable[[Path, TaggedParts], None]:
+    def _writer(self, source: InputFile) -> Callable[[Path, files.TaggedParts], None]:
         """Return what writes all rows of a file."""
-        kind = kind_named(self.kind)
+        kind = kinds.kind_named(self.kind)
         if hasattr(kind, "write_rows"):
             like = Path(source.place) if source.kind == self.kind else None
             return lambda path, rows: kind.write_rows(path, rows, rows.name, like)
-        if self.kind == HTML and self.page:
+        if self.kind == kinds.HTML and self.page:
             return partial(self.page, title=source.name.name, tagger=self.job.tagger, types=self.tagger.types)
         if hasattr(kind, "writer"):
             return partial(_write_texts, self._text_writer())
@@ -240,13 +220,13 @@ class _Run:
 
     def _text_writer(self, *, terminal: bool = False) -> TextWriter:
         """Return what writes tagged texts one by one."""
-        write: TextWriter = kind_named(self.kind).writer(
+        write: TextWriter = kinds.kind_named(self.kind).writer(
             WritingRows(self.tagger.sentences, self.tagger.types, terminal)
         )
         return write
 
 
-def _write_texts(write: TextWriter, target: Path, tagged: TaggedParts) -> None:
+def _write_texts(write: TextWriter, target: Path, tagged: files.TaggedParts) -> None:
     with target.open("wb") as stream:
         for row in tagged:
             with at(tagged.name, row.line):

@@ -26,22 +26,9 @@ from nerbert.formats.kinds import TEXT as LINES
 from nerbert.formats.rows import TEXT, TOKENS, file_lines
 from nerbert.schema import json_line, parse_json
 from nerbert.sources.files import writable
+from nerbert.tagger import redact
 from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, check_output, counted, tag_all, target_kind
 from nerbert.tagger.jobs.job import TagJob
-from nerbert.tagger.redact import (
-    HASH,
-    REPLACE,
-    WAYS,
-    EditedText,
-    FoundNames,
-    Pseudonym,
-    keyed,
-    masked,
-    numbered,
-    redact,
-    redact_value,
-    restore,
-)
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent, tell
 
@@ -58,7 +45,7 @@ class RedactJob:
 
     tag: TagJob
     to: str = ""
-    how: str = REPLACE
+    how: str = redact.REPLACE
     keep: tuple[str, ...] = ()
     """Other fields to keep; the texts of found entities are replaced in them, too."""
     document: str = FILE
@@ -70,11 +57,11 @@ class RedactJob:
 
     def find(self) -> tuple[JobPaths, list[PurePath], str]:
         """Return the inputs, the outputs' names and kind; raise SettingsError or InputError for options that clash."""
-        check_choice("--how", self.how, WAYS)
+        check_choice("--how", self.how, redact.WAYS)
         check_choice("--document", self.document, (FILE, ROW))
         if never := [name for name in self.keep if name in (*_NEVER, self.tag.field)]:
             raise SettingsError(f"--keep {never[0]}: has the text, its words or entities, so it can't be kept")
-        if self.key and self.how != HASH:
+        if self.key and self.how != redact.HASH:
             raise SettingsError(f"--key: is for --how hash, not {self.how}; leave one out")
         if (output := self.tag.output) is None:
             raise SettingsError("-o is missing; name a file or folder")
@@ -92,10 +79,10 @@ class RedactJob:
             check_free_file(self.map, overwrite=self.tag.overwrite)
         return paths, names, kind
 
-    def pseudonyms(self) -> Callable[[], Pseudonym]:
+    def pseudonyms(self) -> Callable[[], redact.Pseudonym]:
         """Return what makes the pseudonyms of a document; raise InputError without a key that hashes need."""
-        if self.how != HASH:
-            return numbered if self.how == REPLACE else lambda: masked
+        if self.how != redact.HASH:
+            return redact.numbered if self.how == redact.REPLACE else lambda: redact.masked
         if self.key is None:
             if (value := os.environ.get(KEY)) is None:
                 raise SettingsError(f"--how hash: needs a secret key; give --key FILE, or the variable {KEY}")
@@ -103,7 +90,7 @@ class RedactJob:
         else:
             with os_refused(f"{self.key}: can't be read"):
                 key = self.key.read_bytes()
-        name = keyed(key.strip())
+        name = redact.keyed(key.strip())
         return lambda: name
 
 
@@ -111,7 +98,7 @@ class _RedactedRows:
     """The rows of a file without its entities; what an iteration replaced is counted, and written to `notes`."""
 
     def __init__(
-        self, job: RedactJob, parts: TaggedParts, new: Callable[[], Pseudonym], notes: IO[bytes], kind: str
+        self, job: RedactJob, parts: TaggedParts, new: Callable[[], redact.Pseudonym], notes: IO[bytes], kind: str
     ) -> None:  # fmt: skip
         self._job, self._parts, self._new, self._kind = job, parts, new, kind
         self._notes, self._start = notes, 0
@@ -123,22 +110,22 @@ class _RedactedRows:
         self._notes.truncate()
         by_row = self._job.document == ROW
         entities = ((each.text, each.type) for row in self._parts for each in row.spans)
-        names, pseudonym = FoundNames(() if by_row else entities), self._new()
+        names, pseudonym = redact.FoundNames(() if by_row else entities), self._new()
         for row in self._parts:
             if by_row:
-                names, pseudonym = FoundNames((each.text, each.type) for each in row.spans), self._new()
+                names, pseudonym = redact.FoundNames((each.text, each.type) for each in row.spans), self._new()
             self.rows += 1
             if self._kind == LINES and "\n" in row.text:
                 with at(self._parts.name, row.line):
                     raise InputError("a text of several lines can't be one line; choose --to jsonl")
-            done = redact(row.text, row.spans, names if self._job.repeats else FoundNames(), pseudonym)
+            done = redact.redact(row.text, row.spans, names if self._job.repeats else redact.FoundNames(), pseudonym)
             for each in done.replaced:
                 (self.marked if each.marked else self.repeats)[each.type] += 1
                 self._note(row=self.rows, start=each.start, pseudonym=each.pseudonym, original=each.original)
             self.without += not done.replaced
             self.left_out.update(dict.fromkeys(row.fields))
             with at(self._parts.name):
-                kept = {name: redact_value(row.fields[name], names, pseudonym)
+                kept = {name: redact.redact_value(row.fields[name], names, pseudonym)
                         for name in self._job.keep if name in row.fields}  # fmt: skip
             yield {TEXT: done.text, **kept}
 
@@ -235,12 +222,12 @@ def undo_redaction(map_: Path, redacted: Path, output: Path, *, edited: bool = F
         raise InputError(f"{output}: is the input itself; name another output")
     kind, changes = _changes_of(map_, redacted, edited=edited)
     with at(map_):
-        edit = EditedText(chain(*changes.values())) if edited else None
+        edit = redact.EditedText(chain(*changes.values())) if edited else None
 
     def rows() -> Iterator[dict[str, Any]]:
         for number, row in enumerate(read_rows(redacted, kind), 1):
             with at(redacted, row.line):
-                text = edit.restore(row.text) if edit else restore(row.text, changes.get(number, ()))
+                text = edit.restore(row.text) if edit else redact.restore(row.text, changes.get(number, ()))
             yield {**row.fields, TEXT: text}
 
     names = {} if kind == LINES else dict.fromkeys(name for row in read_rows(redacted, kind) for name in row.fields)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nerbert.tagger.jobs import files, job
+from nerbert.tagger.jobs import files
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
 from tests.tagger.jobs.rows import rows, texts, write_rows
@@ -177,16 +177,18 @@ def test_an_input_that_changes_before_it_is_written_is_told(
 ) -> None:
     write(LINES)
 
+    tag_all = files.tag_all
+
     def changed(*given: Any) -> list[files.TaggedParts]:
-        done = files.tag_all(*given)
+        done = tag_all(*given)
         write(after)
         return done
 
-    monkeypatch.setattr(job, "tag_all", changed)
+    monkeypatch.setattr(files, "tag_all", changed)
     assert tag("x.txt", "-o", "y.jsonl") == 1
     assert "x.txt: changed while it was read; rerun the command" in capsys.readouterr().err
     assert not Path("y.jsonl").exists()
-    monkeypatch.setattr(job, "tag_all", files.tag_all)
+    monkeypatch.setattr(files, "tag_all", tag_all)
     assert tag("x.txt", "-o", "y.jsonl") == 0
     assert texts("y.jsonl") == after
 
