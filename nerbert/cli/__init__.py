@@ -43,7 +43,7 @@ for command in (
 
 
 @app.command
-def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None = None) -> None:
+def quickstart(*, text: str = "", keep: Path | None = None) -> None:
     """Show every step in two minutes, on a small sample wiki and a sample domain.
 
     Parameters
@@ -51,14 +51,13 @@ def quickstart(*, text: str = "", keep: Path | None = None, report: Path | None 
     text
         A sentence to tag at the end.
     keep
-        Folder in which to keep all files, with a README that describes them.
-    report
-        HTML file to write; default: report.html in the folder of --keep, else nerbert-quickstart.html here.
+        Folder in which to keep all files, with a README that describes them; default: the page alone, as
+        nerbert-quickstart.html here.
     """
     need("train", "torch", "transformers")
     from nerbert.quickstart.tour import run_quickstart
 
-    run_quickstart(text, keep, report)
+    run_quickstart(text, keep)
 
 
 @app.command

@@ -30,15 +30,13 @@ class Calibration:
 
 def calibrate(confidences: Sequence[float], right: Sequence[bool], *, bins: int = BINS) -> Calibration:
     """Return the expected calibration error of predictions, each with its confidence (0–1) and whether it is right."""
-    sure, places = _binned(confidences, right, bins)
+    sure, places = _binned(confidences, bins)
     gaps = np.bincount(places, np.asarray(right, float) - sure, bins)
     return Calibration(float(np.abs(gaps).sum() / max(1, sure.size)), bins, sure.size)
 
 
-def _binned(confidences: Sequence[float], right: Sequence[bool], bins: int) -> tuple[Shares, npt.NDArray[np.int64]]:
+def _binned(confidences: Sequence[float], bins: int) -> tuple[Shares, npt.NDArray[np.int64]]:
     """Return the confidences, checked, and the number of each one's bin."""
-    if bins < 1 or len(confidences) != len(right):
-        raise InputError(f"{len(confidences)} confidences, {len(right)} outcomes, {bins} bins: give one for each")
     sure = np.asarray(confidences, float)
     if not ((sure >= 0) & (sure <= 1)).all():
         raise InputError(f"confidence {sure[~((sure >= 0) & (sure <= 1))][0]}: must lie between 0 and 1")
@@ -58,7 +56,7 @@ class Bin:
 
 def reliability(confidences: Sequence[float], right: Sequence[bool], *, bins: int = BINS) -> list[Bin]:
     """Return the bins that hold an entity; `calibrate` has the mean gap between their confidence and precision."""
-    sure, places = _binned(confidences, right, bins)
+    sure, places = _binned(confidences, bins)
     columns = [np.bincount(places, weights, bins).tolist() for weights in (None, sure, np.asarray(right, float))]
     return [
         Bin(number / bins, (number + 1) / bins, count, total / count, hits / count)
@@ -142,8 +140,6 @@ class Fitted:
 def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.ArrayLike, folds: int = FOLDS) -> Fitted:
     """Fit a temperature on all entities, and measure it on every `folds`-th of the sentences, fitted on the others."""
     outcomes, part = np.asarray(right, bool), np.asarray(sentences, np.int64) % folds
-    if outcomes.shape != part.shape:
-        raise InputError(f"{outcomes.size} outcomes, {part.size} sentences: give one for each entity")
     if not outcomes.size:
         return Fitted(1.0, calibrate([], []), calibrate([], []), folds)
     losses = np.stack([log_loss(confidences(math.exp(each)), outcomes) for each in _GRID])
@@ -179,8 +175,6 @@ def kept_counts(
 ) -> list[Counts]:
     """Return the counts of the entities that are at least as sure as each threshold, of `gold` annotated ones."""
     sure, outcomes = np.asarray(confidences, float), np.asarray(right, bool)
-    if sure.size != outcomes.size:
-        raise InputError(f"{sure.size} confidences, {outcomes.size} outcomes: give one for each")
     kept = [sure >= each for each in thresholds]
     return [Counts(int(outcomes[each].sum()), int(each.sum()), gold) for each in kept]
 
@@ -212,8 +206,6 @@ def lowest_thresholds(
     """Return each predicted type's threshold for a precision (above 0, at most 1), sorted by type."""
     check_precision(precision)
     sure, outcomes = np.asarray(confidences, float), np.asarray(right, bool)
-    if not len(types) == sure.size == outcomes.size:
-        raise InputError(f"{len(types)} types, {sure.size} confidences, {outcomes.size} outcomes: give one for each")
     of_entity = np.asarray(types, object)
     found = {}
     for name in sorted(set(types)):

@@ -145,8 +145,6 @@ def without_types(
 
 
 def _without(pair: Pair, places: Collection[int]) -> Counts:
-    if strays := [place for place in places if not 0 <= place < pair.sentences]:
-        raise InputError(f"sentence {strays[0]} can't be left out: there are {pair.sentences} sentences")
     kept = np.ones(pair.sentences, bool)
     kept[list(places)] = False
     return count_where(pair, kept[pair.sentence_of(pair.gold)], kept[pair.sentence_of(pair.found)])
@@ -243,8 +241,6 @@ def bootstrap_difference(
 
     Both are as in `bootstrap`, row by row of the same sentence.
     """
-    if len(one) != len(other):
-        raise InputError(f"bootstrap: {len(one)} and {len(other)} sentences; score the same ones")
     both = np.hstack([one, other])
     return _interval(both, lambda sums: _f1(sums[:, :3]) - _f1(sums[:, 3:]), samples, level, seed)
 
@@ -265,8 +261,6 @@ _FIGURES: dict[Figure, Callable[[Numbers], Array]] = {
 def _interval(
     counts: Numbers, score: Callable[[Numbers], Array], samples: int, level: float, seed: int
 ) -> Interval:  # fmt: skip
-    if samples < 1 or not 0 < level < 1:
-        raise InputError(f"bootstrap: samples {samples} must be at least 1, level {level} between 0 and 1")
     if not len(counts):
         return Interval(0.0, 0.0, level, samples)
     kinds, often = _different(counts)

@@ -287,16 +287,13 @@ def count_where(pair: Pair, gold: Mask, found: Mask, *, typed: bool = True) -> C
 
 
 def score_spans(gold: Iterable[Iterable[WordSpan]], predicted: Iterable[Iterable[WordSpan]]) -> Score:
-    """Score entities `(start, end, type)`, one iterable per sentence; raise InputError if the lengths differ."""
+    """Score entities `(start, end, type)`, one iterable per sentence."""
     right, found, wanted = Counter[str](), Counter[str](), Counter[str]()
-    try:
-        for gold_spans, predicted_spans in zip(gold, predicted, strict=True):
-            gold_set, predicted_set = set(gold_spans), set(predicted_spans)
-            right.update(type_ for _, _, type_ in gold_set & predicted_set)
-            found.update(type_ for _, _, type_ in predicted_set)
-            wanted.update(type_ for _, _, type_ in gold_set)
-    except ValueError:
-        raise InputError("gold and predicted have different numbers of sentences") from None
+    for gold_spans, predicted_spans in zip(gold, predicted, strict=True):
+        gold_set, predicted_set = set(gold_spans), set(predicted_spans)
+        right.update(type_ for _, _, type_ in gold_set & predicted_set)
+        found.update(type_ for _, _, type_ in predicted_set)
+        wanted.update(type_ for _, _, type_ in gold_set)
     by_type = {t: Counts(right[t], found[t], wanted[t]) for t in sorted(found.keys() | wanted.keys())}
     return Score(right.total(), found.total(), wanted.total(), by_type)
 

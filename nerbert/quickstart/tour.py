@@ -83,34 +83,28 @@ class Tour:
     """Encoders that are trained in parallel, each in a process."""
 
 
-def run_quickstart(
-    text: str, keep: Path | None, report: Path | None = None, tour: Tour | None = None
-) -> QuickstartResult:
+def run_quickstart(text: str, keep: Path | None, tour: Tour | None = None) -> QuickstartResult:
     """Run the quickstart in `keep`, or in a folder that is removed; print the results, and write the page.
 
-    The page is `report`, a new file; else `report.html` in `keep`, or `nerbert-quickstart.html` here, which is
-    replaced.
+    The page is `report.html` in `keep`, or `nerbert-quickstart.html` here, which is replaced.
     """
     if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
-    page = report or (keep / "report.html" if keep else Path(PAGE))
-    reporter = QuickstartReport()
+    page, reporter = keep / "report.html" if keep else Path(PAGE), QuickstartReport()
     if keep:
         with os_refused(f"{keep}: can't be made", "give --keep another folder"):
             keep.mkdir(parents=True, exist_ok=True)
+    elif page.is_dir():
+        raise InputError(f"{page}: is a folder; give --keep another one for the page")
     with nullcontext(str(keep)) if keep else TemporaryDirectory(prefix="nerbert-quickstart-") as name:
         folder = Path(name)
-        if page.is_dir() or not page.resolve().parent.is_dir():
-            raise InputError(f"{page}: is a folder, or its folder doesn't exist; name another file with --report")
-        if report and page.exists():
-            raise OutputExists(f"{page}: exists already; name another file with --report")
         readable = text.encode("utf-8", "replace").decode()  # bytes of a command line that are no text become "?"
         result = take_tour(folder, readable or DEFAULT_TEXT, reporter, tour or Tour())
         manifest = read_manifest(folder / "corpus")
         if keep:
             write_folder(result, manifest, folder)
             result.write(folder / "result.json")
-        if report or not keep:
+        else:
             write_page(result, manifest, page)
     reporter.say("end", result=result, page=page, keep=keep, next=NEXT)
     return result

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nerbert.config import flat_settings
-from nerbert.distillation.settings import DistilSettings
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import split_of
 from nerbert.hub import is_hub_name
 from nerbert.model.folder import EMBEDDED, TaggerFacts
@@ -91,9 +89,7 @@ def _changed(card: Card) -> Sequence[str]:
     """Return the names of settings that aren't their defaults, by the card's own word if it says them."""
     if (told := card.get("changed")) is not None:
         return list(map(str, told))
-    trained = DistilSettings if card.get("distilled") else FinetuneSettings
-    kind = trained if card.get("kind") == "tagger" else PretrainSettings
-    usual = {each.name: each.default for each in fields(kind) if each.default is not MISSING}
+    usual = {each.name: each.default for each in fields(PretrainSettings) if each.default is not MISSING}
     settings = {name: value for name, value in (card.get("settings") or {}).items() if name in usual}
     return list(changed_settings(settings, usual))
 

@@ -62,10 +62,6 @@ def test_what_is_no_probability_is_refused(sure: float) -> None:
     [
         (lambda: assess([["O", "O"]], [["O", "O"]], confidences=[[1.0]]), "sentence 0: 2 gold tags, 1 confidences"),
         (lambda: assess([["O"]], [["O"]], confidences=[[1.0], [1.0]]), "1 gold sentences, 2 confidences"),
-        (lambda: calibrate([0.5], [True, False]), "1 confidences, 2 outcomes"),
-        (lambda: calibrate([], [], bins=0), "0 confidences, 0 outcomes, 0 bins"),
-        (lambda: reliability([0.5], []), "1 confidences, 0 outcomes"),
-        (lambda: kept_counts([0.5, 0.6], [True], 1, [0.5]), "2 confidences, 1 outcomes"),
     ],
 )
 def test_messages(act: Callable[[], object], words: str) -> None:
@@ -142,8 +138,3 @@ def test_a_precision_is_reached_by_equality() -> None:
 def test_what_is_no_precision(wanted: float) -> None:
     with raises(SettingsError, words=f"precision = {wanted}: must be above 0 and at most 1"):
         lowest_thresholds(["x"], [0.5], [True], wanted)
-
-
-def test_each_entity_needs_all_three() -> None:
-    with raises(InputError, words="1 types, 2 confidences, 1 outcomes"):
-        lowest_thresholds(["x"], [0.5, 0.6], [True], 0.5)

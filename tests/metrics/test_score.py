@@ -152,11 +152,6 @@ def test_messages(gold: Any, predicted: Any, words: str) -> None:
         score_tags(gold, predicted)
 
 
-def test_spans_are_of_as_many_sentences() -> None:
-    with raises(InputError, words="gold and predicted have different numbers of sentences"):
-        score_spans([[]], [[], []])
-
-
 @given(st.lists(st.lists(TAGS, max_size=12), max_size=8))
 def test_both_decoders_agree(tags: list[list[str]]) -> None:
     pair = pair_of(tags, tags)

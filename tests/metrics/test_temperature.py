@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.errors import InputError
 from nerbert.metrics import calibration
 from nerbert.metrics.calibration import (
     HIGHEST,
@@ -20,7 +19,6 @@ from nerbert.metrics.calibration import (
     log_loss,
     uncalibrated,
 )
-from tests.raised import raises
 
 Numbers = npt.NDArray[np.float64]
 
@@ -138,11 +136,6 @@ def test_entities_of_one_sentence_are_one_part() -> None:
     fitted = cross_fit(sigmoid(np.full(20, 3.0)), np.zeros(20), np.full(20, 7))
     assert fitted.after == fitted.before
     assert fitted.temperature > 5
-
-
-def test_outcomes_and_sentences_belong_together() -> None:
-    with raises(InputError, words="2 outcomes, 1 sentences"):
-        cross_fit(sigmoid(np.ones(2)), [True, False], [0])
 
 
 def test_the_log_loss_is_of_what_happened() -> None:

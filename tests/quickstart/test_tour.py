@@ -67,7 +67,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Tour:
 def taken(small: Tour, tmp_path_factory: pytest.TempPathFactory) -> Taken:
     folder = tmp_path_factory.mktemp("tour") / "kept" / "here"
     with redirect_stdout(out := io.StringIO()), redirect_stderr(io.StringIO()):
-        result = run_quickstart(TEXT, folder, None, small)
+        result = run_quickstart(TEXT, folder, small)
     return Taken(result, folder, out.getvalue())
 
 
@@ -200,7 +200,7 @@ def test_it_says_what_it_found(taken: Taken) -> None:
 
 @pytest.mark.nightly
 def test_two_workers_have_the_same_figures(taken: Taken, small: Tour, tmp_path: Path) -> None:
-    assert timeless(run_quickstart(TEXT, tmp_path / "kept", None, replace(small, workers=2))) == timeless(taken.result)
+    assert timeless(run_quickstart(TEXT, tmp_path / "kept", replace(small, workers=2))) == timeless(taken.result)
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_without_keep_the_page_alone_is_left(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         (desk / PAGE).write_text("an old page, which is replaced")
-        run_quickstart(TEXT, None, None, Tour())
+        run_quickstart(TEXT, None, Tour())
         assert {path.name for path in desk.parent.rglob("*")} == {"here", "temporary", "nerbert-quickstart.html"}
     assert "<title>nerbert quickstart</title>" in (desk / PAGE).read_text()
     said = capsys.readouterr().out
@@ -227,36 +227,30 @@ def test_without_keep_the_page_alone_is_left(desk: Path, capsys: pytest.CaptureF
 
 @pytest.mark.usefixtures("no_work")
 @pytest.mark.parametrize(
-    ("keep", "report", "kind", "words"),
+    ("keep", "kind", "words"),
     [
-        (".", None, OutputExists, ".: not an empty folder; give --keep a new one"),
-        ("file", None, OutputExists, "file: not an empty folder; give --keep a new one"),
-        ("file/kept", None, InputError, "file/kept: can't be made: Not a directory; give --keep another folder"),
-        ("new", ".", InputError, "is a folder, or its folder doesn't exist; name another file with --report"),
-        (None, ".", InputError, "is a folder, or its folder doesn't exist; name another file with --report"),
-        (None, "none/page.html", InputError, "is a folder, or its folder doesn't exist; name another file"),
-        (None, "file", OutputExists, "file: exists already; name another file with --report"),
+        (".", OutputExists, ".: not an empty folder; give --keep a new one"),
+        ("file", OutputExists, "file: not an empty folder; give --keep a new one"),
+        ("file/kept", InputError, "file/kept: can't be made: Not a directory; give --keep another folder"),
+        (None, InputError, "nerbert-quickstart.html: is a folder"),
     ],
 )
-def test_messages_come_before_any_work(
-    desk: Path, keep: str | None, report: str | None, kind: type[NerbertError], words: str
-) -> None:
+def test_messages_come_before_any_work(desk: Path, keep: str | None, kind: type[NerbertError], words: str) -> None:
     (desk / "file").write_text("mine")
+    (desk / PAGE).mkdir()
     with raises(kind, words=words):
-        run_quickstart("", keep and Path(keep), report and Path(report), Tour())  # type: ignore[arg-type]
-    made = ["new"] if keep == "new" else []  # empty, so that it can be named again
-    assert sorted(path.name for path in desk.parent.rglob("*")) == ["file", "here", *made, "temporary"]
+        run_quickstart("", keep and Path(keep), Tour())  # type: ignore[arg-type]
+    assert sorted(path.name for path in desk.parent.rglob("*")) == ["file", "here", PAGE, "temporary"]
     assert (desk / "file").read_text() == "mine"
 
 
 @pytest.mark.usefixtures("retold")
-def test_the_text_and_the_page_that_are_given(tmp_path: Path) -> None:
-    """The page may be in the folder that is made, and a text of bytes that are no text does no harm."""
+def test_the_text_that_is_given(tmp_path: Path) -> None:
+    """One of bytes that are no text does no harm."""
     kept = tmp_path / "kept" / "here"
-    assert run_quickstart("caf\udce9 x", kept, kept / "mine.html", Tour()).own.text == "caf? x"
-    assert (kept / "mine.html").read_bytes() == (kept / "report.html").read_bytes()
+    assert run_quickstart("caf\udce9 x", kept, Tour()).own.text == "caf? x"
     assert read(kept / "result.json")["own"]["text"] == "caf? x"
-    assert run_quickstart("", tmp_path / "other", None, Tour()).own.text == touring.DEFAULT_TEXT
+    assert run_quickstart("", tmp_path / "other", Tour()).own.text == touring.DEFAULT_TEXT
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -314,9 +308,9 @@ def test_terminal_reads_no_markup_in_a_text() -> None:
 def test_command_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[object] = []
     monkeypatch.setattr("nerbert.quickstart.tour.run_quickstart", lambda *each: given.extend(each))
-    assert exit_code("quickstart", "--text", "A brig .", "--keep", "kept", "--report", "page.html") == 0
+    assert exit_code("quickstart", "--text", "A brig .", "--keep", "kept") == 0
     assert exit_code("quickstart") == 0
-    assert given == ["A brig .", Path("kept"), Path("page.html"), "", None, None]
+    assert given == ["A brig .", Path("kept"), "", None]
 
 
 def test_a_training_among_several_has_its_title_before_each_line(capsys: pytest.CaptureFixture[str]) -> None:

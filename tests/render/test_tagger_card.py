@@ -30,6 +30,7 @@ def facts() -> dict[str, Any]:
         "data": {"name": "ships", "sentences": 110, "sha256": {"train.conll": "ab" * 32, "dev.conll": "cd" * 32}},
         "source_data": {"name": "news", "sentences": 9000, "sha256": {"train.conll": "ef" * 32, "dev.conll": "0" * 64}},
         "settings": {"epochs": 20.0, "learning_rate": 2e-4, "select": "dev"}, "log": [], "best_step": 3,
+        "changed": ["learning_rate", "select"],
         "dev": {"sentences": 50, "decoding": "legal", **counts(3, 4, 6),
                 "by_type": {"person": counts(1, 2, 2), "ship": counts(2, 2, 4)}},
         "calibration": {"temperature": 1.3037, "ece_before": 0.1409, "ece_after": 0.0793, "bins": 10, "folds": 5,

@@ -42,11 +42,10 @@ class Mentions:
     def __init__(self, most: int = MOST) -> None:
         """Hold no more than `most` mentions."""
         self._most, self._counts = most, Counter[tuple[str, str]]()
-        self._sizes: dict[str, tuple[int, int]] = {}  # of a mention's first word, and in words
         self.cut = False
         """Whether there were more."""
         self._types: dict[str, dict[str, int]] | None = None
-        self._longest: dict[str, int] = {}
+        self._longest: dict[str, int] = {}  # first word of a mention → words of the longest
         self._unlabelled, self._places = Counter[str](), dict[str, list[str]]()
         self._labelled: dict[tuple[str, str], str] = {}
 
@@ -55,12 +54,10 @@ class Mentions:
         for first, last, type_ in word_spans(example):
             text = _words(example, first, last)
             self._counts[text, type_] += 1
-            if last - first > 1:
-                start, end = example.words[first]
-                self._sizes[text] = end - start, last - first
+            word = example.text[slice(*example.words[first])]
+            self._longest[word] = max(last - first, self._longest.get(word, 0))
         if len(self._counts) > self._most * 3 // 2:
             self._counts, self.cut = Counter(dict(self._counts.most_common(self._most))), True
-            self._sizes = {text: self._sizes[text] for text, _ in self._counts if text in self._sizes}
 
     def look(self, example: Example, place: str) -> None:
         """Note the places of counted mentions in a sentence, with a label or without."""
@@ -118,10 +115,6 @@ class Mentions:
                 if total[text] > 1:
                     self._types.setdefault(text, {})[type_] = count
             self._counts.clear()
-            for text in self._types:
-                size, words = self._sizes.pop(text, (len(text), 1))
-                self._longest[text[:size]] = max(words, self._longest.get(text[:size], 0))
-            self._sizes.clear()
         return self._types
 
 

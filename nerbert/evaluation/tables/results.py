@@ -131,13 +131,13 @@ class Group:
         """Add a cell."""
         run, figures, facts = (cell.place.draw, cell.place.seed), figures_of(cell), cell.facts
         self.wanted += 1
-        if cell.state is State.DONE and (F1, "") in figures:
+        if cell.state is State.DONE:
             self.done[run] = figures if self.episodes else with_shares(figures)
             self.keys[run] = facts.get("keys", {}).get("score", str(run))
             own = facts.get("encoder") if facts.get("pretrained") is True else facts.get("source")
             self.encoders[run] = str(own or "")
         elif cell.state is not State.NOT_RUN:
-            self.failed[run] = cell.why or "no F1 in its scores"
+            self.failed[run] = cell.why
 
     @cached_property
     def units(self) -> dict[Run, Unit]:
@@ -177,9 +177,7 @@ class Layout:
     def __init__(self, suite: Suite, cells: Iterable[Cell]) -> None:
         self.suite, self.baseline = suite, suite.baseline or next(iter(suite.systems))
         found = {cell.place: cell for cell in cells}
-        self.cells = [found.pop(place, Cell(place, State.NOT_RUN)) for place in suite.places()]
-        self.strangers = len(found)
-        """Cells that the suite doesn't ask for."""
+        self.cells = [found.get(place, Cell(place, State.NOT_RUN)) for place in suite.places()]
         self.done = [cell for cell in self.cells if cell.state is State.DONE]
         self.data: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         """The digests of each target's files that finished cells were made from; one entry if all had the same."""

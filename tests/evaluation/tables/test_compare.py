@@ -156,19 +156,6 @@ def test_two_systems_are_compared_on_the_targets_that_they_share() -> None:
     assert not entry(table, mean, "BERT").mark, "its test is over other targets than the mean"
 
 
-def test_each_mean_has_its_test() -> None:
-    targets = (*(Target(data=each) for each in "abc"), Target(data="d", sizes=("10",)))
-    suite = made_up_suite(targets=targets, published=())
-    table = make_table(suite, made_up_cells(suite, all_done))
-    tests = compare(Layout(suite, made_up_cells(suite, all_done)))
-    assert [tuple(each.text for each in row[:2]) for row in grid_of(table, "scores").rows[-2:]] == [
-        ("mean of 3 targets", "all"), ("mean of 4 targets", "each at its size")
-    ]  # fmt: skip
-    assert tests[BERT, RowKey(WHOLE, "all")].test.n == 9
-    assert tests[BERT, RowKey(WHOLE, "")].test.n == 12
-    assert entry(table, ("mean of 3 targets", "all"), "BERT").mark == tests[BERT, RowKey(WHOLE, "all")].mark
-
-
 @pytest.mark.parametrize(
     ("p", "told"),
     [(0.0499, "0.0499"), (0.05, "0.0500"), (0.04996, "0.04996"), (0.05004, "0.0500"), (0.25, "0.250"),
