@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from nerbert.metrics.score import score_tags
-from nerbert.quickstart.result import means_by_type
 from tests.quickstart.made_up import made_up_encoder, made_up_result
 
 
@@ -60,12 +58,3 @@ FIRST_LOOK = "NER pre-training {} points of F1, with one seed: no more than a fi
 )
 def test_verdict_says_no_more_than_the_seeds(mlm: tuple[float, ...], ner: tuple[float, ...], told: str) -> None:
     assert made_up_result(mlm, ner).verdict == told
-
-
-def test_means_by_type_count_a_type_that_a_tagger_never_met_as_nought() -> None:
-    both = score_tags([["B-port", "O", "B-date"]], [["B-port", "O", "B-date"]])
-    half = score_tags([["B-port", "O", "B-port"]], [["B-port", "O", "O"]])
-    found = means_by_type([both, half])
-    assert found == pytest.approx({"date": 0.5, "port": (1 + 2 / 3) / 2})
-    assert list(found) == ["date", "port"]
-    assert means_by_type([]) == {}

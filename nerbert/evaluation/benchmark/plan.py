@@ -9,7 +9,6 @@ import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -109,10 +108,8 @@ class Planner:
     """Plans cells; inspects each encoder and data set once, and remembers failures too."""
 
     def __init__(self, suite: Suite, data: Path, machine: Machine) -> None:
-        self._suite, self._machine = suite, machine
-        self._encoder_of, self._command_of = _remembered(_encoder), _remembered(command_digest)
-        self._files_of = _remembered(DataFiles.find)
-        self._folder_of = _remembered(partial(find_folder, data))
+        self._suite, self._data, self._machine = suite, data, machine
+        self._known = dict[Any, Any]()
         self._first_with = dict[tuple[str, str], str]()
         """(system, digest of weights) → that system's pre-trained encoder with these weights."""
         self._target_of = {(each.data, size): each for each in suite.targets for size in each.sizes}
@@ -130,11 +127,23 @@ class Planner:
         kind, split = parse_size(place.size).kind, self._suite.split
         system = self._zero_shot(place, target) if kind is SizeUnit.ZERO else self._learning(place, target)
         splits = system.splits(split, episode=kind is SizeUnit.EPISODE)
-        data = self._files_of(self._folder_of(place.target), target.format, splits)
+        data = self._once(DataFiles.find, self._once(find_folder, self._data, place.target), target.format, splits)
         drawn = "" if kind in (SizeUnit.ALL, SizeUnit.ZERO) else f"{place.size}, draw {place.draw}"
         key = key_of("tag", **data.key, drawn=drawn, split=split, **system.facts)
         score_key = key_of("score", code=keys.SCORING, tagged=key, else_types=sorted(target.else_types))
         return Job(place, system, data, split, target.else_types, key, score_key)
+
+    def _once(self, make: Callable[..., _Out], *names: Any) -> _Out:
+        """Return what `make` gives, called only once for the same arguments, even if it fails."""
+        if (make, names) not in self._known:
+            try:
+                self._known[make, names] = make(*names)
+            except NerbertError as error:
+                self._known[make, names] = error
+        found: _Out | NerbertError = self._known[make, names]
+        if isinstance(found, NerbertError):
+            raise found
+        return found
 
     def _settings(self, place: CellKey) -> FinetuneSettings:
         settings = self._suite.settings_of(place.system, place.protocol)
@@ -145,14 +154,16 @@ class Planner:
         """Return a system that learns from the target."""
         own = self._suite.systems[place.system]
         if own.command:  # protocols don't apply to it, so it runs once for all of them
-            return Command(own.command, self._command_of(own.command), own.version, own.timeout_minutes, place.seed)
+            return Command(
+                own.command, self._once(command_digest, own.command), own.version, own.timeout_minutes, place.seed
+            )
         encoder = self._encoder(place, own)
         settings = _startable(encoder.folder, self._settings(place))
         system = FineTuned(encoder, settings, self._machine.device, labels=target.labels)
         if not own.source:
             return system
         splits = ("train", "dev") if find_objective(settings.objective).joins_source else ("train",)
-        files = self._files_of(self._folder_of(own.source), own.source_format, splits)
+        files = self._once(DataFiles.find, self._once(find_folder, self._data, own.source), own.source_format, splits)
         return replace(system, source=files, source_name=own.source)
 
     def _zero_shot(self, place: CellKey, target: Target) -> System:
@@ -177,7 +188,7 @@ class Planner:
         if not own.encoders:
             raise _NotRunError(f"no encoder given: --encoder {place.system!r}=FOLDER")
         name = self._suite.encoder_of(place)
-        encoder, weights = self._encoder_of(name)
+        encoder, weights = self._once(_encoder, name)
         if weights and (other := self._first_with.setdefault((place.system, weights), name)) != name:
             why = f"has the same weights as {other}; pre-train each encoder with a seed of its own"
             raise InputError(f"{name}: {why}")
@@ -204,25 +215,6 @@ def _encoder(name: str) -> tuple[Encoder, str]:
     trained = folder.card["kind"] != "foreign"
     encoder = Encoder(folder.name, encoder_digest(folder.path), trained)
     return encoder, encoder_digest(folder.path, "weights") if trained else ""
-
-
-def _remembered(make: Callable[..., _Out]) -> Callable[..., _Out]:
-    """Return `make`, called only once for the same arguments, even if it fails."""
-
-    @cache
-    def attempt(*names: Any) -> _Out | NerbertError:
-        try:
-            return make(*names)
-        except NerbertError as error:
-            return error
-
-    def get(*names: Any) -> _Out:
-        found = attempt(*names)
-        if isinstance(found, NerbertError):
-            raise found
-        return found
-
-    return get
 
 
 def _processor() -> str:

@@ -141,7 +141,7 @@ def writing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
     ("text", "told"),
     [
         (None, "the command wrote no {output}"),
-        ("", "output: holds no sentence"),
+        ("", "the command wrote no {output}"),
         ("Oslo\tB-place\n\n", "output: holds 1 sentences, not the 3 of {test}; write each"),
         (lines(text="The Ingeborg sailed"), "output, sentence 1: is 'The Ingeborg sailed', not 'The M"),
         (lines((4, 10, "ship")), "output, sentence 1: an entity of 'The Margarethe sailed' cuts a word"),

@@ -87,14 +87,6 @@ def test_check_prints_what_it_found(make: Make, root: Path, capsys: Output) -> N
     assert "1 type, entities of each" in capsys.readouterr().out
 
 
-def test_check_says_which_file_differs(make: Make, root: Path, capsys: Output) -> None:
-    make("btc")
-    assert data("check", "BTwi", "--data", root) == 0
-    shown = capsys.readouterr().out
-    assert "files: not those of the known btc: another train, no dev, another test" in shown
-    assert "licence" not in shown, "nothing is claimed of other files"
-
-
 def test_sample_prints_the_k_reached(make: Make, root: Path, tmp_path: Path, capsys: Output) -> None:
     make(train=TRAIN * 2)
     assert data("sample", "ships", "--data", root, "--size", "k=3", "-o", tmp_path / "out") == 0

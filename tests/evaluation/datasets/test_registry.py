@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.datasets.fetch import convert_data, find_addresses, find_public
 from nerbert.evaluation.datasets.load import KnownData, Recipe, all_names, find_known, known_data, open_data
 from tests.evaluation.datasets.published import published, read_splits, undraw
-from tests.raised import raises
 
 DUPLICATES = {"harveyner": 148, "jnlpba": 91, "conll2003": 16, "defense_re3d": 8, "crossner_music": 6, "mit_movie": 4,
          "few_tk_supervised": 2, "crossner_science": 1, "ncbi_disease": 1, "few_tk_inter": 456,
@@ -89,14 +87,6 @@ def test_recipes_name_files_that_the_registry_names(name: str) -> None:
     assert all(recipe.draws[split] == data.splits[split].sentences for split in recipe.draws)
 
 
-def test_addresses_are_of_a_commit() -> None:
-    found = find_addresses(find_public("Pol"))
-    root = (
-        "https://raw.githubusercontent.com/zliucr/CrossNER/2e7ba2a7798c961e3f29fbc51252c5a8d40224bf/ner_data/politics"
-    )
-    assert found == {split: f"{root}/{split}.txt" for split in ("train", "dev", "test")}
-
-
 def test_the_project_s_own_set_is_a_release() -> None:
     assert {"open-types"} == RELEASED
     known = find_public("open-types")
@@ -114,12 +104,3 @@ def test_what_publishers_have_becomes_what_is_known(name: str, shared: Path) -> 
     made = convert_data({split: published(name, parts[split], recipe.scheme).encode() for split in parts}, recipe)
     assert made.keys() == known_data()[name].splits.keys()
     assert all(made[split] == (folder / f"{split}.conll").read_bytes() for split in made)
-
-
-def test_a_name_that_is_unknown_or_has_no_address() -> None:
-    assert set(known_data()) - set(FETCHED) - RELEASED == {"jnlpba"}
-    assert known_data()["jnlpba"].recipe.paths == {}
-    with raises(SettingsError, words="did you mean 'conll2003'"):
-        find_public("conll-2003")
-    with raises(InputError, words="no public address in this form: its train part was rebuilt"):
-        find_public("jnlpba")

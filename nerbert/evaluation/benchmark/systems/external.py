@@ -109,7 +109,7 @@ class Command:
                 write_conll(path, examples)
             values[name] = str(path.resolve())
         _run(filled(self.words, values), self.minutes, folder / "errors")
-        if not output.is_file():
+        if not output.is_file() or not output.stat().st_size:
             raise InputError("the command wrote no {output}")
         if output.stat().st_size > _LARGEST:
             raise InputError(f"{output}: more than {_LARGEST >> 20} MB can't be the entities of these sentences")
@@ -149,8 +149,6 @@ def _last_line(errors: Path) -> str:
 
 def _entities(found: Sequence[Document], test: Sequence[Example]) -> Iterator[list[FoundEntity]]:
     """Yield each sentence's entities; raise InputError for entities that don't fit the sentences."""
-    if not found:
-        raise InputError("output: holds no sentence")
     if len(found) != len(test):
         raise InputError(f"output: holds {len(found)} sentences, not the {len(test)} of {{test}}; write each, in order")
     for number, (said, asked) in enumerate(zip(found, test, strict=True), 1):

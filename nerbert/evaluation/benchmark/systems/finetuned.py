@@ -71,12 +71,8 @@ class FineTuned:
         return None if self.source is None or self._joins else self._checkpoint_key(self.source, self.encoder.sha256)
 
     def _checkpoint_key(self, data: DataFiles, encoder: str) -> str:
-        trained = trained_by(replace(self._source_settings, source_head="new"))
+        trained = trained_by(replace(source_settings(self.settings, self.settings.seed), source_head="new"))
         return key_of("source", **data.key, **trained, encoder=encoder, device=self.device)
-
-    @property
-    def _source_settings(self) -> FinetuneSettings:
-        return source_settings(self.settings, self.settings.seed)
 
     @property
     def _joins(self) -> bool:
@@ -146,8 +142,9 @@ class FineTuned:
         cost: dict[str, Any] = {}
         with publish_folder(folder) as draft:
             with timed(cost, "source"):
+                settings = source_settings(self.settings, self.settings.seed)
                 finetune_examples(
-                    self.encoder.folder, source.read().train, [], self._source_settings, draft, name=str(source.folder)
+                    self.encoder.folder, source.read().train, [], settings, draft, name=str(source.folder)
                 )
             write_json(draft / _SECONDS, cost["source"])
             now = DataFiles.find(source.folder, source.format, source.splits)
