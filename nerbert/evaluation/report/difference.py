@@ -4,9 +4,9 @@ A mistake belongs to its gold entity, or to the predicted one where there is non
 makes it, broken if only the first does, and changed if both are wrong there in different ways.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from nerbert.errors import InputError
 from nerbert.evaluation.evaluate import Evaluation
@@ -35,23 +35,6 @@ class TaggerComparison:
     sentences: dict[Effect, SentenceList]
 
 
-class _Change(NamedTuple):
-    """What a sentence's mistakes became: entities by effect, and the confidence of the first tagger's surest one."""
-
-    number: int
-    effects: dict[Effect, list[WordSpan]]
-    sure: float
-
-    @property
-    def worst(self) -> Effect:
-        return next(effect for effect, spans in self.effects.items() if spans)
-
-    @property
-    def order(self) -> tuple[int, float, int]:
-        """The place in the list: most entities of its effect first, then the surest mistake."""
-        return -len(self.effects[self.worst]), -self.sure, self.number
-
-
 def compare(
     one: ScoredAnswers, other: ScoredAnswers, name: str, evaluation: Evaluation, most: int = MOST
 ) -> TaggerComparison:
@@ -60,19 +43,24 @@ def compare(
         raise InputError(f"{name}: cuts the texts into other words than the first tagger; give one --word-splitter, "
                          "and one --language")  # fmt: skip
     overall, *by_type = differences(one.pair, other.pair)
-    changes = list(_changes(one, other))
-    effects: Sequence[Effect] = ("broken", "changed", "fixed")
-    sentences = dict[Effect, SentenceList]()
-    for effect in effects:
-        ordered = sorted((each for each in changes if each.worst == effect), key=lambda each: each.order)
-        first = (shown(one, each.number, other, each.effects[effect][0]) for each in ordered[:most])
-        sentences[effect] = SentenceList(tuple(first), len(ordered))
-    counts = {effect: sum(len(each.effects[effect]) for each in changes) for effect in effects}
+    counts: dict[Effect, int] = {"broken": 0, "changed": 0, "fixed": 0}
+    lists: dict[Effect, list[tuple[int, float, int, WordSpan]]] = {effect: [] for effect in counts}
+    for number, effects, sure in _changes(one, other):
+        worst = next(effect for effect, spans in effects.items() if spans)
+        lists[worst].append((-len(effects[worst]), -sure, number, effects[worst][0]))  # its place in the list
+        for effect, spans in effects.items():
+            counts[effect] += len(spans)
+    sentences = {
+        effect: SentenceList(tuple(shown(one, each[2], other, each[3]) for each in sorted(listed)[:most]), len(listed))
+        for effect, listed in lists.items()
+    }
     return TaggerComparison(name, evaluation, overall, tuple(by_type), counts, sentences)
 
 
-def _changes(one: ScoredAnswers, other: ScoredAnswers) -> Iterator[_Change]:
-    """Yield the sentences in which the taggers make different mistakes."""
+def _changes(one: ScoredAnswers, other: ScoredAnswers) -> Iterator[tuple[int, dict[Effect, list[WordSpan]], float]]:
+    """Yield the sentences in which the taggers make different mistakes: number, entities by effect, the worst first,
+    and the confidence of the first tagger's surest mistake.
+    """
     for number, (here, there) in enumerate(zip(one.found, other.found, strict=True)):
         if here.tags == there.tags:
             continue
@@ -85,7 +73,7 @@ def _changes(one: ScoredAnswers, other: ScoredAnswers) -> Iterator[_Change]:
         }
         if any(effects.values()):
             wrong = [each.predicted for each in mistakes if each.predicted]
-            yield _Change(number, effects, max((one.confidence(number, each) for each in wrong), default=0.0))
+            yield number, effects, max((one.confidence(number, each) for each in wrong), default=0.0)
 
 
 def _place(mistake: Mistake) -> WordSpan:
