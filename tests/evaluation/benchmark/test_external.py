@@ -149,7 +149,7 @@ def writing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
         (lines((0, 14, "ship"), (4, 14, "ship")), "output:1: entities 'The Margarethe' (ship) and 'Marg"),
         (lines((4, 99, "ship")), "output:1: entity 4–99 of type 'ship': the text has 21 characters"),
         ('{"text": "The Margarethe sailed"}\n' * 3, "output: seems to be JSON with text"),
-        ("a,b\n1,2\n", "output: seems to be CSV"),
+        ("a,b\n1,2\n", "output: is in no known format"),
     ],
 )
 def test_output_that_does_not_fit_fails_its_cell(
