@@ -227,4 +227,5 @@ def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:
     if best:
         calibration["threshold_f1"] = best.f1
         own["threshold"] = calibrated(best.probability, calibration["temperature"])
-    return {"dev": found.scores_json(), "calibration": calibration, **own}
+    dev = {"sentences": found.examples, "decoding": found.decoding, **found.score.as_json()}
+    return {"dev": dev, "calibration": calibration, **own}

@@ -310,10 +310,6 @@ class Predicted:
     examples: int
     decoding: str
 
-    def scores_json(self) -> dict[str, Any]:
-        """Return precision, recall and F1, over all entities and by type, as a card has them."""
-        return {"sentences": self.examples, "decoding": self.decoding, **self.score.as_json()}
-
     def calibration_json(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return the temperature fitted on these entities and the calibration errors; `data` says where they are from.
 

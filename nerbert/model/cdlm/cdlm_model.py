@@ -106,7 +106,7 @@ class CdlmModel(torch.nn.Module):
 
     def __init__(self, shape: CdlmShape, vectors: Array | None = None) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape = self.config = shape
         self.words = torch.nn.Parameter(_uniform(shape.words, shape.word_width, bound=sqrt(3 / shape.word_width)))
         if vectors is not None:
             known = torch.from_numpy(vectors.astype(np.float32))
@@ -127,11 +127,6 @@ class CdlmModel(torch.nn.Module):
         self.given: torch.Tensor | None
         self.register_buffer("given", None, persistent=False)
         """θ of all tasks and domains where they are computed once for several batches."""
-
-    @property
-    def config(self) -> CdlmShape:
-        """Return the sizes."""
-        return self.shape
 
     @property
     def device(self) -> torch.device:
