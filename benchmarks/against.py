@@ -1,4 +1,4 @@
-"""This checkout against another one of the project: pass 1, pre-training, fine-tuning and tagging, alternately.
+"""This checkout against another one of the project: corpus, pre-training, fine-tuning, tagging, benchmark, alternately.
 
 `python benchmarks/against.py OTHER DUMP TEXTS [--repeats 5]`; OTHER is a checkout of an earlier commit (`git worktree
 add`), DUMP a MediaWiki export, TEXTS a text file. Each job is a process of its own and uses the sample that ships with
@@ -18,6 +18,17 @@ from report import MB, Part, Run, as_json, measure, ratio, surroundings
 
 HERE = Path(__file__).resolve().parents[1]
 SAMPLE = HERE / "nerbert" / "sample"
+SUITE = """
+title = "One cell"
+seeds = [1]
+[systems.embedded]
+encoder = "embedded"
+[protocols.short]
+max_steps = 20
+min_steps = 0
+[[targets]]
+data = "domain"
+"""
 PRETRAINING = {"backbone": '"embedded-mlm"', "precision": '"fp32"', "threads": "1", "epochs": "1"}
 
 
@@ -57,21 +68,23 @@ def _prepare(root: Path, work: Path) -> None:
     settings = PRETRAINING | {"corpus": f'"{work / "corpus"}"'}
     lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
     (work / "pretraining.toml").write_text(lines)
+    (work / "suite.toml").write_text(SUITE)
 
 
 def _run(side: str, root: Path, work: Path, dump: Path, texts: Path) -> Run:
     out = work / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    pass_1 = [sys.executable, root / "benchmarks" / "run_pass1.py", dump, out / "pages"]
     finetuning = ["--set", "threads=1", "--set", "precision=fp32", "--set", "epochs=5"]
     tagging = ["--backend", "torch", "--precision", "fp32", "--threads", "1"]
     parts = (
-        _measured("pass 1", root, work, pass_1),
+        _nerbert("corpus", root, work, ["corpus", "build", dump, "--knowledge", SAMPLE / "knowledge", "-o",
+                                        out / "corpus", "--set", "min_mentions=5"]),
         _nerbert("pre-training", root, work, ["pretrain", work / "pretraining.toml", "-o", out / "encoder"]),
         _nerbert("fine-tuning", root, work, ["finetune", "embedded", "--data", SAMPLE / "domain", "-o", out / "tagger",
                                              *finetuning]),
         _nerbert("tagging", root, work, ["tag", "embedded", texts, "-o", out / "tags.jsonl", *tagging]),
+        _nerbert("benchmark", root, work, ["benchmark", work / "suite.toml", "--data", SAMPLE, "-o", out / "results"]),
     )  # fmt: skip
     for part in parts:
         print(f"{side}: {part.name}: {part.cpu_seconds:.2f} CPU s", file=sys.stderr, flush=True)
