@@ -24,7 +24,7 @@ from report import MB, measure, surroundings
 from nerbert.artifacts import write_json
 from nerbert.evaluation.benchmark.suite import SystemSettings, parse_encoders, read_suite
 from nerbert.evaluation.benchmark.systems.external import filled
-from nerbert.evaluation.figures.results import SPEEDS, Speeds
+from nerbert.evaluation.figures import SPEEDS, Speeds
 from nerbert.schema import read_json, to_plain
 
 

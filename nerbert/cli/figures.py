@@ -38,8 +38,7 @@ def figures_paper(
     """
     from nerbert.corpus.shards import is_corpus
     from nerbert.errors import SettingsError
-    from nerbert.evaluation.figures.entity_maps import make_maps
-    from nerbert.evaluation.figures.results import category_counts, few_labels_of, read_results
+    from nerbert.evaluation.figures import category_counts, few_labels_of, make_maps, read_results
     from nerbert.formats.data import read_gold
     from nerbert.render.figures import draw_all_categories, draw_categories, draw_few_labels, draw_maps
 
@@ -84,7 +83,7 @@ def figures_frontier(results: Path, *, suite: str = "frontier", output: Optional
     output
         Picture to write, ending in .svg, .png or .pdf; default: SUITE.svg in the folder.
     """
-    from nerbert.evaluation.figures.results import read_frontier
+    from nerbert.evaluation.figures import read_frontier
     from nerbert.render.figures import check_picture, draw_frontier
     from nerbert.terminal import tell
 

@@ -11,7 +11,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import SettingsError, need
 
 if TYPE_CHECKING:
-    from nerbert.evaluation.figures.results import Curves, Frontier
+    from nerbert.evaluation.figures import Curves, Frontier
     from nerbert.rng import Array
 
 KINDS = ("svg", "png", "pdf")

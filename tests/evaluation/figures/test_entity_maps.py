@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.figures.entity_maps import drawn_points, entity_vectors, make_maps
+from nerbert.evaluation.figures import drawn_points, entity_vectors, make_maps
 from nerbert.records import Example, Span
 from nerbert.words import split_words
 from tests.commands import exit_code

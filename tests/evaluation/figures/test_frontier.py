@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nerbert.evaluation.figures.results import SPEEDS, Result, Speed, frontier_of, read_frontier, read_results
+from nerbert.evaluation.figures import SPEEDS, Result, Speed, frontier_of, read_frontier, read_results
 from nerbert.evaluation.tables.results import COLUMNS
 from nerbert.formats.examples import read_documents
 from tests.commands import exit_code

@@ -6,7 +6,7 @@ import pytest
 
 from nerbert.corpus.shards import read_manifest, sentence_batches
 from nerbert.errors import InputError
-from nerbert.evaluation.figures.results import category_counts, few_labels_of
+from nerbert.evaluation.figures import category_counts, few_labels_of
 from tests.commands import exit_code
 from tests.evaluation.figures.test_frontier import folder_with, record, results_of
 from tests.raised import raises

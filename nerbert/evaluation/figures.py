@@ -1,4 +1,6 @@
-"""The data of pictures: a corpus's categories; F1 in a benchmark's CSV by training size, and beside speeds."""
+"""The data of pictures: a corpus's categories; F1 in a benchmark's CSV by training size, and beside speeds; maps of
+entities in encoders' spaces (NER-BERT, Liu et al. 2021, Figures 3 to 7), made by openTSNE.
+"""
 
 import csv
 from collections import defaultdict
@@ -8,12 +10,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 from pydantic import Field
 
 from nerbert.corpus.shards import read_manifest
-from nerbert.errors import InputError, at, os_refused
+from nerbert.errors import InputError, at, need, os_refused
 from nerbert.evaluation.tables.results import COLUMNS
 from nerbert.evaluation.tables.statistics import Summary, summary
+from nerbert.records import Example, Span
+from nerbert.rng import Array, uniform
 from nerbert.schema import read_json
 
 SPEEDS = "speeds.json"
@@ -190,3 +195,65 @@ def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Front
              for size in sizes if size in points or size in {size for _, size in published}}  # fmt: skip
     drawn = {point.system for each in points.values() for point in each}
     return Frontier(list(targets), {each: speeds[each] for each in systems if each in drawn}, shown, published, missing)
+
+
+_PERPLEXITY = 30
+_LENGTH = 256
+"""Subwords of a window."""
+Point = tuple[int, Span]
+"""An entity, after its sentence's number."""
+
+
+def make_maps(
+    encoders: Sequence[str], sentences: Sequence[Example], most: int = 2000, seed: int = 1
+) -> tuple[list[str], dict[str, Array]]:
+    """Return the types of at most `most` entities, drawn by the seed, and by encoder their places: (entities, 2).
+
+    Raise InputError for too few entities, or one type.
+    """
+    need("figures", "openTSNE")
+    from openTSNE import TSNE
+
+    points = drawn_points(sentences, most, seed)
+    types = [span.type for _, span in points]
+    if len(points) <= 3 * _PERPLEXITY:
+        raise InputError(f"{len(points)} entities: a map of perplexity {_PERPLEXITY} needs more than {3 * _PERPLEXITY}")
+    if len({*types}) < 2:
+        raise InputError("the entities have a single type: there is nothing to tell apart")
+    maps = dict[str, Array]()
+    for name in encoders:
+        tsne = TSNE(perplexity=_PERPLEXITY, metric="cosine", initialization="pca", neighbors="exact",
+                    random_state=seed, n_jobs=1)  # fmt: skip
+        maps[name] = np.asarray(tsne.fit(entity_vectors(name, sentences, points)))
+    return types, maps
+
+
+def drawn_points(sentences: Sequence[Example], most: int, seed: int) -> list[Point]:
+    """Return entities in order, at most so many, drawn by the seed."""
+    every = [(number, span) for number, each in enumerate(sentences) for span in each.spans]
+    chance = [uniform(seed, "map", f"{number} {span.start} {span.end}") for number, span in every]
+    kept = sorted(sorted(range(len(every)), key=chance.__getitem__)[:most])
+    return [every[place] for place in kept]
+
+
+def entity_vectors(encoder: str, sentences: Sequence[Example], points: Sequence[Point]) -> Array:
+    """Return (points, width) in fp32: the last states of the entities' first subwords."""
+    from nerbert.model.backbone import Backbone
+    from nerbert.model.forward import TorchScorer, states_at
+    from nerbert.model.linear import word_scores
+    from nerbert.model.tokenizer import SubwordTokenizer
+
+    backbone = Backbone.of(encoder, seed=0)
+    body = backbone.load_body()
+    pieces = SubwordTokenizer(backbone.tokenizer, body.config, _LENGTH)
+    places = {number: place for place, number in enumerate(dict.fromkeys(number for number, _ in points))}
+    scores = word_scores(TorchScorer(body, "fp32", states_at), pieces, [sentences[number] for number in places],
+                         int(body.config.hidden_size))  # fmt: skip
+    first = [next(place for place, (start, _) in enumerate(sentences[number].words) if start >= span.start)
+             for number, span in points]  # fmt: skip
+    words = np.array([scores.offsets[places[number]] for number, _ in points]) + first
+    found = np.minimum(np.searchsorted(scores.read, words), len(scores.read) - 1)
+    if not (scores.read[found] == words).all():
+        raise InputError(f"{encoder}: some entity begins inside a subword of its tokenizer, or has none")
+    vectors: Array = scores.logits[found]
+    return vectors

@@ -1,1 +1,0 @@
-"""What pictures of results are made of; `nerbert.render.figures` draws them."""
