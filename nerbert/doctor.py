@@ -3,11 +3,11 @@
 import locale
 import os
 import re
-import resource
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -49,9 +49,12 @@ def _machine() -> Iterator[Finding]:
         little = memory < _LEAST_MEMORY
         advice = "a pre-training needs 3 GB and more for each process; take a small batch_size and one worker"
         yield Finding("memory", "wrong" if little else "ok", f"{memory / _GB:.1f} GB", advice if little else "")
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    few = files < _LEAST_FILES
-    yield Finding("open files", "wrong" if few else "ok", f"at most {files:,}", "ulimit -n 4096" if few else "")
+    with suppress(ModuleNotFoundError):  # not on Windows
+        import resource
+
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        few = files < _LEAST_FILES
+        yield Finding("open files", "wrong" if few else "ok", f"at most {files:,}", "ulimit -n 4096" if few else "")
 
 
 def memory_limit() -> int:
