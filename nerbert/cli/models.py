@@ -59,7 +59,7 @@ def pretrain(
 def finetune(
     encoder: str, *, data: Path, output: opt.OutputOrAddress, source: Path | None = None, seeds: str = "",
     labels: str = "", add_types: opt.Flag = False, old_data: Path | None = None, same_types: opt.Flag = False,
-    max_loss: float | None = None, config: opt.Config = None, set_: opt.Set = None, read: opt.Read = opt.READ,
+    config: opt.Config = None, set_: opt.Set = None, read: opt.Read = opt.READ,
     overwrite: opt.Overwrite = False,
 ) -> None:  # fmt: skip
     """Train a tagger: fine-tune an encoder on annotated sentences.
@@ -87,10 +87,6 @@ def finetune(
     same_types
         With --add-types, types that the tagger has and the new sentences too mean the same; all new sentences are
         labelled with them.
-    max_loss
-        With --add-types, points of F1 on the tagger's own types that may be lost (default: 2): on the dev split of the
-        old data, else as agreement with the tagger's own answers on that of the new. Unless the loss is surely (95 %
-        interval) no larger, nothing is written and the exit status is 1. 100: not measured.
     """
     from nerbert.config import load_settings, whole_numbers
     from nerbert.errors import SettingsError, need
@@ -101,17 +97,16 @@ def finetune(
 
     settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
     need("train", "torch", "transformers")
-    from nerbert.finetuning.add_types import MAX_LOSS, AddTypes
+    from nerbert.finetuning.add_types import AddTypes
     from nerbert.finetuning.finetune import finetune as run
     from nerbert.tagger.self_check import checking
 
-    if (old_data or same_types or max_loss is not None) and not add_types:
-        raise SettingsError("--old-data, --same-types and --max-loss are for --add-types; give that, too")
-    added = AddTypes(old_data, same_types, MAX_LOSS if max_loss is None else max_loss) if add_types else None
+    if (old_data or same_types) and not add_types:
+        raise SettingsError("--old-data and --same-types are for --add-types; give that, too")
     print_taggers(
         run(encoder, data, output, settings, source=source, seeds=each_seed, overwrite=overwrite, reading=read,
             card=checking(write_tagger_card), labels=read_type_labels(labels),
-            add_types=added)
+            add_types=AddTypes(old_data, same_types) if add_types else None)
     )  # fmt: skip
 
 

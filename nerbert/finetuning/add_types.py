@@ -3,25 +3,17 @@
 Its own answers stand for the annotation that the new sentences lack (learning without forgetting, Li & Hoiem 2016; for
 NER Monaikul et al. 2021). In old sentences that are trained on again, new types were not looked for: there the answers
 are those of a tagger that learnt from the new sentences alone (ours). Cost: with old sentences it trains twice.
-
-What it loses of its own types is measured on the same sentences before and after, which neither was trained on, with a
-paired bootstrap. Nothing lost in a few sentences isn't nothing lost, so the interval is of these and of one more, whose
-entity is lost.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from nerbert.errors import InputError, SettingsError, few
+from nerbert.errors import InputError, few
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, has_tags, objective_for
 from nerbert.formats.data import AnyData, DataSet, read_data
-from nerbert.labels import WordSpan, common_name, learnt_words, types_of, word_spans
-from nerbert.metrics.judging import bootstrap_difference, span_counts
-from nerbert.metrics.score import Counts
+from nerbert.labels import common_name, learnt_words, types_of
 from nerbert.model.backbone import Backbone, load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.folder import read_card
 from nerbert.model.forward import TorchScorer
@@ -33,88 +25,26 @@ from nerbert.registry import HEADS
 from nerbert.terminal import tell
 from nerbert.training.objective import find_objective
 
-MAX_LOSS = 2.0
-"""How many points of F1 on its own types a tagger may lose, unless the user says otherwise."""
-UNMEASURED = 100.0
-"""The allowed loss, in points of F1, that every tagger keeps to."""
 SOFT = "distillation"
 """The objective of a head of fixed types: it takes confidences."""
-_LOST = np.array([[1, 1, 1]]), np.array([[0, 0, 1]])
-"""Right, predicted and gold entities, before and after, of a sentence whose entity is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddTypes:
     """That a tagger's own types are kept; `old` are sentences with them, to be trained on again.
 
-    With `same_types` a type of both is labelled in all of the new sentences; else it is refused. `max_loss` is how many
-    points of F1 on its own types the new tagger may lose; with 100 it isn't measured.
+    With `same_types` a type of both is labelled in all of the new sentences; else it is refused.
     """
 
     old: AnyData | None = None
     same_types: bool = False
-    max_loss: float = MAX_LOSS
-
-    def __post_init__(self) -> None:
-        if not 0 < self.max_loss <= UNMEASURED:
-            raise SettingsError(f"--max-loss {self.max_loss:g}: points of F1, above 0 and up to {UNMEASURED:g}")
-
-
-@dataclass(frozen=True, slots=True)
-class ForgettingGate:
-    """Sentences, the own types' entities there and what the old tagger finds, to measure a new tagger by.
-
-    Without `labelled` sentences the entities are the old tagger's answers, and F1 is the agreement with them. `most` is
-    how many points of F1 may be lost.
-    """
-
-    examples: Sequence[Example]
-    types: Collection[str]
-    gold: Sequence[Sequence[WordSpan]]
-    before: Sequence[Sequence[WordSpan]]
-    labelled: bool
-    most: float
-
-    @classmethod
-    def of(cls, examples: Sequence[Example], types: Collection[str], old: Head | None, most: float) -> "ForgettingGate":
-        """Return the gate on sentences that are labelled with the own types; None: by the old tagger's answers."""
-        gold = _of(types, map(word_spans, examples))
-        before = _of(types, old.predict(examples).word_spans(len(examples))) if old else gold
-        return cls(examples, types, gold, before, old is not None, most)
-
-    def check(self, head: Head) -> dict[str, Any]:
-        """Print what a new tagger loses, and return it as a fact of its card; raise InputError unless the loss is
-        surely no larger than allowed.
-        """
-        after = _of(self.types, head.predict(self.examples).word_spans(len(self.examples)))
-        counts = [span_counts(self.gold, each) for each in (self.before, after)]
-        interval = bootstrap_difference(*(np.vstack(each) for each in zip(counts, _LOST, strict=True)))
-        one, other = (Counts(*each.sum(0).tolist()).f1 for each in counts)
-        what = f"F1 on own types {100 * one:.1f} before, {100 * other:.1f} after" if self.labelled else (
-            f"{100 * other:.1f} % agreement with the old tagger's own answers (no labelled old sentences)")  # fmt: skip
-        entities = sum(map(len, self.gold))
-        lost = (f"{what}: loss {100 * (one - other):.1f} points [{100 * interval.low:.1f}, {100 * interval.high:.1f}], "
-                f"at most {self.most:g} allowed ({len(self.examples):,} sentences, {entities:,} entities)")  # fmt: skip
-        if 100 * interval.high > self.most:
-            raise InputError(f"{lost}. Nothing is written; give more sentences to measure it on, or allow more with "
-                             "--max-loss")  # fmt: skip
-        tell(lost)
-        return {
-            "f1_before": one, "f1_after": other, "loss": [interval.low, interval.high],
-            "sentences": len(self.examples), "entities": entities, "labelled": self.labelled,
-            "max_loss": self.most / 100, "verdict": "passed",
-        }  # fmt: skip
-
-
-def _of(types: Collection[str], spans: Iterable[Sequence[WordSpan]]) -> list[list[WordSpan]]:
-    return [[span for span in each if span[2] in types] for each in spans]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """What the training takes: new sentences with the tagger's own answers, and `old` ones; `facts` are for the card.
 
-    `added` are the new types. `gate` measures what the new tagger loses, unless it may lose everything.
+    `added` are the new types.
     """
 
     data: DataSet
@@ -123,7 +53,6 @@ class Prepared:
     settings: FinetuneSettings
     labels: dict[str, str]
     facts: dict[str, Any]
-    gate: ForgettingGate | None = None
 
     @property
     def own(self) -> list[str]:
@@ -157,9 +86,7 @@ def prepare(
     kept = set(own) - set(both)
     train, found = _with_answers(teacher, data.train, kept)
     dev, _ = _with_answers(teacher, data.dev, kept)
-    old = _old_data(added, own, data)
-    gate = _gate(added, teacher, own, kept, old.dev if old else [], dev)
-    again = old.train if old else []
+    again = _old_sentences(added, own, data)
     tell(
         f"{len(own)} own types: {found:,} entities found in the new sentences; {len(again):,} old sentences beside them"
     )
@@ -167,27 +94,7 @@ def prepare(
     types = {span.type for each in data.train for span in each.spans} - set(own)
     if not types:  # nothing to look for in the old sentences
         train, again = [*train, *again], []
-    return Prepared(replace(data, train=train, dev=dev), again, types, settings, words, facts, gate)
-
-
-def _gate(
-    added: AddTypes, teacher: Head, own: Sequence[str], kept: set[str], old: Sequence[Example], dev: Sequence[Example]
-) -> ForgettingGate | None:
-    """Return what measures the loss on own types: on labelled old sentences, else by the tagger's answers on new ones.
-
-    None where all may be lost; raise InputError where there are no sentences with own types to measure it on.
-    """
-    if added.max_loss >= UNMEASURED:
-        return None
-    examples, types, labelling = (old, own, teacher) if old else (dev, kept, None)
-    gate = ForgettingGate.of(examples, types, labelling, added.max_loss)
-    if not any(gate.gold):
-        what = "old data has no dev split with own types, and" if added.old else "there is no old data, and"
-        raise InputError(
-            f"{what} the new dev split has no entity of the tagger's own types: nothing tells what it would forget. "
-            "Give --old-data with a dev split, or --max-loss 100 to keep it unmeasured"
-        )
-    return gate
+    return Prepared(replace(data, train=train, dev=dev), again, types, settings, words, facts)
 
 
 def _own_types(
@@ -237,13 +144,13 @@ def _with_answers(teacher: Head, examples: Sequence[Example], types: set[str]) -
     return taught, sum(map(len, found))
 
 
-def _old_data(added: AddTypes, own: Sequence[str], new: DataSet) -> DataSet | None:
+def _old_sentences(added: AddTypes, own: Sequence[str], new: DataSet) -> list[Example]:
     """Return old sentences, in which own types alone were looked for."""
     if added.old is None:
-        return None
+        return []
     old = read_data(added.old, reading=new.reading)
-    others = {span.type for each in (*old.train, *old.dev) for span in each.spans} - set(own)
+    others = {span.type for each in old.train for span in each.spans} - set(own)
     if others:
         raise InputError(f"{old.folder}: has types that the tagger lacks ({few(sorted(others))}); leave them out, or "
                          "add them as new ones")  # fmt: skip
-    return old
+    return old.train

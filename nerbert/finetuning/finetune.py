@@ -89,8 +89,6 @@ def finetune(
             if prepared and prepared.old:
                 both = prepared.with_old(tagger.head)
                 tagger = finetune_data(encoder, both, own, labels=labels, types=types)
-            if prepared and prepared.gate:
-                facts["old_types"] = prepared.gate.check(tagger.head)
             tagger.save(folder / name, **facts, **(held_out_facts(tagger.head, target) if calibrate else {}))
             if card:
                 card(folder / name, TaggerFacts(read_card(str(folder / name))))

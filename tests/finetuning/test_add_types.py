@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from nerbert import example
 from nerbert.errors import InputError
-from nerbert.finetuning.add_types import AddTypes, ForgettingGate, prepare
+from nerbert.finetuning.add_types import AddTypes, prepare
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import DataSet, read_data
@@ -28,8 +26,6 @@ SHIP, PERSON = "The Margarethe sailed", "Larsen & Holm"
 OLD = [example(SHIP, [(4, 14, "ship")]), example(PERSON, [(0, 13, "person")])] * 3
 NEW_TEXT = "The Margarethe sailed Oslo"
 NEW = [example(NEW_TEXT, [(22, 26, "port")]), example("Larsen & Holm sailed Oslo", [(21, 25, "port")])] * 3
-FREE = AddTypes(max_loss=100)
-"""Without measuring what is lost."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +47,7 @@ def data_of(examples: Sequence[Example]) -> DataSet:
 
 def test_new_types_are_learnt_and_own_ones_are_kept(tagger: str, tmp_path: Path) -> None:
     both, alone = tmp_path / "both", tmp_path / "alone"
-    finetune(tagger, NEW, both, SETTINGS, add_types=AddTypes(max_loss=100))
+    finetune(tagger, NEW, both, SETTINGS, add_types=AddTypes())
     assert found(str(both), NEW_TEXT) == [("Margarethe", "ship"), ("Oslo", "port")]
     assert found(str(both), PERSON) == [("Larsen & Holm", "person")]
     card = read_card(str(both))
@@ -63,52 +59,9 @@ def test_new_types_are_learnt_and_own_ones_are_kept(tagger: str, tmp_path: Path)
     assert found(str(alone), SHIP) == []  # what it would forget
 
 
-def test_a_tagger_that_may_have_forgotten_is_not_written(tagger: str, tmp_path: Path) -> None:
-    conll = "The O\nMargarethe B-ship\nsailed O\n\n"
-    for name, dev in (("few", conll * 3), ("many", conll * 300)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "train.conll").write_text(conll * 3)
-        (tmp_path / name / "dev.conll").write_text(dev)
-    with raises(InputError, "100.0 before, 100.0 after: loss 0.0"):  # of so few sentences that it isn't sure
-        finetune(tagger, NEW, tmp_path / "new", SETTINGS, add_types=AddTypes(tmp_path / "few"))
-    assert not (tmp_path / "new").exists()
-    assert found(tagger, SHIP) == [("Margarethe", "ship")], "the old one stays"
-    finetune(tagger, NEW, tmp_path / "new", SETTINGS, add_types=AddTypes(tmp_path / "many"))
-    assert read_card(str(tmp_path / "new"))["old_types"]["verdict"] == "passed"
-    wild = replace(SETTINGS, learning_rate=0.5)
-    with raises(InputError, "(300 sentences, 300 entities). Nothing is written"):
-        finetune(tagger, NEW, tmp_path / "worse", wild, add_types=AddTypes(tmp_path / "many"))
-
-
-def test_a_new_dev_split_measures_agreement(tagger: str) -> None:
-    prepared = prepare(tagger, replace(data_of(NEW), dev=NEW), SETTINGS, AddTypes())
-    assert prepared.gate is not None
-    assert (prepared.gate.labelled, sum(map(len, prepared.gate.gold))) == (False, 6)
-
-
-def test_the_loss_is_of_own_types_and_of_one_sentence_more() -> None:
-    ship, port = (1, 2, "ship"), (2, 3, "port")
-
-    def head(found: Sequence[Any]) -> Any:
-        return SimpleNamespace(predict=lambda _: SimpleNamespace(word_spans=lambda _: found))
-
-    def check(sentences: int, lost: int, most: float = 2.0, labelled: bool = True) -> dict[str, Any]:
-        texts, old = OLD[:1] * sentences, head([[ship]] * sentences) if labelled else None
-        gate = ForgettingGate.of(texts, ["ship"], old, most)
-        return gate.check(head([[]] * lost + [[ship, port]] * (sentences - lost)))
-
-    assert check(400, 0)["f1_after"] == 1
-    assert check(400, 80, most=20)["f1_after"] == pytest.approx(2 * 320 / 720)
-    for sentences, lost in ((10, 0), (400, 80)):
-        with raises(InputError, "at most 2 allowed"):
-            check(sentences, lost)
-    assert 0.05 < check(10, 0, most=99)["loss"][1] < 0.3, "the added sentence is drawn up to three times"
-    assert check(400, 0, labelled=False)["labelled"] is False
-
-
 def test_its_own_answers_stand_beside_the_new_annotation(tagger: str) -> None:
     new = [example(NEW_TEXT, [(0, 14, "port")]), example(PERSON, [])]
-    prepared = prepare(tagger, data_of(new), SETTINGS, FREE)
+    prepared = prepare(tagger, data_of(new), SETTINGS, AddTypes())
     first, second = prepared.data.train
     assert [each.type for each in first.spans] == ["port"], "the annotation wins where they overlap"
     (person,) = second.spans
@@ -133,7 +86,7 @@ class Reader(Head):
 
 def test_in_old_sentences_what_learnt_the_new_ones_finds_new_types(tagger: str) -> None:
     old = [example("Oslo saw Anna", [(9, 13, "person")]), example("Anna left", [(0, 4, "person")])]
-    prepared = prepare(tagger, data_of(NEW), SETTINGS, AddTypes(old, max_loss=100))
+    prepared = prepare(tagger, data_of(NEW), SETTINGS, AddTypes(old))
     assert prepared.facts["added_types"]["old_sentences"] == 2
     both = prepared.with_old(Reader("port"))
     assert both.train[:-2] == prepared.data.train
@@ -146,7 +99,7 @@ def test_in_old_sentences_what_learnt_the_new_ones_finds_new_types(tagger: str) 
 
 def test_without_new_types_both_are_trained_on_at_once(tagger: str) -> None:
     new = data_of([example(NEW_TEXT, [(4, 14, "ship")])])
-    prepared = prepare(tagger, new, SETTINGS, AddTypes(OLD, same_types=True, max_loss=100))
+    prepared = prepare(tagger, new, SETTINGS, AddTypes(OLD, same_types=True))
     assert len(prepared.data.train) == 1 + len(OLD)
     assert prepared.old == []
 
@@ -155,22 +108,20 @@ SHIP_TOO = [example(NEW_TEXT, [(22, 26, "ship")]), example(SHIP, [])]
 
 
 def test_a_type_of_both_may_be_the_same(tagger: str) -> None:
-    prepared = prepare(tagger, data_of(SHIP_TOO), SETTINGS, AddTypes(same_types=True, max_loss=100))
+    prepared = prepare(tagger, data_of(SHIP_TOO), SETTINGS, AddTypes(same_types=True))
     assert prepared.data.train[1].spans == (), "all new sentences are labelled with it"
 
 
 @pytest.mark.parametrize(
     ("start", "new", "how", "words"),
     [
-        ("", NEW, AddTypes(), "there is no old data, and the new dev split has no entity"),
-        ("", NEW, AddTypes(OLD), "old data has no dev split with own types"),
-        ("", SHIP_TOO, FREE, "ship: types of the new sentences that "),
-        ("", [example(NEW_TEXT, [(22, 26, "PER")])], AddTypes(same_types=True, max_loss=100),
+        ("", SHIP_TOO, AddTypes(), "ship: types of the new sentences that "),
+        ("", [example(NEW_TEXT, [(22, 26, "PER")])], AddTypes(same_types=True),
          "'person' and 'PER' are one under two names"),
-        ("", [example("Oslo lies", [(0, 4, "town")])], AddTypes(NEW, max_loss=100),
+        ("", [example("Oslo lies", [(0, 4, "town")])], AddTypes(NEW),
          "has types that the tagger lacks (port)"),
-        ("embedded", NEW, FREE, "has no types of its own; it is an encoder, so leave out --add-types"),
-        ("embedded-open", NEW, FREE, "has no types of its own; name the types to keep with --labels"),
+        ("embedded", NEW, AddTypes(), "has no types of its own; it is an encoder, so leave out --add-types"),
+        ("embedded-open", NEW, AddTypes(), "has no types of its own; name the types to keep with --labels"),
     ],
 )  # fmt: skip
 def test_messages(tagger: str, start: str, new: list[Example], how: AddTypes, words: str) -> None:
@@ -178,19 +129,9 @@ def test_messages(tagger: str, start: str, new: list[Example], how: AddTypes, wo
         prepare(start or tagger, data_of(new), SETTINGS, how)
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--same-types"], "--old-data, --same-types and --max-loss are for --add-types"),
-        *[(["--add-types", "--max-loss", bound], f"--max-loss {bound}: points of F1, above 0 and up to 100")
-          for bound in ("101", "0", "nan")],
-    ],
-)  # fmt: skip
-def test_options_are_refused_by_the_command(
-    options: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert exit_code("finetune", "x", "--data", "x", "-o", tmp_path / "y", *options) == 1
-    assert words in capsys.readouterr().err
+def test_options_are_refused_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("finetune", "x", "--data", "x", "-o", tmp_path / "y", "--same-types") == 1
+    assert "--old-data and --same-types are for --add-types" in capsys.readouterr().err
 
 
 def test_a_model_of_labels_at_run_time_keeps_the_types_of_its_card(tmp_path: Path) -> None:
@@ -199,7 +140,7 @@ def test_a_model_of_labels_at_run_time_keeps_the_types_of_its_card(tmp_path: Pat
     finetune("embedded-open", OLD, first, few)
     card = read_card(str(first))
     assert (card["head"], card["settings"]["objective"]) == ("concepts", "names")
-    finetune(str(first), NEW, second, few, add_types=AddTypes(OLD, max_loss=100))
+    finetune(str(first), NEW, second, few, add_types=AddTypes(OLD))
     card = read_card(str(second))
     assert card["types"] == ["person", "port", "ship"]
     assert card["words_of_types"] == {"person": "person", "port": "port", "ship": "ship"}
@@ -208,7 +149,7 @@ def test_a_model_of_labels_at_run_time_keeps_the_types_of_its_card(tmp_path: Pat
 def test_a_gliner_folder_keeps_its_types(tiny_gliner: Path, tmp_path: Path) -> None:
     settings = replace(SETTINGS, objective="", max_steps=2)
     (old,) = finetune(str(tiny_gliner), OLD, tmp_path / "old", settings)
-    (new,) = finetune(str(old), NEW, tmp_path / "new", settings, add_types=AddTypes(OLD, max_loss=100))
+    (new,) = finetune(str(old), NEW, tmp_path / "new", settings, add_types=AddTypes(OLD))
     card = read_card(str(new))
     assert card["head"] == "gliner"
     assert set(card["types"]) == {"person", "ship", "port"}

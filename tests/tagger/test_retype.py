@@ -170,7 +170,7 @@ def test_a_tagger_of_others_keeps_its_head_too(folder: Path) -> None:
     settings = FinetuneSettings(source_head="shared")
     assert Start.of(str(folder), [], [], settings, name="data", types=types).facts["shared_types"] == types
     new = [Example("Anna left", ((0, 4), (5, 9)), (Span(0, 4, "guest", "Anna"),))]
-    prepared = prepare(str(folder), read_data(new), FinetuneSettings(), AddTypes(max_loss=100))
+    prepared = prepare(str(folder), read_data(new), FinetuneSettings(), AddTypes())
     assert prepared.facts["added_types"]["own"] == types
 
 
