@@ -96,7 +96,7 @@ FORMATS: "Registry[Callable[[], Format]]" = Registry(
         "conll": "nerbert.formats.conll:Conll",
         "spacy": "nerbert.formats.spacy:SpacyDocBin",
         "gliner": "nerbert.formats.exports:Gliner",
-        "label-studio": "nerbert.formats.exports:LabelStudio",
+        "label-studio": "nerbert.formats.label_studio:LabelStudio",
         "prodigy": "nerbert.formats.exports:Prodigy",
         "argilla": "nerbert.formats.exports:Argilla",
         "doccano": "nerbert.formats.exports:Doccano",

@@ -32,7 +32,6 @@ _GONE = {
     ): "spaCy's tuples (save them as DocBin, .spacy)",
     re.compile(r'"(?:annotation|prediction)_agent"\s*:'): "records of Argilla 1 (export them from Argilla 2)",
     re.compile(r'"[^"]+\.(?:responses|suggestion)"\s*:'): "flat records of Argilla (export them by records.to_json)",
-    re.compile(r'"annotation_id"\s*:'): "Label Studio's JSON-MIN (export JSON)",
 }
 """The beginnings of exports that are no longer read, and the exports to choose."""
 _KEY = re.compile(r'"(\w+)"\s*:')

@@ -10,7 +10,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
 
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
 from nerbert.formats.format import LEAST, Abilities, fields_without
 from nerbert.formats.json_files import JsonFormat, fields_but, first_value, json_span, share_of
@@ -23,14 +23,12 @@ from nerbert.words import whole_words
 _ID, _DATA, _LABEL, _LABELS = "id", "data", "label", "labels"
 _ANSWER, _VIEW, _ACCEPTED, _REFUSED = "answer", "_view_id", "accept", ("reject", "ignore")
 _TOKENIZED, _NER = "tokenized_text", "ner"
-_LINE_END = r"\n"
-"""Label Studio's line end in the text of an entity: two characters."""
 _QUESTION, _NOBODY = "span_label", "00000000-0000-0000-0000-000000000000"
 """Argilla's question that is written, and the user who answers it: a response must name one."""
 
 
-class _Place(TypedDict):
-    """The place of a span."""
+class ExportPlace(TypedDict):
+    """The place of a span in an export."""
 
     start: int
     end: int
@@ -39,15 +37,11 @@ class _Place(TypedDict):
     confidence: NotRequired[Any]
 
 
-class _Labelled(_Place):
+class _Labelled(ExportPlace):
     label: str
 
 
-class _LabelledRegion(_Place):
-    labels: NotRequired[list[str] | None]
-
-
-def _span(value: _Place, label: str, *, tagged: bool) -> Span:
+def export_span(value: ExportPlace, label: str, *, tagged: bool) -> Span:
     """Return a span of an export. A model's span has a `score`, a person's nerbert's `confidence`: other values of that
     name, and scores of what a person changed, are no confidence. Raise InputError for a score that is none.
     """
@@ -59,12 +53,12 @@ def _span(value: _Place, label: str, *, tagged: bool) -> Span:
     return Span(value["start"], value["end"], label, text, 1.0 if confidence is None else confidence)
 
 
-def _score(span: Span, *, tagged: bool) -> dict[str, float]:
-    """Return the confidence as a field that `_span` finds; nothing for an annotated span with confidence 1."""
+def score_json(span: Span, *, tagged: bool) -> dict[str, float]:
+    """Return the confidence as a field that `export_span` reads; nothing for an annotated span with confidence 1."""
     return {"score" if tagged else "confidence": round(span.confidence, 4)} if tagged or span.confidence != 1 else {}
 
 
-def _text_key(values: Mapping[str, Any], names: Iterable[str], surfaces: Iterable[str] = ()) -> str:
+def text_key(values: Mapping[str, Any], names: Iterable[str], surfaces: Iterable[str] = ()) -> str:
     """Return the key of the annotated text; raise InputError if that is unclear. It is the first of `names` that
     exists. Without one, it is the only text, or the only one that contains all the entities' texts.
     """
@@ -209,7 +203,7 @@ class Prodigy(JsonFormat):
         repairs[Repair.PASSED_OVER] += len(task.get("relations") or ())
         text, tagged = task["text"], task.get("answer") is None
         words = _words(text, task.get("tokens") or ())
-        spans = [_span(each, each["label"], tagged=tagged) for each in task.get("spans") or ()]
+        spans = [export_span(each, each["label"], tagged=tagged) for each in task.get("spans") or ()]
         if words:  # they show that offsets count characters
             spans = [replace(each, text=each.text or text[each.start : each.end]) for each in spans]
         return [Document(text, tuple(spans), words, fields=fields_but(value, *self.written), tagged=tagged)]
@@ -228,7 +222,7 @@ class Prodigy(JsonFormat):
             {"start": each.start, "end": each.end, _LABEL: each.type}
             | ({"token_start": firsts[each.start], "token_end": lasts[each.end]}
                if each.start in firsts and each.end in lasts else {})
-            | _score(each, tagged=tagged)
+            | score_json(each, tagged=tagged)
             for each in document.spans
         ]  # fmt: skip
         return task if tagged else {**task, _ANSWER: _ACCEPTED}
@@ -249,106 +243,6 @@ def _words(text: str, tokens: Sequence[_Token]) -> tuple[tuple[int, int], ...] |
         if token["text"].strip():
             words.append((start, end))
     return tuple(words) or None
-
-
-class _StudioRegion(TypedDict):
-    type: str
-    value: NotRequired[dict[str, Any] | None]
-    to_name: NotRequired[Any]
-    score: NotRequired[Any]
-    confidence: NotRequired[Any]
-
-
-class _Result(TypedDict):
-    result: NotRequired[list[_StudioRegion] | None]
-    was_cancelled: NotRequired[Any]
-    score: NotRequired[Any]
-
-
-class _StudioTask(TypedDict):
-    data: dict[str, Any]
-    annotations: NotRequired[list[_Result] | None]
-    predictions: NotRequired[list[_Result] | None]
-
-
-class LabelStudio(JsonFormat):
-    """The format `label-studio`: an array of tasks.
-
-    The export doesn't name the annotated key of the data: it is the tag's name, or `text`, or the only text.
-    """
-
-    suffixes = (".json",)
-    holds = Abilities(nested=True, words=False, groups=False, fields=fields_without(TEXT))
-
-    def matches(self, value: Any) -> bool:
-        """Return whether an object is a task with data and results."""
-        is_task = isinstance(value, dict) and isinstance(value.get(_DATA), dict)
-        return is_task and ("annotations" in value or "predictions" in value)
-
-    def documents(self, value: Any, repairs: Repairs) -> list[Document]:
-        """Return a task's text with its first annotation that wasn't cancelled; without one, its first prediction."""
-        task = check_value(value, _StudioTask)
-        given = task.get("annotations") or []
-        kept = [each for each in given if not each.get("was_cancelled")]
-        if given and not kept:
-            repairs[Repair.REJECTED] += 1
-            return []
-        tagged = not given
-        results = [_result(each, repairs if number == 0 else Repairs(), tagged)
-                   for number, each in enumerate(task.get("predictions") or [] if tagged else kept)]  # fmt: skip
-        spans, tags = results[0] if results else ([], [])
-        repairs[Repair.ANNOTATOR] += sum(len(others) for others, _ in results[1:])
-        data = task["data"]
-        key = _text_key(data, [*tags, TEXT], (each.text for each in spans if _LINE_END not in each.text))
-        text: str = data[key]
-        spans = [
-            each if each.text in text else replace(each, text=each.text.replace(_LINE_END, "\n")) for each in spans
-        ]
-        fields = {name: value[name] for name in (_ID, "meta") if value.get(name)} | fields_but(data, key)
-        return [Document(text, tuple(spans), fields=fields, tagged=tagged)]
-
-    def value(self, document: Document) -> Any:
-        """Return a task with an annotation or, for a text that a model tagged, a prediction."""
-        regions = [
-            {"id": f"entity-{number}", "from_name": _LABEL, "to_name": TEXT, "type": _LABELS,
-             "value": {"start": each.start, "end": each.end, "text": document.text[each.start : each.end],
-                       _LABELS: [each.type]}} | _score(each, tagged=document.tagged)
-            for number, each in enumerate(document.spans)
-        ]  # fmt: skip
-        data = {**self.holds.fields(document), TEXT: document.text}
-        if not document.tagged:
-            return {_DATA: data, "annotations": [{"result": regions}]}
-        score = min((round(each.confidence, 4) for each in document.spans), default=1.0)
-        return {_DATA: data, "predictions": [{"model_version": "nerbert", "score": score, "result": regions}]}
-
-
-def _result(result: _Result, repairs: Repairs, tagged: bool) -> tuple[list[Span], list[str]]:
-    """Return the entities of an annotation or a prediction, and the name of the tag whose text they are in.
-
-    Other annotations (a relation, a choice) are counted; labels of anything but plain text are an InputError.
-    """
-    spans, tags = list[Span](), dict[str, None]()
-    for number, region in enumerate(result.get("result") or ()):
-        kind, value = region["type"], region.get("value") or {}
-        if kind.endswith(_LABELS) and (kind != _LABELS or "startOffset" in value):
-            raise InputError(
-                f"a region of type {kind!r:.60} of a page; only labels of plain text ({_LABELS!r}) are read"
-            )
-        if kind != _LABELS:
-            repairs[Repair.PASSED_OVER] += 1
-            continue
-        score = region.get("score", result.get("score"))
-        with at(part=f"region {number}"):
-            given = {**value, "score": score, "confidence": region.get("confidence")}
-            labelled = check_value(given, _LabelledRegion) if value.get(_LABELS) else None
-        if labelled is None:
-            repairs[Repair.PASSED_OVER] += 1
-        else:
-            spans.extend(_span(labelled, label, tagged=tagged) for label in labelled.get("labels") or ())
-        tags[str(region.get("to_name"))] = None
-    if len(tags) > 1:
-        raise InputError(f"a task with entities in several texts ({', '.join(tags):.100}); make one task per text")
-    return spans, list(tags)
 
 
 class _Response(TypedDict):
@@ -395,7 +289,7 @@ class Argilla(JsonFormat):
             suggestions = [[given] for given in (record.get("suggestions") or {}).values() if given]
             spans, tagged = _answered(suggestions, repairs, tagged=True) or [], True
         texts = record["fields"]
-        key, own = _text_key(texts, [TEXT]), {} if value.get(_ID) is None else {_ID: value[_ID]}
+        key, own = text_key(texts, [TEXT]), {} if value.get(_ID) is None else {_ID: value[_ID]}
         fields = {**fields_but(texts, key), **own, **(record.get("metadata") or {})}
         return [Document(texts[key], tuple(spans), fields=fields, tagged=tagged)]
 
@@ -450,4 +344,4 @@ def _scored(value: Any, score: Any, tagged: bool) -> Iterator[Span]:
     if len(scores) != len(given):
         raise InputError(f"a suggestion of {len(given)} spans with {len(scores)} scores; give one for each")
     for each, one in zip(given, scores, strict=True):
-        yield _span({"start": each["start"], "end": each["end"], "score": one}, each["label"], tagged=tagged)
+        yield export_span({"start": each["start"], "end": each["end"], "score": one}, each["label"], tagged=tagged)

@@ -15,7 +15,7 @@ from typing import IO, Any, ClassVar
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
 from nerbert.formats.format import LEAST, Abilities, format_name
-from nerbert.formats.rows import TEXT, read_lines, read_text
+from nerbert.formats.rows import SPANS, TEXT, read_lines, read_text
 from nerbert.records import Document, Repairs, Span
 from nerbert.schema import json_line
 from nerbert.sources.files import BOM
@@ -199,6 +199,11 @@ def fields_but(value: Mapping[str, Any], *own: str) -> dict[str, Any]:
     return {name: each for name, each in value.items() if name not in own}
 
 
+def is_json_min(value: Any) -> bool:
+    """Return whether this is an annotation of Label Studio's minimal export, and none that nerbert wrote again."""
+    return isinstance(value, Mapping) and {"annotator", "annotation_id"} <= value.keys() and SPANS not in value
+
+
 def share_of(value: Any) -> float | None:
     """Return a value that is a number from 0 to 1; None for any other."""
     is_share = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
@@ -210,7 +215,7 @@ def json_span(value: Any) -> Span:
     InputError for invalid values; other fields (ids, annotators) are ignored.
     """
     text, sure = None, None
-    if isinstance(value, list) and len(value) in (3, 4):  # the fourth is spaCy's id in a knowledge base
+    if isinstance(value, list | tuple) and len(value) in (3, 4):  # the fourth is spaCy's id in a knowledge base
         start, end, type_ = value[:3]
     elif isinstance(value, dict):
         start, end, type_, sure = (_first(value, names) for names in (_STARTS, _ENDS, _TYPES, (_CONFIDENCE, _SCORE)))

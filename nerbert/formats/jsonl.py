@@ -17,6 +17,7 @@ from nerbert.formats.format import Abilities, TextWriter, WritingRows
 from nerbert.formats.json_files import (
     JsonFormat,
     fields_but,
+    is_json_min,
     json_span,
     json_text,
     json_values,
@@ -98,8 +99,7 @@ class JsonLines(JsonFormat):
 
     def matches(self, value: Any) -> bool:
         """Return whether there is a text or tokens, and spans, or tags of tokens."""
-        is_minimal = isinstance(value, dict) and "annotation_id" in value  # Label Studio's other export
-        return isinstance(value, dict) and not is_minimal and _annotation(value) != ""
+        return isinstance(value, dict) and not is_json_min(value) and _annotation(value) != ""
 
     def rows(self, path: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
         """Yield each object of a file with its line, its tags in IOB2."""

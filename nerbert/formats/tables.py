@@ -1,9 +1,10 @@
-"""Tables (CSV, TSV) with a header, read row by row: of texts in one column, or of annotated spans or tokens.
+"""Tables (CSV, TSV) with a header, read row by row: of texts in one column, or of annotated data in one of three forms.
 
 The delimiter is whichever of comma, semicolon, tab and bar gives the wanted columns. Annotated tables are written with
 a row a span. Cost: a text is in each of its rows, and a number comes back as text.
 """
 
+import ast
 import csv
 import json
 import re
@@ -17,6 +18,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, nearest
 from nerbert.formats.conll import example_of
 from nerbert.formats.format import Abilities
+from nerbert.formats.json_files import json_span
 from nerbert.formats.jsonl import text_of
 from nerbert.formats.rows import LONGEST_LINE, Line, Stream, file_lines, spooled
 from nerbert.formats.schemes import find_scheme
@@ -24,7 +26,7 @@ from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.sources.files import BOM
 
 _ID, _TEXT, _START, _END, _LABEL, _CONFIDENCE = "id", "text", "start", "end", "label", "confidence"
-_DOCUMENT, _MENTION, _SENTENCE, _WORD, _TAG = "document_id", "mention", "sentence", "word", "tag"
+_DOCUMENT, _MENTION, _SPANS, _SENTENCE, _WORD, _TAG = "document_id", "mention", "spans", "sentence", "word", "tag"
 _NAMES = {
     _ID: "id textid sentenceid sentid exampleid",
     _DOCUMENT: "documentid docid document doc filename file",
@@ -34,6 +36,7 @@ _NAMES = {
     _LABEL: "label type entitytype entitylabel labelname tag category class entity",
     _CONFIDENCE: "confidence",
     _MENTION: "mention surface spantext entitytext entity span",
+    _SPANS: "spans entities labels label annotations ner",
     _SENTENCE: "sentence sentenceid sentid sentenceidx sentencenumber sentenceno",
     _WORD: "word token form",
     _TAG: "tag nertag biotag label ner entity",
@@ -42,6 +45,7 @@ _NAMES = {
 _FORMS = {
     (_TEXT, _START, _END, _LABEL): (_ID, _DOCUMENT, _CONFIDENCE, _MENTION),
     (_SENTENCE, _WORD, _TAG): (_DOCUMENT,),
+    (_TEXT, _SPANS): (_DOCUMENT,),
 }
 """The required columns of each form, and its optional ones."""
 _KNOWN = frozenset(name for names in _NAMES.values() for name in names.split())
@@ -99,10 +103,13 @@ class Tables:
     holds = Abilities(nested=True, words=False, tagged=False, fields=_kept_fields)
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the first row names the columns of a form."""
-        lines = head.removeprefix(BOM).decode("utf-8", "ignore").split("\n")
+        """Return whether the first row names the columns of a form, of which that of spans begins with a list."""
+        text = head.removeprefix(BOM).decode("utf-8", "ignore")
+        lines = [Line("", number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1)]
         with suppress(InputError):
-            return bool(_find_form(next((line.strip("\r") for line in lines if line.strip()), "")))
+            form = _find_form(next((line.text for line in lines if line.text.strip()), ""))
+            cells = (row.get(_SPANS).lstrip() for row in table_rows(lines, lambda _: form))
+            return _SPANS not in form.own or next(filter(None, cells), "").startswith(("[", "{"))
         return False
 
     def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
@@ -111,7 +118,13 @@ class Tables:
             yield from table_texts(source)
             return
         form = _form_of(source)
-        yield from _token_documents(source, form, repairs) if _WORD in form.own else _span_documents(source, form)
+        if _SPANS not in form.own:
+            yield from _token_documents(source, form, repairs) if _WORD in form.own else _span_documents(source, form)
+            return
+        for row in table_rows(file_lines(source, strip=""), lambda _: form):
+            with at(source, row.line):
+                spans = tuple(_listed(row.get(_SPANS)))
+            yield Document(row.get(_TEXT), spans, None, row.get(_DOCUMENT), _fields(row), row.line)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write one row per span, with commas (in `.csv`) or tabs; a text without entities has one row."""
@@ -156,8 +169,8 @@ def _find_form(header: str) -> TableForm:
                 return form
     remedy = "" if any_known else "; if it is no header, write one above: text,start,end,label"
     raise InputError(
-        f"header {header!r:.80}: must name text, start, end and label (one row per span), or sentence, word and tag "
-        f"(one row per token), with commas, tabs, semicolons or bars between{remedy}"
+        f"header {header!r:.80}: must name text, start, end and label (one row per span), text and spans (as JSON), or "
+        f"sentence, word and tag (one row per token), with commas, tabs, semicolons or bars between{remedy}"
     )
 
 
@@ -204,6 +217,23 @@ def _span(row: TableRow) -> Iterator[Span]:
             "the confidence one from 0 to 1"
         ) from None
     yield Span(int(numbers[0]), int(numbers[1]), row.get(_LABEL), row.get(_MENTION), confidence)
+
+
+def _listed(cell: str) -> Iterator[Span]:
+    """Yield the spans of a cell: a list in JSON, or as Python prints it; Label Studio's have `labels`, one or more."""
+    given: Any = None
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            given = read(cell.strip() or "[]")
+            break
+    if isinstance(given, dict):
+        given = next((each for each in given.values() if isinstance(each, list)), None)
+    if not isinstance(given, list):
+        raise InputError(f"spans {cell!r:.60}: must be a JSON list of [start, end, label], or of objects with these")
+    for each in given:
+        labels = each.get("labels") if isinstance(each, dict) else None
+        found = [{**each, "label": label} for label in labels] if isinstance(labels, list) else [each]
+        yield from map(json_span, found)
 
 
 def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[Document]:

@@ -9,9 +9,10 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.formats.examples import find_format
-from nerbert.formats.exports import Argilla, Doccano, Gliner, LabelStudio, Prodigy
+from nerbert.formats.exports import Argilla, Doccano, Gliner, Prodigy
 from nerbert.formats.json_files import JsonFormat
 from nerbert.formats.jsonl import JsonLines
+from nerbert.formats.label_studio import LabelStudio
 from nerbert.records import Document, Repair, Repairs, Span
 from tests.formats.exports import marked, read
 from tests.raised import raises
@@ -138,6 +139,24 @@ def test_predictions_of_label_studio_stand_in_for_annotations(tmp_path: Path) ->
     assert (marked(both[0]), both[0].tagged) == ([("Ada", "PER")], False)
 
 
+def test_the_minimal_export_of_label_studio(tmp_path: Path) -> None:
+    spans = [{"start": 0, "end": 12, "text": "Ada Lovelace", "labels": ["PER", "X"]}, {"start": 1, "end": 2}]
+    who = {"annotator": "ada@example.org", "annotation_id": 8}
+    given = [
+        {"text": TEXT, "id": 1, "ner": spans, **who},
+        {"text": TEXT, "id": 1, "ner": spans, **who},
+        {"id": 2, "text": TEXT, **who},
+    ]
+    found, repairs = read(LabelStudio(), tmp_path / "min.json", *given)
+    assert [marked(each) for each in found] == [[ADA_MARKED, ("Ada Lovelace", "X")], []]
+    assert found[0].fields == {"id": 1, **who}
+    assert repairs == {Repair.ANNOTATOR: 2, Repair.PASSED_OVER: 2}
+    (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in given))
+    assert isinstance(find_format(tmp_path / "a.jsonl"), LabelStudio)
+    JsonLines().write(tmp_path / "b.jsonl", found)
+    assert isinstance(find_format(tmp_path / "b.jsonl"), JsonLines), "with its fields"
+
+
 @pytest.mark.parametrize(
     ("data", "to_name"),
     [
@@ -218,7 +237,6 @@ def test_argilla(tmp_path: Path) -> None:
     [
         ({"text": TEXT, "annotation": [["PER", 0, 12]], "annotation_agent": "ada"}, "records of Argilla 1"),
         ({"text": TEXT, "q.responses": [[ADA]], "q.responses.users": ["a"]}, "flat records of Argilla"),
-        ({"text": TEXT, "label": [{**ADA, "labels": ["PER"]}], "annotation_id": 8}, "JSON-MIN (export JSON)"),
     ],
 )
 def test_exports_that_are_not_read_name_another(tmp_path: Path, value: Any, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Tables: annotated spans or tokens, and as rows of texts."""
+"""Tables: annotated in three forms, and as rows of texts."""
 
 import csv
 import io
@@ -46,9 +46,19 @@ a;"Bob, \n of Oslo";10.0;14.0;place;Oslo\r
 \r
 b;nothing;;;;\r
 """
+JSON = """text\tentities
+Ada slept\t"[[0, 3, ""person""]]"
+"Bob, \n of Oslo"\t"{""entities"": [{""start"": 0, ""end"": 3, ""label"": ""person""}, [10, 14, ""place""]]}"
+nothing\t
+"""
+PYTHON = """text|label
+Ada slept|[(0, 3, 'person')]
+"Bob, \n of Oslo"|"[{'start': 0, 'end': 3, 'labels': ['person']}, (10, 14, 'place'), {'labels': []}]"
+nothing|[]
+"""
 
 
-@pytest.mark.parametrize("content", [SPANS, OTHER])
+@pytest.mark.parametrize("content", [SPANS, OTHER, JSON, PYTHON])
 def test_forms_are_told_by_their_header(tmp_path: Path, content: str) -> None:
     found = documents(tmp_path / "a.csv", content)
     assert plain(found) == [ADA, BOB, NONE]
@@ -95,7 +105,8 @@ def test_rows_of_tokens(tmp_path: Path) -> None:
         ('text,start,end,label\n"a,0,1,x\n', 2, "a row that can't be read"),
         ("id,text,start,end,label\n1,a,0,1,x\n2,b,,,\n1,a,0,1,y\n", 4, "id '1' has another text above"),
         ("id,text,start,end,label\n1,a,0,1,x\n1,b,,,\n", 3, "id '1' has another text above"),
-        ('text,entities\na,"[[0, 1]]"\n', 1, "header 'text,entities': must name text, start, end and label"),
+        ("text,entities\na,x\n", 2, "spans 'x': must be a JSON list"),
+        ('text,entities\na,"[[0, 1]]"\n', 2, "span [0, 1]: must be"),
         ("sentence_id,word,tag\n1,a,O\n1,,O\n", 3, "a row without a word"),
         ("sentence_id,word,tag\n1,a,O\n1,b,Q-x\n", 3, "tag 'Q-x'"),
         ("name,age\nAda,36\n", 1, "header 'name,age': must name text, start, end and label"),

@@ -38,6 +38,7 @@ JSON_SEEDS: dict[str, tuple[Any, ...]] = {
         {"data": {"body": TEXT}, "annotations": [],
          "predictions": [{"score": 0.4, "result": [{**_REGIONS[0], "score": 0.25}]}]},
         {"data": {"text": TEXT}, "annotations": [{"was_cancelled": True, "result": []}]},
+        {"text": TEXT, "id": 3, "label": [{**ADA, "labels": ["PER"]}], "annotator": 1, "annotation_id": 5},
     ),
     "prodigy": (
         {"text": TEXT, "_task_hash": 1, "spans": [{**ADA, "token_start": 0, "token_end": 1}], "answer": "accept",
@@ -66,7 +67,7 @@ HAND_MADE: dict[str, tuple[str, ...]] = {
         test_conll.ONTONOTES, "Ada\tPER\nand\tO\nso\tO\n\r\n# id 3\nx\tO\n",
     ),
     "csv": (
-        test_tables.SPANS, test_tables.OTHER, test_tables.KAGGLE,
+        test_tables.SPANS, test_tables.OTHER, test_tables.JSON, test_tables.PYTHON, test_tables.KAGGLE,
         'id,text,start,end,label,confidence\n1,"Ada, ""Löf""",0,3,PER,0.5\n1,"Ada, ""Löf""",5,10,B,1\n2,Oslo,,,,\n',
     ),
     "marked": ("[Fram|polar ship] left [[Oslo|port] city|place|x y].\n# comment\n\\# a \\[b\\] \\| [😀|e]\n",),
@@ -86,8 +87,8 @@ BRAT = (
 WORDS: dict[str, tuple[bytes, ...]] = {
     "conll": (b"\tB-PER\n", b"\tI-x", b" O\n", b"\n\n", b"-DOCSTART-", b"E-x", b"S-", b"B-", b"# id = 3\n", b"(PER*",
               b"*)", b"#begin document ", b"#end document\n", b"_", b"1-2\t", b"NER=B-x", b"token\ttag\n"),
-    "csv": (b",", b";", b"\t", b"|", b'""', b'"\n"', b"text", b"start", b"end", b"label", b"id", b"word",
-            b"tag", b"sentence", b"1.0", b"1e3", b"inf", b"nan", b"\xc2\xb2", b"\xd9\xa3", b"field.x"),
+    "csv": (b",", b";", b"\t", b"|", b'""', b'"\n"', b"text", b"start", b"end", b"label", b"id", b"spans", b"word",
+            b"tag", b"sentence", b"[[0,1,'x']]", b"1.0", b"1e3", b"inf", b"nan", b"\xc2\xb2", b"\xd9\xa3", b"field.x"),
     "marked": (b"[", b"]", b"|", b"\\", b"\\[", b"#", b"[a|b]", b"|x]", b"[" * 120, b" |", b"\n#"),
     "webanno": (b"#Text=", b"#Sentence.id=", b"#T_SP=", b"#FORMAT=WebAnno TSV 3.3\n", b"*[1]\t", b"|", b"_", b"\\u00",
                 b"\\t", b"1-1\t0-3\t", b"[2]", b"99999999999999-999999999999999\t", b".1", b"\\\\", b"->"),

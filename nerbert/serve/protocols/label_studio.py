@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.formats.exports import LabelStudio
+from nerbert.formats.label_studio import LabelStudio
 from nerbert.records import Document, EntityLabel
 from nerbert.serve.labelling.learning import run_command
 from nerbert.serve.protocol import Call

@@ -1,0 +1,148 @@
+"""Label Studio's JSON export, whose objects are tasks, and its minimal one (JSON-MIN), whose objects are annotations.
+
+The export doesn't name the annotated key of the data: it is the tag's name, or `text`, or the only text.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
+
+from nerbert.errors import InputError, at
+from nerbert.formats.exports import ExportPlace, export_span, score_json, text_key
+from nerbert.formats.format import Abilities, fields_without
+from nerbert.formats.json_files import JsonFormat, fields_but, is_json_min
+from nerbert.formats.rows import TEXT
+from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.schema import check_value
+
+_DATA, _LABELS = "data", "labels"
+_LINE_END = r"\n"
+"""Label Studio's line end in the text of an entity: two characters."""
+_ABOUT = ("annotator", "annotation_id", "created_at", "updated_at", "lead_time")
+"""Fields of an annotation in JSON-MIN."""
+
+
+class _LabelledRegion(ExportPlace):
+    labels: NotRequired[list[str] | None]
+
+
+class _StudioRegion(TypedDict):
+    type: str
+    value: NotRequired[dict[str, Any] | None]
+    to_name: NotRequired[Any]
+    score: NotRequired[Any]
+    confidence: NotRequired[Any]
+
+
+class _Result(TypedDict):
+    result: NotRequired[list[_StudioRegion] | None]
+    was_cancelled: NotRequired[Any]
+    score: NotRequired[Any]
+
+
+class _StudioTask(TypedDict):
+    data: dict[str, Any]
+    annotations: NotRequired[list[_Result] | None]
+    predictions: NotRequired[list[_Result] | None]
+
+
+class LabelStudio(JsonFormat):
+    """The format `label-studio`: an array of tasks, or of JSON-MIN's annotations."""
+
+    suffixes = (".json",)
+    holds = Abilities(nested=True, words=False, groups=False, fields=fields_without(TEXT))
+
+    def matches(self, value: Any) -> bool:
+        """Return whether an object is a task with data and results, or an annotation of JSON-MIN."""
+        is_task = isinstance(value, dict) and isinstance(value.get(_DATA), dict)
+        return is_json_min(value) or (is_task and ("annotations" in value or "predictions" in value))
+
+    def documents(self, value: Any, repairs: Repairs) -> list[Document]:
+        """Return a task's text with its first annotation that wasn't cancelled; without one, its first prediction."""
+        value = _task_of(value) if is_json_min(value) else value
+        task = check_value(value, _StudioTask)
+        given = task.get("annotations") or []
+        kept = [each for each in given if not each.get("was_cancelled")]
+        if given and not kept:
+            repairs[Repair.REJECTED] += 1
+            return []
+        tagged = not given
+        results = [_result(each, repairs if number == 0 else Repairs(), tagged)
+                   for number, each in enumerate(task.get("predictions") or [] if tagged else kept)]  # fmt: skip
+        spans, tags = results[0] if results else ([], [])
+        repairs[Repair.ANNOTATOR] += sum(len(others) for others, _ in results[1:])
+        data, surfaces = task["data"], (each.text for each in spans if _LINE_END not in each.text)
+        key = text_key(fields_but(data, *_ABOUT), [*tags, TEXT], surfaces)
+        text: str = data[key]
+        spans = [
+            each if each.text in text else replace(each, text=each.text.replace(_LINE_END, "\n")) for each in spans
+        ]
+        fields = {name: value[name] for name in ("id", "meta") if value.get(name)} | fields_but(data, key)
+        return [Document(text, tuple(spans), fields=fields, tagged=tagged)]
+
+    def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
+        """Yield the documents of a file; of annotations of one task in JSON-MIN, the first."""
+        last: tuple[str, Any] | None = None
+        for document in super().read(path, repairs):
+            task = (document.text, document.fields.get("id")) if is_json_min(document.fields) else None
+            if task is not None and task == last:
+                repairs[Repair.ANNOTATOR] += len(document.spans)
+            else:
+                yield document
+            last = task
+
+    def value(self, document: Document) -> Any:
+        """Return a task with an annotation or, for a text that a model tagged, a prediction."""
+        regions = [
+            {"id": f"entity-{number}", "from_name": "label", "to_name": TEXT, "type": _LABELS,
+             "value": {"start": each.start, "end": each.end, "text": document.text[each.start : each.end],
+                       _LABELS: [each.type]}} | score_json(each, tagged=document.tagged)
+            for number, each in enumerate(document.spans)
+        ]  # fmt: skip
+        data = {**self.holds.fields(document), TEXT: document.text}
+        if not document.tagged:
+            return {_DATA: data, "annotations": [{"result": regions}]}
+        score = min((round(each.confidence, 4) for each in document.spans), default=1.0)
+        return {_DATA: data, "predictions": [{"model_version": "nerbert", "score": score, "result": regions}]}
+
+
+def _result(result: _Result, repairs: Repairs, tagged: bool) -> tuple[list[Span], list[str]]:
+    """Return the entities of an annotation or a prediction, and the name of the tag whose text they are in.
+
+    Other annotations (a relation, a choice) are counted; labels of anything but plain text are an InputError.
+    """
+    spans, tags = list[Span](), dict[str, None]()
+    for number, region in enumerate(result.get("result") or ()):
+        kind, value = region["type"], region.get("value") or {}
+        if kind.endswith(_LABELS) and (kind != _LABELS or "startOffset" in value):
+            raise InputError(
+                f"a region of type {kind!r:.60} of a page; only labels of plain text ({_LABELS!r}) are read"
+            )
+        if kind != _LABELS:
+            repairs[Repair.PASSED_OVER] += 1
+            continue
+        score = region.get("score", result.get("score"))
+        with at(part=f"region {number}"):
+            given = {**value, "score": score, "confidence": region.get("confidence")}
+            labelled = check_value(given, _LabelledRegion) if value.get(_LABELS) else None
+        if labelled is None:
+            repairs[Repair.PASSED_OVER] += 1
+        else:
+            spans.extend(export_span(labelled, label, tagged=tagged) for label in labelled.get("labels") or ())
+        tags[str(region.get("to_name"))] = None
+    if len(tags) > 1:
+        raise InputError(f"a task with entities in several texts ({', '.join(tags):.100}); make one task per text")
+    return spans, list(tags)
+
+
+def _task_of(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an annotation of JSON-MIN as a task of the full export."""
+    regions = {
+        name: each for name, each in value.items()
+        if isinstance(each, list) and any(isinstance(one, dict) and {"start", _LABELS} <= one.keys() for one in each)
+    }  # fmt: skip
+    result = [{"type": _LABELS, "value": region} for each in regions.values() for region in each]
+    return {_DATA: fields_but(value, *regions), "annotations": [{"result": result}]}
