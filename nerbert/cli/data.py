@@ -27,8 +27,7 @@ def corpus_build(
         s3://… needs nerbert[s3]); `-` for standard input. A build can be interrupted: rerun the command to resume it.
     knowledge
         Files or folders with types of titles: DBpedia's ontology and mapping exports, instance types, Wikidata, tables
-        `title<TAB>class`; `nerbert knowledge fetch` downloads the public ones. If two have a title, the first wins, or
-        what --set precedence=… names.
+        `title<TAB>class`; `nerbert knowledge fetch` downloads the public ones. If two have a title, the first wins.
     output
         Folder to make.
     exclude

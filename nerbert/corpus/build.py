@@ -78,7 +78,7 @@ def build_corpus(
     own = own_steps(settings)
     check_free(plan.output, overwrite=plan.overwrite)
     with _open_dumps(plan.dumps, settings) as dumps:
-        knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, settings.precedence, dumps[0].site.wiki)
+        knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, dumps[0].site.wiki)
         label_set = open_label_set(settings.label_set, knowledge.ontology.parents)
         forbidden = read_excluded(plan.exclude, settings.exclude_ngram_size)
         made = fingerprint(dumps, settings)

@@ -23,7 +23,10 @@ class CorpusSettings(Settings):
 
     removed: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("sentence_splitter", "punkt_model"), "sentences are split by rules, with fewer errors than Punkt's"
-    ) | {"max_copies": "sentences are drawn without a limit; a larger alpha repeats those of rare categories less"}
+    ) | {
+        "max_copies": "sentences are drawn without a limit; a larger alpha repeats those of rare categories less",
+        "precedence": "the first of --knowledge that types a title wins; name the files in that order",
+    }
 
     seed: int = 1
     """Random seed of the split, filter 3 and the copies. Source: ours."""
@@ -53,10 +56,6 @@ class CorpusSettings(Settings):
     entity), or the path of a map with `class<TAB>label` lines. A class outside the set becomes its nearest listed
     ancestor, else ENTITY. Filters and copies use categories; whole class paths stay in the corpus. Source: NER-BERT
     §2.2, §4.3."""
-    precedence: str = ""
-    """Which knowledge source types a title that several contain: kinds (`infobox`, `instance-types`, `wikidata`,
-    `table`) or names of files, separated by commas; the first wins. Others follow in the order of the command line.
-    Source: ours."""
     evidence: tuple[Literal["title", "category", "first sentence"], ...] = ()
     """What types a link target that no source of knowledge does: parts of its `title`, and of its page the `category`
     and the `first sentence`, where typed titles with the same part have one class. Source: ours."""

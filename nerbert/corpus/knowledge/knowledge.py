@@ -1,13 +1,13 @@
 """Read titles and their classes from DBpedia's exports and triples, Wikidata's dumps, and tables of titles.
 
-The first source named wins, or the first in `precedence`. Cost: each build reads every source in full.
+The first source named wins. Cost: each build reads every source in full.
 """
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -36,17 +36,13 @@ from nerbert.corpus.knowledge.detect import UNDERSTOOD, Detected, SourceKind, is
 from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
 from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
 from nerbert.corpus.knowledge.wikidata import site_of, wikidata_answers
-from nerbert.errors import InputError, SettingsError, nearest
+from nerbert.errors import InputError
 from nerbert.label_sets import open_label_set
 from nerbert.records import ENTITY, Infobox
 from nerbert.sources.files import FoundFile, find_all, open_plain
 
 INFOBOX = "infobox"
 """The source name of titles that an infobox mapping typed."""
-WIKIDATA = "wikidata"
-_WORDS = {SourceKind.MAPPING: INFOBOX, SourceKind.TRIPLES: "instance-types", SourceKind.TABLE: "table"}
-_KINDS = (INFOBOX, "instance-types", WIKIDATA, "table")
-"""The names of kinds in the setting `precedence`."""
 _UNTYPING = (SourceKind.ONTOLOGY, SourceKind.DISAMBIGUATIONS)
 """Kinds that assign no classes to titles."""
 _UNKNOWN_NAMED = 20
@@ -64,34 +60,27 @@ class KnowledgeSource:
     counts: ClaimCounts = field(default_factory=ClaimCounts)
 
     @property
-    def word(self) -> str:
-        """The kind's name in the setting `precedence`."""
-        return _WORDS.get(self.kind, WIKIDATA)
-
-    @property
     def name(self) -> str:
         """The source name in the rows of titles that this source typed."""
         return INFOBOX if self.mappings is not None else self.found.name
 
     @property
-    def types(self) -> bool:
-        """Whether the source can assign classes to titles."""
-        return self.kind not in _UNTYPING and (self.mappings is None or bool(self.mappings.rules))
+    def ranked(self) -> bool:
+        """Whether its kind assigns classes to titles, though a file of mappings may have no rule."""
+        return self.kind not in _UNTYPING
 
 
 @dataclass(slots=True)
 class Knowledge:
     """The sources in the order given, the classes, the skipped files with reasons, and the counts.
 
-    `order` has the indices of the sources that type titles, highest precedence first. `wiki` is the name of the wiki's
-    database; if it is unknown, the language determines Wikidata's name of the wiki.
+    `wiki` is the name of the wiki's database; if it is unknown, the language determines Wikidata's name of the wiki.
     """
 
     language: str
     ontology: Ontology
     sources: tuple[KnowledgeSource, ...]
     passed_over: tuple[tuple[str, str], ...]
-    order: tuple[int, ...]
     disambiguation_pages: int = 0
     wiki: str = ""
 
@@ -106,7 +95,7 @@ class Knowledge:
         """
         for source in self.sources:
             source.counts = ClaimCounts(sha256_of(source.found.path))
-        ranked = [self.sources[place] for place in self.order]
+        ranked = [source for source in self.sources if source.ranked]
         mappings = [(rank, each.mappings, each.counts) for rank, each in enumerate(ranked) if each.mappings is not None]
         known = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
         infoboxes = ask_infoboxes(mappings, self.ontology, pages, template_redirects)
@@ -119,13 +108,15 @@ class Knowledge:
 
     def _file_claims(self, database: Database) -> Iterator[tuple[int, Claim]]:
         """Yield the claims of row files, with their rank, in the order of the sources."""
-        for place, source in enumerate(self.sources):
+        rank = 0
+        for source in self.sources:
             if source.kind == SourceKind.ONTOLOGY:
                 source.counts.rows = len(self.ontology)
             elif source.kind != SourceKind.MAPPING:
-                rank, deepest = self.order.index(place) if place in self.order else 0, source.kind == SourceKind.TRIPLES
+                deepest = source.kind == SourceKind.TRIPLES
                 claims = claims_of(self._answers(source, database), source.counts, deepest=deepest)
-                yield from ((rank, claim) for claim in claims)
+                yield from zip(repeat(rank), claims)
+            rank += source.ranked
 
     def _answers(self, source: KnowledgeSource, database: Database) -> Iterator[tuple[str, Answer]]:
         found, counts, classify = source.found, source.counts, classifier(self.ontology)
@@ -150,17 +141,16 @@ class Knowledge:
                 for source in self.sources
             ],
             "passed_over": [{"path": path, "why": why} for path, why in self.passed_over],
-            "precedence": [self.sources[place].found.name for place in self.order],
             "disambiguation_pages": self.disambiguation_pages,
             "classes": len(self.ontology),
             "unknown_classes": dict(most),
         }
 
 
-def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", wiki: str = "") -> Knowledge:
+def open_knowledge(paths: Sequence[Path], language: str, wiki: str = "") -> Knowledge:
     """Detect the kinds of the files at `paths`, and read the classes and the wiki's mappings; rows are read later.
 
-    `precedence` lists kinds and files, highest first; the others follow. `wiki` is the database's name if it is known.
+    `wiki` is the database's name if it is known.
     """
     language = language.lower()
     ours = editions(wiki, language)
@@ -181,32 +171,13 @@ def open_knowledge(paths: Sequence[Path], language: str, precedence: str = "", w
             mappings = _read(found, read_mappings) if detected.kind == SourceKind.MAPPING else None
             sources.append(KnowledgeSource(found, detected.kind, mappings))
             used |= {place, detected.kind}
-    if not any(source.types for source in sources):
+    if not any(each.ranked and (each.mappings is None or each.mappings.rules) for each in sources):
         seen = "; ".join(f"{name}: {why}" for name, why in passed_over[:5])
         seen = seen or (f"only {sources[0].kind}, without a class" if sources else "no file")
         raise InputError(f"--knowledge: nothing there gives titles a class ({seen}); {UNDERSTOOD}")
-    named = {place: (each.found.name, each.word) for place, each in enumerate(sources) if each.kind not in _UNTYPING}
-    order = ordered(named, precedence)
-    if len(order) > MOST_SOURCES:
-        raise InputError(f"{len(order)} files give titles a class, more than {MOST_SOURCES}: join some")
-    return Knowledge(language, ontology, tuple(sources), tuple(passed_over), tuple(order), wiki=wiki)
-
-
-def ordered(named: Mapping[int, tuple[str, str]], precedence: str) -> list[int]:
-    """Return the keys of `named` (sources' names and kinds) in decreasing `precedence`; those that it lacks follow.
-
-    A kind without a source is no error, because settings outlive one build; any other unknown entry is.
-    """
-    order: dict[int, None] = {}
-    for entry in filter(None, map(str.strip, precedence.split(","))):
-        fitting = [place for place, words in named.items() if entry in words]
-        if not fitting and entry not in _KINDS:
-            there = ", ".join(f"{name} ({kind})" for name, kind in named.values())
-            like = nearest(entry, [*_KINDS, *(name for name, _ in named.values())])
-            there += f"; kinds are {', '.join(_KINDS)}"
-            raise SettingsError(f"precedence: {entry!r} is no source in use{like or ';'} there are {there}")
-        order.update(dict.fromkeys(fitting))
-    return list(order | dict.fromkeys(named))
+    if (ranked := sum(source.ranked for source in sources)) > MOST_SOURCES:
+        raise InputError(f"{ranked} files give titles a class, more than {MOST_SOURCES}: join some")
+    return Knowledge(language, ontology, tuple(sources), tuple(passed_over), wiki=wiki)
 
 
 def _read(found: FoundFile, read: Callable[[IO[bytes], Path | str], _Read]) -> _Read:

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from nerbert.corpus.knowledge import database as module
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Claim, ClassPath, TitleCounts
 from nerbert.corpus.knowledge.database import open_database, write_types
-from nerbert.corpus.knowledge.knowledge import ordered
-from nerbert.errors import InputError, SettingsError, WriteError
+from nerbert.errors import InputError, WriteError
 from tests.corpus.knowledge.looking import a_database
 from tests.raised import raises
 
@@ -140,20 +139,3 @@ def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write(rows, ["s"])
     with raises(WriteError, "is there room on the disk?"), open_database(tmp_path / "database") as database:
         database.execute("SELECT error('No space left')")
-    with raises(SettingsError, "'wikidate' is no source in use: did you mean 'wikidata'? there are a.nt ("):
-        ordered(dict(enumerate(SOURCES)), "table,wikidate")
-
-
-SOURCES = [("a.nt", "instance-types"), ("t.tsv", "table"), ("m.xml", "infobox"), ("u.tsv", "table")]
-
-
-@pytest.mark.parametrize(
-    ("precedence", "order"),
-    [
-        ("", [0, 1, 2, 3]), (",, ", [0, 1, 2, 3]), ("table", [1, 3, 0, 2]), ("u.tsv,table", [3, 1, 0, 2]),
-        ("infobox, u.tsv", [2, 3, 0, 1]), ("table,u.tsv,a.nt", [1, 3, 0, 2]),
-        ("wikidata,infobox,instance-types,table", [2, 0, 1, 3]),
-    ],
-)  # fmt: skip
-def test_what_is_not_named_follows_in_its_order(precedence: str, order: list[int]) -> None:
-    assert ordered(dict(enumerate(SOURCES)), precedence) == order

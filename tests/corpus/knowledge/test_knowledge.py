@@ -13,7 +13,7 @@ from nerbert.corpus.dump.sites import fold_redirects
 from nerbert.corpus.knowledge import database as database_module
 from nerbert.corpus.knowledge import knowledge as module
 from nerbert.corpus.knowledge.knowledge import Knowledge, open_knowledge
-from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.errors import InputError
 from nerbert.records import Infobox
 from tests.corpus.knowledge.looking import a_database, types_of, wiki
 from tests.raised import raises
@@ -198,19 +198,9 @@ def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[s
         open_knowledge([tmp_path / name for name in files], "en")
 
 
-@pytest.mark.parametrize(
-    ("precedence", "kind", "words"),
-    [
-        ("table,wiki", SettingsError, "precedence: 'wiki' is no source in use"),
-        ("table,o", SettingsError, "there are t (table)"),
-        ("table,ontology", SettingsError, "'ontology' is no source in use"),
-        ("", InputError, "absent: no such file or folder"),
-    ],
-)
-def test_messages_of_names(tmp_path: Path, precedence: str, kind: type[NerbertError], words: str) -> None:
-    paths = write(tmp_path, o=ONTOLOGY, t=TABLE)
-    with raises(kind, words):
-        open_knowledge(paths if precedence else [tmp_path / "absent"], "en", precedence)
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with raises(InputError, "absent: no such file or folder"):
+        open_knowledge([tmp_path / "absent"], "en")
 
 
 def test_a_file_given_twice_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,9 +251,9 @@ def test_classes_that_the_ontology_lacks_are_counted_and_type_nothing(tmp_path: 
     table = "A\tCity\nB\tSpam\nC\tCity\nD\tFilm\nE\tSpam\nF\tHam\nG\tCity\nH\tCity"
     paths = write(tmp_path, o=ONTOLOGY, t=table, u="B\tFilm\n", m=mapping("en", Odd="Spam"))
     pages = [("F", [Infobox("Odd")])]
-    knowledge = open_knowledge(paths, "en", "infobox")
+    knowledge = open_knowledge([*paths[::-1]], "en")
     assert typed(knowledge, *"ABEF", pages=pages) == {"A": ("Place/City", "t"), "B": ("Work/Film", "u")}
-    assert [entry["dropped"] for entry in used(knowledge)[1:]] == [{"unknown_class": 3}, {}, {"unknown_class": 1}]
+    assert [entry["dropped"] for entry in used(knowledge)[:3]] == [{"unknown_class": 1}, {}, {"unknown_class": 3}]
     assert [entry["lost_to_precedence"] for entry in used(knowledge)] == [0, 0, 0, 0]
     assert knowledge.report()["unknown_classes"] == {"Spam": 3, "Ham": 1}
     assert knowledge.report()["classes"] == 4
@@ -358,7 +348,7 @@ def test_a_list_of_disambiguation_pages_bars_no_article_with_an_infobox(tmp_path
     assert [entry["disambiguation_pages"] for entry in used(knowledge)] == [2, 0, 1]
     assert [entry["lost_to_precedence"] for entry in used(knowledge)] == [0, 0, 1]
     assert knowledge.report()["disambiguation_pages"] == 2
-    first = open_knowledge(paths, "en", "infobox")
+    first = open_knowledge([*paths[::-1]], "en")
     assert typed(first, *names, pages=boxes, disambiguation=["C"]) == {"A": ("City", "infobox")}
 
 
