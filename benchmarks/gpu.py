@@ -3,7 +3,7 @@
 `python benchmarks/gpu.py -o FOLDER [--only training tagging losses] [--store]`
 
 Needs no network and no data: weights are random, windows have lengths as English Wikipedia's sentences (log-normal).
-Measured in one run: the device's own bf16 matrix product; nerbert's loop padded, packed, with `overlap` and compiled,
+Measured in one run: the device's own bf16 matrix product; nerbert's loop padded, packed and with `overlap`,
 and `transformers`' Trainer as it comes and sorted by length, on the same windows; tagging by torch, and by onnxruntime
 where it has its GPU provider; the losses of a small training against those of a CPU, stored beside this file (`--store`
 writes them). Pieces are real ones, padding not counted. A piece takes 6 operations a weight outside the embeddings, and
@@ -61,8 +61,6 @@ OURS: dict[str, dict[str, bool]] = {
     "packed": {"packing": True},
     "padded, overlap": {"overlap": True},
     "packed, overlap": {"packing": True, "overlap": True},
-    "padded, overlap, compiled": {"overlap": True, "compile": True},
-    "packed, overlap, compiled": {"packing": True, "overlap": True, "compile": True},
 }
 SORTED = {"train_sampling_strategy": "group_by_length"}
 THEIRS = {
@@ -245,7 +243,6 @@ def training(size: Size, data: TrainingData) -> dict[str, Any]:
     sides: dict[str, Callable[[], dict[str, float]]] = {
         name: lambda more=more: ours(size, replace(settings, **more), data)  # type: ignore[misc]
         for name, more in OURS.items()
-        if on_gpu or not more.get("compile")
     } | {name: lambda more=more: theirs(size, settings, data, **more) for name, more in THEIRS.items()  # type: ignore[misc]
          if on_gpu or "dataloader_num_workers" not in more}  # fmt: skip
     weights = sum(each.numel() for name, each in model_of(size).named_parameters() if "embeddings" not in name)
@@ -254,11 +251,10 @@ def training(size: Size, data: TrainingData) -> dict[str, Any]:
     peak = next((each for key, each in PEAKS.items() if key in name), 0.0)
     measured = product(8192 if on_gpu else 256)
     found: dict[str, Any] = {}
-    for side, run in sorted(sides.items(), key=lambda each: "compiled" in each[0]):
+    for side, run in sides.items():
         gc.collect()
         if on_gpu:
             torch.cuda.empty_cache()
-        torch._dynamo.reset()
         try:
             figures = run()
         except Exception as error:  # the other sides are measured all the same

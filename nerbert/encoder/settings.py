@@ -15,7 +15,9 @@ from nerbert.training.settings import TrainSettings
 class PretrainSettings(TrainSettings):
     """How an encoder is pre-trained as a tagger on a corpus (NER-BERT §3)."""
 
-    removed: ClassVar[Mapping[str, str]] = {"resample_each_epoch": "copies are drawn once, with the corpus"}
+    removed: ClassVar[Mapping[str, str]] = {
+        **TrainSettings.removed, "resample_each_epoch": "copies are drawn once, with the corpus"
+    }  # fmt: skip
 
     corpus: tuple[Path, ...] = ()
     """Folder that `nerbert corpus build` made; optional with `open_types.files`. Objectives that learn from names of

@@ -6,7 +6,7 @@ words alone, and that a small target is gone through several times an epoch.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -65,6 +65,9 @@ class CdlmSettings(Section):
     section: ClassVar[str] = "cdlm"
     reads: ClassVar[tuple[str, ...]] = ("texts", "source_texts", "vectors")
     commands: ClassVar[tuple[str, ...]] = ("finetune",)
+    removed: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("optimizer", "sgd_above", "sgd_rate"), "all modes take plain steps (SGD) at learning_rate"
+    )
     mode: Literal["supervised", "unsupervised", "combined", "target"] = "supervised"
     """`supervised`: tags and neighbouring words of both domains' sentences. `unsupervised`: the target's tags aren't
     read, and it gets the source's; raw texts are read, too. `combined`: supervised, with raw texts, too. `target`: a
@@ -86,13 +89,6 @@ class CdlmSettings(Section):
     """Words that the sampled softmax of a batch has beside the right one. Source: the public code."""
     dropout: Annotated[float, Bounds(at_least=0, below=1)] = 0.5
     """Dropout of words, characters and states. Source: the public code."""
-    optimizer: Literal["sgd", "rmsprop"] = "sgd"
-    """`rmsprop` is the unsupervised mode's; from the epoch on in which F1 on the source's dev split is above
-    `sgd_above`, plain steps follow at `sgd_rate`. Source: the public code."""
-    sgd_above: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.72
-    """F1 (0–1). Source: the public code."""
-    sgd_rate: Annotated[float, Bounds(above=0, below=1e6)] = 0.015
-    """Learning rate. Source: the public code."""
     decay: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.05
     """The rate in epoch e, counted from 0, is `learning_rate` / (1 + decay · e). Source: the public code."""
 
@@ -173,8 +169,6 @@ class JointSentences(FinetuneData):
         raw = read_raw(own.source_texts, at_spaces=tokens), read_raw(own.texts, at_spaces=tokens)
         refuse(own.mode == "combined" and not any(raw), "cdlm.mode", own.mode, "with raw texts, or 'supervised'")
         held_out = sources.source.dev if sources.source else []
-        never = own.optimizer == "rmsprop" and not held_out
-        refuse(never, "cdlm.optimizer", own.optimizer, "'sgd' without a source domain that has a dev split")
         unscored = own.mode == "unsupervised" and sources.settings.select == "dev" and not held_out
         refuse(unscored, "select", "dev", "'last': the source has no dev split, and the target's labels aren't read")
         return cls(
@@ -236,7 +230,6 @@ class Cdlm(Objective):
         self._tags = tag_names(data.types)
         self._vocabulary = make_vocabulary(example for each in data.every for example in each)
         self._ends = np.zeros(len(data.every), np.int64)
-        self._optimizer: RmsThenPlain | None = None
         self._chooses = SOURCE if self._own.mode == "unsupervised" else TARGET
 
     @classmethod
@@ -288,12 +281,8 @@ class Cdlm(Objective):
         return BioLabels(self._tags)
 
     def optimizer(self, model: Any, settings: TrainSettings) -> torch.optim.Optimizer:
-        """Return plain steps, or RMSprop until the source is learnt."""
-        rate, decay = settings.learning_rate, settings.weight_decay
-        if self._own.optimizer == "sgd":
-            return torch.optim.SGD(model.parameters(), lr=rate, weight_decay=decay)
-        self._optimizer = RmsThenPlain(model.parameters(), rate, decay, self._own.sgd_rate)
-        return self._optimizer
+        """Return plain steps."""
+        return torch.optim.SGD(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
     def rate_factor(self, epoch: int) -> float:
         """Return by what the learning rate is multiplied in an epoch."""
@@ -302,12 +291,9 @@ class Cdlm(Objective):
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
     ) -> EpochColumns | None:
-        """Learn which windows are whose; end RMSprop where F1 on the source's dev split is high enough."""
+        """Learn which windows are whose."""
         if isinstance(data, JointData):
             self._ends = np.array(data.ends)
-        if self._optimizer and epoch and not self._optimizer.plain and self._data.source_dev:
-            score = self._score(SOURCE, self._data.source_dev)
-            self._optimizer.plain = score(model).value > self._own.sgd_above
         return None
 
     @contextmanager
@@ -358,10 +344,7 @@ class Cdlm(Objective):
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
         """Return F1 of entities of the domain that chooses an epoch."""
-        return self._score(self._chooses, examples, processes)
-
-    def _score(self, domain: int, examples: Sequence[Example], processes: ProcessGroup | None = None) -> SpanScore:
-        return SpanScore(lambda model: self._head(model, domain), examples,
+        return SpanScore(lambda model: self._head(model, self._chooses), examples,
                          lambda gold, found: {"f1": score_spans(gold, found).f1}, "f1", processes)  # fmt: skip
 
     def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:
@@ -388,23 +371,3 @@ def _chosen(words: BatchWords, rows: torch.Tensor) -> BatchWords:
     """Return the words of some windows, without columns that are empty there."""
     longest = int((words.ids[rows] >= 0).sum(1).max())
     return BatchWords(words.ids[rows, :longest], words.characters[rows, :longest], words.at[rows])
-
-
-class RmsThenPlain(torch.optim.RMSprop):
-    """RMSprop; once `plain` is set, steps along the gradient at `rate` in place of `lr`."""
-
-    def __init__(self, parameters: Any, lr: float, weight_decay: float, rate: float) -> None:
-        super().__init__(parameters, lr=lr, weight_decay=weight_decay)
-        self.plain, self._share = False, rate / lr
-
-    def step(self, closure: Any = None) -> Any:
-        """Update the parameters."""
-        if not self.plain:
-            return super().step(closure)
-        with torch.no_grad():
-            for group in self.param_groups:
-                for each in group["params"]:
-                    if each.grad is not None:
-                        change = each.grad + group["weight_decay"] * each
-                        each.sub_(change, alpha=group["lr"] * self._share)
-        return None

@@ -17,8 +17,8 @@ class FinetuneSettings(TrainSettings):
     """How an encoder becomes a tagger on annotated sentences (NER-BERT §4.4)."""
 
     removed: ClassVar[Mapping[str, str]] = {
-        "compare_parts": "nerbert report TAGGER DATA --against START compares a tagger with its start"
-    }
+        **TrainSettings.removed, "compare_parts": "nerbert report TAGGER DATA --against START compares both"
+    }  # fmt: skip
 
     objective: Annotated[str, OBJECTIVES] | Literal[""] = ""
     """Training objective, as in pre-training. Empty: `zero_shot` for a GLiNER folder, else `tagging`. Source: ours."""

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nerbert.errors import NerbertError, SettingsError
-from nerbert.model.fresh import layers_of
+from nerbert.errors import NerbertError
 from nerbert.model.packing import packing
 from nerbert.process import stop_asked
 from nerbert.rng import Array
@@ -80,7 +79,7 @@ def train(
     left = iter(()) if finished else data.steps(settings, log.steps, total)
     model.train()
     signals = stop_asked() if checkpoints else nullcontext(lambda: 0)
-    with record, explain_out_of_memory(), _as_asked(model, settings), signals as asked:
+    with record, explain_out_of_memory(), _packed(model, settings), signals as asked:
         for epoch, step in _in_order(left, begin_epoch, prepare, log.steps + 1, ahead=settings.overlap):
             rate = settings.learning_rate * rate_at(step.number - 1, total, settings.warmup_ratio, settings.schedule)
             rate *= objective.rate_factor(epoch)
@@ -103,29 +102,15 @@ def train(
 
 
 @contextmanager
-def _as_asked(model: Any, settings: TrainSettings) -> Iterator[None]:
-    """Let a model's passes be compiled and packed, if the settings say so."""
+def _packed(model: Any, settings: TrainSettings) -> Iterator[None]:
+    """Let a model's passes be packed, if the settings say so."""
     with packing(model) if settings.packing else nullcontext(True) as packs:
         if not packs:
             kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
             tell(f"packing: the windows of a {kind} stay padded: a trial gave other states without")
-        if settings.compile:
-            torch._dynamo.config.recompile_limit = _RECOMPILED
-            for layer in layers_of(model, "compile", 1):
-                layer.compile(dynamic=True)
-        try:
-            yield
-        except RuntimeError as error:
-            if not settings.compile or type(error).__module__.split(".")[:2] not in _COMPILERS:
-                raise
-            why = str(error).partition("\n")[0]
-            raise SettingsError(f"compile: torch can't compile the layers here: {why:.200}; leave it out") from error
+        yield
 
 
-_COMPILERS = (["torch", "_inductor"], ["torch", "_dynamo"])
-"""Where torch.compile's errors come from."""
-_RECOMPILED = 64
-"""How often torch may compile the same code anew: each layer's, in training and in evaluation."""
 _NONE: tuple[int, Array] = (-1, np.empty(0, np.int64))
 """After the last step."""
 

@@ -1,7 +1,8 @@
 """The settings of every training, which the loop needs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from nerbert.config import Bounds, Sectioned
 from nerbert.model.tokenizer import OnTooLong
@@ -14,6 +15,8 @@ Schedule = Literal["linear", "cosine", "constant"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings(Sectioned):
     """How a model is trained. Settings of an objective or a source are in its section."""
+
+    removed: ClassVar[Mapping[str, str]] = {"compile": "compiled layers were slower on an H100 (docs/results)"}
 
     objective: Annotated[str, OBJECTIVES] = "tagging"
     """Training objective: `tagging`, entities of the data's types; `mlm` (pre-training only), masked subwords of the
@@ -71,9 +74,6 @@ class TrainSettings(Sectioned):
     overlap: bool = False
     """Whether a thread prepares the next step's windows while a step is computed, and, in one process, losses are read
     a step late. The same results. Source: ours; on an H100 it gained only with `packing`."""
-    compile: bool = False
-    """Whether the encoder's layers are compiled (`torch.compile`; needs a C++ compiler on a CPU). The same sums but
-    rounding, and on a GPU other units drop out. Source: ours; slower in the 140 steps measured on an H100."""
     num_layers: Annotated[int, Bounds(at_least=0, below=1e6)] = 0
     """How many of the backbone's lowest layers to keep: fewer are smaller and faster, less accurate, and need training.
     0: all. Source: Sajjad et al. 2020 §3 (dropping the top layers costs least)."""

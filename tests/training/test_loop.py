@@ -194,33 +194,6 @@ def test_what_cannot_be_packed_says_so(trained: Train, capsys: pytest.CaptureFix
     assert "packing: the windows of a deberta-v2 stay padded" in capsys.readouterr().err
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # Dynamo's own look at its input
-@pytest.mark.parametrize("packed", [pytest.param(False, marks=pytest.mark.nightly), True])
-def test_compiled_layers_train_as_they_were(trained: Train, monkeypatch: pytest.MonkeyPatch, *, packed: bool) -> None:
-    seen = list[Any]()
-
-    def compile_(self: torch.nn.Module, **named: Any) -> None:
-        seen.append(self)
-        real(self, **named, backend="eager")  # what Dynamo reads; Inductor takes half a minute
-
-    real = torch.nn.Module.compile
-    monkeypatch.setattr(torch.nn.Module, "compile", compile_)
-    plain, compiled = (trained(**tagging(packing=packed, compile=each)) for each in (False, True))
-    assert seen == list(compiled.model.bert.encoder.layer)
-    assert losses(compiled) == pytest.approx(losses(plain), rel=1e-5)
-
-
-def test_where_nothing_compiles_one_line_says_so(trained: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    from torch._inductor.exc import InvalidCxxCompiler
-
-    def fails(*_: Any, **__: Any) -> None:
-        raise InvalidCxxCompiler
-
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **_: setattr(self, "forward", fails))
-    with raises(SettingsError, "compile: torch can't compile the layers here: No working C"):
-        trained(**tagging(compile=True))
-
-
 @pytest.mark.parametrize(
     ("schedule", "warmup", "rates"),
     [
