@@ -4,9 +4,9 @@
 
 Clients that keep their connections (and now and then open new ones) send requests of all protocols, and compare the
 entities of each answer with those that `Tagger` finds in this process. Meanwhile others do wrong (soak_faults.py), and
-models are loaded again: by HTTP, by SIGHUP, and from a folder that is damaged for a moment. TAGGER of `--fixed` is
-exported; its answers in fp32 don't depend on the others of a batch. `--log` gets a line of JSON every 5 seconds: memory
-(VmRSS), threads, open files, CPU seconds, requests. Medians of minutes are compared; slopes are of least squares.
+models are loaded again by SIGHUP, also from a folder that is damaged for a moment. TAGGER of `--fixed` is exported; its
+answers in fp32 don't depend on the others of a batch. `--log` gets a line of JSON every 5 seconds: memory (VmRSS),
+threads, open files, CPU seconds, requests. Medians of minutes are compared; slopes are of least squares.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from report import MB, surroundings
 from serving import Bench, Server, Side
 from serving_load import percentiles
 from soak_faults import FAULTS, NONE, answer, connected
-from soak_requests import Requests, post
+from soak_requests import Requests
 
 from nerbert.tagger.tagger import Tagger
 
@@ -42,8 +42,9 @@ _LATE = (429, 504)
 class Soak:
     """A server that runs, its clients, and what came of them."""
 
-    def __init__(self, server: Server, requests: Requests, fixed: Path, options: argparse.Namespace) -> None:
-        self._server, self._requests, self._fixed, self._options = server, requests, fixed, options
+    def __init__(self, server: Server, requests: Requests, work: Path, options: argparse.Namespace) -> None:
+        self._server, self._requests, self._options = server, requests, options
+        self._fixed, self._log = work / "fixed", work / "serve.log"
         self.port, self._pid = server.ports[0], server.processes[0].pid
         self.counts, self.faults = defaultdict[str, Counter[str]](Counter), list[str]()
         self.took, self.samples, self.compared = list[float](), list[dict[str, float]](), 0
@@ -57,7 +58,7 @@ class Soak:
         work = [self._client() for _ in range(self._options.clients)]
         work += [self._again(each.__name__, lambda each=each: each(self.port), pause)  # type: ignore[misc]
                  for each, pause in FAULTS.items()]  # fmt: skip
-        work += [self._again("reload", self._reload, 30), self._again("SIGHUP", self._hang_up, 180),
+        work += [self._again("reload", self._reload, 60),
                  self._again("reload, damaged", self._damaged, 240), self._watch()]  # fmt: skip
         await asyncio.gather(*work)
         await asyncio.to_thread(self._server.rest)
@@ -112,18 +113,19 @@ class Soak:
 
     async def _reload(self) -> tuple[str, bool]:
         async with self._folder:
-            error = await self._loaded_again(self._chance.choice(["fixed", "open"]))
-        return error or "loaded again", error in ("", "504")
+            line = await self._loaded_again()
+        return "loaded again" if "loaded again" in line else line, "loaded again" in line
 
-    async def _loaded_again(self, name: str) -> str:
-        async with connected(self.port) as (reader, writer):
-            writer.write(post(f"/models/{name}/reload", b""))
-            status, _, body = await answer(reader)
-            return str(json.loads(body)["error"]) if status == 200 else str(status)
-
-    async def _hang_up(self) -> tuple[str, bool]:
+    async def _loaded_again(self) -> str:
+        """Send SIGHUP; return what the log then says of the model `fixed`, when it says so of both."""
+        before = len(self._logged())
         self._server.processes[0].send_signal(signal.SIGHUP)
-        return "sent", self._server.processes[0].poll() is None
+        while len(lines := self._logged()) < before + 2:
+            await asyncio.sleep(0.1)
+        return next(each for each in lines[before:] if "model fixed:" in each)
+
+    def _logged(self) -> list[str]:
+        return re.findall(r".* model (?:fixed|open): .*\n", self._log.read_text(errors="replace"))
 
     async def _damaged(self) -> tuple[str, bool]:
         """Load from a folder whose settings are cut off; the old model must go on."""
@@ -132,10 +134,10 @@ class Soak:
             whole = path.read_bytes()
             path.write_bytes(whole[: len(whole) // 2])
             try:
-                error = await self._loaded_again("fixed")
+                line = await self._loaded_again()
             finally:
                 path.write_bytes(whole)
-        return "refused" if "config.json" in error else error or "loaded", "config.json" in error or error == "504"
+        return "refused" if "config.json" in line else line, "config.json" in line
 
     async def _watch(self) -> None:
         while time.monotonic() < self._end:
@@ -186,9 +188,9 @@ def main() -> None:
         requests = Requests(bench.texts["short"], Tagger.load(fixed, backend="onnx", precision="fp32"),
                             Tagger.load(options.open), options.seed)  # fmt: skip
         command = [sys.executable, "-m", "nerbert", "serve", f"fixed={fixed}", f"open={options.open}", "--port", "PORT",
-                   "--precision", "fp32", "--threads", "1", "--allow-reload"]  # fmt: skip
+                   "--precision", "fp32", "--threads", "1"]  # fmt: skip
         with bench.running(Side("serve", command)) as server:
-            soak = Soak(server, requests, fixed, options)
+            soak = Soak(server, requests, Path(work), options)
             asyncio.run(soak.run())
             log = Path(work, "serve.log").read_text(errors="replace")
     report(soak, requests, log, options)

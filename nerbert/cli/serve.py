@@ -20,7 +20,7 @@ Several = Annotated[list[str] | None, Parameter(negative="", consume_multiple=Tr
 
 def serve(
     *taggers: str, host: str = "127.0.0.1", port: int = 8000, token_file: Path | None = None,
-    no_token: opt.Flag = False, cors: Several = None, protocols: Several = None, allow_reload: opt.Flag = False,
+    no_token: opt.Flag = False, cors: Several = None, protocols: Several = None,
     check: opt.Flag = False, labels: DefaultLabels = "", min_confidence: opt.MinConfidence = "",
     loading: opt.Loading = opt.LOADING, limits: Limited = _LIMITS,
 ) -> None:  # fmt: skip
@@ -46,8 +46,6 @@ def serve(
     protocols
         tag, hugging-face, gliner, presidio, nemo, label-studio, inception, page, or your own as module:name; default:
         all of these.
-    allow_reload
-        Let clients load a model again (POST /models/NAME/reload).
     check
         Load the models, print what would be served, and end.
     """
@@ -56,8 +54,8 @@ def serve(
 
     job = ServeJob(
         taggers=taggers, host=host, port=port, token_file=token_file, no_token=no_token, cors=tuple(cors or ()),
-        protocols=tuple(protocols or ()), allow_reload=allow_reload, labels=labels, min_confidence=min_confidence,
-        loading=asdict(loading), limits=limits,
+        protocols=tuple(protocols or ()), labels=labels, min_confidence=min_confidence, loading=asdict(loading),
+        limits=limits,
     )  # fmt: skip
     run(job, check=check)
 

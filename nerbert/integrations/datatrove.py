@@ -1,4 +1,4 @@
-"""datatrove: a step that tags documents, and a reader of nerbert's corpora."""
+"""datatrove: a step that tags documents."""
 
 import os
 from pathlib import Path
@@ -7,15 +7,12 @@ from typing import Any
 
 from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
-from datatrove.pipeline.readers.parquet import ParquetReader
 from datatrove.utils.batching import batched
 from datatrove.utils.typeshelper import StatHints
 
 from nerbert.config import check_choice
-from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError, NerbertError, at
-from nerbert.formats.rows import SPANS, span_json
-from nerbert.records import Span
+from nerbert.formats.rows import SPANS
 from nerbert.tagger.pending import TagRequest
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
@@ -80,23 +77,3 @@ class TaggingStep(PipelineStep):  # type: ignore[misc]
             for old in list(_loaded)[:-_KEPT]:
                 del _loaded[old]
         return _loaded[key]
-
-
-class CorpusReader(ParquetReader):  # type: ignore[misc]
-    """Reads a corpus (`nerbert corpus build`): sentences as documents, their mentions in `metadata["spans"]`.
-
-    Each task reads its share of the shards. `limit` is datatrove's, per task (-1: all). Raise InputError for a folder
-    that is no whole corpus.
-    """
-
-    name = "📚 nerbert corpus"
-
-    def __init__(self, corpus: str | Path, limit: int = -1) -> None:
-        read_manifest(Path(corpus))
-        super().__init__(str(Path(corpus).absolute() / "sentences"), limit=limit, glob_pattern="part-*.parquet")
-
-    def get_document_from_dict(self, data: dict[str, Any], source_file: str, id_in_file: int) -> Document | None:
-        """Return a row as a document; columns but the text and the id are its metadata."""
-        spans = (Span(each["start"], each["end"], each["category"], data["text"][each["start"] : each["end"]])
-                 for each in data["mentions"])  # fmt: skip
-        return super().get_document_from_dict({**data, SPANS: list(map(span_json, spans))}, source_file, id_in_file)

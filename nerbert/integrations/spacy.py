@@ -5,15 +5,11 @@ tagged as a text, with the tagger's own sentences and words; the entities then g
 pipeline contains its tagger.
 """
 
-import io
 import os
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
-from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 from spacy.language import Language
@@ -21,9 +17,7 @@ from spacy.pipeline.span_ruler import prioritize_existing_ents_filter, prioritiz
 from spacy.tokens import Doc, SpanGroup
 from spacy.util import minibatch, raise_error
 
-from nerbert import _remove
 from nerbert.artifacts import publish_folder
-from nerbert.errors import InputError, refused
 from nerbert.tagger.pending import TagRequest
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
@@ -119,27 +113,6 @@ class TaggingComponent:
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "TaggingComponent":
         """Load the tagger that `to_disk` wrote."""
         self.load(Path(path) / "tagger")
-        return self
-
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Return the tagger's files as an archive (ZIP, not compressed)."""
-        packed = io.BytesIO()
-        with TemporaryDirectory() as scratch, ZipFile(packed, "w", ZIP_STORED) as archive:
-            folder = Path(scratch) / "tagger"
-            self.tagger.save_pretrained(folder)
-            for path in sorted(folder.rglob("*")):
-                archive.write(path, path.relative_to(folder))
-        return packed.getvalue()
-
-    def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> "TaggingComponent":
-        """Load the tagger from what `to_bytes` returned; its files are in a temporary folder, deleted at the end."""
-        folder = mkdtemp(prefix="nerbert-")
-        weakref.finalize(self, _remove, folder, os.getpid())
-        with refused("the bytes hold no tagger"), ZipFile(io.BytesIO(data)) as archive:
-            if sum(each.file_size for each in archive.infolist()) > len(data):
-                raise InputError("the bytes hold no tagger: an archive that `to_bytes` made is not compressed")
-            archive.extractall(folder)
-        self.load(folder)
         return self
 
 

@@ -93,15 +93,13 @@ def page_routes() -> Sequence[Operation]:
     return [_get("/", page.file, summary="Return the page", open=True), _get("/page/{name}", page.file, open=True)]
 
 
-def status_routes(metrics: status.Metrics, *, reload: bool) -> Sequence[Operation]:
-    """Return those of any server; models are loaded again only with `reload`."""
-    again = Operation(path="/models/{model}/reload", run=status.reload, answer=status.Reloaded)
+def status_routes(metrics: status.Metrics) -> Sequence[Operation]:
+    """Return those of any server."""
     return [
         _get("/models", status.models, answer=ServedModels),
         _get("/healthz", status.is_alive, open=True),
         _get("/ready", status.is_ready, open=True),
         _get("/metrics", partial(status.count, metrics), summary="Counts, for Prometheus"),
-        *([again] if reload else []),
     ]
 
 

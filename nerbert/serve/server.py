@@ -44,7 +44,6 @@ class ServeJob:
     no_token: bool = False
     cors: tuple[str, ...] = ()
     protocols: tuple[str, ...] = ()
-    allow_reload: bool = False
     labels: str = ""
     min_confidence: str = ""
     loading: Mapping[str, Any] = field(default_factory=dict)
@@ -108,7 +107,7 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
     labelling = Labelling(job.labelling) if job.labelling else None
     operations = [
         *(each for name in job.protocols or tuple(PROTOCOLS) for each in PROTOCOLS.find(name)()),
-        *status_routes(metrics, reload=job.allow_reload),
+        *status_routes(metrics),
         *(label_routes(labelling) if labelling else ()),
     ]
     paths = [f"{each.method} {each.path}" for each in operations]

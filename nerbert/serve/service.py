@@ -172,24 +172,19 @@ class Service:
             raise SettingsError(f"model {name!r:.80}{unknown(name, self.models)}", setting="model")
         return self.models[name] if name else next(iter(self.models.values()))
 
-    async def reload(self, *names: str) -> dict[str, str]:
-        """Load models (default: all) from their folders again; return by name what went wrong, "" if nothing did.
+    async def reload(self) -> None:
+        """Load all models from their folders again, and log what came of it; one that can't be loaded stays as it was.
 
-        A model that can't be loaded stays as it was. No request waits for it.
+        No request waits for it.
         """
-        return {name: await asyncio.to_thread(self._reload, name) for name in names or tuple(self.models)}
-
-    def _reload(self, name: str) -> str:
-        error = ""
-        try:
-            self._add(name, self.find(name).source)
-        except NerbertError as fault:
-            error = str(fault)
-        except Exception as fault:
-            log.exception("model %s can't be loaded", name, exc_info=fault)
-            error = INTERNAL
-        log.info("model %s: %s", name, error or f"loaded again, {self.models[name].fingerprint}")
-        return error
+        for name, served in self.models.items():
+            try:
+                await self.add(name, served.source)
+                log.info("model %s: loaded again, %s", name, self.models[name].fingerprint)
+            except NerbertError as error:
+                log.info("model %s: %s", name, error)
+            except Exception:
+                log.exception("model %s can't be loaded", name)
 
     async def add(self, name: str, source: str) -> None:
         """Load a model under a name, in place of one that has it; raise what is wrong with it."""

@@ -1,4 +1,4 @@
-"""datatrove: documents get the tagger's entities, in tasks and processes; a corpus is a source of documents."""
+"""datatrove: documents get the tagger's entities, in tasks and processes."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from nerbert.corpus.shards import read_sentences
 from nerbert.errors import InputError, SettingsError
 from nerbert.tagger.tagger import Tagger
 
@@ -17,7 +16,7 @@ from datatrove.executor import LocalPipelineExecutor
 from datatrove.pipeline.readers import JsonlReader
 from datatrove.pipeline.writers import JsonlWriter
 
-from nerbert.integrations.datatrove import CorpusReader, TaggingStep
+from nerbert.integrations.datatrove import TaggingStep
 from tests.raised import raises
 
 pytestmark = pytest.mark.extras
@@ -98,19 +97,3 @@ def test_processes_share_the_work(tiny_tagger: Path, tmp_path: Path, monkeypatch
     found = run(tmp_path / "in", tmp_path, tiny_tagger, workers=2)
     wanted = [each.to_dicts() for each in Tagger.load(tiny_tagger, precision="fp32").tag_many(TEXTS)]
     assert found == {f"{number}/{place}": spans for number in range(3) for place, spans in enumerate(wanted[number:])}
-
-
-def test_a_corpus_is_read_in_shares(sample_corpus: Path, tmp_path: Path) -> None:
-    shares = [list(CorpusReader(sample_corpus).run(rank=rank, world_size=2)) for rank in range(2)]
-    assert shares[1] == [], "there is one shard"
-    sentences = list(read_sentences(sample_corpus))
-    assert [(each.id, each.text, each.metadata["title"]) for each in shares[0]] == [
-        (each.id, each.text, each.title) for each in sentences
-    ]
-    spans = ("start", "end", "type", "text")
-    assert [[tuple(span[key] for key in spans) for span in each.metadata["spans"]] for each in shares[0]] == [
-        [(one.start, one.end, one.category, each.text[one.start : one.end]) for one in each.mentions]
-        for each in sentences
-    ]
-    with raises(InputError, "not a corpus"):
-        CorpusReader(tmp_path)

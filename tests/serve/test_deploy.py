@@ -43,7 +43,7 @@ def test_the_health_check_asks_what_needs_no_token() -> None:
     compile(code, "HEALTHCHECK", "exec")
     (port, path) = re.findall(r"http://127\.0\.0\.1:(\d+)(/\w+)'", code)[0]
     assert port == image["EXPOSE"]
-    assert path in {each.path for each in status_routes(None, reload=False) if each.open}  # type: ignore[arg-type]
+    assert path in {each.path for each in status_routes(None) if each.open}  # type: ignore[arg-type]
 
 
 def test_the_unit_starts_a_server() -> None:

@@ -40,9 +40,9 @@ def tagger(tiny_tagger: Path) -> Tagger:
 
 @pytest.fixture(scope="module")
 def trained(tagger: Tagger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
-    """A server of it, which reads few subwords at once, and is not to load it again."""
+    """A server of it, which reads few subwords at once."""
     folder = tmp_path_factory.mktemp("trained") / "sea"
-    with inside(folder, lambda _: tagger, name="sea", reload=False, batch=256) as running:
+    with inside(folder, lambda _: tagger, name="sea", batch=256) as running:
         yield running
 
 
@@ -236,7 +236,6 @@ def test_models_and_states(trained: Inside, tagger: Tagger) -> None:
     assert float(lines['nerbert_requests_total{path="/tag",status="200"}']) >= 1
     assert float(lines['nerbert_words_total{model="sea"}']) >= len(TEXTS[0].split())
     assert lines["nerbert_waiting_texts"] == "0.0"
-    assert_fault(client.post("/models/sea/reload"), 404)
 
 
 def test_each_example_of_the_description_is_answered(server: Inside, trained: Inside) -> None:

@@ -12,7 +12,7 @@ import httpx
 from nerbert.tagger.tagger import Tagger
 from tests.serve.conftest import Serve
 from tests.serve.heads import DEADLINE, Gate, until
-from tests.serve.servers import LABELS, Process, assert_fault, serving, told
+from tests.serve.servers import LABELS, Process, serving, told
 
 Answer = dict[str, Any]
 
@@ -29,7 +29,7 @@ def refuses(server: Process) -> bool:
 
 def test_signals_load_models_again_and_end_when_all_is_answered(tmp_path: Path) -> None:
     """A folder that is gone changes nothing, no request is lost meanwhile, and what waits at the end is answered."""
-    with serving(tmp_path / "told", "--workers", 1, "--allow-reload") as server:
+    with serving(tmp_path / "told", "--workers", 1) as server:
         before = server.tag("a ship").json()
         hidden = shutil.move(server.folder, tmp_path / "hidden")
         server.process.send_signal(signal.SIGHUP)
@@ -49,11 +49,7 @@ def test_signals_load_models_again_and_end_when_all_is_answered(tmp_path: Path) 
             asker.start()
         for number in range(4):
             (server.folder / "model.safetensors").write_bytes(b"%d" % number)
-            if number % 2:
-                reloaded = server.clients[0].post("/models/told/reload").json()
-                assert (reloaded["error"], len(reloaded["fingerprint"])) == ("", 16)
-            else:
-                server.process.send_signal(signal.SIGHUP)
+            server.process.send_signal(signal.SIGHUP)
             server.logged(": loaded again, ", number + 1)
         stop.set()
         for asker in askers:
@@ -63,7 +59,6 @@ def test_signals_load_models_again_and_end_when_all_is_answered(tmp_path: Path) 
         after = server.tag("a ship").json()
         assert after["fingerprint"] != before["fingerprint"]
         assert f"model told: loaded again, {after['fingerprint']}" in server.log()
-        assert_fault(server.clients[0].post("/models/none/reload"), 400, "model 'none'")
         ends_when_all_is_answered(server)
 
 
@@ -123,5 +118,5 @@ def test_an_unforeseen_error_of_loading_leaves_the_old_model(serve: Serve) -> No
 
     server = serve(load)
     server.breaks = True
-    assert server.call(server.service.reload()) == {"told": "the server has an internal error; its log says more"}
+    server.call(server.service.reload())
     assert server.tag("a ship").status_code == 200

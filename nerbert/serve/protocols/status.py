@@ -1,6 +1,5 @@
 """What every server answers: its models, whether it lives and is ready, its counts for Prometheus."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -51,14 +50,6 @@ class Metrics:
         self._waiting.set_function(lambda: len(queue))
 
 
-@dataclass(frozen=True, slots=True)
-class Reloaded:
-    """What went wrong when a model was loaded again; "" if nothing did."""
-
-    error: str
-    fingerprint: str
-
-
 async def models(call: Call) -> ServedModels:
     """Return the models, the default first."""
     return ServedModels([model_of(each) for each in call.service.models.values()])
@@ -79,10 +70,3 @@ async def is_ready(call: Call) -> Response:
 async def count(metrics: Metrics, _: Call) -> Response:
     """Return counts."""
     return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-
-async def reload(call: Call) -> Reloaded:
-    """Load a model again."""
-    name = call.service.find(call.path["model"]).name
-    errors = await call.service.reload(name)
-    return Reloaded(errors[name], call.service.find(name).fingerprint)
