@@ -1,4 +1,4 @@
-"""Line plots: where axes, lines, points and intervals lie, for the macro of `plots.html.j2`.
+"""Line plots: where axes, lines and points lie, for the macro of `plots.html.j2`.
 
 Every point says its figure on hovering. Lines differ in colour and dashes (classes `c0` to `c7`), which follow the
 style sheet in light and dark.
@@ -12,23 +12,8 @@ _APART = 34
 """Smallest distance of two labels below the axis."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlotPoint:
-    """A point of a line; `y` and its interval are shares (0–1), drawn in percent."""
-
-    x: float
-    y: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PlotLine:
-    """A line with the number of its colour and dashes."""
-
-    name: str
-    style: int
-    points: Sequence[PlotPoint]
+PlotLine = tuple[str, int, Sequence[tuple[float, float]]]
+"""A line: its name, the number of its colour and dashes, and its points, whose y are shares (0–1), drawn in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +23,7 @@ class Plot:
     title: str
     x_name: str
     lines: Sequence[PlotLine]
-    width: int = 640
-    height: int = 360
-    left: int = 58
-    right: int = 622
-    top: int = 14
-    bottom: int = 308
+    width, height, left, right, top, bottom = 640, 360, 58, 622, 14, 308
 
     def x(self, value: float) -> float:
         """Return the place of a number."""
@@ -60,10 +40,9 @@ class Plot:
     @property
     def ys(self) -> range:
         """The percents that the axis of y names, its ends first and last."""
-        points = [point for line in self.lines for point in line.points]
-        ends = [end for point in points for end in (point.y, point.low, point.high) if end is not None]
-        low = max(0, math.floor(10 * min(ends)) * 10)
-        return range(low, max(low + 10, min(100, math.ceil(10 * max(ends)) * 10)) + 1, 10)
+        shares = [share for _, _, points in self.lines for _, share in points]
+        low = max(0, math.floor(10 * min(shares)) * 10)
+        return range(low, max(low + 10, min(100, math.ceil(10 * max(shares)) * 10)) + 1, 10)
 
     @property
     def labels(self) -> list[tuple[float, str]]:
@@ -77,4 +56,4 @@ class Plot:
 
     @property
     def _xs(self) -> list[float]:
-        return sorted({point.x for line in self.lines for point in line.points})
+        return sorted({x for _, _, points in self.lines for x, _ in points})

@@ -12,7 +12,7 @@ from nerbert.formats.kinds import print_tagged
 from nerbert.records import Span
 from nerbert.render import Mark, pieces_of, render, write
 from nerbert.render.corpus import print_funnel
-from nerbert.render.plots import Plot, PlotLine, PlotPoint
+from nerbert.render.plots import Plot
 from nerbert.render.terminal import table
 from nerbert.terminal import percent, plain
 
@@ -32,10 +32,7 @@ _COLOURS = 10
 
 def write_page(result: "QuickstartResult", manifest: Mapping[str, Any], output: Path) -> None:
     """Write the page; `manifest` is the corpus's, whose funnel it shows."""
-    curves = [
-        PlotLine(f"{each.title}: {each.measure}", style, [PlotPoint(*point) for point in each.curve])
-        for style, each in enumerate(result.encoders)
-    ]
+    curves = [(f"{each.title}: {each.measure}", style, each.curve) for style, each in enumerate(result.encoders)]
     annotators = {"gold": "annotated"} | {each.key: each.title for each in result.encoders}
     page = render(
         "quickstart.html.j2", result=result, steps=manifest["steps"], title=TITLE, limits=LIMITS, next=NEXT,

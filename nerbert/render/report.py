@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nerbert.errors import refused
 from nerbert.finetuning.sampling import many
 from nerbert.render import Mark, facts_of, pieces_of, render, write
-from nerbert.render.plots import Plot, PlotLine, PlotPoint
+from nerbert.render.plots import Plot, PlotLine
 from nerbert.render.tags_page import direction
 from nerbert.terminal import percent
 
@@ -90,16 +90,16 @@ def _plots(report: "Report") -> Iterator[tuple[str, Plot]]:
     rows = [(100 * at, counts) for at, counts in report.thresholds[0].curve if counts.predicted]
     if len(rows) > 1:
         title = "Precision, recall and F1 in percent, by the lowest confidence of entities that are kept"
-        lines = [PlotLine(name.replace("f1", "F1"), style, [PlotPoint(at, getattr(each, name)) for at, each in rows])
-                 for name, style in (("precision", 2), ("recall", 1), ("f1", 3))]  # fmt: skip
+        lines: list[PlotLine] = [(name.replace("f1", "F1"), style, [(at, getattr(each, name)) for at, each in rows])
+                                 for name, style in (("precision", 2), ("recall", 1), ("f1", 3))]  # fmt: skip
         yield "curve", Plot(title, "% confidence", lines)
     if report.reliability:
-        found = [PlotPoint(100 * each.confidence, each.precision) for each in report.reliability]
-        perfect = PlotLine("perfect calibration", 0, [PlotPoint(0, 0), PlotPoint(100, 1)])
+        found = [(100 * each.confidence, each.precision) for each in report.reliability]
         title = "Entities that are right, in percent, by their mean confidence"
-        yield "reliable", Plot(title, "% confidence", [perfect, PlotLine("this tagger", 1, found)])
+        lines = [("perfect calibration", 0, [(0, 0), (100, 1)]), ("this tagger", 1, found)]
+        yield "reliable", Plot(title, "% confidence", lines)
     if len(report.learning) > 1:
-        line = PlotLine("F1 on the dev split", 2, [PlotPoint(step, f1) for step, f1 in report.learning])
+        line = "F1 on the dev split", 2, report.learning
         yield "learning", Plot("F1 on the dev split in percent, by training step", "steps", [line])
 
 
