@@ -19,8 +19,6 @@ $namespaceAliases = [ 'Image' => NS_FILE ];
 $magicWords = [
     'redirect' => [ 0, '#REDIRECT' ],
     'toc' => [ 0, '__TOC__' ],
-    'img_width' => [ 1, '$1px' ],
-    'img_thumbnail' => [ 1, 'thumb', 'thumb=$1' ],
     'other' => [ 0, 'OTHER' ],
 ];
 """
@@ -60,7 +58,7 @@ def test_tables_are_tabulated(build: Any, tmp_path: Path) -> None:
     assert rows == [
         "language\tfact\tvalues",
         "en\ttrail\ta-z", "en\tprefix\t∅", "en\t1\tTalk", "en\t6\tFile|Image", "en\tredirect\tREDIRECT",
-        "en\tswitch\t__TOC__", "en\twidth\tpx", "en\toption\tthumb|thumb=$1",
+        "en\tswitch\t__TOC__",
         "nds-nl\tfallback\tde|en", "nds-nl\ttrail\ta-zäö|'n", "nds-nl\tprefix\ta-z", "nds-nl\t6\tDät ei|B",
         "nds-nl\tredirect\tWEITER", "nds-nl\tswitch\t__WEG__",
     ]  # fmt: skip

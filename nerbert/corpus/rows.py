@@ -107,8 +107,7 @@ class PageRows:
         self._weight += len(page.text)
         fate, clean = drop_reason(page, ns), _NOTHING
         if fate is None:
-            settings = self.settings
-            clean = scan_page(page.title, page.text, self.site, lists=settings.lists, captions=settings.captions)
+            clean = scan_page(page.title, page.text, self.site, lists=self.settings.lists)
             fate = None if clean.text else Reason.EMPTY_TEXT
         self.report.links["found"] += len(clean.starts) + clean.dropped_links.total()
         self.report.links.update(clean.dropped_links)

@@ -25,6 +25,7 @@ class CorpusSettings(Settings):
         ("sentence_splitter", "punkt_model"), "sentences are split by rules, with fewer errors than Punkt's"
     ) | {
         "max_copies": "sentences are drawn without a limit; a larger alpha repeats those of rare categories less",
+        "captions": "captions of pictures are never kept; list items are, with lists=true",
         "precedence": "the first of --knowledge that types a title wins; name the files in that order",
     }
 
@@ -44,9 +45,6 @@ class CorpusSettings(Settings):
     it, `drop` drops and counts it. Links that can't be extended are always dropped. Source: ours."""
     lists: bool = False
     """Keep list items as paragraphs of their own. Source: ours; the paper doesn't say."""
-    captions: bool = False
-    """Keep the captions of pictures as paragraphs of their own, after the page's text. Source: ours; the paper doesn't
-    say."""
     split_bytes: Annotated[int, Bounds(at_least=0)] = 0
     """Size of one part of the input, which one worker reads and writes; 0 = by size: a 64th of the input, for
     compressed input 1 to 8 MiB, for plain XML 4 to 32 MiB; 16 MiB of XML where the main process must decompress. Unit:
@@ -117,5 +115,5 @@ class CorpusSettings(Settings):
         return asdict(self) | {"label_set": Path(self.label_set).name, "steps": list(self.steps)}
 
 
-PASS_1 = frozenset({"wiki", "language", "word_splitter", "glued", "lists", "captions", "split_bytes"})
+PASS_1 = frozenset({"wiki", "language", "word_splitter", "glued", "lists", "split_bytes"})
 """Settings that pass 1 reads; with one of them changed, a half-made corpus must start again."""

@@ -108,10 +108,6 @@ def _facts(table: dict[str, Value]) -> dict[str, list[str]]:
             facts.setdefault(fact, []).extend([word] if word[:2] in _UNDERLINES else [])
         elif name == "redirect":
             facts.setdefault(name, []).append(word.lstrip("#＃"))
-        elif name == "img_width":
-            facts.setdefault("width", []).append(word.removeprefix("$1").strip(" _"))
-        elif name.startswith("img_"):
-            facts.setdefault("option", []).append(word.replace("\n", ""))
     return facts
 
 

@@ -40,7 +40,7 @@ class Reader(NamedTuple):
 
 
 def read_wikitext(_: Path, begin: str, repeated: str) -> object:
-    return clean_page("T", begin + repeated, EN, lists=True, captions=True)
+    return clean_page("T", begin + repeated, EN, lists=True)
 
 
 def read_dump(path: Path, mark: str, repeated: str) -> object:

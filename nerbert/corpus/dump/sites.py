@@ -14,8 +14,7 @@ from nerbert.tables import read_columns
 
 _NONE, _ANY, _NEVER = "∅", "*", "(?!)"
 _ANY_LETTER = r"(?:[^\W\d_]|[\u0300-\u036f\u0483-\u0487\u064b-\u065f\u0670])"
-_NUMBER = r"[ _]*+\d[\d.,]*+"
-_MERGED = frozenset(("redirect", "switch", "exact switch", "width", "option"))
+_MERGED = frozenset(("redirect", "switch", "exact switch"))
 """Facts that a language adds to those of its fallback languages; others replace theirs."""
 
 
@@ -33,8 +32,6 @@ class Wikitext:
     redirects: tuple[str, ...]
     switches: re.Pattern[str] = field(repr=False)
     """`__TOC__` and the like."""
-    options: re.Pattern[str] = field(repr=False)
-    """Options of a picture, such as `thumb`, `200px`, `alt=…`, with white space around them."""
 
 
 @cache
@@ -53,7 +50,6 @@ def wikitext_of(language: str) -> Wikitext:
         {name.lower(): number for fact, number in numbers.items() for name in facts[fact]},
         tuple(facts["redirect"]),
         re.compile(f"(?i:{_any_of(facts['switch'])})|{_any_of(facts['exact switch'])}"),
-        _options(facts["option"], facts["width"]),
     )
 
 
@@ -84,13 +80,6 @@ def _facts(language: str) -> dict[str, list[str]]:
             else:
                 found.setdefault(fact, values)
     return found
-
-
-def _options(words: list[str], units: list[str]) -> re.Pattern[str]:
-    """Return the expression of options; a value after `=` may be anything, any other value is a number."""
-    several = [rf"{_any_of(each.removesuffix('=$1') for each in words if each.endswith('=$1'))}\s*=.*"]
-    several += [re.escape(each).replace(r"\$1", _NUMBER) for each in words if not each.endswith("=$1")]
-    return re.compile(rf"\s*(?:(?:\d*x)?\d+ ?{_any_of(units)}|{'|'.join(several)})\s*", re.IGNORECASE | re.DOTALL)
 
 
 def _any_of(words: Iterable[str]) -> str:

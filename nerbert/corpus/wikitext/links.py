@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from nerbert.corpus.dump.sites import CATEGORY, DIRECTION_MARKS, FILE, Site, without_direction_marks
 from nerbert.corpus.wikitext.protected import CLOSE, DYNAMIC, NUMBERED, OPEN, as_prose, show_protected, without_ours
-from nerbert.corpus.wikitext.templates import IN_LINK, arguments
+from nerbert.corpus.wikitext.templates import IN_LINK
 from nerbert.records import Reason
 
 ENTITY = re.compile(r"&(?:#\d{1,20}|#[xX][0-9a-fA-F]{1,20}|\w{1,32});")
@@ -68,22 +68,10 @@ class LinkReader:
         self._prefix = re.compile(rf"{prefix}++\Z") if prefix else None
         self._known: dict[str, tuple[str, str]] = {}
 
-    def take_files(self, source: str, *, captions: bool) -> tuple[str, list[str], int]:
-        """Return the text without file links, their captions if wanted, else the count of links in them."""
-        if "[[" not in source:
-            return source, [], 0
-        kept, lost, options = list[str](), 0, self.site.wikitext.options
-
-        def taken(match: "re.Match[str]") -> str:
-            nonlocal lost
-            if captions:
-                parts = reversed(arguments(match[1])[1:])  # the caption is the last part that is no option
-                kept.append(as_prose(next((part.strip() for part in parts if not options.fullmatch(part)), "")))
-            elif "[[" in match[1]:
-                lost += count_links(match[1])
-            return ""
-
-        return self._file.sub(taken, source), [caption for caption in kept if caption], lost
+    def without_files(self, source: str) -> tuple[str, int]:
+        """Return the text without file links, and the count of links in their captions."""
+        pieces = self._file.split(source) if "[[" in source else [source]
+        return "".join(pieces[0::2]), sum(map(count_links, pieces[1::2]))
 
     def mark(self, source: str, title: str) -> tuple[str, PageLinks]:
         """Return the text with each link as OPEN number NUMBERED anchor CLOSE; `title` is the page's own."""

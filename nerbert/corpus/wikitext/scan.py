@@ -48,22 +48,22 @@ _LINK = re.compile(f"{OPEN}(\\d++){NUMBERED}([^{_MARKS}\n]*+){CLOSE}")
 _LINK_OR_MARK = re.compile(f"{_LINK.pattern}|{OPEN}\\d*+{NUMBERED}?|[{_MARKS}]")
 
 
-def clean_page(title: str, wikitext: str, site: Site, *, lists: bool = False, captions: bool = False) -> CleanPage:
-    """Scan one page; `lists` and `captions` keep list items and picture captions as separate paragraphs.
+def clean_page(title: str, wikitext: str, site: Site, *, lists: bool = False) -> CleanPage:
+    """Scan one page; `lists` keeps list items as separate paragraphs.
 
     Control characters that the scanner uses are removed first; `scan_page` is for text from XML, which has none.
     """
-    return scan_page(without_ours(title), without_ours(wikitext), site, lists=lists, captions=captions)
+    return scan_page(without_ours(title), without_ours(wikitext), site, lists=lists)
 
 
-def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False, captions: bool = False) -> CleanPage:
+def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False) -> CleanPage:
     """Scan one page like `clean_page`, for text without control characters."""
     own, reader = normalise_title(title), link_reader(site)
     text = show_variant(remove_opaque(wikitext), site.code)
     text, boxes = template_reader(site).expand(do_pipe_tricks(text), title)
     text, tables = remove_tables(text)
-    text, shown, lost = reader.take_files(text, captions=captions)
-    text, found = reader.mark("\n\n".join([text, *shown]), own)
+    text, lost = reader.without_files(text)
+    text, found = reader.mark(text, own)
     found.dropped[Reason.LINK_OUTSIDE_PROSE] += lost + sum(map(count_links, tables))
     text = _EXTERNAL.sub(r"\1", text) if "[" in text else text
     text = remove_marks(keep_prose(text, lists=lists))

@@ -57,18 +57,6 @@ def test_redirects_have_the_languages_words(language: str, text: str, found: boo
 
 
 @pytest.mark.parametrize(
-    ("language", "option", "is_option"),
-    [
-        ("ru", "мини", True), ("ru", "200пкс", True), ("ru", " альт = а б", True), ("ru", "200x300 px", True),
-        ("ru", "страница 5", True), ("ru", "страница жизни", False), ("ru", "мини-замок", False),
-        ("en", "мини", False), ("de", "hochkant=1.2", True), ("en", "Page of a book", False), ("it", "upright", True),
-    ],
-)  # fmt: skip
-def test_options_of_pictures(language: str, option: str, is_option: bool) -> None:
-    assert (wikitext_of(language).options.fullmatch(option) is not None) == is_option
-
-
-@pytest.mark.parametrize(
     ("language", "text", "left"),
     [
         ("ru", "__БЕЗ_ОГЛАВЛЕНИЯ__а", "а"), ("ru", "__без_оглавления__а", "а"),

@@ -41,7 +41,6 @@ COMMON = """
 COMMON_FOUND = (
     "{t} {t} {t}–{t} ''{t}'' [{t}→{t}] {t} x [{t}→{t}] {t} {t} [{t}→{t} ({t})] [{t}→{t}]",
     "{t}' {t}'s [{t}→{t}]' {t}",
-    "[{t}→{t}]",
 )
 
 Mention = tuple[int, int, str]
@@ -57,9 +56,9 @@ class Sentence(NamedTuple):
 
 @cache
 def found(code: str, text: str = "", glued: Literal["grow", "drop"] = "grow") -> list[Sentence]:
-    """What pass 1 makes of a language's page, or of a text; captions of pictures too."""
+    """What pass 1 makes of a language's page, or of a text."""
     text = text or (HERE / f"{code}.wiki").read_text(encoding="utf-8")
-    rows = PageRows(make_site(f"{code}wiki", code, {}), CorpusSettings(captions=True, glued=glued))
+    rows = PageRows(make_site(f"{code}wiki", code, {}), CorpusSettings(glued=glued))
     rows.add(RawPage(1, 1, "Title", 0, "", "wikitext", text), 0)
     sentences, _ = rows.take()
     return [

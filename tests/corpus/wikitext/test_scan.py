@@ -131,24 +131,6 @@ def test_only_what_begins_a_source_line_is_a_list(source: str, text: str) -> Non
     assert marked(clean(source)) == text
 
 
-@pytest.mark.parametrize(
-    ("source", "text"),
-    [
-        ("[[File:a.jpg|thumb|left|200px|b [[c|d]] e]]f", "f\nb <d→C> e"),
-        ("f[[Image:a.jpg|thumb|alt=x|{{nowrap|b}} [[c]], [[File:d.png|20px]][[e]]]]", "f\nb <c→C>, <e→E>"),
-        ("[[File:a.jpg|thumb|b [[c|d]] e|alt=x|200px]]f", "f\nb <d→C> e"),
-        ("f [[File:a.jpg|thumb]] [[File:b.jpg]] [[File:c.jpg|upright=1.2]]", "f"),
-        ("f\n<gallery mode=x>\nFile:a.jpg|b [[c]]\nd.jpg|''e''\ng.jpg\nFile:h|i [[j\n</gallery>", "f\nb <c→C>\ne"),
-        ("f\n* [[File:a.jpg|* b]]", "f\n* b"),
-    ],
-)
-def test_captions_if_wanted(source: str, text: str) -> None:
-    page = clean_page("Own title", source, EN, captions=True)
-    check(page)
-    assert marked(page) == text
-    assert marked(clean(source)) == text.partition("\n")[0]
-
-
 def test_infoboxes() -> None:
     source = (
         "{|{{Infobox ship begin}}\n{{Infobox ship career\n|Ship name=''[[X]]''\n|y=}}\n|}\n"
@@ -238,8 +220,8 @@ def test_hostile_input_is_finished(piece: str, closing: str) -> None:
 
 @pytest.mark.parametrize("inside", ["|c" * 40_000, "[[b|c|d]]" * 20_000, "[[b" + "|c" * 40_000])
 def test_hostile_captions_are_finished(inside: str) -> None:
-    clean_page("T", f"[[File:a|{inside}]]]]", EN, captions=True)
-    clean_page("T", f"<gallery>\na|{inside}]]\n</gallery>", EN, captions=True)
+    clean_page("T", f"[[File:a|{inside}]]]]", EN)
+    clean_page("T", f"<gallery>\na|{inside}]]\n</gallery>", EN)
 
 
 @pytest.mark.parametrize("title", ["Own\x160\x17x\x18", "\x19"])
