@@ -153,7 +153,7 @@ SECTIONS: "Registry[type[Section]]" = Registry(
         "names": "nerbert.encoder.objectives.names:NamesSettings",
         "self_training": "nerbert.encoder.objectives.self_training:SelfTrainingSettings",
         "typing": "nerbert.encoder.objectives.cluster_typing:TypingSettings",
-        "zero_shot": "nerbert.encoder.objectives.zero_shot.start:ZeroShotSettings",
+        "zero_shot": "nerbert.encoder.objectives.zero_shot.zero_shot:ZeroShotSettings",
         "distillation": "nerbert.distillation.objective:DistillationSettings",
         "cdlm": "nerbert.finetuning.cdlm:CdlmSettings",
         "gazetteers": "nerbert.encoder.gazetteers:GazetteersSettings",

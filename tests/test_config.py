@@ -17,7 +17,7 @@ from nerbert.config import (
 )
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.distillation.settings import DistilSettings
-from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings
+from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShotSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.finetuning.replay import ReplaySettings

@@ -1,29 +1,39 @@
 """Training to find entities of types given by name, with models of the package `gliner`.
 
-Each window has some types in its prompt. The loss is the binary cross-entropy over spans and types.
+Each window has some types in its prompt. The loss is the binary cross-entropy over spans and types. A type that leaves
+no room for a text is refused before the training: later it would silently be cut out of every prompt.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, ClassVar, Self
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 
-from nerbert.config import Section, refuse
+from nerbert.config import Bounds, Section, refuse
 from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
 from nerbert.encoder.objectives.zero_shot.span_labels import Answers, PromptMaker, SpanLabels, WindowLabels, count_lost
-from nerbert.encoder.objectives.zero_shot.start import ZeroShotSettings, labels_backbone, sizes_of, start_model
+from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_table import ConceptTable
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
-from nerbert.model.gliner.config import WORDS
+from nerbert.model.gliner.config import WORDS, Architecture
+from nerbert.model.gliner.folder import GlinerFolder, load_gliner, new_gliner
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
 from nerbert.model.gliner.scorer import TorchGliner
-from nerbert.model.gliner.trainee import GlinerTrainee, PromptBatch, PromptedPieces, with_gliner_words, with_prompts
+from nerbert.model.gliner.trainee import (
+    GlinerTrainee,
+    PromptBatch,
+    PromptedPieces,
+    check_trainable,
+    with_gliner_words,
+    with_prompts,
+)
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, chosen
 from nerbert.process import is_first_process
@@ -39,6 +49,50 @@ _NAMES = 64
 """Names that go through their own encoder at once."""
 _SAMPLED = 1024
 """Windows that the length of prompts is measured on."""
+_USUAL_WIDTH, _USUAL_DROPOUT = 12, 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroShotSettings(Section):
+    """Settings of learning by names of types."""
+
+    section: ClassVar[str] = "zero_shot"
+    removed: ClassVar[Mapping[str, str]] = {"focal_gamma": "the loss is that of 0, as in GLiNER's public code"}
+    models: ClassVar[tuple[str, ...]] = ("labels_backbone",)
+    max_types: Annotated[int, Bounds(at_least=1, at_most=1000)] = 25
+    """Most types in a prompt. Source: GLiNER's public code."""
+    positive_weight: Annotated[float, Bounds(above=0, below=1e6)] = 2.0
+    """Weight of positive spans in the loss; that of negative ones is 1. Source: GLiNER's public code of the first
+    models."""
+    focal_alpha: Annotated[float, Bounds(at_least=-1, at_most=1)] = -1.0
+    """α: weight of positive spans in the loss, in place of `positive_weight`; that of negative ones is 1 − α. Below 0:
+    `positive_weight` applies. Source: Lin et al. 2017; GLiNER's public code has it later (0.75, or -1)."""
+    architecture: Architecture | Literal[""] = ""
+    """`zero` reads types before the text and finds single words, joined where adjacent; `zero_span` the same with
+    spans; `bi_encoder` encodes types separately, so thousands cost little. Empty: that of the GLiNER folder, else
+    `zero_span`. Source: NuNER Zero (Bogdanov et al. 2024); GLiNER (Zaratiana et al. 2024)."""
+    max_width: Annotated[int, Bounds(at_least=0, at_most=64)] = 0
+    """Longest entity of a new `zero_span` or `bi_encoder`; longer ones are never found; their number is printed. 0:
+    that of the GLiNER folder, else 12. Unit: words. Source: GLiNER's public code."""
+    negative_ratio: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
+    """Most absent types in a prompt for each entity of the text: a number is drawn between 0 and this. A fine-tuning
+    uses all of its types. Source: GLiNER's public code."""
+    lstm: bool = False
+    """Whether a new `zero` or `zero_span` has a bidirectional LSTM over the words of the text; a GLiNER folder keeps
+    its own. Source: ours; GLiNER's public code has one."""
+    dropout: Annotated[float, Bounds(at_least=-1, below=1)] = -1.0
+    """Share of the units of the layers above the encoder that drop out. Below 0: that of the GLiNER folder, else 0.1.
+    Source: ours, as in BERT; GLiNER's public code has 0.4."""
+    labels_backbone: str = ""
+    """With a `bi_encoder`: encoder of names to start from: a folder, a name on the hub or `embedded`; empty: the
+    backbone. Source: ours."""
+    descriptions: bool = False
+    """Whether to read a type's description, if any, after its name. Source: LitSet (Golde et al. 2024)."""
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """Return the weights of positive and of negative spans in the loss."""
+        return (self.positive_weight, 1.0) if self.focal_alpha < 0 else (self.focal_alpha, 1 - self.focal_alpha)
 
 
 @dataclass(slots=True)
@@ -70,6 +124,10 @@ class ZeroShot(NamedTypes):
     head_name: ClassVar[str] = "gliner"
     settings: ClassVar[type[Section]] = ZeroShotSettings
     learnt: ClassVar[str] = "find entities of types given by name (GLiNER, Zaratiana et al. 2024)"
+    _model: GlinerTrainee
+    _pieces: PromptedPieces
+    _sizes: Array
+    _maker: PromptMaker
 
     def __init__(
         self, table: ConceptTable, texts: Mapping[str, str], settings: TrainSettings, *, types: Sequence[str] = (),
@@ -79,10 +137,6 @@ class ZeroShot(NamedTypes):
         self._own, self._finetunes = settings.of(ZeroShotSettings), finetunes
         self._labels_backbone = labels_backbone
         self._rows = list(table.rows)
-        self._model: GlinerTrainee | None = None
-        self._pieces: PromptedPieces | None = None
-        self._maker: PromptMaker | None = None
-        self._sizes = np.zeros(len(table.concepts), np.int64)
 
     @classmethod
     def of(cls, task: Task) -> Self:
@@ -107,6 +161,7 @@ class ZeroShot(NamedTypes):
         self._model = model = GlinerTrainee(loaded)
         self._pieces = PromptedPieces(loaded.pieces, model.config, settings.max_length, recut=not self._finetunes)
         self._sizes = sizes_of(self._table, loaded, self._pieces.room_for_labels)
+        self._maker = self._make_prompts(None if self._finetunes else self._own.negative_ratio)
         return model
 
     def freeze(self, model: GlinerTrainee, layers: int) -> int:
@@ -123,17 +178,11 @@ class ZeroShot(NamedTypes):
 
     def subwords(self, model: GlinerTrainee, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
         """Return what cuts examples as GLiNER reads them, word by word."""
-        return self._made[1]
-
-    @property
-    def _made(self) -> tuple[GlinerTrainee, PromptedPieces]:
-        if self._model is None or self._pieces is None:
-            raise TypeError("the model isn't made")
-        return self._model, self._pieces
+        return self._pieces
 
     @property
     def _max_width(self) -> int:
-        return self._made[0].gliner.config.max_width
+        return self._model.gliner.config.max_width
 
     @property
     def labels(self) -> SpanLabels:
@@ -143,10 +192,9 @@ class ZeroShot(NamedTypes):
 
     def facts(self, windows: Windows) -> dict[str, Any]:
         """Return facts for `nerbert tag`, and how many entities are too long to be found; print their number."""
-        model, _ = self._made
-        config = model.gliner.config
+        config = self._model.gliner.config
         if not config.two_encoders:
-            model.expect_prompts(self._own.max_types, self._prompt_length(windows))
+            self._model.expect_prompts(self._own.max_types, self._prompt_length(windows))
         entities, lost = count_lost(np.asarray(windows.labels))
         if lost and is_first_process():
             tell(f"{lost:,} of {entities:,} entities are lost: they have more than max_width = {config.max_width} "
@@ -165,26 +213,21 @@ class ZeroShot(NamedTypes):
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepPrompts:
         """Return the types in the prompts of the step's windows, in all processes."""
-        if self._maker is None:
-            self._maker = self._make_prompts(None if self._finetunes else self._own.negative_ratio)
-        return self._step(windows, numbers, self._maker, step)
-
-    def _make_prompts(self, ratio: float | None) -> PromptMaker:
-        """Return what makes prompts; those of a fine-tuning may have all of its data's types."""
-        (_, pieces), most, seed = self._made, self._own.max_types, self._settings.seed
-        always = tuple(self._table.number_of(self._texts[each]) for each in self._types if self._finetunes)
-        return PromptMaker(self._table, self._sizes, pieces.room_for_labels, most, ratio, seed, always)
-
-    def _step(self, windows: Windows, numbers: Array, maker: PromptMaker, step: int) -> StepPrompts:
         numbers = np.unique(numbers)
         column, counts = chosen(windows.labels, windows.word_ends, numbers)
         parts = np.split(column, np.cumsum(counts)[:-1])
         held = {number: WindowLabels.of(labels, self._rows)
                 for number, labels in zip(numbers.tolist(), parts, strict=True)}  # fmt: skip
-        prompts = maker.prompts(held, step)
+        prompts = self._maker.prompts(held, step)
         used = np.unique(np.concatenate(list(prompts.values()))) if prompts else np.zeros(0, np.int64)
         texts = zip(used.tolist(), self._table.texts_read(used, self._settings.seed, step), strict=True)
         return StepPrompts(held, prompts, used, dict(texts))
+
+    def _make_prompts(self, ratio: float | None) -> PromptMaker:
+        """Return what makes prompts; those of a fine-tuning may have all of its data's types."""
+        most, seed = self._own.max_types, self._settings.seed
+        always = tuple(self._table.number_of(self._texts[each]) for each in self._types if self._finetunes)
+        return PromptMaker(self._table, self._sizes, self._pieces.room_for_labels, most, ratio, seed, always)
 
     def step_figures(self, shared: StepPrompts) -> dict[str, float]:
         """Return how many types the step asks for, and how many a window, on average."""
@@ -207,11 +250,10 @@ class ZeroShot(NamedTypes):
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> ZeroShotBatch:
         """Return the batch with each window's prompt before its text."""
-        model, _ = self._made
-        pieces, numbers = model.loaded.pieces, batch.numbers.tolist()
+        pieces, numbers = self._model.loaded.pieces, batch.numbers.tolist()
         asked = tuple(shared.prompts[number] for number in numbers)
         labels = [[EntityLabel(shared.texts[each]) for each in some.tolist()] for some in asked]
-        apart = model.gliner.labels_body is not None
+        apart = self._model.gliner.labels_body is not None
         made = with_prompts(batch, [pieces.plain() if apart else pieces.prompt(some) for some in labels], pieces)
         columns = {each.name: getattr(made, each.name) for each in fields(PromptBatch)}
         return ZeroShotBatch(
@@ -258,3 +300,68 @@ def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor
     vectors = step.vectors if step.vectors is not None else torch.zeros(0, model.gliner.config.hidden_size)
     places = [np.searchsorted(step.used, each) for each in batch.asked]
     return model.scores(batch, [vectors.to(model.device)[torch.from_numpy(each)] for each in places])
+
+
+def start_model(
+    backbone: Backbone, labels: Backbone | None, settings: TrainSettings, *, finetunes: bool
+) -> GlinerFolder:
+    """Return the model of a GLiNER folder, or a new one; raise SettingsError for settings or a start that don't fit."""
+    source, own = backbone.source, settings.of(ZeroShotSettings)
+    if backbone.objective == "zero_shot":
+        loaded = load_gliner(Path(source))
+        check_trainable(loaded.model.config, source)
+        _check_architecture(loaded, own, source)
+        loaded.model.requires_grad_(True)
+        return loaded
+    if finetunes:
+        why = "setting objective = 'zero_shot': continues a GLiNER folder; make one with `nerbert pretrain`"
+        raise SettingsError(f"{why}, this is none: {source}", setting="objective")
+    refuse(own.max_width == 1, "zero_shot.max_width", 1, "at least 2; architecture = 'zero' scores single words")
+    refuse(own.lstm and labels is not None, "zero_shot.lstm", own.lstm, "left out with two encoders, which have none")
+    return new_gliner(backbone, labels, architecture=own.architecture or "zero_span",
+                      max_width=own.max_width or _USUAL_WIDTH, max_len=settings.max_length,
+                      max_types=own.max_types, lstm=own.lstm,
+                      dropout=_USUAL_DROPOUT if own.dropout < 0 else own.dropout)  # fmt: skip
+
+
+def labels_backbone(settings: TrainSettings, backbone: Backbone) -> Backbone | None:
+    """Return what an encoder of labels starts from; None if there is none."""
+    own = settings.of(ZeroShotSettings)
+    apart, source = own.architecture == "bi_encoder", own.labels_backbone
+    refuse(bool(source) and not apart, "zero_shot.labels_backbone", source,
+           "left out unless architecture = 'bi_encoder', which alone has an encoder of labels")  # fmt: skip
+    if not apart or not source:
+        return backbone if apart else None
+    with at(setting="setting zero_shot.labels_backbone"):
+        return Backbone.of(source, settings.seed)
+
+
+def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
+    """Return (concepts,): the pieces that each takes before a text, at most; raise InputError for one without room."""
+    texts = [table.texts_of(number) for number in range(len(table.concepts))]
+    every = [text for some in texts for text in some]
+    if loaded.labels_pieces is not None:
+        loaded.labels_pieces.alone(every)
+        return np.zeros(len(texts), np.int64)
+    starts = np.cumsum([0, *map(len, texts[:-1])])
+    sizes = np.maximum.reduceat(np.array(loaded.pieces.sizes(every), np.int64), starts) if texts else np.zeros(0, int)
+    if len(sizes) and sizes.max() > room:
+        largest = table.concepts[int(sizes.argmax())]
+        what = "with its description takes" if largest.description else "takes"
+        remedy = "shorten it, or leave zero_shot.descriptions out" if largest.description else "shorten it"
+        raise InputError(f"type {largest.name!r:.80}: {what} {int(sizes.max()):,} subwords, and a prompt beside a "
+                         f"text has room for {room:,}; {remedy}, or use a smaller max_length")  # fmt: skip
+    return sizes
+
+
+def _check_architecture(loaded: GlinerFolder, settings: ZeroShotSettings, source: str) -> None:
+    """Raise SettingsError for settings that say another architecture than the folder's."""
+    config, wanted = loaded.model.config, settings.architecture
+    own, width = config.architecture, config.max_width
+    refuse(wanted not in ("", own), "zero_shot.architecture", wanted, f"{own!r}, or left out: {source} is one")
+    refuse(settings.max_width not in (0, width), "zero_shot.max_width", settings.max_width,
+           f"{width}, or left out: that is what {source} has")  # fmt: skip
+    refuse(settings.lstm and not loaded.model.has_lstm, "zero_shot.lstm", settings.lstm,
+           f"left out: {source} has none")  # fmt: skip
+    refuse(0 <= settings.dropout != config.dropout, "zero_shot.dropout", settings.dropout,
+           f"{config.dropout}, or left out: that is what {source} has")  # fmt: skip
