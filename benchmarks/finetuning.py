@@ -27,7 +27,7 @@ from report import MB, Part, digest, measure, ratio, surroundings
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import write_conll
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.training.loop import total_steps
 
 HERE = Path(__file__).parent

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from nerbert import Tagger
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 
 
 def main() -> None:

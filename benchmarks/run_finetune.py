@@ -44,7 +44,7 @@ def predict(tagger: str, file: Path) -> dict[str, Any]:
     """Score the raw greedy tags of all words."""
     from seqeval.metrics import f1_score
 
-    from nerbert.formats.examples import read_examples
+    from nerbert.formats.format import read_examples
     from nerbert.labels import example_tags
     from nerbert.tagger.tagger import Tagger
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.records import Example
 
 Entity = tuple[int, int, str]

@@ -31,7 +31,7 @@ import torch
 from gliner import GLiNER, GLiNERConfig
 from report import ratio, surroundings
 
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.model.fresh import train_tokenizer
 from nerbert.records import Example
 from nerbert.tagger.export import export

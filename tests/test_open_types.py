@@ -13,7 +13,7 @@ import pytest
 from nerbert.artifacts import sha256_of
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.finetuning.replay import OWN_TEXTS
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.formats.open_types import read_open_types
 from nerbert.records import Document, Span
 from nerbert.words import split_words

@@ -11,7 +11,7 @@ import regex
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.formats.conll import conll_block
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.records import CleanPage, Example
 
 ROOT = Path(__file__).parent.parent

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import sync_playwright
 
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Document, Example
 

@@ -18,8 +18,7 @@ import numpy as np
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, SettingsError, at, nearest, os_refused, unknown
 from nerbert.formats.documents import Reading, no_sentence, repairs_line
-from nerbert.formats.examples import annotated, examples_of, read_documents, recognised
-from nerbert.formats.format import known_formats
+from nerbert.formats.format import annotated, examples_of, known_formats, read_documents, recognised
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS
 from nerbert.rng import uniform

@@ -16,8 +16,7 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.formats.data import data_sum
-from nerbert.formats.examples import foreign, head_of, recognised
-from nerbert.formats.format import usable
+from nerbert.formats.format import foreign, head_of, recognised, usable
 from nerbert.formats.json_files import json_object
 from nerbert.formats.jsonl import JsonLines, text_of
 from nerbert.formats.rows import file_lines

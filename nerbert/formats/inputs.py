@@ -20,8 +20,7 @@ from typing import IO
 from nerbert.artifacts import publish
 from nerbert.config import check_choice
 from nerbert.errors import InputError, NerbertError, os_refused, shortened
-from nerbert.formats.examples import foreign, head_of, recognised
-from nerbert.formats.format import format_name, formats_of_suffix
+from nerbert.formats.format import foreign, format_name, formats_of_suffix, head_of, recognised
 from nerbert.formats.jsonl import with_all_fields
 from nerbert.formats.kinds import (
     CSV,

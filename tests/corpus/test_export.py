@@ -11,7 +11,7 @@ import pytest
 from nerbert.corpus.export import export_corpus, push_corpus
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.labels import sentence_example, word_spans
 from nerbert.records import ENTITY, Mention, Sentence
 from tests.commands import exit_code

@@ -14,7 +14,7 @@ from nerbert.evaluation.evaluate import Evaluation, evaluate, tagger_folders
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.data import read_data
 from nerbert.formats.documents import Reading
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Counts

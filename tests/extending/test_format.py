@@ -8,7 +8,7 @@ import pytest
 from nerbert.formats.conll import write_conll
 from nerbert.formats.data import find_splits
 from nerbert.formats.documents import Reading
-from nerbert.formats.examples import find_format, read_documents, read_examples
+from nerbert.formats.format import find_format, read_documents, read_examples
 from nerbert.registry import FORMATS
 from tests.commands import exit_code
 from tests.extending.guides import blocks, module, run_commands

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats.examples import find_format
 from nerbert.formats.exports import Argilla, Doccano, Gliner, Prodigy
+from nerbert.formats.format import find_format
 from nerbert.formats.json_files import JsonFormat
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.label_studio import LabelStudio

@@ -9,7 +9,7 @@ from nerbert.errors import InputError, MissingExtra
 from nerbert.formats.columns import Datasets
 from nerbert.formats.conll import example_of
 from nerbert.formats.documents import Reading
-from nerbert.formats.examples import read_documents
+from nerbert.formats.format import read_documents
 from nerbert.records import Document, Repairs, Span
 from tests.raised import raises
 

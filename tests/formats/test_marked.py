@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats.examples import find_format
+from nerbert.formats.format import find_format
 from nerbert.formats.marked import Marked, parse_marks, write_marks
 from nerbert.records import Document, Repairs, Span
 from tests.raised import raises

@@ -12,7 +12,7 @@ from nerbert.errors import InputError, MissingExtra
 from nerbert.formats import spacy as module
 from nerbert.formats.convert import convert_data
 from nerbert.formats.documents import Reading
-from nerbert.formats.examples import read_documents
+from nerbert.formats.format import read_documents
 from nerbert.formats.spacy import SpacyDocBin
 from nerbert.records import Document, Repair, Repairs, Span
 from tests.raised import raises

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from nerbert.formats.convert import convert_data
 from nerbert.formats.documents import Reading
-from nerbert.formats.examples import read_documents
+from nerbert.formats.format import read_documents
 from nerbert.formats.inputs import find_sources
 from nerbert.formats.open_types import open_type_line, read_open_types
 from nerbert.records import Document

@@ -10,7 +10,7 @@ import pytest
 
 from nerbert.errors import NerbertError
 from nerbert.formats.documents import Overlaps, Reading
-from nerbert.formats.examples import read_documents
+from nerbert.formats.format import read_documents
 from nerbert.formats.json_files import JsonFormat
 from nerbert.formats.open_types import read_open_types
 from nerbert.records import Document, Span

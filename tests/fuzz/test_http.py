@@ -13,7 +13,7 @@ import pytest
 from hypothesis import strategies as st
 
 from nerbert.formats.documents import Reading
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.records import EntityLabel
 from nerbert.serve.labelling.learning import Learner
 from nerbert.serve.labelling.project import Project

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.formats.conll import example_of
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.labels import spans_from_bio, split_tag, tag_names, word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.forward import TorchScorer

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.records import EntityLabel
 from nerbert.serve.labelling import learning
 from nerbert.serve.labelling.learning import Round

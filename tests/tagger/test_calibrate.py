@@ -15,7 +15,7 @@ from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.formats.documents import Reading
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.metrics.calibration import Threshold
 from nerbert.metrics.calibration import calibrate as calibration_error
 from nerbert.model.folder import embedded, read_card

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.formats.conll import example_of
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.labels import spans_from_bio
 from nerbert.records import Example, Span
 from nerbert.tagger.tagger import Tagger

@@ -16,7 +16,7 @@ from nerbert.evaluation.datasets.mentions import ManyTypes, Mentions, Slip
 from nerbert.formats.conll import Conll, scheme_of
 from nerbert.formats.data import SplitStream, stream_splits
 from nerbert.formats.documents import CheckReading, Reading, no_sentence, repairs_line, sentences_of
-from nerbert.formats.examples import find_format
+from nerbert.formats.format import find_format
 from nerbert.formats.schemes import Scheme
 from nerbert.labels import word_spans
 from nerbert.records import Example, Repair, Repairs

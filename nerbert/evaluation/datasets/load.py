@@ -19,7 +19,7 @@ from nerbert.finetuning.sampling import Subset, draw_subset, parse_size
 from nerbert.formats.convert import check_apart
 from nerbert.formats.data import SPLITS, DataSet, cut_of, data_sum, find_splits, read_data, split_files, split_of
 from nerbert.formats.documents import Reading, document_of
-from nerbert.formats.examples import find_format
+from nerbert.formats.format import find_format
 from nerbert.records import Example
 from nerbert.sources.files import entries_of
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nerbert.errors import InputError, at
 from nerbert.formats.documents import Reading, document_of, sentences_of
-from nerbert.formats.examples import read_documents, recognised
+from nerbert.formats.format import read_documents, recognised
 from nerbert.formats.inputs import find_sources
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Example, Repairs

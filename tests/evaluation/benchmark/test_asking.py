@@ -17,7 +17,7 @@ from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.tagger.tagger import Tagger
 from tests.evaluation.benchmark.outcome import cells_of, made, planned

@@ -32,7 +32,7 @@ from nerbert.evaluation.benchmark.systems import finetuned
 from nerbert.evaluation.benchmark.systems.finetuned import FineTuned
 from nerbert.executors import ONE_CORE, Resources
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.model.folder import read_card
 from tests.commands import exit_code
 from tests.evaluation.benchmark.outcome import all_outside, cells_of, made, only_job, run_only

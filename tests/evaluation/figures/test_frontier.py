@@ -11,7 +11,7 @@ import pytest
 
 from nerbert.evaluation.figures import SPEEDS, Result, Speed, frontier_of, read_frontier, read_results
 from nerbert.evaluation.tables.results import COLUMNS
-from nerbert.formats.examples import read_documents
+from nerbert.formats.format import read_documents
 from tests.commands import exit_code
 
 SPEED = {"slow": (100.0, 800.0), "fast": (1000.0, 50.0), "idle": (50.0, 50.0)}

@@ -11,7 +11,7 @@ import pytest
 
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput, WriteError
 from nerbert.formats.documents import Reading, example_of_spans
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.records import Example
 from nerbert.serve.labelling.project import LabelType, Project, complete_types
 from nerbert.serve.labelling.sentences import Draw, is_for_test

@@ -10,7 +10,7 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.formats.documents import Reading
-from nerbert.formats.examples import read_documents, read_examples
+from nerbert.formats.format import read_documents, read_examples
 from nerbert.records import Document
 from nerbert.registry import FORMATS
 from tests.extending.toys.format_toy import Toy

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import SettingsError
-from nerbert.formats.examples import read_examples
+from nerbert.formats.format import read_examples
 from nerbert.formats.parquet import SPAN_LIST
 from nerbert.labels import example_tags
 from nerbert.tagger.jobs.job import TagJob, tag_files

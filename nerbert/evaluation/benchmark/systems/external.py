@@ -23,7 +23,7 @@ from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, FoundEntity, Predictions, timed
 from nerbert.evaluation.benchmark.keys import data_digest
 from nerbert.formats.conll import example_of, write_conll
-from nerbert.formats.examples import read_documents
+from nerbert.formats.format import read_documents
 from nerbert.labels import word_spans
 from nerbert.records import Document, Example
 
