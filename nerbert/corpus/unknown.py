@@ -1,12 +1,14 @@
 """Unknown stretches: words outside mentions that may be names, since Wikipedia links few of a page's names.
 
 Two rules: runs of capitalised words, where the first of a sentence counts only if it isn't a common word; and names
-that are mentions elsewhere, often enough. They give no loss, and are no mentions.
+that are mentions elsewhere, often enough. They give no loss, and are no mentions. A stretch is known by its hash, a
+polynomial of its characters modulo 2^64, so that two prefix sums give it. Limitation: names that collide are taken for
+one; among a million names that happens once in ten million corpora.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,24 +18,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nerbert.corpus.columns import Places, Words, is_among, numbers_column, strings_column
+from nerbert.corpus.columns import Places, Words, codes_of, is_among, numbers_column, strings_column
 from nerbert.corpus.knowledge.database import ask_counts
 from nerbert.corpus.mentions import listed
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED
-from nerbert.corpus.span_hashes import (
-    CAPITALISE_NOUNS,
-    CommonWords,
-    Hashes,
-    Marks,
-    SpanHashes,
-    count_common_words,
-    joined_words,
-    places_in_text,
-)
 from nerbert.corpus.steps import Upstream
 from nerbert.corpus.types import SCRATCH
 from nerbert.records import TRAIN
+from nerbert.rng import mixed
+
+Hashes = npt.NDArray[np.uint64]
+Marks = npt.NDArray[np.bool_]
+Hasher: TypeAlias = Callable[[Places, Places], Hashes]
+"""Gives the hash of each stretch of a text, from its start and end."""
 
 CAPITALISED, ELSEWHERE = "capitalised", "mention_elsewhere"
 LONGEST = 12
@@ -45,15 +43,55 @@ _FREQUENT = """
 SELECT whole, min(first) AS first, min(words) AS words, sum(mentions)::BIGINT AS mentions
 FROM counts WHERE words <= $longest GROUP BY whole HAVING sum(mentions) >= $least ORDER BY whole
 """
-
+_BASE = 0x9E3779B97F4A7C15
+_STEP = 1 << 20
+"""Powers are computed for multiples of this length."""
+_COMMON_SHARE, _LEAST = 0.1, 3
+"""A common word is in lower case in at least this share of its uses, and this often."""
+_CASES = pa.schema([("hash", pa.uint64()), ("uses", pa.int64()), ("small", pa.int64())])
+_COMMON = """
+SELECT hash FROM counts GROUP BY hash
+HAVING sum(small) >= $least AND sum(small) >= $share * sum(uses) ORDER BY hash
+"""
+CAPITALISE_NOUNS = ("bar", "de", "frr", "gsw", "ksh", "lb", "nds", "pdc", "pfl", "stq")
+"""Languages that capitalise all nouns: a capital is no sign of a name, and no noun is ever in lower case."""
 
 NAME = np.dtype([("whole", np.uint64), ("first", np.uint64), ("words", np.int64)])
 """A name: the hashes of the whole and of its first word, and its number of words."""
 Names: TypeAlias = npt.NDArray[np.void]
-
-
 Found: TypeAlias = tuple[Places, int, Places]
 """Where names of some number of words are found: their first words, that number, and the names' places in `keys`."""
+
+
+def span_hashes(codes: npt.NDArray[np.uint32]) -> Hasher:
+    """Return the function that hashes stretches of a text; equal characters have equal hashes in every text."""
+    powers, inverse = _powers(-(-(len(codes) + 1) // _STEP) * _STEP)
+    sums = np.zeros(len(codes) + 1, np.uint64)
+    np.cumsum(mixed(codes.astype(np.uint64)) * powers[: len(codes)], out=sums[1:])
+    return lambda starts, ends: mixed((sums[ends] - sums[starts]) * inverse[starts])
+
+
+@lru_cache(maxsize=2)
+def _powers(length: int) -> tuple[Hashes, Hashes]:
+    bases = (_BASE, pow(_BASE, -1, 1 << 64))
+    factors = [np.append(np.uint64(1), np.full(length - 1, base, np.uint64)) for base in bases]
+    return np.cumprod(factors[0], dtype=np.uint64), np.cumprod(factors[1], dtype=np.uint64)
+
+
+def joined_words(rows: pa.RecordBatch) -> tuple[str, Words]:
+    """Return the sentences of rows joined by newlines, and the places of their words there."""
+    texts, words = rows["text"].to_pylist(), rows["words"]
+    sentences = np.concatenate(([0], np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)))
+    first = np.concatenate(([0], np.cumsum(pc.list_value_length(words).to_numpy())))
+    return "\n".join(texts) + "\n", Words(*places_in_text(sentences, words), sentences, first)
+
+
+def places_in_text(sentences: Places, lists: pa.ListArray) -> tuple[Places, Places]:
+    """Return the starts and ends of the stretches of sentences, a list for each, in the text that begins each sentence
+    at its place in `sentences`."""
+    flat, shift = lists.flatten(), np.repeat(sentences[:-1], pc.list_value_length(lists).to_numpy())
+    starts, ends = (pc.struct_field(flat, name).to_numpy() + shift for name in ("start", "end"))
+    return starts, ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +107,14 @@ class NameIndex:
         """Return the index of names, whose `keys` are sorted and distinct."""
         return cls(np.unique(names["whole"]), np.unique(names["first"]), tuple(np.unique(names["words"]).tolist()))
 
-    def found(self, words: Words, hashes: SpanHashes) -> Iterator[Found]:
+    def found(self, words: Words, hashes: Hasher) -> Iterator[Found]:
         """Yield where names begin, those with most words first."""
         if not len(words.starts) or not len(self.keys):
             return
         owner = np.repeat(np.arange(len(words.first) - 1), np.diff(words.first))
 
         def keys_at(first: Places, last: Places) -> Hashes:
-            return hashes.of(words.starts[first], words.ends[last])
+            return hashes(words.starts[first], words.ends[last])
 
         every = np.arange(len(words.starts))
         begins = every[is_among(keys_at(every, every), self.first)]
@@ -124,7 +162,7 @@ class UnknownStretches:
     def prepare(self, upstream: Upstream) -> "_PreparedUnknown":
         """Count common words, the mentions of each name, and its other uses."""
         folder = self.folder / SCRATCH / self.name
-        common = count_common_words(upstream, folder, self.settings)
+        common = _common_words(upstream, folder)
         frequent, mentions = _frequent_names(upstream, folder, self.settings.unknown_min_mentions)
         np.save(folder / "frequent.npy", frequent)
         others = np.zeros(len(mentions), np.int64)
@@ -138,7 +176,7 @@ class UnknownStretches:
 class _PreparedUnknown:
     """The step after its counts."""
 
-    common: CommonWords
+    common: Path
     names: Path
     capitals: bool
     name, rewrites = UnknownStretches.name, True
@@ -148,10 +186,10 @@ class _PreparedUnknown:
         text, words = joined_words(rows)
         free = ~inside(words, rows["mentions"])
         known = _index(self.names, self.names.stat().st_mtime_ns)
-        begins, lengths, _ = without_overlaps(known.found(words, SpanHashes.of_text(text)), free)
+        begins, lengths, _ = without_overlaps(known.found(words, span_hashes(codes_of(text))), free)
         stretches = [(begins, begins + lengths - 1, ELSEWHERE)]
         if self.capitals:
-            stretches.append((*_runs(words, free & self.common.capitalised(words, text)), CAPITALISED))
+            stretches.append((*_runs(words, free & _capitalised(words, text, self.common)), CAPITALISED))
         place = rows.schema.get_field_index("unknown")
         return rows.set_column(place, TYPED.field("unknown"), _listed(words, stretches)), ()
 
@@ -166,6 +204,79 @@ def _of_train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 @lru_cache(maxsize=2)
 def _index(path: Path, _changed: int) -> NameIndex:
     return NameIndex.of(np.load(path, allow_pickle=False))
+
+
+def _common_words(upstream: Upstream, folder: Path) -> Path:
+    """Write the sorted hashes of the words that the train split has in lower case often enough; return the file."""
+    counts, path = folder / "word-cases", folder / "common-words.npy"
+    counts.mkdir(parents=True)
+    for _ in upstream.map(partial(_write_cases, folder=counts), ("text", "words", "split")):
+        pass
+    numbers = {"least": _LEAST, "share": _COMMON_SHARE}
+    found = ask_counts(counts, _CASES, _COMMON, numbers, upstream.executor.workers)
+    np.save(path, found["hash"].astype(np.uint64))
+    return path
+
+
+def _write_cases(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
+    """Write for each word of a part's train split how often it is used, and how often in lower case."""
+    hashes, small = [np.zeros(0, np.uint64)], [np.zeros(0, np.bool_)]
+    for rows in _of_train(batches):
+        text, words = joined_words(rows)
+        lowered, capitals, own = _hashes(words, codes_of(text))
+        hashes.append(lowered)
+        small.append(own & ~capitals)
+    every, places = np.unique(np.concatenate(hashes), return_inverse=True)
+    uses = np.bincount(places, minlength=len(every))
+    in_lower = np.bincount(places, np.concatenate(small), minlength=len(every)).astype(np.int64)
+    pq.write_table(pa.table(list(map(pa.array, (every, uses, in_lower))), schema=_CASES), folder / part.name)
+
+
+def _capitalised(words: Words, text: str, common: Path) -> Marks:
+    """Return which words have a capital that tells something: a sentence's first one only if it isn't common."""
+    hashes, capitals, _ = _hashes(words, codes_of(text))
+    lettered = np.flatnonzero(_holding(_letters()[codes_of(text)], words))
+    owner = np.searchsorted(words.first, lettered, "right") - 1
+    first = lettered[np.flatnonzero(np.diff(owner, prepend=-1))]
+    capitals[first] &= ~is_among(hashes[first], _mapped(common, common.stat().st_mtime_ns))
+    return capitals
+
+
+@lru_cache(maxsize=4)
+def _mapped(path: Path, _changed: int) -> Hashes:
+    hashes: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
+    return hashes
+
+
+def _hashes(words: Words, codes: npt.NDArray[np.uint32]) -> tuple[Hashes, Marks, Marks]:
+    """Return (words,): the hash of each in lower case, whether it has a capital, and whether a small letter."""
+    lowered, raised = _cases()
+    hashes = span_hashes(lowered[codes])(words.starts, words.ends)
+    capitals, small = (_holding(table[codes] != codes, words) for table in (lowered, raised))
+    return hashes, capitals, small
+
+
+def _holding(marks: Marks, words: Words) -> Marks:
+    """Return which words have a marked character."""
+    sums = np.concatenate(([0], np.cumsum(marks)))
+    return np.asarray(sums[words.ends] > sums[words.starts])
+
+
+@cache
+def _cases() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """Return for each code point the first of its small letters, and of its capitals; itself if it has no other."""
+    lowered, raised = (np.arange(0x110000, dtype=np.uint32) for _ in range(2))
+    for code in range(0x20000):
+        letter = chr(code)
+        lowered[code], raised[code] = ord(letter.lower()[0]), ord(letter.upper()[0])
+    return lowered, raised
+
+
+@cache
+def _letters() -> Marks:
+    marks: Marks = np.zeros(0x110000, np.bool_)
+    marks[[code for code in range(0x32000) if chr(code).isalpha()]] = True
+    return marks
 
 
 def _frequent_names(upstream: Upstream, folder: Path, least: int) -> tuple[Names, Places]:
@@ -186,9 +297,9 @@ def _write_mentions(part: Path, batches: Iterator[pa.RecordBatch], folder: Path)
         text, words = joined_words(rows)
         starts, ends = places_in_text(words.sentences, rows["mentions"])
         begins, last = np.searchsorted(words.starts, starts), np.searchsorted(words.ends, ends)
-        hashes = SpanHashes.of_text(text)
-        first = hashes.of(words.starts[begins], words.ends[begins])
-        found.append(np.stack([hashes.of(starts, ends), first, (last - begins + 1).astype(np.uint64)]))
+        hashes = span_hashes(codes_of(text))
+        first = hashes(words.starts[begins], words.ends[begins])
+        found.append(np.stack([hashes(starts, ends), first, (last - begins + 1).astype(np.uint64)]))
     columns = np.concatenate([np.zeros((3, 0), np.uint64), *found], axis=1)
     whole, places, counts = np.unique(columns[0], return_index=True, return_counts=True)
     arrays = (whole, columns[1][places], columns[2][places].astype(np.int64), counts)
@@ -201,7 +312,7 @@ def _count_others(_: Path, batches: Iterator[pa.RecordBatch], names: Path) -> tu
     for rows in _of_train(batches):
         text, words = joined_words(rows)
         found.append(
-            without_overlaps(known.found(words, SpanHashes.of_text(text)), ~inside(words, rows["mentions"]))[2]
+            without_overlaps(known.found(words, span_hashes(codes_of(text))), ~inside(words, rows["mentions"]))[2]
         )
     places, counts = np.unique(np.concatenate(found), return_counts=True)
     return places, counts

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.columns import words_of
+from nerbert.corpus.columns import codes_of, words_of
 from nerbert.corpus.settings import BUILT_IN_STEPS, USUAL_STEPS, CorpusSettings
 from nerbert.corpus.shards import read_sentences
-from nerbert.corpus.span_hashes import SpanHashes, joined_words
-from nerbert.corpus.unknown import NAME, NameIndex, inside, without_overlaps
+from nerbert.corpus.unknown import NAME, NameIndex, inside, joined_words, span_hashes, without_overlaps
 from nerbert.errors import SettingsError
 from nerbert.records import Sentence
 from tests.stages import CorpusPlan, build_corpus
@@ -107,11 +106,11 @@ _TEXT = st.lists(_WORD, min_size=1, max_size=12).map(" ".join)
 @given(st.lists(_TEXT, min_size=1, max_size=4), st.lists(_TEXT, max_size=6))
 def test_names_are_found_as_word_by_word(texts: list[str], names: list[str]) -> None:
     text, words = "\n".join(texts) + "\n", words_of(texts)
-    own, hashes = words_of(names), SpanHashes.of_text("".join(f"{each}\n" for each in names))
-    firsts = hashes.of(own.starts[own.first[:-1]], own.ends[own.first[:-1]])
-    columns = [hashes.of(own.sentences[:-1], own.sentences[1:] - 1), firsts, np.diff(own.first)]
+    own, hashes = words_of(names), span_hashes(codes_of("".join(f"{each}\n" for each in names)))
+    firsts = hashes(own.starts[own.first[:-1]], own.ends[own.first[:-1]])
+    columns = [hashes(own.sentences[:-1], own.sentences[1:] - 1), firsts, np.diff(own.first)]
     known = NameIndex.of(np.rec.fromarrays(columns, NAME))
-    hits = known.found(words, SpanHashes.of_text(text))
+    hits = known.found(words, span_hashes(codes_of(text)))
     places = [tuple(zip(words.starts[a:b].tolist(), words.ends[a:b].tolist(), strict=True))
               for a, b in zip(words.first, words.first[1:], strict=False)]  # fmt: skip
     wanted = set()
