@@ -279,8 +279,9 @@ _TIMED = 3
 class DryRun:
     """What a pre-training would take: `tokens` of all its steps, padding not counted, and seconds.
 
-    `peak_memory` is that of the first process, in bytes; `speed` is in tokens a second of all processes; `scoring` are
-    the seconds of one evaluation. `max_tokens_per_batch` is 0, or, where memory ran out, the size that fitted.
+    `peak_memory` is that of the first process, in bytes, on a GPU what torch held there; `speed` is in tokens a second
+    of all processes; `scoring` are the seconds of one evaluation. `max_tokens_per_batch` is 0, or, where memory ran
+    out, the size that fitted.
     """
 
     steps: int
@@ -341,16 +342,10 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
         evaluations=math.ceil(total / evaluation_every(len(numbers), settings, settings.evaluation_steps)),
         parameters=sum(size for size, _ in sizes), trained=sum(size for size, trained in sizes if trained),
         device=device.type, precision=precision_on(device.type, settings.precision), processes=processes.count,
-        peak_memory=peak_memory(device), speed=sum(int(windows.lengths_of(each).sum()) for each in timed) / training,
+        peak_memory=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else process.peak_memory(),
+        speed=sum(int(windows.lengths_of(each).sum()) for each in timed) / training,
         scoring=scoring, max_tokens_per_batch=int(min(fitted, default=0)),
     )  # fmt: skip
-
-
-def peak_memory(device: torch.device) -> int:
-    """Return the most bytes held so far: by torch on a GPU, by the whole process elsewhere."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return process.peak_memory()
 
 
 def _seconds(device: torch.device, run: Callable[[], Any]) -> float:

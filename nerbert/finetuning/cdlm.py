@@ -6,7 +6,7 @@ words alone, and that a small target is gone through several times an epoch.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -21,7 +21,6 @@ from nerbert.errors import InputError
 from nerbert.finetuning.replay import FinetuneData, FinetuneSources, types_of_examples
 from nerbert.formats.inputs import read_texts
 from nerbert.labels import tag_names
-from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone
 from nerbert.model.cdlm.cdlm_model import SOURCE, TAGS, TARGET, BatchWords, CdlmModel, CdlmShape, language_loss
 from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary, read_vectors, subword_means
@@ -35,12 +34,10 @@ from nerbert.training.batches import TrainingData, most_tokens
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import (
     FINETUNE,
-    CheckpointScore,
     Columns,
     Description,
     EpochColumns,
     Objective,
-    SpanScore,
     Task,
     computed_once,
 )
@@ -340,13 +337,6 @@ class Cdlm(Objective):
         none = model.words.sum() * 0
         return {part: weights[part] * losses[part] if part in losses else none for part in PARTS}
 
-    def score_on(
-        self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
-    ) -> Callable[[Any], CheckpointScore]:
-        """Return F1 of entities of the domain that chooses an epoch."""
-        return SpanScore(lambda model: self._head(model, self._chooses), examples,
-                         lambda gold, found: {"f1": score_spans(gold, found).f1}, "f1", processes)  # fmt: skip
-
     def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:
         """Return the model ready to tag the target's domain."""
         return self._head(model, TARGET, pieces)
@@ -355,8 +345,7 @@ class Cdlm(Objective):
         """Return the model ready to tag the domain whose labels it may read."""
         return self._head(model, self._chooses, pieces)
 
-    def _head(self, model: CdlmModel, domain: int, pieces: SubwordTokenizer | None = None) -> LinearHead:
-        pieces = pieces or WordPieces(self._vocabulary, self._settings.max_length)
+    def _head(self, model: CdlmModel, domain: int, pieces: SubwordTokenizer) -> LinearHead:
         scorer = TorchScorer(model, "fp32", lambda model, batch: model.scores(batch, domain))
         tags = model.shape.source_tags if domain == SOURCE and model.shape.source_tags else self._tags
         return LinearHead(scorer, pieces, tags, max_tokens=most_tokens(self._settings))

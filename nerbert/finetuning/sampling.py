@@ -197,9 +197,6 @@ class Episode:
 def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: int, draw: int) -> Episode:
     """Return one of the numbered episodes; raise InputError with the reason if there is none."""
     _check_draw(draw)
-    for name, number in (("ways", ways), ("shots", shots), ("queries", queries)):
-        if number < 1:
-            raise SettingsError(f"{name} = {number}: must be at least 1")
     counted = {place: Counter(span.type for span in each.spans) for place, each in enumerate(examples) if each.spans}
     names, tried = _identities(examples), 0
     for types, candidates, attempt in _attempts(counted, ways, shots + queries, draw):

@@ -96,7 +96,7 @@ class EpochColumns:
 
 
 class Objective(Protocol):
-    """A subclass has to give `of`, `make_model`, `terms`, `loss`, `score_on` and `describe`.
+    """A subclass has to give `of`, `make_model`, `terms`, `loss`, `describe` and, for pre-training, `score_on`.
 
     Its settings are a `Section`, `settings`: `task.settings.of(MySettings)`.
 

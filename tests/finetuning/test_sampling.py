@@ -68,7 +68,6 @@ FULL = [sentence("aaa", f"word{number}") for number in range(9)]
         (lambda: draw_subset([], "5%", 1), InputError, "no sentences to draw 5% from"),
         (lambda: draw_subset([sentence("")], "k=1", 1), InputError, "no entity in 1 sentence, so"),
         (lambda: draw_episode([sentence("a")], 1, 1, 1, -1), SettingsError, "draw -1: draws are numbered from 1"),
-        (lambda: draw_episode([sentence("a")], 1, 0, 1, 1), SettingsError, "shots = 0"),
         (lambda: draw_episode([sentence("ab")], 3, 1, 1, 1), InputError, "0 of 2 types have the 2 entities that both"),
         (lambda: draw_episode([sentence("ab"), sentence("a")], 2, 1, 1, 1), InputError,
          "of 2 ways, 1 shot and 1 query: 1 of 2 types have the 2 entities"),

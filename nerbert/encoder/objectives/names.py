@@ -20,10 +20,8 @@ from nerbert.model.concept_table import Row
 from nerbert.model.forward import Batch
 from nerbert.model.names_head import BOUNDARIES
 from nerbert.model.windows import IGNORED, Label, Windows, chosen
-from nerbert.process import is_first_process
 from nerbert.records import Example
 from nerbert.rng import Array
-from nerbert.terminal import tell
 
 _OUTSIDE, _BEGIN, _INSIDE = range(len(BOUNDARIES))
 _UNMARKED = len(BOUNDARIES)
@@ -113,14 +111,6 @@ class Names(Concepts):
     def labels(self) -> BoundaryLabels:
         """Return the rows of the table, where entities begin and end, and the boundary tags."""
         return BoundaryLabels(self._table, self._texts, 0)
-
-    def facts(self, windows: Windows) -> dict[str, Any]:
-        """Return how many windows have no word of which anything is known, if any; print their number."""
-        tags = np.asarray(windows.labels)[:, 2] != IGNORED
-        known = np.add.reduceat(np.append(tags, False), np.concatenate([[0], windows.word_ends[:-1]]))
-        if (count := int((known == 0).sum())) and is_first_process():
-            tell(f"{count:,} of {len(windows):,} training texts have no loss: nothing is known of any word")
-        return {"unknown_texts": count} if count else {}
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepNames:
         """Return the concepts of the step's entities, in all processes, and the spans of each window."""
