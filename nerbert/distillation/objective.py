@@ -15,8 +15,6 @@ from nerbert.records import Example
 from nerbert.training.objective import FINETUNE, Description
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
-_USUAL = TaggingSettings()
-
 _OUTSIDE = 0
 """The number of O, as `labels.tag_names` has it."""
 

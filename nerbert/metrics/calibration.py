@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError
 from nerbert.metrics.score import Counts, Pair, check_lengths
 
 BINS = 10
@@ -92,11 +92,6 @@ def uncalibrated(confidence: float, temperature: float) -> float:
         return confidence
     odds = temperature * (math.log(confidence) - math.log1p(-confidence))
     return 1 / (1 + math.exp(-odds)) if odds > 0 else math.exp(odds) / (1 + math.exp(odds))
-
-
-def calibration_of(pair: Pair, confidences: Sequence[Sequence[float]]) -> Calibration:
-    """Return the same for predicted entities; `confidences` are one probability per word."""
-    return calibrate(entity_confidences(pair, confidences), pair.found.within(pair.gold).tolist())
 
 
 def entity_confidences(pair: Pair, confidences: Sequence[Sequence[float]]) -> list[float]:
@@ -204,7 +199,6 @@ def lowest_thresholds(
     types: Sequence[str], confidences: npt.ArrayLike, right: npt.ArrayLike, precision: float
 ) -> dict[str, Threshold]:
     """Return each predicted type's threshold for a precision (above 0, at most 1), sorted by type."""
-    check_precision(precision)
     sure, outcomes = np.asarray(confidences, float), np.asarray(right, bool)
     of_entity = np.asarray(types, object)
     found = {}
@@ -212,13 +206,6 @@ def lowest_thresholds(
         own = of_entity == name
         found[name] = _lowest(sure[own], outcomes[own], precision)
     return found
-
-
-def check_precision(value: float) -> float:
-    """Return `value` if it is a valid target precision; else raise SettingsError."""
-    if not 0 < value <= 1:
-        raise SettingsError(f"precision = {value}: must be above 0 and at most 1, say 0.9")
-    return value
 
 
 def _lowest(sure: Shares, right: npt.NDArray[np.bool_], precision: float) -> Threshold:

@@ -1,13 +1,13 @@
-"""Compute all metrics of one tagger on one test set from its tags, decoded once.
+"""Compute all metrics of taggers on a test set from their tags, decoded once, and their parts by type and by length.
 
-Each wrong entity is one mistake; the interval is a bootstrap over test sentences (docs/explanation/scores.md).
+Each wrong entity is one mistake; an interval is a bootstrap over test sentences (docs/explanation/scores.md).
 """
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from itertools import accumulate, chain
 from typing import Any, Literal, NamedTuple
@@ -16,22 +16,9 @@ import numpy as np
 
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan, word_spans
-from nerbert.metrics.calibration import Calibration, calibration_of
-from nerbert.metrics.score import (
-    STRICT_RULES,
-    Columns,
-    Counts,
-    Mask,
-    Numbers,
-    Pair,
-    Score,
-    check_lengths,
-    count_where,
-    pair_of,
-    score_boundaries,
-    score_pair,
-    score_words,
-)
+from nerbert.metrics import score as scoring
+from nerbert.metrics.calibration import Calibration, calibrate, entity_confidences
+from nerbert.metrics.score import Columns, Counts, Mask, Numbers, Pair, Score, check_lengths, count_where, pair_of
 from nerbert.records import Example
 from nerbert.rng import Array, uniform
 
@@ -98,15 +85,17 @@ def assess(
     in_seen, in_unseen = (None, None) if seen is None else _by_seen(pair, words, seen)
     return Judgement(
         sentences=pair.sentences,
-        score=score_pair(pair),
-        strict=score_pair(pair.strict(), STRICT_RULES),
-        span=score_boundaries(pair),
-        token=score_words(pair),
+        score=scoring.score_pair(pair),
+        strict=scoring.score_pair(pair.strict(), scoring.STRICT_RULES),
+        span=scoring.score_boundaries(pair),
+        token=scoring.score_words(pair),
         kinds=kinds_of(pair),
         interval=bootstrap(counts_by_sentence(pair), seed=seed),
         seen=in_seen,
         unseen=in_unseen,
-        calibration=None if confidences is None else calibration_of(pair, confidences),
+        calibration=None
+        if confidences is None
+        else calibrate(entity_confidences(pair, confidences), pair.found.within(pair.gold).tolist()),
         without=_without(pair, without) if without else None,
         left_out=len(set(without)),
     )
@@ -281,3 +270,103 @@ def _different(counts: Numbers) -> tuple[Numbers, Numbers]:
         kinds, often = np.unique(counts, axis=0, return_counts=True)
         return kinds, often
     return np.stack(np.unravel_index(codes, shape), axis=1), often
+
+
+_RIGHT, _WRONG = np.array([[1, 1, 1]]), np.array([[0, 1, 1]])
+"""Sentences (right, predicted and gold entities) that a part's interval has beside its own: nothing wrong among a few
+entities isn't nothing wrong. A difference has both: in each another tagger alone is right."""
+LONGEST = 6
+"""Entities of so many words, and longer ones, are one group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Counts of some entities, with the interval of their F1."""
+
+    name: str
+    counts: Counts
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreDifference:
+    """F1 (0–1) of two taggers on the same entities, with the interval of the first one's less the second one's."""
+
+    name: str
+    gold: int
+    f1: float
+    other: float
+    interval: Interval
+
+    @property
+    def gain(self) -> float:
+        """Return the first tagger's F1 less the second one's."""
+        return self.f1 - self.other
+
+    @property
+    def sure(self) -> bool:
+        """Return whether the interval leaves no doubt which one is ahead."""
+        return self.interval.low > 0 or self.interval.high < 0
+
+
+class Confusion(NamedTuple):
+    """How often entities of a type were found with exactly their words, but another type."""
+
+    gold: str
+    found: str
+    entities: int
+
+
+def by_type(pair: Pair) -> list[Part]:
+    """Return the counts of each type that occurs, the types with the most gold entities first."""
+    parts = [_part(name, pair.of_type(name)) for name in pair.types[1:]]
+    return sorted((each for each in parts if each.counts != Counts()), key=lambda each: (-each.counts.gold, each.name))
+
+
+def by_length(pair: Pair) -> list[Part]:
+    """Return the counts of entities with one word, two words, …, by their own length, gold or predicted."""
+    lengths = range(1, LONGEST + 1)
+    names = [*map(str, lengths[:-1]), f"{LONGEST} or more"]
+    parts = []
+    for name, length in zip(names, lengths, strict=True):
+        gold, found = (each.where(np.minimum(each.ends - each.starts, LONGEST) == length)
+                       for each in (pair.gold, pair.found))  # fmt: skip
+        parts.append(_part(name, replace(pair, gold=gold, found=found)))
+    return [each for each in parts if each.counts != Counts()]
+
+
+def confusions(pair: Pair) -> list[Confusion]:
+    """Return the pairs of types that were confused, the most frequent first; their sum is `kinds_of`'s `type`."""
+    columns = [one.types[one.within(other, typed=False)] for one, other in ((pair.gold, pair.found),
+                                                                            (pair.found, pair.gold))]  # fmt: skip
+    numbers = zip(*(each.tolist() for each in columns), strict=True)
+    counts = Counter((pair.types[gold], pair.types[found]) for gold, found in numbers if gold != found)
+    return [Confusion(*types, count) for types, count in sorted(counts.items(), key=lambda each: (-each[1], each[0]))]
+
+
+def differences(one: Pair, other: Pair) -> Iterator[ScoreDifference]:
+    """Yield the difference of two taggers over all entities, then by type, the types with the most gold entities first.
+
+    Both pairs have the same gold tags.
+    """
+    yield _difference("", counts_by_sentence(one), counts_by_sentence(other))
+    names = dict.fromkeys((*one.types[1:], *other.types[1:]))
+    found = [_difference(name, *(_of_type(each, name) for each in (one, other))) for name in names]
+    yield from sorted(found, key=lambda each: (-each.gold, each.name))
+
+
+def _part(name: str, pair: Pair) -> Part:
+    counts = counts_by_sentence(pair)
+    return Part(name, Counts(*counts.sum(axis=0).tolist()), bootstrap(np.vstack([counts, _WRONG])))
+
+
+def _of_type(pair: Pair, name: str) -> Numbers:
+    if name not in pair.types:
+        return np.zeros((pair.sentences, 3), np.int64)
+    return counts_by_sentence(pair.of_type(name))
+
+
+def _difference(name: str, one: Numbers, other: Numbers) -> ScoreDifference:
+    first, second = (Counts(*each.sum(axis=0).tolist()) for each in (one, other))
+    rows = ([one, _RIGHT, _WRONG], [other, _WRONG, _RIGHT])
+    return ScoreDifference(name, first.gold, first.f1, second.f1, bootstrap_difference(*map(np.vstack, rows)))

@@ -78,7 +78,7 @@ class Backbone:
 
         if self.fresh is not None:
             return self.fresh
-        source = _trainable(self.source)
+        source = ModelFolder.open(self.source, "model").check_trainable().name
         with _loading(source, "model"):
             return AutoConfig.from_pretrained(source, trust_remote_code=False)
 
@@ -116,17 +116,12 @@ class Backbone:
 
 def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
     """Return a model of an Auto class in fp32, and the loader's report on its weights; no code of the model is run."""
-    source = _trainable(source)
+    source = ModelFolder.open(source, "model").check_trainable().name
     _check_kernels(source)
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
     with _loading(source, what):
         model, report = kind.from_pretrained(source, output_loading_info=True, **fixed, **names)
     return model.float(), report  # transformers before 5 leaves numbers of 8 bits as they are
-
-
-def _trainable(source: str) -> str:
-    """Return the folder of a model of `transformers`, with its weights; raise InputError for any other."""
-    return ModelFolder.open(source, "model").check_trainable().name
 
 
 def _check_kernels(source: str) -> None:

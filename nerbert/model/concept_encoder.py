@@ -11,9 +11,9 @@ from pydantic import Field
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError, refused
 from nerbert.model.backbone import Backbone, load_tokenizer, save_tokenizer
+from nerbert.model.concept_head import BOUNDARIES
 from nerbert.model.folder import CONCEPTS, ModelFolder
 from nerbert.model.forward import Batch, OverEncoder, states_at
-from nerbert.model.names_head import BOUNDARIES
 from nerbert.schema import read_json
 
 FOLDER, _FACTS = CONCEPTS.split("/")

@@ -313,13 +313,13 @@ class ConceptTable:
         words, descriptions = (uniforms(seed, f"{what} of step {step}", some).tolist()
                                for what in ("words", "descriptions"))  # fmt: skip
         chances = zip(some.tolist(), words, descriptions, strict=True)
-        return [self._text_read(number, word, described=draw < _HALF) for number, word, draw in chances]
-
-    def _text_read(self, number: int, chance: float, *, described: bool) -> str:
-        concept, (name, *others) = self.concepts[number], self._wordings(number)
-        if others and chance >= _HALF:
-            name = others[int((chance - _HALF) / _HALF * len(others))]
-        return _with_description(name, concept.description if described else "")
+        found = list[str]()
+        for number, chance, described in chances:
+            name, *others = self._wordings(number)
+            if others and chance >= _HALF:
+                name = others[int((chance - _HALF) / _HALF * len(others))]
+            found.append(_with_description(name, self.concepts[number].description if described < _HALF else ""))
+        return found
 
     def candidates(self, rows: Iterable[Row]) -> Array:
         """Return the numbers of all concepts that some rows have or were asked for by name, in order.

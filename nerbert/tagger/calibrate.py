@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import write_json
-from nerbert.errors import InputError, few
+from nerbert.errors import InputError, SettingsError, few
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import word_spans
-from nerbert.metrics.calibration import Threshold, check_precision, lowest_thresholds, uncalibrated
+from nerbert.metrics.calibration import Threshold, lowest_thresholds, uncalibrated
 from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
 from nerbert.model.heads import Head, Predicted, predict_entities
 from nerbert.model.threshold_fit import TRIED, best_threshold, calibrated
@@ -63,8 +63,8 @@ def calibrate(
     rewrites the model card. `head` is as in `Tagger.load`, `reading` says how the data is read. `dry_run` writes
     nothing.
     """
-    if precision is not None:
-        check_precision(precision)
+    if precision is not None and not 0 < precision <= 1:
+        raise SettingsError(f"precision = {precision}: must be above 0 and at most 1, say 0.9")
     cards = _tagger_cards(tagger)
     gold = read_gold(data, "dev", reading_for(next(iter(cards.values())), reading))
     place = {"name": gold.name, "sha256": gold.sha256}

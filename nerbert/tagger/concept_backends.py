@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.errors import InputError
 from nerbert.model.backbone import load_tokenizer
-from nerbert.model.concept_head import ConceptHead
+from nerbert.model.concept_head import ConceptHead, concept_head
 from nerbert.model.folder import CONCEPTS, ModelFolder
-from nerbert.model.names_head import concept_head
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.tagger import onnx
 from nerbert.tagger.backends import HeadKind, Wanted, on_back_end, placed

@@ -94,7 +94,7 @@ def _on_torch(source: str, wanted: Wanted) -> GlinerHead:
 
 
 def _torch_head(loaded: Any, wanted: Wanted) -> GlinerHead:
-    from nerbert.model.gliner.scorer import TorchGliner
+    from nerbert.model.gliner.layers import TorchGliner
 
     name, tokens = placed(loaded.model, wanted)
     return GlinerHead(

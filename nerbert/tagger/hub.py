@@ -7,13 +7,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from nerbert.artifacts import publish_folder, write_json
 from nerbert.errors import InputError, OutputExists
-from nerbert.hub import push_folder
-from nerbert.model.folder import CARD, EXPORTED, FILES, PRETRAINED, WEIGHTS, ModelFolder, read_card
+from nerbert.model.folder import CARD, EXPORTED, PRETRAINED, WEIGHTS, ModelFolder, read_card
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +61,3 @@ def write_folder(
         write_json(folder / CARD, card)
         if finish:
             finish(folder)
-
-
-def upload(source: Path, repo_id: str, card: Mapping[str, Any], **how: Any) -> str:
-    """Upload a tagger's folder with this `nerbert.json` as one commit; return the address of the commit.
-
-    `how` is as in `nerbert.hub.push_folder`.
-    """
-    with TemporaryDirectory(prefix="nerbert-") as scratch:
-        folder = Path(scratch) / "tagger"
-        write_folder(source, folder, card, overwrite=False)
-        return push_folder(folder, repo_id, **how, delete_patterns=[*FILES["stale"]])

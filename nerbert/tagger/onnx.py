@@ -23,6 +23,7 @@ from nerbert.model.windows import Padded
 from nerbert.rng import Array
 from nerbert.schema import read_json
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime would write files into the user's cache
 FOLDER, FORMAT = "onnx", 1
 (
     CARD, TOKENIZER, _FP32, _INT8, CONCEPTS_GRAPH, CONCEPTS_TOKENIZER, LABELS_GRAPH, LABELS_TOKENIZER, SCORES_GRAPH,
@@ -191,7 +192,6 @@ class Graph:
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         need("onnx", "onnxruntime")
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would write files into the user's cache
         import onnxruntime
 
         if not path.is_file():

@@ -13,7 +13,7 @@ from pydantic import Field
 from nerbert.errors import InputError, os_refused
 from nerbert.labels import check_tags, types_of
 from nerbert.model.folder import ModelFolder, seed_folders
-from nerbert.schema import parse_json, read_json, to_plain
+from nerbert.schema import parse_json, read_json
 from nerbert.tagger.onnx import Exported, read_exported
 
 _MEASURED = ("f1", "share", "loss", "low", "high")
@@ -58,11 +58,6 @@ class ModelSummary:
     exports: dict[str, ExportedGraph]
     card: dict[str, Any]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON."""
-        found: dict[str, Any] = to_plain(self)
-        return found
-
 
 def summarise(source: str) -> list[ModelSummary]:
     """Return what a model (a folder, a hub name, a name of the package) is, or each of a folder of several seeds."""
@@ -80,7 +75,10 @@ def _summary(source: str) -> ModelSummary:
         scoring=folder.kind.scoring(folder.path), architecture=str(body.get("model_type") or "unknown"),
         layers=_number(body, "num_hidden_layers", "n_layers"), width=_number(body, "hidden_size", "dim"),
         parameters=sum(map(_parameters, weights)) if weights else None,
-        bytes=sum(path.stat().st_size for path in weights), exports=_graphs(exported) if exported else {}, card=card,
+        bytes=sum(path.stat().st_size for path in weights), card=card,
+        exports={name: ExportedGraph(path.stat().st_size, *map(exported.card.agreement.get(f"onnx {name}", {}).get,
+                                                               _MEASURED))
+                 for name, path in exported.graphs.items()} if exported else {},
     )  # fmt: skip
 
 
@@ -100,13 +98,6 @@ def _types(folder: ModelFolder, config: dict[str, Any], exported: Exported | Non
 
 def _number(config: dict[str, Any], *names: str) -> int:
     return next((config[name] for name in names if isinstance(config.get(name), int)), 0)
-
-
-def _graphs(exported: Exported) -> dict[str, ExportedGraph]:
-    """Return each exported graph by its precision."""
-    measured = exported.card.agreement
-    return {name: ExportedGraph(path.stat().st_size, *map(measured.get(f"onnx {name}", {}).get, _MEASURED))
-            for name, path in exported.graphs.items()}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

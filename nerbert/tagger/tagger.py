@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property, lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from nerbert.errors import InputError, NerbertError, few, paths_refused
 from nerbert.formats.entity_labels import as_learnt
+from nerbert.hub import push_folder
 from nerbert.metrics.calibration import Temperatures, uncalibrated
-from nerbert.model.folder import ModelFolder, read_card, seed_folders
+from nerbert.model.folder import FILES, ModelFolder, read_card, seed_folders
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
 from nerbert.process import in_worker
 from nerbert.records import EntityLabel, Example
@@ -142,8 +144,11 @@ class Tagger:
 
         A missing repository is made, `private` or not. Its older weights and exported models are deleted.
         """
-        how = {"commit_message": commit_message, "private": private, "token": token, "branch": branch}
-        return hub.upload(Path(self._origin().folder), repo_id, self._card(), **how, create_pr=create_pr)
+        with TemporaryDirectory(prefix="nerbert-") as scratch:
+            folder = Path(scratch) / "tagger"
+            hub.write_folder(Path(self._origin().folder), folder, self._card(), overwrite=False)
+            return push_folder(folder, repo_id, commit_message=commit_message, private=private, token=token,
+                               branch=branch, create_pr=create_pr, delete_patterns=[*FILES["stale"]])  # fmt: skip
 
     def _card(self) -> dict[str, Any]:
         """Return the folder's card with later changes."""

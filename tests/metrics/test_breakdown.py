@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.metrics.breakdown import LONGEST, ScoreDifference, by_length, by_type, confusions, differences
-from nerbert.metrics.judging import Interval, _different, bootstrap, bootstrap_difference, counts_by_sentence, kinds_of
+from nerbert.metrics import judging
+from nerbert.metrics.judging import LONGEST, ScoreDifference, by_length, by_type, confusions, differences, kinds_of
 from nerbert.metrics.score import pair_of, score_pair, score_tags
 from tests.metrics.taggings import PAIRS, Pairs, split
 
@@ -41,8 +41,8 @@ def test_an_interval_is_that_of_the_type_alone() -> None:
     pair = pair_of(gold, found)
     for part in by_type(pair):
         alone = [[[tag if tag[2:] == part.name else "O" for tag in each] for each in side] for side in (gold, found)]
-        rows = [*counts_by_sentence(pair_of(*alone)).tolist(), [0, 1, 1]]
-        assert part.interval == bootstrap(np.array(rows)), "and of one more sentence, which is wrong"
+        rows = [*judging.counts_by_sentence(pair_of(*alone)).tolist(), [0, 1, 1]]
+        assert part.interval == judging.bootstrap(np.array(rows)), "and of one more sentence, which is wrong"
 
 
 @pytest.mark.parametrize(("entities", "sure"), [(1, False), (3, False), (4, False), (20, True)])
@@ -63,7 +63,7 @@ def test_a_type_that_one_tagger_alone_finds_has_a_difference() -> None:
 @pytest.mark.parametrize(("low", "high", "sure"), [(0.1, 0.2, True), (-0.2, -0.1, True), (0.0, 0.2, False),
                                                    (-0.2, 0.0, False), (-0.1, 0.1, False)])  # fmt: skip
 def test_an_interval_with_zero_is_not_sure(low: float, high: float, sure: bool) -> None:
-    assert ScoreDifference("", 1, 0.5, 0.5, Interval(low, high, 0.95, 1)).sure == sure
+    assert ScoreDifference("", 1, 0.5, 0.5, judging.Interval(low, high, 0.95, 1)).sure == sure
 
 
 @given(PAIRS, st.randoms(use_true_random=False))
@@ -74,9 +74,9 @@ def test_differences_are_those_of_two_scores(pairs: Pairs, random: "np.random.Ra
     overall, *parts = differences(one, two)
     assert (overall.name, overall.gain) == ("", overall.f1 - overall.other)
     assert (overall.f1, overall.other) == (score_pair(one).f1, score_pair(two).f1)
-    rows = [counts_by_sentence(each).tolist() for each in (one, two)]
+    rows = [judging.counts_by_sentence(each).tolist() for each in (one, two)]
     right, wrong = [1, 1, 1], [0, 1, 1]
-    expected = bootstrap_difference(np.array([*rows[0], right, wrong]), np.array([*rows[1], wrong, right]))
+    expected = judging.bootstrap_difference(np.array([*rows[0], right, wrong]), np.array([*rows[1], wrong, right]))
     assert overall.interval == expected
     assert {each.name: (each.f1, each.gold) for each in parts if each.name in score_pair(one).by_type} == {
         name: (counts.f1, counts.gold) for name, counts in score_pair(one).by_type.items()
@@ -87,5 +87,5 @@ def test_differences_are_those_of_two_scores(pairs: Pairs, random: "np.random.Ra
 @given(st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=1, max_size=30), st.sampled_from([0, 1 << 40]))
 def test_rows_are_counted_as_numpy_counts_them(rows: list[tuple[int, ...]], large: int) -> None:
     counts = np.array([*rows, (large, large, large)])
-    for one, other in zip(_different(counts), np.unique(counts, axis=0, return_counts=True), strict=True):
+    for one, other in zip(judging._different(counts), np.unique(counts, axis=0, return_counts=True), strict=True):
         assert one.tolist() == other.tolist()

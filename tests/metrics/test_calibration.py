@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.errors import InputError, SettingsError
+from nerbert.errors import InputError
 from nerbert.metrics.calibration import Calibration, Threshold, calibrate, kept_counts, lowest_thresholds, reliability
 from nerbert.metrics.judging import assess
 from tests.raised import raises
@@ -132,9 +132,3 @@ def test_known_cases_of_thresholds() -> None:
 
 def test_a_precision_is_reached_by_equality() -> None:
     assert lowest_thresholds(["x"] * 10, [0.9] * 9 + [0.1], [1] * 9 + [0], 0.9)["x"].confidence == 0
-
-
-@pytest.mark.parametrize("wanted", [0, -0.1, 1.01, math.nan, math.inf])
-def test_what_is_no_precision(wanted: float) -> None:
-    with raises(SettingsError, words=f"precision = {wanted}: must be above 0 and at most 1"):
-        lowest_thresholds(["x"], [0.5], [True], wanted)

@@ -9,9 +9,9 @@ import pytest
 
 from nerbert.errors import SettingsError
 from nerbert.labels import spans_from_bio
+from nerbert.model.concept_head import NamesHead, likely_spans, mean_vectors
 from nerbert.model.heads import Entities
 from nerbert.model.linear import WordScores
-from nerbert.model.names_head import NamesHead, likely_spans, mean_vectors
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.words import split_words

@@ -1,6 +1,7 @@
 """Calibration of a tagger that is there: what it writes, what it says, what it refuses."""
 
 import json
+import math
 import pickle
 import shutil
 from collections import Counter
@@ -186,7 +187,8 @@ REFUSED: list[tuple[Act, type[NerbertError], str]] = [
      "no tagger that `nerbert finetune` made"),
     (lambda folder, _: calibrate(folder, folder.parent), InputError, "holds no dev split, say dev.conll"),
     (lambda folder, _: calibrate(folder, folder / "none.conll"), InputError, "none.conll: no such file"),
-    (lambda folder, data: calibrate(folder, data, precision=90), SettingsError, "precision = 90"),
+    *((lambda folder, data, each=each: calibrate(folder, data, precision=each), SettingsError, f"precision = {each}")
+      for each in (90, 0, math.nan)),
     (lambda folder, _: calibrate(folder, folder.parent / "strange.conll"), InputError,
      "finds no entity in strange.conll"),
 ]  # fmt: skip

@@ -17,6 +17,7 @@ Caught = pytest.CaptureFixture[str]
 CARD = {
     "format": 1, "kind": "tagger", "made_by": "nerbert 0.1.0", "word_splitter": "unicode-words-1", "language": "en",
     "types": ["port", "ship"], "max_length": 128, "settings": {"epochs": 3.0, "seed": 7},
+    "changed": ["epochs", "seed"],
     "encoder": {"kind": "encoder", "name": "embedded", "corpus": None},
     "data": {"name": "ships", "sentences": 300, "sha256": {"train.conll": "x"}}, "dev": {"f1": 0.381, "sentences": 50},
     "calibration": {"temperature": 1.5, "precision": 0.8, "entities": 229, "sentences": 50,

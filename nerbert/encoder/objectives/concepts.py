@@ -19,11 +19,10 @@ from nerbert.encoder.objectives.zero_shot.span_labels import ConceptLabels, Prom
 from nerbert.errors import SettingsError, at
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptModel, WordModel, open_concepts
-from nerbert.model.concept_head import ConceptHead
+from nerbert.model.concept_head import ConceptHead, concept_head
 from nerbert.model.concept_table import UNKNOWN, ConceptTable, Row
 from nerbert.model.forward import Batch, TorchScorer, autocast
 from nerbert.model.fresh import freeze
-from nerbert.model.names_head import concept_head
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import IGNORED, Windows, chosen
 from nerbert.records import EntityLabel, Example

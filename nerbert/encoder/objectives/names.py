@@ -16,9 +16,9 @@ from nerbert.encoder.objectives.concepts import Concepts, ConceptsSettings, Step
 from nerbert.encoder.objectives.zero_shot.span_labels import SpanLabels, WindowLabels
 from nerbert.labels import word_spans
 from nerbert.model.concept_encoder import ConceptModel
+from nerbert.model.concept_head import BOUNDARIES
 from nerbert.model.concept_table import Row
 from nerbert.model.forward import Batch
-from nerbert.model.names_head import BOUNDARIES
 from nerbert.model.windows import IGNORED, Label, Windows, chosen
 from nerbert.records import Example
 from nerbert.rng import Array

@@ -12,8 +12,7 @@ from nerbert.errors import InputError
 from nerbert.evaluation.evaluate import Evaluation
 from nerbert.evaluation.report.sentences import ScoredAnswers, SentenceList, shown
 from nerbert.labels import WordSpan
-from nerbert.metrics.breakdown import ScoreDifference, differences
-from nerbert.metrics.judging import Mistake
+from nerbert.metrics.judging import Mistake, ScoreDifference, differences
 
 Effect = Literal["broken", "changed", "fixed"]
 MOST = 15

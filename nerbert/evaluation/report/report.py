@@ -20,9 +20,19 @@ from nerbert.evaluation.report.difference import TaggerComparison, compare
 from nerbert.evaluation.report.sentences import ScoredAnswers, SentenceList, missed_sentences, worst_sentences
 from nerbert.formats.data import AnyData
 from nerbert.formats.documents import Reading, reading_for
-from nerbert.metrics.breakdown import Confusion, Part, by_length, by_type, confusions
 from nerbert.metrics.calibration import Bin, Threshold, kept_counts, lowest_thresholds, reliability
-from nerbert.metrics.judging import Figure, Interval, Judgement, bootstrap, counts_by_sentence
+from nerbert.metrics.judging import (
+    Confusion,
+    Figure,
+    Interval,
+    Judgement,
+    Part,
+    bootstrap,
+    by_length,
+    by_type,
+    confusions,
+    counts_by_sentence,
+)
 from nerbert.metrics.score import Counts
 from nerbert.model.folder import seed_folders
 from nerbert.process import cores, peak_memory

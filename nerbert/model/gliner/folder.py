@@ -16,19 +16,8 @@ from nerbert.errors import InputError, refused
 from nerbert.hub import is_hub_name
 from nerbert.model.backbone import Backbone, load_tokenizer, quiet, save_tokenizer
 from nerbert.model.folder import WEIGHTS, ModelFolder, embedded
-from nerbert.model.gliner.config import (
-    BACKBONE,
-    GLINER,
-    LABELS_BACKBONE,
-    LABELS_TOKENIZER,
-    PICKLED,
-    Architecture,
-    GlinerConfig,
-    GlinerKind,
-    body_config,
-    gliner_kind,
-    plain_config,
-)
+from nerbert.model.gliner import config as names
+from nerbert.model.gliner.config import GLINER, Architecture, GlinerConfig, body_config, gliner_kind, plain_config
 from nerbert.model.gliner.layers import GlinerModel, SpanModel, TokenModel
 from nerbert.model.gliner.prompt import PromptTokenizer
 
@@ -67,9 +56,9 @@ def _try(body: Any, pieces: PromptTokenizer) -> None:
 
 def read_gliner(folder: Path) -> GlinerFolder:
     """Return the model of a folder that is checked."""
-    config = GlinerKind.read(folder)
-    tokenizer = load_tokenizer(_tokenizer_of(folder, folder, config.model_name, BACKBONE))
-    body = _body(folder, "encoder_config", config.encoder_config, config.model_name, BACKBONE)
+    config = names.GlinerKind.read(folder)
+    tokenizer = load_tokenizer(_tokenizer_of(folder, folder, config.model_name, names.BACKBONE))
+    body = _body(folder, "encoder_config", config.encoder_config, config.model_name, names.BACKBONE)
     if config.encoder_config is None and config.vocab_size > 0:
         body.vocab_size = config.vocab_size
     if not config.two_encoders and min(config.class_token_index, config.vocab_size) < 0:
@@ -80,9 +69,9 @@ def read_gliner(folder: Path) -> GlinerFolder:
     config = dataclasses.replace(config, encoder_config=plain_config(body))
     labels_body, labels_tokenizer = None, None
     if config.labels_encoder is not None:
-        name = config.labels_encoder
-        labels_body = _body(folder, "labels_encoder_config", config.labels_encoder_config, name, LABELS_BACKBONE)
-        labels_tokenizer = load_tokenizer(_tokenizer_of(folder, folder / LABELS_TOKENIZER, name, LABELS_BACKBONE))
+        name, own = config.labels_encoder, names.LABELS_BACKBONE
+        labels_body = _body(folder, "labels_encoder_config", config.labels_encoder_config, name, own)
+        labels_tokenizer = load_tokenizer(_tokenizer_of(folder, folder / names.LABELS_TOKENIZER, name, own))
         config = dataclasses.replace(config, labels_encoder_config=plain_config(labels_body))
     model = build(config, body, labels_body, read_weights(folder), str(folder))
     labels = (
@@ -104,7 +93,7 @@ def save_gliner(folder: Path, loaded: GlinerFolder) -> None:
     with quiet():
         save_tokenizer(folder, loaded.pieces.tokenizer)
         if loaded.labels_pieces:
-            save_tokenizer(folder / LABELS_TOKENIZER, loaded.labels_pieces.tokenizer)
+            save_tokenizer(folder / names.LABELS_TOKENIZER, loaded.labels_pieces.tokenizer)
 
 
 def build(
@@ -142,7 +131,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
                 if same in tensors:
                     tensors.setdefault(name, tensors[same])
             return tensors
-    path = folder / PICKLED
+    path = folder / names.PICKLED
     if not path.is_file():
         raise InputError(f"{folder}: holds an exported model alone, without the weights that torch needs; use the "
                          "folder that it was exported from")  # fmt: skip

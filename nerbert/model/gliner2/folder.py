@@ -198,10 +198,7 @@ class Gliner2Kind(GlinerKind):
         read = read_json(file, _ExtractorFile, remedy=_REMEDY)
         head, counting = (read.architecture or "span").strip().lower(), read.counting_layer or "count_lstm"
         own = (read.span_head.max_width if read.span_head else None) or read.max_width or _WIDTH
-        for name, value, known in (
-            ("architecture", head, _HEADS),
-            ("counting_layer", counting, COUNTING),
-        ):
+        for name, value, known in (("architecture", head, _HEADS), ("counting_layer", counting, COUNTING)):
             if value not in known:
                 raise InputError(f"{file}: a GLiNER2 model with {name} {value!r:.60}, which nerbert doesn't support; "
                                  f"supported: {', '.join(known)}")  # fmt: skip

@@ -18,6 +18,7 @@ from nerbert.metrics.score import Counts, Macro
 from nerbert.process import is_first_process
 from nerbert.render import LOG_NAMES, facts_of, log_figure, render
 from nerbert.render.terminal import print_json, say, table
+from nerbert.schema import to_plain
 from nerbert.terminal import duration, percent, plain
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def print_types(names: Mapping[str, str], folder: Path) -> None:
 def print_summaries(models: Sequence["ModelSummary"], *, as_json: bool) -> None:
     """Print what each model is and where it comes from."""
     if as_json:
-        print_json([each.as_json() for each in models])
+        print_json(to_plain(models))
         return
     from nerbert.render.cards import chosen_settings, threshold_origin
 

@@ -22,7 +22,7 @@ from nerbert.model.concept_table import ROOT, Concept, ConceptTable
 from nerbert.model.folder import read_card
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
-from nerbert.model.gliner.scorer import TorchGliner
+from nerbert.model.gliner.layers import TorchGliner
 from nerbert.model.gliner.trainee import with_gliner_words
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nerbert.model.gliner.decode import (
+from nerbert.model.gliner.head import (
     Candidate,
     chosen_candidates,
     joined_words,

@@ -14,7 +14,7 @@ from nerbert.errors import InputError
 from nerbert.model.folder import read_card
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
-from nerbert.model.gliner.scorer import TorchGliner
+from nerbert.model.gliner.layers import TorchGliner
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.tagger import Tagger

@@ -12,8 +12,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nerbert.model.gliner.decode import Candidate, chosen_candidates
-from nerbert.model.gliner.head import GlinerHead
+from nerbert.model.gliner.head import Candidate, GlinerHead, chosen_candidates
 from nerbert.model.gliner2.folder import WORDS
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger

@@ -25,7 +25,7 @@ from nerbert.model.fresh import freeze
 from nerbert.model.gliner.config import WORDS, Architecture
 from nerbert.model.gliner.folder import GlinerFolder, load_gliner, new_gliner
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
-from nerbert.model.gliner.scorer import TorchGliner
+from nerbert.model.gliner.layers import TorchGliner
 from nerbert.model.gliner.trainee import (
     GlinerTrainee,
     PromptBatch,
