@@ -7,7 +7,7 @@ steps.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -94,7 +94,7 @@ def build_corpus(
             targets = write_targets(folder, titles, knowledge, executor, settings.evidence, settings.evidence_precision)
             funnel.note("targets", found=targets.targets, typed=targets.typed, bad_redirects=targets.bad_redirects)
             for kind, learnt in targets.evidence.items():
-                funnel.note(f"evidence of {kind}", **asdict(learnt))
+                funnel.note(f"evidence of {kind}", **learnt)
             done = run_steps(steps, folder, funnel, executor)
             kept = len(done.find(RareCategories).kept)
             if plan.exclude:

@@ -7,9 +7,9 @@ class counts. Limitation: first sentences are read in the languages of `tables/p
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +18,6 @@ from nerbert.corpus.dump.deduplicate import page_categories
 from nerbert.corpus.dump.sites import normalise_title
 from nerbert.corpus.knowledge.database import Database, insert
 from nerbert.corpus.shards import read_batches, shard_paths
-from nerbert.rng import hash64
 from nerbert.tables import read_columns
 from nerbert.words import is_small
 
@@ -31,17 +30,17 @@ _WORD = re.compile(r"\w[\w'’.-]*\w|\w|[^\w\s]")
 _ELIDED = re.compile(r"\b([^\W\d_]{1,5})['’](?=\w)")
 """*l'*, *d'*, *dell'* and the like, where the language's articles have *l*."""
 _DIGITS = re.compile(r"\d+")
-_ROWS = pa.schema([("title", pa.string()), ("kind", pa.string()), ("feature", pa.string()), ("half", pa.bool_())])
+_ROWS = pa.schema([("title", pa.string()), ("kind", pa.string()), ("feature", pa.string())])
 _TITLES = """
 SELECT title FROM types WHERE class IS NOT NULL UNION SELECT resolved_target FROM targets WHERE class IS NULL
 ORDER BY ALL
 """
 _LEARN = """
-CREATE OR REPLACE TABLE rules AS
+CREATE TABLE rules AS
 WITH
     used AS (
         SELECT kind, feature, class, count(*) AS titles
-        FROM evidence JOIN types USING (title) WHERE class IS NOT NULL AND (half OR $whole) GROUP BY ALL
+        FROM evidence JOIN types USING (title) WHERE class IS NOT NULL GROUP BY ALL
     ),
     above AS (
         SELECT class, class_path[1:depth] AS path
@@ -65,21 +64,16 @@ SELECT *, row_number() OVER (ORDER BY len(path) DESC, precision DESC, path, kind
 )
 """
 _FIT = """
-CREATE OR REPLACE TABLE fitted AS
+CREATE TABLE fitted AS
 WITH
-    fitting AS (SELECT title, half, path, rule FROM evidence JOIN rules USING (kind, feature)),
+    fitting AS (SELECT title, path, rule FROM evidence JOIN rules USING (kind, feature)),
     best AS (
-        SELECT title, half, path, kind FROM rules
-        JOIN (SELECT title, any_value(half) AS half, min(rule) AS rule FROM fitting GROUP BY title) USING (rule)
+        SELECT title, path, kind FROM rules
+        JOIN (SELECT title, min(rule) AS rule FROM fitting GROUP BY title) USING (rule)
     )
 SELECT * FROM best WHERE title NOT IN (
     SELECT title FROM fitting JOIN best USING (title) WHERE fitting.path <> best.path[1:len(fitting.path)]
 )
-"""
-_JUDGE = """
-SELECT kind, count(*) AS judged,
-    count(*) FILTER (path = class_path[1:len(path)] OR class_path = path[1:len(class_path)]) AS agreeing
-FROM fitted JOIN types USING (title) JOIN classes USING (class) WHERE NOT half GROUP BY kind
 """
 _NEW_CLASSES = """
 INSERT INTO classes SELECT (SELECT max(class) FROM classes) + row_number() OVER (ORDER BY path), path
@@ -100,30 +94,15 @@ _Z = 1.2816
 """Of a one-sided 90 % bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class EvidenceCounts:
-    """A kind of evidence: link targets and links that it types; and of typed titles, how many it agrees with, where the
-    features were learnt from the other half of the titles."""
-
-    targets: int = 0
-    links: int = 0
-    judged: int = 0
-    agreeing: int = 0
-
-
 def type_by_evidence(
     database: Database, folder: Path, language: str, kinds: Sequence[str], least: float
-) -> dict[str, EvidenceCounts]:
-    """Type untyped rows of the table `targets` by evidence of these kinds, and return what was learnt from each.
+) -> dict[str, dict[str, int]]:
+    """Type untyped rows of the table `targets` by evidence; return how many targets and links each kind types.
 
     `least` is the precision that a feature must have. Pages and titles are read from the corpus in `folder`.
     """
     insert(database, "evidence", _evidence(database, folder, language, kinds), _ROWS)
-    numbers = {"least": least, "z": _Z}
-    database.execute(_LEARN, numbers | {"whole": False})
-    database.execute(_FIT)
-    judged = {kind: counts for kind, *counts in database.execute(_JUDGE).fetchall()}
-    database.execute(_LEARN, numbers | {"whole": True})
+    database.execute(_LEARN, {"least": least, "z": _Z})
     database.execute(_FIT)
     database.execute(_NEW_CLASSES)
     (first,) = database.execute("SELECT max(source) + 1 FROM sources").fetchall()[0]
@@ -134,7 +113,7 @@ def type_by_evidence(
     typed = {kind: counts for kind, *counts in database.execute(_COUNT, {"kinds": list(kinds)}).fetchall()}
     for table in ("evidence", "rules", "fitted"):
         database.execute(f"DROP TABLE {table}")
-    return {kind: EvidenceCounts(*typed.get(kind, (0, 0)), *judged.get(kind, (0, 0))) for kind in kinds}
+    return {kind: dict(zip(("targets", "links"), typed.get(kind, (0, 0)), strict=True)) for kind in kinds}
 
 
 def _evidence(database: Database, folder: Path, language: str, kinds: Sequence[str]) -> Iterator[Sequence[object]]:
@@ -142,19 +121,15 @@ def _evidence(database: Database, folder: Path, language: str, kinds: Sequence[s
     titles = cursor.execute(_TITLES)
     while TITLE in kinds and (some := titles.fetchmany(10_000)):
         for (title,) in some:
-            yield from _rows(title, TITLE, title_features(title))
+            yield from zip(repeat(title), repeat(TITLE), title_features(title))
     if CATEGORY in kinds:
         for title, categories in page_categories(folder):
             features = {each for name in categories for each in phrase_features(name, language)}
-            yield from _rows(normalise_title(title), CATEGORY, sorted(features))
+            yield from zip(repeat(normalise_title(title)), repeat(CATEGORY), sorted(features))
     if FIRST_SENTENCE in kinds:
         for title, text in _first_sentences(folder):
-            yield from _rows(normalise_title(title), FIRST_SENTENCE, sentence_features(text, language))
-
-
-def _rows(title: str, kind: str, features: Iterable[str]) -> Iterator[Sequence[object]]:
-    half = bool(hash64(title) & 1)
-    return ((title, kind, feature, half) for feature in features)
+            features = sentence_features(text, language)
+            yield from zip(repeat(normalise_title(title)), repeat(FIRST_SENTENCE), features)
 
 
 def _first_sentences(folder: Path) -> Iterator[tuple[str, str]]:

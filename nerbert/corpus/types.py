@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbert.corpus.dump.deduplicate import Titles, disambiguation_pages, infobox_pages, redirect_pairs
-from nerbert.corpus.evidence import EvidenceCounts, type_by_evidence
+from nerbert.corpus.evidence import type_by_evidence
 from nerbert.corpus.knowledge.claims import LONGEST_TITLE
 from nerbert.corpus.knowledge.database import Database, insert, open_database
 from nerbert.corpus.knowledge.knowledge import Knowledge
@@ -71,7 +71,7 @@ class TargetReport:
     typed: int
     unresolved: list[dict[str, Any]]
     bad_redirects: int = 0
-    evidence: Mapping[str, EvidenceCounts] = field(default_factory=dict)
+    evidence: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def write_targets(
@@ -91,7 +91,7 @@ def write_targets(
         knowledge.write_types(database, pages, titles.template_redirects, ambiguous)
         _count_links(database, parts)
         database.execute(_JOIN_TYPES)
-        learnt = dict[str, EvidenceCounts]()
+        learnt = dict[str, dict[str, int]]()
         if evidence:
             learnt = type_by_evidence(database, folder, knowledge.language, evidence, least_precision)
         database.execute("CREATE VIEW linked AS FROM targets WHERE links > 0")
