@@ -128,8 +128,8 @@ def _evidence(database: Database, folder: Path, language: str, kinds: Sequence[s
             yield from zip(repeat(normalise_title(title)), repeat(CATEGORY), sorted(features))
     if FIRST_SENTENCE in kinds:
         for title, text in _first_sentences(folder):
-            features = sentence_features(text, language)
-            yield from zip(repeat(normalise_title(title)), repeat(FIRST_SENTENCE), features)
+            parts = sentence_features(text, language)
+            yield from zip(repeat(normalise_title(title)), repeat(FIRST_SENTENCE), parts)
 
 
 def _first_sentences(folder: Path) -> Iterator[tuple[str, str]]:

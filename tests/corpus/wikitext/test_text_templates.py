@@ -6,8 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nerbert.corpus.wikitext.convert import shown_measure, unit_names
-from nerbert.corpus.wikitext.text_templates import Arguments, _rules, text_rule
+from nerbert.corpus.wikitext.text_templates import Arguments, _rules, shown_measure, text_rule, unit_names
 from nerbert.tables import read_columns
 from tests.expected import rows
 
