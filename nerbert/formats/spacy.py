@@ -15,7 +15,6 @@ from typing import Any
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, refused
 from nerbert.formats.format import LEAST
-from nerbert.labels import OUTSIDE
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.words import split_words
 
@@ -47,8 +46,7 @@ class SpacyDocBin:
         packed = path.read_bytes()
         with at(path), refused("not a DocBin that spaCy can read"):
             _check_size(packed)
-            bin_, strings = _unpacked(packed)
-            columns = _columns(bin_)
+            bin_, strings, columns = _unpacked(packed)
         for place in range(len(bin_.tokens)):
             with at(path, place + 1), refused("broken DocBin"):
                 document = _document(bin_, place, strings, columns)
@@ -63,8 +61,10 @@ class SpacyDocBin:
         bin_, vocab = DocBin(attrs=["ENT_IOB", "ENT_TYPE"]), Vocab()
         for number, document in enumerate(documents, 1):
             with at(path), refused(f"spaCy can't hold text {number}"):
-                words, spaces, tags = _tokens(document)
-                bin_.add(Doc(vocab, words=words, spaces=spaces, ents=tags))
+                words, spaces = _tokens(document)
+                doc = Doc(vocab, words=words, spaces=spaces)
+                doc.ents = [doc.char_span(each.start, each.end, each.type) for each in document.spans]
+                bin_.add(doc)
         with publish(path) as draft:
             draft.write_bytes(bin_.to_bytes())
 
@@ -79,8 +79,9 @@ def _check_size(packed: bytes) -> None:
         packed = unpacker.unconsumed_tail
 
 
-def _unpacked(packed: bytes) -> tuple[Any, Any]:
-    """Return a DocBin and its strings by their hashes."""
+def _unpacked(packed: bytes) -> tuple[Any, Any, list[int]]:
+    """Return a DocBin, its strings by their hashes, and its columns of words, of I, O and B, of types (-1: none)."""
+    from spacy.attrs import ENT_IOB, ENT_TYPE, ORTH
     from spacy.strings import StringStore
     from spacy.tokens import DocBin
 
@@ -90,40 +91,31 @@ def _unpacked(packed: bytes) -> tuple[Any, Any]:
     finally:
         if collects:  # spaCy's reader stops the collector, and leaves it so if it fails
             gc.enable()
-    return bin_, StringStore(bin_.strings)
-
-
-def _columns(bin_: Any) -> tuple[int, int, int]:
-    """Return the columns of words, of I, O and B, and of types (-1 for one that is missing)."""
-    from spacy.attrs import ENT_IOB, ENT_TYPE, ORTH
-
     attrs = list(bin_.attrs)
-    word, tag, type_ = (attrs.index(each) if each in attrs else -1 for each in (ORTH, ENT_IOB, ENT_TYPE))
-    if word < 0:
+    if ORTH not in attrs:
         raise InputError("has no column of words")
-    return word, tag, type_
+    columns = [attrs.index(each) if each in attrs else -1 for each in (ORTH, ENT_IOB, ENT_TYPE)]
+    return bin_, StringStore(bin_.strings), columns
 
 
-def _document(bin_: Any, place: int, strings: Any, columns: tuple[int, int, int]) -> Document:
+def _document(bin_: Any, place: int, strings: Any, columns: list[int]) -> Document:
     """Return a text of a DocBin; tokens whose entity is unknown are in none."""
     rows, marks = bin_.tokens[place].tolist(), bin_.spaces[place].ravel().tolist()
     if len(rows) != len(marks):
         raise InputError(f"broken DocBin: a text of {len(rows)} words has spaces for {len(marks)}")
     word, tag, type_ = columns
-    parts, words, entities, length = list[str](), list[tuple[int, int]](), list[list[Any]](), 0
-    inside = False
+    parts, words, entities, length, inside = list[str](), list[tuple[int, int]](), list[list[Any]](), 0, False
     spaced = bool(bin_.flags[place].get("has_unknown_spaces"))
     for row, mark in zip(rows, marks, strict=True):
         piece = strings[row[word]]
         end = length + len(piece)
         iob, name = (row[tag], strings[row[type_]]) if min(tag, type_) >= 0 else (0, "")
-        if iob == _BEGIN and name:
+        begins = iob == _BEGIN and bool(name)
+        inside = begins or (iob == _INSIDE and inside)
+        if begins:
             entities.append([length, end, name])
-            inside = True
-        elif iob == _INSIDE and inside:
+        elif inside:
             entities[-1][1] = end
-        else:
-            inside = False
         if piece.strip():
             words.append((length, end))
         parts += [piece, " " if mark or spaced else ""]
@@ -133,27 +125,21 @@ def _document(bin_: Any, place: int, strings: Any, columns: tuple[int, int, int]
     return Document(text, spans, tuple(words), line=place + 1)
 
 
-def _tokens(document: Document) -> tuple[list[str], list[bool], list[str]]:
-    """Return a document's text as spaCy's tokens, whether a space follows each, and their BIO tags. A token is a word,
-    or anything between words beyond one space.
+def _tokens(document: Document) -> tuple[list[str], list[bool]]:
+    """Return a text as spaCy's tokens, and whether a space follows each: words, and what is between beyond one space.
+
+    The words are cut where an entity begins or ends.
     """
-    text, spans = document.text, document.spans
+    text = document.text
     words = split_words(text) if document.words is None else document.words
     borders = {0, len(text), *(place for start, end in words for place in (start, end))}
-    borders.update(place for span in spans for place in (span.start, span.end))
-    pieces, spaces, tags = list[str](), list[bool](), list[str]()
-    inside, waiting = None, list(reversed(spans))
+    borders.update(place for span in document.spans for place in (span.start, span.end))
+    pieces, spaces = list[str](), list[bool]()
     for start, end in pairwise(sorted(borders)):
         piece = text[start:end]
         if pieces and piece.startswith(" ") and not spaces[-1]:
             spaces[-1], piece = True, piece[1:]
-        if not piece:
-            continue
-        while waiting and waiting[-1].end <= start:
-            waiting.pop()
-        span = waiting[-1] if waiting and waiting[-1].start <= start else None
-        tags.append(f"{'I' if span is inside else 'B'}-{span.type}" if span else OUTSIDE)
-        pieces.append(piece)
-        spaces.append(False)
-        inside = span
-    return pieces, spaces, tags
+        if piece:
+            pieces.append(piece)
+            spaces.append(False)
+    return pieces, spaces
