@@ -20,25 +20,10 @@ from typing import IO
 from nerbert.artifacts import publish
 from nerbert.config import check_choice
 from nerbert.errors import InputError, NerbertError, os_refused, shortened
-from nerbert.formats.format import foreign, format_name, formats_of_suffix, head_of, recognised
+from nerbert.formats import kinds
+from nerbert.formats.format import foreign, format_name, formats_of_suffix, head_of, recognised, usable
 from nerbert.formats.jsonl import with_all_fields
-from nerbert.formats.kinds import (
-    CSV,
-    HTML,
-    JSONL,
-    TEXT,
-    Page,
-    can,
-    check_usable,
-    is_known,
-    kind_named,
-    kind_of_name,
-    known_kinds,
-    suffixes_of,
-    unpacked_name,
-)
-from nerbert.formats.rows import TEXT as TEXT_FIELD
-from nerbert.formats.rows import Stream
+from nerbert.formats.rows import TEXT, Stream
 from nerbert.records import Document, Repairs
 from nerbert.sources.files import find_files, open_plain
 from nerbert.terminal import tell
@@ -46,7 +31,7 @@ from nerbert.terminal import tell
 JSON = ".json"
 """JSON lines if the file itself is named; in folders it is mostly something else."""
 STDIN = "-"
-_NOT_TEXT = (*Page.suffixes, ".xhtml", ".xml")
+_NOT_TEXT = (*kinds.Page.suffixes, ".xhtml", ".xml")
 """Suffixes that are text only if the format is named."""
 
 
@@ -80,30 +65,30 @@ class InputFile:
     @property
     def _plain(self) -> bool:
         """Whether it is an uncompressed file."""
-        return self.on_disk and self.path.is_file() and unpacked_name(self.path) == self.path
+        return self.on_disk and self.path.is_file() and kinds.unpacked_name(self.path) == self.path
 
     @property
     def size(self) -> int | None:
         """Return the bytes of an uncompressed file; None if unknown."""
-        return self.path.stat().st_size if can(self.kind, "streams") and self._plain else None
+        return self.path.stat().st_size if kinds.can(self.kind, "streams") and self._plain else None
 
     def documents(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[Document]:
         """Yield the file's texts while it is read; raise InputError that names the line. `field` (or column) holds the
         text; `errors` sets what happens to bytes that are no UTF-8, if the format leaves a choice. `repairs` counts
         what a format leaves out.
         """
-        kind, streams, path = kind_named(self.kind), can(self.kind, "streams"), self.path
+        kind, streams, path = kinds.kind_named(self.kind), kinds.can(self.kind, "streams"), self.path
         repairs = Repairs() if repairs is None else repairs
-        if not streams and field != TEXT_FIELD:
+        if not streams and field != TEXT:
             raise InputError(f"{self}: {self.kind} has a fixed field for its texts; leave --field {field} out")
-        is_table = self.kind == CSV and field == TEXT_FIELD and self._plain
+        is_table = self.kind == kinds.CSV and field == TEXT and self._plain
         if streams and not (is_table and kind.recognise(path, head_of(path))):
             source = Stream(str(self), self.opened, field, errors, path if self.on_disk else None)
             yield from kind.read(source, repairs)
             return
         if not self.on_disk:
             raise InputError(f"{self}: {self.kind} can't be read from a pipe; name a file")
-        if unpacked_name(path) != path:
+        if kinds.unpacked_name(path) != path:
             raise InputError(f"{self}: {self.kind} can't be read compressed; unpack it first")
         with os_refused(f"{self}: can't be read"):
             for number, each in enumerate(kind.read(path, repairs), 1):
@@ -166,8 +151,8 @@ class JobPaths:
 
 def check_source(option: str, kind: str) -> None:
     """Raise SettingsError unless `kind` can be read, or is empty."""
-    if kind == HTML or not is_known(kind):
-        check_choice(option, kind, tuple(each for each in known_kinds() if each != HTML))
+    if kind == kinds.HTML or not kinds.is_known(kind):
+        check_choice(option, kind, tuple(each for each in kinds.known_kinds() if each != kinds.HTML))
 
 
 def find_sources(inputs: Sequence[str], kind: str, text: str | None = None) -> JobPaths:
@@ -182,7 +167,7 @@ def find_sources(inputs: Sequence[str], kind: str, text: str | None = None) -> J
         path = Path(place)
         if place == STDIN:
             name = PurePath("stdin" if text is None else "text")
-            sources.append(InputFile(STDIN, name, kind or TEXT, text=text))
+            sources.append(InputFile(STDIN, name, kind or kinds.TEXT, text=text))
         elif place and (kind or os.path.lexists(place)) and (own := _whole(path, kind)):
             sources.append(InputFile(place, PurePath(path.name or "data"), own))
         elif place and path in folders:
@@ -191,34 +176,35 @@ def find_sources(inputs: Sequence[str], kind: str, text: str | None = None) -> J
             passed_over += other
             many = True
         elif os.path.lexists(place):
-            sources.append(InputFile(place, PurePath(path.name), kind or kind_of_name(path) or _kind_by_content(path)))
+            own = kind or kinds.kind_of_name(path) or _kind_by_content(path)
+            sources.append(InputFile(place, PurePath(path.name), own))
         else:
             remedy = "give files or folders, - for standard input, or a text itself with --text"
             raise InputError(f"{shortened(place, 80) or repr(place)}: no such file or folder; {remedy}")
     if [source.place for source in sources].count(STDIN) > 1:
         raise InputError("standard input (-) can be read only once; name it once")
     for each in dict.fromkeys(source.kind for source in sources):
-        check_usable(each)
+        usable(kinds.kind_named(each))
     return JobPaths(sources, many, folders, passed_over)
 
 
 def _whole(path: Path, kind: str) -> str:
     """Return the format that reads a folder (or a name of the hub) as one input; "" if none does."""
     if kind:
-        return "" if suffixes_of(kind) else kind
+        return "" if kinds.kind_named(kind).suffixes else kind
     with os_refused(f"{path}: can't be read"):
         return format_name(recognised(path)) if path.is_dir() else ""
 
 
 def _kind_by_content(path: Path) -> str:
     """Return the kind of a file whose name doesn't say it; raise InputError if it is clearly no text."""
-    suffix = unpacked_name(path).suffix.lower()
-    usual = JSONL if suffix == JSON else CSV if suffix in suffixes_of(CSV) else ""
+    suffix = kinds.unpacked_name(path).suffix.lower()
+    usual = kinds.JSONL if suffix == JSON else kinds.CSV if suffix in kinds.kind_named(kinds.CSV).suffixes else ""
     if not path.is_file():
-        return usual or TEXT
+        return usual or kinds.TEXT
     known = formats_of_suffix(suffix)
     if usual or known:
-        found = format_name(recognised(path)) if unpacked_name(path) == path else ""
+        found = format_name(recognised(path)) if kinds.unpacked_name(path) == path else ""
         return found or usual or known[0]
     with open_plain(path) as stream:
         seems = foreign(stream.read(1 << 16), path.name.lower())
@@ -227,16 +213,17 @@ def _kind_by_content(path: Path) -> str:
         raise InputError(
             f"{path}: seems to be {what}; extract its text, or name its format with --from (text: one row per line)"
         )
-    return TEXT
+    return kinds.TEXT
 
 
 def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
     """Return the files below a folder of a known kind, or of the given one; and the other files."""
     inside = folder.resolve()
     sources, passed_over = [], []
-    wanted = suffixes_of(kind) if kind else ()
+    wanted = kinds.kind_named(kind).suffixes if kind else ()
     for each in find_files(folder):
-        own = kind if unpacked_name(each.path).suffix.lower() in wanted else "" if kind else kind_of_name(each.path)
+        fits = kinds.unpacked_name(each.path).suffix.lower() in wanted
+        own = (kind if fits else "") if kind else kinds.kind_of_name(each.path)
         if own and each.path.is_file() and each.path.resolve().is_relative_to(inside):
             sources.append(InputFile(str(each.path), each.path.relative_to(folder), own))
         else:
@@ -257,7 +244,7 @@ def check_no_input(found: JobPaths, output: Path) -> None:
 def read_texts(paths: Iterable[str]) -> Iterator[str]:
     """Yield the texts of files and folders, as `nerbert tag` reads them by their names."""
     for file in find_sources(list(paths), "").sources:
-        yield from (row.text for row in file.documents(TEXT_FIELD, "strict"))
+        yield from (row.text for row in file.documents(TEXT, "strict"))
 
 
 _LIST = 1 << 16

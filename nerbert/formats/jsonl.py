@@ -11,20 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError, at
+from nerbert.formats import json_files
 from nerbert.formats.conll import example_of
 from nerbert.formats.documents import find_words
 from nerbert.formats.format import Abilities, TextWriter, WritingRows
-from nerbert.formats.json_files import (
-    JsonFormat,
-    fields_but,
-    is_json_min,
-    json_span,
-    json_text,
-    json_values,
-    object_line,
-    seem_spans,
-    values_of_file,
-)
 from nerbert.formats.rows import SPANS, TEXT, TOKENS, Stream, checked_words, span_json
 from nerbert.formats.schemes import find_scheme
 from nerbert.labels import spans_from_bio
@@ -44,7 +34,7 @@ _GROUPS = (_GROUP, "doc_id", "page_id")
 def _kept_fields(document: Document) -> dict[str, Any]:
     """Return the fields that the reader doesn't read as text, words or spans; and the field of the document's group."""
     taken = (TEXT, SPANS, *(_WORDS if document.words is None else (TOKENS,)))
-    fields = fields_but(document.fields, *taken)
+    fields = json_files.fields_but(document.fields, *taken)
     return {**fields, _GROUP: document.group} if document.group not in ("", group_of(fields)) else fields
 
 
@@ -73,7 +63,7 @@ def text_in(fields: Mapping[str, Any], field: str) -> tuple[str, tuple[tuple[int
     return example.text, example.words
 
 
-class JsonLines(JsonFormat):
+class JsonLines(json_files.JsonFormat):
     """The format `jsonl`: a text or tokens, with spans or tags, and any other fields."""
 
     by_name, for_programs, streams = (".jsonl", ".ndjson"), True, True
@@ -86,7 +76,7 @@ class JsonLines(JsonFormat):
             yield from super().read(source, repairs)
             return
         with source.open() as stream:
-            for line, value, size in json_values(stream, source.name, source.errors):
+            for line, value, size in json_files.json_values(stream, source.name, source.errors):
                 with at(source.name, line):
                     if not isinstance(value, dict):
                         raise InputError(f"not a JSON object: {value!r:.60}; write one object per line")
@@ -95,15 +85,15 @@ class JsonLines(JsonFormat):
 
     def writer(self, how: WritingRows) -> TextWriter:
         """Return a writer of texts as objects: all fields of the input, and `spans`."""
-        return lambda row: object_line({**row.fields, SPANS: [span_json(each) for each in row.spans]})
+        return lambda row: json_files.object_line({**row.fields, SPANS: [span_json(each) for each in row.spans]})
 
     def matches(self, value: Any) -> bool:
         """Return whether there is a text or tokens, and spans, or tags of tokens."""
-        return isinstance(value, dict) and not is_json_min(value) and _annotation(value) != ""
+        return isinstance(value, dict) and not json_files.is_json_min(value) and _annotation(value) != ""
 
     def rows(self, path: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
         """Yield each object of a file with its line, its tags in IOB2."""
-        return in_iob2(path, lambda: values_of_file(path), repairs)
+        return in_iob2(path, lambda: json_files.values_of_file(path), repairs)
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
         """Return an object's document; its words are its tokens, if it has some."""
@@ -117,11 +107,11 @@ class JsonLines(JsonFormat):
         if words is not None and _are_tags(given):
             spans = _tagged(text, words, given, name, repairs)
         else:
-            spans = tuple(map(json_span, given))
+            spans = tuple(map(json_files.json_span, given))
             may_count_tokens = words is not None and all(each.end <= len(words) and not each.text for each in spans)
             if words is not None and (not text_field or may_count_tokens):
                 _check_borders(spans, words)
-        fields = fields_but(value, *filter(None, (name, text_field, words_field)))
+        fields = json_files.fields_but(value, *filter(None, (name, text_field, words_field)))
         return [Document(text, spans, words, group_of(value), fields)]
 
     def value(self, document: Document) -> dict[str, Any]:
@@ -177,7 +167,7 @@ def _annotation(value: Mapping[str, Any]) -> str:
     if not words and not _text_field(value):
         return ""
     there = ((name, value[name]) for name in ANNOTATIONS if name in value)
-    found = [name for name, given in there if seem_spans(given) or (words and _are_tags(given))]
+    found = [name for name, given in there if json_files.seem_spans(given) or (words and _are_tags(given))]
     return next((name for name in found if value[name] or name == SPANS), found[0] if found else "")
 
 
@@ -218,8 +208,9 @@ def with_all_fields(document: Document, number: int) -> Document:
     """Return a document to be tagged: its fields include its text, words and group, as in JSON lines. One without a
     line gets `number`.
     """
-    fields = fields_but(JsonLines().value(document), SPANS)
-    return replace(document, spans=(), fields=fields, line=document.line or number, size=len(json_text(fields)))
+    fields = json_files.fields_but(JsonLines().value(document), SPANS)
+    size = len(json_files.json_text(fields))
+    return replace(document, spans=(), fields=fields, line=document.line or number, size=size)
 
 
 def tagged_document(row: Document, field: str) -> Document:
@@ -228,4 +219,5 @@ def tagged_document(row: Document, field: str) -> Document:
     """
     own = [row.text] if row.words is None else [row.text, [*Example(row.text, row.words).tokens]]
     texts = [name for name in (TEXT, TOKENS, field) if row.fields.get(name) in own]
-    return replace(row, group=group_of(row.fields), fields=fields_but(row.fields, SPANS, *texts), tagged=True)
+    fields = json_files.fields_but(row.fields, SPANS, *texts)
+    return replace(row, group=group_of(row.fields), fields=fields, tagged=True)

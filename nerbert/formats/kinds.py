@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from nerbert.errors import visible
-from nerbert.formats.format import Abilities, TextWriter, WritingRows, usable
+from nerbert.formats.format import Abilities, TextWriter, WritingRows
 from nerbert.formats.json_files import json_text, object_line
 from nerbert.formats.rows import TEXT as TEXT_FIELD
 from nerbert.formats.rows import Stream
@@ -91,12 +91,6 @@ def keeps_rows(name: str) -> bool:
     return name == HTML or can(name, "writer", "write_rows")
 
 
-def suffixes_of(name: str) -> tuple[str, ...]:
-    """Return the suffixes of a kind; nothing for a format of folders."""
-    suffixes: tuple[str, ...] = kind_named(name).suffixes
-    return suffixes
-
-
 @cache
 def _by_suffix(names: tuple[str, ...]) -> dict[str, str]:
     return {suffix: name for name in names for suffix in getattr(kind_named(name), "by_name", ())}
@@ -110,11 +104,6 @@ def kind_of_name(path: PurePath) -> str:
 def unpacked_name(path: PurePath) -> PurePath:
     """Return a file's name without the suffix of its compression."""
     return path.with_suffix("") if path.suffix.lower() in PACKED else path
-
-
-def check_usable(name: str) -> None:
-    """Raise MissingExtra if a library that a kind needs is missing."""
-    usable(kind_named(name))
 
 
 def write_rows(path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns: Sequence[str]) -> None:

@@ -49,12 +49,12 @@ def target_kind(output: Path) -> str:
 
 def check_output(paths: JobPaths, output: Path, kind: str, *, overwrite: bool) -> list[PurePath]:
     """Return the name of an output, or of each source's within the folder `output`; raise what speaks against it."""
-    if not kinds.suffixes_of(kind) or paths.many:
+    if not kinds.kind_named(kind).suffixes or paths.many:
         check_apart(paths, output)
     names = _placed(paths, output, kind) if paths.many else [PurePath(output.name)]
     if not paths.many:
         check_no_input(paths, output)
-    (check_free_file if kinds.suffixes_of(kind) and not paths.many else check_free)(output, overwrite=overwrite)
+    (check_free_file if kinds.kind_named(kind).suffixes and not paths.many else check_free)(output, overwrite=overwrite)
     return names
 
 
@@ -74,8 +74,8 @@ def _placed(paths: JobPaths, output: Path, kind: str) -> list[PurePath]:
 
 def _renamed(source: InputFile, kind: str) -> PurePath:
     """Return a file's name with the suffix of another kind, in place of its own if that says a kind."""
-    name, (suffix, *_) = kinds.unpacked_name(source.name), (*kinds.suffixes_of(kind), "")
-    known = {JSON, *(each for one in (*kinds.known_kinds(), source.kind) for each in kinds.suffixes_of(one))}
+    name, suffix = kinds.unpacked_name(source.name), next(iter(kinds.kind_named(kind).suffixes), "")
+    known = {JSON, *(each for one in (*kinds.known_kinds(), source.kind) for each in kinds.kind_named(one).suffixes)}
     return name.with_suffix(suffix) if name.suffix.lower() in known else name.with_name(name.name + suffix)
 
 

@@ -20,7 +20,7 @@ from nerbert.executors import HERE, Executor, LocalExecutor
 from nerbert.formats import kinds
 from nerbert.formats.documents import repairs_line
 from nerbert.formats.entity_labels import parse_labels
-from nerbert.formats.format import TextWriter, WritingRows, abilities
+from nerbert.formats.format import TextWriter, WritingRows, abilities, usable
 from nerbert.formats.inputs import InputFile, JobPaths, check_source, find_sources
 from nerbert.formats.jsonl import tagged_document
 from nerbert.formats.rows import ERRORS
@@ -77,9 +77,9 @@ class TagJob:
             raise SettingsError(f"--text: is tagged instead of files, such as {self.inputs[0]!r:.80}; leave one out")
         paths = find_sources(self.inputs, self.from_, self.text)
         kind = kinds.JSONL if self.json else self.to or self._usual_kind(paths)
-        kinds.check_usable(kind)
+        usable(kinds.kind_named(kind))
         if self.output is None and not kinds.can(kind, "writer"):
-            what = "file" if kinds.suffixes_of(kind) else "folder"
+            what = "file" if kinds.kind_named(kind).suffixes else "folder"
             raise SettingsError(f"--to {kind}: is made as a whole, so name a {what} for it with -o")
         if self.offsets != OFFSETS[0] and not kinds.can(kind, "for_programs"):
             why = "has no offsets for programs" if kinds.keeps_rows(kind) else "counts as its own readers do"
@@ -186,7 +186,7 @@ class _Run:
         made, many, job = self.job.fingerprint(self.tagger, self.paths), self.paths.many, self.job
         writers = list(map(self._writer, self.paths.sources))  # one that can't write fails before all is tagged
         how = partial(files.TaggedParts, field=job.field, errors=job.errors, offsets=job.offsets)
-        file = not many and bool(kinds.suffixes_of(self.kind))
+        file = not many and bool(kinds.kind_named(self.kind).suffixes)
         with publish_job(target, made, overwrite=job.overwrite, file=file) as (draft, work):
             done = files.tag_all(self.paths.sources, work, how, self.tagger, executor)
             for write, name, parts in zip(writers, names, done, strict=True):
