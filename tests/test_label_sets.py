@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
+from nerbert.corpus.knowledge.exports import Ontology, read_ontology
 from nerbert.errors import InputError, SettingsError
 from nerbert.label_sets import LabelSet, open_label_set
 from nerbert.records import ENTITY

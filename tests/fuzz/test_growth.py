@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from nerbert.annotate.answers import read_labels
 from nerbert.config import load_settings
 from nerbert.corpus.knowledge.claims import ClaimCounts
-from nerbert.corpus.knowledge.mappings import read_mappings
-from nerbert.corpus.knowledge.ontology import read_ontology
+from nerbert.corpus.knowledge.exports import read_mappings, read_ontology
 from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.sources.files import FoundFile

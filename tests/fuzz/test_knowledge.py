@@ -13,9 +13,8 @@ from nerbert.corpus.dump.sites import normalise_title
 from nerbert.corpus.knowledge import claims
 from nerbert.corpus.knowledge.claims import ClaimCounts, parse_row, parse_triple, read_rows
 from nerbert.corpus.knowledge.detect import is_header
+from nerbert.corpus.knowledge.exports import Ontology, read_mappings, read_ontology
 from nerbert.corpus.knowledge.knowledge import open_knowledge
-from nerbert.corpus.knowledge.mappings import read_mappings
-from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
 from nerbert.corpus.knowledge.wikidata import HIGHEST, _read_items
 from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
 from nerbert.encoder.settings import PretrainSettings

@@ -12,8 +12,7 @@ from typing import TypeAlias
 from urllib.parse import unquote
 
 from nerbert.corpus.dump.sites import normalise_title
-from nerbert.corpus.knowledge.mappings import Mappings
-from nerbert.corpus.knowledge.ontology import Ontology
+from nerbert.corpus.knowledge.exports import Mappings, Ontology
 from nerbert.records import Infobox, Reason
 from nerbert.sources.files import FoundFile, read_blocks
 

@@ -11,8 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION_TRIPLE, TYPE_TRIPLE, decode, edition_of, is_other_triple
-from nerbert.corpus.knowledge.mappings import PAGE_TITLE
-from nerbert.corpus.knowledge.ontology import PAGE_PREFIX, Ontology, export_pages
+from nerbert.corpus.knowledge.exports import PAGE_PREFIX, PAGE_TITLE, Ontology, export_pages
 from nerbert.errors import InputError
 from nerbert.sources.files import BOM, open_plain
 

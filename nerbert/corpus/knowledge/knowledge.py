@@ -33,8 +33,7 @@ from nerbert.corpus.knowledge.claims import (
 )
 from nerbert.corpus.knowledge.database import MOST_SOURCES, Database, insert, open_database, write_types
 from nerbert.corpus.knowledge.detect import UNDERSTOOD, Detected, SourceKind, is_header, tell_export, tell_lines
-from nerbert.corpus.knowledge.mappings import Mappings, read_mappings
-from nerbert.corpus.knowledge.ontology import Ontology, read_ontology
+from nerbert.corpus.knowledge.exports import Mappings, Ontology, read_mappings, read_ontology
 from nerbert.corpus.knowledge.wikidata import site_of, wikidata_answers
 from nerbert.errors import InputError
 from nerbert.label_sets import open_label_set

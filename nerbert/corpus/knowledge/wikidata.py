@@ -21,7 +21,7 @@ from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic
 from nerbert.corpus.dump.sites import normalise_title, wiki_codes
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, LONGEST_TITLE, Answer, ClaimCounts
 from nerbert.corpus.knowledge.database import Database, insert
-from nerbert.corpus.knowledge.ontology import Ontology
+from nerbert.corpus.knowledge.exports import Ontology
 from nerbert.errors import InputError
 from nerbert.schema import parse_json
 from nerbert.sources.files import FoundFile, read_blocks

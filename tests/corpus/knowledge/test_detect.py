@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.corpus.knowledge.detect import Detected, SourceKind, tell_export, tell_lines
-from nerbert.corpus.knowledge.ontology import Ontology
+from nerbert.corpus.knowledge.exports import Ontology
 from nerbert.errors import InputError
 from tests.raised import raises
 

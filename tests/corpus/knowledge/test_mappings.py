@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.corpus.dump.sites import normalise_title
-from nerbert.corpus.knowledge.mappings import Mappings, Outcome, read_mappings
+from nerbert.corpus.knowledge.exports import Mappings, Outcome, read_mappings
 from nerbert.records import Infobox
 from tests.corpus.knowledge.looking import wiki
 

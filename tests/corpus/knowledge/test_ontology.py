@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from nerbert.corpus.knowledge.ontology import Ontology, export_pages, read_ontology, templates
+from nerbert.corpus.knowledge.exports import Ontology, export_pages, read_ontology, templates
 from nerbert.errors import InputError
 from nerbert.tables import read_columns
 from tests.corpus.knowledge.looking import wiki
@@ -168,7 +168,7 @@ def test_memory_is_bounded_whatever_stands_between(xml: str, many: str, monkeypa
             largest[0] = max(largest[0], nodes)
             yield event, element
 
-    monkeypatch.setattr("nerbert.corpus.knowledge.ontology.etree.iterparse", watched)
+    monkeypatch.setattr("nerbert.corpus.knowledge.exports.etree.iterparse", watched)
     pages = list(export_pages(Trickle(xml.replace("{}", many * 300).encode()), "x.xml"))
     assert pages[0] == ("A", "b")
     assert largest[0] < 60

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nerbert.corpus.knowledge import wikidata
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, ClaimCounts, ClassPath, claims_of
-from nerbert.corpus.knowledge.ontology import Ontology
+from nerbert.corpus.knowledge.exports import Ontology
 from nerbert.corpus.knowledge.wikidata import site_of, wikidata_answers
 from nerbert.errors import InputError
 from nerbert.records import Reason
