@@ -35,8 +35,8 @@ from nerbert.model.backbone import load_tokenizer, save_model
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.terminal import Progress
 from nerbert.training.batches import TrainingData
+from nerbert.training.checkpoint import StepLog
 from nerbert.training.distributed import make_process_group
-from nerbert.training.log import StepLog
 from nerbert.training.loop import train
 from nerbert.training.settings import TrainSettings
 from nerbert.training.tagging import TokenClassification

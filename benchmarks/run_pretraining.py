@@ -24,8 +24,8 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.windows import IGNORED
 from nerbert.terminal import Progress
 from nerbert.training.batches import TrainingData, batches_of
+from nerbert.training.checkpoint import StepLog
 from nerbert.training.distributed import make_process_group
-from nerbert.training.log import StepLog
 from nerbert.training.loop import train
 from nerbert.training.tagging import TokenClassification
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from nerbert.tagger.pending import TagRequest
     from nerbert.tagger.spans import Spans
     from nerbert.tagger.tagger import Tagger
-    from nerbert.training.log import TrainLog
+    from nerbert.training.checkpoint import TrainLog
 
 __version__ = "0.1.0"
 HOMEPAGE = "https://github.com/nerbert/nerbert"

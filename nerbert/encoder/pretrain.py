@@ -34,9 +34,8 @@ from nerbert.registry import OBJECTIVES
 from nerbert.rng import Array
 from nerbert.terminal import Progress, progress, tell
 from nerbert.training.batches import TrainingData, steps_of_epoch
-from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, StepLog, TrainLog
 from nerbert.training.distributed import ProcessGroup, explain_out_of_memory, make_process_group
-from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.loop import VERSION, evaluation_every, make_optimizer, total_steps, train
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Objective, Task, chosen_objective
 from nerbert.training.step import train_step

@@ -22,8 +22,8 @@ from nerbert.formats.data import data_sum
 from nerbert.registry import OBJECTIVES, SECTIONS
 from nerbert.schema import difference, read_json, to_plain
 from nerbert.terminal import tell
+from nerbert.training.checkpoint import TrainLog
 from nerbert.training.distributed import make_process_group
-from nerbert.training.log import TrainLog
 from nerbert.training.objective import PRETRAIN, chosen_objective
 
 _STAGES, _FILE = "stages", "stage.json"

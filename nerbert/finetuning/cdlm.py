@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from nerbert.config import Bounds, Section, refuse
-from nerbert.errors import InputError
 from nerbert.finetuning.replay import FinetuneData, FinetuneSources, types_of_examples
 from nerbert.formats.inputs import read_texts
 from nerbert.labels import tag_names
@@ -51,7 +50,7 @@ _LONGEST = 250
 """Words of a raw text that are read (the public code's longest sentence)."""
 PARTS = ("source_tags", "target_tags", "source_words", "target_words")
 """The losses."""
-_USUAL = {"supervised": (1.0, 2.0, 1.0, 1.0), "unsupervised": (1.0, 0.0, 1.0, 1.0), "combined": (0.8, 1.0, 0.5, 0.5),
+_WEIGHTS = {"supervised": (1.0, 2.0, 1.0, 1.0), "unsupervised": (1.0, 0.0, 1.0, 1.0), "combined": (0.8, 1.0, 0.5, 0.5),
           "target": (0.0, 1.0, 0.0, 0.0)}  # fmt: skip
 
 
@@ -64,7 +63,7 @@ class CdlmSettings(Section):
     commands: ClassVar[tuple[str, ...]] = ("finetune",)
     removed: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("optimizer", "sgd_above", "sgd_rate"), "all modes take plain steps (SGD) at learning_rate"
-    )
+    ) | {"weights": "each mode has those of the public code"}
     mode: Literal["supervised", "unsupervised", "combined", "target"] = "supervised"
     """`supervised`: tags and neighbouring words of both domains' sentences. `unsupervised`: the target's tags aren't
     read, and it gets the source's; raw texts are read, too. `combined`: supervised, with raw texts, too. `target`: a
@@ -79,28 +78,12 @@ class CdlmSettings(Section):
     GloVe, 6B, 100 numbers."""
     words: Literal["encoder", "random"] = "encoder"
     """Without `vectors`: word vectors begin as means of the encoder's subword vectors, or at random. Source: ours."""
-    weights: tuple[Annotated[float, Bounds(at_least=0, below=1e6)], ...] = ()
-    """Weights of the losses: source's tags, target's tags, source's words, target's words. Empty: by the mode, 1 2 1 1,
-    1 0 1 1, or 0.8 1 0.5 0.5. Source: the public code."""
     negatives: Annotated[int, Bounds(at_least=1, at_most=100_000)] = 50
     """Words that the sampled softmax of a batch has beside the right one. Source: the public code."""
     dropout: Annotated[float, Bounds(at_least=0, below=1)] = 0.5
     """Dropout of words, characters and states. Source: the public code."""
     decay: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.05
     """The rate in epoch e, counted from 0, is `learning_rate` / (1 + decay · e). Source: the public code."""
-
-    def __post_init__(self) -> None:
-        Section.__post_init__(self)
-        refuse(len(self.weights) not in (0, len(PARTS)), "cdlm.weights", list(self.weights), "four numbers, or none")
-        tags = self.own_weights[:2]
-        wrong = not any(tags) or any(given and not usual for given, usual in zip(tags, _USUAL[self.mode], strict=False))
-        refuse(wrong, "cdlm.weights", list(self.weights), f"above 0 for tags that mode {self.mode!r} reads, and for no "
-               "others")  # fmt: skip
-
-    @property
-    def own_weights(self) -> tuple[float, ...]:
-        """Return the weights of the losses."""
-        return self.weights or _USUAL[self.mode]
 
     @property
     def joined(self) -> bool:
@@ -237,8 +220,6 @@ class Cdlm(Objective):
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for a task's data."""
-        if not isinstance(task.data, JointSentences):
-            raise InputError("CDLM learns from annotated sentences of two domains")
         return cls(task.data, task.settings)
 
     def make_model(self, backbone: Backbone) -> CdlmModel:
@@ -309,7 +290,7 @@ class Cdlm(Objective):
 
     def terms(self, batch: Batch) -> dict[str, float]:
         """Return the sentences of each part."""
-        kinds, weights = self._kinds(batch), self._own.own_weights
+        kinds, weights = self._kinds(batch), _WEIGHTS[self._own.mode]
         counts = [(kinds == SOURCE).sum(), (kinds == TARGET).sum(), (kinds % 2 == SOURCE).sum(),
                   (kinds % 2 == TARGET).sum()]  # fmt: skip
         return {name: float(count) if weight else 0.0
@@ -318,7 +299,7 @@ class Cdlm(Objective):
     def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the weighted sums of sentences' losses, computed in fp32."""
         kinds, losses = torch.from_numpy(self._kinds(batch)).to(batch.ids.device), dict[str, torch.Tensor]()
-        weights = dict(zip(PARTS, self._own.own_weights, strict=True))
+        weights = dict(zip(PARTS, _WEIGHTS[self._own.mode], strict=True))
         with torch.autocast(batch.ids.device.type, enabled=False):
             words = model.read(batch.ids, batch.mask)
             tags = torch.full_like(words.ids, IGNORED)

@@ -29,8 +29,7 @@ from nerbert.process import check_alone
 from nerbert.records import Example
 from nerbert.terminal import progress, tell
 from nerbert.training.batches import TrainingData
-from nerbert.training.checkpoint import BestCheckpoint
-from nerbert.training.log import TrainLog
+from nerbert.training.checkpoint import BestCheckpoint, TrainLog
 from nerbert.training.loop import total_steps, train
 from nerbert.training.objective import Objective, SpanScore, find_objective
 from nerbert.words import nearest_splitter

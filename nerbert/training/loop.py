@@ -26,9 +26,8 @@ from nerbert.process import stop_asked
 from nerbert.rng import Array
 from nerbert.terminal import Progress, tell
 from nerbert.training.batches import TrainingData
-from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, digest_of
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, StepLog, TrainLog, digest_of
 from nerbert.training.distributed import ProcessGroup, explain_out_of_memory, make_process_group
-from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.objective import Columns, EpochColumns, Objective
 from nerbert.training.settings import Schedule, TrainSettings
 from nerbert.training.step import Figures, PreparedStep, launch_step, prepare_step

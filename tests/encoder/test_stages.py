@@ -16,7 +16,7 @@ from nerbert.encoder.open_texts import OpenTypesSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.stages import PretrainStage, pretrain_stages, read_stages
 from nerbert.errors import InputError, MissingExtra, SettingsError, StaleOutput
-from nerbert.training.log import TrainLog
+from nerbert.training.checkpoint import TrainLog
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 from tests.raised import raises
 

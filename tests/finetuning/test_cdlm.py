@@ -226,9 +226,6 @@ def test_an_export_is_refused(tiny_encoder: Path, tmp_path: Path) -> None:
         (domain(source()), {"texts": ["x.txt"]}, "texts", "must be left out: mode 'supervised' reads no raw"),
         (domain(source()), {"mode": "combined"}, "mode", "'combined': must be with raw texts"),
         (domain(source()), {"optimizer": "rmsprop"}, "optimizer", "was removed; leave it out: all modes take plain"),
-        (domain(source()), {"weights": [0, 0, 1, 1]}, "weights", "must be above 0 for tags that mode"),
-        (domain(source()), {"weights": [1, 1, 1, 1], "mode": "unsupervised"}, "weights", "above 0 for tags that mode"),
-        (domain(source()), {"weights": [1, 2]}, "weights", "[1.0, 2.0]: must be four numbers, or none"),
         (domain(source()), {"vectors": ["a", "b"]}, "vectors", "2: must be one file"),
     ],
 )

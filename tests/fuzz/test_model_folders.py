@@ -9,8 +9,7 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
-from nerbert.training.checkpoint import Checkpoints, digest_of
-from nerbert.training.log import TrainLog
+from nerbert.training.checkpoint import Checkpoints, TrainLog, digest_of
 from tests.commands import LINUX
 from tests.fuzz.children import each_in_child
 from tests.fuzz.conftest import Fuzz

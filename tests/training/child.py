@@ -25,9 +25,8 @@ from nerbert.model.windows import Window, Windows
 from nerbert.terminal import Progress
 from nerbert.training import checkpoint
 from nerbert.training.batches import TrainingData, collate
-from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, _moments, _weights
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, StepLog, _moments, _weights
 from nerbert.training.distributed import ProcessGroup, make_process_group
-from nerbert.training.log import StepLog
 from nerbert.training.loop import train
 from nerbert.training.objective import CheckpointScore, Columns, EpochColumns, Objective
 from nerbert.training.settings import TrainSettings

@@ -10,7 +10,7 @@ import torch
 from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.terminal import Progress
-from nerbert.training.log import TrainLog
+from nerbert.training.checkpoint import TrainLog
 from nerbert.training.loop import train
 from nerbert.training.objective import Objective
 from nerbert.training.settings import TrainSettings

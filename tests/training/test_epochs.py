@@ -13,9 +13,8 @@ from nerbert.errors import NerbertError
 from nerbert.model.forward import Batch
 from nerbert.model.windows import Windows
 from nerbert.training.batches import TrainingData, collate, steps_of_epoch
-from nerbert.training.checkpoint import Checkpoints, digest_of
+from nerbert.training.checkpoint import Checkpoints, StepLog, TrainLog, digest_of
 from nerbert.training.distributed import ProcessGroup, make_process_group
-from nerbert.training.log import StepLog, TrainLog
 from nerbert.training.loop import Epochs, make_optimizer, rate_at
 from nerbert.training.objective import Columns, EpochColumns
 from nerbert.training.settings import TrainSettings

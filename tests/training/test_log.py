@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-import nerbert.training.log as stage
+import nerbert.training.checkpoint as stage
 from nerbert.errors import MissingExtra
 from nerbert.schema import parse_json
-from nerbert.training.log import StepLog, TrainLog
+from nerbert.training.checkpoint import StepLog, TrainLog
 from nerbert.training.objective import CheckpointScore
 from tests.raised import raises
 

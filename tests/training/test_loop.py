@@ -14,9 +14,8 @@ from nerbert.model.forward import Batch, best_precision
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.rng import Array
 from nerbert.training.batches import TrainingData, collate
-from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, StepLog
 from nerbert.training.distributed import make_process_group
-from nerbert.training.log import StepLog
 from nerbert.training.loop import make_optimizer, rate_at, total_steps
 from nerbert.training.objective import CheckpointScore, Objective
 from nerbert.training.settings import TrainSettings

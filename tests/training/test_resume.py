@@ -15,8 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from nerbert.terminal import Progress
-from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
-from nerbert.training.log import TrainLog
+from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, TrainLog
 from nerbert.training.loop import make_optimizer, train
 from nerbert.training.objective import CheckpointScore
 from nerbert.training.settings import TrainSettings

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nerbert.tagger.export import Export
     from nerbert.tagger.self_check import Checked
     from nerbert.tagger.summary import ModelSummary
-    from nerbert.training.log import TrainLog
+    from nerbert.training.checkpoint import TrainLog
 
 EVALUATION_HEADS = ("type", "precision", "recall", "F1", "right", "predicted", "gold")
 

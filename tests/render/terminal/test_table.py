@@ -9,7 +9,7 @@ from rich.console import Console
 
 from nerbert.render.terminal import print_json, table
 from nerbert.render.terminal.models import print_log
-from nerbert.training.log import TrainLog
+from nerbert.training.checkpoint import TrainLog
 
 
 def drawn(*arguments: object, **options: object) -> str:
