@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nerbert.errors import NerbertError
+from nerbert.formats.entity_labels import presidio_name
 from nerbert.serve.protocols.inception import EXAMPLE as XMI
 from nerbert.tagger.pending import TagRequest
-from nerbert.tagger.presidio_names import presidio_name
 from nerbert.tagger.tagger import Tagger
 
 Entity = tuple[int, int, str]

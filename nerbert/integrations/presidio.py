@@ -11,7 +11,7 @@ from presidio_analyzer import AnalysisExplanation, LocalRecognizer, RecognizerRe
 from presidio_analyzer.input_validation.yaml_recognizer_models import CONFIG_MODEL_MAP, GLiNERRecognizerConfig
 
 from nerbert.errors import SettingsError, unknown
-from nerbert.tagger.presidio_names import asked_types, label_of, presidio_name
+from nerbert.formats.entity_labels import asked_types, label_of, presidio_name
 from nerbert.tagger.tagger import Tagger
 
 

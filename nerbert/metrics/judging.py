@@ -260,9 +260,7 @@ def _interval(
 
 
 def _different(counts: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the different rows in order, and how many there are of each: `np.unique` of rows, in a fraction of its
-    time.
-    """
+    """Return the different rows in order, and how many there are of each: `np.unique` of rows, but faster."""
     shape = tuple((counts.max(axis=0) + 1).tolist())
     try:
         codes, often = np.unique(np.ravel_multi_index(tuple(counts.T), shape), return_counts=True)

@@ -1,7 +1,6 @@
 """Models of `transformers`: loaded from a folder as a training or a tagger needs them, and saved.
 
-Weights are safetensors only, no code of a model is run, and a name on the hub is resolved to a local folder before
-anything is loaded (`nerbert.model.folder`).
+Weights are safetensors only, no code of a model is run, and `nerbert.model.folder` resolves names on the hub.
 """
 
 import contextlib

@@ -87,10 +87,6 @@ class ConceptModel(OverEncoder):
         states: torch.Tensor = self.projection(states_at(self.names, batch))
         return states
 
-    def word_vectors(self, batch: Batch) -> torch.Tensor:
-        """Return (terms, width): the text encoder's last states at the batch's places."""
-        return states_at(self.text, batch)
-
     def logits(self, words: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
         """Return (words, concepts) in fp32: tᵢ·cⱼ/τ + b; the product itself has the precision of the words."""
         return (words @ concepts.to(words.dtype).T).float() / self.temperature + self.bias

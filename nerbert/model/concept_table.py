@@ -70,11 +70,7 @@ def _source_of(asked: Asked) -> int | None:
 
 
 class _Relations(NamedTuple):
-    """What the names of a table have to do with each other.
-
-    `above` and `below` are the direct ancestors and descendants of each name, without those `beside` it: each of the
-    two names was given as the other's ancestor.
-    """
+    """Each name's direct ancestors and descendants, without those `beside` it: both were given as above the other."""
 
     above: dict[str, set[str]]
     below: dict[str, set[str]]

@@ -1,7 +1,6 @@
 """Changes to a model before training: fewer layers, frozen layers, a fresh or joined head; and new small encoders.
 
-A cut encoder keeps its lowest layers. All that the last frozen layer's output depends on is frozen. A joined head reads
-a lower layer beside the last one (NuNER); `transformers` alone refuses its folder.
+A joined head reads a lower layer beside the last one (NuNER); `transformers` alone refuses its folder.
 """
 
 from bisect import bisect_left

@@ -1,5 +1,4 @@
-"""Forward passes without padding: windows end to end, attention within each, by the attention interface of
-`transformers`.
+"""Forward passes without padding: windows end to end, attention within each, by `transformers`' attention interface.
 
 On a GPU in 16 bits, torch's flash attention reads rows of unequal length. Elsewhere attention alone lays the pieces out
 in rows again. Both work with dropout and with ModernBERT's local layers.

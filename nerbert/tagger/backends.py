@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from nerbert.artifacts import write_json
 from nerbert.config import Bounds, check
-from nerbert.errors import InputError, SettingsError, need
-from nerbert.labels import OUTSIDE, split_tag
+from nerbert.errors import InputError, SettingsError, at, need
+from nerbert.labels import OUTSIDE, check_tags, split_tag
 from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.folder import ModelFolder, TransformersKind
 from nerbert.model.heads import Head
@@ -189,9 +189,8 @@ def on_back_end(
 
 def _on_gpu(wanted: Wanted) -> bool:
     """Return whether torch would compute on a GPU; torch, seconds of import, is asked only where there may be one."""
-    if wanted.device or wanted.precision == "int8" or not any(map(os.path.exists, _GPU_DEVICES)):
-        return False
-    if find_spec("torch") is None:
+    has_device = not wanted.device and wanted.precision != "int8" and any(map(os.path.exists, _GPU_DEVICES))
+    if not has_device or find_spec("torch") is None:
         return False
     import torch
 
@@ -199,7 +198,9 @@ def _on_gpu(wanted: Wanted) -> bool:
 
 
 def _on_onnx(exported: onnx.Exported, precision: str, wanted: Wanted) -> LinearHead:
-    tags = exported.tags()
+    tags = exported.card.tags
+    with at(exported.folder / onnx.CARD):
+        check_tags(tags)
     scorer = onnx.OnnxScorer(exported.graphs[precision], len(tags), threads=wanted.threads)
     pieces = exported.pieces(wanted.longest, wanted.on_too_long)
     return LinearHead.of(scorer, pieces, tags, onnx.MAX_TOKENS, wanted.decoding, f"onnx {precision} cpu")

@@ -1,9 +1,6 @@
 """Annotated sentences → a tagger's temperature and, for a wanted precision, the threshold of each type.
 
-A tagger that takes labels at run time gets the one threshold with the best F1, too. It is a probability before the
-temperature, and the card has the confidence that the temperature makes of it.
-
-Card, model card and answers are written together. Sentences it was trained on are refused.
+A tagger that takes labels at run time gets the one threshold with the best F1, too.
 """
 
 import math
@@ -133,18 +130,16 @@ def _finder(head: Head, examples: Sequence[Example], types: Sequence[str], name:
 def _thresholds(
     find: Find, usual: float, temperature: float, precision: float, all_found: bool
 ) -> dict[str, Threshold]:  # fmt: skip
-    """Return thresholds by type, rounded down, and what is kept by all of them; a type without one has the `usual`.
-
-    Unless `all_found`, `_LEAST` is the least probability that was tried: below it the precision is unknown. Types
-    compete for words, so with other thresholds some type may be found more often; then what is found is that.
-    """
+    """Return thresholds by type, rounded down, and what is kept by all of them; a type without one has the `usual`."""
     predicted, scale = find(lambda _: _LEAST), 10**_PLACES
     confidences = [math.floor(each * scale) / scale for each in predicted.entities.confidences(temperature).tolist()]
+    # below the least probability that was tried the precision is unknown
     least = 0.0 if all_found else math.floor(uncalibrated(_LEAST, 1 / temperature) * scale) / scale
     bounds = {
         name: each if each.confidence is None else replace(each, confidence=max(each.confidence, least))
         for name, each in lowest_thresholds(predicted.entities.types, confidences, predicted.right, precision).items()
     }
+    # types compete for words, so with other thresholds some type may be found more often
     wanted = {name: usual if each.confidence is None else each.confidence for name, each in bounds.items()}
     predicted = find(lambda name: uncalibrated(wanted.get(name, usual), temperature))
     sure = predicted.entities.confidences(temperature).tolist()
@@ -172,9 +167,7 @@ def _write(folder: Path, facts: TaggerFacts, head: str, card: TaggerHook | None)
 
 
 def _tagger_cards(tagger: str | Path) -> dict[Path, dict[str, Any]]:
-    """Return the card of each tagger in a folder, or of the folder's own; raise InputError for what isn't calibrated:
-    it must be local, and made by nerbert or take labels at run time.
-    """
+    """Return the card of each tagger in a folder, or the folder's own; raise InputError for what isn't calibrated."""
     cards = {}
     for folder in seed_folders(str(tagger)) or [Path(tagger)]:
         if not folder.is_dir():

@@ -281,8 +281,7 @@ def _write_rest(source: ModelFolder, folder: Path) -> None:
 
 
 def _fold(path: Path) -> None:
-    """Let onnxruntime compute what is constant in a graph once, which halves the time of loading; operators stay
-    standard ones."""
+    """Let onnxruntime compute once what is constant, which halves the time of loading; operators stay standard ones."""
     import onnx as library
     import onnxruntime
 
@@ -328,10 +327,7 @@ def check_close(source: str, ours: Array, theirs: Array) -> None:
 def _agreement(
     heads: Mapping[str, Head], task: ExportTask, card: Mapping[str, Any], max_loss: float
 ) -> dict[str, Agreement]:
-    """Return how each head agrees with the first one, on the data's types that they have.
-
-    Raise InputError for data without any of them, and for a bad int8.
-    """
+    """Return how each head agrees with the first one on the data's types; raise InputError for none, or a bad int8."""
     known, examples = next(iter(heads.values())).types, task.examples
     if known:
         examples = [replace(each, spans=tuple(span for span in each.spans if span.type in known)) for each in examples]

@@ -1,7 +1,6 @@
 """What computes a GLiNER model: torch, or its exported graphs of texts, labels and scores on onnxruntime.
 
-Graphs run one after the other, and are read as hostile; then neither torch nor `transformers` is loaded. Cost: what is
-scored is looked up by places, so it is copied once more.
+Graphs are read as hostile; then neither torch nor `transformers` is loaded. Cost: what is scored is copied once more.
 """
 
 import json

@@ -1,7 +1,6 @@
 """A GLiNER model → graphs of texts, labels and scores, compared with torch; in int8 the graph of texts alone.
 
-Spans are scored by their places, so a graph holds for any number of words, widths and labels.
-What is scored by labels is little and sensitive, so it stays in fp32.
+A graph holds for any number of words, widths and labels. What is scored by labels is sensitive, so it stays in fp32.
 """
 
 from collections.abc import Callable, Sequence
@@ -162,9 +161,7 @@ def _label_graph(model: GlinerModel, *label: torch.Tensor) -> Parts:
 
 
 def _score_graph(model: Any, count: int, *given: torch.Tensor) -> Any:
-    """Return log-odds of `count` parts of words, spans and labels: (spans, labels), or (words, labels, 3) at token
-    level; of spans that the model chooses, these too.
-    """
+    """Return log-odds of `count` parts of words, spans and labels, as `rows`; of spans that it chooses, these too."""
     if model.config.chooses:
         return model.chosen(given[:count], given[count:])
     parts, (starts, ends, *labels) = given[:count], given[count:]

@@ -15,8 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError, NerbertError, at, need, refused
-from nerbert.labels import check_tags
+from nerbert.errors import InputError, NerbertError, need, refused
 from nerbert.model.folder import EXPORTED, ModelFolder
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded
@@ -105,12 +104,6 @@ class Exported:
     def pieces(self, longest: int, on_too_long: str) -> SubwordTokenizer:
         """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
         return self.card.pieces(self.folder / TOKENIZER, longest, on_too_long)
-
-    def tags(self) -> list[str]:
-        """Return the labels of a head over BIO tags; raise InputError for others."""
-        with at(self.folder / CARD):
-            check_tags(self.card.tags)
-        return self.card.tags
 
     def check_weights(self, source: str) -> None:
         """Raise InputError if a folder's weights are no longer those that were exported."""

@@ -1,8 +1,7 @@
 """Texts in progress: the labels of each, and its entities so far.
 
-Texts with different labels or thresholds go through the model together, as far as its head can do that. A text that
-can't be tagged fails alone: where a batch's input is refused, its texts are tried one by one. A fault of the model
-fails all of them at once: it computes in small batches, so fewer texts would need no less memory.
+Texts with different labels or thresholds go through the model together, as far as its head can do that. Where a
+batch's input is refused, its texts are tried one by one; a fault of the model fails all of them.
 """
 
 import re

@@ -1,7 +1,6 @@
 """Redact entities: pure functions from a text and its entities to a text without them, and back.
 
-Texts are compared word by word, without case and white space. Cost: a repeat in another spelling or inflection is not
-found.
+Texts are compared word by word, without case and white space. Cost: a repeat in another spelling isn't found.
 """
 
 import hashlib

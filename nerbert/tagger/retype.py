@@ -1,8 +1,7 @@
 """Rename, merge and drop a tagger's types without training: a copy whose answers are the tagger's, by other names.
 
 A merged type has the sum of its parts' probabilities, before a temperature (fixed types), or all of their labels
-(labels at run time). Types compete for words, so entities of kept types may change a little. Cost: figures of a tagger
-whose types were merged or dropped are left out of its card.
+(labels at run time). Cost: figures of a tagger whose types were merged or dropped are left out of its card.
 """
 
 from collections import Counter
@@ -107,9 +106,7 @@ def change_types(
 
 
 def _card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the card of a tagger whose types have these names; a merged type has the highest threshold of its parts,
-    and the temperature of all types.
-    """
+    """Return the card of a tagger whose types have these names; a merged type has its parts' highest threshold."""
     before, counts = folder.card, Counter(new for new in names.values() if new)
     after = {key: value for key, value in before.items() if key not in _MEASURED}
     after |= {"types": sorted(counts), "changed_types": {**names}}

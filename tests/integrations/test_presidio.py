@@ -14,9 +14,9 @@ from presidio_analyzer.predefined_recognizers import CreditCardRecognizer
 from presidio_analyzer.recognizer_registry import RecognizerRegistryProvider
 
 from nerbert.errors import InputError, SettingsError
+from nerbert.formats.entity_labels import asked_types, label_of, presidio_name
 from nerbert.integrations.presidio import NerbertRecognizer
 from nerbert.records import Span
-from nerbert.tagger.presidio_names import asked_types, label_of, presidio_name
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
 from tests.raised import raises

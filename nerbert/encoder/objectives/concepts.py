@@ -21,7 +21,7 @@ from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptModel, WordModel, open_concepts
 from nerbert.model.concept_head import ConceptHead, concept_head
 from nerbert.model.concept_table import UNKNOWN, ConceptTable, Row
-from nerbert.model.forward import Batch, TorchScorer, autocast
+from nerbert.model.forward import Batch, TorchScorer, autocast, states_at
 from nerbert.model.fresh import freeze
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import IGNORED, Windows, chosen
@@ -216,7 +216,7 @@ class Concepts(NamedTypes):
 
     def loss(self, model: ConceptModel, batch: ConceptBatch) -> dict[str, torch.Tensor]:
         """Return the sum of the words' losses, computed in fp32."""
-        return {"loss": concept_loss(model, model.word_vectors(batch), batch.step, batch.labels)}
+        return {"loss": concept_loss(model, states_at(model.text, batch), batch.step, batch.labels)}
 
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup

@@ -18,7 +18,7 @@ from nerbert.labels import word_spans
 from nerbert.model.concept_encoder import ConceptModel
 from nerbert.model.concept_head import BOUNDARIES
 from nerbert.model.concept_table import Row
-from nerbert.model.forward import Batch
+from nerbert.model.forward import Batch, states_at
 from nerbert.model.windows import IGNORED, Label, Windows, chosen
 from nerbert.records import Example
 from nerbert.rng import Array
@@ -153,7 +153,7 @@ class Names(Concepts):
         """Return the weighted sums of losses: over words of tags, over spans and words of concepts; in fp32."""
         if model.boundaries is None:
             raise TypeError("the model has no layer of boundaries")
-        words, own = model.word_vectors(batch), self._own
+        words, own = states_at(model.text, batch), self._own
         tags, targets = model.boundaries(words).float(), batch.labels.masked_fill(batch.labels == _UNMARKED, _OUTSIDE)
         losses = torch.nn.functional.cross_entropy(tags, targets, ignore_index=IGNORED, reduction="none")
         boundaries = (losses * self._weights(batch.labels)).sum()

@@ -1,8 +1,7 @@
 """CDLM's folders and words: a piece for each word, by a vocabulary of training words, and one for each character.
 
-The vocabulary is a tokenizer of `transformers`, so that it is saved and loaded as others are: words by frequency, then
-characters, each after a space, which no word holds. Digits are read as 0 in words (NCRF++). Cost: a word that no
-training text has is known by its characters alone.
+The vocabulary is a tokenizer of `transformers`: words by frequency, then characters, each after a space, which no word
+holds. Digits are read as 0 in words (NCRF++). Cost: a new word is known by its characters alone.
 """
 
 import re
@@ -61,10 +60,6 @@ def normal(word: str) -> str:
     return _DIGIT.sub("0", word) or UNKNOWN
 
 
-def _without_space(word: str) -> str:
-    return "".join(word.split())
-
-
 def make_vocabulary(examples: Iterable[Example]) -> Any:
     """Return a tokenizer of the words of some sentences, the most frequent first, and their characters."""
     from tokenizers import Tokenizer
@@ -74,7 +69,7 @@ def make_vocabulary(examples: Iterable[Example]) -> Any:
     words, characters = Counter[str](), Counter[str]()
     for example in examples:
         for start, end in example.words:
-            word = _without_space(example.text[start:end])
+            word = "".join(example.text[start:end].split())
             words[normal(word)] += 1
             characters.update(word[:LONGEST_WORD])
     for special in _SPECIALS:
@@ -127,7 +122,7 @@ class WordPieces(SubwordTokenizer):
                 )  # fmt: skip
 
     def _pieces(self, word: str) -> list[int]:
-        word, unknown = _without_space(word), self._ids[UNKNOWN]
+        word, unknown = "".join(word.split()), self._ids[UNKNOWN]
         of_characters = (self._ids.get(f" {each}") for each in word[:LONGEST_WORD])
         return [self._ids.get(normal(word), unknown), *(each for each in of_characters if each is not None)]
 

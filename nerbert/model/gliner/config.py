@@ -1,7 +1,6 @@
 """GLiNER's folders: their kind, and their configuration, `gliner_config.json`, checked: folders come from anywhere.
 
-Folders of the package's first versions lack most keys; they have the package's defaults of today, as there. Unsupported
-architectures are refused by name, before weights are read.
+Missing keys have the package's defaults of today. Unsupported architectures are refused before weights are read.
 """
 
 import json

@@ -65,18 +65,13 @@ class GlinerModel(nn.Module):
         parts: Any = self.token_rep_layer
         return parts["labels_encoder"]["model"] if "labels_encoder" in parts else None
 
-    @property
-    def has_lstm(self) -> bool:
-        """Return whether an LSTM reads the words of a text."""
-        return hasattr(self, "rnn")
-
     def projected(self, states: torch.Tensor, name: str = "projection") -> torch.Tensor:
         """Return an encoder's states in the width of the layers above."""
         return self.token_rep_layer[name](states) if name in self.token_rep_layer else states
 
     def in_context(self, words: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """Return the words of several texts, one after the other, after the LSTM if there is one."""
-        if not self.has_lstm:
+        if not hasattr(self, "rnn"):
             return words
         lstm: Any = self.rnn["lstm"]
         with torch.autocast(words.device.type, enabled=False):

@@ -1,8 +1,7 @@
 """GLiNER2's folders, read as hostile like GLiNER's: their configuration, how they read words and labels, their weights.
 
-Entries and weights for other tasks (classes, relations, structures) are left out: nerbert asks for entities alone.
-Labels stand in brackets, words in lower case. A text that ends with none of `.!?` gets a full stop, which is read but
-is never part of an entity.
+Entries and weights for other tasks (classes, relations, structures) are left out. A text that ends with none of `.!?`
+gets a full stop, which is read but is never part of an entity.
 """
 
 from collections.abc import Sequence

@@ -13,10 +13,10 @@ from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse
 
 from nerbert.errors import InputError
+from nerbert.formats.entity_labels import asked_types, label_of, presidio_name
 from nerbert.records import EntityLabel
 from nerbert.serve.protocol import Call, Query, Strings, refuse
 from nerbert.serve.service import Ask, Served
-from nerbert.tagger.presidio_names import asked_types, label_of, presidio_name
 
 
 class PresidioRequest(BaseModel):

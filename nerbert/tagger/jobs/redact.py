@@ -1,7 +1,6 @@
 """The steps of `nerbert redact`: tag as `nerbert tag` does, then write rows without the entities; undo that by a map.
 
-Rows have their text and the fields that are asked for, nothing else. Cost: a file's rows are read once more, for the
-names in it.
+Rows have their text and the fields that are asked for. Cost: a file's rows are read once more, for the names in it.
 """
 
 import os
@@ -243,10 +242,7 @@ def undo_redaction(map_: Path, redacted: Path, output: Path, *, edited: bool = F
 
 
 def _changes_of(map_: Path, redacted: Path, *, edited: bool) -> tuple[str, _Changes]:
-    """Return the kind of a redacted file, and what was replaced in it; of files with equal content by its name.
-
-    An `edited` one is the map's only file, or has the name of one.
-    """
+    """Return the kind of a redacted file, and what was replaced in it; an `edited` one is found by its name."""
     with os_refused(f"{redacted}: can't be read"):
         digest = sha256_of(redacted)
     found = dict[tuple[str, ...], tuple[str, _Changes]]()

@@ -361,7 +361,7 @@ def _check_architecture(loaded: GlinerFolder, settings: ZeroShotSettings, source
     refuse(wanted not in ("", own), "zero_shot.architecture", wanted, f"{own!r}, or left out: {source} is one")
     refuse(settings.max_width not in (0, width), "zero_shot.max_width", settings.max_width,
            f"{width}, or left out: that is what {source} has")  # fmt: skip
-    refuse(settings.lstm and not loaded.model.has_lstm, "zero_shot.lstm", settings.lstm,
+    refuse(settings.lstm and not hasattr(loaded.model, "rnn"), "zero_shot.lstm", settings.lstm,
            f"left out: {source} has none")  # fmt: skip
     refuse(0 <= settings.dropout != config.dropout, "zero_shot.dropout", settings.dropout,
            f"{config.dropout}, or left out: that is what {source} has")  # fmt: skip
