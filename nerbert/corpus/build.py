@@ -28,7 +28,7 @@ from nerbert.corpus.filters import (
     Sampling,
     WithoutLink,
 )
-from nerbert.corpus.funnel import TOPICS, Funnel, Samples
+from nerbert.corpus.funnel import TOPICS, Funnel
 from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.mentions import Typing
@@ -83,7 +83,7 @@ def build_corpus(
         forbidden = read_excluded(plan.exclude, settings.exclude_ngram_size)
         made = fingerprint(dumps, settings)
         with publish_job(plan.output, made, overwrite=plan.overwrite) as (folder, work):
-            funnel = Funnel(Samples(settings.seed))
+            funnel = Funnel(settings.seed)
             steps = _steps(folder, settings, dumps[0].site.language, label_set, forbidden, own)
             sizes = [dump.size for dump in dumps]
             with progress("pages", None if None in sizes else sum(size or 0 for size in sizes), of_bytes=True) as bar:
@@ -102,7 +102,7 @@ def build_corpus(
             funnel.note("filter 1", mentions_made_entity=funnel.under()["made_entity"], categories_kept=kept)
             for scratch in (SCRATCH_ROWS, SCRATCH):
                 rmtree(folder / scratch)
-            funnel.samples.write(folder / "dropped.jsonl")
+            funnel.write_samples(folder / "dropped.jsonl")
             manifest = make_manifest(
                 folder, dumps, forbidden, settings, label_set, knowledge=knowledge.report(),
                 words=knowledge.ontology.words, unresolved=targets.unresolved, balance=done.find(Sampling).report,

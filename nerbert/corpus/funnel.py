@@ -25,53 +25,22 @@ from nerbert.rng import uniforms
 
 TOPICS = ("persons", "places", "organisations", "others", "untyped")
 """Topics of mentions: `others` have another class, `untyped` have none."""
+_SAMPLES = 20
+"""Sentences that are kept of each step and reason."""
 _TOPICS = {"person": "persons", "location": "places", "organisation": "organisations"}
 _YEAR = re.compile(r"(?<![\d.,-])(?:1[0-9]|20)\d\d(?![\d.,]\d|\d)")
-
-
-@dataclass(slots=True)
-class Samples:
-    """A few dropped sentences by step and reason, drawn at random, for inspection."""
-
-    seed: int = 0
-    each: int = 20
-    rows: dict[tuple[str, str], list[tuple[float, str, str]]] = field(default_factory=dict)
-
-    def add(self, step: str, reasons: pa.Array, rows: pa.RecordBatch) -> None:
-        """Add dropped rows, each with its reason, if they are drawn."""
-        places = rows["page_id"].fill_null(0).to_numpy().astype(np.uint64) << np.uint64(32)
-        drawn = uniforms(self.seed, "dropped sample", places + rows["start"].fill_null(0).to_numpy().astype(np.uint64))
-        for reason in reasons.unique().to_pylist():
-            own = np.flatnonzero(pc.equal(reasons, reason))
-            first = own[np.argsort(drawn[own], kind="stable")[: self.each]]
-            ids, texts = (rows[name].take(pa.array(first)).to_pylist() for name in ("id", "text"))
-            self._offer((step, reason), zip(drawn[first].tolist(), ids, texts, strict=True))
-
-    def merge(self, other: "Samples") -> None:
-        """Merge the samples of another shard."""
-        for key, rows in other.rows.items():
-            self._offer(key, rows)
-
-    def write(self, path: Path) -> None:
-        """Write the samples as JSON lines."""
-        with publish(path) as partial, partial.open("w", encoding="utf-8") as stream:
-            for (step, reason), rows in sorted(self.rows.items()):
-                for _, identity, text in sorted(rows):
-                    line = {"step": step, "reason": reason, "id": identity, "text": text}
-                    stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-    def _offer(self, key: tuple[str, str], rows: Iterable[tuple[float, str, str]]) -> None:
-        self.rows[key] = sorted([*self.rows.get(key, ()), *rows])[: self.each]
 
 
 @dataclass(slots=True)
 class Funnel:
     """Steps with their inputs and drops, samples of these, and the final counts; funnels of shards can be merged."""
 
-    samples: Samples = field(default_factory=Samples)
+    seed: int = 0
     counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
     """Counts by place: `("in", step)`, `("dropped", step, reason)`, `("splits", name, "words")` and so on."""
     notes: dict[str, dict[str, int]] = field(default_factory=dict)
+    samples: dict[tuple[str, str], list[tuple[float, str, str]]] = field(default_factory=dict)
+    """A few dropped sentences by step and reason, drawn at random, for inspection."""
 
     @property
     def steps(self) -> list[dict[str, Any]]:
@@ -98,6 +67,27 @@ class Funnel:
             )
         self.add({name: came}, "in")
         self.add(dropped, "dropped", name)
+
+    def sample(self, step: str, reasons: pa.Array, rows: pa.RecordBatch) -> None:
+        """Add dropped rows to the samples, each with its reason, if they are drawn."""
+        places = rows["page_id"].fill_null(0).to_numpy().astype(np.uint64) << np.uint64(32)
+        drawn = uniforms(self.seed, "dropped sample", places + rows["start"].fill_null(0).to_numpy().astype(np.uint64))
+        for reason in reasons.unique().to_pylist():
+            own = np.flatnonzero(pc.equal(reasons, reason))
+            first = own[np.argsort(drawn[own], kind="stable")[:_SAMPLES]]
+            ids, texts = (rows[name].take(pa.array(first)).to_pylist() for name in ("id", "text"))
+            self._offer((step, reason), zip(drawn[first].tolist(), ids, texts, strict=True))
+
+    def _offer(self, key: tuple[str, str], rows: Iterable[tuple[float, str, str]]) -> None:
+        self.samples[key] = sorted([*self.samples.get(key, ()), *rows])[:_SAMPLES]
+
+    def write_samples(self, path: Path) -> None:
+        """Write the samples as JSON lines."""
+        with publish(path) as partial, partial.open("w", encoding="utf-8") as stream:
+            for (step, reason), rows in sorted(self.samples.items()):
+                for _, identity, text in sorted(rows):
+                    line = {"step": step, "reason": reason, "id": identity, "text": text}
+                    stream.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def note(self, step: str, **figures: int) -> None:
         """Record figures of a step beside its drops."""
@@ -138,8 +128,9 @@ class Funnel:
 
     def merge(self, other: "Funnel") -> None:
         """Add the counts and samples of another shard."""
-        self.samples.merge(other.samples)
         self.counts.update(other.counts)
+        for key, rows in other.samples.items():
+            self._offer(key, rows)
 
 
 @lru_cache(1 << 16)

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from nerbert.corpus.columns import Places
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import TYPED, UNTYPED, with_columns
-from nerbert.corpus.types import target_table
+from nerbert.corpus.shards import TYPED, UNTYPED, read_table, with_columns
+from nerbert.corpus.types import SCRATCH
 from nerbert.errors import NerbertError
 from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY, TRAIN, VALIDATION
@@ -44,7 +44,7 @@ class Typing:
 
     def open(self, part: Path) -> "PartTargets":
         """Return the step for one part of `pages/`, whose link targets are looked up at once."""
-        return PartTargets(target_table(self.folder, part), self.label_set, self.settings)
+        return PartTargets(read_table(self.folder / SCRATCH / part.name), self.label_set, self.settings)
 
 
 class PartTargets:

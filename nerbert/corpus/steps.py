@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.funnel import Funnel, Samples
+from nerbert.corpus.funnel import Funnel
 from nerbert.corpus.mentions import MADE_ENTITY, PartTargets
 from nerbert.corpus.settings import BUILT_IN_STEPS, CorpusSettings
 from nerbert.corpus.shards import TYPED, read_batches, shard_paths, with_columns, write_grouped
@@ -129,7 +129,7 @@ def run_steps(steps: Sequence[AnyStep], folder: Path, funnel: Funnel, executor: 
 def _write(rows: Upstream, output: Path, funnel: Funnel, title: str, *, last: bool = False) -> None:
     output.mkdir(parents=True)
     paths = shard_paths(rows.folder)
-    task = partial(_write_part, steps=rows.steps, output=output, seed=funnel.samples.seed, last=last)
+    task = partial(_write_part, steps=rows.steps, output=output, seed=funnel.seed, last=last)
     with progress(title, len(paths)) as bar:
         for done in rows.executor.map_ordered(task, paths):
             funnel.merge(done)
@@ -138,7 +138,7 @@ def _write(rows: Upstream, output: Path, funnel: Funnel, title: str, *, last: bo
 
 def _write_part(path: Path, steps: Sequence[Step | PartStep], output: Path, seed: int, *, last: bool) -> Funnel:
     """Write one part of what the steps keep; return its counts, with those of the final sentences if `last`."""
-    funnel, opened = Funnel(Samples(seed)), _opened(steps, path)
+    funnel, opened = Funnel(seed), _opened(steps, path)
     batches = (apply_steps(batch, opened, funnel) for batch in read_batches(path))
     write_grouped((_table(rows, funnel, last=last) for rows in batches), output / path.name, TYPED, scratch=not last)
     for step in opened:
@@ -169,7 +169,7 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
         if counts:
             rows = rows.filter(dropped.is_null())
             if funnel is not None:
-                funnel.samples.add(step.name, dropped.drop_null(), came.filter(dropped.is_valid()))
+                funnel.sample(step.name, dropped.drop_null(), came.filter(dropped.is_valid()))
     return rows
 
 

@@ -17,7 +17,7 @@ from nerbert.corpus.evidence import type_by_evidence
 from nerbert.corpus.knowledge.claims import LONGEST_TITLE
 from nerbert.corpus.knowledge.database import Database, insert, open_database
 from nerbert.corpus.knowledge.knowledge import Knowledge
-from nerbert.corpus.shards import TARGETS, read_batches, read_table, shard_paths, write_grouped
+from nerbert.corpus.shards import TARGETS, read_batches, shard_paths, write_grouped
 from nerbert.executors import HERE, Executor
 from nerbert.terminal import progress
 
@@ -78,7 +78,7 @@ def write_targets(
     folder: Path, titles: Titles, knowledge: Knowledge, executor: Executor = HERE,
     evidence: Sequence[str] = (), least_precision: float = 0.0,
 ) -> TargetReport:  # fmt: skip
-    """Write `targets/`, every target with its type, and the targets of each part for `target_table`.
+    """Write `targets/`, every target with its type, and those of the links of each part in the folder SCRATCH.
 
     `evidence` are the kinds that type what the knowledge doesn't, by features of this precision.
     """
@@ -106,11 +106,6 @@ def write_targets(
         most = database.execute(_MOST_LINKED, {"most": _MOST_UNTYPED}).fetchall()
         return TargetReport(targets, typed, [{"title": title, "links": links} for title, links in most],
                             bad_redirects, learnt)  # fmt: skip
-
-
-def target_table(folder: Path, part: Path) -> pa.Table:
-    """Return the rows of `targets/` for the links of one part of the corpus in `folder`."""
-    return read_table(folder / SCRATCH / part.name)
 
 
 def write_redirects(database: Database, redirects: Iterable[tuple[str, str]]) -> int:

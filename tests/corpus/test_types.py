@@ -15,7 +15,7 @@ from nerbert.corpus.dump.deduplicate import Titles, read_titles
 from nerbert.corpus.dump.sites import fold_redirects
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.corpus.shards import TARGETS, TITLES, UNTYPED, read_table, shard_paths, write_table
-from nerbert.corpus.types import SCRATCH, TargetReport, target_table, write_redirects, write_targets
+from nerbert.corpus.types import SCRATCH, TargetReport, write_redirects, write_targets
 from nerbert.executors import LocalExecutor
 from tests.corpus.knowledge.looking import a_database
 
@@ -46,7 +46,7 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def read_targets(corpus: Path, part: Path) -> dict[str, tuple[str, tuple[str, ...], str]]:
-    rows = target_table(corpus, part).to_pylist()
+    rows = read_table(corpus / SCRATCH / part.name).to_pylist()
     return {row["target"]: (row["resolved_target"], tuple(row["class_path"]), row["source"]) for row in rows}
 
 

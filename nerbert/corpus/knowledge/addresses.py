@@ -18,7 +18,6 @@ EXTRAS = ("dump", "wikidata")
 """The values of `--also`."""
 
 _LANGUAGE = re.compile(r"[a-z]{2,12}(?:-[a-z]{1,12}){0,2}")
-_DATE = re.compile(r"([0-9]{4})([.-]?)([0-9]{2})\2([0-9]{2})")
 _BEGINS = {
     "xml": re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|mediawiki)\b"),
     "bz2": re.compile(rb"BZh[1-9]"),
@@ -61,9 +60,7 @@ def _read_date(option: str, text: str) -> str:
     if text == LATEST:
         return text
     with suppress(ValueError):
-        if match := _DATE.fullmatch(text):
-            year, month, day = map(int, match.group(1, 3, 4))
-            return f"{Date(year, month, day):%Y%m%d}"
+        return f"{Date.fromisoformat(text.replace('.', '-')):%Y%m%d}"
     raise SettingsError(f"{option} = {text!r}: must be a date as 2022.12.01 or 20221201, or latest")
 
 

@@ -203,18 +203,13 @@ def parse_row(line: bytes) -> Pair | None:
     return (title, name) if title and name else None
 
 
-def edition_of(triple: "re.Match[str]") -> str:
-    """Return the code of the DBpedia that a triple is from; English has the host without one."""
-    return triple.group(1) or "en"
-
-
 def parse_triple(line: bytes, pattern: "re.Pattern[str]", editions: Collection[str]) -> Pair | None:
     """Return title and object of a triple that fits `pattern`, NO_TYPE for another, a comment; None if it is broken."""
     text = decode(line) or ""
     match = pattern.fullmatch(text)
     if not match:
         return NO_TYPE if is_other_triple(text) else None
-    if edition_of(match) not in editions:
+    if (match.group(1) or "en") not in editions:  # English has the host without a code
         return NO_TYPE
     try:
         title = normalise_title(unquote(_unescaped(match.group(2)), errors="strict"))  # `%C3%A4` or `\\u00E4`

@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from nerbert.corpus.knowledge.claims import DISAMBIGUATION_TRIPLE, TYPE_TRIPLE, decode, edition_of, is_other_triple
+from nerbert.corpus.knowledge.claims import DISAMBIGUATION_TRIPLE, TYPE_TRIPLE, decode, is_other_triple
 from nerbert.corpus.knowledge.exports import PAGE_PREFIX, PAGE_TITLE, Ontology, export_pages
 from nerbert.errors import InputError
 from nerbert.sources.files import BOM, open_plain
@@ -92,7 +92,7 @@ def tell_lines(path: Path, ontology: Ontology) -> Detected:
         return Detected(None, why=why, unknown=True)
     for kind, pattern in ((SourceKind.TRIPLES, TYPE_TRIPLE), (SourceKind.DISAMBIGUATIONS, DISAMBIGUATION_TRIPLE)):
         if triple := next(filter(None, map(pattern.fullmatch, texts)), None):
-            return Detected(kind, edition_of(triple))
+            return Detected(kind, triple.group(1) or "en")
     if all(map(is_other_triple, texts)):
         return Detected(None, why="triples that give no title a class of DBpedia's ontology")
     if re.match(r"#{1,6} [^\t]+$", texts[0]):
