@@ -54,11 +54,6 @@ class Prepared:
     labels: dict[str, str]
     facts: dict[str, Any]
 
-    @property
-    def own(self) -> list[str]:
-        """Return the types that are kept."""
-        return list(self.facts["added_types"]["own"])
-
     def with_old(self, learnt: Head) -> DataSet:
         """Return new and old sentences; in the old ones `learnt`, which saw the new ones alone, finds new types."""
         old, found = _with_answers(learnt, self.old, self.added)

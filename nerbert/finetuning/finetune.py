@@ -79,7 +79,7 @@ def finetune(
             )
         prepared = prepare(encoder, target, settings, add_types, labels)
         target, settings, labels = prepared.data, prepared.settings, prepared.labels
-        facts, types = prepared.facts, prepared.own
+        facts, types = prepared.facts, prepared.facts["added_types"]["own"]
     with publish_folder(output, overwrite=overwrite) as folder:
         for seed, name in folders.items():
             (folder / name).mkdir(exist_ok=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import nsmallest
@@ -73,10 +73,6 @@ class FinetuneData:
     def types(self) -> Sequence[str]:
         """Return the entity types of the sentences, sorted."""
         return sorted({*types_of_examples(self.examples), *self.further_types})
-
-    def texts(self) -> Iterator[str]:
-        """Yield the sentences that are trained on."""
-        return (each.text for each in self.examples)
 
     def held_out(self) -> list[Example]:
         """Return the sentences of the dev split."""

@@ -96,8 +96,8 @@ def collate(windows: Windows, numbers: Array, pad_id: int) -> Batch:
 class Sources(Protocol):
     """The sources that a command offers its objective; all raise SettingsError for settings that don't fit.
 
-    Data have the entity `types`, `texts()` that are trained on, the `held_out()` sentences, and `windows(pieces,
-    labels)`, a `TrainingData`; of types that are known by name the table of `concepts`, and their `concept_texts`.
+    Data have the entity `types`, the `held_out()` sentences, and `windows(pieces, labels)`, a `TrainingData`; of types
+    that are known by name the table of `concepts`, and their `concept_texts`. A pre-training also reads `texts()`.
     """
 
     @property
