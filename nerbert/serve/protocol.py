@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from nerbert import __version__
-from nerbert.errors import InputError, SettingsError, Unavailable
+from nerbert.errors import SettingsError, Unavailable
 from nerbert.records import Span
 from nerbert.serve.answers import Refusal
 from nerbert.serve.service import Ask, Service, TaggedTexts
@@ -68,19 +68,15 @@ class Call:
     path: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     held: int = 0
-    """Bytes that are counted until they are given back (`release`)."""
+    """Bytes that are counted until they are given back."""
     answers: TaggedTexts | None = None
     words: int = 0
     entities: int = 0
 
     def hold(self, size: int) -> None:
-        """Count bytes that the request holds."""
+        """Count bytes that the request holds; a negative number gives some back."""
         self.held += size
         self.service.held += size
-
-    def release(self, size: int) -> None:
-        """Give back bytes of the content."""
-        self.hold(-size)
 
     @property
     async def content(self) -> AsyncIterator[bytes]:
@@ -162,12 +158,6 @@ def named(spans: Iterable[Span], *names: str) -> list[dict[str, Any]]:
     """Return entities as objects: text, type, start, end and confidence under these names."""
     rows = ((each.text, each.type, each.start, each.end, each.confidence) for each in spans)
     return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def check_read(spans: Spans, remedy: str = "") -> None:
-    """Raise InputError for a text that the model didn't read to its end; `remedy` is added."""
-    if spans.read < len(spans.text):
-        raise InputError(f"the model read {spans.read:,} of {len(spans.text):,} characters; send less at once{remedy}")
 
 
 def refuse(name: str, value: object, why: str) -> None:

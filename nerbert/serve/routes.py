@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.serve.answers import ServedModels, TagAnswer, TextResult
 from nerbert.serve.protocol import LabelQuery, Operation
-from nerbert.serve.protocols import gliner, hugging_face, inception, label_studio, nemo, page, presidio, status, tag
+from nerbert.serve.protocols import gliner, hugging_face, inception, label_studio, page, presidio, status, tag
 
 if TYPE_CHECKING:
     from nerbert.serve.protocols.labelling import Labelling
@@ -53,10 +53,11 @@ def gliner_routes() -> Sequence[Operation]:
 def presidio_routes() -> Sequence[Operation]:
     """Return those of Presidio's analyzer."""
     example = {"text": _TEXT, "language": "en", "entities": ["PERSON"]}
+    lives = partial(status.says, "Presidio Analyzer service is up")
     return [
         _post("/analyze", presidio.analyze, presidio.PresidioRequest, example),
         _get("/supportedentities", presidio.supported, answer=list[str], query=presidio.LanguageQuery),
-        _get("/health", presidio.health, open=True),
+        _get("/health", lives, summary="Return whether it lives, as Presidio's analyzer", open=True),
     ]
 
 
@@ -64,8 +65,8 @@ def nemo_routes() -> Sequence[Operation]:
     """Return those of NeMo Guardrails' GLiNER server and of NVIDIA's NIM."""
     chat = {"messages": [{"role": "user", "content": _TEXT}], "labels": ["person"]}
     return [
-        _post("/v1/extract", nemo.extract, nemo.ExtractRequest, {"text": _TEXT, "labels": ["person"]}),
-        _post("/v1/chat/completions", nemo.chat, nemo.ChatRequest, chat),
+        _post("/v1/extract", gliner.extract, gliner.ExtractRequest, {"text": _TEXT, "labels": ["person"]}),
+        _post("/v1/chat/completions", gliner.chat, gliner.ChatRequest, chat),
     ]
 
 
@@ -97,7 +98,7 @@ def status_routes(metrics: status.Metrics) -> Sequence[Operation]:
     """Return those of any server."""
     return [
         _get("/models", status.models, answer=ServedModels),
-        _get("/healthz", status.is_alive, open=True),
+        _get("/healthz", partial(status.says, "ok"), summary="Return whether the server lives", open=True),
         _get("/ready", status.is_ready, open=True),
         _get("/metrics", partial(status.count, metrics), summary="Counts, for Prometheus"),
     ]

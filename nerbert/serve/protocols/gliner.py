@@ -1,14 +1,22 @@
-"""GLiNER's own server: `POST /gliner`, as `gliner.serve`'s client asks it.
+"""GLiNER's own server (`POST /gliner`), NeMo Guardrails' (`POST /v1/extract`) and NVIDIA's NIM (a chat).
 
-Source: gliner 0.2.29, `gliner/serve/server.py` (`GLiNERServer`) and `client.py`. Any model answers, one with
-fixed types if the labels are among them. Relations, adapters and several labels for one place are refused.
+Sources: gliner 0.2.29, `gliner/serve/server.py` (`GLiNERServer`) and `client.py`; nemoguardrails 0.24.1,
+`library/gliner/request.py` and `models.py`. Any model answers, one with fixed types if the labels are among them.
+GLiNER's relations, adapters and several labels for one place are refused. Guardrails blocks by `total_entities` and
+masks by `entities`. A text is always read in windows, so `chunk_length` and `overlap` change nothing. `tagged_text` has
+no place for entities inside others, so there are none, whatever `flat_ner` says.
 """
 
-from typing import Any
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
-from nerbert.records import EntityLabel
+from nerbert.errors import InputError
+from nerbert.records import EntityLabel, Span
 from nerbert.serve.protocol import Call, Strings, named, refuse
 from nerbert.serve.service import Ask
 
@@ -38,3 +46,72 @@ async def predict(call: Call) -> dict[str, Any]:
     decoding = "" if body.flat_ner else "nested"
     (spans,) = await call.tag([body.text], Ask(call.query.model, labels, least, decoding))
     return {"entities": named(spans, "text", "label", "start", "end", "score")}
+
+
+class _Wanted(BaseModel):
+    """What to find."""
+
+    labels: Strings | None = None
+    threshold: float | None = Field(None, ge=0, le=1)
+
+
+class ExtractRequest(_Wanted):
+    """A text, and what to find in it."""
+
+    text: str
+
+
+class ContentPart(BaseModel):
+    """A part of a message; only texts can be read."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(BaseModel):
+    """A message; its content is the text to tag."""
+
+    role: str = "user"
+    content: str | list[ContentPart]
+
+
+class ChatRequest(_Wanted):
+    """Messages, of which the last is tagged; `model` names one of the server's, other names are the first's."""
+
+    model: str = ""
+    messages: list[ChatMessage] = Field(min_length=1)
+
+
+async def extract(call: Call) -> dict[str, Any]:
+    """Find entities, as NeMo Guardrails' GLiNER server."""
+    names = "value", "suggested_label", "start_position", "end_position", "score"
+    return await _found(call, call.body.text, call.query.model, *names)
+
+
+async def chat(call: Call) -> dict[str, Any]:
+    """Find entities, as JSON in a chat's answer, as NVIDIA's NIM."""
+    body: ChatRequest = call.body
+    content = body.messages[-1].content
+    text = content if isinstance(content, str) else "".join(each.text for each in content)
+    model = call.query.model or body.model * (body.model in call.service.models)
+    found = await _found(call, text, model, "text", "label", "start", "end", "score")
+    message = {"role": "assistant", "content": to_json(found).decode()}
+    return {
+        "id": f"chatcmpl-{secrets.token_hex(12)}", "object": "chat.completion", "created": int(time.time()),
+        "model": body.model, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+    }  # fmt: skip
+
+
+async def _found(call: Call, text: str, model: str, *names: str) -> dict[str, Any]:
+    """Return the entities of a text under these names, their number, and the text with each as `[entity](label)`."""
+    flat = "flat" if call.service.find(model).tagger.decoding == "nested" else ""
+    (spans,) = await call.tag([text], Ask(model, call.body.labels or None, call.body.threshold, flat))
+    if spans.read < len(text):  # a rail that reads half of a text lets the rest pass
+        raise InputError(f"the model read {spans.read:,} of {len(text):,} characters; send less at once")
+    return {"entities": named(spans, *names), "total_entities": len(spans), "tagged_text": _tagged(text, spans)}
+
+
+def _tagged(text: str, spans: Sequence[Span]) -> str:
+    ends = [0, *(each.end for each in spans)]
+    parts = [f"{text[end : each.start]}[{each.text}]({each.type})" for end, each in zip(ends, spans, strict=False)]
+    return "".join([*parts, text[ends[-1] :]])

@@ -263,7 +263,7 @@ class Labelling:
                         raise InputError(f"a file of more than {_LARGEST >> 20} MB can't be loaded here; name it in "
                                          "the command: nerbert label FILE")  # fmt: skip
                     stream.write(part)
-                    call.release(len(part))
+                    call.hold(-len(part))
             await self._read(path)
         return _one(to_json({"state": await self.state_of(call)}) + b"\n")
 

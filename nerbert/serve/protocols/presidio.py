@@ -1,16 +1,15 @@
 """Presidio's analyzer: `POST /analyze`, `GET /supportedentities` and `/health`.
 
-Source: presidio-analyzer 2.2.366, `app.py` (`Server.analyze` and others) and `analyzer_request.py`. A type is called as
-Presidio calls it, or as the model does, whatever the case and `_`; a model with labels at run time is asked for any.
-Types that the model doesn't know are left out, if it knows one of them. What would hide entities from a caller is
-refused: recognizers of its own, regular expressions. Other parameters change nothing.
+Source: presidio-analyzer 2.2.366, `app.py` (`Server.analyze` and others), `analyzer_request.py`, `conf/default.yaml`
+(names of types). A type is called as Presidio calls it, or as the model does, whatever the case and `_`; a model with
+labels at run time is asked for any. Types that the model doesn't know are left out, if it knows one of them. What would
+hide entities from a caller is refused: recognizers of its own, regular expressions. Other parameters change nothing.
 """
 
 from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
-from starlette.responses import PlainTextResponse
 
 from nerbert.errors import InputError
 from nerbert.formats.entity_labels import asked_types, label_of, presidio_name
@@ -80,8 +79,3 @@ async def supported(call: Call) -> list[str]:
     models = (each.tagger for each in call.service.models.values())
     some = [each for each in models if call.query.language in ("", each.language)]
     return sorted({presidio_name(type_) for each in some for type_ in each.types})
-
-
-async def health(_: Call) -> PlainTextResponse:
-    """Return whether it lives, as Presidio's analyzer."""
-    return PlainTextResponse("Presidio Analyzer service is up")

@@ -55,9 +55,9 @@ async def models(call: Call) -> ServedModels:
     return ServedModels([model_of(each) for each in call.service.models.values()])
 
 
-async def is_alive(_: Call) -> Response:
-    """Return whether the server lives."""
-    return PlainTextResponse("ok")
+async def says(text: str, _: Call) -> Response:
+    """Return a text."""
+    return PlainTextResponse(text)
 
 
 async def is_ready(call: Call) -> Response:

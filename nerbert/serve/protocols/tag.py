@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import to_json
 
-from nerbert.errors import InputError, NerbertError, SettingsError, TimedOut, at
+from nerbert.errors import InputError, NerbertError, SettingsError, TimedOut
 from nerbert.formats.rows import span_json
 from nerbert.schema import parse_json
 from nerbert.serve.answers import Unit
-from nerbert.serve.protocol import Call, Gone, LabelQuery, Strings, check_read
+from nerbert.serve.protocol import Call, Gone, LabelQuery, Strings
 from nerbert.serve.service import INTERNAL, Ask, log, message_of
 from nerbert.tagger.spans import Spans, counted_spans
 
@@ -36,7 +36,6 @@ class _Wish(BaseModel):
     )
     nested: bool = Field(default=False, description="Also entities inside others; for models of spans.")
     offsets: Unit = Field("characters", description="What `start` and `end` count; characters are code points.")
-    strict: bool = Field(default=False, description="Refuse a text that the model can't read to its end.")
 
     def ask(self) -> Ask:
         """Return it as what a model is asked."""
@@ -74,16 +73,11 @@ async def tag(call: Call) -> dict[str, Any]:
     body.model = body.model or call.query.model
     found = await call.tag(texts, body.ask())
     served = call.answers.served  # type: ignore[union-attr]
-    results = await call.made(
-        lambda: [_result(spans, body, f"text {n}" if len(texts) > 1 else "") for n, spans in enumerate(found)]
-    )
+    results = await call.made(lambda: [_result(spans, body) for spans in found])
     return {"model": served.name, "fingerprint": served.fingerprint, "offsets": body.offsets, "results": results}
 
 
-def _result(spans: Spans, wish: _Wish, part: str = "") -> dict[str, Any]:
-    if wish.strict:
-        with at(part=part):
-            check_read(spans, ", or leave `strict` out")
+def _result(spans: Spans, wish: _Wish) -> dict[str, Any]:
     counted = counted_spans(spans.text, spans, wish.offsets)
     return {"spans": list(map(span_json, counted)), "characters": len(spans.text), "read": spans.read}
 
@@ -105,7 +99,7 @@ async def _answers(call: Call) -> AsyncGenerator[bytes, None]:
                 task.cancel()
                 raise Gone
             yield task.result()
-            call.release(size)
+            call.hold(-size)
         await asyncio.sleep(0)
         if reader.done():  # otherwise it watches whether the client hangs up
             raise Gone
