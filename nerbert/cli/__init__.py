@@ -73,9 +73,9 @@ def doctor(folder: Path = Path(), *, json: Json = False) -> None:
         Where you will work; default: here.
     """
     from nerbert.doctor import examine
-    from nerbert.render.terminal import print_findings
+    from nerbert.render.terminal import print_doctor
 
-    if not print_findings(examine(folder), as_json=json):
+    if not print_doctor(examine(folder), as_json=json):
         sys.exit(1)
 
 

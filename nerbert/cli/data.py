@@ -219,7 +219,7 @@ def data_list(*, data: Path | None = None, json: opt.Flag = False) -> None:
         Print all that is known about them as JSON.
     """
     from nerbert.evaluation.datasets.load import list_data
-    from nerbert.render.terminal.models import print_list
+    from nerbert.render.terminal import print_list
 
     print_list(list_data(data), as_json=json)
 
@@ -233,7 +233,7 @@ def data_check(
     A data set by name, a folder, or a file in any format and of any size. Nothing is changed.
     """
     from nerbert.evaluation.datasets.check import check_data
-    from nerbert.render.terminal.models import print_findings
+    from nerbert.render.terminal import print_findings
 
     print_findings(check_data(name, data, read), as_json=json)
 
@@ -256,7 +256,7 @@ def data_convert(
         says it, and a name without suffix gets the format of the source.
     """
     from nerbert.formats.convert import convert_data
-    from nerbert.render.terminal.models import print_conversion
+    from nerbert.render.terminal import print_conversion
 
     print_conversion(convert_data(source, output, to=to, reading=read, overwrite=overwrite))
 
@@ -278,7 +278,7 @@ def data_sample(
         Folder to make: the sentences drawn, dev and test unchanged, and manifest.json with the sentences' positions.
     """
     from nerbert.evaluation.datasets.load import open_data, write_sample
-    from nerbert.render.terminal.models import print_sample
+    from nerbert.render.terminal import print_sample
 
     print_sample(write_sample(open_data(name, data, read), size, draw, output, overwrite=overwrite), output)
 

@@ -50,7 +50,7 @@ def distil(
     from nerbert.errors import need
     from nerbert.formats.entity_labels import parse_labels
     from nerbert.render.cards import write_tagger_card
-    from nerbert.render.terminal.models import print_taggers
+    from nerbert.render.terminal import print_taggers
 
     settings = load_settings(DistilSettings, config, set_ or [])
     need("train", "torch", "transformers")

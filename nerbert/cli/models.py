@@ -37,7 +37,7 @@ def pretrain(
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.encoder.stages import pretrain_stages, read_stages
     from nerbert.render.cards import write_encoder_card
-    from nerbert.render.terminal.models import print_dry_run, print_log
+    from nerbert.render.terminal import print_dry_run, print_log
 
     stages = read_stages(config, set_ or [], output)
     if stages and dry_run:
@@ -93,7 +93,7 @@ def finetune(
     from nerbert.finetuning.settings import FinetuneSettings
     from nerbert.formats.entity_labels import read_type_labels
     from nerbert.render.cards import write_tagger_card
-    from nerbert.render.terminal.models import print_taggers
+    from nerbert.render.terminal import print_taggers
 
     settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
     need("train", "torch", "transformers")
@@ -133,7 +133,7 @@ def types(
         OLD, or OLD,OLD, each time.
     """
     from nerbert.render.cards import write_tagger_card
-    from nerbert.render.terminal.models import print_types
+    from nerbert.render.terminal import print_types
     from nerbert.tagger.retype import TypeChanges, change_types
 
     changes = TypeChanges.parse(rename or [], merge or [], drop or [])
@@ -162,7 +162,7 @@ def calibrate(
         Print what would be written, and write nothing.
     """
     from nerbert.render.cards import write_tagger_card
-    from nerbert.render.terminal.models import print_calibrations
+    from nerbert.render.terminal import print_calibrations
     from nerbert.tagger.calibrate import calibrate as run
 
     found = run(tagger, data, precision=precision, head=head, card=write_tagger_card, reading=read, dry_run=dry_run)
@@ -186,7 +186,7 @@ def evaluate(
     from nerbert.errors import SettingsError
     from nerbert.evaluation.evaluate import evaluate as run
     from nerbert.evaluation.evaluate import evaluate_open, has_asked_types
-    from nerbert.render.terminal.models import print_evaluation, print_open_evaluation
+    from nerbert.render.terminal import print_evaluation, print_open_evaluation
 
     how = scored.arguments()
     if not has_asked_types(file):
@@ -246,7 +246,7 @@ def show(model: str, *, json: opt.Json = False) -> None:
     json
         Print JSON, with all that `nerbert.json` holds.
     """
-    from nerbert.render.terminal.models import print_summaries
+    from nerbert.render.terminal import print_summaries
     from nerbert.tagger.summary import summarise
 
     print_summaries(summarise(model), as_json=json)
@@ -275,7 +275,7 @@ def check(
     threads
         CPU threads; 0 lets the back end choose.
     """
-    from nerbert.render.terminal.models import print_checks
+    from nerbert.render.terminal import print_checks
     from nerbert.tagger.self_check import check as run
 
     done = run(tagger, renew=renew, head=head, backend=backend, precision=precision, device=device, threads=threads)
@@ -308,7 +308,7 @@ def export(
     overwrite
         Replace an earlier export.
     """
-    from nerbert.render.terminal.models import print_export
+    from nerbert.render.terminal import print_export
     from nerbert.tagger.export import export as run
 
     print_export(

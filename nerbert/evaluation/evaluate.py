@@ -88,7 +88,7 @@ class Evaluation:
         return f"<Evaluation on {self.file}, {self.sentences:,} sentences: {shown}{seeds}{how and f'; {how}'}>"
 
     def _repr_html_(self) -> str:
-        from nerbert.render.terminal.models import evaluation_html  # templates, which only notebooks need
+        from nerbert.render.terminal import evaluation_html  # templates, which only notebooks need
 
         return evaluation_html(self)
 

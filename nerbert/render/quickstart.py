@@ -12,7 +12,7 @@ from nerbert.formats.kinds import print_tagged
 from nerbert.records import Span
 from nerbert.render import Mark, pieces_of, render, write
 from nerbert.render.corpus import print_funnel
-from nerbert.render.plots import Plot
+from nerbert.render.report import Plot
 from nerbert.render.terminal import table
 from nerbert.terminal import percent, plain
 

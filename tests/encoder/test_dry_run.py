@@ -11,7 +11,7 @@ import nerbert.encoder.pretrain as stage
 from nerbert.encoder.pretrain import DryRun, Preparation, dry_run, measure, prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import NerbertError
-from nerbert.render.terminal.models import print_dry_run
+from nerbert.render.terminal import print_dry_run
 from nerbert.rng import Array
 from nerbert.terminal import Progress, duration
 from nerbert.training.batches import steps_of_epoch

@@ -18,7 +18,7 @@ from nerbert.formats.format import read_examples
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Counts
-from nerbert.render.terminal.models import print_evaluation
+from nerbert.render.terminal import print_evaluation
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import SPLITTER
 from tests.commands import exit_code

@@ -13,7 +13,7 @@ from nerbert.errors import visible
 from nerbert.metrics.calibration import Temperatures
 from nerbert.model.folder import ModelFolder
 from nerbert.render.cards import tagger_card
-from nerbert.render.terminal.models import print_summaries
+from nerbert.render.terminal import print_summaries
 from nerbert.tagger.self_check import read_check
 from nerbert.tagger.summary import summarise
 from tests.fuzz.conftest import Fuzz

@@ -22,7 +22,7 @@ from nerbert.metrics.calibration import calibrate as calibration_error
 from nerbert.model.folder import embedded, read_card
 from nerbert.model.heads import predict_entities
 from nerbert.render.cards import tagger_card, write_tagger_card
-from nerbert.render.terminal.models import print_calibrations
+from nerbert.render.terminal import print_calibrations
 from nerbert.tagger import self_check
 from nerbert.tagger.calibrate import Calibrated
 from nerbert.tagger.calibrate import calibrate as calibrate_tagger

@@ -11,7 +11,7 @@ from nerbert.formats.conll import example_of, scheme_of
 from nerbert.formats.data import read_data
 from nerbert.formats.documents import CheckReading, Reading
 from nerbert.records import Repair
-from nerbert.render.terminal.models import print_findings
+from nerbert.render.terminal import print_findings
 from tests.evaluation.datasets.conftest import TRAIN, Make
 from tests.raised import raises
 

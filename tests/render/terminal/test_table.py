@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nerbert.render.terminal import print_json, table
-from nerbert.render.terminal.models import print_log
+from nerbert.render.terminal import print_json, print_log, table
 from nerbert.training.checkpoint import TrainLog
 
 

@@ -1,14 +1,18 @@
-"""What commands on data sets and models print: lists, checks, samples; trainings, calibrations, exports, evaluations.
+"""Reports on the terminal; one of 80 columns is enough. A template has the sentences, `table` draws the tables.
 
-Figures are in percent. The list, a check's findings and an evaluation can be JSON.
+What commands on data sets and models print: figures in percent; the list, findings and evaluations can be JSON.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from nerbert.errors import refused
 from nerbert.finetuning.sampling import SizeUnit, Subset, many
@@ -17,11 +21,11 @@ from nerbert.metrics.judging import Judgement
 from nerbert.metrics.score import Counts, Macro
 from nerbert.process import is_first_process
 from nerbert.render import LOG_NAMES, facts_of, log_figure, render
-from nerbert.render.terminal import print_json, say, table
 from nerbert.schema import to_plain
 from nerbert.terminal import duration, percent, plain
 
 if TYPE_CHECKING:
+    from nerbert.doctor import Finding
     from nerbert.encoder.pretrain import DryRun
     from nerbert.evaluation.datasets.check import Findings
     from nerbert.evaluation.datasets.load import Listed
@@ -34,6 +38,59 @@ if TYPE_CHECKING:
     from nerbert.training.checkpoint import TrainLog
 
 EVALUATION_HEADS = ("type", "precision", "recall", "F1", "right", "predicted", "gold")
+_STYLES = {"ok": "green", "missing": "yellow", "wrong": "bold red"}
+
+
+def table(
+    heads: Sequence[str | Text], rows: Iterable[Sequence[object]], *, numbers: Collection[int] = (), title: str = ""
+) -> Table:
+    """Return a table that wraps where the terminal ends, without loss; columns in `numbers` align right.
+
+    Whole numbers get thousands marked, None is a dash, control characters become visible; a `Text` keeps its style.
+    """
+    drawn = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left")
+    drawn.title = plain(title) if title else None
+    for place, head in enumerate(heads):
+        drawn.add_column(_shown(head), justify="right" if place in numbers else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*map(_shown, row))
+    return drawn
+
+
+def say(console: Console, template: str, /, style: str = "", **facts: Any) -> None:
+    """Print the lines of a text template; a value is neither markup nor control, and stays on its line."""
+    for line in render(f"terminal/{template}.txt.j2", **facts).splitlines():
+        console.print(plain(line), style=style, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON in ASCII, so that nothing in it drives the terminal."""
+    print(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
+
+
+def _shown(cell: object) -> Text:
+    if isinstance(cell, Text):
+        return cell
+    if cell is None:
+        return plain("–")
+    return plain(f"{cell:,}" if isinstance(cell, int) else cell)
+
+
+def print_doctor(findings: "Sequence[Finding]", *, as_json: bool) -> bool:
+    """Print a line for each finding, then what helps; return whether nothing is wrong."""
+    if as_json:
+        print_json([each._asdict() for each in findings])
+    else:
+        console, rows = Console(), []
+        for each in findings:
+            state = plain(each.state)
+            state.stylize(_STYLES[each.state])
+            rows.append([each.what, state, each.found])
+        console.print(table(["what", "", "found"], rows))
+        for each in findings:
+            if each.advice:
+                console.print(plain(f"{each.what}: {each.found}: {each.advice}"))
+    return all(each.state != "wrong" for each in findings)
 
 
 def print_dry_run(run: "DryRun", output: Path) -> None:
