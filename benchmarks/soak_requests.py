@@ -13,7 +13,6 @@ from typing import Any
 from nerbert.errors import NerbertError
 from nerbert.formats.entity_labels import presidio_name
 from nerbert.serve.protocols.inception import EXAMPLE as XMI
-from nerbert.formats.entity_labels import presidio_name
 from nerbert.tagger.pending import TagRequest
 from nerbert.tagger.tagger import Tagger
 
