@@ -132,15 +132,11 @@ def _gliner2_words() -> Any:
 
 def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], ...]:
     """Return each word's character span, in order; only GLiNER's splitters count control characters as words."""
-    found = _expression(splitter, web=not splitter.endswith("-1") and has_web(text)).finditer(text)
+    web = not splitter.endswith("-1") and any(hint in text for hint in _HINTS)
+    found = _expression(splitter, web=web).finditer(text)
     if not with_dictionaries(splitter):
         return tuple(match.span() for match in found)
     return tuple(span for match in found for span in _by_dictionary(text, match))
-
-
-def has_web(text: str) -> bool:
-    """Return whether a text may have addresses, hashtags or names of the web."""
-    return any(hint in text for hint in _HINTS)
 
 
 def _by_dictionary(text: str, match: Any) -> Iterator[tuple[int, int]]:

@@ -6,7 +6,7 @@ then. An entity in pieces counts only if they are separated by nothing but white
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.json_files import json_text, json_value
 from nerbert.formats.rows import file_lines, read_text
 from nerbert.records import Document, Repair, Repairs, Span
-from nerbert.sources.files import FoundFile, find_files, writable
+from nerbert.sources.files import find_files, writable
 
 _ANN, _TXT, _LIST = ".ann", ".txt", "nerbert.list"
 _BEGIN = re.compile(rb"^(\xef\xbb\xbf)?[TREAMN#*][^\t\n]*\t", re.MULTILINE)
@@ -57,7 +57,8 @@ class Brat:
             yield _document(path.with_suffix(_ANN), writable(path.stem), None, repairs)
             return
         root, ids = Path(os.path.realpath(path)), _listed(path / _LIST)
-        for found in _in_order(find_files(path), list(ids)):
+        places = {f"{name}{_ANN}": place for place, name in enumerate(ids)}
+        for found in sorted(find_files(path), key=lambda each: places.get(each.name, len(places))):
             if found.name.endswith(_ANN):
                 name = found.name.removesuffix(_ANN)
                 document = _document(found.path, name, root, repairs)
@@ -88,14 +89,10 @@ class Brat:
                 (folder / f"{name}{_ANN}").write_bytes("".join(lines).encode("utf-8", "replace"))
             sections = ["[entities]", *types, "", "[relations]", "", "[events]", "", "[attributes]", ""]
             (folder / "annotation.conf").write_bytes("\n".join(sections).encode())
-            if [*ids.items()] != [(each, each) for each in _names(folder)]:
+            names = (each.name.removesuffix(_ANN) for each in find_files(folder) if each.name.endswith(_ANN))
+            if [*ids.items()] != [(each, each) for each in names]:
                 lines = [f"{name}\t{json_text(id_)}\n" for name, id_ in ids.items()]
                 (folder / _LIST).write_text("".join(lines), encoding="utf-8", newline="\n")
-
-
-def _names(folder: Path) -> list[str]:
-    """Return the names of a folder's texts in the order of reading without a list."""
-    return [each.name.removesuffix(_ANN) for each in find_files(folder) if each.name.endswith(_ANN)]
 
 
 def _listed(path: Path) -> dict[str, Any]:
@@ -109,12 +106,6 @@ def _listed(path: Path) -> dict[str, Any]:
                     with line.place():
                         ids[name] = json_value(id_)
     return ids
-
-
-def _in_order(files: Iterable[FoundFile], names: Sequence[str]) -> Iterable[FoundFile]:
-    """Return files in the order of some names, then all others."""
-    places = {f"{name}{_ANN}": place for place, name in enumerate(names)}
-    return sorted(files, key=lambda each: places.get(each.name, len(places))) if places else files
 
 
 def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Document:

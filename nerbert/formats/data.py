@@ -173,25 +173,20 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
     One file, or a folder in one format, is train, or every split if `reading.split` cuts it. Raise InputError for two
     files of one of these splits, and for a cut of data that has splits.
     """
+    reading, found = reading or Reading(), dict[str, Path]()
     with os_refused(f"{data}: can't be read"):
-        found = _hub_or_folder(data, reading or Reading(), splits)
+        if reading.from_ == "datasets" and not data.exists():
+            from nerbert.formats.columns import hub_splits  # a name of the hub
+
+            found = {split: data / split for split in hub_splits(data)} or {"train": data}
+        for split, path in split_files(data, reading.from_):
+            if split in splits and (other := found.setdefault(split, path)) != path:
+                raise InputError(f"{data}: holds {other.name} and {path.name}; move one away, or choose with --from")
+        if found and reading.split:
+            raise InputError(f"{data}: has splits of its own ({', '.join(found)}); leave out --split, or name one file")
+        if not found and (data.is_file() or (data.is_dir() and _is_format(data, reading.from_))):
+            found = dict.fromkeys(_shares(reading.split) if reading.split else ("train",), data)
     return {split: found[split] for split in SPLITS if split in found and split in splits}
-
-
-def _hub_or_folder(data: Path, reading: Reading, splits: Collection[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    if reading.from_ == "datasets" and not data.exists():
-        from nerbert.formats.columns import hub_splits  # a name of the hub
-
-        return {split: data / split for split in hub_splits(data)} or {"train": data}
-    for split, path in split_files(data, reading.from_):
-        if split in splits and (other := found.setdefault(split, path)) != path:
-            raise InputError(f"{data}: holds {other.name} and {path.name}; move one away, or choose with --from")
-    if found and reading.split:
-        raise InputError(f"{data}: has splits of its own ({', '.join(found)}); leave out --split, or name one file")
-    if not found and (data.is_file() or (data.is_dir() and _is_format(data, reading.from_))):
-        found = dict.fromkeys(_shares(reading.split) if reading.split else ("train",), data)
-    return found
 
 
 def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:

@@ -61,7 +61,9 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
                 "or one sentence per line"
             )
         judged = Counter(by_ngram=0, by_equality=0, not_judged=0)
-        judged.update(_judged(text, length) for text in texts)
+        sizes = (len(normalised_words(text)) for text in texts)
+        judged.update("by_ngram" if size >= length else "by_equality" if size >= _MIN_WORDS else "not_judged"
+                      for size in sizes)  # fmt: skip
         share = round(judged["not_judged"] / len(texts), 4)
         files.append({"file": name, "sha256": data_sum(path), "ngrams": len(some), **judged, "not_judged_share": share})
         found |= some
@@ -138,8 +140,3 @@ def ngrams(text: str, length: int) -> set[str]:
     words = normalised_words(text)
     size = length if len(words) >= length else max(len(words), _MIN_WORDS)
     return {" ".join(words[place : place + size]) for place in range(len(words) - size + 1)}
-
-
-def _judged(text: str, length: int) -> str:
-    words = len(normalised_words(text))
-    return "by_ngram" if words >= length else "by_equality" if words >= _MIN_WORDS else "not_judged"

@@ -161,18 +161,18 @@ def is_array(head: bytes) -> bool:
 def _elements_of(text: str, source: Path | str) -> Iterator[tuple[int, Any, int]]:
     """Yield the elements of an array, as `json_values` does."""
     place, line, counted = _next(text, _next(text, 0) + 1), 1, 0
-    while text[place : place + 1] != "]":
+    more = text[place : place + 1] != "]"
+    while more:
         line, counted = line + text.count("\n", counted, place), place
         with at(source, line):
             value, place = _value_at(text, place)
         yield line, value, place - counted
         place = _next(text, place)
-        comma = text[place : place + 1] == ","
-        place = _next(text, place + 1) if comma else place
-        if (text[place : place + 1] == "]") == comma:
-            found, wanted = text[place : place + 1], "a value" if comma else "a comma or ]"
+        if (char := text[place : place + 1]) not in (",", "]") or not char:
             with at(source, text.count("\n", 0, place) + 1):
-                raise InputError(f"not JSON: {repr(found) if found else 'the end'} where {wanted} must be")
+                raise InputError(f"not JSON: {repr(char) if char else 'the end'} where a comma or ] must be")
+        more = char == ","
+        place = _next(text, place + 1) if more else place
     place = _next(text, place + 1)
     if char := text[place : place + 1]:
         with at(source, text.count("\n", 0, place) + 1):

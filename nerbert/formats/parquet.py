@@ -87,7 +87,9 @@ def batch_texts(
     with at(name):
         mended, rows = decoded_column(batch, field, first, errors), list[Document]()
         whole, has_text = _Batch(batch if errors == "strict" else mended), TEXT in batch.schema.names
-        for place, fields in enumerate(plain_rows(_texts(mended, field))):
+        there = [name for name in ((field, TOKENS) if field == TEXT else (field,)) if name in batch.schema.names]
+        # without one all columns, so that the error names them
+        for place, fields in enumerate(plain_rows(mended.select(there[:1]) if there else mended)):
             with at(part=f"row {first + place}"):
                 text, words = text_in(fields, field)
             row = ArrowRow(whole, place, {} if has_text else {TEXT: text})
@@ -104,7 +106,9 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
         names = file.schema_arrow.names
         if repeated := next((name for place, name in enumerate(names) if name in names[:place]), ""):
             raise InputError(f"{path}: has several columns {repeated!r}; rename all but one")
-        yield from file.iter_batches(_rows_of(file.metadata))
+        size = sum(file.metadata.row_group(number).total_byte_size for number in range(file.num_row_groups))
+        rows = file.metadata.num_rows * _BATCH_BYTES // max(1, size)  # on average
+        yield from file.iter_batches(max(1, min(_MOST_ROWS, rows)))
         if not file.metadata.num_rows:
             yield pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
 
@@ -130,12 +134,6 @@ def decoded_column(batch: pa.RecordBatch, field: str, first: int, errors: str) -
 
 def _decoded(value: Any, errors: str) -> Any:
     return decoded(value, 0, errors) if isinstance(value, bytes) else value
-
-
-def _texts(batch: pa.RecordBatch, field: str) -> pa.RecordBatch:
-    """Return the column that has the texts; all columns if none has, so that an error names them."""
-    there = [name for name in ((field, TOKENS) if field == TEXT else (field,)) if name in batch.schema.names]
-    return batch.select(there[:1]) if there else batch
 
 
 def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
@@ -221,13 +219,6 @@ def _table(rows: Sequence[Document], columns: pa.RecordBatch | None = None) -> p
         runs.append(table)
     table = runs[0] if len(runs) == 1 else pa.concat_tables(runs, promote_options="permissive")
     return table.drop_columns([SPANS]) if SPANS in table.column_names else table
-
-
-def _rows_of(metadata: Any) -> int:
-    """Return the number of rows that take a few hundred kilobytes, on average over the file."""
-    size: int = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
-    rows = int(metadata.num_rows) * _BATCH_BYTES // max(1, size)
-    return max(1, min(_MOST_ROWS, rows))
 
 
 def _column(values: list[Any], kind: pa.DataType | None = None) -> pa.Array:

@@ -45,7 +45,6 @@ class SpacyDocBin:
         """Yield the texts, with spaCy's tokens as words; white space is no word."""
         packed = path.read_bytes()
         with at(path), refused("not a DocBin that spaCy can read"):
-            _check_size(packed)
             bin_, strings, columns = _unpacked(packed)
         for place in range(len(bin_.tokens)):
             with at(path, place + 1), refused("broken DocBin"):
@@ -69,22 +68,18 @@ class SpacyDocBin:
             draft.write_bytes(bin_.to_bytes())
 
 
-def _check_size(packed: bytes) -> None:
-    """Raise InputError if a file's content is too large."""
-    size, unpacker = 0, zlib.decompressobj()
-    while packed:
-        size += len(unpacker.decompress(packed, _PIECE))
-        if size > _LARGEST:
-            raise InputError(f"a DocBin of more than {_LARGEST} bytes when unpacked; write it in parts")
-        packed = unpacker.unconsumed_tail
-
-
 def _unpacked(packed: bytes) -> tuple[Any, Any, list[int]]:
     """Return a DocBin, its strings by their hashes, and its columns of words, of I, O and B, of types (-1: none)."""
     from spacy.attrs import ENT_IOB, ENT_TYPE, ORTH
     from spacy.strings import StringStore
     from spacy.tokens import DocBin
 
+    size, unpacker, left = 0, zlib.decompressobj(), packed
+    while left:
+        size += len(unpacker.decompress(left, _PIECE))
+        if size > _LARGEST:
+            raise InputError(f"a DocBin of more than {_LARGEST} bytes when unpacked; write it in parts")
+        left = unpacker.unconsumed_tail
     collects = gc.isenabled()
     try:
         bin_ = DocBin().from_bytes(packed)

@@ -49,7 +49,7 @@ def test_nothing_and_values_that_are_arrays(tmp_path: Path) -> None:
         ('[{"a": 1},\n{"a": 1} {"a": 2}]', 2, "not JSON: '{' where a comma or ] must be"),
         ('[{"a": 1},\n{"a" 1}]', 2, "not JSON: Expecting ':' delimiter (line 2, column 6)"),
         ('[{"a": 1},\n{"a": 1}', 2, "not JSON: the end where a comma or ] must be"),
-        ('[{"a": 1},\n]', 2, "not JSON: ']' where a value must be"),
+        ('[{"a": 1},\n]', 2, "not JSON: Expecting value (line 2, column 1)"),
         ('[{"a": 1}]\n{"a": 1}', 2, "'{' after the array's end"),
         ('[{"a": 1},\n' + "[" * 100_000, 2, "too deep"),
     ],
