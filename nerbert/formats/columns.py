@@ -1,8 +1,7 @@
 """Columns as annotated data: Parquet, and data sets of Hugging Face's `datasets`, on disk or on the hub.
 
-Rows are read like objects of JSON lines, and written like those of `nerbert tag`. Labels that are numbers get their
-names from the features that `datasets` keeps in a schema. Data sets are mapped into memory, so all rows are checked
-first: one more pass. A row there is a sentence, so a text without words comes back as the sentences of one document.
+Rows are read like objects of JSON lines, and written like those of `nerbert tag`. Data sets are mapped into memory, so
+all rows are checked first: one more pass. A row there is a sentence: a text without words comes back as sentences.
 """
 
 import json

@@ -110,7 +110,14 @@ def _in_memory(data: object) -> DataSet:
     given: Mapping[str, object] = data if isinstance(data, Mapping) else {"train": data}
     if strange := [each for each in given if each not in SPLITS]:
         raise InputError(f"data: split {strange[0]!r:.80}{unknown(strange[0], SPLITS)}")
-    read = {split: _checked(each) for split, each in given.items()}
+    read: dict[str, list[Example]] = {}
+    for split, examples in given.items():
+        if not isinstance(examples, Iterable) or isinstance(examples, str | Example):
+            what = type(examples).__name__
+            raise InputError(f"data: {what} is not data; give a folder, a file or a list of examples")
+        read[split] = list(examples)
+        if wrong := [each for each in read[split] if not isinstance(each, Example)]:
+            raise InputError(f"data: {type(wrong[0]).__name__} is not an Example; make examples with nerbert.example")
     train, dev, test = (read.get(split, []) for split in SPLITS)
     files = {split: _MEMORY / split if by_split else _MEMORY for split in read}
     sums = {path.name: examples_digest(read[split]) for split, path in files.items()}
@@ -272,16 +279,6 @@ def examples_digest(examples: Iterable[Example]) -> str:
         spans = [(span.start, span.end, span.type) for span in each.spans]
         digest.update(json_line([each.text, each.words, spans]).encode("utf-8", "replace") + b"\n")
     return digest.hexdigest()
-
-
-def _checked(examples: object) -> list[Example]:
-    """Return examples as a list; raise InputError for anything else."""
-    if not isinstance(examples, Iterable) or isinstance(examples, str | Example):
-        raise InputError(f"data: {type(examples).__name__} is not data; give a folder, a file or a list of examples")
-    found = list(examples)
-    if wrong := [each for each in found if not isinstance(each, Example)]:
-        raise InputError(f"data: {type(wrong[0]).__name__} is not an Example; make examples with nerbert.example")
-    return found
 
 
 def _shares(split: str) -> dict[str, float]:

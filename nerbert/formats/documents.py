@@ -76,7 +76,7 @@ class Reading(Settings):
             object.__setattr__(self, "word_splitter", self.word_splitter and splitter_named(self.word_splitter))
 
 
-_DEFAULT = Reading()
+_DEFAULT, _splitter = Reading(), cache(RuleSplitter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,13 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
     spans = document.spans and _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
     if document.words is not None:
         return [Example(text, words, tuple(spans))]
-    return list(_cut(text, words, spans, _sentences(text, words, spans, reading.language or "en")))
+    splitter, found, offset = _splitter(reading.language or "en"), list[tuple[int, int]](), 0
+    for line in text.splitlines(keepends=True):
+        found.extend((offset + start, offset + end) for start, end in splitter.spans(line))
+        offset += len(line)
+    for parts in (words, [(span.start, span.end) for span in spans]):  # none ends inside one
+        found = join_in_links(found, [start for start, _ in parts], [end for _, end in parts])
+    return list(_cut(text, words, spans, found))
 
 
 def example_of_spans(
@@ -342,22 +348,6 @@ def _whole_words(
         else:
             repairs[Repair.GROWN] += 1
             yield replace(span, start=start, end=end, text=text[start:end])
-
-
-_splitter = cache(RuleSplitter)
-
-
-def _sentences(
-    text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span], language: str
-) -> list[tuple[int, int]]:
-    """Return the sentences of a text, line by line; none ends inside a word (a mark with an accent) or a span."""
-    splitter, found, offset = _splitter(language), list[tuple[int, int]](), 0
-    for line in text.splitlines(keepends=True):
-        found.extend((offset + start, offset + end) for start, end in splitter.spans(line))
-        offset += len(line)
-    for parts in (words, [(span.start, span.end) for span in spans]):
-        found = join_in_links(found, [start for start, _ in parts], [end for _, end in parts])
-    return found
 
 
 def _cut(

@@ -1,10 +1,7 @@
 """Texts to exclude from training data, by shared runs of words: annotated data, JSON lines or plain text, by content.
 
-A text too short for a run is compared as a whole: it excludes equal sentences. The shortest are not compared, and are
-counted.
-
-Never exclude nothing silently: a file without a run of words is an error, and so are a folder without a text and, in a
-folder, a file that is neither a text by its name nor a README or a licence.
+A text too short for a run is compared as a whole; the shortest are not compared, and are counted. What would exclude
+nothing is an error: a file without a run of words, a folder without a text, a file there whose name says no text.
 """
 
 import re
@@ -17,7 +14,7 @@ from typing import Any
 from nerbert.errors import InputError
 from nerbert.formats.data import data_sum
 from nerbert.formats.format import foreign, head_of, recognised, usable
-from nerbert.formats.json_files import json_object
+from nerbert.formats.json_files import json_value
 from nerbert.formats.jsonl import JsonLines, text_of
 from nerbert.formats.rows import file_lines
 from nerbert.records import Repairs
@@ -121,7 +118,9 @@ def _texts(path: Path) -> Iterator[str]:
 
 
 def _json_text(line: str) -> str:
-    fields = json_object(line)
+    fields = json_value(line)
+    if not isinstance(fields, dict):
+        raise InputError(f"not a JSON object: {line!r:.60}; write one object per line")
     key = next((key for key in _KEYS if key in fields), None)
     if key is None:
         raise InputError(f"{line[:60]!r}: has no text; it needs one of {', '.join(_KEYS)}")

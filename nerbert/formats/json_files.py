@@ -122,14 +122,6 @@ def json_value(text: str) -> Any:
         raise InputError("not JSON that can be read: too deep, or too long a number") from None
 
 
-def json_object(text: str) -> dict[str, Any]:
-    """Parse the object on a line; raise InputError for anything else."""
-    value = json_value(text)
-    if not isinstance(value, dict):
-        raise InputError(f"not a JSON object: {text!r:.60}; write one object per line")
-    return value
-
-
 def json_text(value: Any) -> str:
     """Return a value as JSON on one line."""
     try:
@@ -165,7 +157,12 @@ def _elements_of(text: str, source: Path | str) -> Iterator[tuple[int, Any, int]
     while more:
         line, counted = line + text.count("\n", counted, place), place
         with at(source, line):
-            value, place = _value_at(text, place)
+            try:
+                value, place = _DECODER.raw_decode(text, place)
+            except json.JSONDecodeError as error:
+                raise InputError(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
+            except (ValueError, RecursionError):
+                raise InputError("not JSON that can be read: too deep, or too long a number") from None
         yield line, value, place - counted
         place = _next(text, place)
         if (char := text[place : place + 1]) not in (",", "]") or not char:
@@ -182,16 +179,6 @@ def _elements_of(text: str, source: Path | str) -> Iterator[tuple[int, Any, int]
 def _next(text: str, place: int) -> int:
     """Return the place of the next character that is no white space of JSON."""
     return found.end() if (found := _SPACE.match(text, place)) else place
-
-
-def _value_at(text: str, place: int) -> tuple[Any, int]:
-    """Return the value at a place of a text, and its end."""
-    try:
-        return _DECODER.raw_decode(text, place)
-    except json.JSONDecodeError as error:
-        raise InputError(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
-    except (ValueError, RecursionError):
-        raise InputError("not JSON that can be read: too deep, or too long a number") from None
 
 
 def fields_but(value: Mapping[str, Any], *own: str) -> dict[str, Any]:

@@ -22,9 +22,7 @@ _DEEPEST = 100
 
 
 class _OpenMark(NamedTuple):
-    """A mark that is not closed yet: its column, its start in the text, and its types, each in pieces. `pieces` and
-    `place` are the numbers of pieces of text and of entities before it.
-    """
+    """A mark that is not closed yet; its types are in pieces. `pieces` of text and `place` entities are before it."""
 
     column: int
     start: int

@@ -62,7 +62,12 @@ def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterat
     empty = True
     for place, fields in _rows(path):
         with at(path, place if isinstance(place, int) else None, part="" if isinstance(place, int) else place):
-            one = _open_text(fields, dropped)
+            read = next((read for names, read in _FIELDS if names <= fields.keys()), None)
+            if read is None:
+                there = f"fields {', '.join(fields) or 'none'}"
+                what = "tagged text, whose types are closed" if SPANS in fields else there
+                raise InputError(f"{what:.200}: not a form of open types; fields must be {_FORMS}")
+            one = read(fields, dropped)
         yield one
         empty = False
     if empty:
@@ -149,15 +154,6 @@ def _refusal(mention: str, type_: str) -> Reason | None:
 def _is_type(type_: object) -> bool:
     """Return whether this is a type: printable, and neither empty nor huge."""
     return isinstance(type_, str) and len(type_) <= LONGEST_TYPE and normalised(type_) != "" and visible(type_) == type_
-
-
-def _open_text(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    """Return the text of a row of any form."""
-    for names, read in _FIELDS:
-        if names <= fields.keys():
-            return read(fields, dropped)
-    what = "tagged text, whose types are closed" if SPANS in fields else f"fields {', '.join(fields) or 'none'}"
-    raise InputError(f"{what:.200}: not a form of open types; fields must be {_FORMS}")
 
 
 class _OwnEntity(TypedDict):

@@ -119,7 +119,9 @@ class WebAnno:
                     if name is not None:
                         stream.write(f"\n{_ID}{_escaped(name)}")
                     name = None
-                    words = _all_words(example)
+                    first, last = example.words[0][0], example.words[-1][1]  # with those before and after them
+                    words = [*whole_words(Example(example.text[:first], ())).words, *example.words]
+                    words += ((last + start, last + end) for start, end in split_words(example.text[last:]))
                     text = example.text[words[0][0] :]
                     stream.write("".join(f"\n{_TEXT}{_escaped(line)}" for line in text.split("\n")) + "\n")
                     stream.writelines(_token_rows(example, words, f"{number}-", place, annotations))
@@ -209,14 +211,6 @@ def _row(line: Line, columns: int) -> _TokenRow:
     return _TokenRow(line, token, found[1] is None, int(found[2]), int(found[3]), values[:columns])
 
 
-def _values(row: _TokenRow, column: int) -> list[tuple[str, str]]:
-    """Return the annotations in a column of a row: values, still escaped, and numbers ("" for none)."""
-    if column < 0 or row.values[column] == "_":
-        return []
-    stacked = _STACKED.findall(row.values[column])
-    return [(found[1], found[2]) if (found := _NUMBERED.fullmatch(each)) else (each, "") for each in stacked]
-
-
 def _document(
     sentence: _Sentence, last: bool, layers: list[_Layer], column: int, group: str, repairs: Repairs
 ) -> Document:
@@ -235,7 +229,9 @@ def _document(
             )
     marked: dict[object, tuple[int, int, str]] = {}
     for row, (start, end) in zip(rows, places, strict=True):
-        for value, number in _values(row, column):
+        stacked = [] if column < 0 or row.values[column] == "_" else _STACKED.findall(row.values[column])
+        for each in stacked:  # still escaped, and numbered if it has several tokens
+            value, number = (found[1], found[2]) if (found := _NUMBERED.fullmatch(each)) else (each, "")
             key: object = (value, number) if number else len(marked)
             begin = marked[key][0] if key in marked else start
             marked[key] = begin, end, value
@@ -273,13 +269,6 @@ def _placed(text: str, rows: list[_TokenRow]) -> Iterator[tuple[int, int]]:
                 raise InputError(f"token {row.token!r:.60}: is empty, or overlaps the previous token")
         reached = end if row.whole else reached
         yield start, end
-
-
-def _all_words(example: Example) -> list[tuple[int, int]]:
-    """Return the words of a sentence, and those of the text before and after them."""
-    first, last = example.words[0][0], example.words[-1][1]
-    before, behind = whole_words(Example(example.text[:first], ())).words, split_words(example.text[last:])
-    return [*before, *example.words, *((last + start, last + end) for start, end in behind)]
 
 
 def _token_rows(

@@ -17,7 +17,7 @@ from jinja2 import Environment, StrictUndefined
 
 from nerbert.artifacts import publish_folder, sha256_of
 from nerbert.formats.data import SPLITS
-from nerbert.formats.jsonl import object_line
+from nerbert.formats.json_files import object_line
 from nerbert.records import Document
 from nerbert.terminal import tell
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.json_files import json_object, object_line
+from nerbert.formats.json_files import json_value, object_line
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Document, Repair, Repairs, Span
 from tests.raised import raises
@@ -21,23 +21,15 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.text(), VALUES, max_size=4))
 def test_any_object_comes_back(fields: dict[str, Any]) -> None:
     line = object_line(fields)
-    assert json_object(line.decode()) == fields
+    assert json_value(line.decode()) == fields
     assert line.endswith(b"\n")
     assert not set(line.decode()[:-1]) & set("\n\r\x1b\x7f\x85\x9b\u2028\u2029")
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("{", "not JSON: "),
-        ("[" * 100_000, "not JSON that can be read"),
-        ('[{"text": "a"}]', "not a JSON object"),
-        ('"a"', "not a JSON object"),
-    ],
-)
+@pytest.mark.parametrize(("text", "words"), [("{", "not JSON: "), ("[" * 100_000, "not JSON that can be read")])
 def test_messages_of_lines(text: str, words: str) -> None:
     with raises(InputError, words):
-        json_object(text)
+        json_value(text)
 
 
 def test_too_deep_to_write() -> None:
