@@ -54,9 +54,8 @@ read, 130 Ctrl-C, 141 a closed pipe.
 LANGUAGES = f"""# Languages
 
 You find here in what these Wikipedias differ from the defaults when a corpus is built. Every Wikipedia is read. An
-empty cell, or no row, means the default. Names of namespaces and behaviour switches are those of
-MediaWiki 1.39 and of the dump's head; where MediaWiki has none in the language, those of its fallback languages and
-English hold.
+empty cell, or no row, means the default. Names of namespaces and behaviour switches are those of MediaWiki 1.39 and of
+the dump's head; where MediaWiki has none in the language, those of its fallback languages and English hold.
 
 - *after*: letters after `]]` that belong to the link, by default `a` to `z`. `own` are the language's letters, as in
   MediaWiki; `none` is no letter.
