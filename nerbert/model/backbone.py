@@ -59,8 +59,7 @@ class Backbone:
 
     @classmethod
     def of(cls, source: str, seed: int, num_layers: int = 0) -> "Backbone":
-        """Return what a training starts from, checked; where one objective alone trains it on, it loads the
-        tokenizer."""
+        """Return what a training starts from, checked; an objective that alone trains it on loads the tokenizer."""
         folder = ModelFolder.open(source, "model").check()
         folder.kind.check_start(folder)
         return cls(source, None if folder.kind.objective else load_tokenizer(source), seed, num_layers)

@@ -201,8 +201,7 @@ class ConceptTable:
         return sha256(json.dumps(content).encode()).hexdigest()
 
     def expected(self, sentences: int) -> float:
-        """Return the expected number of different concepts in so many sentences: each mention falls into any of
-        them."""
+        """Return the expected number of different concepts in so many sentences, any of which has a mention."""
         shares = np.array(self.counts, np.float64) * sentences / max(1, self.sentences)
         return float((1 - np.exp(-shares)).sum())
 
@@ -259,8 +258,7 @@ class ConceptTable:
 
     @property
     def contradictions(self) -> list[tuple[str, str]]:
-        """Return pairs of names each of which was given as an ancestor of the other; nothing is above the other then,
-        and nothing is known of one beside the other."""
+        """Return pairs of names each of which was given as the other's ancestor: nothing is known of one beside it."""
         beside = self._relations.beside
         return sorted((name, each) for name, some in beside.items() for each in some if name < each)
 

@@ -182,8 +182,7 @@ def _has_boundaries(path: Path) -> bool:
 
 
 def embedded(source: str) -> str:
-    """Return `source`, or the package's folder if it names an embedded model; a folder of that name takes
-    precedence."""
+    """Return `source`, or the package's folder if it names an embedded model and no folder of that name is here."""
     if source in EMBEDDED and not Path(source).is_dir():
         return str(Path(__file__).parent.parent / "sample" / "encoder" / EMBEDDED[source])
     return source

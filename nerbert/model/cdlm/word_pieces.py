@@ -81,8 +81,7 @@ def make_vocabulary(examples: Iterable[Example]) -> Any:
 
 
 def count_words(tokenizer: Any) -> int:
-    """Return how many pieces of a vocabulary are words, special ones included; raise InputError for one of another
-    kind."""
+    """Return how many pieces of a vocabulary are words, special ones too; raise InputError for one of another kind."""
     vocabulary = tokenizer.get_vocab()
     words = sum(not name.startswith(" ") for name in vocabulary)
     in_order = all((number < words) != name.startswith(" ") for name, number in vocabulary.items())
