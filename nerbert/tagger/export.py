@@ -368,7 +368,7 @@ def _of_one(gold: Sequence[Sequence[WordSpan]], torch: Entities, other: Entities
 
 
 def check_loss(name: str, found: Agreement, max_loss: float) -> None:
-    """Raise InputError for a back end that loses over `max_loss` points of F1, or differs by over 0.05 in confidence."""
+    """Raise InputError for a back end that loses over `max_loss` points of F1, or whose confidences differ too much."""
     bad = []
     if 100 * found.loss > max_loss:
         bad.append(f"{100 * found.loss:.1f} points of F1 [{100 * found.low:.1f}, {100 * found.high:.1f}] are lost (at "

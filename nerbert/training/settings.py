@@ -16,7 +16,7 @@ Schedule = Literal["linear", "cosine", "constant"]
 class TrainSettings(Sectioned):
     """How a model is trained. Settings of an objective or a source are in its section."""
 
-    removed: ClassVar[Mapping[str, str]] = {"compile": "compiled layers were slower on an H100 (docs/results)"}
+    removed: ClassVar[Mapping[str, str]] = {"compile": "compiled layers were slower on an H100"}
 
     objective: Annotated[str, OBJECTIVES] = "tagging"
     """Training objective: `tagging`, entities of the data's types; `mlm` (pre-training only), masked subwords of the
