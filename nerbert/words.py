@@ -112,22 +112,16 @@ def _expression(splitter: str, *, web: bool) -> Any:
     if splitter == "gliner-words-1":
         return re.compile(r"\w+(?:[-_]\w+)*|\S")
     if splitter == "gliner2-words-1":
-        return _gliner2_words()
+        # addresses and names of the web, else runs that keep their marks; the part of a mail address before the @ is
+        # bounded, as standards have it, so hostile text takes linear time
+        marks = "".join(each for each in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(each)[0] == "M")
+        run, mail = rf"[\w{JOINERS}{marks}]++", r"[a-z0-9._%+-]{1,64}+@[a-z0-9.-]+\.[a-z]{2,}+"
+        return re.compile(rf"(?:https?://|www\.)\S++|{mail}|@[a-z0-9_]++|{run}(?:[-_]{run})*+|\S", re.IGNORECASE)
     if with_dictionaries(splitter):
         begin, rest = rf"(?P<spaceless>{_BY_DICTIONARY})|", _EXPRESSIONS["unicode-words-2"]
     else:
         begin, rest = "", _EXPRESSIONS[splitter]
     return regex.compile(f"{_WEB}|{begin}{rest}" if web else begin + rest, regex.VERSION1)
-
-
-def _gliner2_words() -> Any:
-    """Return the expression of GLiNER2's words: addresses and names of the web, else runs that keep their marks.
-
-    The part of a mail address before the @ is bounded, as standards have it, so hostile text takes linear time.
-    """
-    marks = "".join(each for each in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(each)[0] == "M")
-    run, mail = rf"[\w{JOINERS}{marks}]++", r"[a-z0-9._%+-]{1,64}+@[a-z0-9.-]+\.[a-z]{2,}+"
-    return re.compile(rf"(?:https?://|www\.)\S++|{mail}|@[a-z0-9_]++|{run}(?:[-_]{run})*+|\S", re.IGNORECASE)
 
 
 def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], ...]:

@@ -6,7 +6,8 @@ then. An entity in pieces counts only if they are separated by nothing but white
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -34,16 +35,14 @@ _NAME = re.compile(r'(?![. ])[^\x00-\x1f\x7f-\x9f\\/:*?"<>|\ud800-\udfff]+(?<![.
 _LONGEST_NAME, _MOST_FOLDERS = 200, 8
 
 
-def _kept_fields(document: Document) -> Mapping[str, Any]:
-    """Return the id."""
-    return {"id": document.fields["id"]} if "id" in document.fields else {}
-
-
 class Brat:
     """The format `brat`."""
 
     suffixes: ClassVar[tuple[str, ...]] = ()
-    holds: ClassVar[Abilities] = replace(LEAST, nested=True, text="whole", fields=_kept_fields)
+    holds: ClassVar[Abilities] = replace(
+        LEAST, nested=True, text="whole",
+        fields=lambda document: {name: each for name, each in document.fields.items() if name == "id"},
+    )  # fmt: skip
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a folder holds an `.ann` file, or whether a file is one."""
@@ -189,17 +188,10 @@ def _own_name(document: Document) -> str:
     """Return a text's field `id` if it is a valid file name on any system, and in this locale; else ""."""
     name = document.fields.get("id")
     parts = name.split("/") if isinstance(name, str) else [""]
-    fit = all(_NAME.fullmatch(each) and len(each.encode()) <= _LONGEST_NAME and _is_writable(each) for each in parts)
-    return "/".join(parts) if fit and len(parts) <= _MOST_FOLDERS else ""
-
-
-def _is_writable(name: str) -> bool:
-    """Return whether a file's name can have these characters in this machine's locale."""
-    try:
-        os.fsencode(name)
-    except UnicodeEncodeError:
-        return False
-    return True
+    fit = all(_NAME.fullmatch(each) and len(each.encode()) <= _LONGEST_NAME for each in parts)
+    with suppress(UnicodeEncodeError):
+        return os.fsdecode(os.fsencode("/".join(parts))) if fit and len(parts) <= _MOST_FOLDERS else ""
+    return ""
 
 
 def _is_free(folder: Path, name: str) -> bool:

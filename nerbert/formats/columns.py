@@ -15,7 +15,7 @@ from typing import Any
 
 from nerbert.artifacts import publish, publish_folder
 from nerbert.errors import InputError, at, need, refused
-from nerbert.formats.documents import sentences_of
+from nerbert.formats.documents import as_documents, sentences_of
 from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import fields_but
 from nerbert.formats.jsonl import ANNOTATIONS, JsonLines, in_iob2
@@ -78,16 +78,13 @@ class Parquet:
             write_parquet(draft, lambda: _as_rows(again()), path)
 
 
-def _kept_fields(document: Document) -> Mapping[str, Any]:
-    """Return the fields that Parquet keeps, without the name of the tags."""
-    return fields_but(_kept_columns(document), _TAGS)
-
-
 class Datasets:
     """The format `datasets`."""
 
     suffixes, needs = (), ("datasets", "datasets")
-    holds = Abilities(text="sentences", tagged=False, fields=_kept_fields)
+    holds = Abilities(
+        text="sentences", tagged=False, fields=lambda document: fields_but(_kept_columns(document), _TAGS)
+    )
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a folder is one that `Dataset.save_to_disk` wrote."""
@@ -270,13 +267,8 @@ def _named(path: Path) -> tuple[str, list[str], str]:
 def _sentences(documents: Iterable[Document]) -> Iterator[Document]:
     """Yield documents with words: each unchanged, or its sentences, which then share a group."""
     for number, document in enumerate(documents, 1):
-        if document.words is not None:
-            yield document
-            continue
-        found = sentences_of(document)
-        group = document.group or (f"{number}" if len(found) > 1 else "")
-        for each in found:
-            yield replace(document, text=each.text, words=each.words, spans=each.spans, group=group)
+        whole = document.words is not None
+        yield from [document] if whole else as_documents(document, sentences_of(document), f"{number}")
 
 
 @contextmanager

@@ -6,13 +6,13 @@ Losses are reported, from the abilities of the new format.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nerbert.artifacts import check_free, check_free_file, publish_folder, publish_job, write_json
 from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.formats.data import SplitStream, stream_splits
-from nerbert.formats.documents import Reading, repairs_line, sentences_of
+from nerbert.formats.documents import Reading, as_documents, repairs_line, sentences_of
 from nerbert.formats.format import Abilities, Format, abilities, find_format, format_name, formats_of_suffix, usable
 from nerbert.records import Document, Example, Repairs
 from nerbert.registry import FORMATS
@@ -149,10 +149,7 @@ class _Work:
         self.losses.note(document, None if whole else sentences)
         if whole or sentences is None:
             return (document,)
-        group = document.group or (f"{path.name} {number}" if len(sentences) > 1 else "")
-        return [
-            replace(document, text=each.text, words=each.words, spans=each.spans, group=group) for each in sentences
-        ]
+        return as_documents(document, sentences, f"{path.name} {number}")
 
 
 class Losses:

@@ -181,6 +181,12 @@ def document_of(example: Example) -> Document:
     return Document(example.text, example.spans, example.words)
 
 
+def as_documents(document: Document, sentences: Sequence[Example], key: str) -> list[Document]:
+    """Return sentences of a document as documents; several are a group, that of the document or `key`."""
+    group = document.group or (key if len(sentences) > 1 else "")
+    return [replace(document, text=each.text, words=each.words, spans=each.spans, group=group) for each in sentences]
+
+
 def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
     """Yield where each token is in the text; raise InputError for one that is missing."""
     place = 0

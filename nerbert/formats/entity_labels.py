@@ -7,6 +7,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -73,13 +74,7 @@ def parse_labels(given: str) -> tuple[EntityLabel, ...]:
             raise InputError(f"{given}: no such file of labels")
         return entity_labels(_labels_between_commas(given))
     with at(given if is_file else ""):
-        lines = _lines(Path(given)) if is_file else _without_comments(given.splitlines())
-        return entity_labels(line.replace("\t", ": ", 1) for line in lines)
-
-
-def _without_comments(lines: Iterable[str]) -> list[str]:
-    stripped = (line.strip() for line in lines)
-    return [line for line in stripped if line and not line.startswith("#")]
+        return entity_labels(line.replace("\t", ": ", 1) for line in _lines(given, is_file=is_file))
 
 
 def _labels_between_commas(given: str) -> list[str]:
@@ -116,7 +111,7 @@ def parse_type_labels(given: Iterable[str]) -> dict[str, str]:
 def read_type_labels(given: str) -> dict[str, str]:
     """Return type → label of a command line: `TYPE=label` with commas between them, or a file with one a line."""
     is_file = os.path.isfile(given)  # noqa: PTH113
-    found = parse_type_labels(_lines(Path(given)) if is_file else (part for part in given.split(",") if part.strip()))
+    found = parse_type_labels(_lines(given) if is_file else (part for part in given.split(",") if part.strip()))
     for name, label in found.items():
         if not label:
             why = "write TYPE=label: the data's type and the tagger's label; put labels with commas into a file"
@@ -124,10 +119,11 @@ def read_type_labels(given: str) -> dict[str, str]:
     return found
 
 
-def _lines(path: Path) -> list[str]:
-    """Return the lines of a file of labels, without empty ones and comments."""
-    with open_plain(path) as stream:
-        return _without_comments(line.text for line in read_lines(stream, path))
+def _lines(given: str, *, is_file: bool = True) -> list[str]:
+    """Return the lines of a file of labels, or of a text, without empty ones and comments."""
+    with open_plain(Path(given)) if is_file else nullcontext() as stream:
+        lines = (line.text for line in read_lines(stream, given)) if stream else given.splitlines()
+        return [line for line in map(str.strip, lines) if line and not line.startswith("#")]
 
 
 def _label(given: str | EntityLabel) -> EntityLabel:

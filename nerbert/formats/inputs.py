@@ -126,16 +126,11 @@ class InputFile:
             raise InputError(f"{self}: is closed; name a file")
         if sys.stdin.isatty():
             tell("nerbert: reading from the terminal; end with Ctrl-D")
-        with os_refused(f"{self}: can't be read"), _standard_input() as stream:
+        given: AbstractContextManager[IO[bytes]] = nullcontext(sys.stdin.buffer)
+        with suppress(OSError, ValueError):  # Python can't end while a thread waits inside of `sys.stdin`
+            given = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+        with os_refused(f"{self}: can't be read"), given as stream:
             yield stream
-
-
-def _standard_input() -> AbstractContextManager[IO[bytes]]:
-    """Return a reader of standard input; its own, as Python can't end while a thread waits inside of `sys.stdin`."""
-    try:
-        return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
-    except (OSError, ValueError):  # not of the system
-        return nullcontext(sys.stdin.buffer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,10 @@ def json_span(value: Any) -> Span:
     if isinstance(value, list | tuple) and len(value) in (3, 4):  # the fourth is spaCy's id in a knowledge base
         start, end, type_ = value[:3]
     elif isinstance(value, dict):
-        start, end, type_, sure = (_first(value, names) for names in (_STARTS, _ENDS, _TYPES, (_CONFIDENCE, _SCORE)))
+        start, end, type_, sure = (
+            next((value[name] for name in names if value.get(name) is not None), None)
+            for names in (_STARTS, _ENDS, _TYPES, (_CONFIDENCE, _SCORE))
+        )
         text, length = value.get(TEXT), value.get("length")
         if end is None and type(length) is int and type(start) is int:
             end = start + length
@@ -224,11 +227,6 @@ def seem_spans(value: Any) -> bool:
     if not isinstance(value, list) or not value:
         return value == []
     return isinstance(value[0], list) or (isinstance(value[0], dict) and any(name in value[0] for name in _STARTS))
-
-
-def _first(fields: Mapping[str, Any], names: Iterable[str]) -> Any:
-    """Return the first of some fields that exists and isn't null."""
-    return next((fields[name] for name in names if fields.get(name) is not None), None)
 
 
 def _described(value: Any) -> str:

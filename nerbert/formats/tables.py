@@ -90,17 +90,15 @@ def _fields(row: TableRow) -> dict[str, str]:
     return {names[n].removeprefix(_FIELD): row.cells[n] for n in sorted(others) if row.cells[n]}
 
 
-def _kept_fields(document: Document) -> Mapping[str, str]:
-    """Return fields as cells, without empty ones."""
-    return {name: cell for name, value in _with_group(document).items() if (cell := _cell(value))}
-
-
 class Tables:
     """The format `csv`."""
 
     suffixes = (".csv", ".tsv", ".tab")
     streams = True
-    holds = Abilities(nested=True, words=False, tagged=False, fields=_kept_fields)
+    holds = Abilities(
+        nested=True, words=False, tagged=False,
+        fields=lambda document: {name: cell for name, each in _with_group(document).items() if (cell := _cell(each))},
+    )  # fmt: skip
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the first row names the columns of a form, of which that of spans begins with a list."""

@@ -6,11 +6,11 @@ over two sentences is one in each.
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, os_refused
@@ -64,17 +64,14 @@ class _Sentence:
     rows: list[_TokenRow] = field(default_factory=list)
 
 
-def _kept_fields(document: Document) -> Mapping[str, Any]:
-    """Return the id, if it is a text."""
-    name = document.fields.get("id")
-    return {"id": name} if isinstance(name, str) and name.strip() else {}
-
-
 class WebAnno:
     """The format `webanno`."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".tsv",)
-    holds: ClassVar[Abilities] = replace(LEAST, text="sentences", words=True, fields=_kept_fields)
+    holds: ClassVar[Abilities] = replace(
+        LEAST, text="sentences", words=True,
+        fields=lambda one: {"id": name} if isinstance(name := one.fields.get("id"), str) and name.strip() else {},
+    )  # fmt: skip
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a file, or the first `.tsv` file of a folder, has the header of WebAnno TSV 3."""
