@@ -20,6 +20,7 @@ from nerbert.config import Bounds, Section, refuse
 from nerbert.finetuning.replay import FinetuneData, FinetuneSources, types_of_examples
 from nerbert.formats.inputs import read_texts
 from nerbert.labels import tag_names
+from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone
 from nerbert.model.cdlm.cdlm_model import SOURCE, TAGS, TARGET, BatchWords, CdlmModel, CdlmShape, language_loss
 from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary, read_vectors, subword_means
@@ -37,6 +38,7 @@ from nerbert.training.objective import (
     Description,
     EpochColumns,
     Objective,
+    SpanScore,
     Task,
     computed_once,
 )
@@ -61,9 +63,7 @@ class CdlmSettings(Section):
     section: ClassVar[str] = "cdlm"
     reads: ClassVar[tuple[str, ...]] = ("texts", "source_texts", "vectors")
     commands: ClassVar[tuple[str, ...]] = ("finetune",)
-    removed: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("optimizer", "sgd_above", "sgd_rate"), "all modes take plain steps (SGD) at learning_rate"
-    ) | {"weights": "each mode has those of the public code"}
+    removed: ClassVar[Mapping[str, str]] = {"weights": "each mode has those of the public code"}
     mode: Literal["supervised", "unsupervised", "combined", "target"] = "supervised"
     """`supervised`: tags and neighbouring words of both domains' sentences. `unsupervised`: the target's tags aren't
     read, and it gets the source's; raw texts are read, too. `combined`: supervised, with raw texts, too. `target`: a
@@ -82,6 +82,13 @@ class CdlmSettings(Section):
     """Words that the sampled softmax of a batch has beside the right one. Source: the public code."""
     dropout: Annotated[float, Bounds(at_least=0, below=1)] = 0.5
     """Dropout of words, characters and states. Source: the public code."""
+    optimizer: Literal["sgd", "rmsprop"] = "sgd"
+    """`rmsprop` is the unsupervised mode's; from the epoch on in which F1 on the source's dev split is above
+    `sgd_above`, plain steps follow at `sgd_rate`. Source: the public code."""
+    sgd_above: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.72
+    """F1 (0–1). Source: the public code."""
+    sgd_rate: Annotated[float, Bounds(above=0, below=1e6)] = 0.015
+    """Learning rate. Source: the public code."""
     decay: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.05
     """The rate in epoch e, counted from 0, is `learning_rate` / (1 + decay · e). Source: the public code."""
 
@@ -149,6 +156,8 @@ class JointSentences(FinetuneData):
         raw = read_raw(own.source_texts, at_spaces=tokens), read_raw(own.texts, at_spaces=tokens)
         refuse(own.mode == "combined" and not any(raw), "cdlm.mode", own.mode, "with raw texts, or 'supervised'")
         held_out = sources.source.dev if sources.source else []
+        never = own.optimizer == "rmsprop" and not held_out
+        refuse(never, "cdlm.optimizer", own.optimizer, "'sgd' without a source domain that has a dev split")
         unscored = own.mode == "unsupervised" and sources.settings.select == "dev" and not held_out
         refuse(unscored, "select", "dev", "'last': the source has no dev split, and the target's labels aren't read")
         return cls(
@@ -210,6 +219,7 @@ class Cdlm(Objective):
         self._tags = tag_names(data.types)
         self._vocabulary = make_vocabulary(example for each in data.every for example in each)
         self._ends = np.zeros(len(data.every), np.int64)
+        self._optimizer: RmsThenPlain | None = None
         self._chooses = SOURCE if self._own.mode == "unsupervised" else TARGET
 
     @classmethod
@@ -259,8 +269,12 @@ class Cdlm(Objective):
         return BioLabels(self._tags)
 
     def optimizer(self, model: Any, settings: TrainSettings) -> torch.optim.Optimizer:
-        """Return plain steps."""
-        return torch.optim.SGD(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        """Return plain steps, or RMSprop until the source is learnt."""
+        rate, decay = settings.learning_rate, settings.weight_decay
+        if self._own.optimizer == "sgd":
+            return torch.optim.SGD(model.parameters(), lr=rate, weight_decay=decay)
+        self._optimizer = RmsThenPlain(model.parameters(), rate, decay, self._own.sgd_rate)
+        return self._optimizer
 
     def rate_factor(self, epoch: int) -> float:
         """Return by what the learning rate is multiplied in an epoch."""
@@ -269,9 +283,14 @@ class Cdlm(Objective):
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
     ) -> EpochColumns | None:
-        """Learn which windows are whose."""
+        """Learn which windows are whose; end RMSprop where F1 on the source's dev split is high enough."""
         if isinstance(data, JointData):
             self._ends = np.array(data.ends)
+        if self._optimizer and epoch and not self._optimizer.plain and self._data.source_dev:
+            pieces = WordPieces(self._vocabulary, self._settings.max_length)
+            score = SpanScore(lambda model: self._head(model, SOURCE, pieces), self._data.source_dev,
+                              lambda gold, found: {"f1": score_spans(gold, found).f1}, "f1")  # fmt: skip
+            self._optimizer.plain = score(model).value > self._own.sgd_above
         return None
 
     @contextmanager
@@ -341,3 +360,23 @@ def _chosen(words: BatchWords, rows: torch.Tensor) -> BatchWords:
     """Return the words of some windows, without columns that are empty there."""
     longest = int((words.ids[rows] >= 0).sum(1).max())
     return BatchWords(words.ids[rows, :longest], words.characters[rows, :longest], words.at[rows])
+
+
+class RmsThenPlain(torch.optim.RMSprop):
+    """RMSprop; once `plain` is set, steps along the gradient at `rate` in place of `lr`."""
+
+    def __init__(self, parameters: Any, lr: float, weight_decay: float, rate: float) -> None:
+        super().__init__(parameters, lr=lr, weight_decay=weight_decay)
+        self.plain, self._share = False, rate / lr
+
+    def step(self, closure: Any = None) -> Any:
+        """Update the parameters."""
+        if not self.plain:
+            return super().step(closure)
+        with torch.no_grad():
+            for group in self.param_groups:
+                for each in group["params"]:
+                    if each.grad is not None:
+                        change = each.grad + group["weight_decay"] * each
+                        each.sub_(change, alpha=group["lr"] * self._share)
+        return None
