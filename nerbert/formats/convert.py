@@ -167,7 +167,15 @@ class Losses:
         """Note what a document loses, or its sentences if these are written in its place."""
         holds, lost = self.holds, self._lost
         if sentences is not None:
-            self._note_sentences(document.text, sentences)
+            shown = [each for each in sentences if holds.text != "line" or each.text.strip()]
+            lost["texts"] += not any(each.words for each in shown)
+            if holds.text == "words":
+                written = [" ".join(whole_words(each).tokens) for each in sentences]
+            else:
+                written = [each.text.strip().removeprefix("\ufeff") for each in sentences]
+            if holds.text == "line":
+                written = [each.translate({ord("\n"): " ", ord("\r"): " "}) for each in written]
+            lost["spaces"] += sentences != [] and written != [document.text]
         elif holds.text == "line":
             lost["spaces"] += document.text != document.text.strip()
         lost["groups"] += not self._keep_group(document.group, len(sentences or ()))
@@ -205,15 +213,3 @@ class Losses:
         if self.holds.groups == "adjacent":
             return adjacent or not again
         return self.holds.groups or not (again or sentences > 1)
-
-    def _note_sentences(self, text: str, sentences: Sequence[Example]) -> None:
-        """Note what a text loses that is written as these sentences."""
-        shown = [each for each in sentences if self.holds.text != "line" or each.text.strip()]
-        self._lost["texts"] += not any(each.words for each in shown)
-        if self.holds.text == "words":
-            written = [" ".join(whole_words(each).tokens) for each in sentences]
-        else:
-            written = [each.text.strip().removeprefix("\ufeff") for each in sentences]
-        if self.holds.text == "line":
-            written = [each.translate({ord("\n"): " ", ord("\r"): " "}) for each in written]
-        self._lost["spaces"] += sentences != [] and written != [text]

@@ -1,7 +1,6 @@
 """Data sets: a folder with a file (or folder) for each split, one file that is cut into splits, or examples in memory.
 
-Only splits that are asked for are read, so no training code can see the test split by accident. A file is cut by the
-hash of a document's group (or its text), so the same seed gives the same parts.
+Only splits that are asked for are read. A file is cut by the hash of a document's group, or its text, and the seed.
 """
 
 import hashlib

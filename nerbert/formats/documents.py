@@ -28,8 +28,6 @@ CutWords = Literal["grow", "error"]
 Units = Literal["auto", "characters", "utf-16", "bytes"]
 """The unit of a file's offsets; `auto` detects it."""
 _UNITS: tuple[Units, ...] = get_args(Units)[1:]
-
-
 _REPAIRS = {
     Repair.TAG: "tags that break their scheme, read as CoNLL's script reads them",
     Repair.TRIMMED: "entities with white space around them, trimmed",

@@ -72,20 +72,15 @@ def parse_labels(given: str) -> tuple[EntityLabel, ...]:
     if not is_file and "\n" not in given:
         if given.endswith((".txt", ".tsv")) and "," not in given:
             raise InputError(f"{given}: no such file of labels")
-        return entity_labels(_labels_between_commas(given))
+        labels = [part.strip() for part in given.replace("\t", ": ").split(",") if part.strip()]
+        for one, other in pairwise(labels):
+            if ": " in one and ": " not in other:
+                raise InputError(f"labels {f'{one}, {other}'!r:.160}: the comma may be part of the description, or end "
+                                 "it; put labels without a description first, or write one per line: in a file, or "
+                                 "with line breaks instead of commas")  # fmt: skip
+        return entity_labels(labels)
     with at(given if is_file else ""):
         return entity_labels(line.replace("\t", ": ", 1) for line in _lines(given, is_file=is_file))
-
-
-def _labels_between_commas(given: str) -> list[str]:
-    """Return the labels; raise InputError for a part without a description after one with a description."""
-    labels = [part.strip() for part in given.replace("\t", ": ").split(",") if part.strip()]
-    for one, other in pairwise(labels):
-        if ": " in one and ": " not in other:
-            raise InputError(f"labels {f'{one}, {other}'!r:.160}: the comma may be part of the description, or end it; "
-                             "put labels without a description first, or write one per line: in a file, or with line "
-                             "breaks instead of commas")  # fmt: skip
-    return labels
 
 
 _WITHOUT_WIDTH = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))

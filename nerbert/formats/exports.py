@@ -246,8 +246,6 @@ def _words(text: str, tokens: Sequence[_Token]) -> tuple[tuple[int, int], ...] |
 
 
 class _Response(TypedDict):
-    """A person's response to a question, or a model's suggestion."""
-
     value: NotRequired[Any]
     status: NotRequired[str | None]
     score: NotRequired[Any]
@@ -331,17 +329,16 @@ def _answered(answers: Iterable[list[_Response]], repairs: Repairs, *, tagged: b
             if answer.get("status") == "draft" or not are_spans:
                 repairs[Repair.PASSED_OVER] += 1
             elif first:
-                found, first = [*(found or ()), *_scored(value, answer.get("score"), tagged)], False
+                places, score = check_value(value, list[_Labelled]), answer.get("score")
+                scores = score if isinstance(score, list) else [score] * len(places)
+                if len(scores) != len(places):
+                    raise InputError(
+                        f"a suggestion of {len(places)} spans with {len(scores)} scores; give one for each"
+                    )
+                found, first = found or [], False
+                for one, sure in zip(places, scores, strict=True):
+                    span = ExportPlace(start=one["start"], end=one["end"], score=sure)
+                    found.append(export_span(span, one["label"], tagged=tagged))
             else:
                 repairs[Repair.ANNOTATOR] += len(value)
     return found
-
-
-def _scored(value: Any, score: Any, tagged: bool) -> Iterator[Span]:
-    """Yield the spans of an answer, with their scores."""
-    given = check_value(value, list[_Labelled])
-    scores = score if isinstance(score, list) else [score] * len(given)
-    if len(scores) != len(given):
-        raise InputError(f"a suggestion of {len(given)} spans with {len(scores)} scores; give one for each")
-    for each, one in zip(given, scores, strict=True):
-        yield export_span({"start": each["start"], "end": each["end"], "score": one}, each["label"], tagged=tagged)

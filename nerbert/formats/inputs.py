@@ -187,8 +187,7 @@ def _whole(path: Path, kind: str) -> str:
     """Return the format that reads a folder (or a name of the hub) as one input; "" if none does."""
     if kind:
         return "" if kinds.kind_named(kind).suffixes else kind
-    with os_refused(f"{path}: can't be read"):
-        return format_name(recognised(path)) if path.is_dir() else ""
+    return format_name(recognised(path)) if path.is_dir() else ""
 
 
 def _kind_by_content(path: Path) -> str:

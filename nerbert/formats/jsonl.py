@@ -1,7 +1,6 @@
 """JSON lines: one object per line, with a text (or a list of words), and any other fields.
 
-Spans and tags may have many names, so this format is tried after all other JSON formats. Limitation: a field of another
-meaning may be read as spans.
+This format is tried after all other JSON formats. Limitation: a field of another meaning may be read as spans.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,7 +109,12 @@ class JsonLines(json_files.JsonFormat):
             spans = tuple(map(json_files.json_span, given))
             may_count_tokens = words is not None and all(each.end <= len(words) and not each.text for each in spans)
             if words is not None and (not text_field or may_count_tokens):
-                _check_borders(spans, words)
+                starts, ends = ({word[side] for word in words} for side in (0, 1))
+                if cut := next((span for span in spans if span.start not in starts or span.end not in ends), None):
+                    raise InputError(
+                        f"span {cut.start}–{cut.end} of type {cut.type!r:.60}: cuts a token; offsets must count the "
+                        "characters of the text (or of the tokens joined by spaces), and seem to count tokens"
+                    )
         fields = json_files.fields_but(value, *filter(None, (name, text_field, words_field)))
         return [Document(text, spans, words, group_of(value), fields)]
 
@@ -192,16 +196,6 @@ def _tagged(
     found = spans_from_bio(scheme.bio(tags))
     places = [(words[first][0], words[last - 1][1], type_) for first, last, type_ in found]
     return tuple(Span(start, end, type_, text[start:end]) for start, end, type_ in places)
-
-
-def _check_borders(spans: Sequence[Span], words: Sequence[tuple[int, int]]) -> None:
-    """Raise InputError for a span without a text that cuts tokens: many tools count tokens."""
-    starts, ends = {start for start, _ in words}, {end for _, end in words}
-    if cut := next((span for span in spans if span.start not in starts or span.end not in ends), None):
-        raise InputError(
-            f"span {cut.start}–{cut.end} of type {cut.type!r:.60}: cuts a token; offsets must count the characters of "
-            "the text (or of the tokens joined by spaces), and seem to count tokens"
-        )
 
 
 def with_all_fields(document: Document, number: int) -> Document:

@@ -1,7 +1,6 @@
 """Kinds of files by name: the annotation formats, and those that only `nerbert tag` reads or writes (text, HTML).
 
-A kind declares its suffixes, its abilities, and what it does: `streams` (reads a `Stream`), `writer` (writes row by
-row), `write_rows` (in columns). `by_name` has the suffixes that suffice to know the kind.
+A kind may have `streams` (reads a `Stream`), `writer` (by row), `write_rows`, `by_name` (suffixes that suffice).
 """
 
 import csv

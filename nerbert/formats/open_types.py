@@ -165,8 +165,6 @@ class _OwnEntity(TypedDict):
 
 
 class _NerbertEntry(TypedDict):
-    """Nerbert's form."""
-
     text: str
     entities: list[_OwnEntity]
     asked: NotRequired[Literal["all"] | list[str]]

@@ -115,7 +115,11 @@ class Tables:
         if isinstance(source, Stream):
             yield from table_texts(source)
             return
-        form = _form_of(source)
+        header = next((line for line in file_lines(source) if line.text.strip()), None)
+        if header is None:
+            raise InputError(f"{source}: has no header; name the columns in the first row: text, start, end, label")
+        with header.place():
+            form = _find_form(header.text)
         if _SPANS not in form.own:
             yield from _token_documents(source, form, repairs) if _WORD in form.own else _span_documents(source, form)
             return
@@ -139,15 +143,6 @@ class Tables:
                         table.writerow([*first, span.start, span.end, span.type, round(span.confidence, 4), *last])
                     if not document.spans:
                         table.writerow([*first, "", "", "", "", *last])
-
-
-def _form_of(path: Path) -> TableForm:
-    """Return the form of an annotated table; raise InputError if its header names none."""
-    for line in file_lines(path):
-        if line.text.strip():
-            with line.place():
-                return _find_form(line.text)
-    raise InputError(f"{path}: has no header; name the columns in the first row: text, start, end, label")
 
 
 def _find_form(header: str) -> TableForm:

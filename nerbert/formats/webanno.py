@@ -1,7 +1,6 @@
 """WebAnno TSV 3 of INCEpTION and WebAnno: a file per document, a row per token, a column per feature.
 
-Offsets count UTF-16 units of the whole document. Here each sentence of the file is a document; an entity
-over two sentences is one in each.
+Offsets count UTF-16 units of all. Here a sentence of the file is a document; an entity over two is one in each.
 """
 
 import re
