@@ -39,12 +39,6 @@ _BELOW_ONE = 0.3
 Manifest = Mapping[str, Any]
 
 
-def write_page(corpus: Path, output: Path, *, overwrite: bool = False) -> None:
-    """Write the page of a corpus as one HTML file."""
-    check_free_file(output, overwrite=overwrite)
-    write(output, page_of(make_overview(corpus)))
-
-
 def page_of(overview: Manifest) -> str:
     """Return the page's text."""
     counts = overview["categories"].values()
@@ -242,7 +236,8 @@ def show_corpus(
 ) -> None:
     """Print the statistics of a corpus and some random sentences of it; or JSON, or write a page to `html`."""
     if html is not None:
-        write_page(corpus, html, overwrite=overwrite)
+        check_free_file(html, overwrite=overwrite)
+        write(html, page_of(make_overview(corpus)))
         tell(f"page: {html}")
     if as_json:
         print_json(make_overview(corpus))

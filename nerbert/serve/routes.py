@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.serve.answers import ServedModels, TagAnswer, TextResult
 from nerbert.serve.protocol import LabelQuery, Operation
-from nerbert.serve.protocols import gliner, hugging_face, inception, label_studio, page, presidio, status, tag
+from nerbert.serve.protocols import gliner, hugging_face, inception, label_studio, presidio, status, tag
 
 if TYPE_CHECKING:
     from nerbert.serve.protocols.labelling import Labelling
@@ -91,7 +91,7 @@ def inception_routes() -> Sequence[Operation]:
 
 def page_routes() -> Sequence[Operation]:
     """Return those of the page."""
-    return [_get("/", page.file, summary="Return the page", open=True), _get("/page/{name}", page.file, open=True)]
+    return [_get("/", status.file, summary="Return the page", open=True), _get("/page/{name}", status.file, open=True)]
 
 
 def status_routes(metrics: status.Metrics) -> Sequence[Operation]:

@@ -1,9 +1,18 @@
-"""What every server answers: its models, whether it lives and is ready, its counts for Prometheus."""
+"""What every server answers: its models, whether it lives and is ready, counts for Prometheus; and the page's files.
 
+The page runs only its own scripts, and asks nobody but this server. It needs no token; what it asks for does.
+"""
+
+import base64
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
 from nerbert.errors import Unavailable
@@ -14,6 +23,9 @@ from nerbert.serve.service import model_of
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_FILES = Path(__file__).parent.parent / "page"
+_FILE_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+_INLINE = re.compile(rb'<script type="importmap">(.*?)</script>', re.DOTALL)
 
 
 class Metrics:
@@ -70,3 +82,25 @@ async def is_ready(call: Call) -> Response:
 async def count(metrics: Metrics, _: Call) -> Response:
     """Return counts."""
     return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+async def file(call: Call) -> Response:
+    """Return the page or a file of it, with the policy that browsers hold it to; raise HTTPException for none."""
+    (files, policy), name = _page(), call.path.get("name", "index.html")
+    if name not in files:
+        raise HTTPException(404, f"no file {name!r:.80} on this page")
+    kind = f"{_FILE_TYPES.get(Path(name).suffix, 'text/plain')}; charset=utf-8"
+    safety = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+    return Response(files[name], headers={"Content-Type": kind, "Cache-Control": "no-cache", **safety})
+
+
+@cache
+def _page() -> tuple[dict[str, bytes], str]:
+    """Return the page's files by name, and its policy; the import map is the one script that stands in the page."""
+    files = {path.name: path.read_bytes() for path in _FILES.iterdir() if path.is_file()}
+    inline = _INLINE.search(files["index.html"])
+    digest = base64.b64encode(hashlib.sha256(inline[1] if inline else b"").digest()).decode()
+    return files, (
+        f"default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self'; connect-src 'self'; "
+        "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
