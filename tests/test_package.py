@@ -117,7 +117,7 @@ def test_no_module_name_is_used_more_than_three_times() -> None:
     assert [name for name, count in names.items() if count > 3 and name != "settings"] == []  # one a stage
 
 
-@pytest.mark.parametrize(("folder", "most"), [(PACKAGE, 54_400), (ROOT / "tests", 54_900)])  # aims: 49,000 and 50,000
+@pytest.mark.parametrize(("folder", "most"), [(PACKAGE, 49_000), (ROOT / "tests", 50_000)])
 def test_the_code_stays_small(folder: Path, most: int) -> None:
     lines = sum(path.read_bytes().count(b"\n") for path in folder.rglob("*.py"))
     assert lines <= most, f"{lines:,} lines: what comes in, something else pays for"
