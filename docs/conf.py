@@ -13,14 +13,14 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-import nerbert  # noqa: E402  (found by the line above)
+from nerbert import about  # noqa: E402  (found by the line above)
 
-project, release = "nerbert", nerbert.__version__
+project, release = "nerbert", about.__version__
 project_copyright = "the authors of nerbert, Apache-2.0"
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "index"
 html_theme, html_title, html_copy_source = "furo", "nerbert", False
-html_theme_options = {"source_repository": nerbert.HOMEPAGE, "source_branch": "main", "source_directory": "docs/"}
+html_theme_options = {"source_repository": about.HOMEPAGE, "source_branch": "main", "source_directory": "docs/"}
 html_use_index, html_show_sphinx, smartquotes = False, False, False
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]
@@ -42,7 +42,7 @@ def _leads(page: Path, link: re.Match[str], folder: Path) -> str:
     target = FIRST if target == README else target
     if target.is_relative_to(HERE) and not target.is_dir():
         return f"{link[1]}{os.path.relpath(target, folder)}{link[3]}"
-    return f"{link[1]}{nerbert.HOMEPAGE}/blob/main/{target.relative_to(HERE.parent).as_posix()}{link[3]}"
+    return f"{link[1]}{about.HOMEPAGE}/blob/main/{target.relative_to(HERE.parent).as_posix()}{link[3]}"
 
 
 def _navigation(text: str) -> str:

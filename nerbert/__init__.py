@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Literal
 
+from nerbert.about import __version__
 from nerbert.errors import paths_refused
 
 if TYPE_CHECKING:
@@ -35,11 +36,6 @@ if TYPE_CHECKING:
     from nerbert.tagger.spans import Spans
     from nerbert.tagger.tagger import Tagger
     from nerbert.training.checkpoint import TrainLog
-
-__version__ = "0.1.0"
-HOMEPAGE = "https://github.com/nerbert/nerbert"
-DOCS = f"{HOMEPAGE}/blob/main/docs"
-"""The documentation's address; the package doesn't contain it."""
 
 _HOMES = {
     "AnnotateSettings": "annotate.settings", "AsyncClient": "serve.client", "Client": "serve.client",

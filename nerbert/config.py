@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from nerbert import DOCS
+from nerbert.about import DOCS
 from nerbert.errors import InputError, SettingsError, unknown
 from nerbert.registry import OBJECTIVES, SECTIONS, Registry
 from nerbert.schema import LARGEST

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.cache import user_cache
 from nerbert.errors import InputError, NerbertError
 from nerbert.locks import held

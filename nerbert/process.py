@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.errors import SettingsError
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from socket import create_connection
 from typing import Any, Self, TypeVar
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.errors import NerbertError, SettingsError, WorkerDied, WriteError, need
 from nerbert.executors import ONE_CORE, Resources
 from nerbert.terminal import tell

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.artifacts import MARKERS
 from nerbert.cache import cache_place
 from nerbert.errors import NerbertError, OutputExists, SettingsError, WriteError

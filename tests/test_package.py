@@ -12,6 +12,7 @@ from cyclopts import App
 from rich.console import Console
 
 import nerbert
+from nerbert import about
 from nerbert.cli import app, main
 from nerbert.config import read_toml
 from nerbert.errors import InputError
@@ -46,8 +47,8 @@ def test_help_names_only_what_is_there(
     assert "Usage: " in shown
     assert not missing(shown)
     for address in re.findall(r"https://github\.com/[\w./-]*\w", shown):
-        assert address.startswith(f"{nerbert.DOCS}/")
-        assert (ROOT / "docs" / address.removeprefix(f"{nerbert.DOCS}/")).is_file(), address
+        assert address.startswith(f"{about.DOCS}/")
+        assert (ROOT / "docs" / address.removeprefix(f"{about.DOCS}/")).is_file(), address
 
 
 def test_messages_and_cards_name_only_what_is_there() -> None:
@@ -71,11 +72,11 @@ def strings(path: Path) -> Iterator[str]:
 
 def test_metadata_names_the_projects_address() -> None:
     urls = PROJECT["urls"]
-    assert urls["Homepage"] == nerbert.HOMEPAGE
+    assert urls["Homepage"] == about.HOMEPAGE
     assert {"Documentation", "Issues", "Changelog"} <= set(urls)
-    assert all(url.startswith(nerbert.HOMEPAGE) for url in urls.values())
+    assert all(url.startswith(about.HOMEPAGE) for url in urls.values())
     for name in ("Documentation", "Changelog"):
-        assert (ROOT / urls[name].removeprefix(f"{nerbert.HOMEPAGE}/blob/main/")).is_file()
+        assert (ROOT / urls[name].removeprefix(f"{about.HOMEPAGE}/blob/main/")).is_file()
 
 
 def test_configs_and_suites_of_the_package_are_found_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from nerbert import __version__, ray_executor
+from nerbert import ray_executor
+from nerbert.about import __version__
 from nerbert.errors import InputError, SettingsError, WorkerDied, WriteError
 from nerbert.executors import ONE_CORE, Executor, Resources, open_executor
 from tests.long_jobs import COMMANDS, desk, outcome

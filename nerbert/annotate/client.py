@@ -14,7 +14,7 @@ from dataclasses import replace
 import httpx
 from pydantic import SecretStr
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.annotate.answers import Failure, Fault, Reply, read_reply
 from nerbert.annotate.settings import AnnotateSettings, Prompt
 from nerbert.errors import InputError, NerbertError, refused

@@ -12,7 +12,7 @@ from typing import Literal, NoReturn
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError
 
-from nerbert import DOCS
+from nerbert.about import DOCS
 from nerbert.cli.options import RUN, UPLOADS, Json, UnwrappedHelp
 from nerbert.errors import NerbertError, SettingsError, missing_extra, need, paths_refused, unknown
 from nerbert.process import check_alone, version_report

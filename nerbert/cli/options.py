@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from nerbert import DOCS
+from nerbert.about import DOCS
 from nerbert.errors import SettingsError
 from nerbert.formats.documents import CheckReading, Reading
 

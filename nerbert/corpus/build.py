@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.artifacts import check_free, publish_job, sha256_of, write_json
 from nerbert.corpus.dump.deduplicate import Titles, read_titles, write_newest
 from nerbert.corpus.dump.dump import Dump

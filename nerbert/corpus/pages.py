@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.artifacts import Made, artifact
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, read_pages

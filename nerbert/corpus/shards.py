@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
 
-from nerbert import DOCS
+from nerbert.about import DOCS
 from nerbert.artifacts import publish, sha256_of
 from nerbert.errors import InputError, NerbertError, os_refused
 from nerbert.records import TRAIN, Mention, Sentence

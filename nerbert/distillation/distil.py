@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.artifacts import check_free, publish_job, sha256_of
 from nerbert.config import check_choice, refuse
 from nerbert.distillation.settings import SOFT, DistilSettings

@@ -15,7 +15,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import Field, RootModel
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.errors import NerbertError
 from nerbert.serve.answers import FoundEntity, ServedModel, TagAnswer, TextResult
 from nerbert.serve.server import ServeJob

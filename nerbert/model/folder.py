@@ -327,7 +327,7 @@ def read_card(source: str | Path) -> dict[str, Any]:
 
 def write_card(folder: Path, kind: str, **facts: Any) -> None:
     """Write `nerbert.json`, last of all files: the folder's origin, and facts for users."""
-    from nerbert import __version__
+    from nerbert.about import __version__
 
     write_json(folder / CARD, {"format": _FORMAT, "kind": kind, "made_by": f"nerbert {__version__}", **facts})
 

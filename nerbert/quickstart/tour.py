@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple
 
 import nerbert
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists, os_refused

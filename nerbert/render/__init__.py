@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from nerbert import DOCS
+from nerbert.about import DOCS
 from nerbert.artifacts import publish
 from nerbert.errors import few, visible
 from nerbert.terminal import percent

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic_core import to_json
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.errors import (
     InputError,
     NerbertError,

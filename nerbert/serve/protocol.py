@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.errors import SettingsError, Unavailable
 from nerbert.records import Span
 from nerbert.serve.answers import Refusal

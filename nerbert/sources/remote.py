@@ -14,7 +14,7 @@ from functools import cache
 from io import BufferedReader, RawIOBase
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.errors import InputError, MissingExtra, NerbertError, need
 from nerbert.rng import uniform
 from nerbert.terminal import tell

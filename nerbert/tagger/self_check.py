@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.artifacts import write_json
 from nerbert.errors import InputError, NerbertError, at, refused
 from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, seed_folders, to_copy

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, NamedTuple, Protocol
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.artifacts import check_own, publish
 from nerbert.errors import OutputExists, os_refused
 from nerbert.labels import spans_from_bio

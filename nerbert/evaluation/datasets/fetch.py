@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
-from nerbert import HOMEPAGE, __version__
+from nerbert.about import HOMEPAGE, __version__
 from nerbert.artifacts import finish, publish, publish_folder, sha256_of, write_json
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, at, unknown
 from nerbert.evaluation.datasets.load import KnownData, Recipe, all_names, find_known, known_data

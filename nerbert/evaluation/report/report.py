@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.errors import InputError, at
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.evaluation.evaluate import Evaluation, Scored, evaluate, reading_card

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, TypeAlias
 
-from nerbert import __version__
+from nerbert.about import __version__
 from nerbert.artifacts import publish_job, write_json
 from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at
