@@ -1,8 +1,7 @@
 """Vectors of labels by a concept encoder, each made once, alone, in fp32 on the CPU, and kept in the cache folder."""
 
-import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -11,8 +10,8 @@ import numpy as np
 
 from nerbert.artifacts import publish, sha256_of
 from nerbert.cache import cache_place
-from nerbert.errors import InputError, NerbertError, OutputExists, at
-from nerbert.locks import ThreadLock
+from nerbert.errors import InputError, NerbertError, at, refused
+from nerbert.locks import ThreadLock, held
 from nerbert.model.linear import Scorer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded
@@ -22,9 +21,9 @@ from nerbert.terminal import progress, tell
 
 _encoding = ThreadLock()
 """Held while labels are encoded: `transformers` can't load two models in two threads, nor rich show two bars."""
-_FORMAT = 2
-_CHECKSUM = 4
-"""Bytes of the CRC-32 that a file begins with."""
+_FORMAT = 1
+_KEY = 32
+"""Bytes of a text's digest."""
 
 
 class LabelEncoder:
@@ -59,32 +58,33 @@ class LabelVectors:
 
     def __call__(self, labels: Sequence[EntityLabel]) -> Array:
         """Return (labels, width); raise InputError for a label that the encoder can't read."""
-        texts, place = dict.fromkeys(each.text for each in labels), self._place()
-        found = self._read(place, texts)
-        if texts.keys() - found.keys():
+        keys = [sha256(each.text.encode()).digest() for each in labels]
+        place, wanted = self._place(), dict(zip(keys, labels, strict=True))
+        found = self._read(place, wanted)
+        if wanted.keys() - found.keys():
             with _encoding:
-                found |= self._read(place, texts)  # another thread may have made them meanwhile
-                if missing := [text for text in texts if text not in found]:
+                found |= self._read(place, wanted.keys() - found.keys())  # of another thread, made meanwhile
+                if missing := {key: each for key, each in wanted.items() if key not in found}:
                     new = self._encoded(missing)
                     if place:
                         self._keep(place, new)
                     found |= new
-        return np.stack([found[each.text] for each in labels])
-
-    def _encoded(self, texts: Sequence[str]) -> dict[str, Array]:
-        found = {}
-        encode = self._encoder = self._encoder or self._open()
-        with progress("labels", len(texts)) as bar:
-            for text in texts:
-                with at(part=f"label {text!r:.80}"):
-                    found[text] = encode(text)
-                bar.advance()
-        return found
+        return np.stack([found[key] for key in keys])
 
     @cached_property
     def _digest(self) -> str:
         lines = "".join(f"{path.name} {sha256_of(path)}\n" for path in self._files)
         return sha256(f"{_FORMAT} {self._width} {self._facts}\n{lines}".encode()).hexdigest()
+
+    def _encoded(self, labels: Mapping[bytes, EntityLabel]) -> dict[bytes, Array]:
+        found = {}
+        encode = self._encoder = self._encoder or self._open()
+        with progress("labels", len(labels)) as bar:
+            for key, label in labels.items():
+                with at(part=f"label {label.text!r:.80}"):
+                    found[key] = encode(label.text)
+                bar.advance()
+        return found
 
     def _place(self) -> Path | None:
         """Return the folder of cached vectors, None if there can't be one."""
@@ -96,37 +96,46 @@ class LabelVectors:
             return None
         return place
 
-    def _read(self, place: Path | None, texts: Iterable[str]) -> dict[str, Array]:
-        """Return the cached vectors of texts; damaged ones are left out, and made again."""
-        found = dict[str, Array]()
-        if place is None:
-            return found
-        for text in texts:
-            with suppress(OSError):
-                content = _file(place, text).read_bytes()
-                if content[:_CHECKSUM] == _checksum(vector := content[_CHECKSUM:]) and len(vector) == 4 * self._width:
-                    found[text] = np.frombuffer(vector, np.float32)
+    def _read(self, place: Path | None, wanted: Iterable[bytes]) -> dict[bytes, Array]:
+        """Return what the files of some keys hold, if there can be any."""
+        found = dict[bytes, Array]()
+        for path in {_file(place, key[0]) for key in wanted} if place else ():
+            if not path.exists():
+                continue
+            try:
+                with at(path), refused("can't be read"), path.open("rb") as stream, np.load(stream) as content:
+                    keys, vectors = content["keys"], content["vectors"]
+                    _check(keys, np.uint8, (len(vectors), _KEY))
+                    _check(vectors, np.float32, (len(keys), self._width))
+                found.update(zip(map(bytes, keys), vectors, strict=True))
+            except InputError as error:
+                tell(f"{error}; it is written again")
         return found
 
-    def _keep(self, place: Path, new: Mapping[str, Array]) -> None:
+    def _keep(self, place: Path, new: Mapping[bytes, Array]) -> None:
+        """Add vectors to the files, one process after the other."""
+        by_file = defaultdict[int, dict[bytes, Array]](dict)
+        for key, vector in new.items():
+            by_file[key[0]][key] = vector
         try:
-            for text, vector in new.items():
-                _file(place, text).parent.mkdir(exist_ok=True)
-                with suppress(OutputExists), publish(_file(place, text)) as draft:  # another process makes the same
-                    content = vector.astype(np.float32).tobytes()
-                    draft.write_bytes(_checksum(content) + content)
+            with held(place, "", wait=lambda: None):
+                for number, some in by_file.items():
+                    whole = self._read(place, some) | some
+                    keys = np.frombuffer(b"".join(whole), np.uint8).reshape(-1, _KEY)
+                    with publish(_file(place, number)) as draft, draft.open("wb") as stream:
+                        np.savez(stream, keys=keys, vectors=np.stack(list(whole.values())))
         except (OSError, NerbertError) as error:
             _not_kept(error)
 
 
-def _file(place: Path, text: str) -> Path:
-    name = sha256(text.encode()).hexdigest()
-    return place / name[:2] / name
+def _file(place: Path, number: int) -> Path:
+    return place / f"{number:02x}.npz"
+
+
+def _check(column: Array, kind: type, shape: tuple[int, ...]) -> None:
+    if column.dtype != kind or column.shape != shape:
+        raise InputError("holds other columns than vectors of labels")
 
 
 def _not_kept(error: Exception) -> None:
     tell(f"vectors of labels are not cached: {error}")
-
-
-def _checksum(content: bytes) -> bytes:
-    return zlib.crc32(content).to_bytes(_CHECKSUM, "little")
