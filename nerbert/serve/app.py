@@ -134,12 +134,12 @@ class _Gate:
                 self._busy -= 1
         except (Gone, ClientDisconnect):
             call.status = _GONE
-        except (NerbertError, HTTPException) as error:
-            await _fault(error, call)(scope, receive_part, reply)
         except Exception as error:
-            log.exception("%s failed", call.id, exc_info=error)
-            if not call.status:
-                await _fault(NerbertError(INTERNAL), call)(scope, receive_part, reply)
+            fault = error if isinstance(error, NerbertError | HTTPException) else NerbertError(INTERNAL)
+            if fault is not error:
+                log.exception("%s failed", call.id, exc_info=error)
+            if not call.status:  # else the answer has begun
+                await _fault(fault, call)(scope, receive_part, reply)
         finally:
             self._service.held -= call.held
             took, model = time.perf_counter() - call.started, call.answers.served.name if call.answers else ""

@@ -1,11 +1,18 @@
 """JSON lines both ways."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
+from nerbert.errors import InputError
+from nerbert.serve.app import Access, _Gate
+from nerbert.serve.protocols.tag import split_lines
+from tests.raised import raises
 from tests.serve.conftest import Serve
 from tests.serve.servers import Inside, Stream, assert_fault
 
@@ -85,6 +92,20 @@ def test_a_line_that_is_too_long_ends_the_stream(server: Inside) -> None:
         assert last["error"].startswith("a line of more than 1,048,576 bytes")
 
 
+def test_a_line_may_be_as_long_as_the_limit() -> None:
+    async def read(*parts: bytes) -> list[bytes]:
+        async def content() -> AsyncIterator[bytes]:
+            for part in parts:
+                yield part
+
+        return [line async for line in split_lines(content(), 5)]
+
+    assert asyncio.run(read(b"1234", b"5\n12345")) == [b"12345\n", b"12345"]
+    for parts in ([b"123456"], [b"12345", b"6\n"], [b"\n123456\n"]):
+        with raises(InputError, "a line of more than 5 bytes"):
+            asyncio.run(read(*parts))
+
+
 def test_fields_that_come_back_or_are_refused(client: httpx.Client) -> None:
     """Large numbers and deep values; and a field may have the name of an answer's."""
     big, deep = b"9" * 400, b"[" * 5000 + b"]" * 5000
@@ -104,3 +125,25 @@ def test_an_unforeseen_error_is_one_line(serve: Serve) -> None:
     rows = ask(server.clients[0], lines(*broken, {"text": "a ship"}))
     assert [row.get("status") for row in rows] == [500, 500, None]
     server.logged("Traceback", 2)
+
+
+def test_an_error_after_an_answer_has_begun_begins_no_other() -> None:
+    async def breaks(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        raise InputError("too late")
+
+    async def ask_gate() -> list[Any]:
+        sent, metrics = list[Any](), SimpleNamespace(request=lambda *_: None)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        async def receive() -> Any:
+            return {"type": "http.request"}
+
+        gate = _Gate(breaks, SimpleNamespace(held=0, limits=SimpleNamespace(max_requests=1)), Access(), [], metrics)  # type: ignore[arg-type]
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
+        await gate(scope, receive, send)
+        return sent
+
+    assert [(each["type"], each["status"]) for each in asyncio.run(ask_gate())] == [("http.response.start", 200)]

@@ -136,7 +136,7 @@ async def split_lines(content: AsyncIterable[bytes], longest: int) -> AsyncItera
     async for part in content:
         *lines, rest = (rest + part).split(b"\n")
         for number, line in enumerate((*lines, rest)):
-            if len(line) >= longest:
+            if len(line) > longest:
                 raise InputError(f"a line of more than {longest:,} bytes; the stream ends here")
             if number < len(lines):
                 yield line + b"\n"
