@@ -14,6 +14,7 @@ from typing import Any
 from nerbert.errors import InputError, NerbertError, few, paths_refused
 from nerbert.formats.entity_labels import as_learnt
 from nerbert.hub import push_folder
+from nerbert.locks import ThreadLock
 from nerbert.metrics.calibration import Temperatures, uncalibrated
 from nerbert.model.folder import FILES, ModelFolder, read_card, seed_folders
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
@@ -53,7 +54,7 @@ class Tagger:
         self.temperature, self.thresholds = temperature, thresholds or {}
         self.temperatures: Mapping[str, float] = {}
         self.card: Mapping[str, Any] = {}
-        self._heads = lru_cache(_KEPT)(pending.KeptHead)
+        self._heads, self._finding = lru_cache(_KEPT)(pending.KeptHead), ThreadLock()
 
     @classmethod
     @paths_refused()
@@ -256,7 +257,9 @@ class Tagger:
         if not self.labels:
             return self.head
         least = tuple(uncalibrated(thresholds.get(each.name, 0.0), self.scaling.of(each.name)) for each in self.labels)
-        return self._heads(self.labels).at_least(self.head, least)
+        with self._finding:  # else two threads may make a head each
+            kept = self._heads(self.labels)
+        return kept.at_least(self.head, least)
 
     def _asked(
         self, labels: Iterable[str | EntityLabel] | None, thresholds: float | Mapping[str, float] | None = None,

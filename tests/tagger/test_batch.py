@@ -3,9 +3,11 @@
 import multiprocessing
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any
 
 import pytest
@@ -213,6 +215,52 @@ def test_each_request_takes_one_head_and_equal_ones_share_it(counting: Tagger) -
     assert [[each.text for each in spans] for spans in found] == [["SHIP"]] * 4  # type: ignore[union-attr]
     assert head_of(counting).batches == [["0 SHIP", "1 SHIP", "2 SHIP"], ["3 SHIP"]]
     assert head_of(counting).asked == [("ship",), ("ship",)]
+
+
+@pytest.mark.parametrize("room", ["tagger", "pending"])
+def test_two_threads_that_ask_for_new_labels_make_one_head(monkeypatch: pytest.MonkeyPatch, room: str) -> None:
+    """The first one keeps or makes it until the second waits for it, or makes another one."""
+    entered, met, made = Event(), Event(), list[object]()
+
+    class Watched:
+        def __init__(self) -> None:
+            self.lock = Lock()
+
+        def __enter__(self) -> None:
+            if not self.lock.acquire(blocking=False):
+                met.set()
+                self.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self.lock.release()
+
+    def slow(where: str) -> None:
+        if where != room:
+            return
+        made.append(None)
+        if len(made) == 1:
+            entered.set()
+            met.wait(60)
+        met.set()
+
+    class Kept(KeptHead):
+        def __init__(self, labels: tuple[EntityLabel, ...]) -> None:
+            slow("tagger")
+            super().__init__(labels)
+
+    class Slow(NamesHead):
+        def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> NamesHead:
+            slow("pending")
+            return NamesHead(labels, thresholds)
+
+    monkeypatch.setattr(f"nerbert.tagger.{room}.ThreadLock", Watched)
+    monkeypatch.setattr("nerbert.tagger.pending.KeptHead", Kept)
+    tagger = Tagger(Slow(), SPLITTER, "en")
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(tagger.tag, "a ship", ["ship"])
+        entered.wait(60)
+        assert pool.submit(tagger.tag, "a ship", ["ship"]).result(60) == first.result(60) != []
+    assert len(made) == 1
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
