@@ -59,6 +59,8 @@ def test_a_dump_gives_its_articles(sample: Path, tmp_path: Path) -> None:
     read, found = near_pages([str(tmp_path / "ships.txt")], [str(dump)], tmp_path / "out.jsonl", 10_000)
     assert read == len(found) == len(pages)
     assert sorted(each["title"] for each in rows(tmp_path / "out.jsonl")) == sorted(page.title for page in pages)
+    near_pages([str(tmp_path / "ships.txt")], [str(dump)], tmp_path / "out.jsonl", 1, overwrite=True)
+    assert len(rows(tmp_path / "out.jsonl")) == 1
 
 
 def test_bad_input_is_one_line(sample_corpus: Path, tmp_path: Path) -> None:
