@@ -271,7 +271,7 @@ class Mention:
 class Sentence:
     """A sentence of the corpus; `start` is its first character's place in the page's clean text.
 
-    `copies` is how often the sampling drew it, `expected_copies` what that is drawn from, to be drawn again. `unknown`
+    `copies` is how often the sampling drew it, `expected_copies` the mean of that draw. `unknown`
     are the stretches (start, end, reason) of which the corpus doesn't know whether they are entities.
     """
 
