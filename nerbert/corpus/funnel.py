@@ -85,7 +85,7 @@ class Funnel:
         """Write the samples as JSON lines."""
         with publish(path) as partial, partial.open("w", encoding="utf-8") as stream:
             for (step, reason), rows in sorted(self.samples.items()):
-                for _, identity, text in sorted(rows):
+                for _, identity, text in rows:
                     line = {"step": step, "reason": reason, "id": identity, "text": text}
                     stream.write(json.dumps(line, ensure_ascii=False) + "\n")
 

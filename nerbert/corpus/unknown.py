@@ -185,11 +185,11 @@ class _PreparedUnknown:
         """Mark the words outside mentions that may be names."""
         text, words = joined_words(rows)
         free = ~inside(words, rows["mentions"])
-        known = _index(self.names, self.names.stat().st_mtime_ns)
-        begins, lengths, _ = without_overlaps(known.found(words, span_hashes(codes_of(text))), free)
+        known, codes = _index(self.names, self.names.stat().st_mtime_ns), codes_of(text)
+        begins, lengths, _ = without_overlaps(known.found(words, span_hashes(codes)), free)
         stretches = [(begins, begins + lengths - 1, ELSEWHERE)]
         if self.capitals:
-            stretches.append((*_runs(words, free & _capitalised(words, text, self.common)), CAPITALISED))
+            stretches.append((*_runs(words, free & _capitalised(words, codes, self.common)), CAPITALISED))
         place = rows.schema.get_field_index("unknown")
         return rows.set_column(place, TYPED.field("unknown"), _listed(words, stretches)), ()
 
@@ -223,19 +223,19 @@ def _write_cases(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) ->
     hashes, small = [np.zeros(0, np.uint64)], [np.zeros(0, np.bool_)]
     for rows in _of_train(batches):
         text, words = joined_words(rows)
-        lowered, capitals, own = _hashes(words, codes_of(text))
+        lowered, capitals = _hashes(words, codes := codes_of(text))
         hashes.append(lowered)
-        small.append(own & ~capitals)
+        small.append(_holding(_cases()[1][codes] != codes, words) & ~capitals)
     every, places = np.unique(np.concatenate(hashes), return_inverse=True)
     uses = np.bincount(places, minlength=len(every))
     in_lower = np.bincount(places, np.concatenate(small), minlength=len(every)).astype(np.int64)
     pq.write_table(pa.table(list(map(pa.array, (every, uses, in_lower))), schema=_CASES), folder / part.name)
 
 
-def _capitalised(words: Words, text: str, common: Path) -> Marks:
+def _capitalised(words: Words, codes: npt.NDArray[np.uint32], common: Path) -> Marks:
     """Return which words have a capital that tells something: a sentence's first one only if it isn't common."""
-    hashes, capitals, _ = _hashes(words, codes_of(text))
-    lettered = np.flatnonzero(_holding(_letters()[codes_of(text)], words))
+    hashes, capitals = _hashes(words, codes)
+    lettered = np.flatnonzero(_holding(_letters()[codes], words))
     owner = np.searchsorted(words.first, lettered, "right") - 1
     first = lettered[np.flatnonzero(np.diff(owner, prepend=-1))]
     capitals[first] &= ~is_among(hashes[first], _mapped(common, common.stat().st_mtime_ns))
@@ -248,12 +248,10 @@ def _mapped(path: Path, _changed: int) -> Hashes:
     return hashes
 
 
-def _hashes(words: Words, codes: npt.NDArray[np.uint32]) -> tuple[Hashes, Marks, Marks]:
-    """Return (words,): the hash of each in lower case, whether it has a capital, and whether a small letter."""
-    lowered, raised = _cases()
-    hashes = span_hashes(lowered[codes])(words.starts, words.ends)
-    capitals, small = (_holding(table[codes] != codes, words) for table in (lowered, raised))
-    return hashes, capitals, small
+def _hashes(words: Words, codes: npt.NDArray[np.uint32]) -> tuple[Hashes, Marks]:
+    """Return (words,): the hash of each in lower case, and whether it has a capital."""
+    lowered = _cases()[0][codes]
+    return span_hashes(lowered)(words.starts, words.ends), _holding(lowered != codes, words)
 
 
 def _holding(marks: Marks, words: Words) -> Marks:

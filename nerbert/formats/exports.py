@@ -12,6 +12,7 @@ from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
+from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import LEAST, Abilities, fields_without
 from nerbert.formats.json_files import JsonFormat, fields_but, first_value, json_span, share_of
 from nerbert.formats.rows import SPANS, TEXT, TOKENS, checked_words
@@ -136,8 +137,6 @@ class Gliner(JsonFormat):
 
     def values(self, document: Document) -> Iterator[Any]:
         """Yield a document's sentences; each has the document's other fields."""
-        from nerbert.formats.documents import sentences_of
-
         fields = self.holds.fields(document)
         for example in map(whole_words, sentences_of(document)):
             entities = [[first, last - 1, type_] for first, last, type_ in word_spans(example)]

@@ -6,6 +6,7 @@ XML is not trusted, and a truncated dump is an error. Limitation: the last pages
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -70,7 +71,7 @@ class Dump:
         """Whether workers can read parts of it independently."""
         if self.splits:
             self.close()
-            if not _END_TAG.search(self._end()[1]):
+            if not _END_TAG.search(self._end[1]):
                 raise InputError(f"{self.source}: not a complete MediaWiki export: it has no end; fetch it again")
 
     @property
@@ -129,8 +130,9 @@ class Dump:
             return False
         with self.source.open(second, second + 1) as stream:
             begin = next(filter(None, unpacked_streams(stream)), b"")
-        return bool(_FIRST.match(begin.lstrip()) and _FIRST.match(self._end()[0].lstrip()))
+        return bool(_FIRST.match(begin.lstrip()) and _FIRST.match(self._end[0].lstrip()))
 
+    @cached_property
     def _end(self) -> tuple[bytes, bytes]:
         """Return the beginning and the end of the last stream, or of the last bytes of plain XML."""
         size = self.size or 0
