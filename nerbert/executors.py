@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from nerbert.errors import NerbertError, SettingsError, unknown
-from nerbert.registry import EXECUTORS
+from nerbert.errors import NerbertError, SettingsError
+from nerbert.registry import Registry
 
 if TYPE_CHECKING:
     from nerbert.pool import Pool
@@ -58,6 +58,14 @@ class Executor(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> bool | None: ...
+
+
+EXECUTORS: Registry[Callable[[int], Executor]] = Registry(
+    "executor",
+    "nerbert.executors",
+    {"local": "nerbert.executors:LocalExecutor", "ray": "nerbert.ray_executor:RayExecutor"},
+)
+"""Executors: functions from a number of workers to an `Executor`."""
 
 
 class LocalExecutor:
@@ -107,8 +115,6 @@ def open_executor(name: str = "local", workers: int | None = None) -> Iterator[E
     """
     with ExitStack() as stack:
         try:
-            if not EXECUTORS.contains(name):
-                raise SettingsError(f"executor {name!r:.80}{unknown(name, EXECUTORS, allowed=str(EXECUTORS))}")
             kind = EXECUTORS.find(name)
             made = kind(getattr(kind, "default_workers", 1) if workers is None else workers)
             if lacking := [each for each in _MEMBERS if not hasattr(made, each)]:

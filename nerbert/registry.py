@@ -1,136 +1,146 @@
-"""Registries: the entries of each extension point, by name.
+"""Registries: the entries of a seam, by name. Each seam makes its own beside its protocol.
 
-A built-in entry is written as `module:name` and imported when it is first used. A user's entry is registered by code
-(`register`), or named in a setting as `module:name`; only the second form works in worker processes, which import the
-module themselves. A registry is also the annotation of the setting that chooses from it: `objective: Annotated[str,
-OBJECTIVES]`. The extension points are at the end of this file.
+A built-in entry is written as `module:name` and imported when it is first used. Other distributions offer entries as
+entry points of the registry's group; they are looked for when a name isn't built in, or when all names are asked for.
+An entry is also registered by code (`register`), or named in a setting as `module:name`; worker processes know the
+built-in, the offered and the last form. A registry may be the annotation of the setting that chooses from it:
+`objective: Annotated[str, OBJECTIVES]`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from functools import cache, cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from nerbert.errors import NerbertError, SettingsError, missing_extra, unknown
+from nerbert.terminal import tell
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from nerbert.config import Section
-    from nerbert.corpus.settings import CorpusSettings
-    from nerbert.corpus.steps import AnyStep
-    from nerbert.executors import Executor
-    from nerbert.formats.format import Format
     from nerbert.model.folder import ModelKind
-    from nerbert.serve.protocol import Protocol
     from nerbert.tagger.backends import HeadKind
     from nerbert.training.objective import Objective
 
-Kind = TypeVar("Kind")
-_OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+Entry = TypeVar("Entry")
+_REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_tell_once = cache(tell)
 
 
-class Registry(Generic[Kind]):
-    """The entries of a `kind` (a noun, for messages); `built_in` maps names to `module:name`.
+class Registry(Generic[Entry]):
+    """The entries of a seam; `noun` names one in messages.
 
-    With a `base`, also written so, what is imported must be a subclass of it.
+    `built_in` maps names to `module:name`; other distributions offer entries in the group `group` of entry points. With
+    a `base`, an entry must be a subclass of it, else something to call that has these `members`.
     """
 
-    def __init__(self, kind: str, built_in: dict[str, str], base: str = "") -> None:
-        self._kind, self._known, self._base = kind, dict[str, str | Kind](built_in), base
+    def __init__(
+        self, noun: str, group: str, built_in: Mapping[str, str], base: type | None = None,
+        members: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self._noun, self._group, self._base, self._members = noun, group, base, members
+        self._known: dict[str, str | Entry] = {**built_in}
 
     def __str__(self) -> str:
-        names = ", ".join(map(repr, self._known))
+        names = ", ".join(map(repr, [*self._known, *self._offered]))
         return f"one of {names}, or your own as module:name" if names else "your own, as module:name"
 
-    def __iter__(self) -> Any:
-        """Iterate over the known names, built-in ones first."""
-        return iter(list(self._known))
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names, built-in ones first.
 
-    def register(self, name: str, one: Kind) -> Kind:
-        """Add an entry under a new name in this process, and return it; raise SettingsError for a name that isn't
-        allowed.
+        What another distribution offers is imported; what can't be used is left out, and a line on standard error says
+        so once.
         """
-        if name in self._known or ":" in name:
-            raise SettingsError(f"{self._kind} {name!r}: the name must be new and hold no colon; there are {self}")
-        self._known[name] = one
-        return one
+        yield from list(self._known)
+        for name in self._offered:
+            try:
+                self.find(name)
+            except NerbertError as error:
+                _tell_once(f"{error}; it is left out")
+            else:
+                yield name
+
+    def register(self, name: str, entry: Entry) -> Entry:
+        """Add an entry under a new name in this process, and return it.
+
+        Raise SettingsError for a name that is taken or holds a colon.
+        """
+        if name in self._known or name in self._offered or ":" in name:
+            raise SettingsError(f"{self._noun} {name!r}: the name must be new and hold no colon; there are {self}")
+        self._known[name] = entry
+        return entry
 
     def contains(self, name: str) -> bool:
         """Return whether `name` is known, or has the form `module:name`; nothing is imported."""
-        return name in self._known or bool(_OWN.fullmatch(name))
+        return name in self._known or bool(_REFERENCE.fullmatch(name)) or name in self._offered
 
-    def find(self, name: str) -> Kind:
-        """Return the entry of this name; raise SettingsError if there is none.
+    def find(self, name: str) -> Entry:
+        """Return the entry of this name; raise SettingsError if there is none, or if it can't be used.
 
         `module:name` is imported, so a name from an untrusted file must be a known one.
         """
-        if not self.contains(name):
-            raise SettingsError(f"{self._kind} {name!r:.80}{unknown(name, self, allowed=str(self))}")
-        one = self._known.get(name, name)
-        if not isinstance(one, str):
-            return one
-        found: Kind = _imported(self._kind, one)
-        if self._base and not (isinstance(found, type) and issubclass(found, _imported(self._kind, self._base))):
-            raise SettingsError(f"{self._kind} {one!r:.80}: must be a subclass of {self._base.replace(':', '.')}")
-        return found
+        if name in self._known:
+            entry = self._known[name]
+            return self._imported(entry, entry) if isinstance(entry, str) else entry
+        if _REFERENCE.fullmatch(name):
+            return self._imported(name, name)
+        offers = self._offered.get(name, [])
+        if not offers:
+            names = [*self._known, *self._offered]
+            raise SettingsError(f"{self._noun} {name!r:.80}{unknown(name, names, allowed=str(self))}")
+        if len(offers) > 1:
+            distributions = " and ".join(map(_distribution, offers))
+            why = f"{distributions} offer it; uninstall one, or write module:name"
+            raise SettingsError(f"{self._noun} {name!r:.80}: {why}")
+        return self._imported(offers[0].value, name, f" of {_distribution(offers[0])}")
+
+    def _imported(self, reference: str, name: str, origin: str = "") -> Entry:
+        """Return what `module:name` names; raise SettingsError or MissingExtra if it can't be imported or used."""
+        title, module = f"{self._noun} {name!r:.80}{origin}", reference.partition(":")[0]
+        try:
+            entry: Entry = attrgetter(reference.partition(":")[2])(import_module(module))
+        except NerbertError:
+            raise
+        except (Exception, SystemExit) as error:
+            if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
+                raise missing from error
+            reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+            isnt_there = isinstance(error, ModuleNotFoundError | AttributeError)
+            remedy = "install its module, or put its folder into PYTHONPATH"
+            remedy = remedy if isnt_there else f"importing {module} failed"
+            raise SettingsError(f"{title}: {reason:.300}; {remedy}") from error
+        if self._base and self._base not in getattr(entry, "__mro__", ()):
+            raise SettingsError(f"{title}: must be a subclass of {self._base.__module__}.{self._base.__name__}")
+        lacking = [member for member in ("__call__", *self._members) if not hasattr(entry, member)]
+        if lacking:
+            raise SettingsError(f"{title}: has no {', '.join(lacking)}, as each {self._noun} must")
+        return entry
+
+    @cached_property
+    def _offered(self) -> "dict[str, list[EntryPoint]]":
+        """What other distributions offer, by name; several for a name that is offered more than once."""
+        from importlib.metadata import entry_points
+
+        offered: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=self._group):
+            if point.name in self._known:
+                title = f"{self._noun} {point.name!r:.80} of {_distribution(point)}"
+                _tell_once(f"{title}: nerbert has one of this name; write it as {point.value}; it is left out")
+            else:
+                offered.setdefault(point.name, []).append(point)
+        return offered
 
 
-def _imported(kind: str, place: str) -> Any:
-    """Return what `module:name` names; raise SettingsError or MissingExtra if it can't be imported."""
-    module, _, name = place.partition(":")
-    try:
-        return getattr(import_module(module), name)
-    except NerbertError:
-        raise
-    except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
-            raise missing from error
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        isnt_there = isinstance(error, ModuleNotFoundError | AttributeError)
-        remedy = "install its module, or put its folder into PYTHONPATH" if isnt_there else f"importing {module} failed"
-        raise SettingsError(f"{kind} {place!r}: {reason:.300}; {remedy}") from error
+def _distribution(point: "EntryPoint") -> str:
+    return point.dist.name if point.dist else "a distribution"
 
 
-FORMATS: "Registry[Callable[[], Format]]" = Registry(
-    "format",
-    {
-        "conll": "nerbert.formats.conll:Conll",
-        "spacy": "nerbert.formats.spacy:SpacyDocBin",
-        "gliner": "nerbert.formats.exports:Gliner",
-        "label-studio": "nerbert.formats.label_studio:LabelStudio",
-        "prodigy": "nerbert.formats.exports:Prodigy",
-        "argilla": "nerbert.formats.exports:Argilla",
-        "doccano": "nerbert.formats.exports:Doccano",
-        "jsonl": "nerbert.formats.jsonl:JsonLines",
-        "brat": "nerbert.formats.brat:Brat",
-        "marked": "nerbert.formats.marked:Marked",
-        "webanno": "nerbert.formats.webanno:WebAnno",
-        "csv": "nerbert.formats.tables:Tables",
-        "parquet": "nerbert.formats.columns:Parquet",
-        "datasets": "nerbert.formats.columns:Datasets",
-    },
-)
-"""The formats of annotated sentences, in the order in which they are asked whether they recognise a file."""
-STEPS: "Registry[Callable[[CorpusSettings], AnyStep]]" = Registry(
-    "corpus step",
-    {
-        "exclude": "nerbert.corpus.filters:ExcludedTexts",
-        "no link": "nerbert.corpus.filters:WithoutLink",
-        "typing": "nerbert.corpus.mentions:Typing",
-        "unknown": "nerbert.corpus.unknown:UnknownStretches",
-        "split": "nerbert.corpus.filters:EqualInTrain",
-        "filter 1": "nerbert.corpus.filters:RareCategories",
-        "filter 2": "nerbert.corpus.filters:OnlyUntyped",
-        "filter 3": "nerbert.corpus.filters:CommonCategories",
-        "sampling": "nerbert.corpus.filters:Sampling",
-    },
-)
-"""The steps of a corpus; the build makes its own steps, a user's are made as `Class(settings)`."""
-EXECUTORS: "Registry[Callable[[int], Executor]]" = Registry(
-    "executor", {"local": "nerbert.executors:LocalExecutor", "ray": "nerbert.ray_executor:RayExecutor"}
-)
-"""Executors: functions from a number of workers to an `Executor`."""
 OBJECTIVES: "Registry[type[Objective]]" = Registry(
     "objective",
+    "nerbert.objectives",
     {
         "tagging": "nerbert.training.tagging:TokenClassification",
         "mlm": "nerbert.encoder.objectives.mlm:Mlm",
@@ -146,6 +156,7 @@ OBJECTIVES: "Registry[type[Objective]]" = Registry(
 """The training objectives."""
 SECTIONS: "Registry[type[Section]]" = Registry(
     "section of settings",
+    "nerbert.sections",
     {
         "tagging": "nerbert.training.tagging:TaggingSettings",
         "mlm": "nerbert.encoder.objectives.mlm:MlmSettings",
@@ -164,17 +175,18 @@ SECTIONS: "Registry[type[Section]]" = Registry(
 """The settings of objectives (by the objective's name) and of sources; a user's objective declares its own."""
 HEADS: "Registry[type[HeadKind]]" = Registry(
     "head",
+    "nerbert.heads",
     {
         "linear": "nerbert.tagger.backends:LinearHeadKind",
         "concepts": "nerbert.tagger.concept_backends:ConceptHeadKind",
         "gliner": "nerbert.tagger.gliner_backends:GlinerHeadKind",
         "cdlm": "nerbert.tagger.backends:CdlmHeadKind",
     },
-    "nerbert.tagger.backends:HeadKind",
 )
 """The heads of taggers: how each is opened, exported and fine-tuned."""
 MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
     "kind of model folder",
+    "nerbert.model_kinds",
     {
         "transformers": "nerbert.model.folder:TransformersKind",
         "concepts": "nerbert.model.folder:ConceptKind",
@@ -184,17 +196,3 @@ MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
     },
 )
 """The kinds of model folder; of several that fit, the last counts."""
-PROTOCOLS: "Registry[Protocol]" = Registry(
-    "protocol",
-    {
-        "tag": "nerbert.serve.routes:own_routes",
-        "hugging-face": "nerbert.serve.routes:hugging_face_routes",
-        "gliner": "nerbert.serve.routes:gliner_routes",
-        "presidio": "nerbert.serve.routes:presidio_routes",
-        "nemo": "nerbert.serve.routes:nemo_routes",
-        "label-studio": "nerbert.serve.routes:label_studio_routes",
-        "inception": "nerbert.serve.routes:inception_routes",
-        "page": "nerbert.serve.routes:page_routes",
-    },
-)
-"""What a server's clients speak: functions that return operations."""

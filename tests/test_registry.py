@@ -13,7 +13,7 @@ from tests.raised import raises
 
 @pytest.fixture
 def shapes() -> Registry[type]:
-    return Registry("shape", {"path": "pathlib:Path"})
+    return Registry("shape", "nerbert.shapes", {"path": "pathlib:Path"})
 
 
 def test_entries_are_imported_when_asked_for(shapes: Registry[type]) -> None:
@@ -23,7 +23,7 @@ def test_entries_are_imported_when_asked_for(shapes: Registry[type]) -> None:
     with raises(SettingsError, words="must be new"):
         shapes.register("mine", str)
     assert shapes.find("fractions:Fraction").__name__ == "Fraction"
-    lazy = Registry[type]("shape", {"missing": "no_such_module_here:X"})
+    lazy = Registry[type]("shape", "nerbert.shapes", {"missing": "no_such_module_here:X"})
     assert list(lazy) == ["missing"]
     with raises(SettingsError, words="PYTHONPATH"):
         lazy.find("missing")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from nerbert.config import Bounds, Settings, refuse
-from nerbert.registry import STEPS
 
 BUILT_IN_STEPS = (
     "exclude", "no link", "typing", "unknown", "split", "filter 1", "filter 2", "filter 3", "sampling",
@@ -89,7 +88,7 @@ class CorpusSettings(Settings):
     exclude_ngram_size: Annotated[int, Bounds(at_least=1)] = 8
     """A sentence is excluded if it shares this many consecutive words with a text to exclude, or equals a shorter one
     of at least four words. Unit: normalised words. Source: ours."""
-    steps: tuple[Annotated[str, STEPS], ...] = USUAL_STEPS
+    steps: tuple[str, ...] = USUAL_STEPS
     """The steps after pass 1, in order: the built-in steps, each once and in the usual order, with your own steps
     anywhere between them (docs/extending/corpus-step.md). `unknown`, after `typing`, marks stretches that may be names,
     so that they give no loss. A step counts only sentences that earlier steps keep. Source: ours."""

@@ -13,9 +13,17 @@ from nerbert.artifacts import check_free, check_free_file, publish_folder, publi
 from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.formats.data import SplitStream, stream_splits
 from nerbert.formats.documents import Reading, as_documents, repairs_line, sentences_of
-from nerbert.formats.format import Abilities, Format, abilities, find_format, format_name, formats_of_suffix, usable
+from nerbert.formats.format import (
+    FORMATS,
+    Abilities,
+    Format,
+    abilities,
+    find_format,
+    format_name,
+    formats_of_suffix,
+    usable,
+)
 from nerbert.records import Document, Example, Repairs
-from nerbert.registry import FORMATS
 from nerbert.words import whole_words
 
 _SHOWN = 10

@@ -17,9 +17,8 @@ import numpy as np
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, SettingsError, at, nearest, os_refused, unknown
 from nerbert.formats.documents import Reading, no_sentence, repairs_line
-from nerbert.formats.format import annotated, examples_of, known_formats, read_documents, recognised
+from nerbert.formats.format import FORMATS, annotated, examples_of, known_formats, read_documents, recognised
 from nerbert.records import Document, Example, Repairs
-from nerbert.registry import FORMATS
 from nerbert.rng import uniform
 from nerbert.schema import json_line
 from nerbert.sources.files import entries_of

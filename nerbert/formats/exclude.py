@@ -13,12 +13,11 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.formats.data import data_sum
-from nerbert.formats.format import foreign, head_of, recognised, usable
+from nerbert.formats.format import FORMATS, foreign, head_of, recognised, usable
 from nerbert.formats.json_files import json_value
 from nerbert.formats.jsonl import JsonLines, text_of
 from nerbert.formats.rows import file_lines
 from nerbert.records import Repairs
-from nerbert.registry import FORMATS
 from nerbert.sources.files import BOM, find_all, find_files, writable
 
 _TEXTS = (".txt", ".tsv")

@@ -14,7 +14,7 @@ from nerbert.errors import InputError, at, need, os_refused
 from nerbert.formats.documents import Reading, no_sentence, prepared, sentences_of
 from nerbert.formats.rows import UTF_16, is_utf16
 from nerbert.records import Document, Example, Repair, Repairs
-from nerbert.registry import FORMATS
+from nerbert.registry import Registry
 
 _HEAD = 1 << 20
 """Bytes of a file used to detect its format."""
@@ -115,6 +115,30 @@ class Format(Protocol):
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents so that `read` yields them again; their spans count characters and don't overlap."""
+
+
+FORMATS: Registry[Callable[[], Format]] = Registry(
+    "format",
+    "nerbert.formats",
+    {
+        "conll": "nerbert.formats.conll:Conll",
+        "spacy": "nerbert.formats.spacy:SpacyDocBin",
+        "gliner": "nerbert.formats.exports:Gliner",
+        "label-studio": "nerbert.formats.label_studio:LabelStudio",
+        "prodigy": "nerbert.formats.exports:Prodigy",
+        "argilla": "nerbert.formats.exports:Argilla",
+        "doccano": "nerbert.formats.exports:Doccano",
+        "jsonl": "nerbert.formats.jsonl:JsonLines",
+        "brat": "nerbert.formats.brat:Brat",
+        "marked": "nerbert.formats.marked:Marked",
+        "webanno": "nerbert.formats.webanno:WebAnno",
+        "csv": "nerbert.formats.tables:Tables",
+        "parquet": "nerbert.formats.columns:Parquet",
+        "datasets": "nerbert.formats.columns:Datasets",
+    },
+    members=("recognise", "read", "write"),
+)
+"""The formats of annotated sentences, in the order in which they are asked whether they recognise a file."""
 
 
 def usable(one: Format) -> Format:

@@ -12,12 +12,11 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from nerbert.errors import visible
-from nerbert.formats.format import Abilities, TextWriter, WritingRows
+from nerbert.formats.format import FORMATS, Abilities, TextWriter, WritingRows
 from nerbert.formats.json_files import json_text, object_line
 from nerbert.formats.rows import TEXT as TEXT_FIELD
 from nerbert.formats.rows import Stream
 from nerbert.records import Document, Repairs, Span
-from nerbert.registry import FORMATS
 from nerbert.terminal import bracketed, coloured, is_terminal
 
 if TYPE_CHECKING:

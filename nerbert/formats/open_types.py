@@ -22,12 +22,11 @@ from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic
 from nerbert.errors import InputError, at, need, visible
 from nerbert.formats.conll import example_of
 from nerbert.formats.exports import token_span
-from nerbert.formats.format import foreign, head_of
+from nerbert.formats.format import FORMATS, foreign, head_of
 from nerbert.formats.json_files import is_array, json_values, object_line
 from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream
 from nerbert.formats.tables import cuts_of, table_texts
 from nerbert.records import EntityLabel, OpenEntity, OpenText, Reason
-from nerbert.registry import FORMATS
 from nerbert.schema import check_value
 from nerbert.sources.files import BOM, open_plain
 

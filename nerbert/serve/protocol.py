@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from nerbert.about import __version__
 from nerbert.errors import SettingsError, Unavailable
 from nerbert.records import Span
+from nerbert.registry import Registry
 from nerbert.serve.answers import Refusal
 from nerbert.serve.service import Ask, Service, TaggedTexts
 from nerbert.tagger.spans import Spans
@@ -152,6 +153,29 @@ Strings = Annotated[list[str], Field(fail_fast=True)]
 """A list of texts; only the first one that is none is looked at."""
 Protocol = Callable[[], Sequence[Operation]]
 """A function that returns the operations of a protocol."""
+PROTOCOLS: Registry[Protocol] = Registry(
+    "protocol",
+    "nerbert.protocols",
+    {
+        "tag": "nerbert.serve.routes:own_routes",
+        "hugging-face": "nerbert.serve.routes:hugging_face_routes",
+        "gliner": "nerbert.serve.routes:gliner_routes",
+        "presidio": "nerbert.serve.routes:presidio_routes",
+        "nemo": "nerbert.serve.routes:nemo_routes",
+        "label-studio": "nerbert.serve.routes:label_studio_routes",
+        "inception": "nerbert.serve.routes:inception_routes",
+        "page": "nerbert.serve.routes:page_routes",
+    },
+)
+"""What a server's clients speak."""
+
+
+def operations_of(protocol: str) -> Sequence[Operation]:
+    """Return the operations of a protocol by name; raise SettingsError for one that returns something else."""
+    operations = PROTOCOLS.find(protocol)()
+    if not isinstance(operations, list | tuple) or not all(isinstance(each, Operation) for each in operations):
+        raise SettingsError(f"protocol {protocol!r}: must return a list of Operation; leave it out of --protocols")
+    return operations
 
 
 def named(spans: Iterable[Span], *names: str) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Every route of a server, by protocol; a protocol's file has its bodies and what it does.
 
-`nerbert.registry.PROTOCOLS` names these functions. Yours is another such function (docs/extending/protocol.md). Answers
-of other servers' protocols are described by those servers.
+`nerbert.serve.protocol.PROTOCOLS` names these functions. Yours is another such function (docs/extending/protocol.md).
+Answers of other servers' protocols are described by those servers.
 """
 
 from collections.abc import Sequence

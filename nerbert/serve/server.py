@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.errors import InputError, SettingsError, need, os_refused
 from nerbert.formats.entity_labels import parse_labels
-from nerbert.registry import PROTOCOLS
 from nerbert.serve.settings import TOKEN, Limits, is_loopback
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds
@@ -98,6 +97,7 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
     """
     need("serve", "starlette", "uvicorn", "prometheus_client")
     from nerbert.serve.app import Access, application
+    from nerbert.serve.protocol import PROTOCOLS, operations_of
     from nerbert.serve.protocols.labelling import Labelling
     from nerbert.serve.protocols.status import Metrics
     from nerbert.serve.routes import label_routes, status_routes
@@ -106,7 +106,7 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
     sources, token, metrics = job.sources(), job.token(), Metrics()
     labelling = Labelling(job.labelling) if job.labelling else None
     operations = [
-        *(each for name in job.protocols or tuple(PROTOCOLS) for each in PROTOCOLS.find(name)()),
+        *(each for name in job.protocols or PROTOCOLS for each in operations_of(name)),
         *status_routes(metrics),
         *(label_routes(labelling) if labelling else ()),
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.registry import EXECUTORS
+from nerbert.executors import EXECUTORS
 from tests.corpus.test_build import digests
 from tests.extending.guides import blocks, module, run_commands
 from tests.extending.toys.executor_toy import Threads

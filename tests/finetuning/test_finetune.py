@@ -17,13 +17,14 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import Conll
 from nerbert.formats.data import DataSet, read_data
 from nerbert.formats.documents import Reading, reading_for
+from nerbert.formats.format import FORMATS
 from nerbert.formats.rows import Stream
 from nerbert.model.backbone import save_model, tags_of
 from nerbert.model.folder import TaggerFacts, read_card, write_card
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.heads import predict_entities
 from nerbert.records import Document, Repairs
-from nerbert.registry import FORMATS, OBJECTIVES
+from nerbert.registry import OBJECTIVES
 from nerbert.render.cards import tagger_card
 from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.tagger import Tagger

@@ -9,10 +9,9 @@ import pytest
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import Conll, example_of
 from nerbert.formats.documents import Reading, document_of, example_of_spans
-from nerbert.formats.format import find_format, read_examples, recognised
+from nerbert.formats.format import FORMATS, find_format, read_examples, recognised
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Example
-from nerbert.registry import FORMATS
 from tests.raised import raises
 
 CONLL = "Ada\tB-person\nslept\tO\n\n"

@@ -9,8 +9,8 @@ import pytest
 from nerbert.corpus.filters import ExcludedTexts
 from nerbert.errors import InputError
 from nerbert.formats.exclude import read_excluded
+from nerbert.formats.format import FORMATS
 from nerbert.records import Document, Reason
-from nerbert.registry import FORMATS
 from tests.raised import raises
 
 WORDS = "the old whaler came home to the quiet harbour in may".split()

@@ -10,9 +10,8 @@ import pytest
 from nerbert.errors import InputError
 from nerbert.formats.convert import convert_data
 from nerbert.formats.documents import Reading
-from nerbert.formats.format import read_documents
+from nerbert.formats.format import FORMATS, read_documents
 from nerbert.records import Document
-from nerbert.registry import FORMATS
 from tests.formats.losses import check_same, told
 from tests.raised import raises
 

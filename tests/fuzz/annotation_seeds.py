@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nerbert.errors import NerbertError
+from nerbert.formats.format import FORMATS
 from nerbert.records import Document, Span
-from nerbert.registry import FORMATS
 from tests.formats import test_brat, test_conll, test_tables, test_webanno
 
 TEXT = "Ada Löf 😀 left Oslo."

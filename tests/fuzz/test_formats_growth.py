@@ -10,11 +10,10 @@ import pytest
 
 from nerbert.errors import NerbertError
 from nerbert.formats.documents import Overlaps, Reading
-from nerbert.formats.format import read_documents
+from nerbert.formats.format import FORMATS, read_documents
 from nerbert.formats.json_files import JsonFormat
 from nerbert.formats.open_types import read_open_types
 from nerbert.records import Document, Span
-from nerbert.registry import FORMATS
 from tests.fuzz.annotation_seeds import JSON_SEEDS
 from tests.fuzz.properties import calls_of, exponent, peak_of, seconds_of
 

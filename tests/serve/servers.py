@@ -23,9 +23,8 @@ import httpx
 import uvicorn
 
 from nerbert.errors import InputError
-from nerbert.registry import PROTOCOLS
 from nerbert.serve.app import Access, application
-from nerbert.serve.protocol import Operation
+from nerbert.serve.protocol import PROTOCOLS, Operation
 from nerbert.serve.protocols.status import Metrics
 from nerbert.serve.routes import label_routes, status_routes
 from nerbert.serve.server import _listening

@@ -21,7 +21,7 @@ from nerbert.evaluation.datasets.load import find_known
 from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.entity_labels import parse_type_labels
-from nerbert.registry import FORMATS
+from nerbert.formats.format import FORMATS
 
 DEFAULT_PROTOCOL = "default"
 """The name of the only protocol of a suite without `[protocols]`: finetune's defaults."""

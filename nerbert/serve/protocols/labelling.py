@@ -22,9 +22,9 @@ from starlette.responses import Response
 from nerbert.errors import InputError, NerbertError
 from nerbert.formats.convert import convert_data
 from nerbert.formats.documents import Reading, reading_for
+from nerbert.formats.format import FORMATS
 from nerbert.model.folder import read_card
 from nerbert.records import EntityLabel, Example, Span
-from nerbert.registry import FORMATS
 from nerbert.serve.labelling.learning import MINE, Learner
 from nerbert.serve.labelling.project import Answer, LabelItem, LabelType, Project
 from nerbert.serve.labelling.sentences import LONGEST, Draw

@@ -10,9 +10,8 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.formats.documents import Reading
-from nerbert.formats.format import read_documents, read_examples
+from nerbert.formats.format import FORMATS, read_documents, read_examples
 from nerbert.records import Document
-from nerbert.registry import FORMATS
 from tests.extending.toys.format_toy import Toy
 from tests.raised import raises
 from tests.tagger.jobs.conftest import Tag
