@@ -14,7 +14,7 @@ from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from nerbert.about import __version__
 from nerbert.artifacts import check_own, publish
@@ -126,6 +126,9 @@ class System(Protocol):
     def facts(self) -> dict[str, Any]:
         """Return all that its predictions depend on, except the data: a part of its cells' keys."""
 
+    def read_digests(self) -> Self:
+        """Return it with the digests of its files as they are now, on this machine."""
+
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return the splits that it reads if `split` is scored; an episode is drawn only from that one."""
 
@@ -149,6 +152,11 @@ class CellFile:
     scores: dict[str, Any]
     facts: dict[str, Any]
     predictions: Predictions | None
+
+    @property
+    def tagged(self) -> Predictions | None:
+        """Return its predictions with their facts, to be scored again."""
+        return self.predictions and replace(self.predictions, facts=self.facts)
 
     def cell(self, place: CellKey) -> Cell:
         """Return the cell at a place: cells of several places may be one."""

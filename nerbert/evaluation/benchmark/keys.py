@@ -77,6 +77,10 @@ class DataFiles:
                  for each in dict.fromkeys(splits)]  # fmt: skip
         return cls(folder, format_, {path.name: data_digest(path) for path in paths})
 
+    def read_digests(self) -> "DataFiles":
+        """Return the current files of the same splits."""
+        return DataFiles.find(self.folder, self.format, self.splits)
+
     @property
     def splits(self) -> list[str]:
         """Return the names of the splits."""

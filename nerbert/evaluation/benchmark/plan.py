@@ -7,6 +7,7 @@ drawn here. Cost: a size that can't be drawn is reported by its cells.
 
 import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,6 +72,26 @@ class Job:
     """The key of the predictions, and the name of the cell's file."""
     score_key: str
 
+    @classmethod
+    def of(
+        cls, place: CellKey, system: System, data: DataFiles, split: str, else_types: tuple[str, ...]
+    ) -> "Job":  # fmt: skip
+        """Return the job with the keys that follow from the rest."""
+        whole = parse_size(place.size).kind in (SizeUnit.ALL, SizeUnit.ZERO)
+        drawn = "" if whole else f"{place.size}, draw {place.draw}"
+        key = key_of("tag", **data.key, drawn=drawn, split=split, **system.facts)
+        score_key = key_of("score", code=keys.SCORING, tagged=key, else_types=sorted(else_types))
+        return cls(place, system, data, split, else_types, key, score_key)
+
+    def read_digests(self) -> "Job":
+        """Return the job by the files as they are now; raise NerbertError if these are others than its key says."""
+        with suppress(NerbertError):
+            system, data = self.system.read_digests(), self.data.read_digests()
+            job = Job.of(self.place, system, data, self.split, self.else_types)
+            if job.key == self.key:
+                return job
+        raise NerbertError(keys.CHANGED)
+
     def run(self, sources: Path, before: Predictions | None = None) -> tuple[Cell, Predictions]:
         """Read its sentences, predict, and score; earlier predictions are only scored."""
         cost: dict[str, Any] = {}
@@ -127,11 +148,11 @@ class Planner:
         kind, split = parse_size(place.size).kind, self._suite.split
         system = self._zero_shot(place, target) if kind is SizeUnit.ZERO else self._learning(place, target)
         splits = system.splits(split, episode=kind is SizeUnit.EPISODE)
-        data = self._once(DataFiles.find, self._once(find_folder, self._data, place.target), target.format, splits)
-        drawn = "" if kind in (SizeUnit.ALL, SizeUnit.ZERO) else f"{place.size}, draw {place.draw}"
-        key = key_of("tag", **data.key, drawn=drawn, split=split, **system.facts)
-        score_key = key_of("score", code=keys.SCORING, tagged=key, else_types=sorted(target.else_types))
-        return Job(place, system, data, split, target.else_types, key, score_key)
+        data = self._files(place.target, target.format, splits)
+        return Job.of(place, system, data, split, target.else_types)
+
+    def _files(self, name: str, format_: str, splits: tuple[str, ...]) -> DataFiles:
+        return self._once(DataFiles.find, self._once(find_folder, self._data, name), format_, splits)
 
     def _once(self, make: Callable[..., _Out], *names: Any) -> _Out:
         """Return what `make` gives, called only once for the same arguments, even if it fails."""
@@ -152,46 +173,46 @@ class Planner:
 
     def _learning(self, place: CellKey, target: Target) -> System:
         """Return a system that learns from the target."""
-        own = self._suite.systems[place.system]
-        if own.command:  # protocols don't apply to it, so it runs once for all of them
-            return Command(
-                own.command, self._once(command_digest, own.command), own.version, own.timeout_minutes, place.seed
-            )
-        encoder = self._encoder(place, own)
+        given = self._suite.systems[place.system]
+        if given.command:  # protocols don't apply to it, so it runs once for all of them
+            digest = self._once(command_digest, given.command)
+            return Command(given.command, digest, given.version, given.timeout_minutes, place.seed)
+        encoder = self._encoder(place, given)
         settings = _startable(encoder.folder, self._settings(place))
-        system = FineTuned(encoder, settings, self._machine.device, labels=target.labels)
-        if not own.source:
-            return system
-        splits = ("train", "dev") if find_objective(settings.objective).joins_source else ("train",)
-        files = self._once(DataFiles.find, self._once(find_folder, self._data, own.source), own.source_format, splits)
-        return replace(system, source=files, source_name=own.source)
+        source = None
+        if given.source:
+            splits = ("train", "dev") if find_objective(settings.objective).joins_source else ("train",)
+            source = self._files(given.source, given.source_format, splits)
+        return FineTuned(encoder, settings, self._machine.device, source, given.source, target.labels)
 
     def _zero_shot(self, place: CellKey, target: Target) -> System:
         """Return a system that isn't trained on the target; of the settings only the precision applies, and no seed."""
-        own = self._suite.systems[place.system]
-        if own.command or own.source:
+        given = self._suite.systems[place.system]
+        if given.command or given.source:
             raise _NotRunError("zero-shot: a command, or a checkpoint of a source domain, takes no labels at run time")
-        if own.settings.keys() - {"precision"}:
+        if given.settings.keys() - {"precision"}:
             raise _NotRunError("zero-shot: this system differs only by settings of fine-tuning")
-        encoder = self._encoder(place, own)
+        encoder = self._encoder(place, given)
         folder = ModelFolder(encoder.folder)
         if not folder.labels_at_run_time and folder.card["kind"] != "tagger":
             raise _NotRunError("zero-shot: its encoder takes no labels at run time")
         precision = self._settings(place).precision
         return ZeroShotTagger(encoder=encoder, precision=precision, device=self._machine.device, labels=target.labels)
 
-    def _encoder(self, place: CellKey, own: SystemSettings) -> Encoder:
+    def _encoder(self, place: CellKey, given: SystemSettings) -> Encoder:
         """Return the encoder of a cell.
 
         Raise InputError if another encoder of the system has the same weights: they would count as two pre-trainings.
         """
-        if not own.encoders:
+        if not given.encoders:
             raise _NotRunError(f"no encoder given: --encoder {place.system!r}=FOLDER")
         name = self._suite.encoder_of(place)
-        encoder, weights = self._once(_encoder, name)
-        if weights and (other := self._first_with.setdefault((place.system, weights), name)) != name:
-            why = f"has the same weights as {other}; pre-train each encoder with a seed of its own"
-            raise InputError(f"{name}: {why}")
+        encoder = self._once(Encoder.find, name)
+        if encoder.pretrained:
+            weights = self._once(encoder_digest, Path(encoder.folder), "weights")
+            if (other := self._first_with.setdefault((place.system, weights), name)) != name:
+                why = f"has the same weights as {other}; pre-train each encoder with a seed of its own"
+                raise InputError(f"{name}: {why}")
         return encoder
 
 
@@ -204,17 +225,6 @@ def _startable(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
     settings = objective_for(encoder, settings)
     check_head(chosen_objective(settings, FINETUNE), settings)
     return settings
-
-
-def _encoder(name: str) -> tuple[Encoder, str]:
-    """Return an encoder, and the digest of its weights; "" for an untouched backbone.
-
-    What nerbert trained, also as a tagger, has random variation of its own.
-    """
-    folder = ModelFolder.open(name, "tagger").check()
-    trained = folder.card["kind"] != "foreign"
-    encoder = Encoder(folder.name, encoder_digest(folder.path), trained)
-    return encoder, encoder_digest(folder.path, "weights") if trained else ""
 
 
 def _processor() -> str:

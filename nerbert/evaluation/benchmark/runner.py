@@ -12,7 +12,7 @@ import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from multiprocessing import current_process, parent_process
 from pathlib import Path
@@ -33,10 +33,10 @@ from nerbert.errors import (
     unknown,
     visible,
 )
-from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import (
     TRY_AGAIN,
     Cell,
+    CellFile,
     CellKey,
     Machine,
     State,
@@ -113,28 +113,12 @@ def run_suite(
     return [plan.outcome(place) for place in plan.cells], stop
 
 
-@dataclass(frozen=True)
-class Desk:
-    """All that a cell's process needs: the suite, where its data and its results are, the machine, and its GPUs."""
-
-    suite: Suite
-    data: Path
-    output: Path
-    machine: Machine
-    gpus: tuple[str, ...] = ()
-
-    def job(self, place: CellKey) -> Job | Cell:
-        """Return a cell by the files as they are now."""
-        return Planner(self.suite, self.data, self.machine).plan(place)
-
-
 class SuitePlan:
     """The cells of a suite by place: what is done, and what is missing of those that `only` selects."""
 
     def __init__(self, suite: Suite, data: Path, output: Path, only: Iterable[str], *, retry: bool) -> None:
-        machine = this_machine()
-        self.desk = Desk(suite, data, output, machine, _gpus(machine))
-        planner = Planner(suite, data, machine)
+        self.output, machine = output, this_machine()
+        self.gpus, planner = _gpus(machine), Planner(suite, data, machine)
         self.cells = {place: planner.plan(place) for place in suite.places()}
         self.places = selected(list(self.cells), only)
         """The selected ones."""
@@ -151,7 +135,7 @@ class SuitePlan:
         """Read the outcomes of jobs; those that are to be retried are missing."""
         for job in jobs:
             try:
-                file = read_cell(cell_path(self.desk.output, job.key))
+                file = read_cell(cell_path(self.output, job.key))
             except InputError as error:
                 self.notes.append(f"{error}; so its cell is run again")
                 continue
@@ -176,7 +160,7 @@ def _run(plan: SuitePlan, executor: Executor) -> None:
     """Run the missing cells. If a worker process dies, the cell that killed it is unknown: the first that has no
     outcome is run alone, until one dies alone, which is it.
     """
-    waiting, needs = deque(plan.missing), Resources(gpus=float(plan.desk.machine.device == "cuda"), isolated=True)
+    waiting, needs = deque(plan.missing), Resources(gpus=float(bool(plan.gpus)), isolated=True)
 
     def end(job: Job, cell: Cell) -> None:
         waiting.remove(job)
@@ -188,56 +172,49 @@ def _run(plan: SuitePlan, executor: Executor) -> None:
     while waiting:
         batch = [waiting[0]] if alone else list(waiting)
         try:
-            items = [(job.place, job.key) for job in batch]
-            for job, cell in zip(batch, executor.map_ordered(partial(run_cell, plan.desk), items, needs), strict=True):
+            cells = executor.map_ordered(partial(run_cell, plan.output, plan.gpus), batch, needs)
+            for job, cell in zip(batch, cells, strict=True):
                 end(job, cell)
             alone = False
         except WorkerDied as error:
             if alone:
                 facts = {TRY_AGAIN: True} if may_try_again(error) else {}
                 cell = Cell(batch[0].place, State.FAILED, f"{error}; the next run tries again", facts=facts)
-                write_cell(cell_path(plan.desk.output, batch[0].key), batch[0].score_key, cell)
+                write_cell(cell_path(plan.output, batch[0].key), batch[0].score_key, cell)
                 end(batch[0], cell)
             else:
                 tell(f"{error}; the first cell in progress runs again, alone")
             alone = not alone
 
 
-def run_cell(desk: Desk, item: tuple[CellKey, str]) -> Cell:
+def run_cell(output: Path, gpus: tuple[str, ...], job: Job) -> Cell:
     """Make a cell, store it, and return it; raise WriteError if the disk is full, so no other can be stored either."""
-    place, key = item
     if parent_process() is not None:
-        _settle(desk.gpus)
-    path = cell_path(desk.output, key)
-    job = desk.job(place)
+        _settle(gpus)
+    path = cell_path(output, job.key)
     try:
         with writing(path):
-            if isinstance(job, Cell) or job.key != key:
-                raise NerbertError(job.why if isinstance(job, Cell) else keys.CHANGED)
-            file = None
+            job = job.read_digests()
+            stored: CellFile | None = None
             with suppress(InputError):  # a damaged one is made anew
-                file = read_cell(path)
-            if file and file.state is State.DONE and file.scored == job.score_key:  # by a run that died later
-                return file.cell(place)
-            before = replace(file.predictions, facts=file.facts) if file and file.predictions else None
+                stored = read_cell(path)
+            if stored and stored.state is State.DONE and stored.scored == job.score_key:  # by a run that died later
+                return stored.cell(job.place)
             try:
-                cell, found = job.run(desk.output / "sources", before)
+                cell, predictions = job.run(output / "sources", stored.tagged if stored else None)
             finally:  # is the reason of whatever else went wrong
-                now = desk.job(place)
-                if isinstance(now, Cell) or now.key != job.key:
-                    raise NerbertError(keys.CHANGED)
-            write_cell(path, job.score_key, cell, found)
-            return cell
+                job.read_digests()
+            write_cell(path, job.score_key, cell, predictions)
     except WriteError:
         raise
     except Exception as error:
-        cell = failure(error, place, job.data.folder if isinstance(job, Job) else desk.data / place.target)
-        write_cell(path, job.score_key if isinstance(job, Job) else "", cell)
-        return cell
+        cell = failure(error, job.place, job.data.folder)
+        write_cell(path, job.score_key, cell)
     finally:
         gc.collect()  # models hold themselves, and this process makes others
-        if desk.machine.device == "cuda":
+        if gpus:
             _free_gpu()
+    return cell
 
 
 def failure(error: Exception, place: CellKey, folder: Path) -> Cell:

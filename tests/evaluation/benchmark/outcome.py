@@ -5,7 +5,7 @@ from typing import Any
 
 from nerbert.evaluation.benchmark.cells import Cell, CellFile, CellSentences, Machine, Predictions, cell_path, read_cell
 from nerbert.evaluation.benchmark.plan import Job, Planner
-from nerbert.evaluation.benchmark.runner import Desk, run_cell, run_suite
+from nerbert.evaluation.benchmark.runner import run_cell, run_suite
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.executors import HERE, Executor
 
@@ -57,5 +57,5 @@ def run_only(suite: Suite, data: Path, output: Path) -> tuple[Cell, CellFile | N
     for name in ("cells", "sources"):
         (output / name).mkdir(parents=True, exist_ok=True)
     job = only_job(suite, data)
-    cell = run_cell(Desk(suite, data, output, CPU), (job.place, job.key))
+    cell = run_cell(output, (), job)
     return cell, read_cell(cell_path(output, job.key))

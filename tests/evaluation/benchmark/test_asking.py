@@ -137,7 +137,7 @@ def test_a_head_of_names_is_asked_for_all_types_at_once(monkeypatch: pytest.Monk
     """At 0.5 it finds what is 60 % sure, too."""
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: Tagger(NamesHead(), "unicode-words-1", "en"))
     rows = [example_of(["Ship", "ship", "port"], ["B-A", "O", "B-B"])]
-    system = ZeroShotTagger(labels=("A=ship", "B=port"), encoder=Encoder("x", ""), precision="fp32", device="cpu")
+    system = ZeroShotTagger(labels=("A=ship", "B=port"), encoder=Encoder("x", "x", ""), precision="fp32", device="cpu")
     found = system.predict(CellSentences([], rows, {}, rows), tmp_path)
     assert [each[:3] for each in found.entities[0]] == [(0, 1, "A"), (1, 2, "A"), (2, 3, "B")]
     assert (found.facts["dev_threshold"], found.facts["own_threshold"]) == (0.5, 0.5)
@@ -150,7 +150,7 @@ def test_a_folders_own_threshold_is_a_reading_of_its_own(monkeypatch: pytest.Mon
     tagger.card = {"threshold": 0.6}
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: tagger)
     rows = [example_of(["Ship", "ship", "port"], ["B-A", "O", "O"])]
-    system = ZeroShotTagger(labels=("A=ship", "B=port"), encoder=Encoder("x", ""), precision="fp32", device="cpu")
+    system = ZeroShotTagger(labels=("A=ship", "B=port"), encoder=Encoder("x", "x", ""), precision="fp32", device="cpu")
     part = CellSentences([], rows, {})
     found = system.predict(part, tmp_path)
     assert found.facts["own_threshold"] == pytest.approx(uncalibrated(0.6, 3.0))
@@ -172,7 +172,7 @@ def test_a_tagger_of_fixed_types_is_scored_as_it_is(
     tagger = Tagger.load(tiny_tagger, backend="torch", precision="fp32", thresholds=least)
     if least:
         monkeypatch.setattr(Tagger, "load", lambda *_, **__: tagger)
-    encoder, part = Encoder(str(tiny_tagger), ""), CellSentences([], rows, {}, rows)
+    encoder, part = Encoder(str(tiny_tagger), str(tiny_tagger), ""), CellSentences([], rows, {}, rows)
     system = ZeroShotTagger(labels=("ship=SHIP",), encoder=encoder, precision="fp32", device="cpu")
     found = system.predict(part, tmp_path)
     wanted = [[(span.start, span.end, span.type) for span in spans] for spans in tagger.tag_many(rows)]

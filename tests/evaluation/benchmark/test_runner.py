@@ -26,6 +26,7 @@ from nerbert.evaluation.benchmark.cells import (
     State,
     write_cell,
 )
+from nerbert.evaluation.benchmark.plan import Job
 from nerbert.evaluation.benchmark.runner import NOT_SELECTED, STOPPED, failure, selected
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target, read_suite
 from nerbert.evaluation.benchmark.systems import finetuned
@@ -49,9 +50,9 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[CellKey]:
     """Let tasks of this process train nothing; return the places of the cells that were begun."""
     begun, run_cell = list[CellKey](), runner.run_cell
 
-    def begin(desk: Any, item: tuple[CellKey, str]) -> Cell:
-        begun.append(item[0])
-        return run_cell(desk, item)
+    def begin(output: Path, gpus: tuple[str, ...], job: Job) -> Cell:
+        begun.append(job.place)
+        return run_cell(output, gpus, job)
 
     monkeypatch.setattr(runner, "run_cell", begin)
     monkeypatch.setattr(FineTuned, "predict", all_outside)
@@ -261,7 +262,7 @@ class Mortal:
         items = list(items)
         self.begun.append(len(items))
         for item in items:
-            if self.fatal(item[0]):
+            if self.fatal(item.place):
                 raise WorkerDied("a worker process died")
             yield task(item)
 

@@ -84,6 +84,10 @@ class Command:
         """Return its words and the content of the files among them, its version and its seed."""
         return {"code": (keys.TRAINING,), "command": self.sha256, "version": self.version, "seed": self.seed}
 
+    def read_digests(self) -> "Command":
+        """Return it with the current digest of its words and their files."""
+        return replace(self, sha256=command_digest(self.words))
+
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return train, the scored split, and dev if the command reads it."""
         return (*(() if episode else ("train",)), split, *(("dev",) if "dev" in places_of(self.words) else ()))

@@ -16,6 +16,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.locks import held
 from nerbert.model.concept_table import class_words
+from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
 from nerbert.registry import HEADS, OBJECTIVES
@@ -30,12 +31,23 @@ _SECONDS = "seconds.json"
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """An encoder's folder, and the digest of the files loaded from it."""
+    """An encoder by its name (a folder, or one on the hub), its folder here, and the digest of the files loaded."""
 
+    name: str
     folder: str
     sha256: str
     pretrained: bool = False
-    """Whether nerbert trained it."""
+    """Whether nerbert trained it, also as a tagger, so that it has random variation of its own."""
+
+    @classmethod
+    def find(cls, name: str) -> "Encoder":
+        """Return an encoder as it is now; raise InputError if it is no model's folder."""
+        folder = ModelFolder.open(name, "tagger").check()
+        return cls(name, folder.name, encoder_digest(folder.path), folder.card["kind"] != "foreign")
+
+    def read_digests(self) -> "Encoder":
+        """Return it as it is now."""
+        return Encoder.find(self.name)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -68,11 +80,10 @@ class FineTuned:
     @property
     def _source_key(self) -> str | None:
         """Return the key of the checkpoint to start from; None without one."""
-        return None if self.source is None or self._joins else self._checkpoint_key(self.source, self.encoder.sha256)
-
-    def _checkpoint_key(self, data: DataFiles, encoder: str) -> str:
+        if self.source is None or self._joins:
+            return None
         trained = trained_by(replace(source_settings(self.settings, self.settings.seed), source_head="new"))
-        return key_of("source", **data.key, **trained, encoder=encoder, device=self.device)
+        return key_of("source", **self.source.key, **trained, encoder=self.encoder.sha256, device=self.device)
 
     @property
     def _joins(self) -> bool:
@@ -83,6 +94,11 @@ class FineTuned:
     def _asks(self) -> bool:
         """Return whether its tagger takes labels at run time."""
         return HEADS.find(OBJECTIVES.find(self.settings.objective).head_name).labels_at_run_time
+
+    def read_digests(self) -> "FineTuned":
+        """Return it with its encoder and source domain as they are now."""
+        source = self.source.read_digests() if self.source else None
+        return replace(self, encoder=self.encoder.read_digests(), source=source)
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return train, the scored split, and dev: for the temperature, and the epoch if the protocol chooses it."""
@@ -147,8 +163,7 @@ class FineTuned:
                     self.encoder.folder, source.read().train, [], settings, draft, name=str(source.folder)
                 )
             write_json(draft / _SECONDS, cost["source"])
-            now = DataFiles.find(source.folder, source.format, source.splits)
-            if self._checkpoint_key(now, encoder_digest(Path(self.encoder.folder))) != self._source_key:
+            if self.read_digests()._source_key != self._source_key:
                 raise NerbertError(keys.CHANGED)
 
 

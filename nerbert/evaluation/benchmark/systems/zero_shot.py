@@ -4,7 +4,7 @@ Figures are at a fixed threshold, 0.5, at the tagger's own and at the best one o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,10 @@ class ZeroShotTagger:
         how = {"precision": self.precision, "device": self.device, "labels": list(self.labels)}
         code = {"code": (keys.ASKING, keys.TRAINING, keys.SCORING)}
         return {**code, **how, "encoder": self.encoder.sha256, "trained_on": []}  # so that older cells keep their keys
+
+    def read_digests(self) -> "ZeroShotTagger":
+        """Return it with its encoder as it is now."""
+        return replace(self, encoder=self.encoder.read_digests())
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return the scored split, and dev for the best threshold."""
