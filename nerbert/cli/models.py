@@ -355,11 +355,18 @@ def benchmark(
     wanted = read_suite(suite, parse_encoders(encoder or []))
     need("train", "torch", "transformers", "accelerate", "tokenizers")
     from nerbert.evaluation.benchmark import runner  # imports torch
+    from nerbert.evaluation.tables.table import make_table
+    from nerbert.render.benchmark import show_results
 
     if dry_run:
         for line in runner.list_suite(wanted, data, output, retry=retry, only=only or ()):
             print(line)
         return
+    need("benchmark", "scipy")
     with run.opened() as executor:
-        if not runner.benchmark(wanted, data, output, executor, retry=retry, only=only or (), again=shlex.join(again)):
-            sys.exit(1)
+        cells, stop = runner.run_suite(wanted, data, output, executor, retry=retry, only=only or ())
+    succeeded = show_results(make_table(wanted, cells), output, runner.advice_on(cells, shlex.join(again)))
+    if stop:
+        raise stop
+    if not succeeded:
+        sys.exit(1)

@@ -5,27 +5,40 @@ LaTeX is for `\\input`; letters of other scripts need LuaLaTeX or XeLaTeX. F1 by
 
 import csv
 import io
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from nerbert.artifacts import publish
 from nerbert.errors import visible
+from nerbert.evaluation.benchmark.cells import State
+from nerbert.evaluation.tables.results import BenchmarkTable, Entry, Grid
 from nerbert.render import render
 from nerbert.render.terminal import table as terminal_table
-from nerbert.terminal import plain
-
-if TYPE_CHECKING:
-    from nerbert.evaluation.tables.results import BenchmarkTable, Entry, Grid
+from nerbert.terminal import plain, tell
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _NAMES_WIDTH, _FIGURE_WIDTH = 44, 19
 
 
-def write_tables(folder: Path, table: "BenchmarkTable") -> list[Path]:
+def show_results(table: BenchmarkTable, folder: Path, advice: Iterable[str]) -> bool:
+    """Write the tables and print them, then advice on the cells; return whether no cell failed."""
+    try:
+        files = write_tables(folder, table)
+    finally:  # cells on a full disk are reported though their tables can't be written
+        print_table(table)
+        for line in advice:
+            tell(line)
+    counts = Counter(cell.state for cell in table.cells)
+    done = ", ".join(f"{counts[state]} {state.value.replace('_', ' ')}" for state in State if counts[state])
+    tell(f"cells: {done}; written: {', '.join(map(str, files))}")
+    return not counts[State.FAILED]
+
+
+def write_tables(folder: Path, table: BenchmarkTable) -> list[Path]:
     """Write NAME.md, .tex, .html and .csv into a folder, each whole or not at all; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {**{ending: text_of(table, ending) for ending in ("md", "tex", "html")}, "csv": csv_of(table)}
@@ -35,12 +48,12 @@ def write_tables(folder: Path, table: "BenchmarkTable") -> list[Path]:
     return [folder / f"{table.name}.{ending}" for ending in texts]
 
 
-def text_of(table: "BenchmarkTable", ending: str) -> str:
+def text_of(table: BenchmarkTable, ending: str) -> str:
     """Return the table as `md`, `tex` or `html`."""
     return render(f"benchmark.{ending}.j2", table=table)
 
 
-def csv_of(table: "BenchmarkTable") -> str:
+def csv_of(table: BenchmarkTable) -> str:
     """Return the records as CSV in UTF-8: quoted as RFC 4180 says, but lines end with LF alone.
 
     A text that a spreadsheet would take for a formula gets a ' before it: the price is that pandas shows it too.
@@ -55,7 +68,7 @@ def harmless(record: Sequence[str]) -> list[str]:
     return [f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text for text in record]
 
 
-def print_table(table: "BenchmarkTable", console: Console | None = None) -> None:
+def print_table(table: BenchmarkTable, console: Console | None = None) -> None:
     """Print scores and tests, without empty columns, in as many tables as the width asks for, and the notes."""
     console = console or Console()
     console.print(plain(table.title), style="bold")
@@ -75,14 +88,14 @@ def print_table(table: "BenchmarkTable", console: Console | None = None) -> None
         console.print(plain(line), style="dim")
 
 
-def _print_grid(table: "BenchmarkTable", grid: "Grid", places: Sequence[int], console: Console) -> None:
+def _print_grid(table: BenchmarkTable, grid: Grid, places: Sequence[int], console: Console) -> None:
     """Print a grid's names and the figures at some places."""
     shown = (*range(grid.names), *places)
     heads, *rows = ([_shown(table, row[place]) for place in shown] for row in (grid.heads, *grid.rows))
     console.print("", terminal_table(heads, rows, numbers=range(grid.names, len(heads)), title=grid.title), sep="\n")
 
 
-def _shown(table: "BenchmarkTable", entry: "Entry") -> Text:
+def _shown(table: BenchmarkTable, entry: Entry) -> Text:
     notes = f" {table.numbers(entry)}" if entry.notes else ""
     text = Text(visible(entry.text), style="bold" if entry.best else "").append(f"{entry.mark}{notes}")
     return text.append(f"\n{entry.below}", style="dim") if entry.below else text

@@ -1,6 +1,7 @@
 """Run a suite: its cells by priority, several at once; finished ones are read.
 
-A run that is stopped (Ctrl-C, SIGTERM, a full disk) also writes the tables of the finished cells, and then ends.
+A run that is stopped (Ctrl-C, SIGTERM, a full disk) also returns its cells, so that the tables of the finished ones are
+written.
 
 A failed cell is stored with its reason, and is run again only if its key changes, or with `retry`. One that failed
 because of the machine (its process died, no memory) is run again every time.
@@ -9,7 +10,7 @@ because of the machine (its process died, no memory) is run again every time.
 import gc
 import os
 import re
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -29,7 +30,6 @@ from nerbert.errors import (
     WriteError,
     few,
     may_try_again,
-    need,
     unknown,
     visible,
 )
@@ -58,53 +58,26 @@ _LONGEST_WHY = 500
 _Stop = KeyboardInterrupt | SystemExit | WriteError | None
 
 
-def benchmark(
+def run_suite(
     suite: Suite, data: Path, output: Path, executor: Executor | None = None, *, retry: bool = False,
-    only: Iterable[str] = (), again: str = "rerun the command",
-) -> bool:  # fmt: skip
-    """Run a suite, or the cells that `only` selects, write its tables to `output` and print them; return whether no
-    cell failed.
+    only: Iterable[str] = (),
+) -> tuple[list[Cell], _Stop]:  # fmt: skip
+    """Return every cell of a suite, by priority, and what stopped the run early, if anything. Cells missing in `output`
+    are run first, if `only` selects them; `retry` runs failed cells again.
 
     Without an `executor`, cells run in one local process per GPU, or one per core without GPUs.
     """
-    from nerbert.evaluation.tables.table import make_table
-    from nerbert.render.benchmark import print_table, write_tables
-
-    need("benchmark", "scipy")
-    check_alone("a benchmark")
-    with given_or_local(executor, len(_gpus(this_machine())) or cores()) as opened:
-        cells, stop = run_suite(suite, data, output, opened, retry=retry, only=only)
-    table = make_table(suite, cells)
-    try:
-        files = write_tables(output, table)
-    finally:  # cells on a full disk are reported though their tables can't be written
-        print_table(table)
-        for line in _left(cells, again):
-            tell(line)
-    counts = Counter(cell.state for cell in cells)
-    done = ", ".join(f"{counts[state]} {state.value.replace('_', ' ')}" for state in State if counts[state])
-    tell(f"cells: {done}; written: {', '.join(map(str, files))}")
-    if stop:
-        raise stop
-    return not counts[State.FAILED]
-
-
-def run_suite(
-    suite: Suite, data: Path, output: Path, executor: Executor, *, retry: bool = False, only: Iterable[str] = ()
-) -> tuple[list[Cell], _Stop]:
-    """Return every cell of a suite, by priority, and what stopped the run early, if anything. Cells missing in `output`
-    are run first, by an executor, if `only` selects them; `retry` runs failed cells again.
-    """
     stop: _Stop = None
+    check_alone("a benchmark")
     check_root(data)
-    with held_folder(output):
+    with given_or_local(executor, len(_gpus(this_machine())) or cores()) as opened, held_folder(output):
         plan = SuitePlan(suite, data, output, only, retry=retry)
         for note in plan.notes:
             tell(note)
         if plan.missing:
-            tell(f"cells to run: {len(plan.missing)}, {executor.workers} at once; done already: {len(plan.done)}")
+            tell(f"cells to run: {len(plan.missing)}, {opened.workers} at once; done already: {len(plan.done)}")
         try:
-            _run(plan, executor)
+            _run(plan, opened)
         except (KeyboardInterrupt, SystemExit, WriteError) as error:
             stop = error
             stop.add_note("rerun the command to resume")
@@ -322,17 +295,17 @@ def _outcome_text(cell: Cell) -> str:
     return f"F1 {percent(cell.scores['micro']['f1'])}" if cell.state is State.DONE else f"{cell.state}: {cell.why}"
 
 
-def _left(cells: Sequence[Cell], again: str) -> Iterator[str]:
-    """Yield advice on failed cells and on those not run."""
+def advice_on(cells: Sequence[Cell], command: str) -> Iterator[str]:
+    """Yield advice on failed cells and on those not run; `command` runs the suite again."""
     failed = [cell for cell in cells if cell.state is State.FAILED]
     yield from (f"failed: {reason}" for reason in _reasons(failed))
     tried = {cell.facts.get(TRY_AGAIN) is True for cell in failed}
     if True in tried:
-        yield f"every run retries cells that failed because of the machine: {again}"
+        yield f"every run retries cells that failed because of the machine: {command}"
     if False in tried:
         yield "other failed cells are retried when their data or settings change, or with --retry"
     if rest := sum(cell.why == STOPPED for cell in cells):
-        yield f"{rest} cells are left; {again}"
+        yield f"{rest} cells are left; {command}"
 
 
 def _reasons(cells: Iterable[Cell]) -> Iterator[str]:

@@ -403,7 +403,7 @@ def test_a_command_that_is_stopped_says_how_to_go_on(
 
 def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:
     def left(why: str, state: State = State.FAILED, **facts: object) -> list[str]:
-        return list(runner._left([Cell(place, state, why, facts=facts) for place in suite.places()], "AGAIN"))
+        return list(runner.advice_on([Cell(place, state, why, facts=facts) for place in suite.places()], "AGAIN"))
 
     assert left("killed", try_again=True)[1:] == ["every run retries cells that failed because of the machine: AGAIN"]
     assert "--retry" in left("torn")[1]
