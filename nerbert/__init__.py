@@ -252,12 +252,16 @@ def evaluate(
     `labels` (type in the data → label) says what types are called by the tagger: `{"Restaurant_Name": "restaurant
     name"}`; others have their own names.
     """
-    from nerbert.evaluation.evaluate import evaluate as stage
+    from dataclasses import replace
 
-    return stage(
+    from nerbert.evaluation.evaluate import evaluate as stage
+    from nerbert.render.terminal import evaluation_html
+
+    evaluation = stage(
         tagger, data, train=train, decoding=decoding, head=head, backend=backend, precision=precision,
         thresholds=thresholds, labels=labels,
     )  # fmt: skip
+    return replace(evaluation, html=evaluation_html)
 
 
 @paths_refused()

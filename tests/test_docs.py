@@ -13,9 +13,9 @@ import nerbert
 import nerbert.cli
 import nerbert.cli.data
 import nerbert.registry
+from nerbert.evaluation.quickstart import QuickstartResult
 from nerbert.formats.data import DataSet
 from nerbert.formats.marked import parse_marks
-from nerbert.quickstart.result import QuickstartResult
 from nerbert.records import Reason
 from nerbert.render.quickstart import picture
 from nerbert.schema import read_json

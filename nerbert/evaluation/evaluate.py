@@ -63,6 +63,8 @@ class Evaluation:
     """How each tagger was run."""
     asked: dict[str, str] = field(default_factory=dict)
     """Type → label that the taggers were asked for, if it is not the type's name."""
+    html: "Callable[[Evaluation], str] | None" = field(default=None, compare=False)
+    """Returns what a notebook shows; `nerbert.evaluate` sets it."""
 
     @property
     def scores(self) -> dict[str, Score]:
@@ -87,10 +89,8 @@ class Evaluation:
         seeds = f" (means over {len(judged)} seeds)" if len(judged) > 1 else ""
         return f"<Evaluation on {self.file}, {self.sentences:,} sentences: {shown}{seeds}{how and f'; {how}'}>"
 
-    def _repr_html_(self) -> str:
-        from nerbert.render.terminal import evaluation_html  # templates, which only notebooks need
-
-        return evaluation_html(self)
+    def _repr_html_(self) -> str | None:
+        return self.html(self) if self.html else None
 
     def over_seeds(self) -> dict[str, dict[str, float]]:
         """Return mean and sample standard deviation over seeds of F1: micro, macro, strict, span, macro token F1."""

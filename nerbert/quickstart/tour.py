@@ -22,12 +22,12 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists, os_refused
 from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
+from nerbert.evaluation.quickstart import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.executors import LocalExecutor
 from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import read_card
 from nerbert.process import cores
-from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.records import Example, Span
 from nerbert.render.cards import write_tagger_card
 from nerbert.render.quickstart import NEXT, QuickstartReport, sources, write_folder, write_page

@@ -13,10 +13,13 @@ from rich.console import Console
 from rich.text import Text
 
 from nerbert.artifacts import publish
+from nerbert.config import flat_settings, plain_settings
 from nerbert.errors import visible
 from nerbert.evaluation.benchmark.cells import State
+from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.results import BenchmarkTable, Entry, Grid
-from nerbert.render import render
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.render import changed_settings, render
 from nerbert.render.terminal import table as terminal_table
 from nerbert.terminal import plain, tell
 
@@ -50,7 +53,26 @@ def write_tables(folder: Path, table: BenchmarkTable) -> list[Path]:
 
 def text_of(table: BenchmarkTable, ending: str) -> str:
     """Return the table as `md`, `tex` or `html`."""
-    return render(f"benchmark.{ending}.j2", table=table)
+    return render(f"benchmark.{ending}.j2", table=table, notes=notes_of(table))
+
+
+def notes_of(table: BenchmarkTable) -> tuple[str, ...]:
+    """Return the notes on how to read the table that apply, a sentence or more each."""
+    suite: Suite = table.note_facts["suite"]
+    text = render(
+        "benchmark_notes.txt.j2", **table.note_facts,
+        protocols={name: _changes(settings) for name, settings in suite.protocols.items()},
+        own_settings={name: [f"{key} = {value}" for key, value in flat_settings(system.settings).items()]
+                      for name, system in suite.systems.items() if system.settings},
+    )  # fmt: skip
+    return tuple(line for line in text.split("\n") if line)
+
+
+def _changes(settings: FinetuneSettings) -> list[str]:
+    """Return the settings of a protocol that aren't the defaults."""
+    values, defaults = (flat_settings(plain_settings(each)) for each in (settings, FinetuneSettings()))
+    changed = sorted(changed_settings(values, defaults).items())
+    return [f"{name} = {value!r}" for name, value in changed if name != "seed"]
 
 
 def csv_of(table: BenchmarkTable) -> str:
@@ -84,7 +106,7 @@ def print_table(table: BenchmarkTable, console: Console | None = None) -> None:
     console.print()
     for number, note in enumerate(table.numbered, 1):
         console.print(plain(f"[{number}] {note}"))
-    for line in (*table.notes, *(f"{name}: {text}" for name, text in table.facts.items())):
+    for line in (*notes_of(table), *(f"{name}: {text}" for name, text in table.facts.items())):
         console.print(plain(line), style="dim")
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
+from nerbert.evaluation.quickstart import QuickstartResult, TaggedText
 from nerbert.formats.kinds import print_tagged
 from nerbert.records import Span
 from nerbert.render import Mark, pieces_of, render, write
@@ -15,9 +16,6 @@ from nerbert.render.corpus import print_funnel
 from nerbert.render.report import Plot
 from nerbert.render.terminal import table
 from nerbert.terminal import percent, plain
-
-if TYPE_CHECKING:
-    from nerbert.quickstart.result import QuickstartResult, TaggedText
 
 TITLE = "nerbert quickstart"
 LIMITS = "One pre-training for each encoder, one draw of sentences; ± is over seeds of fine-tuning."
@@ -30,7 +28,7 @@ NEXT = (
 _COLOURS = 10
 
 
-def write_page(result: "QuickstartResult", manifest: Mapping[str, Any], output: Path) -> None:
+def write_page(result: QuickstartResult, manifest: Mapping[str, Any], output: Path) -> None:
     """Write the page; `manifest` is the corpus's, whose funnel it shows."""
     curves = [(f"{each.title}: {each.measure}", style, each.curve) for style, each in enumerate(result.encoders)]
     annotators = {"gold": "annotated"} | {each.key: each.title for each in result.encoders}
@@ -43,20 +41,20 @@ def write_page(result: "QuickstartResult", manifest: Mapping[str, Any], output: 
     write(output, page)
 
 
-def write_folder(result: "QuickstartResult", manifest: Mapping[str, Any], folder: Path) -> None:
+def write_folder(result: QuickstartResult, manifest: Mapping[str, Any], folder: Path) -> None:
     """Write what `--keep` leaves for people: page, picture, and a README that says what each file is."""
     write_page(result, manifest, folder / "report.html")
     write(folder / "result.svg", picture(result))
     write(folder / "README.md", render("quickstart_guide.md.j2", result=result, seed=str(result.seeds[0]), next=NEXT))
 
 
-def picture(result: "QuickstartResult") -> str:
+def picture(result: QuickstartResult) -> str:
     """Return the picture as SVG: a bar for each encoder, with its seeds as dots."""
     return render("quickstart.svg.j2", result=result)
 
 
 def _parts(
-    shown: "TaggedText", key: str, result: "QuickstartResult", confidences: Iterable[str] = repeat("")
+    shown: TaggedText, key: str, result: QuickstartResult, confidences: Iterable[str] = repeat("")
 ) -> list[tuple[str, Mark | None]]:  # fmt: skip
     """Return a text in pieces; the first ten types have a colour each."""
     marks = [
@@ -86,7 +84,7 @@ class QuickstartReport:
         print_funnel(manifest, self._console)
         self.say("corpus made", manifest=manifest, sources=sources(manifest))
 
-    def outcome(self, result: "QuickstartResult") -> None:
+    def outcome(self, result: QuickstartResult) -> None:
         """Print both encoders side by side, and which is ahead."""
         self.say("outcome")
         title = f"entity F1 in percent on {result.test} test sentences with {result.test_mentions:,} mentions"

@@ -8,16 +8,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nerbert.errors import refused
+from nerbert.evaluation.report.report import Report
+from nerbert.evaluation.report.sentences import ShownEntity, ShownSentence
 from nerbert.finetuning.sampling import many
 from nerbert.render import Mark, facts_of, pieces_of, render, write
 from nerbert.render.tags_page import direction
-
-if TYPE_CHECKING:
-    from nerbert.evaluation.report.report import Report
-    from nerbert.evaluation.report.sentences import ShownEntity, ShownSentence
 
 _COLOURS = 10
 FAULTS = {"type": "wrong type", "boundary": "wrong words", "both": "wrong words and type", "missed": "missed",
@@ -73,12 +71,12 @@ class Plot:
         return sorted({x for _, _, points in self.lines for x, _ in points})
 
 
-def write_report(report: "Report", output: Path) -> None:
+def write_report(report: Report, output: Path) -> None:
     """Write the page, whole or not at all."""
     write(output, report_page(report))
 
 
-def report_page(report: "Report") -> str:
+def report_page(report: Report) -> str:
     """Return the page; raise InputError for a tagger's card that nerbert didn't write."""
     names = sorted({part.name for part in report.by_type})
     colours = {name: f"k{place % _COLOURS}" for place, name in enumerate(names)}
@@ -90,7 +88,7 @@ def report_page(report: "Report") -> str:
         )  # fmt: skip
 
 
-def notes(report: "Report") -> list[str]:
+def notes(report: Report) -> list[str]:
     """Return what `nerbert evaluate` notes of the tagger, and of the one that it is compared with, a line each."""
     found = render("terminal/evaluation.txt.j2", evaluation=report.evaluation).splitlines()
     if report.comparison:
@@ -98,7 +96,7 @@ def notes(report: "Report") -> list[str]:
     return [*dict.fromkeys(found)]
 
 
-def _views(sentence: "ShownSentence", colours: Mapping[str, str]) -> Iterator[tuple[str, list[Any]]]:
+def _views(sentence: ShownSentence, colours: Mapping[str, str]) -> Iterator[tuple[str, list[Any]]]:
     """Yield the text in pieces, by whose entities: where gold and tagger differ, one is underlined, and says how."""
     before, after = ([] if whole else [("…", None)] for whole in (sentence.begins, sentence.ends))
     for name, entities in (("annotated", sentence.gold), ("second", sentence.other), ("found", sentence.found)):
@@ -107,14 +105,14 @@ def _views(sentence: "ShownSentence", colours: Mapping[str, str]) -> Iterator[tu
             yield name, [*before, *pieces_of(sentence.text, marks), *after]
 
 
-def _mark(entity: "ShownEntity", style: str) -> Mark:
+def _mark(entity: ShownEntity, style: str) -> Mark:
     sure = "" if entity.confidence is None else f" {entity.confidence:.2f}"
     if entity.mistake is None:
         return Mark(f"{entity.type}{sure}", style)
     return Mark(f"{entity.type}{sure} · {FAULTS[entity.mistake]}", f"{style} wanted")
 
 
-def _plots(report: "Report") -> Iterator[tuple[str, Plot]]:
+def _plots(report: Report) -> Iterator[tuple[str, Plot]]:
     """Yield the plots that there are figures for: by threshold from the one in force on, confidence, training step."""
     rows = [(100 * at, counts) for at, counts in report.thresholds[0].curve if counts.predicted]
     if len(rows) > 1:

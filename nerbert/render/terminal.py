@@ -5,7 +5,7 @@ What commands on data sets and models print: figures in percent; the list, findi
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,11 @@ from rich.text import Text
 from nerbert.errors import refused
 from nerbert.finetuning.sampling import SizeUnit, Subset, many
 from nerbert.formats.data import SPLITS
+from nerbert.formats.documents import repairs_line
 from nerbert.metrics.judging import Judgement
 from nerbert.metrics.score import Counts, Macro
 from nerbert.process import is_first_process
+from nerbert.records import Repair, Repairs
 from nerbert.render import LOG_NAMES, facts_of, log_figure, render
 from nerbert.schema import to_plain
 from nerbert.terminal import duration, percent, plain
@@ -264,10 +266,29 @@ def _cells(listed: "Listed") -> list[object]:
     return [known.name, f"{paper}{mark}", sentences, len(known.types) or "open", known.licence]
 
 
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A finding in words: its kind, its count, and its description, effect and remedy."""
+
+    kind: str
+    count: int
+    text: str
+
+
+def advice_on(findings: "Findings") -> list[Advice]:
+    """Return what to do about the findings of a check, the most harmful first."""
+    repairs = Repairs(findings.repairs)
+    overlaps = repairs.pop(Repair.OVERLAP, 0)
+    lines = render("data_advice.txt.j2", findings=findings, overlaps=overlaps, repaired=repairs.total(),
+                   repairs=repairs_line(repairs)).splitlines()  # fmt: skip
+    return [Advice(kind, int(count), text) for kind, count, text in (line.split(" ", 2) for line in lines if line)]
+
+
 def print_findings(findings: "Findings", *, as_json: bool) -> None:
     """Print what a check found: counts, entities by type, then what to do, a line each."""
+    advice = advice_on(findings)
     if as_json:
-        print_json(findings.as_json())
+        print_json(findings.as_json() | {"advice": [asdict(line) for line in advice]})
         return
     console = Console(soft_wrap=True)
     splits = [
@@ -281,7 +302,7 @@ def print_findings(findings: "Findings", *, as_json: bool) -> None:
     types = [(name, *(facts.types.get(name, 0) for facts in findings.splits.values())) for name in names]
     title = f"{many(len(names), 'type')}, entities of each"
     console.print(table(("type", *findings.splits), types, numbers=range(1, 4), title=title), "")
-    say(console, "data", findings=findings)
+    say(console, "data", findings=findings, advice=advice)
 
 
 def print_conversion(done: "Conversion") -> None:

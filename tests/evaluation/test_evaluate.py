@@ -1,12 +1,14 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import pytest
 
+import nerbert
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.datasets.load import find_duplicates
@@ -272,7 +274,7 @@ def test_a_threshold_of_no_label_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_repr_is_one_line_and_a_notebook_has_a_table(tmp_path: Path) -> None:
-    evaluation = evaluate(fixed({"ship": 0.8}), gold_file(tmp_path))
+    evaluation = nerbert.evaluate(fixed({"ship": 0.8}), gold_file(tmp_path))
     assert repr(evaluation) == (
         f"<Evaluation on {tmp_path / 'gold.conll'}, 2 sentences: F1 80.00, precision 100.00, recall 66.67; "
         "onnx int8 cpu, legal decoding, temperature 1.000, threshold 0.800 for 1 of 2 types>"
@@ -280,7 +282,8 @@ def test_a_repr_is_one_line_and_a_notebook_has_a_table(tmp_path: Path) -> None:
     seeds = Evaluation("<b>", 1, {"<i>": assess([["B-<u>", "O"]], [["B-<u>", "O"]]), "two": BAD}, ())
     assert "F1 50.00" in repr(seeds)
     assert "(means over 2 seeds)" in repr(seeds)
-    page = seeds._repr_html_()
+    page = replace(seeds, html=evaluation.html)._repr_html_()
+    assert page
     assert page.count("<table>") == 2
     assert "<th>&lt;u&gt;</th><td>100.00</td>" in page
     assert not any(tag in page for tag in ("<b>", "<i>", "<u>"))

@@ -1,6 +1,6 @@
 """A small result made by hand: no two of its figures are alike, so a page that mixes them up is noticed."""
 
-from nerbert.quickstart.result import EncoderResult, Marked, QuickstartResult, TaggedText
+from nerbert.evaluation.quickstart import EncoderResult, Marked, QuickstartResult, TaggedText
 
 TEXT = "The brig Ada left Bergen & Oslo <early> in May 1884 ."
 

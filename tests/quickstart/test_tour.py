@@ -17,9 +17,9 @@ from rich.console import Console
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, NerbertError, OutputExists
 from nerbert.evaluation.evaluate import evaluate
+from nerbert.evaluation.quickstart import QuickstartResult, TaggedText
 from nerbert.formats.format import read_examples
 from nerbert.quickstart import tour as touring
-from nerbert.quickstart.result import QuickstartResult, TaggedText
 from nerbert.quickstart.tour import PAGE, SAMPLE, Tour, run_quickstart
 from nerbert.render.quickstart import LIMITS, NEXT, QuickstartReport, picture
 from nerbert.schema import read_json

@@ -15,7 +15,7 @@ from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
 from nerbert.evaluation.tables.results import COLUMNS, BenchmarkTable
 from nerbert.evaluation.tables.table import make_table
 from nerbert.render import latex
-from nerbert.render.benchmark import csv_of, harmless, print_table, text_of, write_tables
+from nerbert.render.benchmark import csv_of, harmless, notes_of, print_table, text_of, write_tables
 from tests import pages
 from tests.evaluation.tables.hostile import hostile_table
 from tests.evaluation.tables.made_up import all_done, made_up_cells, made_up_suite
@@ -101,7 +101,7 @@ def test_the_page_shows_every_grid_row_for_row() -> None:
             wanted = [names, *(each.text for each in row[grid.names :])]
             assert all(cell.startswith(text) for cell, text in zip(shown, wanted, strict=True))
     text = pages.text_of(page)
-    assert all(note in text for note in (*TABLE.numbered, *TABLE.notes))
+    assert all(note in text for note in (*TABLE.numbered, *notes_of(TABLE)))
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from nerbert.errors import visible
-from nerbert.quickstart.result import QuickstartResult, TaggedText
+from nerbert.evaluation.quickstart import QuickstartResult, TaggedText
 from nerbert.render.quickstart import LIMITS, NEXT, picture, write_page
 from nerbert.terminal import percent
 from tests.pages import tables_of, text_of

@@ -15,12 +15,11 @@ from nerbert.evaluation.datasets.load import AT_LEAST, KnownData, find_known_fil
 from nerbert.evaluation.datasets.mentions import ManyTypes, Mentions, Slip
 from nerbert.formats.conll import Conll, scheme_of
 from nerbert.formats.data import SplitStream, stream_splits
-from nerbert.formats.documents import CheckReading, Reading, no_sentence, repairs_line, sentences_of
+from nerbert.formats.documents import CheckReading, Reading, no_sentence, sentences_of
 from nerbert.formats.format import find_format
 from nerbert.formats.schemes import Scheme
 from nerbert.labels import word_spans
-from nerbert.records import Example, Repair, Repairs
-from nerbert.render import render
+from nerbert.records import Example, Repairs
 from nerbert.rng import hash64
 
 _PAIRS = (("train", "test"), ("train", "dev"), ("dev", "test"))
@@ -112,15 +111,6 @@ def _digest(example: Example) -> int:
     return hash64("\n".join(example.tokens))
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """A finding in words: its kind, its count, and its description, effect and remedy."""
-
-    kind: str
-    count: int
-    text: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """The result of a check. `…_examples` have at most twenty, the first or worst."""
@@ -162,21 +152,11 @@ class Findings:
         """The tag scheme of each split with entities."""
         return {split: facts.scheme.name for split, facts in self.splits.items() if facts.entities}
 
-    @property
-    def advice(self) -> list[Advice]:
-        """What to do, the most harmful first."""
-        others = Repairs(self.repairs)
-        overlaps = others.pop(Repair.OVERLAP, 0)
-        lines = render("data_advice.txt.j2", findings=self, overlaps=overlaps, repaired=others.total(),
-                       repairs=repairs_line(others)).splitlines()  # fmt: skip
-        return [Advice(kind, int(count), text) for kind, count, text in (line.split(" ", 2) for line in lines if line)]
-
     def as_json(self) -> dict[str, Any]:
         """Return all findings as JSON."""
-        known, advice = self.known.name if self.known else None, [asdict(each) for each in self.advice]
-        found = asdict(self) | {"known": known, "repairs": dict(+self.repairs), "advice": advice}
-        del found["folder"]
-        return found
+        facts = asdict(self) | {"known": self.known and self.known.name, "repairs": dict(+self.repairs)}
+        del facts["folder"]
+        return facts
 
 
 def check_data(name: str, root: Path | None = None, reading: Reading | None = None) -> Findings:

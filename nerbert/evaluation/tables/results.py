@@ -280,7 +280,8 @@ class BenchmarkTable:
     title: str
     about: str = ""
     grids: tuple[Grid, ...] = ()
-    notes: tuple[str, ...] = ()
+    note_facts: dict[str, Any] = field(default_factory=dict)
+    """What decides which notes on reading it apply."""
     facts: dict[str, str] = field(default_factory=dict)
     """What one needs to make the table again."""
     cells: Sequence[Cell] = ()

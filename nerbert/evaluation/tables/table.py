@@ -1,21 +1,18 @@
 """Make the table of a suite from its cells. Pure: the same cells give the same table.
 
-Notes (`benchmark_notes.txt.j2`) say how to read it, facts how to make it again. Needs scipy (extra `benchmark`).
+Its facts say how to make it again. Needs scipy (extra `benchmark`).
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nerbert.config import flat_settings, plain_settings
 from nerbert.errors import few
 from nerbert.evaluation.benchmark.cells import Cell
 from nerbert.evaluation.benchmark.suite import Suite
 from nerbert.evaluation.tables.results import BenchmarkTable, Layout, RowKey, by_target, learns
 from nerbert.evaluation.tables.scores import Tests, compare, figures_grid, scores_grid, tests_grid, type_grids
 from nerbert.finetuning.sampling import SizeUnit, parse_size
-from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.render import changed_settings, render
 
 _DIGEST = 12
 _SAME = ("device", "machine", "precision", "commit")
@@ -36,37 +33,33 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
         title=" ".join(suite.title.split()) or suite.name,
         about=" ".join(suite.about.split()),
         grids=tuple(grid for grid in grids if grid.rows or grid.key == "scores"),
-        notes=notes_of(layout, tests),
+        note_facts=note_facts_of(layout, tests),
         facts=facts_of(layout),
         cells=layout.cells,
         published=suite.published,
     )
 
 
-def notes_of(layout: Layout, tests: Tests) -> tuple[str, ...]:
-    """Return the notes that apply, a sentence or more each."""
+def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:
+    """Return the facts by which `render.benchmark.notes_of` chooses the notes, and which they name."""
     suite, done = layout.suite, layout.done
     own = [{**{name: cell.facts[name] for name in _SAME if name in cell.facts}, **cell.facts.get("versions", {})}
            for cell in done if "command" not in cell.facts]  # fmt: skip
     libraries = sorted(set().union(*own) - {*_SAME})
-    text = render(
-        "benchmark_notes.txt.j2", suite=suite, layout=layout, tests=tests,
-        units={row_key.unit for row_key in layout.row_keys}, learns=learns(layout.row_keys),
-        states=Counter(cell.state for cell in layout.cells), targets=by_target(layout.row_keys),
-        rules={"F1": _counted(cell.scores.get("rules") for cell in done),
-               "Strict F1": _counted((cell.scores.get("strict") or {}).get("rules") for cell in done)},
-        idle=[layout.named(column) for column in layout.columns if column not in layout.ran],
-        single=[f"{target.data}, {size}" for target in suite.targets for size in target.sizes
-                if parse_size(size).kind in (SizeUnit.SENTENCES, SizeUnit.PERCENT, SizeUnit.EACH)
-                and len({draw for draw, _ in suite.trainings(target, size)}) == 1],
-        encoders={layout.named(column): len(there) for column, there in layout.encoders.items() if there},
-        protocols={name: _changes(settings) for name, settings in suite.protocols.items()},
-        own_settings={name: [f"{key} = {value}" for key, value in flat_settings(each.settings).items()]
-                      for name, each in suite.systems.items() if each.settings},
-        differences={name: _counted(each.get(name, "unknown") for each in own) for name in (*_SAME, *libraries)},
+    return {
+        "suite": suite, "baseline": layout.baseline, "tested": bool(tests), "means": list(layout.group_means),
+        "units": {row_key.unit for row_key in layout.row_keys}, "learns": learns(layout.row_keys),
+        "states": Counter(cell.state for cell in layout.cells), "targets": list(by_target(layout.row_keys)),
+        "rules": {"F1": _counted(cell.scores.get("rules") for cell in done),
+                  "Strict F1": _counted((cell.scores.get("strict") or {}).get("rules") for cell in done)},
+        "idle": [layout.named(column) for column in layout.columns if column not in layout.ran],
+        "single": [f"{target.data}, {size}" for target in suite.targets for size in target.sizes
+                   if parse_size(size).kind in (SizeUnit.SENTENCES, SizeUnit.PERCENT, SizeUnit.EACH)
+                   and len({draw for draw, _ in suite.trainings(target, size)}) == 1],
+        "encoders": {layout.named(column): len(digests) for column, digests in layout.encoders.items() if digests},
+        "differences": {name: _counted(facts.get(name, "unknown") for facts in own) for name in (*_SAME, *libraries)},
         **_coverage(done),
-    )  # fmt: skip
-    return tuple(line for line in text.split("\n") if line)
+    }  # fmt: skip
 
 
 def facts_of(layout: Layout) -> dict[str, str]:
@@ -98,13 +91,6 @@ def _digests(named: Iterable[tuple[str, Any]]) -> str:
 def _counted(values: Iterable[Any]) -> dict[str, int]:
     """Return values with their number of cells, most first."""
     return dict(Counter(str(value) for value in values if value).most_common())
-
-
-def _changes(settings: FinetuneSettings) -> list[str]:
-    """Return the settings of a protocol that aren't the defaults."""
-    own, usual = (flat_settings(plain_settings(each)) for each in (settings, FinetuneSettings()))
-    changed = sorted(changed_settings(own, usual).items())
-    return [f"{name} = {value!r}" for name, value in changed if name != "seed"]
 
 
 def _coverage(done: list[Cell]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
 from nerbert.formats.format import read_examples
 from nerbert.metrics.calibration import uncalibrated
+from nerbert.render.benchmark import notes_of
 from nerbert.tagger.tagger import Tagger
 from tests.evaluation.benchmark.outcome import cells_of, made, planned
 from tests.evaluation.tables.made_up import entry, grid_of
@@ -74,7 +75,8 @@ def test_a_suite_is_run_and_its_table_has_every_figure(
     ]  # fmt: skip
     assert entry(table, ("ships", "told"), "span F1 at its own threshold", "zero_shot_spans").text != "–"
     assert not any("greedy" in text.lower() or "finetune" in text for text in (
-        *table.notes, *(grid.title for grid in table.grids), *(head.text for head in grid_of(table, "figures").heads)
+        *notes_of(table), *(grid.title for grid in table.grids),
+        *(head.text for head in grid_of(table, "figures").heads),
     )), "nothing was trained"  # fmt: skip
     assert not entry(table, ("ships", "nothing (zero-shot)"), "told").below
     assert entry(table, ("ships", "nothing (zero-shot)"), "told").text == shown["told"][0], "one run has no spread"

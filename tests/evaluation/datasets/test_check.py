@@ -11,7 +11,7 @@ from nerbert.formats.conll import example_of, scheme_of
 from nerbert.formats.data import read_data
 from nerbert.formats.documents import CheckReading, Reading
 from nerbert.records import Repair
-from nerbert.render.terminal import print_findings
+from nerbert.render.terminal import advice_on, print_findings
 from tests.evaluation.datasets.conftest import TRAIN, Make
 from tests.raised import raises
 
@@ -77,10 +77,12 @@ def row(text: str, *mentions: tuple[str, str]) -> dict[str, object]:
 
 
 def advised(found: Findings) -> dict[str, str]:
-    return {each.kind: each.text for each in found.advice}
+    return {line.kind: line.text for line in advice_on(found)}
 
 
-def test_a_file_of_any_format_is_checked_and_its_slips_are_named(tmp_path: Path) -> None:
+def test_a_file_of_any_format_is_checked_and_its_slips_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "letters.jsonl"
     file.write_text(
         lines(
@@ -109,7 +111,8 @@ def test_a_file_of_any_format_is_checked_and_its_slips_are_named(tmp_path: Path)
     assert "“Ann” (person 1: letters.jsonl:4, Persons 1: letters.jsonl:5)" in told["many_types"]
     assert "Persons and person. They are learnt as different types; use one name" in told["similar_types"]
     assert "--split 80/10/10" in told["splits"]
-    assert [each["text"] for each in found.as_json()["advice"]] == list(told.values())
+    print_findings(found, as_json=True)
+    assert [line["text"] for line in json.loads(capsys.readouterr().out)["advice"]] == list(told.values())
 
 
 def test_ordinary_words_are_no_slips() -> None:
@@ -195,6 +198,6 @@ def test_messages(tmp_path: Path, name: str, content: bytes | None, words: str) 
 def test_data_without_a_fault_needs_nothing(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     text = "".join(f"{number}\tB-x\n\n" for number in range(9))
     found = check_data(str(make(train=text, test=text.replace("\tB", "0\tB"))))
-    assert found.advice == []
+    assert advice_on(found) == []
     print_findings(found, as_json=False)
     assert "Nothing to do" in capsys.readouterr().out

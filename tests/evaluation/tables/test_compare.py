@@ -12,6 +12,7 @@ from nerbert.evaluation.tables.results import WHOLE, ColumnKey, Layout, RowKey
 from nerbert.evaluation.tables.scores import compare, p_text
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.render.benchmark import notes_of
 from tests.evaluation.tables.made_up import all_done, cells_of, entry, grid_of, made_up_cells, made_up_suite, small
 
 stats = pytest.importorskip("scipy.stats")
@@ -137,8 +138,8 @@ def test_a_system_without_a_run_holds_nothing_up() -> None:
         assert entry(table, names, "BERT").best
         assert entry(table, names, "yours").text == "–"
     assert grid_of(table, "tests") == grid_of(without, "tests"), "no row for what hasn't run"
-    assert any(note.startswith("Without a finished run: yours.") for note in table.notes)
-    assert not any(note.startswith("Without a finished") for note in without.notes)
+    assert any(note.startswith("Without a finished run: yours.") for note in notes_of(table))
+    assert not any(note.startswith("Without a finished") for note in notes_of(without))
 
 
 def test_two_systems_are_compared_on_the_targets_that_they_share() -> None:

@@ -13,6 +13,7 @@ from nerbert.evaluation.tables.results import ColumnKey, Layout, RowKey
 from nerbert.evaluation.tables.scores import compare
 from nerbert.evaluation.tables.statistics import pooled_f1, units_of
 from nerbert.evaluation.tables.table import make_table
+from nerbert.render.benchmark import notes_of
 from tests.evaluation.tables.made_up import entry, made_up_suite, scores_of
 
 pytestmark = pytest.mark.extras  # scipy
@@ -33,7 +34,7 @@ def test_episodes_are_pooled_before_f1() -> None:
     assert entry(table, ("a", "5 way 1 shot"), "BERT").text == f"{100 * 20 / 44:.2f} ± 1.17"
     mean = fmean(cell.scores["micro"]["f1"] for cell in cells)
     assert f"{100 * mean:.2f}" != f"{100 * 20 / 44:.2f}"
-    assert any("added up before F1" in note for note in table.notes)
+    assert any("added up before F1" in note for note in notes_of(table))
 
 
 def pooled(runs: Mapping[tuple[int, int], tuple[float, float]]) -> dict[tuple[str, ...], float]:

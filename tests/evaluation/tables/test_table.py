@@ -14,6 +14,7 @@ from nerbert.evaluation.datasets.load import known_data
 from nerbert.evaluation.tables.results import COLUMNS, ERRORS, BenchmarkTable, Entry, figures_of, pool
 from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.render.benchmark import notes_of
 from tests.evaluation.tables.made_up import (
     all_done,
     cells_of,
@@ -90,7 +91,7 @@ def test_failed_cells_say_which_and_why() -> None:
     assert "(2/3)" in part.text
     assert failed.notes[0].startswith("BERT on ai, all, failed at draw/seed 1/2: out of memory")
     assert "1/3" in part.notes[0]
-    assert any("104 are done, 2 failed, 11 not run" in note for note in table.notes)
+    assert any("104 are done, 2 failed, 11 not run" in note for note in notes_of(table))
 
 
 def test_mean_is_over_the_same_targets_for_all() -> None:
@@ -158,7 +159,7 @@ def test_protocols_are_named_where_there_are_several() -> None:
     table = make_table(suite, made_up_cells(suite, all_done))
     assert entry(table, ("a", "all"), "BERT", title="percent, dev").text != "–"
     assert sum(grid.key == "scores" for grid in table.grids) == 2, "one a protocol"
-    assert "Protocol dev: epochs = 5.0, select = 'dev'." in table.notes
+    assert "Protocol dev: epochs = 5.0, select = 'dev'." in notes_of(table)
     assert {row[2].text for row in grid_of(table, "tests").rows} >= {"BERT, dev", "BERT, fixed"}
 
 
@@ -168,11 +169,11 @@ def test_protocols_are_named_where_there_are_several() -> None:
      ("versions", {"nerbert": "0.1.0", "torch": "2.9.1"}, "differ in torch: 2.8.0 (103 cells); 2.9.1 (1 cell)")],
 )  # fmt: skip
 def test_cells_made_in_different_ways_are_told_of(key: str, value: object, told: str) -> None:
-    assert not any("differ in" in note for note in make_table(SUITE, CELLS).notes)
+    assert not any("differ in" in note for note in notes_of(make_table(SUITE, CELLS)))
     first, *others = CELLS
-    notes = make_table(SUITE, [replace(first, facts={**first.facts, key: value}), *others]).notes
+    notes = notes_of(make_table(SUITE, [replace(first, facts={**first.facts, key: value}), *others]))
     assert any("differ in" in note and told in note for note in notes)
-    notes = make_table(SUITE, [replace(first, scores={**first.scores, "rules": "strict IOB2"}), *others]).notes
+    notes = notes_of(make_table(SUITE, [replace(first, scores={**first.scores, "rules": "strict IOB2"}), *others]))
     assert any("Not comparable" in note and "strict IOB2 (1 cell)" in note for note in notes)
 
 
@@ -222,9 +223,9 @@ SOURCED = {"systems": {"A": SystemSettings(), "B": SystemSettings(source="conll2
 )
 def test_notes_of_a_suite(suite: Suite, note: str) -> None:
     table = make_table(suite, [])
-    assert len([each for each in table.notes if each.startswith(note)]) == 1
+    assert len([each for each in notes_of(table) if each.startswith(note)]) == 1
     assert grid_of(table, "scores").title.startswith(f"Entity F1 on {suite.split} in percent")
-    assert not [each for each in make_table(small("a"), []).notes if each.startswith(note[:12])]
+    assert not [each for each in notes_of(make_table(small("a"), [])) if each.startswith(note[:12])]
 
 
 def test_greedy_tags_stand_beside_what_users_get() -> None:
@@ -250,10 +251,10 @@ def test_what_the_training_sentences_lack_is_told() -> None:
     facts = {"k=4": {"reached": {"person": 6, "party": 2}, "unknown_types": []},
              "10": {"reached": {"person": 9}, "unknown_types": ["party", "election"]}}  # fmt: skip
     cells = [Cell(place, State.DONE, scores=scores_of(0.5), facts=facts[place.size]) for place in suite.places()]
-    notes = make_table(suite, cells).notes
+    notes = notes_of(make_table(suite, cells))
     assert any(note.endswith("counted as missed: a, 10: election, party.") for note in notes)
     assert any(note.endswith("over types and draws: a, k=4: 2–6, too few of party (2).") for note in notes)
-    assert not any("counted as missed" in note or "reached" in note for note in make_table(SUITE, CELLS).notes)
+    assert not any("counted as missed" in note or "reached" in note for note in notes_of(make_table(SUITE, CELLS)))
 
 
 POL, MUS, SCI = "crossner_politics", "crossner_music", "crossner_science"
