@@ -21,9 +21,8 @@ from nerbert.annotate.answers import BYTES_PER_TOKEN, Failure, Fault, Labels, Re
 from nerbert.annotate.settings import AnnotateSettings, Prompt, load_key, load_prompt
 from nerbert.annotate.store import AnswerStore, Budget, open_store, text_key
 from nerbert.artifacts import check_free_file, publish_job, write_json
-from nerbert.config import check_choice
 from nerbert.errors import InputError, NerbertError, paths_refused
-from nerbert.formats.inputs import InputFile, check_no_input, check_source, find_sources
+from nerbert.formats.inputs import InputFile, check_no_input, find_sources
 from nerbert.formats.open_types import open_type_line
 from nerbert.formats.rows import ERRORS
 from nerbert.schema import read_json, to_plain
@@ -74,10 +73,9 @@ def annotate_texts(
     `texts` are files or folders, as `nerbert tag` reads them. Each answer is saved at once: after a kill or an error,
     the same call resumes. If the budget is used up, raise BudgetSpent, which names a larger one.
     """
-    check_source("--from", from_)
-    check_choice("--errors", errors, ERRORS)
+    found = find_sources([*map(str, texts)], from_, field=field, errors=errors)
     prompt, key, target = load_prompt(settings.prompt), load_key(settings.key_variable), Path(output)
-    found, report = find_sources([*map(str, texts)], from_), target.with_name(f"{target.stem}.report.json")
+    report = target.with_name(f"{target.stem}.report.json")
     asked = {"endpoint": settings.endpoint, "model": settings.model, "prompt": [prompt.form, prompt.text],
              "request": settings.request_fields()}  # fmt: skip
     for path in (target, report):
@@ -89,7 +87,7 @@ def annotate_texts(
         tell(f"{settings.endpoint}: the key travels unencrypted; use https if the server has it")
     with publish_job(target, None, overwrite=overwrite, file=True) as draft, open_store(settings.cache, asked) as store:
         sources = [source.copied(draft.work / f"{number}") for number, source in enumerate(found.sources)]
-        run = _AnnotateRun(settings, prompt, key, store, partial(_rows, sources, field, errors))
+        run = _AnnotateRun(settings, prompt, key, store, partial(_rows, sources))
         try:
             run.ask()
         except (KeyboardInterrupt, SystemExit) as stop:
@@ -98,8 +96,7 @@ def annotate_texts(
         run.write(draft.path)
         # before the output: a run killed between them is run again
         write_json(report, {"made_from": asked} | to_plain(run.report))
-    if found.passed_over:
-        tell(f"files skipped: {len(found.passed_over):,}, such as {found.passed_over[0]}; name them, or give --from")
+    found.tell_skipped()
     tell(run.summary())
     use = shlex.quote(f"open_types.files={json.dumps([str(output)], ensure_ascii=False)}")
     tell(f"{output}: {run.report.answered:,} texts with {run.report.entities:,} entities; report: {report}; to train "
@@ -288,7 +285,7 @@ async def _sleep(seconds: float, stopped: asyncio.Event) -> None:
         await asyncio.wait_for(stopped.wait(), seconds)
 
 
-def _rows(sources: Sequence[InputFile], field: str, errors: str) -> Iterator[tuple[str, int, str]]:
+def _rows(sources: Sequence[InputFile]) -> Iterator[tuple[str, int, str]]:
     """Yield file, row and text of each row."""
     for source in sources:
-        yield from ((str(source), row.line, row.text) for row in source.documents(field, errors))
+        yield from ((str(source), row.line, row.text) for row in source.documents())

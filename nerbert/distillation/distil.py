@@ -6,13 +6,12 @@ Silver sentences come first, then labelled ones (NEEDLE, Jiang et al. 2021), whi
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nerbert.about import __version__
 from nerbert.artifacts import check_free, publish_job, sha256_of
-from nerbert.config import check_choice, refuse
+from nerbert.config import refuse
 from nerbert.distillation.settings import SOFT, DistilSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import HERE, Executor
@@ -23,7 +22,7 @@ from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.formats.documents import Reading, document_of, reading_for
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.formats.exclude import Excluded, ngrams, read_excluded
-from nerbert.formats.inputs import JobPaths, check_source, find_sources
+from nerbert.formats.inputs import JobPaths, find_sources
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.rows import ERRORS, TEXT
 from nerbert.model.backbone import Backbone
@@ -33,7 +32,6 @@ from nerbert.process import check_alone
 from nerbert.records import Document, EntityLabel, Example, Span
 from nerbert.rng import uniform
 from nerbert.schema import to_plain
-from nerbert.sources.files import writable
 from nerbert.tagger.jobs.files import TaggedParts, check_apart, tag_all
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import check_thresholds
@@ -91,15 +89,13 @@ class DistilPlan:
 def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None = None) -> SilverCounts:
     """Train a tagger on what a teacher finds in texts, and on labelled sentences; the same call resumes it."""
     check_alone("distillation")
-    check_source("--from", plan.from_)
-    check_choice("--errors", plan.errors, ERRORS)
+    found = find_sources(plan.texts, plan.from_, field=plan.text_field, errors=plan.errors)
     known = objective_for(plan.encoder, settings, SOFT)
     at_run_time = not settings.objective and known.objective != SOFT
     settings = replace(known, source_head="new") if at_run_time else known
     kind = chosen_objective(settings, FINETUNE)
     refuse(kind.joins_source, "objective", settings.objective, "another one: it learns from two domains, not a teacher")
     check_head(kind, settings)
-    found = find_sources(plan.texts, plan.from_)
     check_apart(found, plan.output)
     check_free(plan.output, overwrite=plan.overwrite)
     if not ModelFolder.open(plan.encoder, "model").check().kind.objective:
@@ -110,8 +106,7 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     teacher = _load_teacher(plan, settings, gold)
     made = {  # all that the silver tags depend on except the texts, which each part covers itself
         "format": _FORMAT, "made_by": f"nerbert {__version__}", "teacher": _teacher_facts(plan, teacher),
-        "field": writable(plan.text_field),
-        "inputs": [{"name": writable(source.name), "kind": source.kind} for source in found.sources],
+        **found.facts,
     }  # fmt: skip
     with publish_job(plan.output, made, overwrite=plan.overwrite) as draft:
         parts = _tag_all(plan, teacher, found, draft.work)
@@ -129,8 +124,7 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
         if card:
             card(draft.path, TaggerFacts(read_card(str(draft.path))))
     _tell_counts(plan, teacher, counts)
-    if found.passed_over:
-        tell(f"files skipped: {len(found.passed_over):,}, such as {found.passed_over[0]}; name them, or give --from")
+    found.tell_skipped()
     return counts
 
 
@@ -197,8 +191,7 @@ def _teacher_facts(plan: DistilPlan, teacher: Tagger) -> dict[str, Any]:
 
 def _tag_all(plan: DistilPlan, teacher: Tagger, found: JobPaths, work: Path) -> list[TaggedParts]:
     """Tag all texts except the parts of an earlier run; raise InputError if no entity is found."""
-    how = partial(TaggedParts, field=plan.text_field, errors=plan.errors)
-    parts = tag_all(found.sources, work, how, teacher, plan.executor or HERE)
+    parts = tag_all(found.sources, work, teacher, plan.executor or HERE)
     if not any(each.entities for each in parts):
         bounds = sorted(set(teacher.thresholds.values()) or {0.0})
         raise InputError(

@@ -18,7 +18,6 @@ from nerbert.encoder.preprocess import cut, tokenizer_hash
 from nerbert.errors import InputError
 from nerbert.formats.inputs import InputFile, find_sources
 from nerbert.formats.kinds import TEXT
-from nerbert.formats.rows import TEXT as TEXT_FIELD
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import WINDOWS_FORMAT, Windows, open_windows, write_windows
 from nerbert.records import Example
@@ -143,7 +142,7 @@ def _files(path: Path) -> Sequence[InputFile]:
 def _documents(file: InputFile) -> Iterator[Lines]:
     """Yield the documents of a file without empty lines."""
     lines, group = Lines(), ""
-    for row in file.documents(TEXT_FIELD, "strict"):
+    for row in file.documents():
         own = [line for each in row.text.splitlines() if (line := " ".join(each.split()))]
         ends = not own if file.kind == TEXT else not (row.group and row.group == group)
         if ends and lines:

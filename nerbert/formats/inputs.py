@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from queue import Empty, Queue
 from threading import Thread
 from time import monotonic
-from typing import IO
+from typing import IO, Any
 
 from nerbert.artifacts import publish
 from nerbert.config import check_choice
@@ -23,9 +23,9 @@ from nerbert.errors import InputError, NerbertError, os_refused, shortened
 from nerbert.formats import kinds
 from nerbert.formats.format import foreign, format_name, formats_of_suffix, head_of, recognised, usable
 from nerbert.formats.jsonl import with_all_fields
-from nerbert.formats.rows import TEXT, Stream
+from nerbert.formats.rows import ERRORS, TEXT, Stream
 from nerbert.records import Document, Repairs
-from nerbert.sources.files import find_files, open_plain
+from nerbert.sources.files import find_files, open_plain, writable
 from nerbert.terminal import tell
 
 JSON = ".json"
@@ -39,11 +39,16 @@ _NOT_TEXT = (*kinds.Page.suffixes, ".xhtml", ".xml")
 class InputFile:
     """A file to tag, or standard input, perhaps a `copy` of it; `name` is its path among the inputs. A `text` is read
     like standard input.
+
+    `field` (or column) holds the texts; `errors` sets what happens to bytes that are no UTF-8, if the format leaves a
+    choice.
     """
 
     place: str
     name: PurePath
     kind: str
+    field: str = TEXT
+    errors: str = ERRORS[0]
     copy: Path | None = None
     text: str | None = None
 
@@ -72,18 +77,17 @@ class InputFile:
         """Return the bytes of an uncompressed file; None if unknown."""
         return self.path.stat().st_size if kinds.can(self.kind, "streams") and self._plain else None
 
-    def documents(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[Document]:
-        """Yield the file's texts while it is read; raise InputError that names the line. `field` (or column) holds the
-        text; `errors` sets what happens to bytes that are no UTF-8, if the format leaves a choice. `repairs` counts
-        what a format leaves out.
+    def documents(self, repairs: Repairs | None = None) -> Iterator[Document]:
+        """Yield the file's texts while it is read; raise InputError that names the line. `repairs` counts what a format
+        leaves out.
         """
         kind, streams, path = kinds.kind_named(self.kind), kinds.can(self.kind, "streams"), self.path
         repairs = Repairs() if repairs is None else repairs
-        if not streams and field != TEXT:
-            raise InputError(f"{self}: {self.kind} has a fixed field for its texts; leave --field {field} out")
-        is_table = self.kind == kinds.CSV and field == TEXT and self._plain
+        if not streams and self.field != TEXT:
+            raise InputError(f"{self}: {self.kind} has a fixed field for its texts; leave --field {self.field} out")
+        is_table = self.kind == kinds.CSV and self.field == TEXT and self._plain
         if streams and not (is_table and kind.recognise(path, head_of(path))):
-            source = Stream(str(self), self.opened, field, errors, path if self.on_disk else None)
+            source = Stream(str(self), self.opened, self.field, self.errors, path if self.on_disk else None)
             yield from kind.read(source, repairs)
             return
         if not self.on_disk:
@@ -94,12 +98,12 @@ class InputFile:
             for number, each in enumerate(kind.read(path, repairs), 1):
                 yield with_all_fields(each, number)
 
-    def at_hand(self, field: str, errors: str, repairs: Repairs | None = None) -> Iterator[list[Document]]:
+    def at_hand(self, repairs: Repairs | None = None) -> Iterator[list[Document]]:
         """Yield the texts in lists of about 64 KiB; of a pipe those that are there, so that a slow one is answered at
         once. Those before a fault are a list of their own.
         """
-        found = self.documents(field, errors, repairs)
-        return in_lists(found, before_fault=True) if self.on_disk or self.text is not None else at_hand(found)
+        rows = self.documents(repairs)
+        return in_lists(rows, before_fault=True) if self.on_disk or self.text is not None else at_hand(rows)
 
     def copied(self, folder: Path) -> "InputFile":
         """Return an input that can be read several times: standard input or a pipe is copied into `folder` first."""
@@ -143,17 +147,27 @@ class JobPaths:
     passed_over: list[Path]
     """Files in the folders that are not read."""
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what decides how they are read, as JSON: a part of a job's fingerprint."""
+        inputs = [{"name": writable(source.name), "kind": source.kind} for source in self.sources]
+        return {"field": writable(self.sources[0].field), "inputs": inputs}
 
-def check_source(option: str, kind: str) -> None:
-    """Raise SettingsError unless `kind` can be read, or is empty."""
-    if kind == kinds.HTML or not kinds.is_known(kind):
-        check_choice(option, kind, tuple(each for each in kinds.known_kinds() if each != kinds.HTML))
+    def tell_skipped(self) -> None:
+        """Print how many files were not read, if any."""
+        if self.passed_over:
+            tell(f"files skipped: {len(self.passed_over):,}, such as {self.passed_over[0]}; name them, or give --from")
 
 
-def find_sources(inputs: Sequence[str], kind: str, text: str | None = None) -> JobPaths:
+def find_sources(
+    inputs: Sequence[str], kind: str, text: str | None = None, *, field: str = TEXT, errors: str = ERRORS[0]
+) -> JobPaths:
     """Return the files at these places, in order, or a `text` in the place of standard input; `kind` is that of all, or
-    "" to recognise each.
+    "" to recognise each. `field` and `errors` are as in `InputFile`.
     """
+    if kind == kinds.HTML or not kinds.is_known(kind):
+        check_choice("--from", kind, tuple(name for name in kinds.known_kinds() if name != kinds.HTML))
+    check_choice("--errors", errors, ERRORS)
     sources: list[InputFile] = []
     passed_over: list[Path] = []
     folders = [Path(place) for place in inputs if os.path.isdir(place)]  # noqa: PTH112  ("" is no folder)
@@ -161,8 +175,8 @@ def find_sources(inputs: Sequence[str], kind: str, text: str | None = None) -> J
     for place in inputs or [STDIN]:
         path = Path(place)
         if place == STDIN:
-            name = PurePath("stdin" if text is None else "text")
-            sources.append(InputFile(STDIN, name, kind or kinds.TEXT, text=text))
+            stdin = PurePath("stdin" if text is None else "text")
+            sources.append(InputFile(STDIN, stdin, kind or kinds.TEXT, text=text))
         elif place and (kind or os.path.lexists(place)) and (own := _whole(path, kind)):
             sources.append(InputFile(place, PurePath(path.name or "data"), own))
         elif place and path in folders:
@@ -178,9 +192,9 @@ def find_sources(inputs: Sequence[str], kind: str, text: str | None = None) -> J
             raise InputError(f"{shortened(place, 80) or repr(place)}: no such file or folder; {remedy}")
     if [source.place for source in sources].count(STDIN) > 1:
         raise InputError("standard input (-) can be read only once; name it once")
-    for each in dict.fromkeys(source.kind for source in sources):
-        usable(kinds.kind_named(each))
-    return JobPaths(sources, many, folders, passed_over)
+    for name in dict.fromkeys(source.kind for source in sources):
+        usable(kinds.kind_named(name))
+    return JobPaths([replace(source, field=field, errors=errors) for source in sources], many, folders, passed_over)
 
 
 def _whole(path: Path, kind: str) -> str:
@@ -238,7 +252,7 @@ def check_no_input(found: JobPaths, output: Path) -> None:
 def read_texts(paths: Iterable[str]) -> Iterator[str]:
     """Yield the texts of files and folders, as `nerbert tag` reads them by their names."""
     for file in find_sources(list(paths), "").sources:
-        yield from (row.text for row in file.documents(TEXT, "strict"))
+        yield from (row.text for row in file.documents())
 
 
 _LIST = 1 << 16

@@ -166,9 +166,9 @@ def test_a_broken_file_is_read_or_refused(desk: Desk, fuzz: Fuzz, name: str) -> 
 
 def check_inputs(path: Path, kind: str, strict: bool) -> None:
     """Texts to tag, with bytes that are no UTF-8 refused or replaced."""
-    found = answer(lambda: find_sources([str(path)], kind))
+    found = answer(lambda: find_sources([str(path)], kind, errors="strict" if strict else "replace"))
     for source in found.sources if found else ():
-        rows = answer(lambda: list(source.documents("text", "strict" if strict else "replace")))  # noqa: B023
+        rows = answer(lambda: list(source.documents()))  # noqa: B023
         for row in rows or ():
             assert isinstance(row.text, str)
             assert all(0 <= start < end <= len(row.text) for start, end in row.words or ())

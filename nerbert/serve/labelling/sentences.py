@@ -35,8 +35,8 @@ def read_sentences(path: Path, reading: Reading) -> Iterator[Example]:
     if reading.from_ or (path.exists() and recognised(path) is not None):
         documents = read_documents(path, reading, Repairs())
     else:
-        sources = find_sources([str(path)], "").sources
-        documents = (each for source in sources for each in source.documents("text", "replace"))
+        sources = find_sources([str(path)], "", errors="replace").sources
+        documents = (document for source in sources for document in source.documents())
     for document in documents:
         with at(path, document.line or None):
             for each in sentences_of(document, reading):

@@ -157,11 +157,9 @@ class TaggedParts:
     Standard input or a pipe is copied into the folder first. The entities' places count `offsets`.
     """
 
-    def __init__(
-        self, source: InputFile, folder: Path, field: str, errors: str, *, offsets: str = OFFSETS[0]
-    ) -> None:  # fmt: skip
+    def __init__(self, source: InputFile, folder: Path, offsets: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._source, self._folder, self._how, self._offsets = source, folder, (field, errors), offsets
+        self._source, self._folder, self._offsets = source, folder, offsets
         self.name, self.count, self.rows, self.entities, self.repairs = str(source), 0, 0, Counter[str](), Repairs()
 
     def parts(self, file: int) -> Iterator[FilePart]:
@@ -182,7 +180,7 @@ class TaggedParts:
 
     def _parts(self, file: int, repairs: Repairs) -> Iterator[FilePart]:
         """Yield the file's rows in parts that depend on the input alone."""
-        documents = self._source.documents(*self._how, repairs)
+        documents = self._source.documents(repairs)
         for number, rows in enumerate(in_lists(documents, _PART, _MOST_ROWS)):
             digest = hashlib.sha256()
             for row in rows:
@@ -194,24 +192,24 @@ class TaggedParts:
 
 
 def tag_all(
-    sources: Sequence[InputFile], work: Path, how: Callable[[InputFile, Path], TaggedParts], tagger: JobTagger,
-    executor: Executor,
-) -> list[TaggedParts]:  # fmt: skip
+    sources: Sequence[InputFile], work: Path, tagger: JobTagger, executor: Executor, offsets: str = OFFSETS[0]
+) -> list[TaggedParts]:
     """Return files whose parts are in `work`; tag the missing ones, under a bar over all bytes if known.
 
-    The executor's workers write the parts, so nothing that one of them has done is lost.
+    The executor's workers write the parts, so nothing that one of them has done is lost. The entities' places count
+    `offsets`.
     """
-    found = [how(source, work / "parts" / f"{number:06d}") for number, source in enumerate(sources)]
+    tagged = [TaggedParts(source, work / "parts" / f"{n:06d}", offsets) for n, source in enumerate(sources)]
     sizes = [source.size for source in sources]
     needs = Resources(gpus=float("cuda" in tagger.head.name))
     with progress("rows", None if None in sizes else sum(size or 0 for size in sizes), of_bytes=True) as bar:
-        total, parts = bar.items, chain.from_iterable(each.parts(number) for number, each in enumerate(found))
+        total, parts = bar.items, chain.from_iterable(file.parts(number) for number, file in enumerate(tagged))
         for done in executor.map_ordered(partial(_tag_part, tagger=tagger, bar=bar), parts, needs):
-            found[done.file].entities.update(done.entities)
+            tagged[done.file].entities.update(done.entities)
             total += done.rows
             if total > bar.items:  # tagged by an earlier run, or in another process, whose bar nobody sees
                 bar.advance(total - bar.items, size=done.size, before=done.before)
-    return found
+    return tagged
 
 
 class _TaggedPart(NamedTuple):

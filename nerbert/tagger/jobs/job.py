@@ -21,7 +21,7 @@ from nerbert.formats import kinds
 from nerbert.formats.documents import repairs_line
 from nerbert.formats.entity_labels import parse_labels
 from nerbert.formats.format import TextWriter, WritingRows, abilities, usable
-from nerbert.formats.inputs import InputFile, JobPaths, check_source, find_sources
+from nerbert.formats.inputs import InputFile, JobPaths, find_sources
 from nerbert.formats.jsonl import tagged_document
 from nerbert.formats.rows import ERRORS
 from nerbert.model.folder import ModelFolder
@@ -66,16 +66,14 @@ class TagJob:
 
     def find(self) -> tuple[JobPaths, str]:
         """Return the files to tag and the kind of the output; raise SettingsError for options that clash."""
-        check_source("--from", self.from_)
         if not kinds.is_known(self.to):
             check_choice("--to", self.to, kinds.known_kinds())
-        check_choice("--errors", self.errors, ERRORS)
         check_choice("--offsets", self.offsets, OFFSETS)
         if self.json and self.to not in ("", kinds.JSONL):
             raise SettingsError(f"--json is --to jsonl, so --to {self.to} contradicts it; leave one out")
         if self.text is not None and self.inputs:
             raise SettingsError(f"--text: is tagged instead of files, such as {self.inputs[0]!r:.80}; leave one out")
-        paths = find_sources(self.inputs, self.from_, self.text)
+        paths = find_sources(self.inputs, self.from_, self.text, field=self.field, errors=self.errors)
         kind = kinds.JSONL if self.json else self.to or self._usual_kind(paths)
         usable(kinds.kind_named(kind))
         if self.output is None and not kinds.can(kind, "writer"):
@@ -126,8 +124,7 @@ class TagJob:
             "tagger": {"sha256": tagger.fingerprint, "backend": tagger.head.name, **loading,
                        "min_confidence": writable(self.min_confidence)},
             **({"labels": [each.text for each in tagger.labels]} if tagger.labels else {}),
-            "field": writable(self.field),
-            "inputs": [{"name": writable(source.name), "kind": source.kind} for source in paths.sources],
+            **paths.facts,
         }  # fmt: skip
 
 
@@ -154,8 +151,7 @@ def tag_files(
         run.to_standard_output()
     else:
         run.to_files(job.output, names, executor)
-    if paths.passed_over:
-        tell(f"files skipped: {len(paths.passed_over):,}, such as {paths.passed_over[0]}; name them, or give --from")
+    paths.tell_skipped()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +169,7 @@ class _Run:
         write, left_out = self._text_writer(terminal=on_terminal()), Repairs()
         with standard_output() as stream:
             for source in self.paths.sources:
-                for rows in source.at_hand(self.job.field, self.job.errors, left_out):
+                for rows in source.at_hand(left_out):
                     found = files.tag_rows(self.tagger, str(source), rows, Progress())
                     for row, spans in zip(rows, found, strict=True):
                         with at(str(source), row.line):
@@ -185,10 +181,9 @@ class _Run:
         """Write a file, or for several inputs one each into a folder, which appear when all is tagged and written."""
         made, many, job = self.job.fingerprint(self.tagger, self.paths), self.paths.many, self.job
         writers = list(map(self._writer, self.paths.sources))  # one that can't write fails before all is tagged
-        how = partial(files.TaggedParts, field=job.field, errors=job.errors, offsets=job.offsets)
         file = not many and bool(kinds.kind_named(self.kind).suffixes)
         with publish_job(target, made, overwrite=job.overwrite, file=file) as (draft, work):
-            done = files.tag_all(self.paths.sources, work, how, self.tagger, executor)
+            done = files.tag_all(self.paths.sources, work, self.tagger, executor, job.offsets)
             for write, name, parts in zip(writers, names, done, strict=True):
                 if many:
                     (draft / name).parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from pathlib import Path, PurePath
 from tempfile import TemporaryFile
@@ -154,10 +153,9 @@ def redact_files(
     paths, names, kind = job.find()
     new, tagger, output = job.pseudonyms(), load(job.tag), Path(job.tag.output or "")
     made = job.tag.fingerprint(tagger, paths)
-    how = partial(TaggedParts, field=job.tag.field, errors=job.tag.errors)
     files = publish_job(output, made, overwrite=job.tag.overwrite, file=not paths.many)
     with files as (draft, work), TemporaryFile() as notes:
-        tagged = tag_all(paths.sources, work, how, tagger, executor or HERE)
+        tagged = tag_all(paths.sources, work, tagger, executor or HERE)
         done = [_RedactedRows(job, parts, new, notes, kind) for parts in tagged]
         for name, rows in zip(names, done, strict=True):
             target = draft / name if paths.many else draft
