@@ -151,7 +151,7 @@ def tiny_encoder(sample_corpus: Path, once: Once) -> Path:
 def tiny_gliner(once: Once) -> Path:
     """A GLiNER folder of single words on one layer, untrained, which finds nothing at its threshold; read only."""
     from nerbert.model.backbone import Backbone
-    from nerbert.model.gliner.folder import new_gliner, save_gliner
+    from nerbert.model.gliner.weights import new_gliner, save_gliner
 
     def make(folder: Path) -> None:
         folder.mkdir()

@@ -314,5 +314,5 @@ def evaluate_open(
                     wanted.setdefault((each.start, each.end), set()).add(normalised(each.type))
                 right += sum(type_ in wanted.get(span, ()) for span, type_ in found.items())
                 predicted, gold = predicted + len(found), gold + len(wanted)
-    how = answering_of(loaded, bounds, list(bounds))
+    how = answering_of(loaded.head, loaded.scaling, bounds, list(bounds))
     return OpenEvaluation(str(path), len(texts), len(names), Counts(right, predicted, gold), how)

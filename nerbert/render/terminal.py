@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from nerbert.evaluation.datasets.load import Listed
     from nerbert.evaluation.evaluate import Evaluation, OpenEvaluation
     from nerbert.formats.convert import Conversion
+    from nerbert.tagger.answers import Checked
     from nerbert.tagger.calibrate import Calibrated
     from nerbert.tagger.export import Export
-    from nerbert.tagger.self_check import Checked
     from nerbert.tagger.summary import ModelSummary
     from nerbert.training.checkpoint import TrainLog
 

@@ -20,7 +20,8 @@ from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, rea
 from nerbert.model.heads import Head, Predicted, predict_entities
 from nerbert.model.threshold_fit import TRIED, best_threshold, calibrated
 from nerbert.records import EntityLabel, Example
-from nerbert.tagger.self_check import CHECK, try_write_check
+from nerbert.tagger.answers import CHECK
+from nerbert.tagger.self_check import try_write_check
 from nerbert.tagger.tagger import Tagger
 
 _PLACES = 6

@@ -32,9 +32,9 @@ from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.schema import parse_json
 from nerbert.tagger import onnx
+from nerbert.tagger.answers import check_texts
 from nerbert.tagger.backends import LONGEST
 from nerbert.tagger.hub import check_apart
-from nerbert.tagger.self_check import check_texts
 from nerbert.tagger.thresholds import thresholds_of, usual_threshold
 from nerbert.words import split_words
 

@@ -1,43 +1,21 @@
-"""What computes a GLiNER model: torch, or its exported graphs of texts, labels and scores on onnxruntime.
+"""The kind of a GLiNER model's head, and what opens it: in torch, or on exported graphs."""
 
-Graphs are read as hostile; then neither torch nor `transformers` is loaded. Cost: what is scored is copied once more.
-"""
-
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from itertools import accumulate, pairwise
-from math import prod
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any
-
-import numpy as np
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from nerbert.errors import InputError
 from nerbert.model.folder import ModelFolder
-from nerbert.model.gliner.config import GlinerConfig, gliner_kind
+from nerbert.model.gliner.folder import gliner_kind, load_gliner
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
-from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow
-from nerbert.model.windows import padded_rows
-from nerbert.records import EntityLabel
-from nerbert.rng import Array
-from nerbert.schema import parse_json
 from nerbert.tagger import onnx
 from nerbert.tagger.backends import HeadKind, Wanted, on_back_end, placed
-from nerbert.tagger.label_vectors import LabelVectors
+from nerbert.tagger.gliner_onnx import OnnxGliner, facts_of, pieces_of
 
 if TYPE_CHECKING:
+    from nerbert.model.gliner.layers import GlinerFolder  # loads torch
     from nerbert.tagger.export import ExportedHead, ExportTask
-
-MARKS, STATES, STARTS, ENDS, SCORES = "marks", "states", "starts", "ends", "scores"
-"""Inputs and outputs of graphs; parts of words and of labels are `part0`, `part1`, … and `label0`, …"""
-_SPANS = 256
-"""Spans, or pairs of a word and a label, that are scored at once: what is between should stay in the cache."""
-_TRACED = ("span_mode", "subtoken_pooling", "num_rnn_layers", "embed_ent_token", "class_token_index")
-"""Entries of a configuration that decide what the graphs compute, or are given."""
 
 
 class GlinerHeadKind(HeadKind):
@@ -51,22 +29,16 @@ class GlinerHeadKind(HeadKind):
         if wanted.on_too_long != "window":
             raise InputError(f"{folder}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
                              f"{wanted.on_too_long!r:.40} is not supported")  # fmt: skip
-        kind = gliner_kind(folder)
-        head = on_back_end(folder, wanted, partial(_on_onnx, kind.pieces, kind.read(folder.path)), _on_torch)
-        head.normalises = _normalises(folder)
-        return head
+        return on_back_end(folder, wanted, partial(_on_onnx, folder), _on_torch)
 
     @classmethod
     def export(cls, task: "ExportTask") -> "ExportedHead":
         """Write the graphs of texts, labels and scores."""
-        from nerbert.model.gliner.folder import load_gliner
         from nerbert.tagger.gliner_export import export_gliner
 
-        loaded = load_gliner(Path(task.source))
-        own = _torch_head(loaded, Wanted(precision="fp32", device="cpu"))
-        folder = ModelFolder(task.source)
-        kind, own.normalises = gliner_kind(folder), _normalises(folder)
-        return export_gliner(task, loaded, own, partial(_on_onnx, kind.pieces, kind.read(folder.path)))
+        folder, loaded = ModelFolder(task.source), load_gliner(Path(task.source))
+        head = _torch_head(folder, loaded, Wanted(precision="fp32", device="cpu"))
+        return export_gliner(task, loaded, head, partial(_on_onnx, folder))
 
 
 def _normalises(folder: ModelFolder) -> bool:
@@ -74,205 +46,28 @@ def _normalises(folder: ModelFolder) -> bool:
     return bool(folder.card.get("labels") == NORMALISED)
 
 
-def _on_onnx(
-    kind: type[PromptTokenizer], config: GlinerConfig, exported: onnx.Exported, precision: str, wanted: Wanted
-) -> GlinerHead:
+def _on_onnx(folder: ModelFolder, exported: onnx.Exported, precision: str, wanted: Wanted) -> GlinerHead:
     """Return it on exported graphs; raise InputError for those of another model."""
-    facts, config = facts_of(exported, config, kind.mark_names(config))
-    pieces = pieces_of(kind, exported, config, exported.card, marks=facts.marks)
+    kind = gliner_kind(folder)
+    config = kind.read(folder.path)
+    facts, config = facts_of(exported, config, kind.pieces.mark_names(config))
+    pieces = pieces_of(kind.pieces, exported, config, exported.card, marks=facts.marks)
     scorer = OnnxGliner(exported, precision, config, facts.labels, wanted.threads)
-    return GlinerHead(scorer, config, pieces, decoding=wanted.decoding or "flat")
+    return GlinerHead(scorer, config, pieces, decoding=wanted.decoding or "flat", normalises=_normalises(folder))
 
 
 def _on_torch(source: str, wanted: Wanted) -> GlinerHead:
     """Return it in fp32 unless bf16 is wanted: published thresholds hold for it."""
-    from nerbert.model.gliner.folder import load_gliner
-
     precision = "bf16" if wanted.precision == "bf16" else "fp32"
-    return _torch_head(load_gliner(Path(source)), replace(wanted, precision=precision))
+    return _torch_head(ModelFolder(source), load_gliner(Path(source)), replace(wanted, precision=precision))
 
 
-def _torch_head(loaded: Any, wanted: Wanted) -> GlinerHead:
+def _torch_head(folder: ModelFolder, loaded: "GlinerFolder", wanted: Wanted) -> GlinerHead:
     from nerbert.model.gliner.layers import TorchGliner
 
     name, tokens = placed(loaded.model, wanted)
     return GlinerHead(
         TorchGliner(loaded, wanted.precision, name), loaded.model.config, loaded.pieces,
         decoding=wanted.decoding or "flat", max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens,
+        normalises=_normalises(folder),
     )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class GlinerFacts:
-    """What a GLiNER export's card says of its own.
-
-    These are the pieces of marks, the tokenizer of labels read apart, and entries of the configuration.
-    """
-
-    marks: dict[str, Annotated[onnx.Specials, Field(min_length=1)]]
-    labels: onnx.TokenizerFacts | None = None
-    config: dict[str, str | int | bool] = field(default_factory=dict)
-
-
-def traced(config: GlinerConfig) -> dict[str, str | int | bool]:
-    """Return the entries of a configuration that an export depends on."""
-    return {name: getattr(config, name) for name in _TRACED}
-
-
-def facts_of(
-    exported: onnx.Exported, config: GlinerConfig, marks: Sequence[str]
-) -> tuple[GlinerFacts, GlinerConfig]:  # fmt: skip
-    """Return a card's facts, and the configuration as it was exported (first versions leave out a mark's number).
-
-    Raise InputError for those of another model than the configuration's.
-    """
-    place = exported.folder / onnx.CARD
-    facts = parse_json(json.dumps(exported.card.own), GlinerFacts, f"{place}: own", remedy="export the model again")
-    index = facts.config.get("class_token_index")
-    whole = replace(config, class_token_index=index) if config.class_token_index < 0 and type(index) is int else config
-    same = facts.config == traced(whole) and (facts.labels is not None) == config.two_encoders
-    if {*marks} - facts.marks.keys() or not same:
-        raise InputError(f"{place}: belongs to another model than {config.file} beside it, or this was changed since; "
-                         "export the model again")  # fmt: skip
-    return facts, whole
-
-
-def pieces_of(
-    kind: type[PromptTokenizer], exported: onnx.Exported, config: GlinerConfig, facts: onnx.TokenizerFacts,
-    file: str = onnx.TOKENIZER, marks: Mapping[str, Sequence[int]] | None = None,
-) -> PromptTokenizer:  # fmt: skip
-    """Return what cuts texts; without `marks`, labels that have their own encoder."""
-    body = SimpleNamespace(config=SimpleNamespace(
-        model_type="onnx", max_position_embeddings=facts.room, vocab_size=facts.vocabulary
-    ))  # fmt: skip
-    tokenizer = onnx.LightTokenizer(exported.folder / file, facts)
-    return kind(tokenizer, config, body, for_labels=marks is None, marks=marks)
-
-
-class OnnxGliner:
-    """A GLiNER model's graphs; threads may share it."""
-
-    def __init__(
-        self, exported: onnx.Exported, precision: str, config: GlinerConfig, labels: onnx.TokenizerFacts | None,
-        threads: int = 0,
-    ) -> None:  # fmt: skip
-        self.name, self._config, self._pad_id = f"onnx {precision} cpu", config, exported.card.pad_id
-        self._text = onnx.Graph(exported.graphs[precision], threads)
-        self._rows = onnx.Graph(exported.folder / onnx.SCORES_GRAPH, threads)
-        self._of_words = [name for name in self._text.outputs if name != STATES]
-        self._of_labels = [name for name in self._rows.inputs if name.startswith("label")]
-        marks, states = (set(), set()) if config.two_encoders else ({MARKS}, {STATES})
-        self._text.check(
-            self._text.outputs.keys() == {*self._of_words, *states} and bool(self._of_words)
-            and self._text.inputs.keys() == {"input_ids", "attention_mask", "places", *marks}
-        )  # fmt: skip
-        spans, parts = {STARTS, ENDS}, {*self._of_words, *self._of_labels}
-        own = [STARTS, ENDS] if config.chooses else []
-        known = parts if config.chooses else parts | spans
-        self._rows.check(list(self._rows.outputs) == [*own, SCORES] and self._rows.inputs.keys() <= known)
-        self._vectors: LabelVectors | None = None
-        if labels is None:
-            self._labels = onnx.Graph(exported.folder / onnx.LABELS_GRAPH, threads)
-            self._labels.check(list(self._labels.inputs) == [STATES] and [*self._labels.outputs] == self._of_labels)
-            return
-        self._shapes = [tuple(self._rows.inputs[name][1:]) for name in self._of_labels]
-        sizes = [size for shape in self._shapes for size in shape]
-        self._rows.check(bool(self._shapes) and all(isinstance(size, int) for size in sizes))
-        files, open_ = [exported.folder / each for each in (onnx.LABELS_GRAPH, onnx.LABELS_TOKENIZER)], self._encoder
-        width = sum(map(prod, self._shapes))
-        self._vectors = LabelVectors(files, partial(open_, exported, labels, threads), width, labels)
-
-    def _encoder(self, exported: onnx.Exported, facts: onnx.TokenizerFacts, threads: int) -> Callable[[str], Array]:
-        """Return what encodes a label; only labels that aren't in the cache need it."""
-        graph = onnx.Graph(exported.folder / onnx.LABELS_GRAPH, threads)
-        graph.check({*graph.inputs} == {"input_ids", "attention_mask"} and [*graph.outputs] == self._of_labels)
-        pieces = pieces_of(PromptTokenizer, exported, self._config, facts, onnx.LABELS_TOKENIZER)
-
-        def encode(text: str) -> Array:
-            ids = np.array(pieces.alone([text]), np.int64)
-            found = graph({"input_ids": ids, "attention_mask": np.ones_like(ids)}, 1)
-            if [found[name].shape[1:] for name in self._of_labels] != self._shapes:
-                raise InputError(f"{graph.path}: gives labels of other shapes than {onnx.SCORES_GRAPH} takes: not a "
-                                 "graph that nerbert made")  # fmt: skip
-            vector = np.concatenate([found[name].ravel() for name in self._of_labels])
-            if not np.isfinite(vector).all():
-                raise InputError("its vector is no number: the label encoder's weights are damaged")
-            return vector
-
-        return encode
-
-    def label_vectors(self, labels: Sequence[EntityLabel]) -> list[Array]:
-        """Return the parts of labels that have their own encoder."""
-        if self._vectors is None:
-            return []
-        flat, columns = self._vectors(labels), pairwise(accumulate(map(prod, self._shapes), initial=0))
-        return [flat[:, a:b].reshape(-1, *shape) for (a, b), shape in zip(columns, self._shapes, strict=True)]
-
-    def feed(self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt]) -> dict[str, Array]:
-        """Return what the graph of texts is given for some windows."""
-        ids, mask = padded_rows([each.ids for each in windows], self._pad_id)
-        feed = {"input_ids": ids, "attention_mask": mask, "places": _places(windows)}
-        if not self._config.two_encoders:
-            feed[MARKS] = np.zeros((len(windows), max(len(each.places) for each in prompts)), np.int64)
-            for row, prompt in enumerate(prompts):
-                feed[MARKS][row, : len(prompt.places)] = prompt.places
-        return feed
-
-    def scores(
-        self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt], vectors: Sequence[list[Array] | None]
-    ) -> Iterator[Array]:
-        """Yield the log-odds of each window in fp32, as `GlinerScorer` says."""
-        feed = self.feed(windows, prompts)
-        most = feed["places"].shape[1]
-        found = self._text(feed, len(windows) * most, **{STATES: len(windows)})
-        for row, (window, prompt, given) in enumerate(zip(windows, prompts, vectors, strict=True)):
-            first = row * most
-            words = len(window.counts)
-            parts = {name: found[name][first : first + words] for name in self._of_words}
-            if self._vectors is None:
-                self._text.check(found[STATES].ndim == 3)
-                states = found[STATES][row, : len(prompt.places)]
-                labels = self._labels({STATES: states}, len(states) - prompt.own)
-            else:
-                labels = dict(zip(self._of_labels, given or (), strict=True))
-            scored = self._chosen if self._config.chooses else self._scored
-            yield scored(words, {**parts, **labels}, len(next(iter(labels.values()))))
-
-    def _scored(self, words: int, feed: Mapping[str, Array], labels: int) -> Array:
-        """Return the log-odds of one text."""
-        if self._config.token_level:
-            step, starts, widths = max(1, _SPANS // max(1, labels)), np.arange(words), np.zeros(words, np.int64)
-            found = np.empty((words, 1, labels, 3), np.float32)
-        else:
-            step, widest = _SPANS, self._config.max_width
-            starts, widths = np.nonzero(np.arange(words)[:, None] + np.arange(widest) < words)
-            found = np.full((words, widest, labels), -np.inf, np.float32)
-        for start in range(0, len(starts), step):
-            some, wide = starts[start : start + step], widths[start : start + step]
-            rows = self._rows({**feed, STARTS: some, ENDS: some + wide}, len(some))[SCORES]
-            if rows.shape[1:] != found.shape[2:]:
-                raise InputError(f"{self._rows.path}: gives scores of the shape {rows.shape} for {len(some)} spans and "
-                                 f"{labels} labels: not a graph that nerbert made")  # fmt: skip
-            found[some, wide] = rows
-        return found[:, 0] if self._config.token_level else found
-
-    def _chosen(self, words: int, feed: Mapping[str, Array], labels: int) -> Array:
-        """Return the log-odds of one text whose spans the graph chooses."""
-        starts, ends, odds = self._rows.run(feed)
-        count, seen = starts.size, [(each.dtype, each.shape) for each in (starts, ends, odds)]
-        right = seen == [(np.int64, (count,)), (np.int64, (count,)), (np.float32, (count, labels))]
-        if not right or ((starts < 0) | (ends < starts) | (ends >= words)).any():
-            raise InputError(f"{self._rows.path}: gives no spans of a text of {words} words for {labels} labels: not a "
-                             "graph that nerbert made")  # fmt: skip
-        found = np.full((words, int((ends - starts).max(initial=-1)) + 1, labels), -np.inf, np.float32)
-        found[starts, ends - starts] = odds
-        return found
-
-
-def _places(windows: Sequence[WordWindow]) -> Array:
-    """Return (windows, words, pieces): the places that words are read off; −1: none."""
-    words, most = max(len(each.counts) for each in windows), max(int(each.counts.max(initial=1)) for each in windows)
-    found = np.full((len(windows), words, most), -1, np.int64)
-    for row, window in enumerate(windows):
-        found[row, : len(window.counts)][np.arange(most) < window.counts[:, None]] = window.places
-    return found

@@ -11,15 +11,14 @@ import numpy as np
 import torch
 
 from nerbert.errors import InputError
-from nerbert.model.gliner.folder import GlinerFolder
 from nerbert.model.gliner.head import GlinerHead
-from nerbert.model.gliner.layers import GlinerModel, Parts
+from nerbert.model.gliner.layers import GlinerFolder, GlinerModel, Parts
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.tagger import onnx
 from nerbert.tagger.backends import Wanted
 from nerbert.tagger.export import ExportTask, check_close, long_example, piece_inputs
-from nerbert.tagger.gliner_backends import ENDS, MARKS, SCORES, STARTS, STATES, traced
+from nerbert.tagger.gliner_onnx import ENDS, MARKS, SCORES, STARTS, STATES, traced
 
 if TYPE_CHECKING:
     from nerbert.tagger.export import ExportedHead
@@ -34,15 +33,9 @@ OnOnnx: TypeAlias = Callable[[onnx.Exported, str, Wanted], GlinerHead]
 
 def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_onnx: OnOnnx) -> "ExportedHead":
     """Write a model's graphs; return its card and a head for each back end, of which `own` is torch's."""
-    model, facts = loaded.model, _write_tokenizers(task, loaded)
-    _write_graphs(task, model)
-
-    def opened(precision: str) -> GlinerHead:
-        head = on_onnx(task.exported(facts), precision, Wanted())
-        head.normalises = own.normalises
-        return head
-
-    heads = {"torch fp32": own, "onnx fp32": opened("fp32")}
+    facts = _write_tokenizers(task, loaded)
+    _write_graphs(task, loaded.model)
+    heads = {"torch fp32": own, "onnx fp32": on_onnx(task.exported(facts), "fp32", Wanted())}
     labels = [EntityLabel(each) for each in task.types()]
     least = [own.usual_threshold] * len(labels)
     asked = {name: each.for_labels(labels, least) for name, each in heads.items()}
@@ -50,7 +43,7 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_on
         _check(task.source, *(_odds(each, some) for each in asked.values()))
     if task.int8:
         task.quantise()
-        heads["onnx int8"] = opened("int8")
+        heads["onnx int8"] = on_onnx(task.exported(facts), "int8", Wanted())
     return facts, heads
 
 

@@ -16,8 +16,9 @@ from nerbert.labels import common_name, learnt_words
 from nerbert.metrics.calibration import Temperatures
 from nerbert.model.folder import REPORT, ModelFolder, TaggerFacts, TaggerHook, seed_folders
 from nerbert.records import EntityLabel
+from nerbert.tagger.answers import CHECK
 from nerbert.tagger.hub import write_folder
-from nerbert.tagger.self_check import CHECK, try_write_check
+from nerbert.tagger.self_check import try_write_check
 from nerbert.tagger.summary import summarise
 from nerbert.terminal import tell
 

@@ -22,6 +22,7 @@ from nerbert.process import in_worker
 from nerbert.records import EntityLabel, Example
 from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub, pending
+from nerbert.tagger.answers import check_loaded
 from nerbert.tagger.backends import LONGEST, Wanted
 from nerbert.tagger.hub import Origin, weights_of
 from nerbert.tagger.spans import Spans, check_offsets
@@ -83,8 +84,6 @@ class Tagger:
         `head` is for a tagger with a head of your own: `module:Class`, which is imported. A folder can't choose this
         itself, since it may be somebody else's.
         """
-        from nerbert.tagger.self_check import check_loaded
-
         if seeds := seed_folders(str(source)):
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         folder = ModelFolder.open(source, "tagger").check()
@@ -211,11 +210,17 @@ class Tagger:
     @property
     def answering(self) -> Answering:
         """Return how it answers: back end, decoding, temperature, thresholds."""
-        return answering_of(self, self.thresholds, self.types)
+        return answering_of(self.head, self.scaling, self.thresholds, self.types)
 
     def __repr__(self) -> str:
         how = f"types {few(self.types)}; {self.answering}" if self.types else f"labels at run time; {self.head.name}"
         return f"<Tagger {self.origin.folder if self.origin else 'of no folder'}: {how}>"
+
+    def checked(self, decoding: str) -> "Tagger":
+        """Return the tagger as its self-check asks it: without thresholds; long sentences go through windows."""
+        bare = type(self)(self.head.checked(decoding), self.splitter, self.language)
+        bare.scaling = self.scaling
+        return bare
 
     def with_labels(self, labels: Iterable[str | EntityLabel]) -> "Tagger":
         """Return a tagger that finds these labels only, on the same model; each is `name` or `name: description`.

@@ -5,17 +5,15 @@ The usual one is fitted in training, for taggers that take labels at run time.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from nerbert.config import Bounds, check
 from nerbert.errors import SettingsError, unknown
-
-if TYPE_CHECKING:
-    from nerbert.model.heads import Head
-    from nerbert.tagger.tagger import Tagger
+from nerbert.metrics.calibration import Temperatures
+from nerbert.model.heads import Head
 
 
-def usual_threshold(head: "Head", card: Mapping[str, Any]) -> float:
+def usual_threshold(head: Head, card: Mapping[str, Any]) -> float:
     """Return the lowest confidence (0–1) of types without a threshold of their own: the card's, else the head's.
 
     The head of fixed types has none, whatever the card says.
@@ -101,8 +99,10 @@ class Answering:
         return bounds if count == self.types else f"{bounds} for {count} of {self.types} types"
 
 
-def answering_of(tagger: "Tagger", thresholds: Mapping[str, float], types: Sequence[str]) -> Answering:
+def answering_of(
+    head: Head, scaling: Temperatures, thresholds: Mapping[str, float], types: Sequence[str]
+) -> Answering:  # fmt: skip
     """Return how a tagger answers with thresholds of these types; 0 leaves nothing out."""
     bounds = {name: bound for name, bound in thresholds.items() if bound > 0 and name in types}
-    own = len(set(types) & tagger.temperatures.keys())
-    return Answering(tagger.head.name, tagger.decoding, tagger.temperature, bounds, len(types), own)
+    own = len(set(types) & scaling.by_label.keys())
+    return Answering(head.name, head.decoding, scaling.pooled, bounds, len(types), own)

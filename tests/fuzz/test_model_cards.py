@@ -14,7 +14,7 @@ from nerbert.metrics.calibration import Temperatures
 from nerbert.model.folder import ModelFolder
 from nerbert.render.cards import tagger_card
 from nerbert.render.terminal import print_summaries
-from nerbert.tagger.self_check import read_check
+from nerbert.tagger.answers import read_check
 from nerbert.tagger.summary import summarise
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.json_values import dumped

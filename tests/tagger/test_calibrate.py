@@ -24,9 +24,9 @@ from nerbert.model.heads import predict_entities
 from nerbert.render.cards import tagger_card, write_tagger_card
 from nerbert.render.terminal import print_calibrations
 from nerbert.tagger import self_check
+from nerbert.tagger.answers import CHECK
 from nerbert.tagger.calibrate import Calibrated
 from nerbert.tagger.calibrate import calibrate as calibrate_tagger
-from nerbert.tagger.self_check import CHECK
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.raised import raises

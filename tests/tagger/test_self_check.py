@@ -9,8 +9,9 @@ import pytest
 
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.folder import TaggerFacts, read_card
-from nerbert.tagger import self_check
-from nerbert.tagger.self_check import CHECK, Checked, Expected, check, check_texts, checking
+from nerbert.tagger import answers
+from nerbert.tagger.answers import CHECK, Checked, Expected, check_texts
+from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.raised import raises
@@ -58,7 +59,7 @@ def test_other_precision_and_options_are_within_the_tolerance(folder: Path) -> N
     assert found.projection > 0
     assert found.differences == []
     loaded = Tagger.load(folder, device="cpu", precision="fp32", thresholds=1.0, decoding="greedy", offsets="utf-16")
-    assert not self_check.compare(loaded, str(folder), found.expected).differences
+    assert not answers.compare(loaded, str(folder), found.expected).differences
 
 
 @pytest.mark.parametrize("name", ["classifier.bias", "layer.0.attention"])
@@ -85,7 +86,7 @@ def test_another_order_of_labels_differs_by_the_projection_and_a_temperature_by_
     assert found.projection == 0
     assert found.differences
     edit(folder / "config.json", _swap)
-    assert checked(folder).projection > 10 * self_check.TOLERANCES["fp32"].projection
+    assert checked(folder).projection > 10 * answers.TOLERANCES["fp32"].projection
 
 
 def test_without_answers_the_message_says_how_to_make_them(folder: Path, capsys: Caught) -> None:
@@ -100,10 +101,10 @@ def test_without_answers_the_message_says_how_to_make_them(folder: Path, capsys:
 ANSWER = {"text": "a", "spans": [], "projection": 0.0}
 
 
-def damaged(*answers: dict[str, Any], decoding: str = "legal") -> str:
+def damaged(*texts: dict[str, Any], decoding: str = "legal") -> str:
     """A file of other versions with these answers."""
     made = {"format": 1, "versions": {"torch": "1.0"}, "platform": "", "backend": "", "decoding": decoding}
-    return json.dumps(made | {"answers": answers})
+    return json.dumps(made | {"answers": texts})
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def damaged(*answers: dict[str, Any], decoding: str = "legal") -> str:
         (damaged(ANSWER, decoding="best"), "decoding"),
         (damaged(ANSWER | {"spans": [{"start": 2, "end": 1, "type": "x"}]}), "empty or negative"),
         (damaged(ANSWER | {"text": "a" * 20_000}), "at most 10000 characters"),
-        (" " * (self_check._LARGEST + 1), "more than"),
+        (" " * (answers._LARGEST + 1), "more than"),
     ],
 )
 def test_a_damaged_file_is_one_line_and_the_tagger_loads(folder: Path, content: str, why: str, capsys: Caught) -> None:
@@ -130,7 +131,7 @@ def test_a_damaged_file_is_one_line_and_the_tagger_loads(folder: Path, content: 
 
 
 def test_other_versions_are_checked_once(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Caught) -> None:
-    asked, real = list[str](), self_check.compare
+    asked, real = list[str](), answers.compare
 
     def compare(tagger: Tagger, name: str, expected: Expected) -> Checked:
         asked.append(name)
@@ -142,10 +143,10 @@ def test_other_versions_are_checked_once(folder: Path, monkeypatch: pytest.Monke
 
     def made_with(torch: str) -> None:
         edit(folder / CHECK, lambda made: made["versions"].update(torch=torch))
-        self_check._seen.clear()
+        answers.CHECKED.clear()
 
-    monkeypatch.setattr(self_check, "compare", compare)
-    now = self_check.versions()["torch"]
+    monkeypatch.setattr(answers, "compare", compare)
+    now = answers.versions()["torch"]
     made_with(".".join([*now.split(".")[:2], "99"]))
     assert (load(), asked) == ("", [])
     made_with("1.0.0")

@@ -1,26 +1,20 @@
-"""GLiNER's folders: their kind, and their configuration, `gliner_config.json`, checked: folders come from anywhere.
+"""A GLiNER model's configuration, `gliner_config.json`, checked: folders come from anywhere.
 
-Missing keys have the package's defaults of today. Unsupported architectures are refused before weights are read.
+Missing keys have the package's defaults of today.
 """
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
 from nerbert.errors import InputError, at, refused
 from nerbert.model.backbone import quiet
-from nerbert.model.folder import EXPORTED, WEIGHTS, ModelFolder, ModelKind
-from nerbert.model.gliner.prompt import PromptTokenizer
-from nerbert.schema import parse_json, read_json
-
-if TYPE_CHECKING:
-    from nerbert.model.gliner.folder import GlinerFolder
+from nerbert.schema import parse_json
 
 GLINER, PICKLED = "gliner_config.json", "pytorch_model.bin"
-"""Its configuration, and a file of weights that is read only where there is no model.safetensors."""
+"""Its file, and a file of weights that is read only where there is no model.safetensors."""
 BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER = "backbone", "labels_backbone", "labels_tokenizer"
 FOLDERS = (BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER)
 """Folders that may be in a model's own: the first two are nerbert's own way to hold what a first version only names."""
@@ -34,7 +28,6 @@ BODIES = frozenset(
     "xlm-roberta".split()
 )
 """Types of encoder that may be a model's body."""
-_REMEDY = "nerbert reads GLiNER models that score spans (marker, markerV0) or tokens by given labels"
 _LEFT_OUT = (
     "auto_map", "quantization_config", "dtype", "torch_dtype", "torchscript", "model_type", "attn_implementation",
     "experts_implementation", "num_labels", "id2label", "label2id", "problem_type", "pruned_heads", "per_layer_config",
@@ -163,83 +156,3 @@ def body_config(values: dict[str, Any], place: str) -> Any:
         with quiet(), refused("no encoder's configuration"):
             kept = {name: value for name, value in values.items() if name not in _LEFT_OUT and name[:1] != "_"}
             return AutoConfig.for_model(sizes.model_type, **kept)
-
-
-class GlinerKind(ModelKind):
-    """A folder of the package `gliner`."""
-
-    marker = GLINER
-    config = GLINER
-    head = "gliner"
-    noun = "a GLiNER model"
-    objective = "zero_shot"
-    folders: ClassVar[tuple[str, ...]] = FOLDERS
-    counted = tuple(f"{folder}/*.json" for folder in FOLDERS)
-    pickled = (PICKLED,)
-    words: ClassVar[str] = WORDS
-    pieces: ClassVar[type[PromptTokenizer]] = PromptTokenizer
-    """What cuts its texts."""
-
-    @classmethod
-    def check(cls, folder: ModelFolder) -> None:
-        """Raise InputError if it has no weights, or an architecture that can't be computed."""
-        cls.read(folder.path)
-        if not any((folder.path / name).is_file() for name in (WEIGHTS, PICKLED, EXPORTED[0])):
-            raise InputError(f"{folder}: holds {cls.config}, but neither {WEIGHTS} nor {PICKLED}: its weights are "
-                             "missing")  # fmt: skip
-
-    @classmethod
-    def read(cls, path: Path) -> GlinerConfig:
-        """Return its configuration; raise InputError for an architecture that can't be computed."""
-        file = path / GLINER
-        config = read_json(file, GlinerConfig, remedy=_REMEDY)
-        what = (
-            f"span_mode {config.span_mode!r:.40}" if config.span_mode not in ("marker", "markerV0", TOKEN_LEVEL)
-            else "a streaming decoder" if "streaming" in (config.model_type or "")
-            else "post-fusion" if config.two_encoders and config.post_fusion_schema else ""
-        )  # fmt: skip
-        if what:
-            raise InputError(f"{file}: a GLiNER model with {what}; {_REMEDY}")
-        return config
-
-    @classmethod
-    def card(cls, path: Path) -> dict[str, Any]:
-        """Return its head, its word splitter and its decoding."""
-        return {"head": cls.head, "word_splitter": cls.words, "decoding": "flat"}
-
-    @classmethod
-    def encoder(cls, path: Path) -> dict[str, Any]:
-        """Return the configuration of its encoder of texts, or its own if it only names that one."""
-        return cls.read(path).encoder_config or super().encoder(path)
-
-    @classmethod
-    def scoring(cls, path: Path) -> str:
-        """Return what it scores, and how it reads labels."""
-        config = cls.read(path)
-        together = f"labels are read with the text, {config.max_types} at a time"
-        cost = "each label is encoded once, so thousands cost little" if config.two_encoders else together
-        return f"{config.scored}; {cost}"
-
-    @classmethod
-    def load(cls, path: Path) -> "GlinerFolder":
-        """Return its model, and what cuts its texts and labels."""
-        from nerbert.model.gliner.folder import read_gliner
-
-        return read_gliner(path)
-
-    @classmethod
-    def convert(cls, source: Path, folder: Path) -> None:
-        """Write pickled weights into another folder, as safetensors."""
-        from safetensors.torch import save_file
-
-        from nerbert.model.gliner.folder import read_weights
-
-        save_file({name: each.contiguous().clone() for name, each in read_weights(source).items()}, folder / WEIGHTS)
-
-
-def gliner_kind(folder: ModelFolder) -> type[GlinerKind]:
-    """Return which kind of GLiNER's folders one is; raise InputError for another kind."""
-    kind = folder.kind
-    if not issubclass(kind, GlinerKind):
-        raise InputError(f"{folder}: {kind.noun}, not a GLiNER model")
-    return kind

@@ -13,6 +13,7 @@ import numpy as np
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.open_types import normalised_labels
 from nerbert.labels import WordSpan
+from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow
 from nerbert.model.heads import NEEDS_LABELS, Entities, Head, Odds, is_one_entity
 from nerbert.model.tokenizer import best_window
@@ -22,7 +23,6 @@ from nerbert.rng import Array
 from nerbert.terminal import tell
 
 if TYPE_CHECKING:
-    from nerbert.model.gliner.config import GlinerConfig
     from nerbert.model.gliner.layers import GlinerScorer  # loads torch
 
 DECODINGS = ("flat", "nested", "touching")
@@ -63,7 +63,7 @@ class GlinerHead(Head):
     usual_threshold = 0.5
 
     def __init__(
-        self, scorer: "GlinerScorer", config: "GlinerConfig", pieces: PromptTokenizer, *, decoding: str = "flat",
+        self, scorer: "GlinerScorer", config: GlinerConfig, pieces: PromptTokenizer, *, decoding: str = "flat",
         max_tokens: int = MAX_TOKENS, normalises: bool = False, quiet: bool = False,
     ) -> None:  # fmt: skip
         self.scorer, self.config, self._max_tokens = scorer, config, max_tokens

@@ -5,22 +5,23 @@ Scores are those of the package but for rounding; parts have the names that they
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
 from torch import nn
 
+from nerbert.model.backbone import quiet
 from nerbert.model.forward import autocast
 from nerbert.model.gliner.config import GlinerConfig
-from nerbert.model.gliner.prompt import LabelPrompt, WordWindow
+from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow
 from nerbert.model.windows import micro_batches, padded_rows
 from nerbert.records import EntityLabel
 from nerbert.rng import Array
 
-if TYPE_CHECKING:
-    from nerbert.model.gliner.folder import GlinerFolder
-
+_TRIED = 64
+"""Pieces that each encoder reads as a test once it is loaded."""
 _ROWS = 64
 """Words whose spans are scored at once: what is between should stay in a processor's cache."""
 _PAIRS = 256
@@ -238,6 +239,23 @@ class SpanModel(GlinerModel):
         torch.nn.init.constant_(labels, math.copysign(math.sqrt(abs(odds)), odds))
 
 
+@dataclass(frozen=True, slots=True)
+class GlinerFolder:
+    """A loaded folder: the model on the CPU in fp32, and what cuts its texts and labels."""
+
+    model: GlinerModel
+    pieces: PromptTokenizer
+    labels_pieces: PromptTokenizer | None = None
+
+    def try_encoders(self) -> None:
+        """Let each encoder read some pieces."""
+        for body, pieces in ((self.model.body, self.pieces), (self.model.labels_body, self.labels_pieces)):
+            if pieces:
+                ids = torch.zeros((1, min(_TRIED, pieces.room)), dtype=torch.int64)
+                with torch.no_grad(), quiet():
+                    body(input_ids=ids, attention_mask=torch.ones_like(ids))
+
+
 _MARK = "nerbert_positions"
 
 
@@ -306,7 +324,7 @@ class TorchGliner:
     """A GLiNER model in torch, where it lies. Nothing is cached of a model that is trained later (`trains`)."""
 
     def __init__(
-        self, loaded: "GlinerFolder", precision: str = "fp32", name: str = "gliner", *, trains: bool = False
+        self, loaded: GlinerFolder, precision: str = "fp32", name: str = "gliner", *, trains: bool = False
     ) -> None:
         self.model, self.name = loaded.model.eval(), name
         self._pad_id, self._labels, self._precision = loaded.pieces.pad_id, loaded.labels_pieces, precision

@@ -7,17 +7,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nerbert.errors import InputError
+from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.tokenizer import check_pieces, encoded, room_for, special_pieces
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
-
-if TYPE_CHECKING:
-    from nerbert.model.gliner.config import GlinerConfig
 
 _CACHED = 1 << 17
 """Words whose pieces are kept."""
@@ -71,7 +69,7 @@ class PromptTokenizer:
     """Whether the pieces after a window are scored as a word, which is never part of an entity."""
 
     def __init__(
-        self, tokenizer: Any, config: "GlinerConfig", body: Any, *, for_labels: bool = False,
+        self, tokenizer: Any, config: GlinerConfig, body: Any, *, for_labels: bool = False,
         marks: Mapping[str, Sequence[int]] | None = None,
     ) -> None:  # fmt: skip
         self.tokenizer, self.config = tokenizer, config
@@ -151,7 +149,7 @@ class PromptTokenizer:
         return [self.room, self.config.max_len, self.config.max_width, self.config.subtoken_pooling]
 
     @classmethod
-    def mark_names(cls, config: "GlinerConfig") -> Sequence[str]:
+    def mark_names(cls, config: GlinerConfig) -> Sequence[str]:
         """Return the marks of prompts."""
         return config.ent_token, config.sep_token
 

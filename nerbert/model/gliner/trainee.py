@@ -13,9 +13,9 @@ import torch
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.forward import Batch, OverEncoder
 from nerbert.model.gliner.config import WORDS, GlinerConfig
-from nerbert.model.gliner.folder import GlinerFolder, save_gliner
-from nerbert.model.gliner.layers import row_tensors
+from nerbert.model.gliner.layers import GlinerFolder, row_tensors
 from nerbert.model.gliner.prompt import LEAST, LabelPrompt, PromptTokenizer
+from nerbert.model.gliner.weights import save_gliner
 from nerbert.model.packing import hidden_states
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Window

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from nerbert.model.gliner.layers import GlinerModel, Parts
-from nerbert.model.gliner2.folder import Gliner2Config
+from nerbert.model.gliner2.config import Gliner2Config
 
 _RESERVED = 5000.0
 """The priority of pairs that a label has a right to; sums of log-odds are far below."""

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nerbert.model.gliner.layers import Parts, SpanModel
-from nerbert.model.gliner2.folder import COUNTING, Gliner2Config
+from nerbert.model.gliner2.config import COUNTING, Gliner2Config
 
 _COUNTS = 20
 """Instances that can be told apart, none included."""

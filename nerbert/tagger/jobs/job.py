@@ -113,7 +113,7 @@ class TagJob:
         if as_usual and "int8" in tagger.head.name.split() and ModelFolder(str(folder)).backend == "torch":
             yield "the exported int8 model is used (--precision fp32 for a more exact one)"
         kept = {} if self.min_confidence else tagger.card.get("thresholds")
-        if kept and (own := answering_of(tagger, kept, tagger.types)).thresholds:
+        if kept and (own := answering_of(tagger.head, tagger.scaling, kept, tagger.types)).thresholds:
             yield f"entities below its own {own.bounds} are left out (--min-confidence sets others)"
 
     def fingerprint(self, tagger: files.JobTagger, paths: JobPaths) -> dict[str, Any]:

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from nerbert.model.gliner.config import GlinerConfig, body_config
-from nerbert.model.gliner.folder import GlinerFolder, build, save_gliner
+from nerbert.model.gliner.layers import GlinerFolder
 from nerbert.model.gliner.prompt import PromptTokenizer
+from nerbert.model.gliner.weights import build, save_gliner
 from nerbert.records import Example
 from nerbert.words import split_words
 

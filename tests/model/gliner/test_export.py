@@ -20,7 +20,7 @@ from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.export import export, long_example
-from nerbert.tagger.gliner_backends import OnnxGliner
+from nerbert.tagger.gliner_onnx import OnnxGliner
 from nerbert.tagger.tagger import Tagger
 from tests.raised import raises
 

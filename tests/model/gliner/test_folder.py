@@ -13,8 +13,9 @@ import torch
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.model.backbone import Backbone
 from nerbert.model.gliner.config import body_config
-from nerbert.model.gliner.folder import load_gliner, read_weights
+from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.layers import remember_positions
+from nerbert.model.gliner.weights import read_weights
 from nerbert.tagger.tagger import Tagger
 from tests.raised import raises
 

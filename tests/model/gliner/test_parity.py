@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.model.gliner.folder import load_gliner, save_gliner
+from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
+from nerbert.model.gliner.weights import save_gliner
 from nerbert.records import EntityLabel
 from nerbert.tagger.tagger import Tagger
 

@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from nerbert.model.gliner.config import body_config
-from nerbert.model.gliner.folder import build
+from nerbert.model.gliner.weights import build
 from nerbert.model.gliner2.boundary import BoundarySpans
-from nerbert.model.gliner2.folder import MARKS, PARTS, BoundaryHead, Gliner2Config
+from nerbert.model.gliner2.config import BoundaryHead, Gliner2Config
+from nerbert.model.gliner2.folder import MARKS, PARTS
 from nerbert.model.gliner2.layers import CountedSpans
 
 BODY = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,

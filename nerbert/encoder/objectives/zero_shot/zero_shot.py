@@ -23,9 +23,9 @@ from nerbert.model.concept_table import ConceptTable
 from nerbert.model.forward import Batch, autocast
 from nerbert.model.fresh import freeze
 from nerbert.model.gliner.config import WORDS, Architecture
-from nerbert.model.gliner.folder import GlinerFolder, load_gliner, new_gliner
+from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
-from nerbert.model.gliner.layers import TorchGliner
+from nerbert.model.gliner.layers import GlinerFolder, TorchGliner
 from nerbert.model.gliner.trainee import (
     GlinerTrainee,
     PromptBatch,
@@ -34,6 +34,7 @@ from nerbert.model.gliner.trainee import (
     with_gliner_words,
     with_prompts,
 )
+from nerbert.model.gliner.weights import new_gliner
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Windows, chosen
 from nerbert.process import is_first_process

@@ -1,0 +1,229 @@
+"""A tagger's answers to 20 short texts, kept in its folder, and what differs when it answers again.
+
+A text's projection moves with any weight and label. Limitation: it shows that a model differs, not how.
+"""
+
+import platform
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol, Self
+
+from pydantic import Field
+
+from nerbert.about import __version__
+from nerbert.errors import NerbertError, at, refused
+from nerbert.model.heads import Head
+from nerbert.process import installed_version
+from nerbert.records import Example, Span
+from nerbert.schema import read_json, to_plain
+from nerbert.tagger.onnx import read_exported
+from nerbert.terminal import tell
+
+CHECK = "check.json"
+_PLACES = 5
+_LARGEST = 1 << 20
+_REMEDY = "the file is damaged, or of another version of nerbert: make it again with `nerbert check TAGGER --renew`"
+_LIBRARIES = {"torch": ("torch", "transformers", "tokenizers"), "onnx": ("onnxruntime", "tokenizers")}
+"""What a back end's answers come from."""
+
+
+class AnsweringTagger(Protocol):
+    """A tagger as a self-check asks it."""
+
+    @property
+    def head(self) -> Head:
+        """Return what finds entities."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the digest of what was loaded."""
+
+    def with_default_labels(self) -> Self:
+        """Return it with the types that it was fine-tuned on."""
+
+    def checked(self, decoding: str) -> Self:
+        """Return it by a decoding, without thresholds."""
+
+    def tag_many(self, texts: Iterable[str]) -> Iterator[list[Span]]:
+        """Yield the entities of each text."""
+
+    def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
+        """Yield the place and the words of each sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Largest differences of projections and confidences (0–1); whether the same entities must be found."""
+
+    projection: float
+    confidence: float
+    same_entities: bool
+
+
+TOLERANCES = {
+    "fp32": Tolerance(0.0005, 0.001, same_entities=True),
+    "bf16": Tolerance(0.02, 0.05, same_entities=False),
+    "int8": Tolerance(0.25, 0.5, same_entities=False),
+}
+"""By precision; in bf16 and int8 an entity of which the model isn't sure may come or go."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextAnswer:
+    """A tagger's answer to a text; `projection` is None for a head that isn't linear."""
+
+    text: Annotated[str, Field(max_length=10_000)]
+    spans: Annotated[list[Span], Field(max_length=1000)]
+    projection: Annotated[float, Field(allow_inf_nan=False)] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What `check.json` holds."""
+
+    format: Literal[1]
+    versions: dict[str, str]
+    platform: str
+    backend: str
+    decoding: str
+    answers: Annotated[list[TextAnswer], Field(min_length=1, max_length=100)]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A text whose answers differ by more than the tolerance."""
+
+    expected: TextAnswer
+    found: TextAnswer
+
+    @property
+    def projection(self) -> float:
+        """Return how far apart the projections are; 1 if only one answer has one."""
+        one, other = self.expected.projection, self.found.projection
+        if one is None or other is None:
+            return 0.0 if one is other else 1.0
+        return round(abs(one - other), _PLACES)
+
+    @property
+    def confidence(self) -> float:
+        """Return the greatest difference in confidence of an entity that both have."""
+        one, other = _entities(self.expected), _entities(self.found)
+        return max((round(abs(one[each] - other[each]), _PLACES) for each in one.keys() & other.keys()), default=0.0)
+
+    def within(self, tolerance: Tolerance) -> bool:
+        """Return whether a tolerance allows it."""
+        if tolerance.same_entities and _entities(self.expected).keys() != _entities(self.found).keys():
+            return False
+        return self.projection <= tolerance.projection and self.confidence <= tolerance.confidence
+
+
+def _entities(answer: TextAnswer) -> dict[tuple[int, int, str], float]:
+    return {(each.start, each.end, each.type): each.confidence for each in answer.spans}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check by `backend` found: how many texts differ, the greatest differences, the `versions` of now."""
+
+    tagger: str
+    fingerprint: str
+    backend: str
+    versions: dict[str, str]
+    expected: Expected
+    tolerance: Tolerance
+    projection: float
+    confidence: float
+    differences: list[Difference]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all but the texts whose answers are as expected; a difference without a number is null."""
+        found = to_plain(self)
+        found["expected"]["answers"] = len(self.expected.answers)
+        return {"ok": not self.differences, **found}
+
+
+@cache
+def check_texts() -> list[str]:
+    """Return the texts that new taggers answer."""
+    return files("nerbert.tables").joinpath("check_texts.txt").read_text(encoding="utf-8").splitlines()
+
+
+def answers_of(tagger: AnsweringTagger, texts: Sequence[str], decoding: str) -> list[TextAnswer]:
+    """Return a tagger's answers without its thresholds; long sentences go through windows."""
+    tagger = tagger.checked(decoding)
+    spans = [[replace(span, confidence=round(float(span.confidence), _PLACES)) for span in found]
+             for found in tagger.tag_many(texts)]  # fmt: skip
+    numbers = tagger.head.projections([[example for _, example in tagger.sentences(text)] for text in texts])
+    projections = (None if number is None else round(float(number), _PLACES) for number in numbers)
+    return [TextAnswer(*answer) for answer in zip(texts, spans, projections, strict=True)]
+
+
+def read_check(folder: Path) -> Expected | None:
+    """Return the answers stored in a tagger's folder; None without `check.json`."""
+    path = folder / CHECK
+    return read_json(path, Expected, limit=_LARGEST, remedy=_REMEDY) if path.is_file() else None
+
+
+def compare(tagger: AnsweringTagger, name: str, expected: Expected) -> Checked:
+    """Compare a tagger's answers with those expected."""
+    with at(name), refused(f"can't answer the texts of {CHECK}"):
+        answers = answers_of(tagger, [each.text for each in expected.answers], expected.decoding)
+    pairs = [Difference(*pair) for pair in zip(expected.answers, answers, strict=True)]
+    precision = next((each for each in ("bf16", "int8") if each in tagger.head.name.split()), "fp32")
+    tolerance = TOLERANCES[precision]
+    return Checked(
+        name, tagger.fingerprint, tagger.head.name, versions(), expected, tolerance,
+        max(each.projection for each in pairs), max(each.confidence for each in pairs),
+        [each for each in pairs if not each.within(tolerance)],
+    )  # fmt: skip
+
+
+CHECKED = set[Path]()
+"""Folders that this process has checked, or has no need to."""
+
+
+def check_loaded(tagger: AnsweringTagger, folder: Path) -> None:
+    """Warn, once per process, if a tagger's answers differ from those under older versions of its libraries."""
+    if folder.resolve() in CHECKED:
+        return
+    CHECKED.add(folder.resolve())
+    try:
+        expected = read_check(folder)
+        changes = _changes(tagger, folder, expected.versions) if expected else ""
+        if expected is None or not changes:
+            return
+        done = compare(tagger.with_default_labels(), str(folder), expected)
+    except NerbertError as error:
+        tell(f"not checked: {error}")
+        return
+    if done.differences:
+        tell(f"{folder}: under other versions than it was made with ({changes}) {len(done.differences)} of "
+             f"{len(expected.answers)} texts have other answers; `nerbert check` shows them")  # fmt: skip
+
+
+def _changes(tagger: AnsweringTagger, folder: Path, made: Mapping[str, str]) -> str:
+    """Return in words how the versions differ; an exported graph's onnxruntime is that of its own card."""
+    backend = tagger.head.name.partition(" ")[0]
+    if backend == "onnx" and (exported := read_exported(str(folder))):
+        made = {**made, **exported.card.versions}
+    names = _LIBRARIES.get(backend, _LIBRARIES["torch"])
+    pairs = ((name, made.get(name, ""), _version(name)) for name in names)
+    return ", ".join(f"{name} {then} then, {now} now" for name, then, now in pairs
+                     if then and now and then.split(".")[:2] != now.split(".")[:2])  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of nerbert, Python and the installed libraries that answers depend on."""
+    found = {"nerbert": __version__, "python": platform.python_version()}
+    libraries = {name: _version(name) for name in chain.from_iterable(_LIBRARIES.values())}
+    return found | {name: number for name, number in libraries.items() if number}
+
+
+def _version(name: str) -> str:
+    """Return a library's version, "" if it is missing; that of a loaded one costs nothing."""
+    return str(getattr(sys.modules.get(name), "__version__", "")) or installed_version(name)
