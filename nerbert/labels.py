@@ -87,6 +87,11 @@ def types_of(tags: Iterable[str]) -> list[str]:
     return sorted({split_tag(tag)[1] for tag in tags if tag != OUTSIDE})
 
 
+def types_of_examples(examples: Iterable[Example]) -> list[str]:
+    """Return the types of sentences' entities, sorted."""
+    return sorted({span.type for example in examples for span in example.spans})
+
+
 def learnt_words(card: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return what a tagger of labels at run time reads for each type that it was fine-tuned on, by its card."""
     words = card.get("words_of_types") or {}

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from nerbert.config import Section
-    from nerbert.model.folder import ModelKind
-    from nerbert.tagger.backends import HeadKind
     from nerbert.training.objective import Objective
 
 Entry = TypeVar("Entry")
@@ -173,26 +171,3 @@ SECTIONS: "Registry[type[Section]]" = Registry(
     },
 )
 """The settings of objectives (by the objective's name) and of sources; a user's objective declares its own."""
-HEADS: "Registry[type[HeadKind]]" = Registry(
-    "head",
-    "nerbert.heads",
-    {
-        "linear": "nerbert.tagger.backends:LinearHeadKind",
-        "concepts": "nerbert.tagger.concept_backends:ConceptHeadKind",
-        "gliner": "nerbert.tagger.gliner_backends:GlinerHeadKind",
-        "cdlm": "nerbert.tagger.backends:CdlmHeadKind",
-    },
-)
-"""The heads of taggers: how each is opened, exported and fine-tuned."""
-MODEL_KINDS: "Registry[type[ModelKind]]" = Registry(
-    "kind of model folder",
-    "nerbert.model_kinds",
-    {
-        "transformers": "nerbert.model.folder:TransformersKind",
-        "concepts": "nerbert.model.folder:ConceptKind",
-        "gliner2": "nerbert.model.gliner2.folder:Gliner2Kind",
-        "gliner": "nerbert.model.gliner.folder:GlinerKind",
-        "cdlm": "nerbert.model.cdlm.word_pieces:CdlmKind",
-    },
-)
-"""The kinds of model folder; of several that fit, the last counts."""

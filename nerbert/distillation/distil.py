@@ -25,6 +25,7 @@ from nerbert.formats.exclude import Excluded, ngrams, read_excluded
 from nerbert.formats.inputs import JobPaths, find_sources
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.rows import ERRORS, TEXT
+from nerbert.labels import types_of_examples
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import SILVER, ModelFolder, TaggerFacts, TaggerHook, read_card
 from nerbert.model.heads import NEEDS_LABELS
@@ -157,7 +158,7 @@ def _reading(plan: DistilPlan) -> Reading:
 def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | None) -> Tagger:
     """Return the teacher with its labels."""
     given = None if plan.labels is None else entity_labels(plan.labels)
-    known = sorted({span.type for each in gold.train for span in each.spans}) if gold else []
+    known = types_of_examples(gold.train) if gold else []
     names = known if given is None else [each.name for each in given]
     if gold and (lacking := [name for name in names if name not in known]):
         raise InputError(f"{gold.folder}: no training sentence has an entity of {lacking[0]!r:.80}, so the student "

@@ -18,7 +18,7 @@ from nerbert.formats.data import AnyData, GoldSentences, read_data, read_gold, t
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.formats.open_types import normalised, read_open_types, types_asked
-from nerbert.labels import example_tags
+from nerbert.labels import example_tags, types_of_examples
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Counts, Score
 from nerbert.model.folder import PRETRAINED, read_card, seed_folders
@@ -144,7 +144,7 @@ def evaluate(
     gold, words = [example_tags(each) for each in examples], [each.tokens for each in examples]
     seen = seen_entities(learnt.train) if learnt else None
     duplicates = find_duplicates(learnt.train, examples) if learnt else ()
-    types = frozenset(span.type for example in examples for span in example.spans)
+    types = frozenset(types_of_examples(examples))
     asked = labels_asked(types, labels or {})
     names = {f"{mark}-{label.name}": f"{mark}-{type_}" for type_, label in asked.items() for mark in "BI"
              if label.name != type_}  # fmt: skip

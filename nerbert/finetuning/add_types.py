@@ -13,15 +13,15 @@ from nerbert.errors import InputError, few
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, has_tags, objective_for
 from nerbert.formats.data import AnyData, DataSet, read_data
-from nerbert.labels import common_name, learnt_words, types_of
+from nerbert.labels import common_name, learnt_words, types_of, types_of_examples
 from nerbert.model.backbone import Backbone, load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.folder import read_card
 from nerbert.model.forward import TorchScorer
+from nerbert.model.head_kinds import HEADS
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example, Span
-from nerbert.registry import HEADS
 from nerbert.terminal import tell
 from nerbert.training.objective import find_objective
 
@@ -86,7 +86,7 @@ def prepare(
         f"{len(own)} own types: {found:,} entities found in the new sentences; {len(again):,} old sentences beside them"
     )
     facts = {"added_types": {"own": own, "found": found, "old_sentences": len(again)}}
-    types = {span.type for each in data.train for span in each.spans} - set(own)
+    types = set(types_of_examples(data.train)) - set(own)
     if not types:  # nothing to look for in the old sentences
         train, again = [*train, *again], []
     return Prepared(replace(data, train=train, dev=dev), again, types, settings, words, facts)
@@ -96,7 +96,7 @@ def _own_types(
     tagger: str, card: Mapping[str, Any], train: Sequence[Example], labels: Mapping[str, str] | None
 ) -> list[str]:
     """Return the types to keep: the card's, or labels of a tagger of run time (else None) that no new sentence has."""
-    new = {span.type for each in train for span in each.spans}
+    new = types_of_examples(train)
     own = sorted(card.get("types") or [each for each in labels or () if each not in new])
     if not own and labels is None and has_tags(tagger):
         own = types_of(tags_of(Backbone(tagger, None, 0), tagger))
@@ -144,7 +144,7 @@ def _old_sentences(added: AddTypes, own: Sequence[str], new: DataSet) -> list[Ex
     if added.old is None:
         return []
     old = read_data(added.old, reading=new.reading)
-    others = {span.type for each in old.train for span in each.spans} - set(own)
+    others = set(types_of_examples(old.train)) - set(own)
     if others:
         raise InputError(f"{old.folder}: has types that the tagger lacks ({few(sorted(others))}); leave them out, or "
                          "add them as new ones")  # fmt: skip

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from nerbert.config import Bounds, Section, refuse
-from nerbert.finetuning.replay import FinetuneData, FinetuneSources, types_of_examples
+from nerbert.finetuning.replay import FinetuneData, FinetuneSources
 from nerbert.formats.inputs import read_texts
-from nerbert.labels import tag_names
+from nerbert.labels import tag_names, types_of_examples
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone
 from nerbert.model.cdlm.cdlm_model import SOURCE, TAGS, TARGET, BatchWords, CdlmModel, CdlmShape, language_loss

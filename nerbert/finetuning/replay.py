@@ -17,7 +17,7 @@ from nerbert.errors import InputError, at, few
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
 from nerbert.formats.data import DataSet
 from nerbert.formats.open_types import normalised
-from nerbert.labels import common_name
+from nerbert.labels import common_name, types_of_examples
 from nerbert.model.concept_table import Concept, ConceptTable, class_words
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows
@@ -105,11 +105,6 @@ def _numbers(own: int, many: int, replayed: int, epoch: int) -> Array:
     """Return the numbers of an epoch's windows: all of the data's, and the next ones of those replayed."""
     next_ones = (epoch * many + np.arange(many)) % max(1, replayed)
     return np.concatenate([np.arange(own), own + next_ones])
-
-
-def types_of_examples(examples: Sequence[Example]) -> list[str]:
-    """Return the entity types of sentences, sorted."""
-    return sorted({span.type for each in examples for span in each.spans})
 
 
 def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str, str]:

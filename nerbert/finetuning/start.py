@@ -11,15 +11,15 @@ from nerbert.errors import InputError, SettingsError, few
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
 from nerbert.formats.data import DataSet
 from nerbert.formats.documents import reading_for
-from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of
+from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of, types_of_examples
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import ModelFolder, read_card
 from nerbert.model.fresh import JOINED, copy_head
+from nerbert.model.head_kinds import HEADS
 from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
-from nerbert.registry import HEADS
 from nerbert.terminal import tell
 from nerbert.training.objective import FINETUNE, Objective, Task, chosen_objective, find_objective
 from nerbert.training.settings import TrainSettings
@@ -136,7 +136,7 @@ def _words_of_types(
         why = f"objective = {settings.objective!r} has fixed types, and reads no labels"
         refuse(bool(labels), "labels", ", ".join(labels), f"left out: {why}")
         return {}
-    types = {span.type for each in examples for span in each.spans}
+    types = types_of_examples(examples)
     return {each: " or ".join(words) for each, words in learnt_words(card).items() if each in types} | dict(labels)
 
 

@@ -10,20 +10,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
+from nerbert.about import __version__
 from nerbert.artifacts import sha256_of, write_json
-from nerbert.errors import InputError, SettingsError, at, need
+from nerbert.errors import InputError, at, need
 from nerbert.hub import check_hub_name, download, downloaded
 from nerbert.metrics.calibration import HIGHEST, LOWEST
-from nerbert.registry import HEADS, MODEL_KINDS
+from nerbert.registry import Registry
 from nerbert.schema import LARGEST, read_checked, read_json
 from nerbert.words import SPLITTER, check_splitter
-
-if TYPE_CHECKING:
-    from nerbert.tagger.backends import HeadKind
 
 CARD = "nerbert.json"
 CONCEPTS = "concepts/concepts.json"
@@ -181,6 +179,21 @@ def _has_boundaries(path: Path) -> bool:
     return read_json(path / CONCEPTS, dict).get("boundaries") is True
 
 
+MODEL_KINDS: Registry[type[ModelKind]] = Registry(
+    "kind of model folder",
+    "nerbert.model_kinds",
+    {
+        "transformers": "nerbert.model.folder:TransformersKind",
+        "concepts": "nerbert.model.folder:ConceptKind",
+        "gliner2": "nerbert.model.gliner2.folder:Gliner2Kind",
+        "gliner": "nerbert.model.gliner.folder:GlinerKind",
+        "cdlm": "nerbert.model.cdlm.word_pieces:CdlmKind",
+    },
+    ModelKind,
+)
+"""Of several that fit, the last counts."""
+
+
 def embedded(source: str) -> str:
     """Return `source`, or the package's folder if it names an embedded model and no folder of that name is here."""
     if source in EMBEDDED and not Path(source).is_dir():
@@ -303,22 +316,6 @@ class ModelFolder:
         """Return the name of its head: what its card says, or what its kind usually has."""
         return str(self.card.get("head") or self.kind.head)
 
-    @property
-    def labels_at_run_time(self) -> bool:
-        """Return whether its head takes labels at run time, and has no fixed types."""
-        return self.head_name in HEADS and HEADS.find(self.head_name).labels_at_run_time
-
-    def head_kind(self, own: str = "") -> "type[HeadKind]":
-        """Return the kind of its head; `own` is the user's choice of it.
-
-        Raise SettingsError where the folder names code outside of nerbert, which only its user may do.
-        """
-        name = self.head_name
-        if own or name in HEADS:
-            return HEADS.find(own or name)
-        hint = f": if you trust it, name it (head, --head {name})" if HEADS.contains(name) else ", no head's name"
-        raise SettingsError(f"{self}: its head is {name!r:.80}, code outside of nerbert{hint}")
-
 
 def read_card(source: str | Path) -> dict[str, Any]:
     """Return the card of a folder or a hub name."""
@@ -327,8 +324,6 @@ def read_card(source: str | Path) -> dict[str, Any]:
 
 def write_card(folder: Path, kind: str, **facts: Any) -> None:
     """Write `nerbert.json`, last of all files: the folder's origin, and facts for users."""
-    from nerbert.about import __version__
-
     write_json(folder / CARD, {"format": _FORMAT, "kind": kind, "made_by": f"nerbert {__version__}", **facts})
 
 

@@ -7,19 +7,16 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, compress, pairwise
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from nerbert.errors import InputError, SettingsError, unknown
 from nerbert.labels import WordSpan, bio_from_spans, word_spans
-from nerbert.metrics.calibration import cross_fit
+from nerbert.metrics.calibration import Temperatures, cross_fit
 from nerbert.metrics.score import Score, score_spans
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
-
-if TYPE_CHECKING:
-    from nerbert.metrics.calibration import Temperatures
 
 _GAP = re.compile(r"[^\S\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*")
 _CARD_PLACES = 4
@@ -96,7 +93,7 @@ class Entities:
         """Return the entities that have one of some types."""
         return self.where(np.array([type_ in types for type_ in self.types], bool))
 
-    def at_least(self, thresholds: Mapping[str, float], temperature: "float | Temperatures" = 1.0) -> "Entities":
+    def at_least(self, thresholds: Mapping[str, float], temperature: float | Temperatures = 1.0) -> "Entities":
         """Return the entities whose confidence reaches their type's threshold (0–1); a type without one has 0."""
         least = np.array([thresholds.get(type_, 0.0) for type_ in self.types])
         return self.where(self.confidences(temperature) >= least) if least.any() else self
@@ -110,7 +107,7 @@ class Entities:
             self.logits[rows], self.chosen[rows], np.cumsum(lengths[keep]) - lengths[keep],
         )  # fmt: skip
 
-    def confidences(self, temperature: "float | Temperatures" = 1.0) -> Array:
+    def confidences(self, temperature: float | Temperatures = 1.0) -> Array:
         """Return the confidence (0–1) of each entity, the logits divided by a temperature, perhaps its type's."""
         if not self.parts.size:
             return np.zeros(0)
@@ -123,7 +120,7 @@ class Entities:
         sure: Array = np.clip(sums / lengths, 0.0, 1.0)
         return sure
 
-    def spans(self, temperature: "float | Temperatures" = 1.0) -> Iterator[tuple[int, int, int, str, float]]:
+    def spans(self, temperature: float | Temperatures = 1.0) -> Iterator[tuple[int, int, int, str, float]]:
         """Yield (example, first word, word after the last, type, confidence) of each entity, in order."""
         columns = (each.tolist() for each in (self.examples, self.starts, self.ends))
         return zip(*columns, self.types, self.confidences(temperature).tolist(), strict=True)
@@ -134,7 +131,7 @@ class Entities:
         places = np.searchsorted(self.examples, np.arange(count + 1)).tolist()
         return [rows[start:end] for start, end in pairwise(places)]
 
-    def word_tags(self, examples: Sequence[Example], temperature: "float | Temperatures" = 1.0) -> list[WordTags]:
+    def word_tags(self, examples: Sequence[Example], temperature: float | Temperatures = 1.0) -> list[WordTags]:
         """Return the tags of words, by the outermost entities; a word has its entity's confidence, any other has 1."""
         outer: list[list[WordSpan]] = [[] for _ in examples]
         sure = [[1.0] * len(each.words) for each in examples]

@@ -281,7 +281,7 @@ class LinearHead(WindowedHead):
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples."""
-        parts = [(scores, self.path(scores, self.decoding)) for scores in self._scored(examples)]
+        parts = [(scores, decode(scores, self.classes, self.decoding)) for scores in self._scored(examples)]
         found = [entities_of(scores, self.classes, codes) for scores, codes in parts]
         return found[0] if len(found) == 1 else Entities.join(found, [len(each.offsets) - 1 for each, _ in parts])
 
@@ -300,12 +300,8 @@ class LinearHead(WindowedHead):
         found: dict[str, list[WordTags]] = {decoding: [] for decoding in decodings}
         for scores in self._scored(examples):
             for decoding in found:
-                found[decoding] += word_tags(scores, self.classes, self.path(scores, decoding), temperature)
+                found[decoding] += word_tags(scores, self.classes, decode(scores, self.classes, decoding), temperature)
         return [found[decoding] for decoding in decodings]
-
-    def path(self, scores: WordScores, decoding: str) -> Array:
-        """Return (words,): the numbers of the tags that are chosen."""
-        return decode(scores, self.classes, decoding)
 
     def checked(self, decoding: str) -> "LinearHead":
         """Return it with a decoding; long sentences go through windows."""

@@ -18,10 +18,10 @@ from pydantic import Field
 from nerbert.about import __version__
 from nerbert.errors import NerbertError, at, refused
 from nerbert.model.heads import Head
+from nerbert.model.onnx import read_exported
 from nerbert.process import installed_version
 from nerbert.records import Example, Span
 from nerbert.schema import read_json, to_plain
-from nerbert.tagger.onnx import read_exported
 from nerbert.terminal import tell
 
 CHECK = "check.json"

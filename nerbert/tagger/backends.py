@@ -1,32 +1,29 @@
-"""Kinds of heads, and what computes a linear one's logits: torch, or an exported model on onnxruntime.
+"""Linear heads, and what computes their logits: torch, or an exported model on onnxruntime.
 
 `auto`: an export on a CPU (int8 before fp32), else torch.
 """
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Any, TypeVar
 
 from nerbert.artifacts import write_json
-from nerbert.config import Bounds, check
 from nerbert.errors import InputError, SettingsError, at, need
 from nerbert.labels import OUTSIDE, check_tags, split_tag
+from nerbert.model import onnx
 from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
+from nerbert.model.cdlm.word_pieces import WordPieces
+from nerbert.model.export_task import ExportedHead, ExportTask
 from nerbert.model.folder import ModelFolder, TransformersKind
+from nerbert.model.head_kinds import HeadKind, Wanted
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.schema import read_json
-from nerbert.tagger import onnx
 
-if TYPE_CHECKING:
-    from nerbert.tagger.export import ExportedHead, ExportTask
-
-LONGEST = 256
-"""Pieces of a window where the card says nothing."""
 _TOKENS = {"cpu": 512}
 """Padded pieces of a batch on a device: a CPU pays for padding and for what leaves its cache; a GPU takes more."""
 _GPU_TOKENS = 16384
@@ -34,59 +31,6 @@ _CDLM_TOKENS = 16384
 """An LSTM goes word by word, so many sentences at once are far faster."""
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu", "/dev/kfd")
 """Device files of GPUs that torch calls CUDA: NVIDIA's, WSL's, Tegra's, AMD's. Without one torch isn't asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """How a tagger computes, handles long sentences and chooses tags."""
-
-    backend: str = "auto"
-    precision: str = "auto"
-    device: str = ""
-    threads: int = 0
-    longest: int = LONGEST
-    on_too_long: str = "window"
-    decoding: str = ""
-    """"": what is usual for the head."""
-
-    def __post_init__(self) -> None:
-        check("backend", self.backend, Literal["auto", "torch", "onnx"])
-        check("precision", self.precision, Literal["auto", "bf16", "fp32", "int8"])
-        check("threads", self.threads, Annotated[int, Bounds(at_least=0, at_most=4096)])
-
-
-class HeadKind:
-    """A kind of head, an entry of `HEADS`: how its taggers are opened and exported, and what they may start from."""
-
-    labels_at_run_time: ClassVar[bool] = False
-    """Whether its taggers take labels at run time, and have no fixed types."""
-    starts: ClassVar[frozenset[str]] = frozenset()
-    """What a new head may start from in a fine-tuning: the types of an earlier head (`shared`)."""
-
-    @classmethod
-    def open(cls, folder: ModelFolder, wanted: Wanted) -> Head:
-        """Return the head of a tagger's folder, ready to predict as wanted."""
-        raise SettingsError(f"head {cls.__name__}: opens no tagger: the class has no `open` of its own")
-
-    @classmethod
-    def check_export(cls, source: str) -> None:
-        """Raise InputError if its taggers can't be exported."""
-        if cls.export.__func__ is HeadKind.export.__func__:  # type: ignore[attr-defined]
-            raise InputError(f"{source}: its head can't be exported: {cls.__name__} has no `export`")
-
-    @classmethod
-    def export(cls, task: "ExportTask") -> "ExportedHead":
-        """Write the graphs of a tagger; return what its export's card says, and the head on each back end."""
-        raise NotImplementedError
-
-    @classmethod
-    def rename_types(cls, folder: Path, names: Mapping[str, str]) -> None:
-        """Give the types of a tagger's folder other names, "" for no entity; raise InputError where none can be.
-
-        The card is written apart: labels at run time stand there alone.
-        """
-        if not cls.labels_at_run_time:
-            raise InputError(f"the types of a tagger with a head {cls.__name__} can't be renamed, merged or dropped")
 
 
 AnyHead = TypeVar("AnyHead", bound=Head)
@@ -105,7 +49,7 @@ class LinearHeadKind(HeadKind):
         return on_back_end(folder, wanted, _on_onnx, _on_torch)
 
     @classmethod
-    def export(cls, task: "ExportTask") -> "ExportedHead":
+    def export(cls, task: ExportTask) -> ExportedHead:
         """Write the graphs of its logits."""
         from nerbert.model.forward import TorchScorer
 
@@ -150,7 +94,6 @@ class CdlmHeadKind(HeadKind):
             raise InputError(f"{folder}: a CDLM tagger computes in torch alone, in fp32")
         need("train", "torch", "transformers")
         from nerbert.model.cdlm.cdlm_model import CdlmModel, open_cdlm
-        from nerbert.model.cdlm.word_pieces import WordPieces
         from nerbert.model.forward import TorchScorer
 
         tokenizer = load_tokenizer(folder.name)

@@ -14,9 +14,10 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, SettingsError, few
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
-from nerbert.labels import word_spans
+from nerbert.labels import types_of_examples, word_spans
 from nerbert.metrics.calibration import Threshold, lowest_thresholds, uncalibrated
 from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
+from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.model.heads import Head, Predicted, predict_entities
 from nerbert.model.threshold_fit import TRIED, best_threshold, calibrated
 from nerbert.records import EntityLabel, Example
@@ -85,7 +86,7 @@ def _calibrated(
 ) -> Calibrated:  # fmt: skip
     """Calibrate one tagger and write the result."""
     loaded = Tagger.load(folder, backend=ModelFolder.open(folder).backend, precision="fp32", head=head).head
-    types = sorted({span.type for each in examples for span in each.spans})
+    types = types_of_examples(examples)
     if types and loaded.types and set(types).isdisjoint(loaded.types):
         why = f"{folder} knows none of its types ({few(types)}), so all that the tagger finds there is wrong"
         raise InputError(f"{place['name']}: {why}; give data with types of the tagger ({few(loaded.types)})")
@@ -174,7 +175,7 @@ def _tagger_cards(tagger: str | Path) -> dict[Path, dict[str, Any]]:
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; {to_copy(str(folder))}")
         cards[folder] = read_card(str(folder))
-        if cards[folder].get("kind") != "tagger" and not ModelFolder.open(folder).labels_at_run_time:
+        if cards[folder].get("kind") != "tagger" and not labels_at_run_time(ModelFolder.open(folder)):
             raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that takes labels at run "
                              "time; others can't be calibrated")  # fmt: skip
     return cards

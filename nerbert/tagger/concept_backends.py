@@ -5,19 +5,18 @@ The concept encoder is opened only for labels whose vectors aren't in the cache.
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nerbert.errors import InputError
-from nerbert.model.backbone import load_tokenizer
+from nerbert.model import onnx
+from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.concept_head import ConceptHead, concept_head
+from nerbert.model.export_task import ExportedHead, ExportTask
 from nerbert.model.folder import CONCEPTS, ModelFolder
+from nerbert.model.head_kinds import HeadKind, Wanted
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.tagger import onnx
-from nerbert.tagger.backends import HeadKind, Wanted, on_back_end, placed
+from nerbert.tagger.backends import on_back_end, placed
 from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors
-
-if TYPE_CHECKING:
-    from nerbert.tagger.export import ExportedHead, ExportTask
 
 
 class ConceptHeadKind(HeadKind):
@@ -31,7 +30,7 @@ class ConceptHeadKind(HeadKind):
         return on_back_end(folder, wanted, _on_onnx, _on_torch)
 
     @classmethod
-    def export(cls, task: "ExportTask") -> "ExportedHead":
+    def export(cls, task: ExportTask) -> ExportedHead:
         """Write the graphs of both encoders, of which the second stays in fp32."""
         from nerbert.model.concept_encoder import LONGEST_NAME, ConceptModel, WordModel, open_concepts
         from nerbert.model.forward import TorchScorer
@@ -64,7 +63,6 @@ class ConceptHeadKind(HeadKind):
 
 
 def _on_torch(source: str, wanted: Wanted) -> ConceptHead:
-    from nerbert.model.backbone import Backbone
     from nerbert.model.concept_encoder import WordModel, open_comparison
     from nerbert.model.forward import TorchScorer
 

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nerbert.errors import InputError
+from nerbert.model import onnx
+from nerbert.model.export_task import ExportedHead, ExportTask
 from nerbert.model.folder import ModelFolder
 from nerbert.model.gliner.folder import gliner_kind, load_gliner
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
-from nerbert.tagger import onnx
-from nerbert.tagger.backends import HeadKind, Wanted, on_back_end, placed
+from nerbert.model.head_kinds import HeadKind, Wanted
+from nerbert.tagger.backends import on_back_end, placed
 from nerbert.tagger.gliner_onnx import OnnxGliner, facts_of, pieces_of
 
 if TYPE_CHECKING:
     from nerbert.model.gliner.layers import GlinerFolder  # loads torch
-    from nerbert.tagger.export import ExportedHead, ExportTask
 
 
 class GlinerHeadKind(HeadKind):
@@ -32,7 +33,7 @@ class GlinerHeadKind(HeadKind):
         return on_back_end(folder, wanted, partial(_on_onnx, folder), _on_torch)
 
     @classmethod
-    def export(cls, task: "ExportTask") -> "ExportedHead":
+    def export(cls, task: ExportTask) -> ExportedHead:
         """Write the graphs of texts, labels and scores."""
         from nerbert.tagger.gliner_export import export_gliner
 

@@ -5,23 +5,29 @@ A graph holds for any number of words, widths and labels. What is scored by labe
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from nerbert.errors import InputError
+from nerbert.model import onnx
+from nerbert.model.export_task import (
+    TEXTS,
+    ExportedHead,
+    ExportTask,
+    as_example,
+    check_close,
+    long_example,
+    piece_inputs,
+)  # fmt: skip
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.model.gliner.layers import GlinerFolder, GlinerModel, Parts
+from nerbert.model.head_kinds import Wanted
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
-from nerbert.tagger import onnx
-from nerbert.tagger.backends import Wanted
-from nerbert.tagger.export import ExportTask, check_close, long_example, piece_inputs
+from nerbert.tagger.answers import check_texts
 from nerbert.tagger.gliner_onnx import ENDS, MARKS, SCORES, STARTS, STATES, traced
-
-if TYPE_CHECKING:
-    from nerbert.tagger.export import ExportedHead
 
 _COMPARED = 64
 """Sentences on which a graph is compared with torch."""
@@ -31,7 +37,7 @@ OnOnnx: TypeAlias = Callable[[onnx.Exported, str, Wanted], GlinerHead]
 """Opens exported graphs of a precision."""
 
 
-def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_onnx: OnOnnx) -> "ExportedHead":
+def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_onnx: OnOnnx) -> ExportedHead:
     """Write a model's graphs; return its card and a head for each back end, of which `own` is torch's."""
     facts = _write_tokenizers(task, loaded)
     _write_graphs(task, loaded.model)
@@ -39,12 +45,18 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_on
     labels = [EntityLabel(each) for each in task.types()]
     least = [own.usual_threshold] * len(labels)
     asked = {name: each.for_labels(labels, least) for name, each in heads.items()}
-    for some in (task.sentences()[:_COMPARED], [long_example(10 * own.longest_text)]):
+    for some in (_sentences(task)[:_COMPARED], [long_example(10 * own.longest_text)]):
         _check(task.source, *(_odds(each, some) for each in asked.values()))
     if task.int8:
         task.quantise()
         heads["onnx int8"] = on_onnx(task.exported(facts), "int8", Wanted())
     return facts, heads
+
+
+def _sentences(task: ExportTask) -> list[Example]:
+    """Return some sentences of nerbert's own, and the task's examples, or more of its own."""
+    own = () if task.examples else check_texts()
+    return [*map(as_example, TEXTS), *task.examples, *map(as_example, own)]
 
 
 def _write_tokenizers(task: ExportTask, loaded: GlinerFolder) -> dict[str, Any]:

@@ -16,13 +16,13 @@ import numpy as np
 from pydantic import Field
 
 from nerbert.errors import InputError
+from nerbert.model import onnx
 from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow
 from nerbert.model.windows import padded_rows
 from nerbert.records import EntityLabel
 from nerbert.rng import Array
 from nerbert.schema import parse_json
-from nerbert.tagger import onnx
 from nerbert.tagger.label_vectors import LabelVectors
 
 MARKS, STATES, STARTS, ENDS, SCORES = "marks", "states", "starts", "ends", "scores"
@@ -73,10 +73,7 @@ def pieces_of(
     file: str = onnx.TOKENIZER, marks: Mapping[str, Sequence[int]] | None = None,
 ) -> PromptTokenizer:  # fmt: skip
     """Return what cuts texts; without `marks`, labels that have their own encoder."""
-    body = SimpleNamespace(config=SimpleNamespace(
-        model_type="onnx", max_position_embeddings=facts.room, vocab_size=facts.vocabulary
-    ))  # fmt: skip
-    tokenizer = onnx.LightTokenizer(exported.folder / file, facts)
+    tokenizer, body = onnx.LightTokenizer(exported.folder / file, facts), SimpleNamespace(config=facts.body_config)
     return kind(tokenizer, config, body, for_labels=marks is None, marks=marks)
 
 

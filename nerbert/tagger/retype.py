@@ -15,6 +15,7 @@ from nerbert.formats.entity_labels import entity_labels
 from nerbert.labels import common_name, learnt_words
 from nerbert.metrics.calibration import Temperatures
 from nerbert.model.folder import REPORT, ModelFolder, TaggerFacts, TaggerHook, seed_folders
+from nerbert.model.head_kinds import head_kind, labels_at_run_time
 from nerbert.records import EntityLabel
 from nerbert.tagger.answers import CHECK
 from nerbert.tagger.hub import write_folder
@@ -89,9 +90,9 @@ def change_types(
     folder = ModelFolder.open(tagger, "tagger").check()
     types = summarise(folder.name)[0].types
     if not types:
-        why = "its labels are given when it tags" if folder.labels_at_run_time else "its tags aren't O, B-x and I-x"
+        why = "its labels are given when it tags" if labels_at_run_time(folder) else "its tags aren't O, B-x and I-x"
         raise InputError(f"{tagger}: has no types of its own that can be changed: {why}")
-    names, kind = changes.of(types), folder.head_kind()
+    names, kind = changes.of(types), head_kind(folder)
     new = _card(folder, names)
 
     def finish(copy: Path) -> None:
@@ -114,7 +115,7 @@ def _card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any]:
     if own := before.get("thresholds"):
         bounds = [(names.get(old, old), bound) for old, bound in own.items()]
         after["thresholds"] = {new: bound for new, bound in sorted(bounds, key=lambda each: each[1]) if new}
-    if folder.labels_at_run_time:
+    if labels_at_run_time(folder):
         after["words_of_types"] = _words(learnt_words(before), names)
     if len(counts) == len(names):
         after |= {key: _renamed(before[key], names) for key in ("dev", "calibration") if before.get(key)}

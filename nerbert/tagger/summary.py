@@ -13,8 +13,9 @@ from pydantic import Field
 from nerbert.errors import InputError, os_refused
 from nerbert.labels import check_tags, types_of
 from nerbert.model.folder import ModelFolder, seed_folders
+from nerbert.model.head_kinds import labels_at_run_time
+from nerbert.model.onnx import Exported, read_exported
 from nerbert.schema import parse_json, read_json
-from nerbert.tagger.onnx import Exported, read_exported
 
 _MEASURED = ("f1", "share", "loss", "low", "high")
 _LONGEST_HEADER = 100_000_000
@@ -71,7 +72,7 @@ def _summary(source: str) -> ModelSummary:
     body, head = folder.kind.encoder(folder.path), folder.head_name
     weights = [path for path in folder.files("weights") if path.suffix == ".safetensors"]
     return ModelSummary(
-        name=source, head=head, types=_types(folder, config, exported), labels_at_run_time=folder.labels_at_run_time,
+        name=source, head=head, types=_types(folder, config, exported), labels_at_run_time=labels_at_run_time(folder),
         scoring=folder.kind.scoring(folder.path), architecture=str(body.get("model_type") or "unknown"),
         layers=_number(body, "num_hidden_layers", "n_layers"), width=_number(body, "hidden_size", "dim"),
         parameters=sum(map(_parameters, weights)) if weights else None,

@@ -17,13 +17,13 @@ from nerbert.hub import push_folder
 from nerbert.locks import ThreadLock
 from nerbert.metrics.calibration import Temperatures, uncalibrated
 from nerbert.model.folder import FILES, ModelFolder, read_card, seed_folders
+from nerbert.model.head_kinds import LONGEST, Wanted, head_kind
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
 from nerbert.process import in_worker
 from nerbert.records import EntityLabel, Example
 from nerbert.sentences import RuleSplitter
 from nerbert.tagger import hub, pending
 from nerbert.tagger.answers import check_loaded
-from nerbert.tagger.backends import LONGEST, Wanted
 from nerbert.tagger.hub import Origin, weights_of
 from nerbert.tagger.spans import Spans, check_offsets
 from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of, usual_threshold
@@ -91,7 +91,7 @@ class Tagger:
         how = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
                      on_too_long or str(card.get("on_too_long") or "window"),
                      decoding or str(card.get("decoding") or ""))  # fmt: skip
-        opened = folder.head_kind(head).open(folder, how)
+        opened = head_kind(folder, head).open(folder, how)
         usual = usual_threshold(opened, card)
         bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types, usual) if opened.types else {}
         splitter, language = check_splitter(card["word_splitter"]), str(card.get("language") or "en")

@@ -12,6 +12,7 @@ import pytest
 from nerbert.errors import visible
 from nerbert.metrics.calibration import Temperatures
 from nerbert.model.folder import ModelFolder
+from nerbert.model.head_kinds import head_kind, labels_at_run_time
 from nerbert.render.cards import tagger_card
 from nerbert.render.terminal import print_summaries
 from nerbert.tagger.answers import read_check
@@ -44,8 +45,8 @@ def open_kind(path: Path) -> None:
     folder.kind.encoder(path)
     assert folder.fingerprint
     assert folder.backend in ("torch", "onnx")
-    assert folder.labels_at_run_time in (True, False)
-    folder.head_kind()
+    assert labels_at_run_time(folder) in (True, False)
+    head_kind(folder)
 
 
 def write_card(path: Path) -> str | None:

@@ -8,9 +8,8 @@ import pytest
 
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.benchmark.keys import encoder_digest
-from nerbert.model.folder import FILES, ModelFolder, ModelKind, Use
-from nerbert.registry import MODEL_KINDS
-from nerbert.tagger.backends import Wanted
+from nerbert.model.folder import FILES, MODEL_KINDS, ModelFolder, ModelKind, Use
+from nerbert.model.head_kinds import Wanted, head_kind
 from tests.raised import raises
 
 FOLDERS = {
@@ -117,17 +116,17 @@ class OwnKind(ModelKind):
         raise InputError(f"{folder}: seen")
 
 
-OPENER, NO_KIND = "nerbert.tagger.backends:HeadKind", "': must be a subclass of nerbert.tagger.backends.HeadKind"
+OPENER, NO_KIND = "nerbert.model.head_kinds:HeadKind", "': must be a subclass of nerbert.model.head_kinds.HeadKind"
 
 
 @pytest.mark.parametrize(
     ("act", "kind", "words"),
     [
         (lambda folder: folder.check(), InputError, "seen"),
-        (lambda folder: folder.head_kind(), SettingsError, "its head is 'own', code outside of nerbert, no head's na"),
-        (lambda folder: folder.head_kind("pathlib:Path"), SettingsError, f"head 'pathlib:Path{NO_KIND}"),
-        (lambda folder: folder.head_kind("json:dumps"), SettingsError, f"head 'json:dumps{NO_KIND}"),
-        (lambda folder: folder.head_kind(OPENER).open(folder, Wanted()), SettingsError,
+        (head_kind, SettingsError, "its head is 'own', code outside of nerbert, no head's na"),
+        (lambda folder: head_kind(folder, "pathlib:Path"), SettingsError, f"head 'pathlib:Path{NO_KIND}"),
+        (lambda folder: head_kind(folder, "json:dumps"), SettingsError, f"head 'json:dumps{NO_KIND}"),
+        (lambda folder: head_kind(folder, OPENER).open(folder, Wanted()), SettingsError,
          "head HeadKind: opens no tagger: the class has no `open` of its own"),
     ],
 )  # fmt: skip

@@ -14,9 +14,9 @@ from typing import ClassVar
 
 from nerbert.errors import SettingsError
 from nerbert.model.folder import ModelFolder
+from nerbert.model.head_kinds import HeadKind, Wanted
 from nerbert.model.heads import Entities
 from nerbert.records import EntityLabel, Example
-from nerbert.tagger.backends import HeadKind, Wanted
 from tests.tagger.test_labels import NamesHead
 
 DEADLINE = 180.0

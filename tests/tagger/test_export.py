@@ -13,7 +13,8 @@ import pytest
 
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.model.folder import ModelFolder
-from nerbert.tagger.backends import LinearHeadKind, Wanted
+from nerbert.model.head_kinds import Wanted
+from nerbert.tagger.backends import LinearHeadKind
 from nerbert.tagger.export import Export, export
 from nerbert.tagger.tagger import Tagger
 from tests.raised import raises

@@ -19,7 +19,7 @@ from nerbert.model.concept_encoder import ConceptModel
 from nerbert.model.concept_head import BOUNDARIES
 from nerbert.model.concept_table import Row
 from nerbert.model.forward import Batch, states_at
-from nerbert.model.windows import IGNORED, Label, Windows, chosen
+from nerbert.model.windows import IGNORED, Label, Windows
 from nerbert.records import Example
 from nerbert.rng import Array
 
@@ -114,12 +114,8 @@ class Names(Concepts):
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepNames:
         """Return the concepts of the step's entities, in all processes, and the spans of each window."""
-        numbers = np.unique(numbers)
-        column, counts = chosen(windows.labels, windows.word_ends, numbers)
         rows, gold, words, found = dict[Row, int](), dict[int, Array](), dict[int, Array](), dict[int, Array]()
-        parts = np.split(column, np.cumsum(counts)[:-1])
-        for number, labels in zip(numbers.tolist(), parts, strict=True):
-            window = WindowLabels.of(labels[:, :2], self._rows)
+        for number, window in WindowLabels.by_window(windows, numbers, self._rows).items():
             gold[number], words[number], found[number] = _targets_of(window, rows)
         shared = self._concepts_of(list(rows), np.zeros(0, np.int64), step)
         columns = {each.name: getattr(shared, each.name) for each in fields(StepConcepts)}

@@ -38,11 +38,12 @@ from nerbert.evaluation.datasets.load import find_duplicates, find_folder
 from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import check_head, objective_for
-from nerbert.labels import WordSpan, bio_from_spans, example_tags
+from nerbert.labels import WordSpan, bio_from_spans, example_tags, types_of_examples
 from nerbert.metrics.judging import assess, seen_entities, without_types
 from nerbert.metrics.score import Counts, pair_of, score_boundaries, score_pair
 from nerbert.model.folder import ModelFolder
 from nerbert.model.forward import best_precision
+from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.process import cores
 from nerbert.records import Example
 from nerbert.training.objective import FINETUNE, chosen_objective, find_objective
@@ -194,7 +195,7 @@ class Planner:
             raise _NotRunError("zero-shot: this system differs only by settings of fine-tuning")
         encoder = self._encoder(place, given)
         folder = ModelFolder(encoder.folder)
-        if not folder.labels_at_run_time and folder.card["kind"] != "tagger":
+        if not labels_at_run_time(folder) and folder.card["kind"] != "tagger":
             raise _NotRunError("zero-shot: its encoder takes no labels at run time")
         precision = self._settings(place).precision
         return ZeroShotTagger(encoder=encoder, precision=precision, device=self._machine.device, labels=target.labels)
@@ -256,7 +257,7 @@ def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw
         chosen, asked = [train[place] for place in subset.places], list(test)
         drawn = {"reached": subset.reached, "short": subset.short}
         drawn |= {} if wanted.kind is SizeUnit.ALL else {"places": list(subset.places)}
-    trained, tested = ({span.type for each in part for span in each.spans} for part in (chosen, asked))
+    trained, tested = (set(types_of_examples(part)) for part in (chosen, asked))
     facts = {"sentences": len(chosen), "test_sentences": len(asked), "unknown_types": sorted(tested - trained)}
     return CellSentences(chosen, asked, facts | drawn)
 

@@ -18,6 +18,7 @@ from nerbert.model.folder import ModelFolder, TransformersKind, embedded
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner2.boundary import BoundarySpans
 from nerbert.model.gliner2.folder import Gliner2Kind
+from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.records import EntityLabel
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
@@ -44,7 +45,7 @@ def test_a_folder_is_recognised_and_copied(make: Make, tmp_path: Path) -> None:
     folder = make()
     opened = ModelFolder.open(folder)
     assert opened.kind is Gliner2Kind
-    assert (opened.head_name, opened.labels_at_run_time, opened.backend) == ("gliner", True, "torch")
+    assert (opened.head_name, labels_at_run_time(opened), opened.backend) == ("gliner", True, "torch")
     assert opened.card["word_splitter"] == "gliner2-words-1"
     expected = found(folder)
     assert expected

@@ -36,7 +36,7 @@ from nerbert.model.gliner.trainee import (
 )
 from nerbert.model.gliner.weights import new_gliner
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.windows import Windows, chosen
+from nerbert.model.windows import Windows
 from nerbert.process import is_first_process
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
@@ -214,11 +214,7 @@ class ZeroShot(NamedTypes):
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepPrompts:
         """Return the types in the prompts of the step's windows, in all processes."""
-        numbers = np.unique(numbers)
-        column, counts = chosen(windows.labels, windows.word_ends, numbers)
-        parts = np.split(column, np.cumsum(counts)[:-1])
-        held = {number: WindowLabels.of(labels, self._rows)
-                for number, labels in zip(numbers.tolist(), parts, strict=True)}  # fmt: skip
+        held = WindowLabels.by_window(windows, numbers, self._rows)
         prompts = self._maker.prompts(held, step)
         used = np.unique(np.concatenate(list(prompts.values()))) if prompts else np.zeros(0, np.int64)
         texts = zip(used.tolist(), self._table.texts_read(used, self._settings.seed, step), strict=True)

@@ -17,9 +17,10 @@ from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.locks import held
 from nerbert.model.concept_table import class_words
 from nerbert.model.folder import ModelFolder
+from nerbert.model.head_kinds import HEADS
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
-from nerbert.registry import HEADS, OBJECTIVES
+from nerbert.registry import OBJECTIVES
 from nerbert.schema import read_json
 from nerbert.training.objective import find_objective
 

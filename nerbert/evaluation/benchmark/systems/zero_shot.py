@@ -14,7 +14,7 @@ from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, found
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder
 from nerbert.evaluation.evaluate import labels_by_type
 from nerbert.formats.entity_labels import parse_type_labels
-from nerbert.labels import word_spans
+from nerbert.labels import types_of_examples, word_spans
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.concept_table import class_words
 from nerbert.model.folder import ModelFolder
@@ -99,7 +99,7 @@ def asked_labels(asked: Sequence[str], examples: Sequence[Example]) -> dict[str,
     only in case or underscores are one.
     """
     given = parse_type_labels(asked)
-    types = list(given) or sorted({span.type for each in examples for span in each.spans})
+    types = list(given) or types_of_examples(examples)
     if not types:
         raise InputError("the sentences have no entity, so there is no type to ask for; list them (labels)")
     return labels_by_type(types, {each: given.get(each) or class_words(each) for each in types})

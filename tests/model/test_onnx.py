@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError, NerbertError
+from nerbert.model.onnx import Exported, LightTokenizer, OnnxCard, OnnxScorer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded
 from nerbert.records import Example
-from nerbert.tagger.onnx import Exported, LightTokenizer, OnnxCard, OnnxScorer
 from nerbert.words import split_words
 from tests.raised import raises
 

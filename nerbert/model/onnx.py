@@ -55,12 +55,16 @@ class TokenizerFacts:
     room: _Size
     vocabulary: _Size
 
-    def pieces(self, path: Path, longest: int, on_too_long: str = "window") -> SubwordTokenizer:
-        """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
-        config = SimpleNamespace(
+    @property
+    def body_config(self) -> Any:
+        """Return what a tokenizer asks of the configuration of the encoder."""
+        return SimpleNamespace(
             model_type="onnx", max_position_embeddings=self.room, vocab_size=self.vocabulary, name_or_path=""
         )
-        return SubwordTokenizer(LightTokenizer(path, self), config, longest, on_too_long=on_too_long)
+
+    def pieces(self, path: Path, longest: int, on_too_long: str = "window") -> SubwordTokenizer:
+        """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
+        return SubwordTokenizer(LightTokenizer(path, self), self.body_config, longest, on_too_long=on_too_long)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +105,11 @@ class Exported:
     graphs: Mapping[str, Path]
     card: OnnxCard
 
+    @classmethod
+    def of(cls, folder: Path, card: OnnxCard) -> "Exported":
+        """Return the folder of a card, with the graphs that are there."""
+        return cls(folder, {name: folder / file for name, file in GRAPHS.items() if (folder / file).is_file()}, card)
+
     def pieces(self, longest: int, on_too_long: str) -> SubwordTokenizer:
         """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
         return self.card.pieces(self.folder / TOKENIZER, longest, on_too_long)
@@ -126,8 +135,7 @@ def read_exported(source: str) -> Exported | None:
     folder = Path(source) / FOLDER
     if not (folder / CARD).is_file():
         return None
-    card = read_json(folder / CARD, OnnxCard, limit=_LARGEST_CARD, remedy=_REMEDY)
-    return Exported(folder, {name: folder / file for name, file in GRAPHS.items() if (folder / file).is_file()}, card)
+    return Exported.of(folder, read_json(folder / CARD, OnnxCard, limit=_LARGEST_CARD, remedy=_REMEDY))
 
 
 class LightTokenizer:
@@ -198,16 +206,12 @@ class Graph:
             with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as graph:
                 if graph.find(_OUTSIDE) >= 0:
                     raise InputError(f"{path}: names files outside itself, which are not read; export the tagger again")
-            self.path, self._session = (
-                path,
-                onnxruntime.InferenceSession(
-                    str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW)
-                ),
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW)
             )
-        self.inputs, self.outputs = (
-            {each.name: each.shape for each in some}
-            for some in (self._session.get_inputs(), self._session.get_outputs())
-        )
+        self.path = path
+        self.inputs = {tensor.name: tensor.shape for tensor in self._session.get_inputs()}
+        self.outputs = {tensor.name: tensor.shape for tensor in self._session.get_outputs()}
 
     def check(self, known: bool) -> None:
         """Raise InputError for a graph whose inputs and outputs aren't those that are `known`."""
