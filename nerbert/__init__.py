@@ -179,6 +179,8 @@ def finetune(
     copies and pickles need it, `save_pretrained` keeps it.
     """
     _need_torch()
+    from nerbert.finetuning.domains import FinetuneInput
+    from nerbert.finetuning.finetune import TaggerOutput
     from nerbert.finetuning.finetune import finetune as stage
     from nerbert.finetuning.settings import FinetuneSettings as Known
     from nerbert.render.cards import write_tagger_card
@@ -188,11 +190,9 @@ def finetune(
     made = _settings(Known, settings, keywords)
     scratch = mkdtemp(prefix="nerbert-") if output is None else ""
     folder = Path(scratch, "tagger") if output is None else Path(output)
+    to = TaggerOutput(folder, overwrite=overwrite, calibrate=calibrate, card=checking(write_tagger_card))
     try:
-        stage(
-            str(encoder), data, folder, made, source=source, overwrite=overwrite, calibrate=calibrate,
-            card=checking(write_tagger_card),
-        )  # fmt: skip
+        stage(str(encoder), FinetuneInput(data, source), to, made)
         tagger = Opened.load(folder)
     except BaseException:
         _remove(scratch, os.getpid())

@@ -1,7 +1,8 @@
-"""The stages with their cards, as the commands run them, on plans and settings."""
+"""The stages with their cards, as the commands run them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from nerbert.corpus import build
@@ -10,6 +11,7 @@ from nerbert.corpus.settings import CorpusSettings
 from nerbert.executors import HERE, Executor
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import AnyData
+from nerbert.formats.documents import Reading
 from nerbert.render.cards import write_tagger_card
 from nerbert.render.corpus import write_corpus_card
 
@@ -22,16 +24,14 @@ def build_corpus(plan: CorpusPlan, settings: CorpusSettings, executor: Executor 
 
 
 def finetune(
-    encoder: str | Path,
-    data: AnyData,
-    output: Path,
-    settings: FinetuneSettings,
-    *,
-    seeds: Sequence[int] = (),
-    **more: Any,
-) -> list[Path]:
-    """Fine-tune taggers with their cards; return their folders."""
-    from nerbert.finetuning.finetune import finetune as stage  # loads torch
+    encoder: str | Path, data: AnyData, output: Path, settings: FinetuneSettings, *, source: AnyData | None = None,
+    reading: Reading | None = None, labels: Mapping[str, str] = MappingProxyType({}), **more: Any,
+) -> list[Path]:  # fmt: skip
+    """Fine-tune taggers with their cards, `more` are fields of their output; return their folders."""
+    from nerbert.finetuning.domains import FinetuneInput
+    from nerbert.finetuning.finetune import TaggerOutput  # loads torch
+    from nerbert.finetuning.finetune import finetune as stage
     from nerbert.tagger.self_check import checking
 
-    return stage(str(encoder), data, output, settings, seeds=seeds, card=checking(write_tagger_card), **more)
+    to = TaggerOutput(output, **{"card": checking(write_tagger_card), **more})
+    return stage(str(encoder), FinetuneInput(data, source, reading, labels), to, settings)

@@ -97,17 +97,21 @@ def finetune(
 
     settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
     need("train", "torch", "transformers")
-    from nerbert.finetuning.add_types import AddTypes
+    from nerbert.finetuning.add_types import add_types as add
+    from nerbert.finetuning.domains import FinetuneInput
+    from nerbert.finetuning.finetune import TaggerOutput
     from nerbert.finetuning.finetune import finetune as run
     from nerbert.tagger.self_check import checking
 
     if (old_data or same_types) and not add_types:
         raise SettingsError("--old-data and --same-types are for --add-types; give that, too")
-    print_taggers(
-        run(encoder, data, output, settings, source=source, seeds=each_seed, overwrite=overwrite, reading=read,
-            card=checking(write_tagger_card), labels=read_type_labels(labels),
-            add_types=AddTypes(old_data, same_types) if add_types else None)
-    )  # fmt: skip
+    given = FinetuneInput(data, source, read, read_type_labels(labels))
+    to = TaggerOutput(output, each_seed, overwrite=overwrite, card=checking(write_tagger_card))
+    if add_types:
+        folders = add(encoder, given, to, settings, old=old_data, same_types=same_types)
+    else:
+        folders = run(encoder, given, to, settings)
+    print_taggers(folders)
 
 
 def types(

@@ -15,7 +15,8 @@ from nerbert.config import refuse
 from nerbert.distillation.settings import SOFT, DistilSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import HERE, Executor
-from nerbert.finetuning.finetune import finetune_data, held_out_facts
+from nerbert.finetuning.domains import Domains
+from nerbert.finetuning.finetune import TaggerOutput, finetune_domains
 from nerbert.finetuning.sampling import many
 from nerbert.finetuning.start import check_head, objective_for
 from nerbert.formats.data import AnyData, DataSet, read_data
@@ -27,7 +28,7 @@ from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.rows import ERRORS, TEXT
 from nerbert.labels import types_of_examples
 from nerbert.model.backbone import Backbone
-from nerbert.model.folder import SILVER, ModelFolder, TaggerFacts, TaggerHook, read_card
+from nerbert.model.folder import SILVER, ModelFolder, TaggerHook, read_card
 from nerbert.model.heads import NEEDS_LABELS
 from nerbert.process import check_alone
 from nerbert.records import Document, EntityLabel, Example, Span
@@ -116,14 +117,12 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
         path = draft.path / SILVER
         JsonLines().write(path, map(document_of, silver))
         lessons = [taught(each, teacher.thresholds) for each in silver]
-        data = DataSet(Path(SILVER), lessons, [], {SILVER: sha256_of(path)}, [], reading=_reading(plan))
+        data = DataSet(Path(SILVER), lessons, sha256={SILVER: sha256_of(path)}, reading=_reading(plan))
         if gold is None:
             settings = replace(settings, epochs=settings.source_epochs, min_steps=0)
-        student = finetune_data(plan.encoder, gold or data, settings, source=data if gold else None)
+        student = finetune_domains(plan.encoder, Domains(gold, data) if gold else Domains(data), settings)
         facts = {"teacher": _teacher_facts(plan, teacher), "silver": to_plain(counts), "excluded": list(excluded.files)}
-        student.save(draft.path, distilled=facts, **(held_out_facts(student.head, gold) if gold else {}))
-        if card:
-            card(draft.path, TaggerFacts(read_card(str(draft.path))))
+        TaggerOutput(plan.output, card=card, facts={"distilled": facts}).write(draft.path, student, gold or data)
     _tell_counts(plan, teacher, counts)
     found.tell_skipped()
     return counts

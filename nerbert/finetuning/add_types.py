@@ -7,9 +7,12 @@ are those of a tagger that learnt from the new sentences alone (ours). Cost: wit
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from nerbert.errors import InputError, few
+from nerbert.errors import InputError, SettingsError, few
+from nerbert.finetuning.domains import Domains, FinetuneInput
+from nerbert.finetuning.finetune import TaggerOutput, finetune, finetune_domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, has_tags, objective_for
 from nerbert.formats.data import AnyData, DataSet, read_data
@@ -30,50 +33,72 @@ SOFT = "distillation"
 
 
 @dataclass(frozen=True, slots=True)
-class AddTypes:
-    """That a tagger's own types are kept; `old` are sentences with them, to be trained on again.
-
-    With `same_types` a type of both is labelled in all of the new sentences; else it is refused.
-    """
-
-    old: AnyData | None = None
-    same_types: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Prepared:
     """What the training takes: new sentences with the tagger's own answers, and `old` ones; `facts` are for the card.
 
     `added` are the new types.
     """
 
-    data: DataSet
+    domains: Domains
     old: list[Example]
     added: set[str]
     settings: FinetuneSettings
-    labels: dict[str, str]
     facts: dict[str, Any]
 
-    def with_old(self, learnt: Head) -> DataSet:
+    @property
+    def data(self) -> FinetuneInput:
+        """Return the new sentences."""
+        return FinetuneInput(self.domains.target, labels=self.domains.labels, types=self.domains.types)
+
+    def with_old(self, learnt: Head) -> FinetuneInput:
         """Return new and old sentences; in the old ones `learnt`, which saw the new ones alone, finds new types."""
-        old, found = _with_answers(learnt, self.old, self.added)
-        tell(f"{found:,} entities of new types found in {len(old):,} old sentences; both are trained on now")
-        return replace(self.data, train=[*self.data.train, *old])
+        old, count = _with_answers(learnt, self.old, self.added)
+        tell(f"{count:,} entities of new types found in {len(old):,} old sentences; both are trained on now")
+        new = self.domains.target
+        return replace(self.data, data=replace(new, train=[*new.train, *old]))
+
+
+def add_types(
+    tagger: str, data: FinetuneInput, output: TaggerOutput, settings: FinetuneSettings, *,
+    old: AnyData | None = None, same_types: bool = False,
+) -> list[Path]:  # fmt: skip
+    """Fine-tune a tagger on sentences of new types so that it keeps its own; return the folders, as `finetune` does.
+
+    `old` are sentences with its own types, to be trained on again: then it trains twice. With `same_types` a type of
+    both is labelled in all of the new sentences; else it is refused.
+    """
+    output.check()
+    domains = data.read(tagger)
+    if domains.source:
+        raise SettingsError(
+            f"--source {domains.source.folder}: a tagger that keeps its types has no source domain; leave it out"
+        )
+    domains.check_dev(settings)
+    prepared = prepare(tagger, domains, settings, old, same_types=same_types)
+    output, settings = replace(output, facts=prepared.facts), prepared.settings
+    if not prepared.old:
+        return finetune(tagger, prepared.data, output, settings)
+    with output.each_seed(settings) as outputs:
+        for seed_output, seed_settings in outputs:
+            learnt = finetune_domains(tagger, prepared.domains, seed_settings)
+            finetune(tagger, prepared.with_old(learnt.head), seed_output, seed_settings)
+    return output.folders
 
 
 def prepare(
-    tagger: str, data: DataSet, settings: FinetuneSettings, added: AddTypes, labels: Mapping[str, str] | None = None
+    tagger: str, domains: Domains, settings: FinetuneSettings, old: AnyData | None = None, *, same_types: bool = False
 ) -> Prepared:
     """Return the sentences to train on; raise InputError for what is no tagger, and for types that clash."""
-    settings, card, words = objective_for(tagger, settings, SOFT), read_card(tagger), dict[str, str]()
+    settings, card = objective_for(tagger, settings, SOFT), read_card(tagger)
+    data, labels, words = domains.target, domains.labels, dict[str, str]()
     at_run_time = HEADS.find(find_objective(settings.objective).head_name).labels_at_run_time
-    own = _own_types(tagger, card, data.train, (labels or {}) if at_run_time else None)
-    both = _types_of_both(own, data.train, added, tagger)
+    own = _own_types(tagger, card, data.train, labels if at_run_time else None)
+    both = _types_of_both(own, data.train, tagger, same_types=same_types)
     if at_run_time:
         known = learnt_words(card)
-        words = {type_: " or ".join(known.get(type_, [""])) for type_ in own} | dict(labels or {})
-        read = {each: words[each] for each in own}
-        teacher = Start.of(tagger, [], [], settings, name=tagger, labels=read, types=own).head()
+        words = {type_: " or ".join(known.get(type_, [""])) for type_ in own} | dict(labels)
+        nothing = DataSet(Path(tagger), [])
+        teacher = Start.of(tagger, Domains(nothing, None, {type_: words[type_] for type_ in own}, own), settings).head()
     else:  # as it is: a new head would start without its merged tags
         settings, model = replace(settings, source_head="shared"), load_tagger_model(tagger)
         pieces = SubwordTokenizer(load_tokenizer(tagger), model.config, settings.max_length)
@@ -81,7 +106,7 @@ def prepare(
     kept = set(own) - set(both)
     train, found = _with_answers(teacher, data.train, kept)
     dev, _ = _with_answers(teacher, data.dev, kept)
-    again = _old_sentences(added, own, data)
+    again = [] if old is None else _old_sentences(old, own, data)
     tell(
         f"{len(own)} own types: {found:,} entities found in the new sentences; {len(again):,} old sentences beside them"
     )
@@ -89,7 +114,8 @@ def prepare(
     types = set(types_of_examples(data.train)) - set(own)
     if not types:  # nothing to look for in the old sentences
         train, again = [*train, *again], []
-    return Prepared(replace(data, train=train, dev=dev), again, types, settings, words, facts)
+    taught = Domains(replace(data, train=train, dev=dev), None, words, own)
+    return Prepared(taught, again, types, settings, facts)
 
 
 def _own_types(
@@ -106,11 +132,11 @@ def _own_types(
     return own
 
 
-def _types_of_both(own: Sequence[str], train: Sequence[Example], added: AddTypes, tagger: str) -> list[str]:
+def _types_of_both(own: Sequence[str], train: Sequence[Example], tagger: str, *, same_types: bool) -> list[str]:
     """Return the own types that the new sentences have, too; raise InputError unless they may."""
     names = {common_name(span.type): span.type for each in train for span in each.spans}
     both = [each for each in own if common_name(each) in names]
-    if both and not added.same_types:
+    if both and not same_types:
         raise InputError(
             f"{few(both)}: types of the new sentences that {tagger} has, too. If they mean the same, and all new "
             "sentences are labelled with them, give --same-types; else rename them in the data"
@@ -139,11 +165,9 @@ def _with_answers(teacher: Head, examples: Sequence[Example], types: set[str]) -
     return taught, sum(map(len, found))
 
 
-def _old_sentences(added: AddTypes, own: Sequence[str], new: DataSet) -> list[Example]:
+def _old_sentences(data: AnyData, own: Sequence[str], new: DataSet) -> list[Example]:
     """Return old sentences, in which own types alone were looked for."""
-    if added.old is None:
-        return []
-    old = read_data(added.old, reading=new.reading)
+    old = read_data(data, reading=new.reading)
     others = set(types_of_examples(old.train)) - set(own)
     if others:
         raise InputError(f"{old.folder}: has types that the tagger lacks ({few(sorted(others))}); leave them out, or "

@@ -144,25 +144,22 @@ class JointSentences(FinetuneData):
     @classmethod
     def of(cls, sources: FinetuneSources) -> "JointSentences":
         """Return them; raise SettingsError for a mode without what it needs, or with what it doesn't read."""
-        own = sources.settings.of(CdlmSettings)
-        tagged = sources.source.train if sources.source else []
+        own, target, source = sources.settings.of(CdlmSettings), sources.domains.target, sources.domains.source
+        tagged, held_out = (source.train, source.dev) if source else ([], [])
         refuse(own.joined and not any(each.spans for each in tagged), "cdlm.mode", own.mode,
                "with annotated sentences of a source domain (--source), or 'target'")  # fmt: skip
         refuse(not own.joined and bool(tagged), "cdlm.mode", own.mode, "another one: with a source domain they are two")
         for name in ("texts", "source_texts"):
             unread = own.mode in ("supervised", "target") and bool(getattr(own, name))
             refuse(unread, f"cdlm.{name}", "…", f"left out: mode {own.mode!r} reads no raw texts")
-        tokens = all(tuple(each.text.split()) == each.tokens for each in [*sources.examples, *tagged])
+        tokens = all(tuple(each.text.split()) == each.tokens for each in [*target.train, *tagged])
         raw = read_raw(own.source_texts, at_spaces=tokens), read_raw(own.texts, at_spaces=tokens)
         refuse(own.mode == "combined" and not any(raw), "cdlm.mode", own.mode, "with raw texts, or 'supervised'")
-        held_out = sources.source.dev if sources.source else []
         never = own.optimizer == "rmsprop" and not held_out
         refuse(never, "cdlm.optimizer", own.optimizer, "'sgd' without a source domain that has a dev split")
         unscored = own.mode == "unsupervised" and sources.settings.select == "dev" and not held_out
         refuse(unscored, "select", "dev", "'last': the source has no dev split, and the target's labels aren't read")
-        return cls(
-            sources.settings, sources.examples, sources.dev, source=tagged, source_dev=held_out, own=own, raw=raw
-        )
+        return cls(sources.settings, target.train, target.dev, source=tagged, source_dev=held_out, own=own, raw=raw)
 
     @property
     def types(self) -> Sequence[str]:

@@ -14,8 +14,8 @@ import numpy as np
 from nerbert.config import Bounds, Section
 from nerbert.encoder.open_texts import OpenTexts, OpenTypesSettings
 from nerbert.errors import InputError, at, few
+from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
-from nerbert.formats.data import DataSet
 from nerbert.formats.open_types import normalised
 from nerbert.labels import common_name, types_of_examples
 from nerbert.model.concept_table import Concept, ConceptTable, class_words
@@ -131,20 +131,14 @@ class FinetuneSources:
     """What `nerbert finetune` offers: annotated sentences and, in the settings, files to replay."""
 
     settings: FinetuneSettings
-    examples: Sequence[Example]
-    dev: Sequence[Example] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    """What is read for types, by type, where a user says so; those that no sentence has are known to be absent."""
+    domains: Domains
     splitter: str = SPLITTER
     """What cuts replayed texts into words."""
-    source: DataSet | None = None
-    """A source domain, for an objective that learns from both together."""
-    types: Sequence[str] = ()
-    """Types beside those of the sentences."""
 
     def labelled(self) -> FinetuneData:
         """Return the sentences."""
-        return FinetuneData(self.settings, self.examples, self.dev, further_types=tuple(self.types))
+        target = self.domains.target
+        return FinetuneData(self.settings, target.train, target.dev, further_types=tuple(self.domains.types))
 
     def unlabelled(self, texts: Sequence[Path] = ()) -> FinetuneData:
         """Return the sentences."""
@@ -152,15 +146,16 @@ class FinetuneSources:
 
     def named(self, *, descriptions: bool = False) -> FinetuneData:
         """Return the sentences with a table of their types' names, closed, and of what is replayed."""
-        examples, settings, own, replay = self.examples, self.settings, self.settings.of(ReplaySettings), None
+        domains, settings, own, replay = self.domains, self.settings, self.settings.of(ReplaySettings), None
+        examples = domains.target.train
         gently = find_objective(settings.objective).trains_gently
         usual = _USUAL_SHARE if len(examples) <= FEW_SENTENCES and gently else 0.0
         share = usual if own.share < 0 else own.share
         if own.files or share:
             reading = OpenTypesSettings(files=own.files or (OWN_TEXTS,))
             replay = OpenTexts(reading, self.splitter, descriptions, settings.seed, most=1)  # none is scored
-        data = replace(self.labelled(), further_types=(*self.types, *self.labels))
-        texts = words_of_types(data.types, self.labels)
+        data = replace(self.labelled(), further_types=(*domains.types, *domains.labels))
+        texts = words_of_types(data.types, domains.labels)
         table = ConceptTable(sentences=len(examples))
         for type_ in data.types:
             table.add(Concept(texts[type_]))

@@ -2,14 +2,14 @@
 that takes labels at run time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError, few
+from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
-from nerbert.formats.data import DataSet
 from nerbert.formats.documents import reading_for
 from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of, types_of_examples
 from nerbert.metrics.calibration import uncalibrated
@@ -19,7 +19,6 @@ from nerbert.model.fresh import JOINED, copy_head
 from nerbert.model.head_kinds import HEADS
 from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.records import Example
 from nerbert.terminal import tell
 from nerbert.training.objective import FINETUNE, Objective, Task, chosen_objective, find_objective
 from nerbert.training.settings import TrainSettings
@@ -52,13 +51,10 @@ class Start:
     splitter: str
 
     @classmethod
-    def of(
-        cls, encoder: str, examples: Sequence[Example], dev: Sequence[Example], settings: FinetuneSettings, *,
-        name: str, labels: Mapping[str, str] | None = None, source: DataSet | None = None, types: Sequence[str] = (),
-    ) -> "Start":  # fmt: skip
+    def of(cls, encoder: str, domains: Domains, settings: FinetuneSettings) -> "Start":
         """Return the start at an encoder; raise SettingsError and InputError for what doesn't fit.
 
-        `types` are learnt beside those of the examples. Without examples it is what the encoder finds by itself.
+        Without sentences it is what the encoder finds by itself.
         """
         settings = objective_for(encoder, settings)
         gently = find_objective(settings.objective).trains_gently
@@ -70,10 +66,14 @@ class Start:
 
         card = read_card(encoder)
         splitter = reading_for(card, None, training=True).word_splitter
-        words = _words_of_types(card, examples, settings, labels or {})
-        data = kind.data(FinetuneSources(settings, examples, dev, words, card["word_splitter"], source, types))
+        examples = domains.target.train
+        domains = replace(domains, labels=_words_of_types(card, domains, settings))
+        data = kind.data(FinetuneSources(settings, domains, card["word_splitter"]))
         if examples and not data.has_entities:
+            name = domains.target.folder
             raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
+        if examples and not data.held_out():
+            domains.check_dev(settings)
         texts = data.concept_texts
         objective = kind.of(Task(data.types, settings, backbone, data.concepts, texts, finetunes=True, data=data))
         check_head(kind, settings)
@@ -125,19 +125,17 @@ def usual_rate(config: Any, gentle: int = 0) -> float:
     return _NARROW_RATE if width < _NARROW else rate * (_FEW_SHARE if gentle <= FEW_SENTENCES else _GENTLE_SHARE)
 
 
-def _words_of_types(
-    card: Mapping[str, Any], examples: Sequence[Example], settings: FinetuneSettings, labels: Mapping[str, str]
-) -> dict[str, str]:
+def _words_of_types(card: Mapping[str, Any], domains: Domains, settings: FinetuneSettings) -> dict[str, str]:
     """Return the labels of types, and for others of the sentences what the start reads; raise SettingsError for labels
     of a head that reads none.
     """
-    head = chosen_objective(settings, FINETUNE).head_name
+    head, labels = chosen_objective(settings, FINETUNE).head_name, domains.labels
     if not HEADS.contains(head) or not HEADS.find(head).labels_at_run_time:
         why = f"objective = {settings.objective!r} has fixed types, and reads no labels"
         refuse(bool(labels), "labels", ", ".join(labels), f"left out: {why}")
         return {}
-    types = types_of_examples(examples)
-    return {each: " or ".join(words) for each, words in learnt_words(card).items() if each in types} | dict(labels)
+    types = types_of_examples(domains.target.train)
+    return {type_: " or ".join(words) for type_, words in learnt_words(card).items() if type_ in types} | dict(labels)
 
 
 def _keep_shared(model: Any, start: str) -> dict[str, Any]:

@@ -44,9 +44,9 @@ class DataSet:
 
     folder: Path
     train: list[Example]
-    dev: list[Example]
-    sha256: dict[str, str]
-    test: list[Example]
+    dev: list[Example] = field(default_factory=list)
+    sha256: dict[str, str] = field(default_factory=dict)
+    test: list[Example] = field(default_factory=list)
     files: dict[str, Path] = field(default_factory=dict)
     """The file of each split; if one file is cut into splits, the same for all."""
     reading: Reading = field(default_factory=Reading)

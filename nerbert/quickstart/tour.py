@@ -24,7 +24,8 @@ from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.evaluation.quickstart import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.executors import LocalExecutor
-from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.domains import FinetuneInput
+from nerbert.finetuning.finetune import TaggerOutput, finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import read_card
 from nerbert.process import cores
@@ -169,10 +170,8 @@ def _scored(folder: Path, tour: Tour, encoder: EncoderResult) -> EncoderResult:
             min_steps=steps, max_steps=steps, batch_size=tour.finetune_batch, learning_rate=tour.finetune_rate,
             threads=threads,
         )  # fmt: skip
-        finetune(
-            str(folder / f"encoder-{encoder.key}"), folder / "data", tagger, settings, seeds=tour.seeds,
-            card=checking(write_tagger_card),
-        )  # fmt: skip
+        output = TaggerOutput(tagger, tour.seeds, card=checking(write_tagger_card))
+        finetune(str(folder / f"encoder-{encoder.key}"), FinetuneInput(folder / "data"), output, settings)
         scored = evaluate(tagger, folder / "data" / "test.conll")
     scores = list(scored.scores.values())
     return replace(

@@ -66,15 +66,15 @@ def untrained(teacher: Teacher, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Let students be no more than cards; what each would have been trained by."""
     trainings = list[Any]()
 
-    def finetune_data(*given: Any, **more: Any) -> Any:
-        trainings.append((given, more))
+    def finetune_domains(*given: Any) -> Any:
+        trainings.append(given)
         return SimpleNamespace(
             head=None,
             save=lambda folder, **facts: write_card(folder, "tagger", word_splitter="unicode-words-1", **facts),
         )
 
-    monkeypatch.setattr(stage, "finetune_data", finetune_data)
-    monkeypatch.setattr(stage, "held_out_facts", lambda *_: {})
+    monkeypatch.setattr(stage, "finetune_domains", finetune_domains)
+    monkeypatch.setattr("nerbert.finetuning.finetune.held_out_facts", lambda *_: {})
     monkeypatch.setattr("nerbert.tagger.self_check.checking", lambda card: None)
     return trainings
 
@@ -123,7 +123,7 @@ def test_settings_of_training_may_change_between_runs_and_the_teacher_may_not(
     teacher: Teacher, untrained: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "finetune_data", None)
+        patch.setattr(stage, "finetune_domains", None)
         with pytest.raises(TypeError):
             distil()
     teacher.thresholds = {"else": 0.5}
@@ -134,8 +134,8 @@ def test_settings_of_training_may_change_between_runs_and_the_teacher_may_not(
     distil(max_sentences=5)
     assert not teacher.seen
     assert len(silver("out")) == 5
-    (((_, _, settings), more),) = untrained
-    assert (settings.epochs, settings.min_steps, more["source"]) == (0.1, 0, None)
+    ((_, domains, settings),) = untrained
+    assert (settings.epochs, settings.min_steps, domains.source) == (0.1, 0, None)
 
 
 def test_confidences_are_taught_above_thresholds_and_labelled_sentences_are_sure(
@@ -144,9 +144,9 @@ def test_confidences_are_taught_above_thresholds_and_labelled_sentences_are_sure
     teacher.thresholds = {"else": 0.02}
     labelled = Example("Ada met Bob", ((0, 3), (8, 11)), (Span(0, 3, "vowel", "", 0.3), Span(8, 11, "else", "", 0.2)))
     distil(data=[labelled])
-    (((_, gold, _), more),) = untrained
-    assert [[span.confidence for span in each.spans] for each in gold.train] == [[1.0, 1.0]]
-    for row, taught in zip(silver("out"), more["source"].train, strict=True):
+    ((_, domains, _),) = untrained
+    assert [[span.confidence for span in each.spans] for each in domains.target.train] == [[1.0, 1.0]]
+    for row, taught in zip(silver("out"), domains.source.train, strict=True):
         for told, span in zip(row["spans"], taught.spans, strict=True):
             assert (span.confidence > told["confidence"]) is (span.type == "else" and told["confidence"] < 1)
 
@@ -262,12 +262,12 @@ def test_labelled_texts_are_read_as_the_teacher_reads(teacher: Teacher, untraine
     write_card(Path("teacher"), "tagger", word_splitter="unicode-words-1", language="de")
     data = write_data(tmp_path / "data", train="Am 3. Oktober in [서울|vowel]에서.\n")
     distil(data=data, max_sentences=10)
-    (_, gold, *_), more = untrained[0]
-    assert [each.tokens for each in gold.train] == [("Am", "3", ".", "Oktober", "in", "서울에서", ".")]
-    for reading in (gold.reading, more["source"].reading):
+    domains = untrained[0][1]
+    assert [each.tokens for each in domains.target.train] == [("Am", "3", ".", "Oktober", "in", "서울에서", ".")]
+    for reading in (domains.target.reading, domains.source.reading):
         assert (reading.word_splitter, reading.language) == ("unicode-words-1", "de")
     nerbert.distil("tagger", "in", "other", data=data, max_sentences=10, **FEW)
-    assert untrained[1][0][1].reading.language == "en", "the encoder's, since such a teacher says none"
+    assert untrained[1][1].target.reading.language == "en", "the encoder's, since such a teacher says none"
 
 
 @pytest.mark.usefixtures("teacher")
@@ -279,5 +279,5 @@ def test_labelled_texts_are_read_as_the_teacher_reads(teacher: Teacher, untraine
 def test_the_students_form_decides_the_objective(untrained: list[Any], settings: Any, objective: str) -> None:
     """A student that takes labels at run time learns entities in its own way; any other gets soft labels."""
     distil(**settings)
-    ((_, _, chosen), _) = untrained[-1]
+    _, _, chosen = untrained[-1]
     assert chosen.objective == objective

@@ -14,7 +14,6 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark import runner
 from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.executors import ONE_CORE
-from nerbert.finetuning.finetune import finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
@@ -22,6 +21,7 @@ from tests.commands import exit_code
 from tests.extending.guides import blocks, module
 from tests.raised import raises
 from tests.serve.servers import assert_fault, serving
+from tests.stages import finetune
 
 
 def test_the_objective_trains(

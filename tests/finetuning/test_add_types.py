@@ -3,21 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nerbert import example
 from nerbert.errors import InputError
-from nerbert.finetuning.add_types import AddTypes, prepare
-from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.add_types import add_types, prepare
+from nerbert.finetuning.domains import Domains, FinetuneInput
+from nerbert.finetuning.finetune import TaggerOutput
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.data import DataSet, read_data
+from nerbert.formats.data import read_data
 from nerbert.model.folder import read_card
 from nerbert.model.heads import Entities, Head
 from nerbert.records import Example
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.raised import raises
+from tests.stages import finetune
 
 SETTINGS = FinetuneSettings(
     epochs=1, min_steps=60, max_steps=60, precision="fp32", threads=1, max_length=64, learning_rate=3e-3, batch_size=6
@@ -41,13 +44,13 @@ def found(tagger: str, text: str) -> list[tuple[str, str]]:
     return [(each.text, each.type) for each in Tagger.load(tagger, device="cpu", precision="fp32").tag(text)]
 
 
-def data_of(examples: Sequence[Example]) -> DataSet:
-    return read_data(list(examples))
+def data_of(examples: Sequence[Example]) -> Domains:
+    return Domains(read_data(list(examples)))
 
 
 def test_new_types_are_learnt_and_own_ones_are_kept(tagger: str, tmp_path: Path) -> None:
     both, alone = tmp_path / "both", tmp_path / "alone"
-    finetune(tagger, NEW, both, SETTINGS, add_types=AddTypes())
+    add_types(tagger, FinetuneInput(NEW), TaggerOutput(both), SETTINGS)
     assert found(str(both), NEW_TEXT) == [("Margarethe", "ship"), ("Oslo", "port")]
     assert found(str(both), PERSON) == [("Larsen & Holm", "person")]
     card = read_card(str(both))
@@ -61,8 +64,8 @@ def test_new_types_are_learnt_and_own_ones_are_kept(tagger: str, tmp_path: Path)
 
 def test_its_own_answers_stand_beside_the_new_annotation(tagger: str) -> None:
     new = [example(NEW_TEXT, [(0, 14, "port")]), example(PERSON, [])]
-    prepared = prepare(tagger, data_of(new), SETTINGS, AddTypes())
-    first, second = prepared.data.train
+    prepared = prepare(tagger, data_of(new), SETTINGS)
+    first, second = prepared.domains.target.train
     assert [each.type for each in first.spans] == ["port"], "the annotation wins where they overlap"
     (person,) = second.spans
     assert (person.start, person.end, person.type) == (0, 13, "person")
@@ -86,21 +89,21 @@ class Reader(Head):
 
 def test_in_old_sentences_what_learnt_the_new_ones_finds_new_types(tagger: str) -> None:
     old = [example("Oslo saw Anna", [(9, 13, "person")]), example("Anna left", [(0, 4, "person")])]
-    prepared = prepare(tagger, data_of(NEW), SETTINGS, AddTypes(old))
+    prepared = prepare(tagger, data_of(NEW), SETTINGS, old)
     assert prepared.facts["added_types"]["old_sentences"] == 2
-    both = prepared.with_old(Reader("port"))
-    assert both.train[:-2] == prepared.data.train
-    first, second = both.train[-2:]
+    both = prepared.with_old(Reader("port")).read(tagger).target.train
+    assert both[:-2] == prepared.domains.target.train
+    first, second = both[-2:]
     assert [(each.text, each.type) for each in first.spans] == [("Oslo", "port"), ("Anna", "person")]
     assert first.spans[0].confidence == pytest.approx(0.8808, abs=1e-4)
     assert [each.type for each in second.spans] == ["person"], "the annotation wins where they overlap"
-    assert prepared.with_old(Reader("ship")).train[-2:] == old, "own types are annotated there"
+    assert prepared.with_old(Reader("ship")).read(tagger).target.train[-2:] == old, "own types are annotated there"
 
 
 def test_without_new_types_both_are_trained_on_at_once(tagger: str) -> None:
     new = data_of([example(NEW_TEXT, [(4, 14, "ship")])])
-    prepared = prepare(tagger, new, SETTINGS, AddTypes(OLD, same_types=True))
-    assert len(prepared.data.train) == 1 + len(OLD)
+    prepared = prepare(tagger, new, SETTINGS, OLD, same_types=True)
+    assert len(prepared.domains.target.train) == 1 + len(OLD)
     assert prepared.old == []
 
 
@@ -108,25 +111,25 @@ SHIP_TOO = [example(NEW_TEXT, [(22, 26, "ship")]), example(SHIP, [])]
 
 
 def test_a_type_of_both_may_be_the_same(tagger: str) -> None:
-    prepared = prepare(tagger, data_of(SHIP_TOO), SETTINGS, AddTypes(same_types=True))
-    assert prepared.data.train[1].spans == (), "all new sentences are labelled with it"
+    prepared = prepare(tagger, data_of(SHIP_TOO), SETTINGS, same_types=True)
+    assert prepared.domains.target.train[1].spans == (), "all new sentences are labelled with it"
 
 
 @pytest.mark.parametrize(
     ("start", "new", "how", "words"),
     [
-        ("", SHIP_TOO, AddTypes(), "ship: types of the new sentences that "),
-        ("", [example(NEW_TEXT, [(22, 26, "PER")])], AddTypes(same_types=True),
+        ("", SHIP_TOO, {}, "ship: types of the new sentences that "),
+        ("", [example(NEW_TEXT, [(22, 26, "PER")])], {"same_types": True},
          "'person' and 'PER' are one under two names"),
-        ("", [example("Oslo lies", [(0, 4, "town")])], AddTypes(NEW),
+        ("", [example("Oslo lies", [(0, 4, "town")])], {"old": NEW},
          "has types that the tagger lacks (port)"),
-        ("embedded", NEW, AddTypes(), "has no types of its own; it is an encoder, so leave out --add-types"),
-        ("embedded-open", NEW, AddTypes(), "has no types of its own; name the types to keep with --labels"),
+        ("embedded", NEW, {}, "has no types of its own; it is an encoder, so leave out --add-types"),
+        ("embedded-open", NEW, {}, "has no types of its own; name the types to keep with --labels"),
     ],
 )  # fmt: skip
-def test_messages(tagger: str, start: str, new: list[Example], how: AddTypes, words: str) -> None:
+def test_messages(tagger: str, start: str, new: list[Example], how: dict[str, Any], words: str) -> None:
     with raises(InputError, words):
-        prepare(start or tagger, data_of(new), SETTINGS, how)
+        prepare(start or tagger, data_of(new), SETTINGS, **how)
 
 
 def test_options_are_refused_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +143,7 @@ def test_a_model_of_labels_at_run_time_keeps_the_types_of_its_card(tmp_path: Pat
     finetune("embedded-open", OLD, first, few)
     card = read_card(str(first))
     assert (card["head"], card["settings"]["objective"]) == ("concepts", "names")
-    finetune(str(first), NEW, second, few, add_types=AddTypes(OLD))
+    add_types(str(first), FinetuneInput(NEW), TaggerOutput(second), few, old=OLD)
     card = read_card(str(second))
     assert card["types"] == ["person", "port", "ship"]
     assert card["words_of_types"] == {"person": "person", "port": "port", "ship": "ship"}
@@ -149,7 +152,7 @@ def test_a_model_of_labels_at_run_time_keeps_the_types_of_its_card(tmp_path: Pat
 def test_a_gliner_folder_keeps_its_types(tiny_gliner: Path, tmp_path: Path) -> None:
     settings = replace(SETTINGS, objective="", max_steps=2)
     (old,) = finetune(str(tiny_gliner), OLD, tmp_path / "old", settings)
-    (new,) = finetune(str(old), NEW, tmp_path / "new", settings, add_types=AddTypes(OLD))
+    (new,) = add_types(str(old), FinetuneInput(NEW), TaggerOutput(tmp_path / "new"), settings, old=OLD)
     card = read_card(str(new))
     assert card["head"] == "gliner"
     assert set(card["types"]) == {"person", "ship", "port"}

@@ -17,7 +17,7 @@ from nerbert.evaluation.benchmark.runner import run_suite
 from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.executors import LocalExecutor
 from nerbert.finetuning.cdlm import Cdlm, JointData, RmsThenPlain, read_raw
-from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
 from nerbert.formats.conll import example_of, write_conll
@@ -35,6 +35,7 @@ from nerbert.training.batches import collate
 from nerbert.training.loop import make_optimizer
 from nerbert.words import SPLITTER
 from tests.raised import raises
+from tests.stages import finetune
 
 PEOPLE, PLACES = ("Ada", "Bob", "Eve", "Kim"), ("Oslo", "Rome", "Lima")
 
@@ -65,7 +66,7 @@ def settings_of(**more: Any) -> FinetuneSettings:
 
 
 def domain(train: Sequence[Example], dev: Sequence[Example] = ()) -> DataSet:
-    return DataSet(Path("source"), list(train), list(dev), {}, [])
+    return DataSet(Path("source"), list(train), list(dev))
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def data(tmp_path: Path) -> tuple[Path, Path]:
 
 def start_of(encoder: Path, source_: DataSet | None, examples: Sequence[Example] | None = None, **more: Any) -> Start:
     some = target() if examples is None else examples
-    return Start.of(str(encoder), some, [], settings_of(**more), name="the data", source=source_)
+    return Start.of(str(encoder), Domains(DataSet(Path("data"), list(some)), source_), settings_of(**more))
 
 
 def test_a_step_has_a_batch_of_the_source_and_its_share_of_the_target(tiny_encoder: Path) -> None:

@@ -13,10 +13,12 @@ from nerbert.encoder.objectives import concepts as concepts_of_steps
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.finetuning.finetune import finetune, finetune_examples
+from nerbert.finetuning.domains import Domains
+from nerbert.finetuning.finetune import train_tagger
 from nerbert.finetuning.replay import OWN_TEXTS, FinetuneSources, words_of_types
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
+from nerbert.formats.data import DataSet
 from nerbert.model.concept_encoder import open_concepts
 from nerbert.model.folder import read_card
 from nerbert.records import Example, Span
@@ -29,8 +31,10 @@ from tests.encoder.objectives.test_zero_shot import row
 from tests.encoder.preparing import written
 from tests.finetuning.test_replay import EXAMPLES, SETTINGS, TEXT
 from tests.raised import raises
+from tests.stages import finetune
 
 SHORT = FinetuneSettings(**SETTINGS)
+DATA = DataSet(Path("data"), EXAMPLES)
 EMPTY = Example("Nothing here.", split_words("Nothing here."))
 
 
@@ -81,10 +85,10 @@ def test_both_encoders_train_on(objective: str, tmp_path: Path, request: pytest.
 def test_the_folder_reads_types_as_the_training_did(names: str, tmp_path: Path) -> None:
     """Asked by the data's names, a loaded tagger reads their words, as the head in memory does."""
     labels = {"Political_Party": "group of politicians", "river": "river"}
-    done = finetune_examples(names, EXAMPLES, [], SHORT, labels=labels)
+    done = train_tagger(names, Domains(DATA, labels=labels), SHORT)
     assert done.card["types"] == ["Political_Party", "city", "river"]
     done.save(tmp_path)
-    again = Start.of(str(tmp_path), EXAMPLES, [], SHORT, name="data", labels={"city": "town"})
+    again = Start.of(str(tmp_path), Domains(DATA, labels={"city": "town"}), SHORT)
     assert again.facts["words_of_types"] == {"Political_Party": "group of politicians", "city": "town"}
     wanted = list(done.head.for_labels(done.head.labels, [0.0] * 3).predict(EXAMPLES).spans())
     for asked in (["Political_Party", "city", "river"], ["city", "river", "Political_Party"]):
@@ -97,7 +101,7 @@ def test_the_folder_reads_types_as_the_training_did(names: str, tmp_path: Path) 
 
 def test_all_types_are_asked_for_in_each_step(names: str) -> None:
     """A sentence without entities tells that every type is absent, those without a sentence too."""
-    start = Start.of(names, [*EXAMPLES, EMPTY], [], SHORT, name="data", labels={"river": "river"})
+    start = Start.of(names, Domains(DataSet(Path("data"), [*EXAMPLES, EMPTY]), labels={"river": "river"}), SHORT)
     data = start.source.windows(start.pieces, start.objective.labels)
     shared = start.objective.begin_step(data.windows, np.array([len(EXAMPLES)]), 1)
     assert sorted(shared.texts) == ["city", "political party", "river"]
@@ -123,7 +127,7 @@ def test_messages(
 ) -> None:  # fmt: skip
     made, folder = make_settings(FinetuneSettings, SETTINGS | settings), str(request.getfixturevalue(start))
     with raises(kind, words):
-        finetune_examples(folder, EXAMPLES, [], made, labels=labels)
+        train_tagger(folder, Domains(DATA, labels=labels), made)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +155,7 @@ def test_types_with_the_same_words_are_refused() -> None:
 
 def test_a_label_without_a_sentence_is_absent() -> None:
     settings = make_settings(FinetuneSettings, SETTINGS | {"objective": "names", "replay": {"share": 0.0}})
-    data = FinetuneSources(settings, EXAMPLES, labels={"river": "long river"}).named()
+    data = FinetuneSources(settings, Domains(DATA, labels={"river": "long river"})).named()
     assert data.types == ["Political_Party", "city", "river"]
     assert data.concept_texts["river"] == "long river"
     assert data.concepts is not None
@@ -162,11 +166,11 @@ def test_a_label_without_a_sentence_is_absent() -> None:
 def test_of_very_many_types_a_step_has_its_own(names: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a distillation with all types that a teacher knows: to encode each of them in each step would cost most."""
     examples = [*EXAMPLES, Example("Rome", split_words("Rome"), (Span(0, 4, "city"),))]
-    start = Start.of(names, examples, [], SHORT, name="data")
+    start = Start.of(names, Domains(DataSet(Path("data"), examples)), SHORT)
     data, numbers = start.source.windows(start.pieces, start.objective.labels), np.array([len(EXAMPLES)])
     assert set(start.objective.begin_step(data.windows, numbers, 1).texts) == {"city", "political party"}
     monkeypatch.setattr(concepts_of_steps, "_ALWAYS", 1)
-    fewer = Start.of(names, examples, [], SHORT, name="data")
+    fewer = Start.of(names, Domains(DataSet(Path("data"), examples)), SHORT)
     assert set(fewer.objective.begin_step(data.windows, numbers, 1).texts) == {"city"}
 
 
@@ -174,7 +178,7 @@ def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(
     names: str, tiny_encoder: Path, tiny_gliner: Path
 ) -> None:
     def usual(encoder: str, **more: Any) -> tuple[int, float]:
-        start = Start.of(encoder, EXAMPLES, [], FinetuneSettings(**more), name="data")
+        start = Start.of(encoder, Domains(DATA), FinetuneSettings(**more))
         return start.settings.min_steps, start.settings.learning_rate
 
     assert usual(names) == (100, 5e-4)
@@ -186,7 +190,7 @@ def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(
 def test_of_too_many_concepts_those_of_the_data_stay(names: str) -> None:
     replay = str(Path(names).parent / "open.jsonl")
     some = {"replay": {"files": (replay,), "share": 0.5}, "names": {"max_concepts": 3}}
-    start = Start.of(names, EXAMPLES, [], make_settings(FinetuneSettings, SETTINGS | some), name="data")
+    start = Start.of(names, Domains(DATA), make_settings(FinetuneSettings, SETTINGS | some))
     data = start.source.windows(start.pieces, start.objective.labels)
     shared = start.objective.begin_step(data.windows, data.numbers_of(0), 1)
     assert {"political party", "city"} < set(shared.texts)
@@ -202,6 +206,6 @@ def test_texts_of_the_package_are_replayed_beside_few_sentences(
 ) -> None:
     some = SETTINGS | {"objective": "names"}
     settings = make_settings(FinetuneSettings, some | {"replay": given} if given else some)
-    data = FinetuneSources(settings, EXAMPLES[:1] * sentences).named()
+    data = FinetuneSources(settings, Domains(DataSet(Path("data"), EXAMPLES[:1] * sentences))).named()
     files = [{"file": "replay.jsonl.gz", "sha256": sha256_of(OWN_TEXTS)}]
     assert data.facts == ({"replayed": {"share": share, "files": files}} if share else {})

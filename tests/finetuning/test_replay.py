@@ -15,9 +15,11 @@ from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.benchmark.systems.finetuned import in_key
-from nerbert.finetuning.finetune import finetune, finetune_examples
+from nerbert.finetuning.domains import Domains
+from nerbert.finetuning.finetune import train_tagger
 from nerbert.finetuning.replay import FinetuneData, FinetuneSources, ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.formats.data import DataSet
 from nerbert.formats.documents import document_of
 from nerbert.formats.jsonl import JsonLines
 from nerbert.metrics.calibration import uncalibrated
@@ -35,6 +37,7 @@ from tests.conftest import Once
 from tests.encoder.objectives.test_zero_shot import SMALL, row
 from tests.encoder.preparing import written
 from tests.raised import raises
+from tests.stages import finetune
 
 TEXT = "The Political_Party of Oslo-by-the-sea met 3 times."
 SETTINGS: dict[str, Any] = {"max_steps": 3, "batch_size": 4, "precision": "fp32", "threads": 1, "max_length": 64}
@@ -105,7 +108,7 @@ def prepared(start: Path, examples: list[Example], share: float, **changes: Any)
     """Return the task, the objective and the windows of a fine-tuning that replays what the folder learnt from."""
     replayed = ReplaySettings(files=(start / "open.jsonl",), share=share)
     settings = FinetuneSettings(objective="zero_shot", sections=(replayed,), **SETTINGS | changes)
-    found: FinetuneData = ZeroShot.data(FinetuneSources(settings, examples))
+    found: FinetuneData = ZeroShot.data(FinetuneSources(settings, Domains(DataSet(Path("data"), examples))))
     assert found.replay is not None
     backbone = Backbone.of(str(start / "m"), 1)
     task = Task(found.types, settings, backbone, found.concepts, found.concept_texts, finetunes=True)
@@ -116,7 +119,7 @@ def prepared(start: Path, examples: list[Example], share: float, **changes: Any)
 
 def test_dev_chooses_by_the_data_s_own_types(start: Path) -> None:
     settings = FinetuneSettings(select="dev", **SETTINGS)
-    done = finetune_examples(str(start / "m"), EXAMPLES, EXAMPLES[:2], settings)
+    done = train_tagger(str(start / "m"), Domains(DataSet(Path("data"), EXAMPLES, EXAMPLES[:2])), settings)
     assert isinstance(done.head, GlinerHead)
     assert done.head.types == ["Political_Party", "city"]
     assert "dev_f1" in done.log.entries[-1]
@@ -165,9 +168,8 @@ REPLAYED = {"files": (Path("none.jsonl"),)}
 )  # fmt: skip
 def test_messages(start: Path, encoder: str, changes: dict[str, Any], kind: type[NerbertError], words: str) -> None:
     with raises(kind, words):
-        finetune_examples(
-            encoder or str(start / "m"), EXAMPLES, [], make_settings(FinetuneSettings, SETTINGS | changes)
-        )
+        domains = Domains(DataSet(Path("data"), EXAMPLES))
+        train_tagger(encoder or str(start / "m"), domains, make_settings(FinetuneSettings, SETTINGS | changes))
 
 
 def test_keys_of_cells_before_hold_and_replay_counts_by_content(start: Path) -> None:

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.finetuning.finetune import finetune_examples
+from nerbert.finetuning.domains import Domains
+from nerbert.finetuning.finetune import train_tagger
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
+from nerbert.formats.data import DataSet
 from nerbert.formats.documents import example_of_spans
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.fresh import train_tokenizer
@@ -285,10 +287,10 @@ def test_fine_tuning_warns_once_and_not_where_words_are_read(
     tiny_gliner: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     for _ in range(2):
-        finetune_examples("embedded", BANGKOK, [], ONE_STEP, name=str(tmp_path))
+        train_tagger("embedded", Domains(DataSet(tmp_path, BANGKOK)), ONE_STEP)
     said = capsys.readouterr().err
     assert said.count("100.00 % of entities begin or end inside a subword") == 1
     assert said.count("100.00 % of entities have only words that the tokenizer doesn't know") == 1
     for encoder, examples in (("embedded", OSLO), (str(tiny_gliner), SEOUL)):
-        finetune_examples(encoder, examples, [], ONE_STEP, name=str(tmp_path))
+        train_tagger(encoder, Domains(DataSet(tmp_path, examples)), ONE_STEP)
         assert "warning" not in capsys.readouterr().err

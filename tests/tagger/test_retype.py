@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.finetuning.add_types import AddTypes, prepare
-from nerbert.finetuning.finetune import finetune
+from nerbert.finetuning.add_types import prepare
+from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
-from nerbert.formats.data import read_data
+from nerbert.formats.data import DataSet, read_data
 from nerbert.formats.entity_labels import as_learnt
 from nerbert.model.folder import CARD, REPORT, read_card
 from nerbert.model.heads import probabilities
@@ -27,6 +27,7 @@ from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.conftest import Once
 from tests.raised import raises
+from tests.stages import finetune
 from tests.tagger.batches import check_same
 
 Caught = pytest.CaptureFixture[str]
@@ -159,7 +160,7 @@ def test_training_starts_anew_from_merged_types_and_keeps_the_others(
     one, other, kept, *_ = read_card(tiny_tagger)["types"]
     change_types(tiny_tagger, tmp_path / "new", TypeChanges({one: "both", other: "both"}, {"both"}))
     settings = FinetuneSettings(source_head="shared")
-    start = Start.of(str(tmp_path / "new"), [], [], settings, name="data", types=["both", kept])
+    start = Start.of(str(tmp_path / "new"), Domains(DataSet(Path("data"), []), types=["both", kept]), settings)
     assert start.facts["shared_types"] == [kept]
     assert "its merged types (both) start anew" in capsys.readouterr().err
 
@@ -168,9 +169,10 @@ def test_a_tagger_of_others_keeps_its_head_too(folder: Path) -> None:
     types = read_card(folder)["types"]
     (folder / CARD).unlink()
     settings = FinetuneSettings(source_head="shared")
-    assert Start.of(str(folder), [], [], settings, name="data", types=types).facts["shared_types"] == types
+    start = Start.of(str(folder), Domains(DataSet(Path("data"), []), types=types), settings)
+    assert start.facts["shared_types"] == types
     new = [Example("Anna left", ((0, 4), (5, 9)), (Span(0, 4, "guest", "Anna"),))]
-    prepared = prepare(str(folder), read_data(new), FinetuneSettings(), AddTypes())
+    prepared = prepare(str(folder), Domains(read_data(new)), FinetuneSettings())
     assert prepared.facts["added_types"]["own"] == types
 
 

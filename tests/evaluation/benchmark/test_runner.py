@@ -84,7 +84,7 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
     suite: Suite, data: Path, tmp_path: Path, tiny_encoder: Path, capsys: Output
 ) -> None:
     from nerbert.evaluation.evaluate import evaluate
-    from nerbert.finetuning.finetune import finetune
+    from tests.stages import finetune
 
     output = tmp_path / "out"
     cells = cells_of(suite, data, output)
@@ -211,7 +211,7 @@ def test_what_was_made_of_changed_files_is_not_kept(
         return all_outside(None, only_job(one(), data).read())
 
     target: Any = finetuned if how == "source" else FineTuned
-    monkeypatch.setattr(target, "finetune_examples" if how == "source" else "predict", change)
+    monkeypatch.setattr(target, "train_tagger" if how == "source" else "predict", change)
     cell, _ = run_only(one(encoder=encoder, source="far"), data, tmp_path)
     assert cell.why.endswith(keys.CHANGED)
     assert (cell.state, cell.facts) == (State.FAILED, {TRY_AGAIN: True})

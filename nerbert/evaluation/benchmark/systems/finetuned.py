@@ -10,9 +10,11 @@ from nerbert.errors import NerbertError, SettingsError, at
 from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, made_with_torch, tagged_entities, timed
 from nerbert.evaluation.benchmark.keys import DataFiles, data_digest, encoder_digest, file_digest, key_of
-from nerbert.finetuning.finetune import finetune_examples, source_settings
+from nerbert.finetuning.domains import Domains
+from nerbert.finetuning.finetune import source_settings, train_tagger
 from nerbert.finetuning.replay import OWN_TEXTS
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.formats.data import DataSet
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.locks import held
 from nerbert.model.concept_table import class_words
@@ -83,7 +85,7 @@ class FineTuned:
         """Return the key of the checkpoint to start from; None without one."""
         if self.source is None or self._joins:
             return None
-        trained = trained_by(replace(source_settings(self.settings, self.settings.seed), source_head="new"))
+        trained = trained_by(replace(source_settings(self.settings), source_head="new"))
         return key_of("source", **self.source.key, **trained, encoder=self.encoder.sha256, device=self.device)
 
     @property
@@ -120,10 +122,10 @@ class FineTuned:
         encoder, facts = self._start(sources)
         with timed(cost, "train"):
             labels = {type_: label or class_words(type_) for type_, label in parse_type_labels(self.labels).items()}
-            tagger = finetune_examples(
-                encoder, part.train, part.dev, self.settings, name=part.name, labels=labels if self._asks else None,
-                source=self.source.read() if self.source and self._joins else None,
-            )  # fmt: skip
+            source = self.source.read() if self.source and self._joins else None
+            target = DataSet(Path(part.name), part.train, part.dev)
+            domains = Domains(target, source, labels if self._asks else {})
+            tagger = train_tagger(encoder, domains, self.settings)
         head, temperature = tagger.head, 1.0
         if part.dev:
             with timed(cost, "calibrate"):
@@ -159,10 +161,8 @@ class FineTuned:
         cost: dict[str, Any] = {}
         with publish_folder(folder) as draft:
             with timed(cost, "source"):
-                settings = source_settings(self.settings, self.settings.seed)
-                finetune_examples(
-                    self.encoder.folder, source.read().train, [], settings, draft, name=str(source.folder)
-                )
+                settings, domains = source_settings(self.settings), Domains(source.read())
+                train_tagger(self.encoder.folder, domains, settings, "source domain").save(draft)
             write_json(draft / _SECONDS, cost["source"])
             if self.read_digests()._source_key != self._source_key:
                 raise NerbertError(keys.CHANGED)

@@ -1,0 +1,69 @@
+"""The annotated sentences of a fine-tuning: those of the target domain, and perhaps those of a source domain."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nerbert.errors import SettingsError
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
+from nerbert.formats.documents import Reading, reading_for
+from nerbert.model.folder import read_card
+
+
+@dataclass(frozen=True, slots=True)
+class Domains:
+    """Sentences to fine-tune on: the `target`'s, and perhaps those of a `source` domain.
+
+    `labels` are the words that a model of labels at run time reads for types (default: the type's name in words), also
+    for types that no sentence has: these are known to be absent. A head of fixed types also gets `types`.
+    """
+
+    target: DataSet
+    source: DataSet | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    types: Sequence[str] = ()
+
+    @property
+    def word_splitter(self) -> str:
+        """Return what cut the texts that had no words; "" if nothing was asked for."""
+        return self.target.reading.word_splitter or (self.source.reading.word_splitter if self.source else "")
+
+    def check_dev(self, settings: FinetuneSettings) -> None:
+        """Raise SettingsError if the target's dev split is to choose the model, and there is none."""
+        if settings.select == "dev" and not self.target.dev:
+            why = f"setting select = 'dev': {self.target.folder} has no dev split; add one or use select = 'last'"
+            raise SettingsError(why, setting="select")
+
+    def facts(self, encoder: str) -> dict[str, Any]:
+        """Return a tagger card's facts about its origin, without a local folder's name."""
+        name, card = None if Path(encoder).exists() else encoder, read_card(encoder)
+        facts: dict[str, Any] = {
+            "language": self.target.reading.language or card.get("language", "en"),
+            "encoder": {"kind": card.get("kind", "foreign"), "corpus": card.get("corpus"), "name": name},
+        }
+        data_sets = {"source_data": self.source, "data": self.target}
+        return facts | {key: _facts(data) for key, data in data_sets.items() if data}
+
+
+def _facts(data: DataSet) -> dict[str, Any]:
+    return {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256, **cut_of(data.reading)}
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneInput:
+    """What a fine-tuning reads, and how: files or sentences; `labels` and `types` are as in `Domains`."""
+
+    data: AnyData
+    source: AnyData | None = None
+    reading: Reading | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    types: Sequence[str] = ()
+
+    def read(self, encoder: str) -> Domains:
+        """Return the sentences, read for a fine-tuning of `encoder`."""
+        reading = reading_for(read_card(encoder), self.reading, training=True)
+        target = read_data(self.data, reading=reading)
+        source = None if self.source is None else read_data(self.source, reading=reading)
+        return Domains(target, source, self.labels, self.types)
