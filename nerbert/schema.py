@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nerbert.errors import InputError, at, os_refused
+from nerbert.errors import InputError, NerbertError, at, os_refused
 
 Read = TypeVar("Read")
 LARGEST_FILE = 64 << 20
@@ -55,8 +55,10 @@ def _checked(validate: Callable[[], Any], content: bytes | str, source: Path | s
     from pydantic import ValidationError
 
     try:
-        with at(source):  # what a record says of itself
-            return validate()
+        return validate()
+    except NerbertError:  # what a record says of itself
+        with at(source):
+            raise
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         if fault["type"] == "json_invalid":

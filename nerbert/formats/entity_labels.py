@@ -128,8 +128,10 @@ def _label(given: str | EntityLabel) -> EntityLabel:
         raise InputError(f"label {given!r:.80}: must be a text")
     name, description = (" ".join(text.translate(_WITHOUT_WIDTH).split()) for text in (given.name, given.description))
     given = EntityLabel(name, description, given.reads)
-    has_ink = any(unicodedata.category(char)[0] not in "CMZ" and char not in _BLANK for char in given.name)
-    if not has_ink or visible(given.text) != given.text:
+    has_ink = any(unicodedata.category(char)[0] not in "CMZ" and char not in _BLANK for char in name)
+    if not has_ink or any(
+        not part.isprintable() and visible(part) != part for part in (name, description, given.reads)
+    ):
         raise InputError(f"label {given.text!r:.80}: must be printable, and its name not empty")
     for what, text, most in (("name", given.name, LONGEST_NAME),
                              ("description", given.description, LONGEST_DESCRIPTION)):  # fmt: skip

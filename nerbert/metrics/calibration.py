@@ -4,7 +4,7 @@ A temperature is fitted to entities, not words, since users see entities (docs/e
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeAlias
@@ -74,6 +74,10 @@ class Temperatures:
     def of(self, label: str) -> float:
         """Return the temperature of a label."""
         return self.by_label.get(label, self.pooled)
+
+    def uncalibrated(self, thresholds: Mapping[str, float], labels: Iterable[str]) -> tuple[float, ...]:
+        """Return the probability (0–1) of each label that its temperature turns into its threshold (default: 0)."""
+        return tuple(uncalibrated(thresholds.get(label, 0.0), self.of(label)) for label in labels)
 
     @classmethod
     def of_card(cls, card: Mapping[str, Any]) -> "Temperatures":

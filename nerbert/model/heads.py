@@ -112,10 +112,13 @@ class Entities:
         if not self.parts.size:
             return np.zeros(0)
         lengths = np.diff(self.parts, append=len(self.chosen))
-        divisors: float | Array = (
-            temperature if isinstance(temperature, int | float)
-            else np.repeat(np.array(list(map(temperature.of, self.types))), lengths)[:, None]
-        )  # fmt: skip
+        divisors: float | Array
+        if isinstance(temperature, int | float):
+            divisors = temperature
+        elif not temperature.by_label:
+            divisors = temperature.pooled
+        else:
+            divisors = np.repeat(np.array(list(map(temperature.of, self.types))), lengths)[:, None]
         sums = np.add.reduceat(probabilities(self.logits, self.chosen, divisors), self.parts)
         sure: Array = np.clip(sums / lengths, 0.0, 1.0)
         return sure

@@ -22,19 +22,14 @@ _NEWEST = 0.2
 class Ticket(Generic[Work]):
     """A text's place in the queue; only those of one `group` (a model; hashable) share a batch.
 
-    `cancelled` may be set.
+    `cancelled` says whether nobody waits for it any more.
     """
 
     group: Any
     work: Work
     cost: int
     entered: float
-    expires: float
-    cancelled: bool = False
-
-    def is_open(self, now: float) -> bool:
-        """Return whether somebody still waits for it."""
-        return not self.cancelled and now < self.expires
+    cancelled: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +85,16 @@ class Queue(Generic[Work]):
         for each in tickets:
             self._costs[each.group] += each.cost
 
-    def next_batch(
-        self, now: float, drop: Callable[[Ticket[Work]], object] = lambda _: None
-    ) -> QueuedBatch[Work] | None:
-        """Return the oldest text with those after it that fit, or None; `drop` is given those nobody waits for."""
-        opened, dropped = list[Ticket[Work]](), list[Ticket[Work]]()
-        for each in self._waiting:
-            (opened if each.is_open(now) else dropped).append(each)
-        chosen = list(self._fitting(opened))
-        left = {*chosen, *dropped}
-        self._waiting = deque(each for each in opened if each not in left)
-        for each in left:
-            self._costs[each.group] -= each.cost
-        for each in dropped:
-            drop(each)
+    def next_batch(self, now: float) -> QueuedBatch[Work] | None:
+        """Return the oldest text with those after it that fit, or None; drop those that nobody waits for."""
+        chosen = list(self._fitting([ticket for ticket in self._waiting if not ticket.cancelled()]))
+        in_batch, waiting = {*chosen}, deque[Ticket[Work]]()
+        for ticket in self._waiting:
+            if ticket in in_batch or ticket.cancelled():
+                self._costs[ticket.group] -= ticket.cost
+            else:
+                waiting.append(ticket)
+        self._waiting = waiting
         if not chosen:
             return None
         batch = QueuedBatch(chosen, now, sum(each.cost for each in chosen))

@@ -13,12 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, groupby
 from typing import Any, NamedTuple, TypeAlias
 
-from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, Unavailable, at, unknown
+from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, Unavailable, at, unknown
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.records import EntityLabel
 from nerbert.serve.answers import ServedModel
@@ -38,27 +38,22 @@ _WARM = "Ada Lovelace and " * 120
 _PAUSE = 0.05
 """Seconds after which a place in the queue is looked for again."""
 INTERNAL = "the server has an internal error; its log says more"
-_LATE = "the answer takes longer than this server's limit; send less text at once, or try again later"
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A tagger under its name."""
+    """A tagger under its name; `takes_labels`: it finds any labels, otherwise its own types only."""
 
     name: str
     source: str
     tagger: Tagger
     fingerprint: str
+    takes_labels: bool
 
     @property
     def group(self) -> tuple[str, str]:
         """Return what texts for it have in common: no batch mixes two versions of a model."""
         return self.name, self.fingerprint
-
-    @property
-    def takes_labels(self) -> bool:
-        """Return whether it finds any labels; otherwise its own types only."""
-        return bool(self.tagger.labels) or not self.tagger.types
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +140,7 @@ class Service:
             (answer,) = tagger.tag_batch([TagRequest(_WARM, labels)])
             if isinstance(answer, NerbertError):
                 raise answer
-            return Served(name, source, tagger, tagger.fingerprint)
+            return Served(name, source, tagger, tagger.fingerprint, bool(tagger.labels) or not tagger.types)
 
     def start(self) -> None:
         """Start the threads; call it in the event loop."""
@@ -203,9 +198,9 @@ class Service:
     async def tag(self, texts: Sequence[str], ask: Ask, *, patient: bool = False) -> TaggedTexts:
         """Return the answer to each text, in batches with those of others: spans, or the error of a text.
 
-        Raise what is wrong with the request as a whole, Overloaded if there is no place (`patient`: wait for one),
-        TimedOut if it would take too long. When the caller is cancelled, texts that aren't in the model yet are left
-        out. Of a request with many texts only some are in the queue at once, so that others needn't wait for all.
+        Raise what is wrong with the request as a whole, Overloaded if there is no place (`patient`: wait for one). When
+        the caller is cancelled, texts that aren't in the model yet are left out. Of a request with many texts only some
+        are in the queue at once, so that others needn't wait for all.
         """
         if not patient:
             with self._changed:
@@ -214,10 +209,12 @@ class Service:
         labels, bounds = self._checked(texts, ask, served)
         least, slope = await self._rate(served, labels)
         costs = [least + int(slope * len(text.encode("utf-8", "replace"))) for text in texts]
-        tickets = [
-            self._ticket(served, cost, TagRequest(text, labels, bounds, decoding=ask.decoding))
-            for text, cost in zip(texts, costs, strict=True)
-        ]
+        tickets = list[Ticket[_Text]]()
+        for text, cost in zip(texts, costs, strict=True):
+            future = self._loop.create_future()
+            request = TagRequest(text, labels, bounds, future.cancelled, ask.decoding)
+            work = _Text(served.tagger, request, future)
+            tickets.append(Ticket(served.group, work, cost, milliseconds(), future.cancelled))
         parts = groupby(zip(tickets, accumulate(costs), strict=True), lambda pair: pair[1] // self.limits.batch)
         chunks = [[ticket for ticket, _ in some] for _, some in parts]
         try:
@@ -228,7 +225,7 @@ class Service:
             return TaggedTexts(served, [await each.work.future for each in tickets])
         finally:
             for each in tickets:
-                each.cancelled = True
+                each.work.future.cancel()
 
     async def _enter(self, tickets: Sequence[Ticket[_Text]], *, patient: bool) -> None:
         """Put texts into the queue; with `patient` wait for a place, in turn with others."""
@@ -277,12 +274,6 @@ class Service:
             self._rates = dict([*self._rates.items()][1 - _KEPT :]) | {key: rate}
         return self._rates[key]
 
-    def _ticket(self, served: Served, cost: int, request: TagRequest) -> Ticket[_Text]:
-        request = replace(request, cancelled=lambda: not ticket.is_open(milliseconds()))
-        now, work = milliseconds(), _Text(served.tagger, request, self._loop.create_future())
-        ticket = Ticket(served.group, work, cost, now, now + self.limits.timeout * 1000)
-        return ticket
-
     def _work(self) -> None:
         """Compute batches until the server stops and none is left; one thread does this."""
         while batch := self._next():
@@ -292,32 +283,24 @@ class Service:
             now = milliseconds()
             with self._changed:
                 self.queue.done(batch, now, learn=all(isinstance(each, Spans) for each in answers))
-            self._call(self._deliver, batch, answers, now)
+            with suppress(RuntimeError):  # after a second Ctrl-C there is no event loop
+                self._loop.call_soon_threadsafe(self._deliver, batch, answers, now)
 
     def _next(self) -> QueuedBatch[_Text] | None:
         with self._changed:
             while True:
-                if batch := self.queue.next_batch(milliseconds(), partial(self._call, self._answer)):
+                if batch := self.queue.next_batch(milliseconds()):
                     return batch
                 if self._stopping:
                     return None
                 self._changed.wait()
 
-    def _call(self, function: Callable[..., object], *arguments: object) -> None:
-        """Call a function in the event loop; after a second Ctrl-C there is none."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(function, *arguments)
-
     def _deliver(self, batch: QueuedBatch[_Text], answers: Sequence[Spans | NerbertError | None], now: float) -> None:
+        """Give texts their answers, but those that nobody waits for."""
         for ticket, answer in zip(batch.tickets, answers, strict=True):
-            self._answer(ticket, answer)
+            if answer is not None and not ticket.cancelled():
+                ticket.work.future.set_result(answer)
         self._noted(batch, now - batch.started)
-
-    @staticmethod
-    def _answer(ticket: Ticket[_Text], answer: Spans | NerbertError | None = None) -> None:
-        """Give a text its answer; None: it took too long, or nobody waits for it."""
-        if not ticket.work.future.done():
-            ticket.work.future.set_result(TimedOut(_LATE) if answer is None else answer)
 
 
 def _raised(bound: float, least: float) -> float:

@@ -65,9 +65,10 @@ class KeptHead:
 
     def at_least(self, head: Head, least: tuple[float, ...]) -> Head:
         """Return it at some probabilities; `head` makes it first, and it makes those at others."""
-        with self._lock, _running():
+        with self._lock:
             if self._head is None or self._least != least:
-                self._head, self._least = (self._head or head).for_labels(self._labels, least), least
+                with _running():
+                    self._head, self._least = (self._head or head).for_labels(self._labels, least), least
             return self._head
 
 
@@ -81,24 +82,30 @@ class PendingText:
         self.content, self.asked, self.cancelled, self.error = content, asked, cancelled, error
         self.text = content.text if isinstance(content, Example) else content
         self.spans, self.read, self.dropped = list[Span](), len(self.text), False
-        self.graphemes, self._around, self._free = Graphemes(self.text), list[tuple[int, int]](), 0
+        self._graphemes = None if self.text.isascii() else Graphemes(self.text)
+        self._around, self._free = list[tuple[int, int]](), 0
 
     @property
     def is_open(self) -> bool:
-        """Return whether it is still to be tagged; a failing `cancelled` is its error."""
-        try:
-            with refused("a request's `cancelled` failed", NerbertError):
-                self.dropped = self.dropped or (self.error is None and self.cancelled())
-        except NerbertError as error:
-            self.error = error
+        """Return whether it is still to be tagged."""
         return self.error is None and not self.dropped
+
+    def check_cancelled(self) -> bool:
+        """Drop it if it is cancelled; return whether it is still to be tagged. A failing `cancelled` is its error."""
+        if self.is_open:
+            try:
+                self.dropped = self.cancelled()
+            except Exception as error:
+                self.error = NerbertError(f"a request's `cancelled` failed: {error!r:.300}")
+        return self.is_open
 
     def add(self, start: int, end: int, type_: str, confidence: float) -> None:
         """Add an entity (outer ones first), grown to whole graphemes; of one that two share, the first has it."""
         while self._around and self._around[-1][0] <= start:
             self._free = max(self._free, self._around.pop()[1])
         own = end
-        start, end = self.graphemes.grow(start, end)
+        if self._graphemes:
+            start, end = self._graphemes.grow(start, end)
         self._around.append((own, end))
         start = max(start, self._free)
         if start < end:
@@ -137,7 +144,7 @@ def found_in_order(texts: Iterable[PendingText], cut: Cut) -> Iterator[PendingTe
 
 def _find(block: Sequence[_Sentence]) -> None:
     """Find the entities of sentences and put them into their texts; texts that can't be tagged get their error."""
-    texts = [[*some] for text, some in groupby(block, key=lambda each: each[0]) if text.is_open]
+    texts = [[*some] for text, some in groupby(block, key=lambda each: each[0]) if text.check_cancelled()]
     try:
         _find_together([sentence for some in texts for sentence in some])
     except NerbertError as error:
@@ -160,11 +167,9 @@ def _find_together(block: Sequence[_Sentence]) -> None:
         parts = [(asked.head, [example for _, _, example in groups[asked]]) for asked in together]
         with _running():
             found = parts[0][0].predict_each(parts)
-        done += [
-            (groups[asked], list(entities.at_least(asked.thresholds, asked.temperature).spans(asked.temperature)),
-             head.characters_read(examples))
-            for asked, (head, examples), entities in zip(together, parts, found, strict=True)
-        ]  # fmt: skip
+        for asked, (head, examples), entities in zip(together, parts, found, strict=True):
+            spans = [row for row in entities.spans(asked.temperature) if row[4] >= asked.thresholds.get(row[3], 0.0)]
+            done.append((groups[asked], spans, head.characters_read(examples)))
     for some, spans, read in done:  # whatever can fail has been done, so no text is written to twice
         for number, first, last, type_, confidence in spans:
             text, offset, example = some[number]

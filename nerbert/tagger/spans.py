@@ -145,7 +145,7 @@ class Graphemes:
     """The borders of a text's graphemes, looked for only where a span's end could be inside one."""
 
     def __init__(self, text: str) -> None:
-        self._text, self._ascii = text, text.isascii()
+        self._text = text
 
     def grow(self, start: int, end: int) -> tuple[int, int]:
         """Return the smallest span of whole graphemes that holds `[start, end)`."""
@@ -158,7 +158,7 @@ class Graphemes:
     def _is_border(self, place: int) -> bool:
         """Return whether a place is certainly a border."""
         text = self._text
-        if self._ascii or place in (0, len(text)) or text[place - 1].isspace() or text[place].isspace():
+        if place in (0, len(text)) or text[place - 1].isspace() or text[place].isspace():
             return True
         return text[place] < _FIRST_WIDE and text[place - 1] < _FIRST_PREPENDED
 

@@ -15,7 +15,7 @@ from nerbert.errors import InputError, NerbertError, few, paths_refused
 from nerbert.formats.entity_labels import as_learnt
 from nerbert.hub import push_folder
 from nerbert.locks import ThreadLock
-from nerbert.metrics.calibration import Temperatures, uncalibrated
+from nerbert.metrics.calibration import Temperatures
 from nerbert.model.folder import FILES, ModelFolder, read_card, seed_folders
 from nerbert.model.head_kinds import LONGEST, Wanted, head_kind
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
@@ -261,7 +261,7 @@ class Tagger:
         """Return the head that finds the tagger's labels, if any, at thresholds and the current temperature."""
         if not self.labels:
             return self.head
-        least = tuple(uncalibrated(thresholds.get(each.name, 0.0), self.scaling.of(each.name)) for each in self.labels)
+        least = self.scaling.uncalibrated(thresholds, [each.name for each in self.labels])
         with self._finding:  # else two threads may make a head each
             kept = self._heads(self.labels)
         return kept.at_least(self.head, least)
@@ -326,7 +326,7 @@ class Tagger:
     ) -> pending.PendingText:
         try:
             text = pending.PendingText(_checked(request.text), cancelled=request.cancelled)
-            if text.is_open:
+            if text.check_cancelled():
                 text.asked = self._asked(request.labels, request.thresholds, known, request.decoding)
         except NerbertError as error:
             text = pending.PendingText("", error=error)

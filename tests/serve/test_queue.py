@@ -1,6 +1,8 @@
 """The queue by itself, with a clock that only the test moves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
+from threading import Event
 
 import pytest
 from hypothesis import given
@@ -18,8 +20,8 @@ def queue(**more: float) -> Queue[str]:
     return Queue(**settings)  # type: ignore[arg-type]
 
 
-def ticket(work: str, cost: int = 10, group: str = "a", expires: float = FOREVER) -> Ticket[str]:
-    return Ticket(group, work, cost, 0, expires)
+def ticket(work: str, cost: int = 10, group: str = "a") -> Ticket[str]:
+    return Ticket(group, work, cost, 0, lambda: False)
 
 
 def tickets(works: str, cost: int = 10, group: str = "a") -> list[Ticket[str]]:
@@ -30,8 +32,8 @@ def works(batch: QueuedBatch[str]) -> str:
     return "".join(ticket.work for ticket in batch.tickets)
 
 
-def taken(one: Queue[str], now: float = 0, drop: Callable[[Ticket[str]], object] = lambda _: None) -> str:
-    batch = one.next_batch(now, drop)
+def taken(one: Queue[str]) -> str:
+    batch = one.next_batch(0)
     return works(batch) if batch else ""
 
 
@@ -70,16 +72,14 @@ def test_only_those_of_one_group_share_a_batch() -> None:
     assert [(batch.group, batch.cost, works(batch)) for batch in (first, second)] == [("a", 20, "ab"), ("b", 20, "xy")]
 
 
-def test_those_that_nobody_waits_for_are_dropped_once() -> None:
-    one, dropped = queue(), list[Ticket[str]]()
-    gone, late, fine = ticket("gone"), ticket("late", expires=5), ticket("fine", expires=6)
-    one.submit([gone, late, fine], 0)
-    gone.cancelled = True
-    assert [taken(one, 5, dropped.append), taken(one, 5, dropped.append)] == ["fine", ""]
-    assert (dropped, len(one)) == ([gone, late], 0)
-    one.submit([later := ticket("later", expires=7)], 0)
-    assert taken(one, 7, dropped.append) == "", "where all are dropped there is no batch"
-    assert dropped == [gone, late, later]
+def test_those_that_nobody_waits_for_are_dropped() -> None:
+    one, cancelled = queue(), Event()
+    for work in "abc":
+        one.submit([Ticket("a", work, 10, 0, cancelled.is_set if work == "b" else lambda: False)], 0)
+    cancelled.set()
+    assert [taken(one), len(one), taken(one)] == ["ac", 0, ""]
+    one.submit([Ticket("a", "d", 10, 0, cancelled.is_set)], 0)
+    assert (taken(one), len(one)) == ("", 0), "where all are dropped there is no batch"
 
 
 def test_a_request_is_taken_whole_or_not_at_all() -> None:
@@ -154,29 +154,31 @@ def test_each_group_has_a_pace_that_follows_its_last_batches() -> None:
     assert one.wait(0) == pytest.approx(12), "a fifth of the way from 10 to 20"
 
 
-Given = Sequence[tuple[int, str, int, bool]]
+Given = Sequence[tuple[int, str, bool]]
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 60), st.sampled_from("ab"), st.integers(0, 20), st.booleans()), max_size=40),
+    st.lists(st.tuples(st.integers(0, 60), st.sampled_from("ab"), st.booleans()), max_size=40),
     st.integers(1, 100), st.lists(st.integers(1, 5), min_size=1, max_size=8),
 )  # fmt: skip
 def test_each_text_is_in_one_batch_or_dropped(given_: Given, batch_cost: int, rounds: list[int]) -> None:
-    """Texts come in requests of several sizes, between batches; some are cancelled, some expire."""
+    """Texts come in requests of several sizes, between batches; some are cancelled while they wait."""
     one = Queue[int](batch_cost=batch_cost, deadline=FOREVER, most=len(given_) + 1)
-    every = [Ticket(group, place, cost, 0, 1 + expires) for place, (cost, group, expires, _) in enumerate(given_)]
-    found, dropped, order, now, start = list[int](), list[int](), list[list[int]](), 0, 0
+    gone = set[int]()
+    every = [Ticket(group, place, cost, 0, partial(gone.__contains__, place))
+             for place, (cost, group, _) in enumerate(given_)]  # fmt: skip
+    found, order, now, start = list[int](), list[list[int]](), 0, 0
 
     def step() -> bool:
         nonlocal now
         now += 1
-        batch = one.next_batch(now, lambda each: dropped.append(each.work))
+        batch = one.next_batch(now)
         if batch is None:
             return False
         costs = [each.cost for each in batch.tickets]
         assert len({each.group for each in batch.tickets}) == 1
         assert len(costs) == 1 or len(costs) * max(costs) <= batch_cost
-        assert all(each.is_open(now) for each in batch.tickets)
+        assert not any(each.cancelled() for each in batch.tickets)
         assert batch.cost == sum(costs)
         order.append([each.work for each in batch.tickets])
         found.extend(order[-1])
@@ -187,15 +189,13 @@ def test_each_text_is_in_one_batch_or_dropped(given_: Given, batch_cost: int, ro
         size = rounds[len(order) % len(rounds)]
         some = every[start : start + size]
         one.submit(some, now)
-        for each in some:
-            each.cancelled = given_[each.work][3]
+        gone.update(each.work for each in some if given_[each.work][2])
         start += size
-        oldest = next((each.work for each in every[:start] if each.work not in {*found, *dropped}
-                       and each.is_open(now + 1)), None)  # fmt: skip
+        oldest = next((each.work for each in every[:start] if each.work not in {*found, *gone}), None)
         assert step() == (oldest is not None)
         assert oldest is None or order[-1][0] == oldest
     while step():
         pass
-    assert sorted([*found, *dropped]) == list(range(len(every)))
+    assert sorted([*found, *gone]) == list(range(len(every)))
     assert all(each == sorted(each) for each in order)
     assert (len(one), one.wait(now)) == (0, 0)

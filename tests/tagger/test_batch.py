@@ -279,14 +279,14 @@ def test_a_process_forked_while_heads_are_made_does_not_wait_for_them(counting: 
     assert answers.get() == ["ship"]
 
 
-@pytest.mark.parametrize("good", [0, 1, 2])
+@pytest.mark.parametrize("good", [0, 1])
 def test_where_asking_whether_it_was_cancelled_fails_that_text_alone_fails(counting: Tagger, good: int) -> None:
     answers = iter([False] * good)
     requests = [TagRequest("a ship", ["ship"]), TagRequest("ship two", ["ship"], cancelled=lambda: next(answers)),
                 TagRequest("the ship", ["ship"])]  # fmt: skip
     one, wrong, other = counting.tag_batch(requests)
     assert (type(one), type(wrong), type(other)) == (Spans, NerbertError, Spans)
-    assert str(wrong) == "a request's `cancelled` failed: StopIteration"
+    assert str(wrong) == "a request's `cancelled` failed: StopIteration()"
     assert "ship two" not in [text for some in head_of(counting).batches for text in some]
 
 

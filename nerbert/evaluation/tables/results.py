@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 from nerbert.evaluation.benchmark.cells import Cell, State
@@ -112,37 +113,33 @@ def with_shares(figures: Figures) -> Figures:
 
 @dataclass
 class Group:
-    """The cells of one row and column."""
+    """The cells of one row and column, by run."""
 
-    episodes: bool = False
+    episodes: bool
     """Whether draws are episodes, whose counts are pooled before any figure is taken."""
-    wanted: int = 0
-    """How many cells the suite asks for."""
-    done: dict[Run, Figures] = field(default_factory=dict)
-    failed: dict[Run, str] = field(default_factory=dict)
-    """Why each that failed did."""
-    keys: dict[Run, str] = field(default_factory=dict)
-    """Of each run that is done. A zero-shot tagger has one for all seeds: nothing is drawn for it."""
-    encoders: dict[Run, str] = field(default_factory=dict)
-    """What gives each finished run its random variation: the digest of a pre-trained encoder, or the key of a source
-    domain's checkpoint, which is of one pre-trained encoder alone; "" for an untouched backbone."""
+    cells: dict[Run, Cell] = field(default_factory=dict)
 
-    def add(self, cell: Cell) -> None:
-        """Add a cell."""
-        run, figures, facts = (cell.place.draw, cell.place.seed), figures_of(cell), cell.facts
-        self.wanted += 1
-        if cell.state is State.DONE:
-            self.done[run] = figures if self.episodes else with_shares(figures)
-            self.keys[run] = facts.get("keys", {}).get("score", str(run))
-            own = facts.get("encoder") if facts.get("pretrained") is True else facts.get("source")
-            self.encoders[run] = str(own or "")
-        elif cell.state is not State.NOT_RUN:
-            self.failed[run] = cell.why
+    @cached_property
+    def done(self) -> dict[Run, Figures]:
+        """The figures of each finished run."""
+        return {run: with_shares(figures_of(cell)) for run, cell in self.cells.items() if cell.state is State.DONE}
+
+    @cached_property
+    def encoders(self) -> dict[Run, str]:
+        """What gives each finished run its random variation: the digest of a pre-trained encoder, or the key of a
+        source domain's checkpoint, which is of one pre-trained encoder alone; "" for an untouched backbone.
+        """
+        facts = {run: self.cells[run].facts for run in self.done}
+        return {run: str(fact.get("encoder" if fact.get("pretrained") is True else "source") or "")
+                for run, fact in facts.items()}  # fmt: skip
 
     @cached_property
     def units(self) -> dict[Run, Unit]:
-        """The observation that each finished run is a part of; what was made once is one run."""
-        first = {self.keys[run]: run for run in sorted(self.done, reverse=True)}
+        """The observation that each finished run is a part of; what was made once, as for all seeds of a zero-shot
+        tagger, is one run.
+        """
+        keys = {run: self.cells[run].facts.get("keys", {}).get("score", run) for run in self.done}
+        first = {keys[run]: run for run in sorted(keys, reverse=True)}
         return units_of(first.values(), self.encoders, by_draw=self.episodes)
 
     def observed(self, metric: str = F1, type_: str = "", units: Mapping[Run, Unit] | None = None) -> dict[Unit, float]:
@@ -154,14 +151,14 @@ class Group:
         units = self.units if units is None else units
         runs = {run: self.done[run] for run in units}
         if self.episodes and metric == F1:
-            counts = {run: [each.get((f"micro.{key}", ""), 0) for key in COUNTS] for run, each in runs.items()}
+            counts = {run: [figures.get((f"micro.{key}", ""), 0) for key in COUNTS] for run, figures in runs.items()}
             return pooled_f1({run: (right, sum(both)) for run, (right, *both) in counts.items()}, units)
         if self.episodes:
             runs, units = self._pooled, dict.fromkeys(self._pooled, ("all",))
-        found = [f"{metric.rpartition('.')[0]}.{key}" for key in ("predicted", "gold")]
+        entities = [f"{metric.rpartition('.')[0]}.{key}" for key in ("predicted", "gold")]
         values = {
-            run: each[metric, type_] for run, each in runs.items() if (metric, type_) in each
-            and (metric == F1 or [each.get((name, type_)) for name in found] != [0, 0])
+            run: figures[metric, type_] for run, figures in runs.items() if (metric, type_) in figures
+            and (metric == F1 or [figures.get((name, type_)) for name in entities] != [0, 0])
         }  # fmt: skip
         return observations(values, units)
 
@@ -176,25 +173,25 @@ class Layout:
 
     def __init__(self, suite: Suite, cells: Iterable[Cell]) -> None:
         self.suite, self.baseline = suite, suite.baseline or next(iter(suite.systems))
-        found = {cell.place: cell for cell in cells}
-        self.cells = [found.get(place, Cell(place, State.NOT_RUN)) for place in suite.places()]
+        outcomes = {cell.place: cell for cell in cells}
+        self.cells = [outcomes.get(place, Cell(place, State.NOT_RUN)) for place in suite.places()]
         self.done = [cell for cell in self.cells if cell.state is State.DONE]
         self.data: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         """The digests of each target's files that finished cells were made from; one entry if all had the same."""
         for cell in self.done:
             if (files := cell.facts.get("data", {})) not in self.data[cell.place.target]:
                 self.data[cell.place.target].append(files)
-        rows = by_target(dict.fromkeys(RowKey(each.data, size) for each in suite.targets for size in each.sizes))
-        self.row_keys = tuple(row_key for each in rows.values() for row_key in each)
+        rows = by_target(dict.fromkeys(RowKey(target.data, size) for target in suite.targets for size in target.sizes))
+        self.row_keys = tuple(chain.from_iterable(rows.values()))
         self.columns = tuple(ColumnKey(system, protocol) for protocol in suite.protocols for system in suite.systems)
         self.groups = {(row_key, column): Group(row_key.unit is SizeUnit.EPISODE)
                         for row_key in self.row_keys for column in self.columns}  # fmt: skip
         for cell in self.cells:
-            place = cell.place
-            self.groups[RowKey(place.target, place.size), ColumnKey(place.system, place.protocol)].add(cell)
-        self.ran = tuple(
-            column for column in self.columns if any(self.groups[each, column].done for each in self.row_keys)
-        )
+            key = cell.place
+            group = self.groups[RowKey(key.target, key.size), ColumnKey(key.system, key.protocol)]
+            group.cells[key.draw, key.seed] = cell
+        done = {(cell.place.system, cell.place.protocol) for cell in self.done}
+        self.ran = tuple(column for column in self.columns if column in done)
         """Columns with a finished run; the others hold nothing up."""
         self.encoders = {column: set[str]() for column in self.columns}
         for (_, column), group in self.groups.items():
@@ -209,9 +206,9 @@ class Layout:
 
     def _means_of(self, name: str, targets: Collection[str] | None = None) -> dict[RowKey, list[RowKey]]:
         """Return a mean over targets (None: all) at each size that several have, then over their sizes if several."""
-        row_keys = [each for each in self.row_keys if targets is None or each.target in targets]
+        row_keys = [row_key for row_key in self.row_keys if targets is None or row_key.target in targets]
         sizes = dict.fromkeys(row_key.size for row_key in row_keys)
-        means = {RowKey(name, size): [each for each in row_keys if size in ("", each.size)]
+        means = {RowKey(name, size): [row_key for row_key in row_keys if size in ("", row_key.size)]
                  for size in (*sizes, *([""] if len(sizes) > 1 else []))}  # fmt: skip
         return {mean: rows for mean, rows in means.items() if len(by_target(rows)) > 1}
 
@@ -227,10 +224,10 @@ def learns(row_keys: Iterable[RowKey]) -> bool:
 
 def by_target(row_keys: Iterable[RowKey]) -> dict[str, list[RowKey]]:
     """Return rows of each target."""
-    found: dict[str, list[RowKey]] = {}
+    rows: dict[str, list[RowKey]] = {}
     for row_key in row_keys:
-        found.setdefault(row_key.target, []).append(row_key)
-    return found
+        rows.setdefault(row_key.target, []).append(row_key)
+    return rows
 
 
 COLUMNS = ("system", "protocol", "target", "size", "draw", "seed", "state", "metric", "type", "value", "why")
@@ -258,7 +255,7 @@ Row = tuple[Entry, ...]
 
 def entries(*texts: str | Entry) -> Row:
     """Return texts as a row."""
-    return tuple(each if isinstance(each, Entry) else Entry(each) for each in texts)
+    return tuple(text if isinstance(text, Entry) else Entry(text) for text in texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,13 +299,13 @@ class BenchmarkTable:
         """Yield the columns' names, every figure of every cell (or a record without metric), then what is published."""
         yield COLUMNS
         for cell in self.cells:
-            at, figures = cell.place, figures_of(cell)
-            place = (at.system, at.protocol, at.target, at.size, f"{at.draw}", f"{at.seed}", cell.state.value)
-            yield from ((*place, *name, repr(value), cell.why) for name, value in figures.items())
+            key, figures = cell.place, figures_of(cell)
+            run = (key.system, key.protocol, key.target, key.size, f"{key.draw}", f"{key.seed}", cell.state.value)
+            yield from ((*run, *name, repr(value), cell.why) for name, value in figures.items())
             if not figures:
-                yield (*place, "", "", "", cell.why)
+                yield (*run, "", "", "", cell.why)
         for paper in self.published:
-            known = [("micro.f1", *each) for each in paper.f1.items()]
-            for metric, target, f1 in (*known, *(("token.f1", *each) for each in paper.token_f1.items())):
-                place = (paper.name, "", target, paper.size, "", "", "published")
-                yield (*place, metric, "", repr(round(f1 / 100, 6)), paper.of)
+            for metric, f1s in (("micro.f1", paper.f1), ("token.f1", paper.token_f1)):
+                for target, f1 in f1s.items():
+                    run = (paper.name, "", target, paper.size, "", "", "published")
+                    yield (*run, metric, "", repr(round(f1 / 100, 6)), paper.of)

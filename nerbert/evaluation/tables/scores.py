@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from statistics import fmean
 from typing import Literal
 
+from nerbert.evaluation.benchmark.cells import State
 from nerbert.evaluation.benchmark.suite import Published
 from nerbert.evaluation.datasets.load import find_known
 from nerbert.evaluation.tables.results import (
@@ -111,8 +112,8 @@ class Compared:
     def no_stars(self) -> str:
         """Say why it has no stars whatever its p; "" where it may have."""
         if self.by_encoder and self.test.n < ENCODERS_FOR_STARS:
-            there = f"{many(self.test.n, 'encoder')}, pre-trained or trained on a source domain"
-            return f"{there}: an interval needs {FEWEST}, stars {ENCODERS_FOR_STARS}; {MORE_ENCODERS}"
+            encoders = f"{many(self.test.n, 'encoder')}, pre-trained or trained on a source domain"
+            return f"{encoders}: an interval needs {FEWEST}, stars {ENCODERS_FOR_STARS}; {MORE_ENCODERS}"
         if self.fewest < FEWEST:
             return f"{many(self.fewest, 'run')} on a target: interval and stars need {FEWEST} on each"
         return ""
@@ -123,38 +124,37 @@ Tests = Mapping[Key, Compared]
 
 def compare(layout: Layout) -> dict[Key, Compared]:
     """Return all comparisons of a suite, each corrected within its family."""
-    found: dict[Key, Compared] = {}
+    comparisons: dict[Key, Compared] = {}
+    families: dict[tuple[str, bool], dict[Key, float]] = defaultdict(dict)
     for column in layout.columns:
         base = ColumnKey(layout.baseline, column.protocol)
         if column == base:
             continue
         by_encoder = bool(layout.encoders[column] or layout.encoders[base])
-        differences = {each: _differences(layout, column, base, each) for each in layout.row_keys}
-        for place, row_keys in layout.places.items():
-            rows = {each: differences[each] for each in row_keys if differences[each]}
-            if place not in layout.group_means and len(by_target(rows)) > (place.target == WHOLE):
-                found[column, place] = _compared(rows, by_encoder=by_encoder)
-    families: dict[tuple[str, bool], dict[Key, float]] = defaultdict(dict)
-    for (column, row_key), each in found.items():
-        if each.test.p is not None:
-            families[column.protocol, row_key.target == WHOLE][column, row_key] = each.test.p
+        differences = {row_key: _differences(layout, column, base, row_key) for row_key in layout.row_keys}
+        for at, row_keys in layout.places.items():
+            rows = {row_key: differences[row_key] for row_key in row_keys if differences[row_key]}
+            if at not in layout.group_means and len(by_target(rows)) > (at.target == WHOLE):
+                comparison = comparisons[column, at] = _compare_rows(rows, by_encoder=by_encoder)
+                if comparison.test.p is not None:
+                    families[column.protocol, at.target == WHOLE][column, at] = comparison.test.p
     corrected = {key: p for family in families.values() for key, p in holm(family).items()}
-    return {key: replace(each, corrected=corrected.get(key)) for key, each in found.items()}
+    return {key: replace(comparison, corrected=corrected.get(key)) for key, comparison in comparisons.items()}
 
 
 def _differences(layout: Layout, column: ColumnKey, baseline: ColumnKey, row_key: RowKey) -> dict[Unit, float]:
     """Return system minus baseline in each independent observation that both have."""
-    own, base = layout.groups[row_key, column], layout.groups[row_key, baseline]
-    units = units_of(own.done.keys() & base.done.keys(), own.encoders, base.encoders, by_draw=own.episodes)
-    ours, theirs = own.observed(units=units), base.observed(units=units)
+    system, base = layout.groups[row_key, column], layout.groups[row_key, baseline]
+    units = units_of(system.done.keys() & base.done.keys(), system.encoders, base.encoders, by_draw=system.episodes)
+    ours, theirs = system.observed(units=units), base.observed(units=units)
     return {unit: ours[unit] - theirs[unit] for unit in ours}
 
 
-def _compared(rows: Mapping[RowKey, Mapping[Unit, float]], *, by_encoder: bool) -> Compared:
+def _compare_rows(rows: Mapping[RowKey, Mapping[Unit, float]], *, by_encoder: bool) -> Compared:
     """Compare on some rows, each target with the same weight."""
     targets = [[rows[row_key] for row_key in row_keys] for row_keys in by_target(rows).values()]
-    alone = list(targets[0][0].values()) if len(targets) == 1 else []
-    means = alone or [fmean(fmean(row.values()) for row in each) for each in targets]
+    means = [fmean(fmean(row.values()) for row in target) for target in targets]
+    means = means if len(targets) > 1 else list(targets[0][0].values())
     test, ahead = t_test(over_targets(targets, by_encoder=by_encoder)), sum(mean > 0 for mean in means)
     return Compared(test, tuple(rows), (ahead, len(means)), by_encoder, min(map(len, rows.values())))
 
@@ -167,12 +167,12 @@ def tests_grid(layout: Layout, tests: Tests) -> Grid:
 
 
 def _test_row(layout: Layout, key: Key, compared: Compared) -> Row:
-    (column, place), test = key, compared.test
-    there, whole = (len(by_target(row_keys)) for row_keys in (compared.row_keys, layout.places[place]))
-    over = f"all {whole} targets" if there == whole else f"{there} of {whole} targets"
+    (column, at), test = key, compared.test
+    count, whole = (len(by_target(row_keys)) for row_keys in (compared.row_keys, layout.places[at]))
+    over = f"all {whole} targets" if count == whole else f"{count} of {whole} targets"
     why = compared.no_stars or test.why
     return entries(
-        place.target or over, place.trained_on, layout.named(column), f"{100 * test.difference:+.2f}",
+        at.target or over, at.trained_on, layout.named(column), f"{100 * test.difference:+.2f}",
         f"[{100 * test.interval[0]:+.2f}, {100 * test.interval[1]:+.2f}]" if test.interval else NONE,
         many(test.n, "encoder") if compared.by_encoder else f"{test.n}",
         f"{compared.ahead[0]} of {compared.ahead[1]}",
@@ -186,110 +186,108 @@ def p_text(p: float | None) -> str:
         return NONE
     texts = [f"{p:.3f}" if p >= 0.1 else f"{p:#.{digits}g}" for digits in range(3, 16)]
     sides = [p < level for level in _LEVELS]
-    return next((each for each in texts if [float(each) < level for level in _LEVELS] == sides), texts[-1])
+    return next((text for text in texts if [float(text) < level for level in _LEVELS] == sides), texts[-1])
 
 
 def scores_grid(layout: Layout, protocol: str, tests: Tests) -> Grid:
     """Return F1 on each target and size under a protocol, and means over the targets that all systems that ran have."""
     columns = [column for column in layout.columns if column.protocol == protocol]
-    papers = [each for each in layout.suite.published
-              if any(RowKey(target, each.size) in layout.places for target in each.f1)]  # fmt: skip
+    papers = [paper for paper in layout.suite.published
+              if any(RowKey(target, paper.size) in layout.places for target in paper.f1)]  # fmt: skip
     systems = [Entry(column.system, notes=_few_encoders(layout, column)) for column in columns]
-    heads = entries("target", "trained on", *systems, *map(_named, papers))
-    shown = tuple(_row(layout, columns, papers, place, tests) for place in layout.places)
+    heads = entries("target", "trained on", *systems, *map(_paper_entry, papers))
+    rows = tuple(_scores_row(layout, columns, papers, at, tests) for at in layout.places)
     where = f", {protocol}" if len(layout.suite.protocols) > 1 else ""
     title = f"Entity F1 on {layout.suite.split} in percent{where}: mean ± standard deviation, 95 % interval"
     title += ", greedy F1" if learns(layout.row_keys) else ""
-    return Grid("scores", title, heads, shown, names=2)
+    return Grid("scores", title, heads, rows, names=2)
 
 
 def _few_encoders(layout: Layout, column: ColumnKey) -> tuple[str, ...]:
     """Return the note that says that a system has too few encoders for an interval; none where it has."""
-    there = len(layout.encoders[column])
-    trained = f"{column.system}: {many(there, 'encoder')}, pre-trained or trained on a source domain"
-    return (f"{trained}, and an interval needs {FEWEST}; {MORE_ENCODERS}",) if 0 < there < FEWEST else ()
+    count = len(layout.encoders[column])
+    trained = f"{column.system}: {many(count, 'encoder')}, pre-trained or trained on a source domain"
+    return (f"{trained}, and an interval needs {FEWEST}; {MORE_ENCODERS}",) if 0 < count < FEWEST else ()
 
 
-def _named(paper: Published) -> Entry:
+def _paper_entry(paper: Published) -> Entry:
     return Entry(f"{paper.name} (published)", notes=(f"{paper.name}: {paper.of}",))
 
 
-def _spread(seen: Summary | None) -> str:
+def _spread(mean: Summary) -> str:
     """Return `59.34 ± 0.83`, or the mean alone where there is no spread."""
-    if seen is None:
-        return NONE
-    return percent(seen.mean) if seen.sd is None else f"{percent(seen.mean)} ± {percent(seen.sd)}"
+    return percent(mean.mean) if mean.sd is None else f"{percent(mean.mean)} ± {percent(mean.sd)}"
 
 
-def _row(layout: Layout, columns: Sequence[ColumnKey], papers: Sequence[Published], at: RowKey, tests: Tests) -> Row:
+def _scores_row(
+    layout: Layout, columns: Sequence[ColumnKey], papers: Sequence[Published], at: RowKey, tests: Tests
+) -> Row:
     """Return a target's row, or that of the mean over the targets on which every column that has run has a run."""
-    asked, ran = layout.places[at], [column for column in columns if column in layout.ran]
-    alone = at in layout.row_keys
-    row_keys = asked if alone else [each for each in asked if ran and all(layout.groups[each, c].done for c in ran)]
-    groups = {column: [layout.groups[row_key, column] for row_key in row_keys] for column in columns}
-    seen = {column: _mean(layout, column, row_keys) for column in columns}
-    means = {column: percent(each.mean) for column, each in seen.items() if each is not None}
-    ranked = len(means) > 1 and all(len(each.done) == each.wanted for column in ran for each in groups[column])
-    highest = max(means.values(), key=float) if ranked else None
-    shown = []
-    for column, each in groups.items():
-        failed = _failed(f"{layout.named(column)} on {at.target}, {at.trained_on}", each[0]) if alone else ()
+    whole, ran = layout.places[at], [column for column in columns if column in layout.ran]
+    single = at in layout.row_keys
+    row_keys = whole if single else [key for key in whole if ran and all(layout.groups[key, c].done for c in ran)]
+    means = {column: mean for column in columns if (mean := _mean(layout, column, row_keys))}
+    complete = not any(_missing(layout, column, row_keys) for column in ran)
+    highest = max((percent(mean.mean) for mean in means.values()), key=float) if complete and len(means) > 1 else None
+    scores = []
+    for column in columns:
+        failed = _failures(layout, column, at) if single else ()
+        if not (mean := means.get(column)):
+            scores.append(Entry("failed" if failed else NONE, notes=failed))
+            continue
+        below = []
+        if mean.interval:  # cut at 0 and 100, beyond which no F1 lies
+            below.append(f"[{percent(max(0.0, mean.interval[0]))}, {percent(min(1.0, mean.interval[1]))}]")
+        if greedy := learns(row_keys) and _mean(layout, column, row_keys, "greedy.f1"):
+            below.append(f"greedy {percent(greedy.mean)}")
         test = tests.get((column, at))
         mark = test.mark if test and test.row_keys == tuple(row_keys) else ""
-        greedy = _mean(layout, column, row_keys, "greedy.f1") if learns(row_keys) else None
-        shown.append(_entry(each, seen[column], greedy, mark, failed, best=means.get(column, "") == highest))
-    there, whole = len(by_target(row_keys)), len(by_target(asked))
-    mean = f"mean of {there} targets" if there == whole else f"mean of {there} of {whole} targets"
-    mean = f"{at.target}, {mean}" if at.target else mean
-    published = (_published(layout, each, each.f1, row_keys) for each in papers)
-    return entries(at.target if alone else mean, at.trained_on, *shown, *published)
+        text, best = f"{_spread(mean)}{_missing(layout, column, row_keys)}", percent(mean.mean) == highest
+        scores.append(Entry(text, ", ".join(below), mark, failed, best=best))
+    number, count = len(by_target(row_keys)), len(by_target(whole))
+    name = f"mean of {number} targets" if number == count else f"mean of {number} of {count} targets"
+    name = f"{at.target}, {name}" if at.target else name
+    published = (_published(layout, paper, paper.f1, row_keys) for paper in papers)
+    return entries(at.target if single else name, at.trained_on, *scores, *published)
 
 
-def _entry(
-    groups: Sequence[Group], seen: Summary | None, greedy: Summary | None, mark: str, failed: tuple[str, ...], *,
-    best: bool,
-) -> Entry:  # fmt: skip
-    if seen is None:
-        return Entry("failed" if failed else NONE, notes=failed)
-    done, wanted = sum(len(group.done) for group in groups), sum(group.wanted for group in groups)
-    missing = "" if done == wanted else f" ({done}/{wanted})"
-    below = []
-    if seen.interval:  # cut at 0 and 100, beyond which no F1 lies
-        below.append(f"[{percent(max(0.0, seen.interval[0]))}, {percent(min(1.0, seen.interval[1]))}]")
-    if greedy:
-        below.append(f"greedy {percent(greedy.mean)}")
-    return Entry(f"{_spread(seen)}{missing}", ", ".join(below), mark, failed, best=best)
+def _missing(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey]) -> str:
+    """Return ` (2/3)` where two runs of three are done, "" where all are."""
+    groups = [layout.groups[row_key, column] for row_key in row_keys]
+    done, whole = sum(len(group.done) for group in groups), sum(len(group.cells) for group in groups)
+    return "" if done == whole else f" ({done}/{whole})"
 
 
-def _failed(where: str, group: Group) -> tuple[str, ...]:
+def _failures(layout: Layout, column: ColumnKey, row_key: RowKey) -> tuple[str, ...]:
     """Return the note that says which cells failed and why; none if none did."""
     reasons: dict[str, list[str]] = {}
-    for (draw, seed), why in sorted(group.failed.items()):
-        folded = " ".join(why.split())
-        short = folded if len(folded) <= _WHY_LENGTH else f"{folded[:_WHY_LENGTH]}…"
-        reasons.setdefault(short, []).append(f"{draw}/{seed}")
+    for (draw, seed), cell in sorted(layout.groups[row_key, column].cells.items()):
+        if cell.state is State.FAILED:
+            why = " ".join(cell.why.split())
+            short = why if len(why) <= _WHY_LENGTH else f"{why[:_WHY_LENGTH]}…"
+            reasons.setdefault(short, []).append(f"{draw}/{seed}")
     failed = "; ".join(f"draw/seed {', '.join(runs)}: {why}" for why, runs in reasons.items())
+    where = f"{layout.named(column)} on {row_key.target}, {row_key.trained_on}"
     return (f"{where}, failed at {failed}",) if failed else ()
 
 
 def _mean(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey], metric: str = F1) -> Summary | None:
     """Return the mean over targets, each once; None where a row has no run."""
-    targets = [[layout.groups[row_key, column].observed(metric) for row_key in each]
-               for each in by_target(row_keys).values()]  # fmt: skip
-    if not targets or not all(row for rows in targets for row in rows):
+    targets = [[layout.groups[row_key, column].observed(metric) for row_key in target]
+               for target in by_target(row_keys).values()]  # fmt: skip
+    if not targets or not all(row for target in targets for row in target):
         return None
     return over_targets(targets, by_encoder=bool(layout.encoders[column]))
 
 
-def _published(layout: Layout, paper: Published, given: Mapping[str, float], row_keys: Sequence[RowKey]) -> Entry:
+def _published(layout: Layout, paper: Published, f1s: Mapping[str, float], row_keys: Sequence[RowKey]) -> Entry:
     """Return a paper's figure on a row, or its mean over several; "–" unless it has each of them, at its size."""
-    known = [given[row_key.target] for row_key in row_keys if row_key.size == paper.size and row_key.target in given]
+    known = [f1s[row_key.target] for row_key in row_keys if row_key.size == paper.size and row_key.target in f1s]
     if not known or len(known) < len(row_keys):
         return Entry()
-    doubts = {target: _doubt(layout, target) for target in by_target(row_keys)}
     return Entry(f"{fmean(known):.2f}", notes=tuple(
         f"{target}: published figures are, or may be, of other sentences: {doubt}"
-        for target, doubt in doubts.items() if doubt
+        for target in by_target(row_keys) if (doubt := _doubt(layout, target))
     ))  # fmt: skip
 
 
@@ -298,8 +296,8 @@ def _doubt(layout: Layout, target: str) -> str:
     known = find_known(PurePosixPath(target).as_posix())
     if known is None:
         return "not a data set that the registry knows, so whether its split is the published one isn't known"
-    other = [known.file_of(split) for split, each in known.splits.items()
-             if any(split_sum(files, split) not in ("", each.sha256) for files in layout.data[target])]  # fmt: skip
+    other = [known.file_of(split) for split, facts in known.splits.items()
+             if any(split_sum(files, split) not in ("", facts.sha256) for files in layout.data[target])]  # fmt: skip
     differ = f"{', '.join(other)}: not as the registry knows {known.name}" if other else ""
     return "; ".join(filter(None, ("" if known.fits else known.split, differ)))
 
@@ -309,25 +307,26 @@ def figures_grid(layout: Layout, key: Literal["zero_shot", "zero_shot_spans", "f
 
     There means over groups of targets come last, and papers have rows on the same targets.
     """
-    (title, metrics), learnt, rows = _GRIDS[key], learns(layout.row_keys), list[Row]()
-    zero_shot = key.startswith("zero_shot")
-    shown = {name: metric for name, metric in metrics.items() if learnt or name not in _LEARNT}
+    (title, metrics), rows, zero_shot = _GRIDS[key], list[Row](), key.startswith("zero_shot")
+    if not learns(layout.row_keys):
+        metrics = {name: metric for name, metric in metrics.items() if name not in _LEARNT}
     for at in (*layout.row_keys, *layout.group_means) if zero_shot else layout.row_keys:
         if zero_shot and (not at.size or at.unit is not SizeUnit.ZERO):
             continue
-        several = layout.group_means.get(at)
-        target = f"{at.target}, mean of {len(several)} targets" if several else at.target
+        row_keys = layout.places[at]
+        target = f"{at.target}, mean of {len(row_keys)} targets" if at in layout.group_means else at.target
         names = (target,) if zero_shot else (target, at.trained_on)
         for column in layout.columns:
-            groups = [layout.groups[each, column] for each in layout.places[at]]
+            groups = [layout.groups[row_key, column] for row_key in row_keys]
             if any(group.done for group in groups):
-                rows.append(entries(*names, layout.named(column), *(_figure(groups, each) for each in shown.values())))
+                figures = (_figure(groups, metric) for metric in metrics.values())
+                rows.append(entries(*names, layout.named(column), *figures))
         for paper in layout.suite.published if key == "zero_shot" else ():
-            f1s = {"F1 at 0.5": paper.f1, "token F1": paper.token_f1}
-            known = {name: _published(layout, paper, given, layout.places[at]) for name, given in f1s.items()}
-            if any(each.text != NONE for each in known.values()):
-                rows.append(entries(target, _named(paper), *(known.get(name, NONE) for name in shown)))
-    heads = entries("target", *(() if zero_shot else ("trained on",)), "system", *shown)
+            published = {name: _published(layout, paper, f1s, row_keys)
+                         for name, f1s in (("F1 at 0.5", paper.f1), ("token F1", paper.token_f1))}  # fmt: skip
+            if any(entry.text != NONE for entry in published.values()):
+                rows.append(entries(target, _paper_entry(paper), *(published.get(name, NONE) for name in metrics)))
+    heads = entries("target", *(() if zero_shot else ("trained on",)), "system", *metrics)
     return Grid(key, title, heads, tuple(rows), names=2 if zero_shot else 3)
 
 
@@ -353,9 +352,9 @@ def type_grids(layout: Layout) -> Iterator[Grid]:
         rows = []
         for at in row_keys:
             groups = [layout.groups[at, column] for column in layout.columns]
-            for name, gold in _types(groups).items():
-                seen = ([*group.observed("by_type.f1", name).values()] for group in groups)
-                f1s = (_spread(summary(each) if each else None) for each in seen)
+            for name, gold in _gold_by_type(groups).items():
+                runs = ([*group.observed("by_type.f1", name).values()] for group in groups)
+                f1s = (_spread(summary(f1s)) if f1s else NONE for f1s in runs)
                 rows.append(entries(name, at.trained_on, f"{gold:,.0f}", *f1s))
         heads = entries("type", "trained on", "gold entities", *map(layout.named, layout.columns))
         yield Grid("types", f"F1 by type on {target}, in percent", heads, tuple(rows), names=2)
@@ -363,15 +362,15 @@ def type_grids(layout: Layout) -> Iterator[Grid]:
 
 def _mean_of(group: Group, metric: str, type_: str = "") -> float | None:
     """Return a mean over observations; of episodes a count is that of all draws of a seed."""
-    seen = group.observed(metric, type_)
+    values = group.observed(metric, type_).values()
     seeds = len({seed for _, seed in group.done}) if group.episodes and metric in _COUNTS else 1
-    return fmean(seen.values()) / seeds if seen else None
+    return fmean(values) / seeds if values else None
 
 
-def _types(groups: Iterable[Group]) -> dict[str, float]:
+def _gold_by_type(groups: Iterable[Group]) -> dict[str, float]:
     """Return every type that any run knows, with its gold entities, most first."""
-    found: dict[str, float] = {}
+    gold: dict[str, float] = {}
     for group in groups:
-        for name in dict.fromkeys(type_ for figures in group.done.values() for _, type_ in figures if type_):
-            found[name] = max(found.get(name, 0), _mean_of(group, "by_type.gold", name) or 0)
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+        for name in {type_ for figures in group.done.values() for _, type_ in figures if type_}:
+            gold[name] = max(gold.get(name, 0), _mean_of(group, "by_type.gold", name) or 0)
+    return dict(sorted(gold.items(), key=lambda item: (-item[1], item[0])))

@@ -73,29 +73,31 @@ def units_of(runs: Iterable[Run], *encoders: Mapping[Run, str], by_draw: bool = 
     apart.
     """
     runs = sorted(runs)
-    names = {run: {f"{number} {each[run]}" for number, each in enumerate(encoders) if each.get(run)} for run in runs}
+    names = {
+        run: {f"{number} {by_run[run]}" for number, by_run in enumerate(encoders) if by_run.get(run)} for run in runs
+    }
     if any(names.values()):
-        return _joined({run: names[run] or {f"run {run}"} for run in runs})
+        return _join_runs({run: names[run] or {f"run {run}"} for run in runs})
     seeds = Counter(draw for draw, _ in runs)
     crossed = by_draw or (len(seeds) > 1 and max(seeds.values()) > 1)
     return {run: ("draw", f"{run[0]}") if crossed else ("run", *map(str, run)) for run in runs}
 
 
-def _joined(names: Mapping[Run, set[str]]) -> dict[Run, Unit]:
+def _join_runs(names: Mapping[Run, set[str]]) -> dict[Run, Unit]:
     """Return for each run all names that are connected with its own."""
     groups: dict[str, set[str]] = {}
-    for own in names.values():
-        whole = own.union(*(groups.get(name, ()) for name in own))
+    for of_run in names.values():
+        whole = of_run.union(*(groups.get(name, ()) for name in of_run))
         groups |= dict.fromkeys(whole, whole)
-    return {run: tuple(sorted(groups[min(own)])) for run, own in names.items()}
+    return {run: tuple(sorted(groups[min(of_run)])) for run, of_run in names.items()}
 
 
 def observations(runs: Mapping[Run, float], units: Mapping[Run, Unit]) -> dict[Unit, float]:
     """Return the mean of each unit's runs."""
-    found: dict[Unit, list[float]] = defaultdict(list)
+    by_unit: dict[Unit, list[float]] = defaultdict(list)
     for run, value in sorted(runs.items()):
-        found[units[run]].append(value)
-    return {unit: fmean(values) for unit, values in found.items()}
+        by_unit[units[run]].append(value)
+    return {unit: fmean(values) for unit, values in by_unit.items()}
 
 
 def pooled_f1(runs: Mapping[Run, Sums], units: Mapping[Run, Unit]) -> dict[Unit, float]:
@@ -105,7 +107,7 @@ def pooled_f1(runs: Mapping[Run, Sums], units: Mapping[Run, Unit]) -> dict[Unit,
     off: dict[Unit, float] = defaultdict(float)
     for run, (right, both) in sorted(runs.items()):
         off[units[run]] += 2 * right - f1 * both
-    return {unit: f1 + (each * len(off) / whole if whole else 0.0) for unit, each in off.items()}
+    return {unit: f1 + (difference * len(off) / whole if whole else 0.0) for unit, difference in off.items()}
 
 
 def summary(values: Sequence[float]) -> Summary:
@@ -126,9 +128,9 @@ def mean_of(parts: Sequence[Summary]) -> Summary:
     errors = [(part.error, part.freedom) for part in parts if part.error is not None]
     if len(errors) < number:
         return Summary(n, mean, sd)
-    error = math.hypot(*(each for each, _ in errors))
-    below = math.fsum(each**4 / freedom for each, freedom in errors)
-    freedom = error**4 / below if below > 0 else math.fsum(each for _, each in errors)
+    error = math.hypot(*(error for error, _ in errors))
+    below = math.fsum(error**4 / freedom for error, freedom in errors)
+    freedom = error**4 / below if below > 0 else math.fsum(freedom for _, freedom in errors)
     return Summary(n, mean, sd, error / number, freedom)
 
 
@@ -158,22 +160,22 @@ def over_targets(targets: Sequence[Sequence[Mapping[Unit, float]]], *, by_encode
     return Summary(0, fmean(fmean(fmean(row.values()) for row in rows) for rows in targets))
 
 
-def t_test(seen: Summary) -> Test:
+def t_test(mean: Summary) -> Test:
     """Return the two-sided t-test of a mean difference, with its interval; none below three, or where all are equal."""
-    if seen.error is None:
-        return Test(seen.n, seen.mean, why=f"{seen.n} observed, {FEWEST} needed")
-    if seen.error < _NOTHING:
-        if abs(seen.mean) < _NOTHING:
-            return Test(seen.n, 0.0, 1.0)
-        return Test(seen.n, seen.mean, why=f"{seen.n} equal differences: no noise to test by")
+    if mean.error is None:
+        return Test(mean.n, mean.mean, why=f"{mean.n} observed, {FEWEST} needed")
+    if mean.error < _NOTHING:
+        if abs(mean.mean) < _NOTHING:
+            return Test(mean.n, 0.0, 1.0)
+        return Test(mean.n, mean.mean, why=f"{mean.n} equal differences: no noise to test by")
     from scipy import stats
 
-    p = float(2 * stats.t.sf(abs(seen.mean) / seen.error, seen.freedom))
-    return Test(seen.n, seen.mean, min(1.0, p), seen.interval)
+    p = float(2 * stats.t.sf(abs(mean.mean) / mean.error, mean.freedom))
+    return Test(mean.n, mean.mean, min(1.0, p), mean.interval)
 
 
 def holm(raw: Mapping[Name, float]) -> dict[Name, float]:
     """Return Holm's correction: each p times the number of tests not yet passed, never below the one before."""
     ranked = sorted(raw, key=lambda name: raw[name])
-    corrected = (min(1.0, (len(raw) - place) * raw[name]) for place, name in enumerate(ranked))
+    corrected = (min(1.0, (len(raw) - rank) * raw[name]) for rank, name in enumerate(ranked))
     return dict(zip(ranked, accumulate(corrected, max), strict=True))

@@ -43,21 +43,22 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
 def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:
     """Return the facts by which `render.benchmark.notes_of` chooses the notes, and which they name."""
     suite, done = layout.suite, layout.done
-    own = [{**{name: cell.facts[name] for name in _SAME if name in cell.facts}, **cell.facts.get("versions", {})}
-           for cell in done if "command" not in cell.facts]  # fmt: skip
-    libraries = sorted(set().union(*own) - {*_SAME})
+    origins = [{**{name: cell.facts[name] for name in _SAME if name in cell.facts}, **cell.facts.get("versions", {})}
+               for cell in done if "command" not in cell.facts]  # fmt: skip
+    libraries = sorted(set().union(*origins) - {*_SAME})
     return {
         "suite": suite, "baseline": layout.baseline, "tested": bool(tests), "means": list(layout.group_means),
         "units": {row_key.unit for row_key in layout.row_keys}, "learns": learns(layout.row_keys),
         "states": Counter(cell.state for cell in layout.cells), "targets": list(by_target(layout.row_keys)),
-        "rules": {"F1": _counted(cell.scores.get("rules") for cell in done),
-                  "Strict F1": _counted((cell.scores.get("strict") or {}).get("rules") for cell in done)},
+        "rules": {"F1": _count_cells(cell.scores.get("rules") for cell in done),
+                  "Strict F1": _count_cells((cell.scores.get("strict") or {}).get("rules") for cell in done)},
         "idle": [layout.named(column) for column in layout.columns if column not in layout.ran],
         "single": [f"{target.data}, {size}" for target in suite.targets for size in target.sizes
                    if parse_size(size).kind in (SizeUnit.SENTENCES, SizeUnit.PERCENT, SizeUnit.EACH)
                    and len({draw for draw, _ in suite.trainings(target, size)}) == 1],
         "encoders": {layout.named(column): len(digests) for column, digests in layout.encoders.items() if digests},
-        "differences": {name: _counted(facts.get(name, "unknown") for facts in own) for name in (*_SAME, *libraries)},
+        "differences": {name: _count_cells(origin.get(name, "unknown") for origin in origins)
+                        for name in (*_SAME, *libraries)},
         **_coverage(done),
     }  # fmt: skip
 
@@ -69,8 +70,8 @@ def facts_of(layout: Layout) -> dict[str, str]:
     seconds = sum(cell.facts.get("cpu_seconds", 0) for cell in by_key.values())  # a command's cell has several places
     finished = sorted(str(cell.facts["finished"]) for cell in done if cell.facts.get("finished"))
     versions = {f"{name} {version}" for cell in done for name, version in cell.facts.get("versions", {}).items()}
-    data = ((f"{target} {file}", digest) for target, each in layout.data.items()
-            for files in each for file, digest in files.items())  # fmt: skip
+    data = ((f"{target} {file}", digest) for target, versions_of_data in layout.data.items()
+            for files in versions_of_data for file, digest in files.items())  # fmt: skip
     facts = {
         "cells": f"{len(done)} of {len(layout.cells)} done",
         "seeds": ", ".join(map(str, sorted({cell.place.seed for cell in layout.cells}))),
@@ -88,7 +89,7 @@ def _digests(named: Iterable[tuple[str, Any]]) -> str:
     return ", ".join(dict.fromkeys(f"{name} {str(digest)[:_DIGEST]}" for name, digest in named if digest))
 
 
-def _counted(values: Iterable[Any]) -> dict[str, int]:
+def _count_cells(values: Iterable[Any]) -> dict[str, int]:
     """Return values with their number of cells, most first."""
     return dict(Counter(str(value) for value in values if value).most_common())
 
@@ -99,22 +100,22 @@ def _coverage(done: list[Cell]) -> dict[str, Any]:
     unknown: dict[str, set[str]] = defaultdict(set)
     reached: dict[RowKey, list[tuple[str, int]]] = defaultdict(list)
     for cell in done:
-        at = RowKey(cell.place.target, cell.place.size)
-        if (left_out := (cell.scores.get("without") or {}).get("left_out")) and at.unit is not SizeUnit.EPISODE:
-            duplicates[at.target] = max(left_out, duplicates.get(at.target, 0))
+        row_key = RowKey(cell.place.target, cell.place.size)
+        if (left_out := (cell.scores.get("without") or {}).get("left_out")) and row_key.unit is not SizeUnit.EPISODE:
+            duplicates[row_key.target] = max(left_out, duplicates.get(row_key.target, 0))
         if types := cell.facts.get("unknown_types"):
-            unknown[", ".join(at)].update(types)
-        if at.unit is SizeUnit.EACH and (counts := cell.facts.get("reached", {})):
-            reached[at] += counts.items()
+            unknown[", ".join(row_key)].update(types)
+        if row_key.unit is SizeUnit.EACH and (counts := cell.facts.get("reached", {})):
+            reached[row_key] += counts.items()
     return {
         "duplicates": [f"{target} {count}" for target, count in duplicates.items()],
         "unknown": [f"{where}: {few(sorted(types))}" for where, types in unknown.items()],
-        "reached": [_reached(at, counts) for at, counts in reached.items()],
+        "reached": [_reached_text(row_key, counts) for row_key, counts in reached.items()],
     }
 
 
-def _reached(at: RowKey, counts: Sequence[tuple[str, int]]) -> str:
+def _reached_text(row_key: RowKey, counts: Sequence[tuple[str, int]]) -> str:
     """Return `btc, k=4: 4–9, too few of X (2)`: types that have fewer in all of train."""
-    numbers, shots = [count for _, count in counts], parse_size(at.size).shots
+    numbers, shots = [count for _, count in counts], parse_size(row_key.size).shots
     fewer = [f"{name} ({count})" for name, count in dict(sorted(counts)).items() if count < shots]
-    return f"{', '.join(at)}: {min(numbers)}–{max(numbers)}{f', too few of {few(fewer)}' if fewer else ''}"
+    return f"{', '.join(row_key)}: {min(numbers)}–{max(numbers)}{f', too few of {few(fewer)}' if fewer else ''}"
