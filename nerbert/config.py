@@ -1,17 +1,17 @@
 """Loads and checks settings.
 
 Settings are frozen dataclasses beside what they set. A field's annotation says what is allowed (`Literal` for choices,
-`Annotated[int, Bounds(at_least=1)]` for ranges); the docstring under it is its manual (`docs/generate.py`). Values come
-from TOML, from `key=value` on the command line, or from Python.
+`Annotated[int, Interval(ge=1)]` for ranges, a registry for names); the docstring under it is its manual
+(`docs/generate.py`). Values come from TOML, from `key=value` on the command line, or from Python; pydantic checks them.
+Bounds are those of annotated_types, which pydantic's `Field(ge=1)` makes too: importing pydantic takes ten times as
+long, and commands that only print help need no checks. So pydantic is loaded for the first value that isn't a default.
 
 What an objective or a source declares is a `Section`: a table of its name in TOML, `NAME.key=value` on the command
 line, a mapping or the section itself in Python. Settings that hold sections have a field `sections`.
 """
 
-import operator
 import types
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
@@ -26,10 +26,8 @@ _Any = TypeVar("_Any")
 _Section = TypeVar("_Section", bound="Section")
 _PACKAGE = Path(__file__).parent
 _LONGEST_FILE = 1 << 20
-_TESTS: dict[str, Callable[[float, float], bool]] = {
-    "at_least": operator.ge, "above": operator.gt, "at_most": operator.le, "below": operator.lt,
-    "multiple_of": lambda value, step: value % step == 0,
-}  # fmt: skip
+_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "multiple_of": "multiple of"}
+"""The words for each kind of bound."""
 _LISTS = {int: "[1, 2]", float: "[0.1, 0.2]", str: '["one", "two"]', Path: '["one.jsonl", "two.jsonl"]'}
 """A list of each kind of value, for messages."""
 _NAMES = {
@@ -38,36 +36,19 @@ _NAMES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """The range of a number: `Annotated[float, Bounds(above=0, at_most=1)]`."""
-
-    at_least: float | None = None
-    above: float | None = None
-    at_most: float | None = None
-    below: float | None = None
-    multiple_of: int | None = None
-
-    def contains(self, value: float) -> bool:
-        """Return whether `value` is in the range."""
-        return all(_TESTS[name](value, bound) for name, bound in self._given())
-
-    def __str__(self) -> str:
-        return ", ".join(f"{name.replace('_', ' ')} {bound}" for name, bound in self._given())
-
-    def _given(self) -> list[tuple[str, float]]:
-        return [(name, bound) for name in _TESTS if (bound := getattr(self, name)) is not None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A base for settings: each value is checked against its annotation, wherever the value comes from."""
+    """A base for settings: each value that is no default is checked against its annotation, wherever it comes from."""
 
     removed: ClassVar[Mapping[str, str]] = {}
     """Names of settings that are gone, and why they can be left out."""
 
     def __post_init__(self) -> None:
-        for name, hint in hints_of(type(self)).items():  # type: ignore[arg-type]
-            object.__setattr__(self, name, check(_dotted(type(self), name), getattr(self, name), hint))
+        cls: type = type(self)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not field.default:
+                checked = check(_dotted(cls, field.name), value, hints_of(cls)[field.name])
+                object.__setattr__(self, field.name, checked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,7 +262,11 @@ def _dotted(cls: type, name: str) -> str:
 def check(name: str, value: Any, hint: Any) -> Any:
     """Return `value` in the type of `hint`, an annotation; raise SettingsError that says what is allowed."""
     try:
-        return _convert(value, hint)
+        checked = _adapter(hint).validate_python(_as_hinted(value, hint))
+        numbers = checked if isinstance(checked, tuple) else (checked,)
+        if all(abs(number) < LARGEST for number in numbers if isinstance(number, int | float)):
+            return checked
+        raise ValueError
     except ValueError:
         example = _LISTS.get(get_args(hint)[0], "") if get_origin(hint) is tuple else ""
         form = f"; write it as {name} = {example}" if example else ""
@@ -316,10 +301,18 @@ def allowed(hint: Any) -> str:
         *others, last = map(repr, args)
         return f"{', '.join(others)} or {last}" if others else last
     if kind is Annotated:
-        return f"{allowed(args[0])}, {args[1]}"
+        bounds = [bound for given in args[1:] for bound in getattr(given, "metadata", [given])]  # Field has several
+        return ", ".join([allowed(args[0]), *map(_describe_bound, bounds)])
     if kind is tuple:
         return f"a list of {allowed(args[0]).removeprefix('a ')}"
     return " or ".join(map(allowed, args)) if kind in (Union, types.UnionType) else _NAMES.get(hint, hint.__name__)
+
+
+def _describe_bound(bound: Any) -> str:
+    """Return the words for the bounds of a number, or for a registry."""
+    values = {words: getattr(bound, name, None) for name, words in _BOUNDS.items()}
+    given = ", ".join(f"{words} {value}" for words, value in values.items() if value is not None)
+    return str(bound) if isinstance(bound, Registry) else given
 
 
 def _choices(hint: Any) -> list[str]:
@@ -338,30 +331,20 @@ def hints_of(cls: type) -> dict[str, Any]:
     return {each.name: hints[each.name] for each in fields(cls)}
 
 
-def _convert(value: Any, hint: Any) -> Any:
-    """Return `value` in the type of `hint`; raise ValueError if it isn't allowed."""
-    kind, args = get_origin(hint), get_args(hint)
-    if kind in (Union, types.UnionType):
-        for one in args:
-            with suppress(ValueError):
-                return _convert(value, one)
-    elif kind is Annotated:
-        value = _convert(value, args[0])
-        if args[1].contains(value):
-            return value
-    elif kind is tuple and isinstance(value, list | tuple):
-        return tuple(_convert(one, args[0]) for one in value)
-    elif kind is tuple and args[0] is Path and isinstance(value, str | Path) and "," not in f"{value}" and value:
-        return (Path(value),)
-    elif _is_one(value, hint):
-        return hint(value) if hint in (float, Path) else value
-    raise ValueError
+@cache
+def _adapter(hint: Any) -> Any:
+    """Return pydantic's checker of an annotation: text is no number, and True is no 1."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
-def _is_one(value: Any, hint: Any) -> bool:
-    if get_origin(hint) is Literal:
-        return value in get_args(hint)
-    if hint in (int, float):
-        accepted = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
-        return accepted and abs(value) < LARGEST
-    return get_origin(hint) is not tuple and isinstance(value, (str, Path) if hint is Path else hint)
+def _as_hinted(value: Any, hint: Any) -> Any:
+    """Return a list as a tuple, and text as a path where the annotation has paths; one path is a list of one."""
+    if Path in (hint, *get_args(hint)):
+        if get_origin(hint) is tuple and isinstance(value, str | Path) and f"{value}" and "," not in f"{value}":
+            return (Path(value),)
+        if isinstance(value, list | tuple):
+            return tuple(Path(part) if isinstance(part, str) else part for part in value)
+        return Path(value) if isinstance(value, str) else value
+    return tuple(value) if isinstance(value, list) else value

@@ -8,11 +8,11 @@ built-in, the offered and the last form. A registry may be the annotation of the
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from importlib import import_module
 from operator import attrgetter
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nerbert.errors import NerbertError, SettingsError, missing_extra, unknown
 from nerbert.terminal import tell
@@ -60,6 +60,17 @@ class Registry(Generic[Entry]):
                 _tell_once(f"{error}; it is left out")
             else:
                 yield name
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """Return pydantic's check of a name, for settings that have the registry as annotation."""
+        from pydantic_core.core_schema import no_info_after_validator_function
+
+        return no_info_after_validator_function(self._checked_name, handler(source))
+
+    def _checked_name(self, name: str) -> str:
+        if not self.contains(name):
+            raise ValueError
+        return name
 
     def register(self, name: str, entry: Entry) -> Entry:
         """Add an entry under a new name in this process, and return it.

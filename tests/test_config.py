@@ -1,14 +1,17 @@
 import runpy
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+from annotated_types import Interval, MultipleOf
+from pydantic import Field
 
 from nerbert.config import (
-    Bounds,
     Settings,
+    check,
+    hints_of,
     load_settings,
     make_settings,
     merged,
@@ -37,9 +40,10 @@ class Toy(Settings):
 
     size: int
     """How big. Source: ours."""
-    rate: Annotated[float, Bounds(above=0, at_most=2)] = 0.5
+    rate: Annotated[float, Interval(gt=0, le=2)] = 0.5
     """How fast."""
-    step: Annotated[int, Bounds(at_least=0, below=9, multiple_of=2)] = 2
+    step: Annotated[int, Interval(ge=0, lt=9), MultipleOf(2)] = 2
+    x: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mode: Literal["slow", "fast", "off"] = "slow"
     names: tuple[str, ...] = ()
     folder: Path | None = None
@@ -63,7 +67,7 @@ SIZED: dict[str, Any] = {"size": 1}
 REFUSED: list[tuple[type, dict[str, Any], str, str]] = [
     (Toy, {}, "size", "setting size is missing"),
     (Toy, {"rat": 1.0}, "rat", "unknown setting 'rat': did you mean 'rate'"),
-    (Toy, {"zzz": 1.0}, "zzz", "unknown setting 'zzz': must be one of size, rate, step, mode, names, folder, files"),
+    (Toy, {"zzz": 1.0}, "zzz", "unknown setting 'zzz': must be one of size, rate, step, x, mode, names, folder, files"),
     (Toy, {"size": "big"}, "size", "setting size = 'big': must be a whole number"),
     (Toy, {"size": True}, "size", "setting size = True: must be a whole number"),
     (Toy, SIZED | {"mode": "fats"}, "mode", "mode = 'fats': did you mean 'fast'? (must be 'slow', 'fast' or 'off')"),
@@ -77,6 +81,8 @@ REFUSED: list[tuple[type, dict[str, Any], str, str]] = [
     (Toy, SIZED | {"rate": float("nan")}, "rate", "setting rate = nan: must be a number, above 0, at most 2"),
     (Toy, SIZED | {"rate": float("inf")}, "rate", "setting rate = inf: must be a number"),
     (Toy, SIZED | {"step": -2}, "step", "step = -2: must be a whole number, at least 0, below 9, multiple of 2"),
+    (Toy, SIZED | {"x": 1}, "x", "setting x = 1: must be a number, at least 0, below 1"),
+    (Toy, {"size": 1 << 63}, "size", "setting size = 9223372036854775808: must be a whole number"),
     (Toy, SIZED | {"step": 3}, "step", "setting step = 3: must be a whole number"),
     (FinetuneSettings, {"compare_parts": 0}, "compare_parts", "setting compare_parts: was removed; leave it out"),
     (FinetuneSettings, {"objective": "tagin"}, "objective",
@@ -170,9 +176,12 @@ def test_whole_numbers() -> None:
 
 
 @pytest.mark.parametrize("cls", ALL)
-def test_every_setting_says_meaning_and_source(cls: type) -> None:
+def test_every_setting_says_meaning_and_source_and_its_default_is_allowed(cls: type) -> None:
     docs = GENERATE["field_docs"](cls)
     for each in fields(cls):
+        if each.default is not MISSING:
+            checked = check(each.name, each.default, hints_of(cls)[each.name])
+            assert (checked, type(checked)) == (each.default, type(each.default)), each.name
         assert "Source: " in docs[each.name], each.name
         assert "Unit: none" not in docs[each.name], each.name
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from nerbert.config import Bounds, Settings, load_settings, refuse
+from annotated_types import Interval
+
+from nerbert.config import Settings, load_settings, refuse
 from nerbert.errors import SettingsError, at, unknown
 from nerbert.sources.remote import without_secrets
 
@@ -36,20 +38,20 @@ class AnnotateSettings(Settings):
     """The model's name on the server."""
     prompt: str = "lines-1"
     """lines-1 (one mention per line), or a TOML file with `text`, which contains {text} once."""
-    temperature: Annotated[float, Bounds(at_least=0)] = 0.0
+    temperature: Annotated[float, Interval(ge=0)] = 0.0
     """Randomness of answers; 0: as little as possible."""
-    max_answer_tokens: Annotated[int, Bounds(at_least=1, at_most=1 << 20)] = 2048
+    max_answer_tokens: Annotated[int, Interval(ge=1, le=1 << 20)] = 2048
     """Longest answer; longer ones are cut off."""
     request: str = ""
     """More fields of each request, as a JSON object; null leaves a field out:
     {"max_tokens": null, "max_completion_tokens": 2048}."""
-    concurrency: Annotated[int, Bounds(at_least=1, at_most=512)] = 8
+    concurrency: Annotated[int, Interval(ge=1, le=512)] = 8
     """Requests at the same time."""
-    deadline: Annotated[float, Bounds(above=0)] = 300.0
+    deadline: Annotated[float, Interval(gt=0)] = 300.0
     """Seconds in which an answer must be complete."""
-    max_total_tokens: Annotated[int, Bounds(at_least=0)] = 0
+    max_total_tokens: Annotated[int, Interval(ge=0)] = 0
     """Most tokens to spend on these texts, earlier runs included; 0: no limit."""
-    max_failures: Annotated[int, Bounds(at_least=1)] = 20
+    max_failures: Annotated[int, Interval(ge=1)] = 20
     """The run stops after this many failed texts in a row: then it is the server."""
     key_variable: str = _KEY_VARIABLE
     """Environment variable that holds the server's key. A server without keys needs none."""

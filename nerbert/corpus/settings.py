@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from nerbert.config import Bounds, Settings, refuse
+from annotated_types import Interval
+
+from nerbert.config import Settings, refuse
 
 BUILT_IN_STEPS = (
     "exclude", "no link", "typing", "unknown", "split", "filter 1", "filter 2", "filter 3", "sampling",
@@ -44,7 +46,7 @@ class CorpusSettings(Settings):
     it, `drop` drops and counts it. Links that can't be extended are always dropped. Source: ours."""
     lists: bool = False
     """Keep list items as paragraphs of their own. Source: ours; the paper doesn't say."""
-    split_bytes: Annotated[int, Bounds(at_least=0)] = 0
+    split_bytes: Annotated[int, Interval(ge=0)] = 0
     """Size of one part of the input, which one worker reads and writes; 0 = by size: a 64th of the input, for
     compressed input 1 to 8 MiB, for plain XML 4 to 32 MiB; 16 MiB of XML where the main process must decompress. Unit:
     bytes. Source: ours."""
@@ -56,15 +58,15 @@ class CorpusSettings(Settings):
     evidence: tuple[Literal["title", "category", "first sentence"], ...] = ()
     """What types a link target that no source of knowledge does: parts of its `title`, and of its page the `category`
     and the `first sentence`, where typed titles with the same part have one class. Source: ours."""
-    evidence_precision: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.9
+    evidence_precision: Annotated[float, Interval(ge=0, le=1)] = 0.9
     """Share of the typed titles with a part that must have its class, as the lower bound of an 80 % interval. Source:
     ours."""
     split_by: Literal["page", "sentence"] = "page"
     """Unit of the validation split: `page`, or `sentence` as in the paper, so that a page may be in both splits.
     Source: ours; NER-BERT §3.2 splits sentences at random."""
-    validation_ratio: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.1
+    validation_ratio: Annotated[float, Interval(ge=0, le=1)] = 0.1
     """Share of pages (or sentences) in the validation split. Source: NER-BERT §3.2 (90:10)."""
-    min_mentions: Annotated[int, Bounds(at_least=0)] = 10
+    min_mentions: Annotated[int, Interval(ge=0)] = 10
     """Filter 1: a category with fewer typed mentions in the train part becomes ENTITY. Source: NER-BERT §2.3."""
     rare_category: Literal["entity", "drop"] = "entity"
     """What filter 1 does: `entity` turns rare mentions into ENTITY, `drop` drops their sentences. Source: ours; the
@@ -72,27 +74,27 @@ class CorpusSettings(Settings):
     keep_untyped: bool = False
     """Keep sentences whose links are all untyped (filter 2 off; sentences without a link are still dropped). Source:
     NER-BERT §2.3 drops them."""
-    common_categories: Annotated[int, Bounds(at_least=0)] = 20
+    common_categories: Annotated[int, Interval(ge=0)] = 20
     """Filter 3 drops some sentences with three or more ENTITY mentions whose categories are all among this many most
     frequent ones, ENTITY counted as one; 0 turns it off. Source: NER-BERT §2.3."""
-    alpha: Annotated[float, Bounds(at_least=0, at_most=5)] = 0.7
+    alpha: Annotated[float, Interval(ge=0, le=5)] = 0.7
     """Exponent of the sampling: a category is drawn with p ∝ mentions^alpha; 1 draws categories as often as they occur
     (with `balance=fit`: every sentence once). Source: NER-BERT §2.4, after XLM."""
-    sample_size: Annotated[int, Bounds(at_least=0)] = 0
+    sample_size: Annotated[int, Interval(ge=0)] = 0
     """Expected sum of all copies; 0 = the number of training sentences after the filters. Unit: sentences. Source:
     ours; not published."""
     balance: Literal["literal", "fit"] = "literal"
     """How sentences are drawn: `literal` draws a category, then a sentence that contains it, so that mentions follow an
     exponent above alpha; `fit` weights categories until the mentions themselves follow alpha, as in the paper's Figure
     1. Source: NER-BERT §2.4."""
-    exclude_ngram_size: Annotated[int, Bounds(at_least=1)] = 8
+    exclude_ngram_size: Annotated[int, Interval(ge=1)] = 8
     """A sentence is excluded if it shares this many consecutive words with a text to exclude, or equals a shorter one
     of at least four words. Unit: normalised words. Source: ours."""
     steps: tuple[str, ...] = USUAL_STEPS
     """The steps after pass 1, in order: the built-in steps, each once and in the usual order, with your own steps
     anywhere between them (docs/extending/corpus-step.md). `unknown`, after `typing`, marks stretches that may be names,
     so that they give no loss. A step counts only sentences that earlier steps keep. Source: ours."""
-    unknown_min_mentions: Annotated[int, Bounds(at_least=1)] = 5
+    unknown_min_mentions: Annotated[int, Interval(ge=1)] = 5
     """Step `unknown`: a stretch of words is unknown if it is a mention elsewhere in the train part at least this often,
     and in at least half of its uses. Unit: mentions. Source: ours."""
 

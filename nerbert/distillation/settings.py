@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from nerbert.config import Bounds
+from annotated_types import Interval
+
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.registry import OBJECTIVES
 
@@ -19,15 +20,15 @@ class DistilSettings(FinetuneSettings):
     """Training objective: `distillation`, entities with the teacher's confidence as a soft label; `tagging`, entities
     as if certain; or your own as `module:Class`. Empty: that of a student that takes labels at run time, which learns
     entities as if certain; `distillation` for any other. Source: Hinton et al. 2015."""
-    source_epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
+    source_epochs: Annotated[float, Interval(gt=0, lt=1e6)] = 3.0
     """Passes over the silver sentences. `epochs` and `min_steps` are for the labelled ones, which come after them.
     Source: ours."""
     source_head: Literal["new", "shared"] = "shared"
     """The head for labelled sentences: `shared` keeps the weights trained on the silver ones, `new` starts from random
     ones. Source: ours."""
-    max_sentences: Annotated[int, Bounds(at_least=1, below=1e9)] = 20_000
+    max_sentences: Annotated[int, Interval(ge=1, lt=1e9)] = 20_000
     """Most silver sentences; from more, a sample is drawn by hash. They are held in memory. Unit: sentences. Source:
     ours."""
-    empty_share: Annotated[float, Bounds(at_least=0, below=1)] = 0.5
+    empty_share: Annotated[float, Interval(ge=0, lt=1)] = 0.5
     """Largest share of silver sentences without an entity, as negative examples; from more, a sample is drawn by hash.
     Source: ours."""

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Interval
 
 from nerbert.artifacts import sha256_of, write_json
 from nerbert.cache import cached
-from nerbert.config import Bounds, Section
+from nerbert.config import Section
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, at, os_refused
 from nerbert.model.windows import mapped
@@ -46,7 +47,7 @@ class GazetteersSettings(Section):
     """Lists of names whose types replace the corpus's categories: those of links whose text is an entry; all else is O.
     A line of a `.tsv` is entry, tab, type; of any other file an entry, its type the file's stem. Of repeated entries
     the first counts; those of one letter are left out. Source: CoFEE (Xue et al. 2020)."""
-    max_words: Annotated[int, Bounds(at_least=0, below=1e6)] = 30
+    max_words: Annotated[int, Interval(ge=0, lt=1e6)] = 30
     """Longest sentence; longer ones are left out. 0: no limit. Unit: words. Source: CoFEE's public code."""
 
 

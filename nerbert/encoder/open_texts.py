@@ -13,9 +13,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+from annotated_types import Interval
+
 from nerbert.artifacts import publish, sha256_of, write_json
 from nerbert.cache import cached
-from nerbert.config import Bounds, Section, Settings, refuse
+from nerbert.config import Section, Settings, refuse
 from nerbert.errors import InputError, at, os_refused
 from nerbert.formats.open_types import normalised, open_type_line, read_open_types, types_asked
 from nerbert.model.concept_table import Concept, ConceptTable
@@ -47,7 +49,7 @@ class OpenTypesSettings(Section):
     dev: tuple[Path, ...] = ()
     """Files of open types to hold out and score, instead of one text in ten of `files`: other domains show best when a
     model is trained too long. Their texts are never trained on. Source: ours."""
-    copies: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
+    copies: Annotated[float, Interval(gt=0, lt=1e6)] = 1.0
     """Copies of each text of `files` in an epoch, as of sentences of the corpus: 0.5 takes a random half, 3 takes each
     three times. Source: ours."""
     asked: Literal["file", "all"] = "file"

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from nerbert.config import Bounds, Sectioned, refuse
+from annotated_types import Interval, MultipleOf
+
+from nerbert.config import Sectioned, refuse
 from nerbert.encoder.open_texts import OpenTypesSettings
 from nerbert.errors import SettingsError
 from nerbert.training.settings import TrainSettings
@@ -22,7 +24,7 @@ class PretrainSettings(TrainSettings):
     corpus: tuple[Path, ...] = ()
     """Folder that `nerbert corpus build` made; optional with `open_types.files`. Objectives that learn from names of
     types (`names`, `concepts`, `zero_shot`) take a list too, of other wikis and languages. Source: ours."""
-    shares: tuple[Annotated[float, Bounds(above=0, below=1e6)], ...] = ()
+    shares: tuple[Annotated[float, Interval(gt=0, lt=1e6)], ...] = ()
     """Weight of each source in an epoch: the corpora in order, then `open_types.files`. Each epoch draws from them anew
     in that proportion, and repeats a source that is too small; its size stays about the same. Empty: each text as often
     as it has copies. Source: ours."""
@@ -37,36 +39,36 @@ class PretrainSettings(TrainSettings):
     label_set: str = ""
     """Categories to train on: empty takes the corpus's own; `4types`, `212types`, `1type` and all others of `corpus
     build` are derived from the class paths of the same sentences. Source: NER-BERT §4.3."""
-    num_frozen_layers: Annotated[int, Bounds(at_least=-1, below=1e6)] = -1
+    num_frozen_layers: Annotated[int, Interval(ge=-1, lt=1e6)] = -1
     """Lowest layers to freeze, with the embeddings. 0: all are trained. -1: by objective, half of them with `concepts`,
     else none. Of six layers half was far too many (docs/results). Source: NuNER freezes 6 of 12; NER-BERT none."""
     cache: str = ""
     """Folder for the corpus's subwords, made once for each corpus, label set and tokenizer, then memory-mapped. May be
     deleted at any time. Empty: `nerbert` in the user's cache folder. Source: ours."""
-    save_minutes: Annotated[float, Bounds(at_least=0, below=1e6)] = 10.0
+    save_minutes: Annotated[float, Interval(ge=0, lt=1e6)] = 10.0
     """Time between checkpoints, the most that a killed run loses. The same command resumes from the last checkpoint,
     with the same result. SIGTERM saves one too. 0: only by steps. Unit: minutes. Source: ours."""
-    save_steps: Annotated[int, Bounds(at_least=0)] = 0
+    save_steps: Annotated[int, Interval(ge=0)] = 0
     """Steps between checkpoints; 0: only by time. Source: ours."""
-    save_total_limit: Annotated[int, Bounds(at_least=1)] = 2
+    save_total_limit: Annotated[int, Interval(ge=1)] = 2
     """How many checkpoints to keep until the end: the newest ones. Source: ours."""
     tensorboard: str = ""
     """Folder for TensorBoard's event files, written during training (`nerbert[tensorboard]`). Empty: none; the
     encoder's log.jsonl always has the figures of each step. Source: ours."""
-    max_eval_samples: Annotated[int, Bounds(at_least=0)] = 5000
+    max_eval_samples: Annotated[int, Interval(ge=0)] = 5000
     """Validation sentences scored in an evaluation, drawn by seed; 0 takes all. Source: ours."""
-    evaluation_steps: Annotated[int, Bounds(at_least=0)] = 0
+    evaluation_steps: Annotated[int, Interval(ge=0)] = 0
     """Steps between evaluations, each of which may become the kept checkpoint, and an entry of the log; the end is
     scored too. 0: once an epoch, which is 15,000 steps at the paper's size. Source: ours; the paper doesn't say."""
     select: Literal["last", "dev"] = "dev"
     """Which model is kept: with `dev` that with the best score on validation sentences, or the `last`, say for
     `self_training`: what it finds beyond the labels counts as wrong there. Source: ours; CoFEE's public code has
     `dev`."""
-    fresh_num_layers: Annotated[int, Bounds(at_least=1, at_most=1000)] = 4
+    fresh_num_layers: Annotated[int, Interval(ge=1, le=1000)] = 4
     """Layers of a fresh encoder. Source: ours."""
-    fresh_hidden_size: Annotated[int, Bounds(at_least=64, at_most=16384, multiple_of=64)] = 256
+    fresh_hidden_size: Annotated[int, Interval(ge=64, le=16384), MultipleOf(64)] = 256
     """Width of a fresh encoder; its heads are 64 wide. Unit: dimensions. Source: ours."""
-    fresh_vocab_size: Annotated[int, Bounds(at_least=100, at_most=1_000_000)] = 8000
+    fresh_vocab_size: Annotated[int, Interval(ge=100, le=1_000_000)] = 8000
     """Largest vocabulary of a fresh cased WordPiece tokenizer. Unit: subwords. Source: ours."""
 
     @property

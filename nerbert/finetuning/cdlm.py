@@ -15,8 +15,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from annotated_types import Interval
 
-from nerbert.config import Bounds, Section, refuse
+from nerbert.config import Section, refuse
 from nerbert.finetuning.replay import FinetuneData, FinetuneSources
 from nerbert.formats.inputs import read_texts
 from nerbert.labels import tag_names, types_of_examples
@@ -78,18 +79,18 @@ class CdlmSettings(Section):
     GloVe, 6B, 100 numbers."""
     words: Literal["encoder", "random"] = "encoder"
     """Without `vectors`: word vectors begin as means of the encoder's subword vectors, or at random. Source: ours."""
-    negatives: Annotated[int, Bounds(at_least=1, at_most=100_000)] = 50
+    negatives: Annotated[int, Interval(ge=1, le=100_000)] = 50
     """Words that the sampled softmax of a batch has beside the right one. Source: the public code."""
-    dropout: Annotated[float, Bounds(at_least=0, below=1)] = 0.5
+    dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.5
     """Dropout of words, characters and states. Source: the public code."""
     optimizer: Literal["sgd", "rmsprop"] = "sgd"
     """`rmsprop` is the unsupervised mode's; from the epoch on in which F1 on the source's dev split is above
     `sgd_above`, plain steps follow at `sgd_rate`. Source: the public code."""
-    sgd_above: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.72
+    sgd_above: Annotated[float, Interval(ge=0, le=1)] = 0.72
     """F1 (0–1). Source: the public code."""
-    sgd_rate: Annotated[float, Bounds(above=0, below=1e6)] = 0.015
+    sgd_rate: Annotated[float, Interval(gt=0, lt=1e6)] = 0.015
     """Learning rate. Source: the public code."""
-    decay: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.05
+    decay: Annotated[float, Interval(ge=0, lt=1e6)] = 0.05
     """The rate in epoch e, counted from 0, is `learning_rate` / (1 + decay · e). Source: the public code."""
 
     @property

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from annotated_types import Interval
 
-from nerbert.config import Bounds, Section
+from nerbert.config import Section
 from nerbert.encoder.open_texts import OpenTexts, OpenTypesSettings
 from nerbert.errors import InputError, at, few
 from nerbert.finetuning.domains import Domains
@@ -42,7 +43,7 @@ class ReplaySettings(Section):
     commands: ClassVar[tuple[str, ...]] = ("finetune",)
     files: tuple[Path, ...] = ()
     """Files of open types to mix in (`share`). Empty: 600 texts of the package. Source: ours."""
-    share: Annotated[float, Bounds(at_least=-1, below=1)] = -1.0
+    share: Annotated[float, Interval(ge=-1, lt=1)] = -1.0
     """Share of the training sentences that are replayed texts; each epoch has other ones. Below 0: with `names` and
     `concepts` a half for up to 10 sentences, since more sentences teach more than these texts keep; else none. Source:
     ours, on dev (docs/results)."""

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from nerbert.config import Bounds, Sectioned, refuse
+from annotated_types import Interval
+
+from nerbert.config import Sectioned, refuse
 from nerbert.registry import OBJECTIVES
 from nerbert.training.settings import TrainSettings
 
@@ -22,20 +24,20 @@ class FinetuneSettings(TrainSettings):
 
     objective: Annotated[str, OBJECTIVES] | Literal[""] = ""
     """Training objective, as in pre-training. Empty: `zero_shot` for a GLiNER folder, else `tagging`. Source: ours."""
-    epochs: Annotated[float, Bounds(above=0, below=1e6)] = 20.0
+    epochs: Annotated[float, Interval(gt=0, lt=1e6)] = 20.0
     """Passes over the training sentences. Source: ours, by a pilot; the paper doesn't say."""
-    batch_size: Annotated[int, Bounds(at_least=1)] = 16
+    batch_size: Annotated[int, Interval(ge=1)] = 16
     """Sentences per step. Unit: windows. Source: NER-BERT §4.4 (16 or 32)."""
-    min_steps: Annotated[int, Bounds(at_least=-1)] = -1
+    min_steps: Annotated[int, Interval(ge=-1)] = -1
     """Fewest updates: a smaller training set is repeated beyond `epochs` until then. `max_steps` wins over it. 0: no
     bound. -1 chooses by the objective: 100 for `names` and `concepts`, which start from a whole model, else 250.
     Source: ours, by measurement at 1–200 sentences."""
-    learning_rate: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.0
+    learning_rate: Annotated[float, Interval(ge=0, lt=1e6)] = 0.0
     """Highest learning rate of AdamW. 0 chooses by the encoder's width: 5e-5 from 768 on (NER-BERT §4.4, for
     BERT-base), 2e-4 below (ours, measured on all-MiniLM-L6-v2); with `names` and `concepts` half of that, a quarter for
     up to 10 sentences, since a higher rate loses what the model knows; 5e-4 below a width of 384 (measured on
     `embedded-open`). Source: NER-BERT §4.4 and ours."""
-    source_epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
+    source_epochs: Annotated[float, Interval(gt=0, lt=1e6)] = 3.0
     """Passes over the source data before the target's (source & target); bounds on steps are the target's alone.
     Source: ours; the paper doesn't say; CrossNER's code has 2."""
     source_head: Literal["new", "shared"] = "new"
@@ -46,7 +48,7 @@ class FinetuneSettings(TrainSettings):
     select: Literal["last", "dev"] = "last"
     """Which model is kept: the `last`, or with `dev` that with the best F1 on the dev split, scored `epochs` times (if
     few sentences train, this adds dev's labels). Source: ours; CrossNER's code has `dev`."""
-    patience: Annotated[int, Bounds(at_least=0)] = 0
+    patience: Annotated[int, Interval(ge=0)] = 0
     """With `select = "dev"`: stop after this many evaluations in a row without a better F1, even before `min_steps`. 0:
     never. Unit: evaluations, one an epoch where `min_steps` is 0. Source: ours; the paper doesn't say; CrossNER's code
     has 8."""

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from nerbert.config import Bounds, check
+from annotated_types import Interval
+
+from nerbert.config import check
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.export_task import ExportedHead, ExportTask
 from nerbert.model.folder import ModelFolder
@@ -32,7 +34,7 @@ class Wanted:
     def __post_init__(self) -> None:
         check("backend", self.backend, Literal["auto", "torch", "onnx"])
         check("precision", self.precision, Literal["auto", "bf16", "fp32", "int8"])
-        check("threads", self.threads, Annotated[int, Bounds(at_least=0, at_most=4096)])
+        check("threads", self.threads, Annotated[int, Interval(ge=0, le=4096)])
 
 
 class HeadKind:

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from nerbert.config import Bounds, check
+from annotated_types import Interval
+
+from nerbert.config import check
 from nerbert.errors import SettingsError, unknown
 from nerbert.metrics.calibration import Temperatures
 from nerbert.model.heads import Head
@@ -52,7 +54,7 @@ def check_thresholds(wanted: float | Mapping[str, float] | None, types: Iterable
 
 
 def _bound(name: str, value: object) -> float:
-    return float(check(name, value, Annotated[float, Bounds(at_least=0, at_most=1)]))
+    return float(check(name, value, Annotated[float, Interval(ge=0, le=1)]))
 
 
 def parse_thresholds(text: str) -> float | dict[str, float] | None:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from nerbert.config import Bounds, Sectioned
+from annotated_types import Interval
+
+from nerbert.config import Sectioned
 from nerbert.model.tokenizer import OnTooLong
 from nerbert.registry import OBJECTIVES
 
@@ -30,35 +32,35 @@ class TrainSettings(Sectioned):
     al. 2019."""
     seed: int = 1
     """Seed of the head's weights, of dropout and of the order of sentences. Source: ours."""
-    epochs: Annotated[float, Bounds(above=0, below=1e6)] = 3.0
+    epochs: Annotated[float, Interval(gt=0, lt=1e6)] = 3.0
     """Passes over the training data, copies included. Source: ours; the paper doesn't say."""
-    min_steps: Annotated[int, Bounds(at_least=0)] = 0
+    min_steps: Annotated[int, Interval(ge=0)] = 0
     """Fewest updates: a smaller training set is repeated beyond `epochs` until then. `max_steps` wins over it. 0: no
     bound. Source: ours."""
-    max_steps: Annotated[int, Bounds(at_least=0)] = 0
+    max_steps: Annotated[int, Interval(ge=0)] = 0
     """Most updates; the schedule ends there. It wins over `min_steps` and `epochs`. Equal to `min_steps`, it fixes the
     number of updates. 0: no bound. Source: ours."""
-    batch_size: Annotated[int, Bounds(at_least=1)] = 32
+    batch_size: Annotated[int, Interval(ge=1)] = 32
     """Sentences (windows, where one is longer than the model) per step. Unit: windows. Source: ours."""
-    max_tokens_per_batch: Annotated[int, Bounds(at_least=1)] = 8192
+    max_tokens_per_batch: Annotated[int, Interval(ge=1)] = 8192
     """A step is cut into micro-batches of at most this size, and smaller ones where memory runs out. Changes memory and
     speed, not the sums (but rounding, and which units drop out). Unit: subwords, padding included. Source: ours."""
-    learning_rate: Annotated[float, Bounds(above=0, below=1e6)] = 1e-4
+    learning_rate: Annotated[float, Interval(gt=0, lt=1e6)] = 1e-4
     """Highest learning rate of AdamW. Source: ours, for small encoders."""
-    new_layers_learning_rate: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.0
+    new_layers_learning_rate: Annotated[float, Interval(ge=0, lt=1e6)] = 0.0
     """Highest learning rate of layers that no pre-trained encoder has (a head, a projection, an LSTM); it follows the
     same schedule. 0: that of all. Source: ours; GLiNER's public code has 5e-5 here, and 1e-5 for its encoder."""
-    weight_decay: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.01
+    weight_decay: Annotated[float, Interval(ge=0, lt=1e6)] = 0.01
     """AdamW's weight decay; biases and norms have none. Source: ours; the paper doesn't say."""
-    warmup_ratio: Annotated[float, Bounds(at_least=0, at_most=1)] = 0.1
+    warmup_ratio: Annotated[float, Interval(ge=0, le=1)] = 0.1
     """Share of steps in which the rate rises from 0; then `schedule` applies. Source: ours; the paper doesn't say."""
     schedule: Schedule = "linear"
     """The learning rate after the warm-up: `linear` and `cosine` (half a wave) lower it to 0, `constant` keeps it.
     Source: ours, as in BERT's fine-tuning; the paper doesn't say; GLiNER's public code has `cosine`, CrossNER's
     `constant`."""
-    max_grad_norm: Annotated[float, Bounds(above=0, below=1e6)] = 1.0
+    max_grad_norm: Annotated[float, Interval(gt=0, lt=1e6)] = 1.0
     """Largest norm of a gradient. Source: ours; the paper doesn't say."""
-    max_length: Annotated[int, Bounds(at_least=8)] = 256
+    max_length: Annotated[int, Interval(ge=8)] = 256
     """Longest window; longer sentences are cut into overlapping windows at words. Unit: subwords. Source: ours; the
     paper doesn't say."""
     on_too_long: OnTooLong = "window"
@@ -74,8 +76,8 @@ class TrainSettings(Sectioned):
     overlap: bool = False
     """Whether a thread prepares the next step's windows while a step is computed, and, in one process, losses are read
     a step late. The same results. Source: ours; on an H100 it gained only with `packing`."""
-    num_layers: Annotated[int, Bounds(at_least=0, below=1e6)] = 0
+    num_layers: Annotated[int, Interval(ge=0, lt=1e6)] = 0
     """How many of the backbone's lowest layers to keep: fewer are smaller and faster, less accurate, and need training.
     0: all. Source: Sajjad et al. 2020 §3 (dropping the top layers costs least)."""
-    threads: Annotated[int, Bounds(at_least=0, at_most=4096)] = 0
+    threads: Annotated[int, Interval(ge=0, le=4096)] = 0
     """CPU threads of torch; 0 is torch's default. Two processes on one machine: 1 each. Source: ours."""

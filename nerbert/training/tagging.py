@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
 import torch
+from annotated_types import Interval
 
-from nerbert.config import Bounds, Section, refuse
+from nerbert.config import Section, refuse
 from nerbert.labels import tag_names
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import read_card
@@ -31,12 +32,12 @@ class TaggingSettings(Section):
 
     section: ClassVar[str] = "tagging"
     removed: ClassVar[Mapping[str, str]] = {"label_all_tokens": "a word is learnt by its first subword"}
-    label_smoothing: Annotated[float, Bounds(at_least=0, below=1)] = 0.0
+    label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """Share of each label that is spread over all classes. Source: ours; 0 as in the paper."""
-    outside_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
+    outside_weight: Annotated[float, Interval(ge=0, lt=1e6)] = 1.0
     """Weight of words outside entities in the loss: in a corpus many of them are names without a link. Source: ours; 1
     as in the paper."""
-    joined_layer: Annotated[int, Bounds(at_least=-1, below=1e6)] = 0
+    joined_layer: Annotated[int, Interval(ge=-1, lt=1e6)] = 0
     """A layer, counted from 1, whose states the head reads concatenated with those of the last one: twice as wide, and
     only nerbert loads such a tagger. -1: the highest frozen layer of pre-training, by the encoder's nerbert.json. 0:
     the last layer only. Source: ours (0); NuNER's authors join layer 6 with layer 12, 6 being the highest frozen."""

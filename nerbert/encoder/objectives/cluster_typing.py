@@ -11,8 +11,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
+from annotated_types import Interval
 
-from nerbert.config import Bounds, Section, refuse
+from nerbert.config import Section, refuse
 from nerbert.errors import InputError
 from nerbert.metrics.score import decode_columns
 from nerbert.model.backbone import Backbone
@@ -49,15 +50,15 @@ class TypingSettings(TaggingSettings):
     """Settings of typing with clusters."""
 
     section: ClassVar[str] = "typing"
-    num_clusters: Annotated[int, Bounds(at_least=2, at_most=100_000)] = 23
+    num_clusters: Annotated[int, Interval(ge=2, le=100_000)] = 23
     """Clusters of entities, computed at each epoch's start. Source: CoFEE's public code."""
-    weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.001
+    weight: Annotated[float, Interval(ge=0, lt=1e6)] = 0.001
     """γ, the weight of the clusters' loss; that of the tags' is 1. Source: CoFEE's public code."""
-    dimensions: Annotated[int, Bounds(at_least=1, below=1e6)] = 128
+    dimensions: Annotated[int, Interval(ge=1, lt=1e6)] = 128
     """Most dimensions of an entity's vector after whitening. Source: CoFEE's public code."""
-    iterations: Annotated[int, Bounds(at_least=1, below=1e6)] = 60
+    iterations: Annotated[int, Interval(ge=1, lt=1e6)] = 60
     """Most iterations of k-means. Source: CoFEE's public code."""
-    sample: Annotated[int, Bounds(at_least=100, below=1e9)] = 200_000
+    sample: Annotated[int, Interval(ge=100, lt=1e9)] = 200_000
     """Most entities to fit whitening and k-means on, drawn by seed, and to hold vectors of at once; others are assigned
     to the nearest cluster. Source: ours."""
 

@@ -12,8 +12,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from annotated_types import Interval
 
-from nerbert.config import Bounds, Section, refuse
+from nerbert.config import Section, refuse
 from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
 from nerbert.encoder.objectives.zero_shot.span_labels import ConceptLabels, PromptMaker, SpanLabels
 from nerbert.errors import SettingsError, at
@@ -54,10 +55,10 @@ class ConceptsSettings(Section):
     say."""
     descriptions: bool = False
     """Whether to read a type's description, if any, after its name. Source: LitSet (Golde et al. 2024)."""
-    temperature: Annotated[float, Bounds(above=0, below=1e6)] = 4.0
+    temperature: Annotated[float, Interval(gt=0, lt=1e6)] = 4.0
     """Divisor of the product of a word's and a concept's vector. Source: ours, on dev with all-MiniLM-L6-v2; NuNER
     doesn't say."""
-    max_concepts: Annotated[int, Bounds(at_least=1, below=1e6)] = 2048
+    max_concepts: Annotated[int, Interval(ge=1, lt=1e6)] = 2048
     """Most concepts of a step; from more, a random sample is taken, and each step's log counts those left out. A
     fine-tuning has all types of its data, if these are at most 256, and at most 48 others. Source: ours."""
 

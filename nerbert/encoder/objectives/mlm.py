@@ -11,8 +11,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from annotated_types import Interval
 
-from nerbert.config import Bounds, Section
+from nerbert.config import Section
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch, autocast, logits_at
@@ -41,7 +42,7 @@ class MlmSettings(Section):
     """Texts of a domain in place of a corpus: files of any format that `nerbert tag` reads, folders of them, corpora.
     Lines of a text file are packed into windows; empty lines divide documents. Source: DAPT (Gururangan et al. 2020);
     CrossNER (Liu et al. 2021) has Wikipedia's pages of each domain."""
-    probability: Annotated[float, Bounds(above=0, at_most=1)] = 0.15
+    probability: Annotated[float, Interval(gt=0, le=1)] = 0.15
     """Share of subwords to predict: 80 % of them masked, 10 % replaced, 10 % unchanged. Source: Devlin et al. 2019
     §3.1; CrossNER's public code has 0.2."""
     mask_style: Literal["subwords", "pairs"] = "subwords"

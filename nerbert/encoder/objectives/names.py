@@ -10,8 +10,9 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Interval
 
-from nerbert.config import Bounds, Section
+from nerbert.config import Section
 from nerbert.encoder.objectives.concepts import Concepts, ConceptsSettings, StepConcepts, concept_loss
 from nerbert.encoder.objectives.zero_shot.span_labels import SpanLabels, WindowLabels
 from nerbert.labels import word_spans
@@ -34,11 +35,11 @@ class NamesSettings(ConceptsSettings):
     """Settings of learning boundaries and names."""
 
     section: ClassVar[str] = "names"
-    boundary_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
+    boundary_weight: Annotated[float, Interval(ge=0, lt=1e6)] = 1.0
     """Weight of the boundaries' loss; that of entities' types is 1. Source: ours."""
-    word_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
+    word_weight: Annotated[float, Interval(ge=0, lt=1e6)] = 1.0
     """Weight of the loss of words' types; that of entities' types is 1. Source: ours, on dev (docs/results)."""
-    outside_weight: Annotated[float, Bounds(at_least=0, below=1e6)] = 0.1
+    outside_weight: Annotated[float, Interval(ge=0, lt=1e6)] = 0.1
     """Weight in the boundaries' loss of a corpus's words outside of links, many of which are names without a link.
     Source: ours; with 1 names in encyclopedic text aren't found (docs/results)."""
 

@@ -12,8 +12,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
+from annotated_types import Interval
 
-from nerbert.config import Bounds, Section
+from nerbert.config import Section
 from nerbert.metrics.score import Columns as Spans
 from nerbert.metrics.score import decode_columns
 from nerbert.model.forward import Batch, autocast, logits_at
@@ -35,7 +36,7 @@ class SelfTrainingSettings(TaggingSettings):
     """Settings of self-training."""
 
     section: ClassVar[str] = "self_training"
-    threshold: Annotated[float, Bounds(at_least=0, below=1)] = 0.1
+    threshold: Annotated[float, Interval(ge=0, lt=1)] = 0.1
     """Probability that a span's beginning and its end must exceed. Low values find what the labels lack. Source:
     CoFEE."""
 

@@ -13,8 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from annotated_types import Interval
 
-from nerbert.config import Bounds, Section, refuse
+from nerbert.config import Section, refuse
 from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
 from nerbert.encoder.objectives.zero_shot.span_labels import Answers, PromptMaker, SpanLabels, WindowLabels, count_lost
 from nerbert.errors import InputError, SettingsError, at
@@ -60,28 +61,28 @@ class ZeroShotSettings(Section):
     section: ClassVar[str] = "zero_shot"
     removed: ClassVar[Mapping[str, str]] = {"focal_gamma": "the loss is that of 0, as in GLiNER's public code"}
     models: ClassVar[tuple[str, ...]] = ("labels_backbone",)
-    max_types: Annotated[int, Bounds(at_least=1, at_most=1000)] = 25
+    max_types: Annotated[int, Interval(ge=1, le=1000)] = 25
     """Most types in a prompt. Source: GLiNER's public code."""
-    positive_weight: Annotated[float, Bounds(above=0, below=1e6)] = 2.0
+    positive_weight: Annotated[float, Interval(gt=0, lt=1e6)] = 2.0
     """Weight of positive spans in the loss; that of negative ones is 1. Source: GLiNER's public code of the first
     models."""
-    focal_alpha: Annotated[float, Bounds(at_least=-1, at_most=1)] = -1.0
+    focal_alpha: Annotated[float, Interval(ge=-1, le=1)] = -1.0
     """α: weight of positive spans in the loss, in place of `positive_weight`; that of negative ones is 1 − α. Below 0:
     `positive_weight` applies. Source: Lin et al. 2017; GLiNER's public code has it later (0.75, or -1)."""
     architecture: Architecture | Literal[""] = ""
     """`zero` reads types before the text and finds single words, joined where adjacent; `zero_span` the same with
     spans; `bi_encoder` encodes types separately, so thousands cost little. Empty: that of the GLiNER folder, else
     `zero_span`. Source: NuNER Zero (Bogdanov et al. 2024); GLiNER (Zaratiana et al. 2024)."""
-    max_width: Annotated[int, Bounds(at_least=0, at_most=64)] = 0
+    max_width: Annotated[int, Interval(ge=0, le=64)] = 0
     """Longest entity of a new `zero_span` or `bi_encoder`; longer ones are never found; their number is printed. 0:
     that of the GLiNER folder, else 12. Unit: words. Source: GLiNER's public code."""
-    negative_ratio: Annotated[float, Bounds(at_least=0, below=1e6)] = 1.0
+    negative_ratio: Annotated[float, Interval(ge=0, lt=1e6)] = 1.0
     """Most absent types in a prompt for each entity of the text: a number is drawn between 0 and this. A fine-tuning
     uses all of its types. Source: GLiNER's public code."""
     lstm: bool = False
     """Whether a new `zero` or `zero_span` has a bidirectional LSTM over the words of the text; a GLiNER folder keeps
     its own. Source: ours; GLiNER's public code has one."""
-    dropout: Annotated[float, Bounds(at_least=-1, below=1)] = -1.0
+    dropout: Annotated[float, Interval(ge=-1, lt=1)] = -1.0
     """Share of the units of the layers above the encoder that drop out. Below 0: that of the GLiNER folder, else 0.1.
     Source: ours, as in BERT; GLiNER's public code has 0.4."""
     labels_backbone: str = ""
