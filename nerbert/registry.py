@@ -2,9 +2,8 @@
 
 A built-in entry is written as `module:name` and imported when it is first used. Other distributions offer entries as
 entry points of the registry's group; they are looked for when a name isn't built in, or when all names are asked for.
-An entry is also registered by code (`register`), or named in a setting as `module:name`; worker processes know the
-built-in, the offered and the last form. A registry may be the annotation of the setting that chooses from it:
-`objective: Annotated[str, OBJECTIVES]`.
+An entry is also named in a setting as `module:name`. A registry may be the annotation of the setting that chooses from
+it: `objective: Annotated[str, OBJECTIVES]`.
 """
 
 import re
@@ -40,7 +39,7 @@ class Registry(Generic[Entry]):
         members: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self._noun, self._group, self._base, self._members = noun, group, base, members
-        self._known: dict[str, str | Entry] = {**built_in}
+        self._known = dict[str, str | Entry](built_in)
 
     def __str__(self) -> str:
         names = ", ".join(map(repr, [*self._known, *self._offered]))
@@ -71,16 +70,6 @@ class Registry(Generic[Entry]):
         if not self.contains(name):
             raise ValueError
         return name
-
-    def register(self, name: str, entry: Entry) -> Entry:
-        """Add an entry under a new name in this process, and return it.
-
-        Raise SettingsError for a name that is taken or holds a colon.
-        """
-        if name in self._known or name in self._offered or ":" in name:
-            raise SettingsError(f"{self._noun} {name!r}: the name must be new and hold no colon; there are {self}")
-        self._known[name] = entry
-        return entry
 
     def contains(self, name: str) -> bool:
         """Return whether `name` is known, or has the form `module:name`; nothing is imported."""
@@ -117,7 +106,7 @@ class Registry(Generic[Entry]):
             if isinstance(error, ModuleNotFoundError) and (missing := missing_extra(error)):
                 raise missing from error
             reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-            isnt_there = isinstance(error, ModuleNotFoundError | AttributeError)
+            isnt_there = isinstance(error, ModuleNotFoundError | AttributeError) and not origin
             remedy = "install its module, or put its folder into PYTHONPATH"
             remedy = remedy if isnt_there else f"importing {module} failed"
             raise SettingsError(f"{title}: {reason:.300}; {remedy}") from error

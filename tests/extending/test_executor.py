@@ -21,8 +21,7 @@ __all__ = ["desk"]
 )
 def test_long_jobs_run_on_it_and_make_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Threads, "made", [])
-    monkeypatch.setattr(EXECUTORS, "_known", dict(EXECUTORS._known))
-    EXECUTORS.register("threads", Threads)
+    monkeypatch.setitem(EXECUTORS._known, "threads", Threads)
     one, other = outcome(name, "--executor", "threads", "--workers", "1"), outcome(name)
     assert one == other
     (made,) = Threads.made

@@ -39,8 +39,7 @@ def test_a_registered_format_is_found_by_its_suffix_and_its_content(
     ours = folders["toy"] / "ships"
     assert exit_code("data", "check", ours) == 1
     assert f"{ours}: holds no " in capsys.readouterr().err
-    monkeypatch.setattr(FORMATS, "_known", dict(FORMATS._known))
-    FORMATS.register("toy", Toy)
+    monkeypatch.setitem(FORMATS._known, "toy", Toy)
     assert exit_code("data", "check", ours, "--json") == 0
     assert json.loads(capsys.readouterr().out)["splits"]["train"]["types"] == {"ship": 8, "place": 8, "person": 4}
     assert len(read_examples((ours / "test.toy").rename(tmp_path / "gold.txt"))) == 3

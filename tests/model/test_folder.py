@@ -134,8 +134,7 @@ def test_messages_of_kinds_from_outside(
     act: Callable[[ModelFolder], object], kind: type[NerbertError], words: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(MODEL_KINDS, "_known", {**MODEL_KINDS._known})
-    MODEL_KINDS.register("own", OwnKind)
+    monkeypatch.setitem(MODEL_KINDS._known, "own", OwnKind)
     folder = made(tmp_path, "config.json own.json")
     assert folder.kind is OwnKind
     with raises(kind, words):
