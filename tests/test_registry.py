@@ -64,28 +64,28 @@ def test_a_registry_bounds_a_setting(shapes: Registry[type]) -> None:
 def test_other_distributions_join_and_one_that_is_broken_breaks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "offered_shapes.py").write_text("class Square: pass\ncircle = 1\n")
-    offers = {
-        "one": "square = offered_shapes:Square\ntwice = offered_shapes:Square\npath = offered_shapes:Square",
-        "other": "twice = offered_shapes:Square\ncircle = offered_shapes:circle\ngone = offered_shapes:Gone",
+    (tmp_path / "offers.py").write_text("class Square: pass\ncircle = 1\n")
+    points = {
+        "one": "square = offers:Square\ntwice = offers:Square\npath = offers:Square",
+        "other": "twice = offers:Square\ncircle = offers:circle\ngone = offers:Gone",
     }
-    for name, points in offers.items():
+    for name, lines in points.items():
         folder = tmp_path / f"{name}_shapes-1.0.dist-info"
         folder.mkdir()
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-shapes\nVersion: 1.0\n")
-        (folder / "entry_points.txt").write_text(f"[nerbert.shapes]\n{points}\n")
+        (folder / "entry_points.txt").write_text(f"[nerbert.shapes]\n{lines}\n")
     monkeypatch.syspath_prepend(tmp_path)
     shapes = Registry[type]("shape", "nerbert.shapes", {"path": "pathlib:Path"})
     assert [*shapes] == [*shapes] == ["path", "square"]
     assert (shapes.find("path"), shapes.find("square").__name__) == (Path, "Square")
     assert sorted(capsys.readouterr().err.splitlines()) == [
         "shape 'circle' of other-shapes: has no __call__, as each shape must; it is left out",
-        "shape 'gone' of other-shapes: module 'offered_shapes' has no attribute 'Gone'; importing offered_shapes failed; it is left out",
-        "shape 'path' of one-shapes: nerbert has one of this name; write it as offered_shapes:Square; it is left out",
+        "shape 'gone' of other-shapes: module 'offers' has no attribute 'Gone'; importing offers failed; it is left out",
+        "shape 'path' of one-shapes: nerbert has one of this name; write it as offers:Square; it is left out",
         "shape 'twice': one-shapes and other-shapes offer it; uninstall one, or write module:name; it is left out",
     ]
     with raises(SettingsError, words="one-shapes and other-shapes offer it"):
         shapes.find("twice")
-    lines = Registry[type]("shape", "nerbert.shapes", {}, base=Path)
+    paths = Registry[type]("shape", "nerbert.shapes", {}, base=Path)
     with raises(SettingsError, words="shape 'square' of one-shapes: must be a subclass of pathlib.Path"):
-        lines.find("square")
+        paths.find("square")
