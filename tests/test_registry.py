@@ -67,7 +67,7 @@ def test_other_distributions_join_and_one_that_is_broken_breaks_nothing(
     (tmp_path / "offers.py").write_text("class Square: pass\ncircle = 1\n")
     points = {
         "one": "square = offers:Square\ntwice = offers:Square\npath = offers:Square",
-        "other": "twice = offers:Square\ncircle = offers:circle\ngone = offers:Gone",
+        "other": "twice = offers:Square\ncircle = offers:circle\ngone = offers:Far",
     }
     for name, lines in points.items():
         folder = tmp_path / f"{name}_shapes-1.0.dist-info"
@@ -80,7 +80,7 @@ def test_other_distributions_join_and_one_that_is_broken_breaks_nothing(
     assert (shapes.find("path"), shapes.find("square").__name__) == (Path, "Square")
     assert sorted(capsys.readouterr().err.splitlines()) == [
         "shape 'circle' of other-shapes: has no __call__, as each shape must; it is left out",
-        "shape 'gone' of other-shapes: module 'offers' has no attribute 'Gone'; importing offers failed; it is left out",
+        "shape 'gone' of other-shapes: module 'offers' has no attribute 'Far'; importing offers failed; it is left out",
         "shape 'path' of one-shapes: nerbert has one of this name; write it as offers:Square; it is left out",
         "shape 'twice': one-shapes and other-shapes offer it; uninstall one, or write module:name; it is left out",
     ]
