@@ -37,8 +37,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{about}/entry_points.txt", points)
         archive.writestr(f"{about}/RECORD", "")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", folder / "site"]
-    subprocess.run([*pip, wheel], check=True)
+    options = ("--quiet", "--no-index", "--no-deps", "--target", folder / "site")
+    subprocess.run([sys.executable, "-m", "pip", "install", *map(str, options), wheel], check=True)
     return folder / "site"
 
 
