@@ -113,7 +113,12 @@ class GlinerHead(Head):
         found, vectors = copy(self), None
         found._groups = ()
         if len(groups) > 1:
-            self._tell_groups(len(labels), len(groups))
+            if not any(self._noted):
+                tell(
+                    f"{len(labels):,} labels need {len(groups):,} prompts, so each text is read {len(groups):,} "
+                    "times: this model is confused by more, or longer ones, at once than it had in training"
+                )
+                self._noted.append(True)
             found._groups = tuple(self.for_labels(labels[each], thresholds[each]) for each in groups)
             prompt = LabelPrompt()
         else:
@@ -140,13 +145,6 @@ class GlinerHead(Head):
 
     def _prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
         return self.pieces.plain() if self.config.two_encoders else self.pieces.prompt(labels)
-
-    def _tell_groups(self, labels: int, groups: int) -> None:
-        """Print once that labels are in several prompts."""
-        if not any(self._noted):
-            tell(f"{labels:,} labels need {groups:,} prompts, so each text is read {groups:,} times: this "
-                 "model is confused by more, or longer ones, at once than it had in training")  # fmt: skip
-            self._noted.append(True)
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples; raise InputError without labels."""
@@ -211,12 +209,7 @@ class GlinerHead(Head):
     def prompted(self, examples: Sequence[Example]) -> Iterator[tuple["GlinerHead", list[WordWindow]]]:
         """Yield the head of each group of labels that share a prompt, and the examples' windows with it."""
         for head in self._groups or (self,):
-            yield head, self.pieces.windows(examples, head.prompt)
-
-    @property
-    def prompt(self) -> LabelPrompt:
-        """Return what stands around a text; raise InputError without labels."""
-        return self._request.prompt
+            yield head, self.pieces.windows(examples, head._request.prompt)
 
     @property
     def _request(self) -> _Asked:
