@@ -1,7 +1,8 @@
 """Write every output: a draft beside the target (`.NAME.partial`), then one rename.
 
-A long job's finished parts are in `.NAME.work`, with its fingerprint and its lock. Cost: writing waits for the disk,
-and a folder is replaced by two renames; the next run repairs a kill between them.
+All long jobs use `publish_job`. Finished parts are in `.NAME.work`, with the job's key and its lock; a kill leaves them
+for the next run with that key. Only a benchmark's folder grows in place: each of its parts has a key of its own. Cost:
+writing waits for the disk, and a folder is replaced by two renames; the next run repairs a kill between them.
 """
 
 import errno
@@ -110,17 +111,25 @@ def publish_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file: bool = False) -> Iterator[Draft]:
+def publish_job(
+    target: Path, key: Any, *, overwrite: bool = False, file: bool = False, keep: Sequence[str] = ()
+) -> Iterator[Draft]:
     """Yield the draft of a folder (or file) that takes long; it becomes `target` when the block ends well.
 
-    Finished parts in `Draft.work` stay after a failure for the next run with an equal `fingerprint`, a JSON value that
-    holds all that they depend on; with None nothing stays. Raise StaleOutput if there is work of another job, which
+    Finished parts in `Draft.work` stay after a failure for the next run with an equal `key`, a JSON value that holds
+    all that they depend on; with None nothing stays. Raise StaleOutput if there is work of another job, which
     `overwrite` deletes, and OutputExists while another process makes the target. A target that is a link is followed.
+
+    With `keep`, names of folders in it, the target itself is the draft: what a run adds stays, however it ends.
     """
     target = _followed(target)
+    message = f"{target}: another run is making it; wait for its end or choose another place"
+    if keep:
+        with _grow(target, keep, message) as draft:
+            yield draft
+        return
     (check_free_file if file else check_free)(target, overwrite=overwrite)
     draft = draft_of(target)
-    message = f"{target}: another run is making it; wait for its end or choose another place"
     with os_refused(f"{target}: can't be made"), writing(target):
         check_own(*draft)
         if not draft.work.is_dir():
@@ -133,22 +142,17 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
             if not _has_work(draft.work):
                 shutil.rmtree(draft.work, ignore_errors=True)
             raise
-        _restore(draft, target, fingerprint, overwrite=overwrite)
+        _restore(draft, target, key, overwrite=overwrite)
         try:
             with writing(target):  # so that the note below is on the error that leaves
-                if fingerprint is not None:
-                    write_json(draft.work / PLAN, fingerprint)
+                if key is not None:
+                    write_json(draft.work / PLAN, key)
                 _remove(draft.path)
                 draft.path.touch() if file else draft.path.mkdir()
                 yield draft
-                if file:
-                    to_disk(draft.path)
-                else:
-                    for left in draft.path.rglob(".*.partial"):  # by a worker that died, whose task ran again
-                        _remove(left)
-                    _open_to_readers(draft.path)
+                _complete(draft.path)
         except BaseException as error:
-            if fingerprint is not None and _has_work(draft.work):
+            if key is not None and _has_work(draft.work):
                 error.add_note(f"{draft.path} and {draft.work} stay: rerun the command to resume, or delete both")
             else:
                 _remove(draft.path)
@@ -159,6 +163,19 @@ def publish_job(target: Path, fingerprint: Any, *, overwrite: bool = False, file
             target.replace(draft.work / _OLD)
         os.replace(draft.path, target)  # noqa: PTH105
         shutil.rmtree(draft.work, ignore_errors=True)
+
+
+@contextmanager
+def _grow(target: Path, names: Sequence[str], message: str) -> Iterator[Draft]:
+    folders, refused = [target / name for name in names], f"{target}: can't be made or read"
+    with os_refused(refused):
+        target.mkdir(parents=True, exist_ok=True)
+        check_own(*folders)
+    with held(target, message):
+        with os_refused(refused):
+            for folder in folders:
+                folder.mkdir(exist_ok=True)
+        yield Draft(target, target)
 
 
 def draft_of(target: Path) -> Draft:
@@ -287,16 +304,16 @@ def check_own(*places: Path) -> None:
                                    "or choose another output")  # fmt: skip
 
 
-def _restore(draft: Draft, target: Path, fingerprint: Any, *, overwrite: bool) -> None:
-    """Delete unfinished files from a work folder, and all work of a job with another fingerprint."""
+def _restore(draft: Draft, target: Path, key: Any, *, overwrite: bool) -> None:
+    """Delete unfinished files from a work folder, and all work of a job with another key."""
     changed = ""
     if _has_work(draft.work):
         try:
             changed = difference(read_json(draft.work / PLAN, object, limit=_LARGEST_MARK),
-                                 json.loads(json.dumps(fingerprint)))  # fmt: skip
+                                 json.loads(json.dumps(key)))  # fmt: skip
         except InputError:
             changed = f"{PLAN} can't be read"
-    if changed and not overwrite and fingerprint is not None:
+    if changed and not overwrite and key is not None:
         raise StaleOutput(f"{target}: half made already, but from something else ({changed}); run as before, or "
                           "pass --overwrite to start again")  # fmt: skip
     drafts = [*draft.work.rglob(".*.partial"), *draft.work.rglob(".*.work")]
@@ -305,12 +322,19 @@ def _restore(draft: Draft, target: Path, fingerprint: Any, *, overwrite: bool) -
             _remove(path)
 
 
-def _open_to_readers(folder: Path) -> None:
-    """Let files that a library made for its user alone (safetensors 0.8) be read by whom the folder is for."""
-    for path in folder.rglob("*"):
+def _complete(draft: Path) -> None:
+    """Wait for a file; of a folder remove unfinished files, and let its readers read what a library (safetensors 0.8)
+    made for its user alone.
+    """
+    if draft.is_file():
+        to_disk(draft)
+        return
+    for left in draft.rglob(".*.partial"):  # by a worker that died, whose task ran again
+        _remove(left)
+    for path in draft.rglob("*"):
         mode = path.lstat().st_mode
         if S_ISREG(mode) and not mode & 0o077:
-            path.chmod(S_IMODE(mode) | folder.stat().st_mode & 0o444)
+            path.chmod(S_IMODE(mode) | draft.stat().st_mode & 0o444)
 
 
 def _has_work(work: Path) -> bool:

@@ -17,7 +17,7 @@ from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import OutputExists, SettingsError
-from nerbert.evaluation.benchmark.cells import held_folder
+from nerbert.evaluation.benchmark.cells import check_folder
 from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.finetuning.settings import FinetuneSettings
 from tests.raised import raises
@@ -61,5 +61,5 @@ def test_settings_are_read_or_name_what_to_use() -> None:
 def test_a_suite_is_read_and_a_folder_of_its_results_is_refused(tmp_path: Path) -> None:
     assert read_suite(KEPT / "settings" / "suite.toml").title == "Kept"
     shutil.copytree(KEPT / "results", tmp_path / "results")
-    with raises(OutputExists, "name a new"), held_folder(tmp_path / "results"):
-        pass
+    with raises(OutputExists, "name a new"):
+        check_folder(tmp_path / "results")

@@ -7,8 +7,8 @@ import hashlib
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from nerbert import process
-from nerbert.artifacts import Draft, check_free, draft_of, link_file, publish_folder, publish_job, to_disk
+from nerbert.artifacts import check_free, draft_of, link_file, publish_folder, publish_job, to_disk
 from nerbert.config import changed_names, plain_settings
 from nerbert.encoder.data import PretrainData, PretrainSources
 from nerbert.encoder.preprocess import tokenizer_hash
@@ -191,8 +191,11 @@ def pretrain(
     given = processes
     processes, work = begin(settings, output, overwrite=overwrite, processes=given, executor=executor)
     total = total_steps(len(work.data.numbers_of(0)), settings)
-    with _common_folder(processes, output, work.identity, overwrite=overwrite) as (folder, place):
-        keep = partial(_keep_best, place, work.pieces.tokenizer) if processes.is_first else lambda *_: None
+    first = processes.is_first
+    publishing = publish_job(output, work.identity, overwrite=overwrite) if first else nullcontext(draft_of(output))
+    with publishing as (folder, place):
+        processes.wait()  # for the first one, which makes the folders
+        keep = partial(_keep_best, place, work.pieces.tokenizer) if first else lambda *_: None
         best = BestCheckpoint(work.score, keep, last=settings.select == "last")
         checkpoints = Checkpoints(
             place, settings.save_total_limit, minutes=settings.save_minutes,
@@ -203,7 +206,7 @@ def pretrain(
             log = train(work.model, work.data, work.objective, settings, bar, evaluate=best,
                         checkpoints=checkpoints, steps=steps, processes=processes,
                         evaluation_steps=settings.evaluation_steps)  # fmt: skip
-        if processes.is_first:
+        if first:
             kept = place / f"best-{best.best_step}"
             for path in _files_in(kept):
                 (there := folder / path.relative_to(kept)).parent.mkdir(parents=True, exist_ok=True)
@@ -232,18 +235,6 @@ def _keep_best(place: Path, tokenizer: Any, model: Any, step: int, before: int) 
 
 def _files_in(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
-
-
-@contextmanager
-def _common_folder(processes: ProcessGroup, output: Path, identity: Any, *, overwrite: bool) -> Iterator[Draft]:
-    """Give all processes the folder that the first process makes; it exists when they get it."""
-    if not processes.is_first:
-        processes.wait()
-        yield draft_of(output)
-        return
-    with publish_job(output, identity, overwrite=overwrite) as draft:
-        processes.wait()
-        yield draft
 
 
 def _write_json_card(

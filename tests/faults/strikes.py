@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from tests.faults.harness import REFUSED, Desk, Done, Tally, places, strike_at
 
-TAKEN = ("another run is making it", "another benchmark is using it",
+TAKEN = ("another run is making it",
          "another run is fetching into it", REFUSED)  # fmt: skip
 """What a second run says."""
 WAITING = "another run is making it; waiting for its end"

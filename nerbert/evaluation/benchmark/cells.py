@@ -17,10 +17,9 @@ from statistics import fmean
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from nerbert.about import __version__
-from nerbert.artifacts import check_own, publish
+from nerbert.artifacts import publish
 from nerbert.errors import OutputExists, os_refused
 from nerbert.labels import spans_from_bio
-from nerbert.locks import held
 from nerbert.metrics.calibration import Temperatures
 from nerbert.model.heads import Entities, WordTags
 from nerbert.records import Example
@@ -28,6 +27,8 @@ from nerbert.schema import json_line, read_json, to_plain
 
 _LARGEST = 512 << 20
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
+CELLS, SOURCES = "cells", "sources"
+"""The folders in a benchmark's that stay: files of cells, checkpoints of source domains."""
 TRY_AGAIN = "try_again"
 """The fact of a failed cell that every run retries: the machine was the cause (it was killed, the disk was full)."""
 
@@ -165,7 +166,7 @@ class CellFile:
 
 def cell_path(folder: Path, key: str) -> Path:
     """Return the path of a cell's file in a benchmark's folder."""
-    return folder / "cells" / f"{key}.json"
+    return folder / CELLS / f"{key}.json"
 
 
 def read_cell(path: Path) -> CellFile | None:
@@ -182,26 +183,16 @@ def write_cell(path: Path, scored: str, cell: Cell, found: Predictions | None = 
         draft.write_text(json_line(to_plain(content)), encoding="utf-8")
 
 
-@contextmanager
-def held_folder(folder: Path) -> Iterator[None]:
-    """Make and lock a benchmark's folder; raise OutputExists if another run has it, or it is something else's."""
-    taken = f"{folder}: another benchmark is using it; wait for it or name another folder"
-    own = [folder / "cells", folder / "sources"]
+def check_folder(folder: Path) -> None:
+    """Raise OutputExists if a folder can't hold a benchmark's results: something else's, or an older version's."""
     with os_refused(f"{folder}: can't be made or read"):
-        folder.mkdir(parents=True, exist_ok=True)
         if (folder / "predictions").exists():
             why = "was made by an earlier version of nerbert, whose cells this one doesn't read"
             raise OutputExists(f"{folder}: {why}; name a new folder (-o)")
-        strange = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
-        if strange and not own[0].exists():
+        strange = [path.name for path in folder.iterdir() if path.name[0] != "."] if folder.exists() else []
+        if strange and not (folder / CELLS).exists():
             why = f"holds {strange[0]!r} but no cells, so it is not a benchmark's folder"
             raise OutputExists(f"{folder}: {why}; name a new or an empty one (-o)")
-        check_own(*own)
-    with held(folder, taken):
-        with os_refused(f"{folder}: can't be made or read"):
-            for each in own:
-                each.mkdir(exist_ok=True)
-        yield
 
 
 def found_entities(found: Entities, sentences: int, temperature: float | Temperatures = 1.0) -> FoundEntities:

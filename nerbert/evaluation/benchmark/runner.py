@@ -21,7 +21,7 @@ from statistics import fmean
 
 import torch
 
-from nerbert.artifacts import writing
+from nerbert.artifacts import publish_job, writing
 from nerbert.errors import (
     InputError,
     NerbertError,
@@ -34,6 +34,8 @@ from nerbert.errors import (
     visible,
 )
 from nerbert.evaluation.benchmark.cells import (
+    CELLS,
+    SOURCES,
     TRY_AGAIN,
     Cell,
     CellFile,
@@ -41,7 +43,7 @@ from nerbert.evaluation.benchmark.cells import (
     Machine,
     State,
     cell_path,
-    held_folder,
+    check_folder,
     read_cell,
     write_cell,
 )
@@ -70,7 +72,9 @@ def run_suite(
     stop: _Stop = None
     check_alone("a benchmark")
     check_root(data)
-    with given_or_local(executor, len(_gpus(this_machine())) or cores()) as opened, held_folder(output):
+    check_folder(output)
+    executors = given_or_local(executor, len(_gpus(this_machine())) or cores())
+    with executors as opened, publish_job(output, None, keep=(CELLS, SOURCES)):
         plan = SuitePlan(suite, data, output, only, retry=retry)
         for note in plan.notes:
             tell(note)
@@ -174,7 +178,7 @@ def run_cell(output: Path, gpus: tuple[str, ...], job: Job) -> Cell:
             if stored and stored.state is State.DONE and stored.scored == job.score_key:  # by a run that died later
                 return stored.cell(job.place)
             try:
-                cell, predictions = job.run(output / "sources", stored.tagged if stored else None)
+                cell, predictions = job.run(output / SOURCES, stored.tagged if stored else None)
             finally:  # is the reason of whatever else went wrong
                 job.read_digests()
             write_cell(path, job.score_key, cell, predictions)

@@ -1,18 +1,22 @@
 """A cell's file comes back as it was written or is refused; a folder of someone else is left alone."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from nerbert.artifacts import publish_job
 from nerbert.errors import InputError, OutputExists
 from nerbert.evaluation.benchmark.cells import (
+    CELLS,
+    SOURCES,
     Cell,
     CellKey,
     Predictions,
     State,
     cell_path,
-    held_folder,
+    check_folder,
     read_cell,
     write_cell,
 )
@@ -24,8 +28,9 @@ FOUND = Predictions([[(0, 1, "ship", 0.5)], [(1, 2, "x", None)]], {}, [["B-ship"
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    with held_folder(tmp_path / "out"):
-        return cell_path(tmp_path / "out", "k")
+    path = cell_path(tmp_path, "k")
+    path.parent.mkdir()
+    return path
 
 
 def test_a_cell_and_its_predictions_come_back(path: Path) -> None:
@@ -53,14 +58,11 @@ def test_a_damaged_file_is_refused(path: Path, damage: Callable[[str], str]) -> 
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
-    with (
-        held_folder(tmp_path / "out"),
-        raises(OutputExists, words="another benchmark is using it"),
-        held_folder(tmp_path / "out"),
-    ):
+    grown = partial(publish_job, tmp_path / "out", None, keep=(CELLS, SOURCES))
+    with grown(), raises(OutputExists, words="out: another run is making it"), grown():
         pass
-    with held_folder(tmp_path / "out"):
-        pass
+    with grown() as draft:
+        assert (draft.path / CELLS).is_dir()
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,8 @@ def test_other_folders_are_left_alone(tmp_path: Path, made: str, told: str) -> N
         (out / name).mkdir()
     else:
         (out / name).touch()
-    with raises(OutputExists, words=told), held_folder(out):
-        pass
+    with raises(OutputExists, words=told):
+        check_folder(out)
+        with publish_job(out, None, keep=(CELLS, SOURCES)):
+            pass
     assert len(list(out.iterdir())) == 1
