@@ -82,34 +82,34 @@ class Evaluation:
         return self.over_seeds()["micro"]["sd"]
 
     def __repr__(self) -> str:
-        judged, how = list(self.judgements.values()), " / ".join(dict.fromkeys(map(str, self.answering.values())))
-        figures = {"F1": self.f1_mean, "precision": mean(each.score.precision for each in judged),
-                   "recall": mean(each.score.recall for each in judged)}  # fmt: skip
-        shown = ", ".join(f"{name} {percent(each)}" for name, each in figures.items())
-        seeds = f" (means over {len(judged)} seeds)" if len(judged) > 1 else ""
-        return f"<Evaluation on {self.file}, {self.sentences:,} sentences: {shown}{seeds}{how and f'; {how}'}>"
+        scores, how = self.scores.values(), " / ".join(dict.fromkeys(map(str, self.answering.values())))
+        means = {"F1": self.f1_mean, "precision": mean(score.precision for score in scores),
+                 "recall": mean(score.recall for score in scores)}  # fmt: skip
+        figures = ", ".join(f"{name} {percent(share)}" for name, share in means.items())
+        seeds = f" (means over {len(scores)} seeds)" if len(scores) > 1 else ""
+        return f"<Evaluation on {self.file}, {self.sentences:,} sentences: {figures}{seeds}{how and f'; {how}'}>"
 
     def _repr_html_(self) -> str | None:
         return self.html(self) if self.html else None
 
     def over_seeds(self) -> dict[str, dict[str, float]]:
         """Return mean and sample standard deviation over seeds of F1: micro, macro, strict, span, macro token F1."""
-        found = {}
+        figures = {}
         for name, figure in _SUMMARY.items():
             values = [figure(judged) for judged in self.judgements.values()]
-            found[name] = {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else 0.0}
-        return found
+            figures[name] = {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else 0.0}
+        return figures
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON; `precision`, `recall` and `f1` at the top are means over the taggers."""
         scores = self.scores.values()
         return {
             "file": self.file, "sentences": self.sentences, "train": self.train or None,
-            "precision": mean(each.precision for each in scores), "recall": mean(each.recall for each in scores),
+            "precision": mean(score.precision for score in scores), "recall": mean(score.recall for score in scores),
             "f1": self.f1_mean, "f1_sd": self.f1_sd, "over_seeds": self.over_seeds(),
             "unknown_types": list(self.unknown_types), "not_finetuned": list(self.not_finetuned),
             "trained_on_other": list(self.other_train), "trained_on_file": list(self.learnt_gold),
-            "answering": {name: asdict(each) for name, each in self.answering.items()}, "asked": self.asked,
+            "answering": {name: asdict(how) for name, how in self.answering.items()}, "asked": self.asked,
             "taggers": {name: judged.as_json() for name, judged in self.judgements.items()},
         }  # fmt: skip
 
@@ -141,7 +141,7 @@ def evaluate(
     reading = reading_for(reading_card(next(iter(folders.values()))), reading)
     gold_data = read_gold(data, "test", reading)
     learnt, examples = None if train is None else read_data(train, reading=reading), gold_data.examples
-    gold, words = [example_tags(each) for each in examples], [each.tokens for each in examples]
+    gold, words = [example_tags(example) for example in examples], [example.tokens for example in examples]
     seen = seen_entities(learnt.train) if learnt else None
     duplicates = find_duplicates(learnt.train, examples) if learnt else ()
     types = frozenset(types_of_examples(examples))
@@ -151,15 +151,15 @@ def evaluate(
     unknown, untuned, other, same = set(types), list[str](), list[str](), list[str]()
     judgements, answering = dict[str, Judgement](), dict[str, Answering]()
     for name, folder in folders.items():
-        loaded = _asking(open_tagger(folder, thresholds=thresholds, **loading), asked, labels or {}, thresholds)
+        loaded = _ask_for(open_tagger(folder, thresholds=thresholds, **loading), asked, labels or {}, thresholds)
         card, start = loaded.card, time.perf_counter()
-        found = loaded.tag_examples(examples)
+        answers = loaded.tag_examples(examples)
         if names:
-            found = [replace(each, tags=[names.get(tag, tag) for tag in each.tags]) for each in found]
+            answers = [replace(answer, tags=[names.get(tag, tag) for tag in answer.tags]) for answer in answers]
         if kept:
-            kept(Scored(loaded, gold_data, found, time.perf_counter() - start))
+            kept(Scored(loaded, gold_data, answers, time.perf_counter() - start))
         answering[name] = loaded.answering
-        tags, confidences = [each.tags for each in found], [each.confidences for each in found]
+        tags, confidences = [answer.tags for answer in answers], [answer.confidences for answer in answers]
         judgements[name] = assess(gold, tags, confidences=confidences, words=words, seen=seen, without=duplicates)
         unknown -= (known := {type_ for type_, label in asked.items() if label.name in loaded.types})
         if types and not known and card.get("kind") in PRETRAINED:
@@ -192,7 +192,7 @@ def open_tagger(tagger: str | Path | Tagger, **loading: Any) -> Tagger:
     return tagger
 
 
-def _asking(
+def _ask_for(
     tagger: Tagger, asked: Mapping[str, EntityLabel], given: Mapping[str, str],
     thresholds: float | Mapping[str, float] | None = None,
 ) -> Tagger:  # fmt: skip
@@ -204,28 +204,28 @@ def _asking(
         if given:
             tagger.with_labels(asked[type_] for type_ in given)
         taken = {label.name for label in asked.values()}
-        if own := [type_ for type_ in given if type_ in tagger.types and type_ not in taken]:
-            raise InputError(f"labels: the tagger has a type {own[0]!r:.80} itself, which would be scored as "
-                             f"{asked[own[0]].name!r:.80} is; leave {own[0]!r:.80} out")  # fmt: skip
+        if type_ := next((type_ for type_ in given if type_ in tagger.types and type_ not in taken), None):
+            raise InputError(f"labels: the tagger has a type {type_!r:.80} itself, which would be scored as "
+                             f"{asked[type_].name!r:.80} is; leave {type_!r:.80} out")  # fmt: skip
         return tagger
-    check_thresholds(thresholds, (each.name for each in asked.values()))
+    check_thresholds(thresholds, (label.name for label in asked.values()))
     return tagger.with_labels(asked.values()) if asked else tagger
 
 
 def labels_asked(types: Iterable[str], given: Mapping[str, str]) -> dict[str, EntityLabel]:
     """Return type → label for the types of the data; raise SettingsError for a given type that it doesn't have."""
     known = sorted(types)
-    if strange := [each for each in given if each not in known]:
+    if strange := [type_ for type_ in given if type_ not in known]:
         why = f"setting labels: the data has no type {strange[0]!r:.80}{unknown(strange[0], known)}"
         raise SettingsError(why, setting="labels")
-    return labels_by_type(known, given) if given else {each: EntityLabel(each) for each in known}
+    return labels_by_type(known, given) if given else {type_: EntityLabel(type_) for type_ in known}
 
 
 def labels_by_type(types: Iterable[str], given: Mapping[str, str]) -> dict[str, EntityLabel]:
     """Return type → the label to ask for, in order: the `given` one, or the type's name. Raise InputError for two types
     with one label; labels that differ only in case or underscores are one.
     """
-    labels = {each: entity_labels([given.get(each) or EntityLabel(each)])[0] for each in types}
+    labels = {type_: entity_labels([given.get(type_) or EntityLabel(type_)])[0] for type_ in types}
     first = dict[str, str]()
     for type_, label in labels.items():
         if (other := first.setdefault(normalised(label.name), type_)) != type_:
@@ -239,10 +239,10 @@ def tagger_folders(source: str) -> dict[str, str]:
     seeds = seed_folders(source)
     if not seeds:
         return {Path(source).name or source: source}
-    broken = [each for each in seeds if not (each / "nerbert.json").is_file()]
+    broken = [folder for folder in seeds if not (folder / "nerbert.json").is_file()]
     if broken:
         raise InputError(f"{broken[0]}: not a complete tagger (nerbert.json is missing); fine-tune again")
-    return {each.name: str(each) for each in seeds}
+    return {folder.name: str(folder) for folder in seeds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,28 +291,28 @@ def evaluate_open(
     if loaded.types and not loaded.labels:
         raise InputError(f"{path}: asks for its own types, but this tagger finds only the types that it was trained on")
     texts = list(read_open_types(path))
-    every = tuple(sorted({normalised(each.type) for one in texts for each in one.entities}))
-    groups: dict[tuple[str, ...], list[OpenText]] = {}
-    for one in texts:
-        group = types_asked(one)
-        groups.setdefault(every if group is None else group, []).append(one)
-    names = labels_asked({name for group in groups for name in group},
+    all_types = tuple(sorted({normalised(entity.type) for text in texts for entity in text.entities}))
+    by_types: dict[tuple[str, ...], list[OpenText]] = {}
+    for text in texts:
+        types = types_asked(text)
+        by_types.setdefault(all_types if types is None else types, []).append(text)
+    names = labels_asked({type_ for types in by_types for type_ in types},
                          {normalised(type_): label for type_, label in (labels or {}).items()})  # fmt: skip
-    check_thresholds(thresholds, (each.name for each in names.values()))
+    check_thresholds(thresholds, (label.name for label in names.values()))
     right = predicted = gold = 0
     bounds = dict[str, float]()
-    for group, some in groups.items():
-        types = {names[each].name: each for each in group}
+    for types, passages in by_types.items():
+        type_of = {names[type_].name: type_ for type_ in types}
         with at(path):
-            asked = loaded.with_labels(names[each] for each in group) if group else None
-            tagged = asked.tag_many([one.text for one in some]) if asked else repeat(())
+            asked = loaded.with_labels(names[type_] for type_ in types) if types else None
+            tagged = asked.tag_many([text.text for text in passages]) if asked else repeat(())
             bounds |= asked.thresholds if asked else {}
-            for one, spans in zip(some, tagged, strict=False):
-                found = {(each.start, each.end): types[each.type] for each in spans}
-                wanted: dict[tuple[int, int], set[str]] = {}
-                for each in one.entities:
-                    wanted.setdefault((each.start, each.end), set()).add(normalised(each.type))
-                right += sum(type_ in wanted.get(span, ()) for span, type_ in found.items())
-                predicted, gold = predicted + len(found), gold + len(wanted)
+            for text, spans in zip(passages, tagged, strict=False):
+                predictions = {(span.start, span.end): type_of[span.type] for span in spans}
+                mentions: dict[tuple[int, int], set[str]] = {}
+                for entity in text.entities:
+                    mentions.setdefault((entity.start, entity.end), set()).add(normalised(entity.type))
+                right += sum(type_ in mentions.get(span, ()) for span, type_ in predictions.items())
+                predicted, gold = predicted + len(predictions), gold + len(mentions)
     how = answering_of(loaded.head, loaded.scaling, bounds, list(bounds))
     return OpenEvaluation(str(path), len(texts), len(names), Counts(right, predicted, gold), how)

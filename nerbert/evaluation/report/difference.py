@@ -10,7 +10,7 @@ from typing import Literal
 
 from nerbert.errors import InputError
 from nerbert.evaluation.evaluate import Evaluation
-from nerbert.evaluation.report.sentences import ScoredAnswers, SentenceList, shown
+from nerbert.evaluation.report.sentences import ScoredAnswers, SentenceList, cut_sentence
 from nerbert.labels import WordSpan
 from nerbert.metrics.judging import Mistake, ScoreDifference, differences
 
@@ -35,48 +35,51 @@ class TaggerComparison:
 
 
 def compare(
-    one: ScoredAnswers, other: ScoredAnswers, name: str, evaluation: Evaluation, most: int = MOST
+    first: ScoredAnswers, second: ScoredAnswers, name: str, evaluation: Evaluation, most: int = MOST
 ) -> TaggerComparison:
     """Compare two taggers' answers; raise InputError if their sentences or words differ."""
-    if [each.tokens for each in one.examples] != [each.tokens for each in other.examples]:
+    if [example.tokens for example in first.examples] != [example.tokens for example in second.examples]:
         raise InputError(f"{name}: cuts the texts into other words than the first tagger; give one --word-splitter, "
                          "and one --language")  # fmt: skip
-    overall, *by_type = differences(one.pair, other.pair)
+    overall, *by_type = differences(first.pair, second.pair)
     counts: dict[Effect, int] = {"broken": 0, "changed": 0, "fixed": 0}
     lists: dict[Effect, list[tuple[int, float, int, WordSpan]]] = {effect: [] for effect in counts}
-    for number, effects, sure in _changes(one, other):
+    for number, effects, sure in _changes(first, second):
         worst = next(effect for effect, spans in effects.items() if spans)
         lists[worst].append((-len(effects[worst]), -sure, number, effects[worst][0]))  # its place in the list
         for effect, spans in effects.items():
             counts[effect] += len(spans)
     sentences = {
-        effect: SentenceList(tuple(shown(one, each[2], other, each[3]) for each in sorted(listed)[:most]), len(listed))
-        for effect, listed in lists.items()
+        effect: SentenceList(
+            tuple(cut_sentence(first, number, second, focus) for *_, number, focus in sorted(entries)[:most]),
+            len(entries),
+        )
+        for effect, entries in lists.items()
     }
     return TaggerComparison(name, evaluation, overall, tuple(by_type), counts, sentences)
 
 
-def _changes(one: ScoredAnswers, other: ScoredAnswers) -> Iterator[tuple[int, dict[Effect, list[WordSpan]], float]]:
+def _changes(first: ScoredAnswers, second: ScoredAnswers) -> Iterator[tuple[int, dict[Effect, list[WordSpan]], float]]:
     """Yield the sentences in which the taggers make different mistakes: number, entities by effect, the worst first,
     and the confidence of the first tagger's surest mistake.
     """
-    for number, (here, there) in enumerate(zip(one.found, other.found, strict=True)):
-        if here.tags == there.tags:
+    for number, (answer, other) in enumerate(zip(first.found, second.found, strict=True)):
+        if answer.tags == other.tags:
             continue
-        mistakes, before = one.mistakes(number), {_place(each): each for each in other.mistakes(number)}
-        now = {_place(each): each for each in mistakes}
+        mistakes, before = first.mistakes(number), {_span_of(mistake): mistake for mistake in second.mistakes(number)}
+        now = {_span_of(mistake): mistake for mistake in mistakes}
         effects: dict[Effect, list[WordSpan]] = {
-            "broken": [place for place in now if place not in before],
-            "changed": [place for place, each in now.items() if place in before and before[place] != each],
-            "fixed": [place for place in before if place not in now],
+            "broken": [span for span in now if span not in before],
+            "changed": [span for span, mistake in now.items() if span in before and before[span] != mistake],
+            "fixed": [span for span in before if span not in now],
         }
         if any(effects.values()):
-            wrong = [each.predicted for each in mistakes if each.predicted]
-            yield number, effects, max((one.confidence(number, each) for each in wrong), default=0.0)
+            wrong = [mistake.predicted for mistake in mistakes if mistake.predicted]
+            yield number, effects, max((first.confidence(number, span) for span in wrong), default=0.0)
 
 
-def _place(mistake: Mistake) -> WordSpan:
-    found = mistake.gold or mistake.predicted
-    if found is None:
+def _span_of(mistake: Mistake) -> WordSpan:
+    span = mistake.gold or mistake.predicted
+    if span is None:
         raise ValueError("a mistake has a gold or a predicted entity")
-    return found
+    return span

@@ -118,8 +118,8 @@ class Report:
     @property
     def answering(self) -> Answering:
         """How the tagger was run."""
-        (found,) = self.evaluation.answering.values()
-        return found
+        (answering,) = self.evaluation.answering.values()
+        return answering
 
 
 def make_report(
@@ -131,12 +131,12 @@ def make_report(
     `data`, `train`, `reading` and the `options` are as in `evaluate`; they hold for both taggers. `command` is shown.
     Raise InputError for a folder of several seeds.
     """
-    for each in (tagger, against):
-        if isinstance(each, str | Path) and (seeds := seed_folders(str(each))):
-            raise InputError(f"{each}: holds a tagger for each seed, and a report is of one; name one of them, say "
+    for source in (tagger, against):
+        if isinstance(source, str | Path) and (seeds := seed_folders(str(source))):
+            raise InputError(f"{source}: holds a tagger for each seed, and a report is of one; name one of them, say "
                              f"{seeds[0]}")  # fmt: skip
     reading = reading_for(reading_card(tagger), reading)
-    evaluation, scored = _evaluated(tagger, data, train=train, reading=reading, **options)
+    evaluation, scored = _evaluate(tagger, data, train=train, reading=reading, **options)
     (judgement,) = evaluation.judgements.values()
     name, second = _names(tagger, against)
     answers, opened = ScoredAnswers.of(scored), scored.tagger
@@ -144,11 +144,11 @@ def make_report(
     comparison = None
     if against is not None:
         with at(second):
-            other, its = _evaluated(against, data, reading=reading, **options)
-        comparison = compare(answers, ScoredAnswers.of(its), second, other)
+            other, other_scored = _evaluate(against, data, reading=reading, **options)
+        comparison = compare(answers, ScoredAnswers.of(other_scored), second, other)
     return Report(
         name=name, evaluation=evaluation, judgement=judgement,
-        intervals={each: bootstrap(counts_by_sentence(answers.pair), each) for each in _FIGURES},
+        intervals={figure: bootstrap(counts_by_sentence(answers.pair), figure) for figure in _FIGURES},
         by_type=tuple(types), by_length=tuple(by_length(answers.pair)), confusions=tuple(confusions(answers.pair)),
         worst=worst_sentences(answers), missed=missed_sentences(answers),
         reliability=tuple(reliability(answers.confidences, answers.right.tolist())),
@@ -162,25 +162,25 @@ def make_report(
 def learning_curve(card: Mapping[str, Any]) -> tuple[tuple[int, float], ...]:
     """Return step and dev F1 (0–1) of each evaluation in a card's log; empty if there are none."""
     log = card.get("log")
-    rows = [each for each in log if isinstance(each, dict)] if isinstance(log, list) else []
-    pairs = [(each.get("step"), each.get("dev_f1")) for each in rows]
+    entries = [entry for entry in log if isinstance(entry, dict)] if isinstance(log, list) else []
+    pairs = [(entry.get("step"), entry.get("dev_f1")) for entry in entries]
     return tuple((step, float(f1)) for step, f1 in pairs
                  if isinstance(step, int) and isinstance(f1, int | float) and 0 <= f1 <= 1)  # fmt: skip
 
 
 def _names(tagger: str | Path | Tagger, against: str | Path | Tagger | None) -> tuple[str, str]:
     """Return what the page calls the taggers: their folders' names, or more of them if these are the same."""
-    one, other = (
-        (each.origin.folder if each.origin else "") if isinstance(each, Tagger) else str(each)
-        for each in (tagger, against or "")
+    first, second = (
+        (source.origin.folder if source.origin else "") if isinstance(source, Tagger) else str(source)
+        for source in (tagger, against or "")
     )
-    for names in ((Path(one).name, Path(other).name), (one, other)):
+    for names in ((Path(first).name, Path(second).name), (first, second)):
         if all(names[: 1 if against is None else 2]) and names[0] != names[1]:
             return names
     return ("first tagger", "second tagger") if against is not None else ("tagger", "")
 
 
-def _evaluated(tagger: str | Path | Tagger, data: AnyData, **options: Any) -> tuple[Evaluation, Scored]:
+def _evaluate(tagger: str | Path | Tagger, data: AnyData, **options: Any) -> tuple[Evaluation, Scored]:
     scored = list[Scored]()
     evaluation = evaluate(tagger, data, kept=scored.append, **options)
     return evaluation, scored[0]
@@ -189,32 +189,34 @@ def _evaluated(tagger: str | Path | Tagger, data: AnyData, **options: Any) -> tu
 def _thresholds(answers: ScoredAnswers, parts: list[Part]) -> tuple[TypeThresholds, ...]:
     pair, sure = answers.pair, np.asarray(answers.confidences, float)
     of_entity = [pair.types[number] for number in pair.found.types.tolist()]
-    lowest = [{**lowest_thresholds([""] * len(of_entity), sure, answers.right, each),
-               **lowest_thresholds(of_entity, sure, answers.right, each)} for each in PRECISIONS]  # fmt: skip
-    found = list[TypeThresholds]()
-    whole = (("", pair.gold.starts.size), *((part.name, part.counts.gold) for part in parts))
-    for place, (name, gold) in enumerate(whole):
+    lowest = [{**lowest_thresholds([""] * len(of_entity), sure, answers.right, precision),
+               **lowest_thresholds(of_entity, sure, answers.right, precision)} for precision in PRECISIONS]  # fmt: skip
+    thresholds = list[TypeThresholds]()
+    golds = (("", pair.gold.starts.size), *((part.name, part.counts.gold) for part in parts))
+    for rank, (name, gold) in enumerate(golds):
         mask = pair.found.types == pair.types.index(name) if name else np.ones(len(of_entity), bool)
         counts = kept_counts(sure[mask], answers.right[mask], gold, THRESHOLDS)
-        curve = tuple(zip(THRESHOLDS, counts, strict=True)) if place <= CURVES else ()
-        found.append(TypeThresholds(name, gold, curve, tuple(each[name] for each in lowest if name in each)))
-    return tuple(found)
+        curve = tuple(zip(THRESHOLDS, counts, strict=True)) if rank <= CURVES else ()
+        by_precision = tuple(by_name[name] for by_name in lowest if name in by_name)
+        thresholds.append(TypeThresholds(name, gold, curve, by_precision))
+    return tuple(thresholds)
 
 
 def _speed(scored: Scored) -> TaggingSpeed:
     examples, torch = scored.gold.examples, sys.modules.get("torch")
     gpu = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_initialized() else None
     machine = f"{platform.system()} {platform.machine()}, {cores()} cores"
-    words = sum(len(each.words) for each in examples)
+    words = sum(len(example.words) for example in examples)
     return TaggingSpeed(max(scored.seconds, 1e-9), len(examples), words, peak_memory(), gpu, machine)
 
 
 def _source(scored: Scored) -> ReportSource:
     gold = scored.gold
-    known = next((each for each in known_data().values() for split in each.splits.values()
+    known = next((known for known in known_data().values() for split in known.splits.values()
                   if gold.sha256 and split.sha256 == gold.sha256), None)  # fmt: skip
-    words, entities = (sum(map(len, column)) for column in zip(*((each.words, each.spans) for each in gold.examples),
-                                                                strict=True))  # fmt: skip
+    words, entities = (sum(map(len, column)) for column in zip(
+        *((example.words, example.spans) for example in gold.examples), strict=True
+    ))  # fmt: skip
     return ReportSource(
         gold.place, gold.sha256, len(gold.examples), words, entities,
         known.title if known else "", known.licence if known else "",

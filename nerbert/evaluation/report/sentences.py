@@ -39,8 +39,8 @@ class ScoredAnswers:
     def of(cls, scored: Scored) -> "ScoredAnswers":
         """Decode what `evaluate` scored."""
         examples, found = scored.gold.examples, scored.found
-        pair = pair_of([example_tags(each) for each in examples], [each.tags for each in found])
-        confidences = entity_confidences(pair, [each.confidences for each in found])
+        pair = pair_of([example_tags(example) for example in examples], [answer.tags for answer in found])
+        confidences = entity_confidences(pair, [answer.confidences for answer in found])
         return cls(examples, found, pair, confidences, pair.found.within(pair.gold))
 
     def spans(self, number: int) -> tuple[list[WordSpan], list[WordSpan]]:
@@ -110,7 +110,7 @@ def worst_sentences(answers: ScoredAnswers, most: int = WORST) -> SentenceList:
     wrong = answers.pair.found.where(~answers.right)
     sentences, sure = answers.pair.sentence_of(wrong), np.asarray(answers.confidences, float)[~answers.right]
     ordered = list(dict.fromkeys(sentences[np.lexsort((sentences, -sure))].tolist()))
-    return SentenceList(tuple(shown(answers, each) for each in ordered[:most]), len(ordered))
+    return SentenceList(tuple(cut_sentence(answers, number) for number in ordered[:most]), len(ordered))
 
 
 def missed_sentences(answers: ScoredAnswers, most: int = MISSED) -> SentenceList:
@@ -120,34 +120,34 @@ def missed_sentences(answers: ScoredAnswers, most: int = MISSED) -> SentenceList
     numbers, counts = np.unique(missed, return_counts=True)
     only = ~np.isin(numbers, pair.sentence_of(pair.found.where(~answers.right)))
     numbers = numbers[only][np.argsort(-counts[only], kind="stable")]
-    return SentenceList(tuple(shown(answers, each) for each in numbers[:most].tolist()), len(numbers))
+    return SentenceList(tuple(cut_sentence(answers, number) for number in numbers[:most].tolist()), len(numbers))
 
 
-def shown(
+def cut_sentence(
     answers: ScoredAnswers, number: int, other: ScoredAnswers | None = None, focus: WordSpan | None = None
 ) -> ShownSentence:
     """Return a sentence around a span (default: its first mistake), with the answers of one or two taggers."""
     example, mistakes = answers.examples[number], answers.mistakes(number)
-    focus = focus or next((each.predicted or each.gold for each in mistakes), None) or (0, 1, "")
+    focus = focus or next((mistake.predicted or mistake.gold for mistake in mistakes), None) or (0, 1, "")
     begin, end = part = _window(example, focus)
     return ShownSentence(
         number + 1, example.text[begin:end], begin == 0, end == len(example.text),
-        _marked(answers, number, part, gold=True), _marked(answers, number, part, gold=False),
-        None if other is None else _marked(other, number, part, gold=False),
+        _entities_in(answers, number, part, gold=True), _entities_in(answers, number, part, gold=False),
+        None if other is None else _entities_in(other, number, part, gold=False),
     )  # fmt: skip
 
 
-def _marked(answers: ScoredAnswers, number: int, part: tuple[int, int], *, gold: bool) -> tuple[ShownEntity, ...]:
+def _entities_in(answers: ScoredAnswers, number: int, part: tuple[int, int], *, gold: bool) -> tuple[ShownEntity, ...]:
     """Return the gold or the predicted entities in a part of a sentence's text; their ends may be cut."""
-    example, (begin, end), marked = answers.examples[number], part, list[ShownEntity]()
-    kinds = {each.gold if gold else each.predicted: each.kind for each in answers.mistakes(number)}
+    example, (begin, end), entities = answers.examples[number], part, list[ShownEntity]()
+    kinds = {mistake.gold if gold else mistake.predicted: mistake.kind for mistake in answers.mistakes(number)}
     for span in answers.spans(number)[0 if gold else 1]:
         first, last = _characters(example, span)
         if first < end and last > begin:
-            place = max(first, begin) - begin, min(last, end) - begin
-            sure = None if gold else answers.confidence(number, span)
-            marked.append(ShownEntity(*place, span[2], kinds.get(span), sure))
-    return tuple(marked)
+            confidence = None if gold else answers.confidence(number, span)
+            start, stop = max(first, begin) - begin, min(last, end) - begin
+            entities.append(ShownEntity(start, stop, span[2], kinds.get(span), confidence))
+    return tuple(entities)
 
 
 def _characters(example: Example, span: WordSpan) -> tuple[int, int]:

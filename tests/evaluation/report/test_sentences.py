@@ -12,8 +12,8 @@ from nerbert.evaluation.report.sentences import (
     ScoredAnswers,
     ShownEntity,
     ShownSentence,
+    cut_sentence,
     missed_sentences,
-    shown,
     worst_sentences,
 )
 from nerbert.formats.conll import example_of
@@ -43,13 +43,13 @@ def of(name: dict[str, list[Found]]) -> ScoredAnswers:
 
 
 def test_entities_say_what_is_wrong_with_them() -> None:
-    sentence = shown(of(WRONG), 0)  # type: ignore[arg-type]
+    sentence = cut_sentence(of(WRONG), 0)  # type: ignore[arg-type]
     assert sentence == ShownSentence(
         1, "Fram left New Oslo today .", True, True,
         (ShownEntity(0, 4, "ship", MistakeKind.TYPE), ShownEntity(10, 18, "port", MistakeKind.BOUNDARY)),
         (ShownEntity(0, 4, "port", MistakeKind.TYPE, 0.85), ShownEntity(14, 18, "port", MistakeKind.BOUNDARY, 0.95)),
     )  # fmt: skip
-    right = shown(of(WRONG), 0, of(RIGHT)).other  # type: ignore[arg-type]
+    right = cut_sentence(of(WRONG), 0, of(RIGHT)).other  # type: ignore[arg-type]
     assert right == (ShownEntity(0, 4, "ship", None, 0.9), ShownEntity(10, 18, "port", None, 0.8))
 
 
@@ -75,7 +75,7 @@ def test_what_is_shown_of_a_long_sentence(words: list[str], place: int, length: 
     start = place % len(words)
     end = min(len(words), start + length)
     example = example_of(words, ["O"] * len(words))
-    sentence = shown(answers([example], [[(start, end, "t", 0.5)]]), 0)
+    sentence = cut_sentence(answers([example], [[(start, end, "t", 0.5)]]), 0)
     assert 0 < len(sentence.text) <= ROOM
     assert sentence.text in example.text
     assert sentence.begins == example.text.startswith(sentence.text) or "x" in words or len(set(words)) < len(words)
