@@ -36,8 +36,8 @@ def category_counts(corpus: Path) -> tuple[list[str], dict[str, list[int]]]:
     names = sorted(counts, key=lambda name: (-counts[name]["mentions"], name))
     if not names:
         raise InputError(f"{corpus}: its manifest names no category")
-    kinds = {"before sampling": "mentions", "after sampling": "with_copies"}
-    return names, {label: [int(counts[name][kind]) for name in names] for label, kind in kinds.items()}
+    keys = {"before sampling": "mentions", "after sampling": "with_copies"}
+    return names, {label: [int(counts[name][key]) for name in names] for label, key in keys.items()}
 
 
 class Result(NamedTuple):
@@ -94,9 +94,9 @@ Curves = dict[str, dict[str, dict[str, Summary]]]
 def few_labels_of(results: Iterable[Result]) -> Curves:
     """Return the curves of finished cells; raise InputError if there is none."""
     runs: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for each in results:
-        if each.metric == _F1 and each.state == "done" and each.f1 is not None:
-            runs[each.target, each.system, each.size].append(each.f1)
+    for result in results:
+        if result.metric == _F1 and result.state == "done" and result.f1 is not None:
+            runs[result.target, result.system, result.size].append(result.f1)
     if not runs:
         raise InputError("nothing to draw: no record of a run")
     curves: Curves = {}
@@ -166,14 +166,14 @@ def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Front
     runs: dict[tuple[str, str], dict[str, dict[tuple[str, str], float]]] = defaultdict(lambda: defaultdict(dict))
     papers: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     systems, targets, sizes = dict[str, None](), dict[str, None](), dict[str, None]()
-    for each in sorted(results, key=lambda result: result.metric == _OWN_F1):  # these replace the others
-        if each.state == "published" and each.f1 is not None:
-            papers[each.system, each.size][each.target] = each.f1
+    for result in sorted(results, key=lambda result: result.metric == _OWN_F1):  # these replace the others
+        if result.state == "published" and result.f1 is not None:
+            papers[result.system, result.size][result.target] = result.f1
             continue
-        systems[each.system], targets[each.target], sizes[each.size] = None, None, None
-        if each.f1 is not None:
-            runs[each.system, each.size][each.target][each.run] = each.f1
-    published = {place: fmean(f1.values()) for place, f1 in papers.items() if f1.keys() == targets.keys()}
+        systems[result.system], targets[result.target], sizes[result.size] = None, None, None
+        if result.f1 is not None:
+            runs[result.system, result.size][result.target][result.run] = result.f1
+    published = {paper: fmean(f1s.values()) for paper, f1s in papers.items() if f1s.keys() == targets.keys()}
     missing, points = list[str](), dict[str, list[FrontierPoint]]()
     for system in systems:
         if system not in speeds:
@@ -191,10 +191,15 @@ def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Front
             missing.append(f"{system} at {', '.join(lacking)}: no result on some target")
     if not points:
         raise InputError(f"nothing to draw: {'; '.join(missing)[:300] or 'no record of a run'}")
-    shown = {size: sorted(points.get(size, ()), key=lambda point: (speeds[point.system].words_per_cpu_second, point.f1))
-             for size in sizes if size in points or size in {size for _, size in published}}  # fmt: skip
-    drawn = {point.system for each in points.values() for point in each}
-    return Frontier(list(targets), {each: speeds[each] for each in systems if each in drawn}, shown, published, missing)
+
+    def order(point: FrontierPoint) -> tuple[float, float]:
+        return speeds[point.system].words_per_cpu_second, point.f1
+
+    by_size = {size: sorted(points.get(size, ()), key=order)
+               for size in sizes if size in points or size in {size for _, size in published}}  # fmt: skip
+    drawn = {point.system for of_size in points.values() for point in of_size}
+    drawn_speeds = {system: speeds[system] for system in systems if system in drawn}
+    return Frontier(list(targets), drawn_speeds, by_size, published, missing)
 
 
 _PERPLEXITY = 30
@@ -214,7 +219,7 @@ def make_maps(
     need("figures", "openTSNE")
     from openTSNE import TSNE
 
-    points = drawn_points(sentences, most, seed)
+    points = draw_points(sentences, most, seed)
     types = [span.type for _, span in points]
     if len(points) <= 3 * _PERPLEXITY:
         raise InputError(f"{len(points)} entities: a map of perplexity {_PERPLEXITY} needs more than {3 * _PERPLEXITY}")
@@ -228,12 +233,12 @@ def make_maps(
     return types, maps
 
 
-def drawn_points(sentences: Sequence[Example], most: int, seed: int) -> list[Point]:
+def draw_points(sentences: Sequence[Example], most: int, seed: int) -> list[Point]:
     """Return entities in order, at most so many, drawn by the seed."""
-    every = [(number, span) for number, each in enumerate(sentences) for span in each.spans]
-    chance = [uniform(seed, "map", f"{number} {span.start} {span.end}") for number, span in every]
-    kept = sorted(sorted(range(len(every)), key=chance.__getitem__)[:most])
-    return [every[place] for place in kept]
+    points = [(number, span) for number, sentence in enumerate(sentences) for span in sentence.spans]
+    chance = [uniform(seed, "map", f"{number} {span.start} {span.end}") for number, span in points]
+    kept = sorted(sorted(range(len(points)), key=chance.__getitem__)[:most])
+    return [points[index] for index in kept]
 
 
 def entity_vectors(encoder: str, sentences: Sequence[Example], points: Sequence[Point]) -> Array:
@@ -246,14 +251,14 @@ def entity_vectors(encoder: str, sentences: Sequence[Example], points: Sequence[
     backbone = Backbone.of(encoder, seed=0)
     body = backbone.load_body()
     pieces = SubwordTokenizer(backbone.tokenizer, body.config, _LENGTH)
-    places = {number: place for place, number in enumerate(dict.fromkeys(number for number, _ in points))}
-    scores = word_scores(TorchScorer(body, "fp32", states_at), pieces, [sentences[number] for number in places],
+    rows = {number: row for row, number in enumerate(dict.fromkeys(number for number, _ in points))}
+    scores = word_scores(TorchScorer(body, "fp32", states_at), pieces, [sentences[number] for number in rows],
                          int(body.config.hidden_size))  # fmt: skip
-    first = [next(place for place, (start, _) in enumerate(sentences[number].words) if start >= span.start)
+    first = [next(word for word, (start, _) in enumerate(sentences[number].words) if start >= span.start)
              for number, span in points]  # fmt: skip
-    words = np.array([scores.offsets[places[number]] for number, _ in points]) + first
-    found = np.minimum(np.searchsorted(scores.read, words), len(scores.read) - 1)
-    if not (scores.read[found] == words).all():
+    words = np.array([scores.offsets[rows[number]] for number, _ in points]) + first
+    indices = np.minimum(np.searchsorted(scores.read, words), len(scores.read) - 1)
+    if not (scores.read[indices] == words).all():
         raise InputError(f"{encoder}: some entity begins inside a subword of its tokenizer, or has none")
-    vectors: Array = scores.logits[found]
+    vectors: Array = scores.logits[indices]
     return vectors

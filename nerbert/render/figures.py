@@ -60,7 +60,7 @@ def _panels(output: Path, count: int, side: float, **more: Any) -> Iterator[tupl
         for panel in panels.flat[count:]:
             panel.set_axis_off()
         drawn = [*panels[0, 0].lines, *panels[0, 0].collections]  # a name may begin with _, as those without one do
-        named = [each for each in drawn if each.get_label() and not each.get_label().startswith("_child")]
+        named = [mark for mark in drawn if mark.get_label() and not mark.get_label().startswith("_child")]
         figure.legend(handles=named, loc="outside lower center", ncols=_ACROSS, frameon=False, fontsize=8)
 
 
@@ -102,15 +102,15 @@ def _draw_size(panel: Any, frontier: "Frontier", size: str, styles: Mapping[str,
     known = {"0": "no sentence", "all": "all sentences", "1": "1 sentence"}
     _plain_axes(panel, known.get(size, f"{size} sentences" if size.isdecimal() else size))
     best = frontier.best(size)
-    panel.plot([frontier.speeds[each.system].words_per_cpu_second for each in best], [100 * each.f1 for each in best],
-               color="#b0b0b0", linewidth=1.2, zorder=1)  # fmt: skip
+    speeds = [frontier.speeds[point.system].words_per_cpu_second for point in best]
+    panel.plot(speeds, [100 * point.f1 for point in best], color="#b0b0b0", linewidth=1.2, zorder=1)  # fmt: skip
     for point in frontier.points[size]:
         (colour, shape), speed = styles[point.system], frontier.speeds[point.system]
         x, area = speed.words_per_cpu_second, 20 + speed.memory_mb / 12
         panel.plot([x, x], [100 * point.low, 100 * point.high], color=colour, linewidth=1, zorder=2)
         panel.scatter([x], [100 * point.f1], s=area, color=colour, marker=shape, alpha=0.85, linewidth=0, zorder=3)
-    for (paper, at), f1 in frontier.published.items():
-        if at == size:
+    for (paper, paper_size), f1 in frontier.published.items():
+        if paper_size == size:
             panel.axhline(100 * f1, color="#555555", linestyle=":", linewidth=1)
             panel.annotate(f"{paper} (published)", (1, 100 * f1), xycoords=("axes fraction", "data"), ha="right",
                            va="bottom", fontsize=7, color="#555555")  # fmt: skip
@@ -122,8 +122,8 @@ def draw_categories(names: Sequence[str], counts: Mapping[str, Sequence[int]], o
     with _picture(output, (7, 0.9 + 0.2 * len(named))) as figure:
         panel = figure.subplots()
         for number, (label, values) in enumerate(counts.items()):
-            places = [place + (number - 0.5) * height for place in range(len(named))]
-            panel.barh(places, values[:_NAMED], height, color=_COLOURS[number], label=label)
+            heights = [rank + (number - 0.5) * height for rank in range(len(named))]
+            panel.barh(heights, values[:_NAMED], height, color=_COLOURS[number], label=label)
         panel.set_yticks(range(len(named)), named)
         panel.invert_yaxis()
         panel.set_xscale("log")
@@ -139,8 +139,8 @@ def draw_all_categories(counts: Mapping[str, Sequence[int]], output: Path) -> No
     with _picture(output, (7, 3.6)) as figure:
         panel = figure.subplots()
         for (label, values), (colour, shape) in zip(counts.items(), _styles(counts).values(), strict=True):
-            shown = [(rank, count) for rank, count in enumerate(values, 1) if count]
-            panel.plot(*zip(*shown, strict=True), color=colour, linestyle="", marker=shape, markersize=3, label=label)
+            points = [(rank, count) for rank, count in enumerate(values, 1) if count]
+            panel.plot(*zip(*points, strict=True), color=colour, linestyle="", marker=shape, markersize=3, label=label)
         panel.set_yscale("log")
         panel.yaxis.set_major_formatter("{x:,.0f}")
         panel.set_xlabel("categories, the most frequent first")
@@ -152,17 +152,17 @@ def draw_all_categories(counts: Mapping[str, Sequence[int]], output: Path) -> No
 def draw_few_labels(curves: "Curves", output: Path) -> None:
     """Draw F1 by size, a panel for each target, with the 95 % interval of the runs where there are three (Figure 2)."""
     need("benchmark", "scipy")
-    every = dict.fromkeys(size for target in curves.values() for curve in target.values() for size in curve)
+    all_sizes = dict.fromkeys(size for target in curves.values() for curve in target.values() for size in curve)
     styles = _styles(dict.fromkeys(system for target in curves.values() for system in target))
     with _panels(output, len(curves), 2.8) as (figure, panels):
         for panel, (target, lines) in zip(panels.flat, curves.items(), strict=False):
-            sizes = [size for size in every if any(size in curve for curve in lines.values())]
+            sizes = [size for size in all_sizes if any(size in curve for curve in lines.values())]
             for system, (colour, shape) in styles.items():
-                points = [(sizes.index(size), each) for size, each in lines.get(system, {}).items()]
-                panel.plot([x for x, _ in points], [100 * each.mean for _, each in points], color=colour, marker=shape,
+                points = [(sizes.index(size), f1) for size, f1 in lines.get(system, {}).items()]
+                panel.plot([x for x, _ in points], [100 * f1.mean for _, f1 in points], color=colour, marker=shape,
                            markersize=4, label=system)  # fmt: skip
-                whole = [(x, *(100 * end for end in each.interval)) for x, each in points if each.interval]
-                columns = zip(*whole, strict=True) if whole else ([], [], [])
+                intervals = [(x, *(100 * end for end in f1.interval)) for x, f1 in points if f1.interval]
+                columns = zip(*intervals, strict=True) if intervals else ([], [], [])
                 panel.fill_between(*columns, color=colour, alpha=0.15, linewidth=0)
             panel.set_xticks(range(len(sizes)), sizes)
             _plain_axes(panel, target)
@@ -175,11 +175,11 @@ def draw_maps(types: Sequence[str], maps: "Mapping[str, Array]", output: Path) -
     counts = Counter(types)
     names = sorted(counts, key=lambda name: (-counts[name], name))
     with _panels(output, len(maps), 3.2) as (_, panels):
-        for panel, (encoder, places) in zip(panels.flat, maps.items(), strict=False):
+        for panel, (encoder, positions) in zip(panels.flat, maps.items(), strict=False):
             panel.set_axis_off()
             for number, name in enumerate(names):
-                owned = [place for place, type_ in enumerate(types) if type_ == name]
+                of_type = [index for index, type_ in enumerate(types) if type_ == name]
                 coloured = number < _COLOURED
-                panel.scatter(*places[owned].T, s=5, color=_COLOURS[number] if coloured else "#bbbbbb",
+                panel.scatter(*positions[of_type].T, s=5, color=_COLOURS[number] if coloured else "#bbbbbb",
                               linewidth=0, label=name if coloured else "")  # fmt: skip
             panel.set_title(encoder, fontsize=8)

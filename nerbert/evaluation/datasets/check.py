@@ -197,7 +197,7 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
             f"{one}/{two}": repeats.duplicates(one, two) for one, two in _PAIRS if one in splits and two in splits
         },
         conflicts=len(repeats.differ), conflict_examples=tuple(repeats.shown.values()),
-        similar_types=_similar({type_ for facts in splits.values() for type_ in facts.types}),
+        similar_types=_group_similar({type_ for facts in splits.values() for type_ in facts.types}),
         slips=len(slips), slip_examples=tuple(slips[:_SHOWN]),
         many_types=len(many_types), many_types_examples=tuple(many_types[:_SHOWN]),
         mentions_cut=mentions.cut, repairs=repairs,
@@ -215,14 +215,14 @@ def _sentences(stream: SplitStream, repairs: Repairs) -> Iterator[tuple[str, str
             place = f"{path.name}, {document.group or f'text {numbers[path]}'}"
         with at(path, document.line or None):
             sentences = sentences_of(document, stream.reading, repairs)
-        yield from ((split, place, each) for each in sentences)
+        yield from ((split, place, sentence) for sentence in sentences)
 
 
-def _similar(types: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+def _group_similar(types: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     """Return the groups of types whose names differ only in case, plural, hyphens, underscores and spaces."""
     groups: dict[str, list[str]] = {}
     for type_ in sorted(types):
         name = _NO_LETTER.sub("", type_.casefold())
         name = f"{name[:-3]}y" if name.endswith("ies") else name[:-1] if name.endswith("s") else name
         groups.setdefault(name or type_, []).append(type_)
-    return tuple(tuple(each) for each in groups.values() if len(each) > 1)
+    return tuple(tuple(names) for names in groups.values() if len(names) > 1)

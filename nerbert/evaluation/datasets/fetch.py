@@ -59,7 +59,7 @@ def list_public(names: Sequence[str], mirror: str = "") -> Iterator[str]:
     all.
     """
     check_mirror(mirror)
-    for name in dict.fromkeys(names or (each.name for each in known_data().values() if not each.recipe.unfetched)):
+    for name in dict.fromkeys(names or (data.name for data in known_data().values() if not data.recipe.unfetched)):
         with at(part=name):
             data = find_public(name)
         for split, address in _origins(data, mirror).items():
@@ -124,26 +124,26 @@ def cut_sentences(sentences: Sequence[Sentence], sizes: Mapping[str, int], rest:
     """Draw splits of so many sentences at random, one after the other; the others are `rest`; all keep their order. The
     shuffle is Python's with seed 0 (`random.Random(0).shuffle`), as for the known cuts.
     """
-    places = list(range(len(sentences)))
-    if sum(sizes.values()) >= len(places):
-        raise InputError(f"{len(places)} sentences, too few to draw {sum(sizes.values())} of them and leave some")
-    random.Random(0).shuffle(places)  # noqa: S311
-    found, start = {}, 0
+    order = list(range(len(sentences)))
+    if sum(sizes.values()) >= len(order):
+        raise InputError(f"{len(order)} sentences, too few to draw {sum(sizes.values())} of them and leave some")
+    random.Random(0).shuffle(order)  # noqa: S311
+    splits, start = {}, 0
     for split, size in sizes.items():
-        found[split] = [sentences[place] for place in sorted(places[start : start + size])]
+        splits[split] = [sentences[index] for index in sorted(order[start : start + size])]
         start += size
-    return found | {rest: [sentences[place] for place in sorted(places[start:])]}
+    return splits | {rest: [sentences[index] for index in sorted(order[start:])]}
 
 
 def conll_text(sentences: Iterable[Sentence]) -> str:
     """Return sentences in nerbert's form: `token<TAB>tag`, a blank line after each."""
-    return "".join("".join(f"{token}\t{tag}\n" for token, tag in each) + "\n" for each in sentences)
+    return "".join("".join(f"{token}\t{tag}\n" for token, tag in sentence) + "\n" for sentence in sentences)
 
 
 def _read_columns(lines: Iterable[str]) -> Iterator[Sentence]:
     """Yield sentences of lines with the token first and the tag last, separated by tabs or else spaces."""
-    for blank, some in groupby(lines, lambda line: not line.strip()):
-        rows = [] if blank else [(line, split_columns(line)) for line in some]
+    for blank, group in groupby(lines, lambda line: not line.strip()):
+        rows = [] if blank else [(line, split_columns(line)) for line in group]
         if broken := next((line for line, cells in rows if len(cells) < 2), ""):
             raise InputError(f"broken line {broken!r:.80}: expected a token, a tab or a space, and a tag")
         if rows:
@@ -160,16 +160,16 @@ def _read_pairs(lines: Iterable[str]) -> Iterator[Sentence]:
         yield [(word, tag) for word, _, tag in pairs]
 
 
-def _begun(tags: Sequence[str]) -> list[str]:
+def _begin_with_b(tags: Sequence[str]) -> list[str]:
     """Convert IOB1, where B- only separates touching entities of one type: begin every entity with B-."""
     return bio_from_spans(len(tags), spans_from_bio(tags))
 
 
 _SCHEMES: Mapping[str, Callable[[Sequence[str]], list[str]]] = {
     "iob2": lambda tags: [tag for tag in tags if split_tag(tag)],  # which refuses what is no tag
-    "iob1": _begun,
-    "io": lambda tags: _begun([tag if tag == OUTSIDE else f"I-{tag}" for tag in tags]),
-    "bioes": lambda tags: _begun([{"E": "I", "S": "B"}.get(tag[:1], tag[:1]) + tag[1:] for tag in tags]),
+    "iob1": _begin_with_b,
+    "io": lambda tags: _begin_with_b([tag if tag == OUTSIDE else f"I-{tag}" for tag in tags]),
+    "bioes": lambda tags: _begin_with_b([{"E": "I", "S": "B"}.get(tag[:1], tag[:1]) + tag[1:] for tag in tags]),
 }
 
 
@@ -185,10 +185,10 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
     yield f"{data.name}: licence: {licence}; terms are the publisher's"
     script, origins = own_script(data, mirror), _origins(data, mirror)
     raw = _build(script, data.recipe) if script else _download(origins, data.recipe, policy)
-    made = _converted(raw, data, script)
-    source = {name: getattr(each, name) for each in data.sources[:1] for name in ("repository", "commit")}
+    splits = _convert(raw, data, script)
+    source = {name: getattr(repository, name) for repository in data.sources[:1] for name in ("repository", "commit")}
     with publish_folder(target) as folder:
-        for split, content in made.items():
+        for split, content in splits.items():
             with publish(folder / data.file_of(split)) as draft:
                 draft.write_bytes(content)
         write_json(folder / "manifest.json", {
@@ -197,9 +197,9 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
             **source, "recipe": asdict(data.recipe),
             "raw": [{"address": address, "size": len(raw[split]), "sha256": hashlib.sha256(raw[split]).hexdigest()}
                     for split, address in origins.items()],
-            "sha256": {data.file_of(split): each.sha256 for split, each in data.splits.items()},
+            "sha256": {data.file_of(split): facts.sha256 for split, facts in data.splits.items()},
         })  # fmt: skip
-    counts = ", ".join(f"{split} {each.sentences:,}" for split, each in data.splits.items())
+    counts = ", ".join(f"{split} {facts.sentences:,}" for split, facts in data.splits.items())
     how = f"built by {script}, not downloaded," if script else "fetched"
     yield f"{data.name}: {how} into {target}: {counts} sentences, SHA-256 as known"
 
@@ -237,23 +237,23 @@ def _build(script: Path, recipe: Recipe) -> dict[str, bytes]:
         return {split: (made / path).read_bytes() for split, path in recipe.paths.items()}
 
 
-def _converted(raw: Mapping[str, bytes], data: KnownData, script: Path | None) -> dict[str, bytes]:
+def _convert(raw: Mapping[str, bytes], data: KnownData, script: Path | None) -> dict[str, bytes]:
     """Return the converted splits; raise InputError unless they have the known hashes."""
     try:
-        made = convert_data(raw, data.recipe)
-        for split, each in data.splits.items():
-            found = hashlib.sha256(made[split]).hexdigest()
-            if found != each.sha256:
-                raise InputError(f"{data.file_of(split)} would have the SHA-256 {found}, but {each.sha256} is known")
+        splits = convert_data(raw, data.recipe)
+        for split, facts in data.splits.items():
+            digest = hashlib.sha256(splits[split]).hexdigest()
+            if digest != facts.sha256:
+                raise InputError(f"{data.file_of(split)} would have the SHA-256 {digest}, but {facts.sha256} is known")
     except InputError as error:
         whose = f"the files that {script} reads" if script else "the publisher's files, or the mirror's,"
         raise InputError(f"{error}; {whose} are not the known ones; nothing was kept") from error
-    return made
+    return splits
 
 
 def _check_whole(target: Path, data: KnownData) -> None:
     """Raise OutputExists if a folder isn't the known data set."""
-    for split, each in data.splits.items():
+    for split, facts in data.splits.items():
         path = target / data.file_of(split)
-        if target.is_symlink() or path.is_symlink() or not path.is_file() or sha256_of(path) != each.sha256:
+        if target.is_symlink() or path.is_symlink() or not path.is_file() or sha256_of(path) != facts.sha256:
             raise OutputExists(f"{path}: is not the known one; move {target} away, or choose another folder")

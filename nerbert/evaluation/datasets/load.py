@@ -127,13 +127,13 @@ def known_data() -> Mapping[str, KnownData]:
 def find_known(name: str) -> KnownData | None:
     """Return a known data set by its folder's name or by the paper's (Pol, Sci, …); None if there is none."""
     known = known_data()
-    return known.get(name) or next((each for each in known.values() if name and each.paper_name == name), None)
+    return known.get(name) or next((data for data in known.values() if name and data.paper_name == name), None)
 
 
 def all_names() -> list[str]:
     """Return every name that `find_known` knows."""
     known = known_data()
-    return [*known, *(each.paper_name for each in known.values() if each.paper_name)]
+    return [*known, *(data.paper_name for data in known.values() if data.paper_name)]
 
 
 AT_LEAST = 8
@@ -168,11 +168,11 @@ class Listed:
 def open_data(name: str, root: Path | None = None, reading: Reading | None = None) -> Data:
     """Read the splits of a data set below `root`, or of the folder (or file) at the path `name` without a root."""
     folder, name = find_place(name, root)
-    found = read_data(folder, tuple(find_splits(folder, reading)) or SPLITS, reading)
-    known, notes = find_known_files(name, found.sha256)
+    data = read_data(folder, tuple(find_splits(folder, reading)) or SPLITS, reading)
+    known, notes = find_known_files(name, data.sha256)
     return Data(
-        folder, found.train, found.dev, found.sha256, found.test, found.files, found.reading, found.repairs, name,
-        known, find_duplicates(found.train, found.test), notes,
+        folder, data.train, data.dev, data.sha256, data.test, data.files, data.reading, data.repairs, name,
+        known, find_duplicates(data.train, data.test), notes,
     )  # fmt: skip
 
 
@@ -182,14 +182,14 @@ def find_place(name: str, root: Path | None) -> tuple[Path, str]:
         folder = find_folder(root, name)
         return folder, folder.relative_to(root).as_posix()
     if (known := find_known(name)) and not Path(name).exists():
-        raise InputError(f"{name}: no such folder; name the folder of the data sets with --data{_fetched(known)}")
+        raise InputError(f"{name}: no such folder; name the folder of the data sets with --data{_fetch_hint(known)}")
     return Path(name), Path(name).resolve().name
 
 
 def find_known_files(name: str, sha256: Mapping[str, str]) -> tuple[KnownData | None, tuple[str, ...]]:
     """Return the known data set of this name and exactly these files, or None and the differences."""
     known = find_known(name)
-    faults = _faults(known, {split_of(file): each for file, each in sha256.items()}) if known else ""
+    faults = _faults(known, {split_of(file): digest for file, digest in sha256.items()}) if known else ""
     return (None, (f"not those of the known {known.name}: {faults}",)) if known and faults else (known, ())
 
 
@@ -202,9 +202,9 @@ def find_folder(root: Path, name: str) -> Path:
         raise InputError(f"data set {name!r:.80}: must be the name of a folder below the data folder")
     known = find_known(name)
     names = [name] if known is None or known.name == name else [name, known.name]
-    folder = next((root / each for each in names if (root / each).is_dir()), None)
+    folder = next((path for path in map(root.joinpath, names) if path.is_dir()), None)
     if folder is None:
-        raise InputError(_unknown(root, name, known))
+        raise InputError(_unknown_name(root, name, known))
     if (path := link_out(root, folder)) is not None:
         raise InputError(f"{path}: a link that leads out of {root}; copy the data there")
     return folder
@@ -229,8 +229,8 @@ def list_data(root: Path | None = None) -> list[Listed]:
 
 def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least: int = AT_LEAST) -> tuple[int, ...]:
     """Return the places of test sentences of so many tokens that train contains; shorter ones ("Yes .") are no leak."""
-    seen = {each.tokens for each in train if len(each.words) >= at_least}
-    return tuple(place for place, each in enumerate(test) if len(each.words) >= at_least and each.tokens in seen)
+    long = {example.tokens for example in train if len(example.words) >= at_least}
+    return tuple(index for index, example in enumerate(test) if example.tokens in long)
 
 
 def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: bool = False) -> Subset:
@@ -240,17 +240,17 @@ def write_sample(data: Data, size: str, draw: int, output: Path, *, overwrite: b
     if not data.train:
         raise InputError(f"{data.folder}: has no train split to draw from")
     subset = draw_subset(data.train, parse_size(size), draw)
-    kind = find_format(data.files["train"], data.reading.from_)
-    suffix = kind.suffixes[0] if kind.suffixes else ""
+    format_ = find_format(data.files["train"], data.reading.from_)
+    suffix = format_.suffixes[0] if format_.suffixes else ""
     plain = Reading(from_=data.reading.from_)
     with publish_folder(output, overwrite=overwrite) as folder:
         for split, examples in data.splits.items():
-            drawn = [data.train[place] for place in subset.places] if split == "train" else examples
+            drawn = [data.train[index] for index in subset.places] if split == "train" else examples
             path = data.files.get(split)
             if split != "train" and path and path.is_file() and not data.reading.split:
                 shutil.copyfile(path, folder / path.name)
             elif drawn:
-                kind.write(folder / f"{split}{suffix}", map(document_of, drawn))
+                format_.write(folder / f"{split}{suffix}", map(document_of, drawn))
         write_json(folder / "manifest.json", {
             "kind": "sample", "data": data.name, "data_sha256": data.sha256, **cut_of(data.reading),
             "size": str(subset.size), "draw": subset.draw, "sentences": len(subset.places),
@@ -265,18 +265,18 @@ def _state(root: Path, folder: Path, known: KnownData | None) -> str:
     try:
         if folder.is_dir() and link_out(root, folder):
             return "link out"
-        found = [*split_files(folder, "conll" if known and not known.recipe.release else "")]
+        paths = [*split_files(folder, "conll" if known and not known.recipe.release else "")]
     except InputError:
         return "can't be listed"
     if known is None:
         return "not known"
-    files = {split: sha256_of(path) for split, path in found if path.is_file()}
+    files = {split: sha256_of(path) for split, path in paths if path.is_file()}
     return (_faults(known, files) or "whole") if files else "–"
 
 
 def _faults(known: KnownData, sha256: Mapping[str, str]) -> str:
     """Return which of a known data set's splits are missing or different, by their SHA-256; "" if none is."""
-    wrong = [split for split, each in known.splits.items() if sha256.get(split) != each.sha256]
+    wrong = [split for split, facts in known.splits.items() if sha256.get(split) != facts.sha256]
     return ", ".join(f"{'another' if split in sha256 else 'no'} {split}" for split in wrong)
 
 
@@ -299,14 +299,14 @@ def check_root(root: Path) -> None:
     entries_of(root)
 
 
-def _unknown(root: Path, name: str, known: KnownData | None) -> str:
+def _unknown_name(root: Path, name: str, known: KnownData | None) -> str:
     if known is not None:
-        return f"{root}: holds no folder {known.name!r}{_fetched(known) or '; it has no public address'}"
-    there = _folder_names(root)
-    close = nearest(name, [*there, *all_names()])
-    return f"data set {name!r}: no such folder in {root}{close or ';'} there are {', '.join(there) or 'none'}"
+        return f"{root}: holds no folder {known.name!r}{_fetch_hint(known) or '; it has no public address'}"
+    folders = _folder_names(root)
+    close = nearest(name, [*folders, *all_names()])
+    return f"data set {name!r}: no such folder in {root}{close or ';'} there are {', '.join(folders) or 'none'}"
 
 
-def _fetched(known: KnownData) -> str:
+def _fetch_hint(known: KnownData) -> str:
     """Return how to get a known data set; "" if it has no public address."""
     return "" if known.recipe.unfetched else f"; `nerbert data fetch {known.name}` gets it"

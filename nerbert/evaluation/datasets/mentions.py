@@ -61,7 +61,7 @@ class Mentions:
 
     def look(self, example: Example, place: str) -> None:
         """Note the places of counted mentions in a sentence, with a label or without."""
-        known = self._known()
+        known = self._types_by_text()
         labelled = {first: (last, type_) for first, last, type_ in word_spans(example)}
         free, words = sorted({*labelled, len(example.words)}, reverse=True), example.words
         number = 0
@@ -87,25 +87,25 @@ class Mentions:
 
     def slips(self) -> list[Slip]:
         """Return likely slips, first those that mostly have a label, and the frequent ones."""
-        known, found = self._known(), list[Slip]()
+        types, slips = self._types_by_text(), list[Slip]()
         for text, missed in self._unlabelled.items():
-            labelled = sum(known[text].values())
+            labelled = sum(types[text].values())
             if missed <= _ORDINARY * labelled:
-                found.append(Slip(text, known[text], labelled, missed, tuple(self._places[text])))
-        return sorted(found, key=lambda slip: (
+                slips.append(Slip(text, types[text], labelled, missed, tuple(self._places[text])))
+        return sorted(slips, key=lambda slip: (
             slip.unlabelled >= slip.labelled, -1 / (1 / slip.labelled + 1 / slip.unlabelled), slip.text
         ))  # fmt: skip
 
     def many_types(self) -> list[ManyTypes]:
         """Return the mentions with several types, first those that deviate most often from their usual one."""
-        found = [
+        mentions = [
             ManyTypes(text, types, {type_: self._labelled.get((text, type_), "") for type_ in types})
-            for text, types in self._known().items()
+            for text, types in self._types_by_text().items()
             if len(types) > 1
         ]
-        return sorted(found, key=lambda each: (max(each.types.values()) - sum(each.types.values()), each.text))
+        return sorted(mentions, key=lambda m: (max(m.types.values()) - sum(m.types.values()), m.text))
 
-    def _known(self) -> dict[str, dict[str, int]]:
+    def _types_by_text(self) -> dict[str, dict[str, int]]:
         """Return the types of the mentions that are labelled at least twice; from here on, nothing more is counted."""
         if self._types is None:
             total, self._types = Counter[str](), {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.figures import drawn_points, entity_vectors, make_maps
+from nerbert.evaluation.figures import draw_points, entity_vectors, make_maps
 from nerbert.records import Example, Span
 from nerbert.words import split_words
 from tests.commands import exit_code
@@ -24,7 +24,7 @@ def test_vectors_are_the_last_states_of_first_subwords() -> None:
     from nerbert.model.backbone import Backbone
 
     one = sentence("The brig Margarethe was built in Tromsø.", ("Margarethe", "ship"), ("Tromsø", "port"))
-    points = drawn_points([one], 10, 1)
+    points = draw_points([one], 10, 1)
     backbone = Backbone.of("embedded", seed=0)
     encoded = backbone.tokenizer(one.text, return_offsets_mapping=True, return_tensors="pt")
     starts = [start for start, _ in encoded.pop("offset_mapping")[0].tolist()]
@@ -36,11 +36,11 @@ def test_vectors_are_the_last_states_of_first_subwords() -> None:
 
 def test_the_draw_keeps_the_order_and_depends_on_the_seed() -> None:
     sentences = [sentence(f"Oslo {number}", ("Oslo", "city")) for number in range(50)]
-    numbers = [number for number, _ in drawn_points(sentences, 20, 1)]
+    numbers = [number for number, _ in draw_points(sentences, 20, 1)]
     assert numbers == sorted(numbers)
     assert len(set(numbers)) == 20
-    assert numbers != [number for number, _ in drawn_points(sentences, 20, 2)]
-    assert len(drawn_points(sentences, 100, 1)) == 50
+    assert numbers != [number for number, _ in draw_points(sentences, 20, 2)]
+    assert len(draw_points(sentences, 100, 1)) == 50
 
 
 @pytest.mark.extras
