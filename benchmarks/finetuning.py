@@ -28,7 +28,7 @@ from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import write_conll
 from nerbert.formats.format import read_examples
-from nerbert.training.loop import total_steps
+from nerbert.training.run import total_steps
 
 HERE = Path(__file__).parent
 SIDES = ("nerbert", "plain", "plain, better", "nerbert, fp32")

@@ -38,6 +38,7 @@ from nerbert.training.batches import TrainingData
 from nerbert.training.checkpoint import StepLog
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import train
+from nerbert.training.run import Run
 from nerbert.training.settings import TrainSettings
 from nerbert.training.tagging import TokenClassification
 
@@ -122,7 +123,8 @@ def ours(size: Size, settings: TrainSettings, data: TrainingData) -> dict[str, f
     steps, clock = size.warm + size.steps + 1, Clock(size)  # one more: with overlap, one is launched before each read
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.jsonl"
-        train(model, data, objective, replace(settings, min_steps=steps, max_steps=steps), clock, steps=StepLog(path))
+        settings = replace(settings, min_steps=steps, max_steps=steps)
+        train(Run(model, data, objective, settings, make_process_group(settings), clock, steps=StepLog(path)))
         lines = [each for each in map(json.loads, path.read_text().splitlines()) if each["kind"] == "train"]
     begun, done = lines[size.warm - 1], lines[size.warm + size.steps - 1]
     return {"pieces": done["tokens"] - begun["tokens"], "loss": done["loss"], **clock.taken}
@@ -322,7 +324,7 @@ def losses(**settings: Any) -> list[float]:
     objective = TokenClassification([f"type {number}" for number in range(size.types)])
     with tempfile.TemporaryDirectory() as folder:
         log = StepLog(Path(folder) / "log.jsonl")
-        train(model_of(size, 0), data_of(size), objective, own, Progress(), steps=log)
+        train(Run(model_of(size, 0), data_of(size), objective, own, make_process_group(own), steps=log))
         lines = (Path(folder) / "log.jsonl").read_text().splitlines()
     return [each["loss"] for each in map(json.loads, lines) if each["kind"] == "train"]
 

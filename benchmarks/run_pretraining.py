@@ -22,11 +22,11 @@ from transformers import DataCollatorForTokenClassification, Trainer, TrainingAr
 from nerbert.encoder.pretrain import prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.windows import IGNORED
-from nerbert.terminal import Progress
 from nerbert.training.batches import TrainingData, batches_of
 from nerbert.training.checkpoint import StepLog
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import train
+from nerbert.training.run import Run
 from nerbert.training.tagging import TokenClassification
 
 SIDES = ("nerbert", "nerbert, fp32", "Trainer", "Trainer, fp32", "Trainer, best", "Trainer, best, fp32")
@@ -84,7 +84,7 @@ def ours(
     """What nerbert's loop took, with its log of steps."""
     steps = StepLog(options.work / "log.jsonl")
     cpu, wall = time.process_time(), time.monotonic()
-    log = train(model, data, TokenClassification(), settings, Progress(), steps=steps)
+    log = train(Run(model, data, TokenClassification(), settings, make_process_group(settings), steps=steps))
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     order = [numbers for _, numbers in data.steps(settings, 0, log.steps)]
     cut = [each.ids.numel() for own in order for each in batches_of(
@@ -153,7 +153,8 @@ def check(model: Any, tokenizer: Any, data: TrainingData, settings: PretrainSett
             module.p = 0.0
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     _, numbers = next(data.steps(settings, 0, 1))
-    log = train(model, data, TokenClassification(), settings, Progress(), steps=StepLog(work / "check.jsonl"))
+    steps = StepLog(work / "check.jsonl")
+    log = train(Run(model, data, TokenClassification(), settings, make_process_group(settings), steps=steps))
     line = json.loads((work / "check.jsonl").read_text().splitlines()[0])
     model.load_state_dict(weights)
     collate = DataCollatorForTokenClassification(tokenizer)

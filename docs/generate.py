@@ -95,18 +95,22 @@ def settings_page() -> str:
 
 def _settings_of(section: type[Section]) -> type[TrainSettings]:
     """Return the class of settings that has a section: the base where several commands read it."""
-    commands = {command for each in _readers(section).values() for command in each.commands} & {*section.commands}
+    readers = _readers(section).values()
+    commands = {command for each in readers for command in each.traits.commands} & {*section.commands}
     kinds = {frozenset({PRETRAIN}): PretrainSettings, frozenset({FINETUNE}): FinetuneSettings}
     return kinds.get(frozenset(commands), TrainSettings)
 
 
 def _readers(section: type[Section]) -> dict[str, type[Objective]]:
     """Return the objectives that read a section, by name."""
-    every = {name: OBJECTIVES.find(name) for name in OBJECTIVES}
-    return {
-        name: each for name, each in every.items()
-        if section is each.settings or (section.section in each.sources and {*section.commands} & {*each.commands})
-    }  # fmt: skip
+    readers = dict[str, type[Objective]]()
+    for name in OBJECTIVES:
+        objective = OBJECTIVES.find(name)
+        traits = objective.traits
+        reads = section.section in traits.sources and {*section.commands} & {*traits.commands}
+        if section is objective.settings or reads:
+            readers[name] = objective
+    return readers
 
 
 def _quoted(value: object) -> str:

@@ -96,8 +96,8 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     at_run_time = not settings.objective and known.objective != SOFT
     settings = replace(known, source_head="new") if at_run_time else known
     kind = chosen_objective(settings, FINETUNE)
-    refuse(kind.joins_source, "objective", settings.objective, "another one: it learns from two domains, not a teacher")
-    check_head(kind, settings)
+    joins = check_head(kind, settings).traits.joins_source
+    refuse(joins, "objective", settings.objective, "another one: it learns from two domains, not a teacher")
     check_apart(found, plan.output)
     check_free(plan.output, overwrite=plan.overwrite)
     if not ModelFolder.open(plan.encoder, "model").check().kind.objective:

@@ -12,7 +12,7 @@ from nerbert.model.forward import Batch, logits_at
 from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED, Label
 from nerbert.records import Example
-from nerbert.training.objective import FINETUNE, Description
+from nerbert.training.objective import FINETUNE, Description, Traits
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
 _OUTSIDE = 0
@@ -50,7 +50,7 @@ class Distillation(TokenClassification):
     """Tagging by a teacher's confidences."""
 
     settings: ClassVar[type[Section]] = DistillationSettings
-    commands: ClassVar[tuple[str, ...]] = (FINETUNE,)
+    traits: ClassVar[Traits] = replace(TokenClassification.traits, commands=(FINETUNE,))
 
     @property
     def labels(self) -> SoftLabels:

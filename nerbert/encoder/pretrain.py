@@ -36,8 +36,9 @@ from nerbert.terminal import Progress, progress, tell
 from nerbert.training.batches import TrainingData, steps_of_epoch
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, StepLog, TrainLog
 from nerbert.training.distributed import ProcessGroup, explain_out_of_memory, make_process_group
-from nerbert.training.loop import VERSION, evaluation_every, make_optimizer, total_steps, train
+from nerbert.training.loop import VERSION, train
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Objective, Task, chosen_objective
+from nerbert.training.run import Run
 from nerbert.training.step import train_step
 
 LOG = "log.jsonl"
@@ -190,7 +191,6 @@ def pretrain(
     """
     given = processes
     processes, work = begin(settings, output, overwrite=overwrite, processes=given, executor=executor)
-    total = total_steps(len(work.data.numbers_of(0)), settings)
     first = processes.is_first
     publishing = publish_job(output, work.identity, overwrite=overwrite) if first else nullcontext(draft_of(output))
     with publishing as (folder, place):
@@ -201,11 +201,12 @@ def pretrain(
             place, settings.save_total_limit, minutes=settings.save_minutes,
             steps=settings.save_steps, tokenizer=work.pieces.tokenizer,
         )  # fmt: skip
-        steps = StepLog(place / LOG, settings.tensorboard)
-        with progress("pre-training", total) if processes.is_first else nullcontext(Progress()) as bar:
-            log = train(work.model, work.data, work.objective, settings, bar, evaluate=best,
-                        checkpoints=checkpoints, steps=steps, processes=processes,
-                        evaluation_steps=settings.evaluation_steps)  # fmt: skip
+        run = Run(
+            work.model, work.data, work.objective, settings, processes, evaluate=best, checkpoints=checkpoints,
+            steps=StepLog(place / LOG, settings.tensorboard), evaluation_steps=settings.evaluation_steps,
+        )  # fmt: skip
+        with progress("pre-training", run.total) if first else nullcontext(Progress()) as run.bar:
+            log = train(run)
         if first:
             kept = place / f"best-{best.best_step}"
             for path in _files_in(kept):
@@ -309,14 +310,12 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
     windows, numbers, device = work.data.windows, work.data.numbers_of(0), processes.device
     lengths = windows.lengths_of(numbers)
     steps = steps_of_epoch(numbers, lengths, settings.batch_size, settings.seed, 0)
-    model = work.model.to(device).train()
-    optimizer = make_optimizer(model, settings, device.type, work.objective)
-
-    fitted = list[float]()
+    run = Run(work.model, work.data, work.objective, settings, processes, evaluation_steps=settings.evaluation_steps)
+    model, fitted = work.model.train(), list[float]()
 
     def take(*some: Array) -> None:
         for number, step in enumerate(some, 1):
-            done = train_step(model, work.data, step, work.objective, optimizer, 0.0, settings, processes, number)
+            done = train_step(run, step, 0.0, number)
             fitted.extend(done[name] for name in done if name == "max_tokens_per_batch")
 
     longest = max(steps, key=lambda step: int(windows.lengths_of(step).max()))
@@ -325,11 +324,10 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
     training = _seconds(device, lambda: take(*timed))
     model.eval()
     scoring = _seconds(device, lambda: work.score(model))
-    total = total_steps(len(numbers), settings)
     sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
     return DryRun(
-        steps=total, tokens=round(int(lengths.sum()) * total / len(steps)),
-        evaluations=math.ceil(total / evaluation_every(len(numbers), settings, settings.evaluation_steps)),
+        steps=run.total, tokens=round(int(lengths.sum()) * run.total / len(steps)),
+        evaluations=math.ceil(run.total / run.every),
         parameters=sum(size for size, _ in sizes), trained=sum(size for size, trained in sizes if trained),
         device=device.type, precision=precision_on(device.type, settings.precision), processes=processes.count,
         peak_memory=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else process.peak_memory(),

@@ -77,7 +77,7 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
             values = reduce(merged, (before, {key: table[key] for key in table if key != "name"}, of_all, own), common)
             objective = values.get("objective", PretrainSettings().objective)
             kind = OBJECTIVES.find(check_values(PretrainSettings, {"objective": objective})["objective"])
-            sections = {kind.settings.section, *kind.sources} - {""}
+            sections = {kind.settings.section, *kind.traits.sources} - {""}
             if both := next((each for each in names if each in {*SECTIONS, *sections}), ""):
                 why = f"stages: name = {both!r}: is a section of settings; use another name"
                 raise SettingsError(why, setting=_STAGES)

@@ -38,9 +38,12 @@ from nerbert.training.objective import (
     Columns,
     Description,
     EpochColumns,
-    Objective,
+    EpochHooks,
     SpanScore,
+    StepHooks,
+    TaggerObjective,
     Task,
+    Traits,
     computed_once,
 )
 from nerbert.training.settings import TrainSettings
@@ -201,15 +204,13 @@ def read_raw(paths: Sequence[Path], *, at_spaces: bool) -> list[Example]:
     return [each for each in found if each.words]
 
 
-class Cdlm(Objective):
+class Cdlm(TaggerObjective, EpochHooks, StepHooks):
     """Tags and neighbouring words of two domains, by one BiLSTM whose weights are generated."""
 
     parts: ClassVar[tuple[str, ...]] = PARTS
     head_name: ClassVar[str] = "cdlm"
     settings: ClassVar[type[Section]] = CdlmSettings
-    commands: ClassVar[tuple[str, ...]] = (FINETUNE,)
-    joins_source: ClassVar[bool] = True
-    usual_rate: ClassVar[float] = 0.015
+    traits: ClassVar[Traits] = Traits(commands=(FINETUNE,), joins_source=True, usual_rate=0.015)
     start_cost: ClassVar[int] = 100_000  # as few as fit: an LSTM goes word by word, and gradients of words are dense
 
     def __init__(self, data: JointSentences, settings: TrainSettings) -> None:

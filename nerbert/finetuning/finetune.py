@@ -29,8 +29,10 @@ from nerbert.process import check_alone
 from nerbert.terminal import progress, tell
 from nerbert.training.batches import TrainingData
 from nerbert.training.checkpoint import BestCheckpoint, TrainLog
-from nerbert.training.loop import total_steps, train
+from nerbert.training.distributed import make_process_group
+from nerbert.training.loop import train
 from nerbert.training.objective import SpanScore, find_objective
+from nerbert.training.run import Run
 from nerbert.words import nearest_splitter
 
 
@@ -113,7 +115,7 @@ def finetune(encoder: str, data: FinetuneInput, output: TaggerOutput, settings: 
 
 def finetune_domains(encoder: str, domains: Domains, settings: FinetuneSettings) -> Finetuned:
     """Fine-tune an encoder on sentences in memory, first on the source domain if there is one; return the tagger."""
-    first = None if find_objective(objective_for(encoder, settings).objective).joins_source else domains.source
+    first = None if find_objective(objective_for(encoder, settings).objective).traits.joins_source else domains.source
     with TemporaryDirectory(prefix="nerbert-") as scratch:
         if first:
             domains.check_dev(settings)
@@ -161,11 +163,12 @@ def _train(start: Start, data: TrainingData, what: str) -> tuple[TrainLog, BestC
         kept.update({name: each.detach().to("cpu", copy=True) for name, each in model.state_dict().items()})
 
     best = BestCheckpoint(score, keep, settings.patience)
-    total = total_steps(len(data.numbers_of(0)), settings)
-    with progress(what, total) as bar:
-        log = train(model, data, objective, settings, bar, evaluate=best if settings.select == "dev" else None)
-    if log.steps < total:
-        tell(f"{what}: ended after step {log.steps} of {total}, out of patience; step {best.best_step} is kept")
+    run = Run(model, data, objective, settings, make_process_group(settings))
+    run.evaluate = best if settings.select == "dev" else None
+    with progress(what, run.total) as run.bar:
+        log = train(run)
+    if log.steps < run.total:
+        tell(f"{what}: ended after step {log.steps} of {run.total}, out of patience; step {best.best_step} is kept")
     if kept:
         model.load_state_dict(kept)
     model.eval()

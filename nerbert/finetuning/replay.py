@@ -149,7 +149,7 @@ class FinetuneSources:
         """Return the sentences with a table of their types' names, closed, and of what is replayed."""
         domains, settings, own, replay = self.domains, self.settings, self.settings.of(ReplaySettings), None
         examples = domains.target.train
-        gently = find_objective(settings.objective).trains_gently
+        gently = find_objective(settings.objective).traits.trains_gently
         usual = _USUAL_SHARE if len(examples) <= FEW_SENTENCES and gently else 0.0
         share = usual if own.share < 0 else own.share
         if own.files or share:

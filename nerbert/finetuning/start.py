@@ -20,7 +20,7 @@ from nerbert.model.head_kinds import HEADS
 from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.terminal import tell
-from nerbert.training.objective import FINETUNE, Objective, Task, chosen_objective, find_objective
+from nerbert.training.objective import FINETUNE, Objective, TaggerObjective, Task, chosen_objective, find_objective
 from nerbert.training.settings import TrainSettings
 
 _Settings = TypeVar("_Settings", bound=FinetuneSettings)
@@ -43,7 +43,7 @@ class Start:
     """
 
     model: Any
-    objective: Objective
+    objective: TaggerObjective
     pieces: SubwordTokenizer
     source: Any
     settings: FinetuneSettings
@@ -57,17 +57,17 @@ class Start:
         Without sentences it is what the encoder finds by itself.
         """
         settings = objective_for(encoder, settings)
-        gently = find_objective(settings.objective).trains_gently
+        gently = find_objective(settings.objective).traits.trains_gently
         if settings.min_steps < 0:
             settings = replace(settings, min_steps=_GENTLE_STEPS if gently else _USUAL_STEPS)
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
-        kind = chosen_objective(settings, FINETUNE)
+        kind = check_head(chosen_objective(settings, FINETUNE), settings)
         from nerbert.finetuning.replay import FinetuneSources  # loads what pre-training needs
 
         card = read_card(encoder)
         splitter = reading_for(card, None, training=True).word_splitter
         examples = domains.target.train
-        domains = replace(domains, labels=_words_of_types(card, domains, settings))
+        domains = replace(domains, labels=_words_of_types(kind, card, domains, settings))
         data = kind.data(FinetuneSources(settings, domains, card["word_splitter"]))
         if examples and not data.has_entities:
             name = domains.target.folder
@@ -76,7 +76,6 @@ class Start:
             domains.check_dev(settings)
         texts = data.concept_texts
         objective = kind.of(Task(data.types, settings, backbone, data.concepts, texts, finetunes=True, data=data))
-        check_head(kind, settings)
         model = objective.make_model(backbone)
         facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
         facts |= {name: each for name, each in card.items() if name == "num_frozen_layers"}
@@ -86,8 +85,9 @@ class Start:
             facts["threshold"] = uncalibrated(card["threshold"], temperature)  # the new tagger has no temperature yet
         facts |= {"words_of_types": dict(texts)} if texts else {}
         pieces = objective.subwords(model, backbone, settings)
-        rate = settings.learning_rate or kind.usual_rate or usual_rate(model.config, len(examples) if gently else 0)
-        return cls(model, objective, pieces, data, replace(settings, learning_rate=rate), facts, splitter)
+        by_width = usual_rate(model.config, len(examples) if gently else 0)
+        settings = replace(settings, learning_rate=settings.learning_rate or kind.traits.usual_rate or by_width)
+        return cls(model, objective, pieces, data, settings, facts, splitter)
 
     def head(self) -> Head:
         """Return the model as it is now, ready to find the types; those of run time at the card's threshold."""
@@ -95,14 +95,18 @@ class Start:
         return head if least is None else head.for_labels(head.labels, [least] * len(head.labels))
 
 
-def check_head(kind: type[Objective], settings: FinetuneSettings) -> None:
-    """Raise SettingsError for an objective that makes no tagger, or one whose head can't start as the settings say."""
-    if not HEADS.contains(kind.head_name):
-        why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {kind.head_name!r}"
+def check_head(kind: type[Objective], settings: FinetuneSettings) -> type[TaggerObjective]:
+    """Return an objective that makes taggers; raise SettingsError for another one, or if its head can't start as the
+    settings say.
+    """
+    name = getattr(kind, "head_name", "")
+    if not issubclass(kind, TaggerObjective) or not HEADS.contains(name):
+        why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {name!r}"
         raise SettingsError(why, setting="objective")
-    if settings.source_head not in {"new", *HEADS.find(kind.head_name).starts}:
+    if settings.source_head not in {"new", *HEADS.find(name).starts}:
         why = f"not for the head of objective {settings.objective!r}; use 'new'"
         raise SettingsError(f"setting source_head = {settings.source_head!r}: {why}", setting="source_head")
+    return kind
 
 
 def objective_for(encoder: str, settings: _Settings, usual: str = _USUAL_OBJECTIVE) -> _Settings:
@@ -125,12 +129,14 @@ def usual_rate(config: Any, gentle: int = 0) -> float:
     return _NARROW_RATE if width < _NARROW else rate * (_FEW_SHARE if gentle <= FEW_SENTENCES else _GENTLE_SHARE)
 
 
-def _words_of_types(card: Mapping[str, Any], domains: Domains, settings: FinetuneSettings) -> dict[str, str]:
+def _words_of_types(
+    kind: type[TaggerObjective], card: Mapping[str, Any], domains: Domains, settings: FinetuneSettings
+) -> dict[str, str]:
     """Return the labels of types, and for others of the sentences what the start reads; raise SettingsError for labels
     of a head that reads none.
     """
-    head, labels = chosen_objective(settings, FINETUNE).head_name, domains.labels
-    if not HEADS.contains(head) or not HEADS.find(head).labels_at_run_time:
+    labels = domains.labels
+    if not HEADS.find(kind.head_name).labels_at_run_time:
         why = f"objective = {settings.objective!r} has fixed types, and reads no labels"
         refuse(bool(labels), "labels", ", ".join(labels), f"left out: {why}")
         return {}

@@ -13,7 +13,7 @@ import numpy as np
 
 from nerbert.errors import InputError
 from nerbert.model.forward import Batch, batch_of
-from nerbert.model.windows import Windows, cheapest_cuts, chosen, micro_batches, padded
+from nerbert.model.windows import START_COST, Windows, cheapest_cuts, chosen, micro_batches, padded
 from nerbert.rng import Array, uniforms
 from nerbert.training.settings import TrainSettings
 
@@ -46,8 +46,6 @@ class TrainingData:
             epoch += 1
 
 
-START_COST = 50
-"""Overhead of a micro-batch on a CPU, in pieces: measured with MiniLM in bf16 (26 ms of CPU)."""
 _POOL = 256
 """Windows cut into micro-batches at once for reading: the time for cutting grows with their number."""
 _POOL_STEPS = 50

@@ -6,26 +6,27 @@ A loss has parts: sums over terms that are counted before the forward pass.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Protocol, Self
-
-import torch
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from nerbert.config import Section
 from nerbert.errors import SettingsError, need
 from nerbert.labels import WordSpan, unknown_words, word_spans
 from nerbert.metrics.score import collapse_types, score_spans
 from nerbert.model.backbone import Backbone
-from nerbert.model.forward import Batch
-from nerbert.model.fresh import freeze
 from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
-from nerbert.model.windows import Windows
+from nerbert.model.windows import START_COST, Windows
 from nerbert.records import ENTITY, Example
 from nerbert.registry import OBJECTIVES, SECTIONS
 from nerbert.rng import Array
-from nerbert.training.batches import START_COST, Sources, TrainingData
-from nerbert.training.distributed import ProcessGroup
 from nerbert.training.settings import TrainSettings
+
+if TYPE_CHECKING:  # so that a settings file is read without torch
+    import torch
+
+    from nerbert.model.forward import Batch
+    from nerbert.training.batches import Sources, TrainingData
+    from nerbert.training.distributed import ProcessGroup
 
 PRETRAIN, FINETUNE = "pretrain", "finetune"
 """The commands with objectives."""
@@ -95,38 +96,42 @@ class EpochColumns:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """Facts about an objective that commands read before they make it."""
+
+    commands: tuple[str, ...] = (PRETRAIN, FINETUNE)
+    """Its commands."""
+    sources: tuple[str, ...] = ()
+    """Sections of the sources that its data may be read from, beside a corpus or annotated sentences."""
+    needs: tuple[str, ...] = ()
+    """An extra of nerbert and its modules that it needs."""
+    trains_gently: bool = False
+    """Whether few steps at a low rate suit its fine-tuning, since it starts from a whole model (docs/results)."""
+    usual_rate: float = 0.0
+    """Its learning rate in fine-tuning where the settings name none; 0: by the encoder's width."""
+    joins_source: bool = False
+    """Whether it learns from a source domain and the target together, not from one after the other."""
+
+
 class Objective(Protocol):
     """A subclass has to give `of`, `make_model`, `terms`, `loss`, `describe` and, for pre-training, `score_on`.
 
-    Its settings are a `Section`, `settings`: `task.settings.of(MySettings)`.
+    Its settings are a `Section`, `settings`: `task.settings.of(MySettings)`. One that makes taggers extends
+    `TaggerObjective`; one with work of its own in each epoch or step also extends `EpochHooks` or `StepHooks`.
 
-    The loop calls `begin_epoch` before the first step of each epoch, `begin_step` once a step, then for each
-    micro-batch `prepare`, `terms` of its result (both on the CPU) and, inside `step_pass`, `loss`.
+    For each micro-batch of a step the loop calls `terms`, on the CPU, then `loss`.
     """
 
-    parts: ClassVar[tuple[str, ...]] = ("loss",)
-    """The parts of its loss, by name; of several none is called `loss`, `norm` or `rate`, as the log's own figures."""
-    head_name: ClassVar[str] = ""
-    """The head of its taggers in `HEADS`; "" for an objective that makes no tagger."""
     settings: ClassVar[type[Section]] = Section
     """Its settings; one without a name has none."""
-    sources: ClassVar[tuple[str, ...]] = ()
-    """Sections of the sources that its data may be read from, beside a corpus or annotated sentences."""
-    commands: ClassVar[tuple[str, ...]] = (PRETRAIN, FINETUNE)
-    """Its commands."""
-    needs: ClassVar[tuple[str, ...]] = ()
-    """An extra of nerbert and its modules that it needs."""
-    trains_gently: ClassVar[bool] = False
-    """Whether few steps at a low rate suit its fine-tuning, since it starts from a whole model (docs/results)."""
-    usual_rate: ClassVar[float] = 0.0
-    """Its learning rate in fine-tuning where the settings name none; 0: by the encoder's width."""
-    joins_source: ClassVar[bool] = False
-    """Whether it learns from a source domain and the target together, not from one after the other."""
-    start_cost: ClassVar[int] = START_COST
-    """Overhead of a micro-batch on a CPU, in pieces."""
+    traits: ClassVar[Traits] = Traits()
+    """Its commands, its sources, and how it is fine-tuned."""
+    parts: ClassVar[tuple[str, ...]] = ("loss",)
+    """The parts of its loss, by name; of several none is called `loss`, `norm` or `rate`, as the log's own figures."""
 
     @classmethod
-    def data(cls, sources: Sources) -> Any:
+    def data(cls, sources: "Sources") -> Any:
         """Return its training data: by default, sentences with fixed types."""
         return sources.labelled()
 
@@ -139,39 +144,70 @@ class Objective(Protocol):
 
     def freeze(self, model: Any, layers: int) -> int:
         """Freeze the lowest `layers` layers; -1 leaves the number to the objective. Return the number."""
+        from nerbert.model.fresh import freeze
+
         freeze(model, max(0, layers))
         return max(0, layers)
 
-    def new_parameters(self, model: Any) -> Iterable[torch.nn.Parameter]:
+    def new_parameters(self, model: Any) -> "Iterable[torch.nn.Parameter]":
         """Return the parameters of layers that no pre-trained encoder has: by default all outside `base_model`."""
         inside = {id(parameter) for parameter in model.base_model.parameters()}
         return [parameter for parameter in model.parameters() if id(parameter) not in inside]
 
-    def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
-        """Return what cuts examples into windows for the model."""
-        return SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long)
-
-    def facts(self, windows: Windows) -> dict[str, Any]:
-        """Return facts for the model's card; `windows` are those that it is trained on."""
-        return {}
-
-    def optimizer(self, model: Any, settings: TrainSettings) -> torch.optim.Optimizer | None:
+    def optimizer(self, model: Any, settings: TrainSettings) -> "torch.optim.Optimizer | None":
         """Return its own optimizer over the model; None for AdamW."""
         return None
 
-    def rate_factor(self, epoch: int) -> float:
-        """Return by what the schedule's learning rate is multiplied in an epoch, counted from 0."""
-        return 1.0
+    def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
+        """Return what cuts examples into windows for the model."""
+        return SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long)
 
     @property
     def labels(self) -> WordLabels | None:
         """Return what words are labelled with; None for an objective that reads no labels."""
         return None
 
+    def facts(self, windows: Windows) -> dict[str, Any]:
+        """Return facts for the model's card; `windows` are those that it is trained on."""
+        return {}
+
+    def terms(self, batch: Any) -> Mapping[str, float]:
+        """Return for each part the batch's share of the number that the part is divided by."""
+
+    def loss(self, model: Any, batch: Any) -> "Mapping[str, torch.Tensor]":
+        """Return for each part the sum of its terms' losses, a scalar."""
+
+    def score_on(
+        self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: "ProcessGroup"
+    ) -> Callable[[Any], CheckpointScore]:
+        """Return a function that scores a model on held-out sentences; the score chooses the checkpoint."""
+
+    def describe(self) -> Description:
+        """Return its description for plans and cards."""
+
+
+class TaggerObjective(Objective):
+    """An objective whose model finds entities."""
+
+    head_name: ClassVar[str] = ""
+    """The head of its taggers in `HEADS`."""
+
+    def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Head:
+        """Return the model ready to find entities."""
+        raise SettingsError(f"{type(self).__name__}: finds no entities, so it makes no tagger")
+
+    def choosing_head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Head:
+        """Return the head that is scored on held-out sentences to choose an epoch; by default the tagger's."""
+        return self.head(model, pieces, settings)
+
+
+class EpochHooks:
+    """What an objective does at the start of an epoch, counted from 0."""
+
     def begin_epoch(
-        self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
+        self, model: Any, data: "TrainingData", epoch: int, before: Columns, processes: "ProcessGroup"
     ) -> EpochColumns | None:
-        """Return the columns that the model gives an epoch, counted from 0; None keeps the last ones.
+        """Return the columns that the model gives an epoch; None keeps the last ones.
 
         The model is on its device, in evaluation, without gradients. `data` is as the training got it, whatever the
         epoch; `before` are the columns of the epoch before, none at first. All processes call it together and must
@@ -183,13 +219,27 @@ class Objective(Protocol):
         """Return the windows that an epoch trains on; called for columns that were just made, or read on resuming."""
         return windows
 
+    def rate_factor(self, epoch: int) -> float:
+        """Return by what the schedule's learning rate is multiplied in an epoch."""
+        return 1.0
+
+
+class StepHooks:
+    """What an objective does in a step: `begin_step` once, `prepare` for each micro-batch, both on the CPU.
+
+    Losses are computed inside `step_pass`.
+    """
+
+    start_cost: ClassVar[int] = START_COST
+    """Overhead of a micro-batch on a CPU, in pieces."""
+
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> Any:
         """Return what all micro-batches of a step share; `numbers` are its windows in all processes."""
         return None
 
-    def step_figures(self, shared: Any) -> dict[str, float]:
-        """Return a step's figures for the log, by name; `shared` is what `begin_step` returned."""
-        return {}
+    def prepare(self, batch: "Batch", step: int, shared: Any = None) -> "Batch":
+        """Return the batch with what is drawn for this step (masks, say) by seed, step and window number."""
+        return batch
 
     def step_pass(self, model: Any, shared: Any) -> AbstractContextManager[None]:
         """Return the context of a step's losses, for what is computed once for all of them.
@@ -198,31 +248,9 @@ class Objective(Protocol):
         """
         return nullcontext()
 
-    def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
-        """Return the batch with what is drawn for this step (masks, say) by seed, step and window number."""
-        return batch
-
-    def terms(self, batch: Any) -> Mapping[str, float]:
-        """Return for each part the batch's share of the number that the part is divided by."""
-
-    def loss(self, model: Any, batch: Any) -> Mapping[str, torch.Tensor]:
-        """Return for each part the sum of its terms' losses, a scalar."""
-
-    def score_on(
-        self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
-    ) -> Callable[[Any], CheckpointScore]:
-        """Return a function that scores a model on held-out sentences; the score chooses the checkpoint."""
-
-    def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Head:
-        """Return the model ready to find entities; only an objective with a `head_name` is asked."""
-        raise SettingsError(f"{type(self).__name__}: finds no entities, so it makes no tagger")
-
-    def choosing_head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Head:
-        """Return the head that is scored on held-out sentences to choose an epoch; by default the tagger's."""
-        return self.head(model, pieces, settings)
-
-    def describe(self) -> Description:
-        """Return its description for plans and cards."""
+    def step_figures(self, shared: Any) -> dict[str, float]:
+        """Return a step's figures for the log, by name; `shared` is what `begin_step` returned."""
+        return {}
 
 
 def find_objective(name: str) -> type[Objective]:
@@ -230,16 +258,16 @@ def find_objective(name: str) -> type[Objective]:
     found = OBJECTIVES.find(name)
     if Objective not in getattr(found, "__mro__", ()):
         raise SettingsError(f"setting objective = {name!r}: is not a class of Objective", setting="objective")
-    if found.needs:
-        need(*found.needs)
+    if found.traits.needs:
+        need(*found.traits.needs)
     return found
 
 
 def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
     """Return the objective of a training; raise SettingsError for one of another command, and for others' sections."""
     kind, name = find_objective(settings.objective), settings.objective
-    if command not in kind.commands:
-        its = " and ".join(f"`nerbert {each}`" for each in kind.commands)
+    if command not in kind.traits.commands:
+        its = " and ".join(f"`nerbert {each}`" for each in kind.traits.commands)
         raise SettingsError(f"setting objective = {name!r}: is for {its} only", setting="objective")
     own = kind.settings
     taken = own.section in [*SECTIONS] and SECTIONS.find(own.section) is not own
@@ -247,8 +275,8 @@ def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
         why = f"its section is called {own.section!r}, as another setting is; use another name"
         raise SettingsError(f"setting objective = {name!r}: {why}", setting="objective")
     for each in settings.sections:
-        if type(each) is not own and each.section not in kind.sources:
-            raise _others_section(each, name, [*filter(None, (own.section, *kind.sources))])
+        if type(each) is not own and each.section not in kind.traits.sources:
+            raise _others_section(each, name, [*filter(None, (own.section, *kind.traits.sources))])
         if command not in each.commands:
             its = " and ".join(f"`nerbert {one}`" for one in each.commands)
             raise SettingsError(f"setting {each.section}: is for {its} only; leave it out", setting=each.section)
@@ -262,7 +290,7 @@ def _others_section(section: Section, objective: str, own: Sequence[str]) -> Set
     given = next((name for name in names if getattr(section, name) != getattr(usual, name)), "")
     name = f"{section.section}.{given}" if given else section.section
     kinds = {each: OBJECTIVES.find(each) for each in OBJECTIVES}
-    readers = [each for each, kind in kinds.items() if section.section in (kind.settings.section, *kind.sources)]
+    readers = [each for each, kind in kinds.items() if section.section in (kind.settings.section, *kind.traits.sources)]
     whose = " or ".join(map(repr, readers)) or "another one"
     why = f"is for objective {whose}, but objective = {objective!r}, which reads {', '.join(own) or 'no section'}"
     return SettingsError(f"setting {name}: {why}; leave it out, or choose another objective", setting=name)
@@ -274,7 +302,7 @@ SpanFigures = Callable[[Spans, Spans], dict[str, int | float]]
 
 
 @contextmanager
-def computed_once(vectors: torch.Tensor) -> Iterator[torch.Tensor]:
+def computed_once(vectors: "torch.Tensor") -> "Iterator[torch.Tensor]":
     """Yield vectors that a step's losses share; at the end take their gradient once through what made them."""
     shared = vectors.detach().requires_grad_(vectors.requires_grad)
     yield shared
@@ -290,7 +318,7 @@ class SpanScore:
 
     def __init__(
         self, head: Callable[[Any], Head], examples: Sequence[Example], figures: SpanFigures, chooses: str,
-        processes: ProcessGroup | None = None,
+        processes: "ProcessGroup | None" = None,
     ) -> None:  # fmt: skip
         self._head, self._figures, self._chooses, self._processes = head, figures, chooses, processes
         self._rank, self._count = (processes.rank, processes.count) if processes else (0, 1)

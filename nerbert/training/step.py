@@ -5,7 +5,8 @@ figures; where the step is `late`, only that function waits for the device.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,9 @@ from accelerate.utils.memory import clear_device_cache
 from nerbert.errors import NerbertError, SettingsError
 from nerbert.model.forward import Batch, autocast
 from nerbert.rng import Array, uniform
-from nerbert.training.batches import TrainingData, batches_of
-from nerbert.training.distributed import ProcessGroup, is_of_memory
-from nerbert.training.objective import Objective
-from nerbert.training.settings import TrainSettings
+from nerbert.training.batches import batches_of
+from nerbert.training.distributed import is_of_memory
+from nerbert.training.run import Run
 
 Figures = dict[str, float]
 
@@ -35,46 +35,60 @@ class PreparedStep:
     batches: Sequence[Batch]
 
 
-def prepare_step(
-    data: TrainingData, numbers: Array, objective: Objective, settings: TrainSettings, processes: ProcessGroup,
-    step: int,
-) -> PreparedStep:  # fmt: skip
+def prepare_steps(run: Run, steps: Iterator[Array]) -> Iterator[PreparedStep]:
+    """Yield this process's share of an epoch's steps, which are given by the numbers of their windows.
+
+    With `overlap`, a thread prepares the next step meanwhile.
+    """
+    first = run.log.steps + 1
+    if not run.settings.overlap:
+        yield from (prepare_step(run, numbers, step) for step, numbers in enumerate(steps, first))
+        return
+    with ThreadPoolExecutor(1) as pool:
+        ahead: Future[PreparedStep] | None = None
+        for step, numbers in enumerate(steps, first):
+            following = pool.submit(prepare_step, run, numbers, step)
+            if ahead:
+                yield ahead.result()
+            ahead = following
+        if ahead:
+            yield ahead.result()
+
+
+def prepare_step(run: Run, numbers: Array, step: int) -> PreparedStep:
     """Return this process's share of `numbers`, cut into micro-batches, with what is drawn for them."""
-    device, share = processes.device.type, numbers[processes.rank :: processes.count]
-    shared = objective.begin_step(data.windows, numbers, step)
+    windows, hooks, device = run.windows, run.step_hooks, run.processes.device.type
+    share = numbers[run.processes.rank :: run.processes.count]
+    shared = hooks.begin_step(windows, numbers, step)
+    pin = run.settings.overlap and device == "cuda"
 
     def cut(most: int) -> list[Batch]:
-        batches = batches_of(data.windows, share, most, device, data.pad_id, objective.start_cost)
-        prepared = (objective.prepare(batch, step, shared) for batch in batches)
-        return [each.pinned() if settings.overlap and device == "cuda" else each for each in prepared]
+        batches = batches_of(windows, share, most, device, run.data.pad_id, hooks.start_cost)
+        prepared = (hooks.prepare(batch, step, shared) for batch in batches)
+        return [batch.pinned() if pin else batch for batch in prepared]
 
-    tokens = int(data.windows.lengths_of(numbers).sum())
-    return PreparedStep(step, tokens, shared, cut, cut(settings.max_tokens_per_batch))
+    tokens = int(windows.lengths_of(numbers).sum())
+    return PreparedStep(step, tokens, shared, cut, cut(run.settings.max_tokens_per_batch))
 
 
-def train_step(
-    model: Any, data: TrainingData, numbers: Array, objective: Objective, optimizer: torch.optim.Optimizer, rate: float,
-    settings: TrainSettings, processes: ProcessGroup, step: int,
-) -> Figures:  # fmt: skip
+def train_step(run: Run, numbers: Array, rate: float, step: int) -> Figures:
     """Update the model on this process's share of `numbers`; return mean loss, gradient norm and rate."""
-    prepared = prepare_step(data, numbers, objective, settings, processes, step)
-    return launch_step(model, prepared, objective, optimizer, rate, settings, processes)()
+    return launch_step(run, prepare_step(run, numbers, step), rate)()
 
 
-def launch_step(
-    model: Any, step: PreparedStep, objective: Objective, optimizer: torch.optim.Optimizer, rate: float,
-    settings: TrainSettings, processes: ProcessGroup, *, late: bool = False,
-) -> Callable[[], Figures]:  # fmt: skip
+def launch_step(run: Run, step: PreparedStep, rate: float, *, late: bool = False) -> Callable[[], Figures]:
     """Update the model; return a function that gives mean loss, gradient norm and rate.
 
     `rate` is that of the encoder; each group of the optimizer has its `share` of it, or all. Where memory ran out,
-    `max_tokens_per_batch` is the size that fitted. What is no number changes no weight. Raise SettingsError for it,
-    with `late` from the function returned, and NerbertError if a single window needs more memory than there is.
+    `max_tokens_per_batch` is the size that fitted. A loss or gradient that isn't finite changes no weight. Raise
+    SettingsError for it, with `late` from the function returned, and NerbertError if a single window needs more memory
+    than there is.
     """
+    model, objective, settings, processes = run.model, run.objective, run.settings, run.processes
     parts, most, batches = objective.parts, settings.max_tokens_per_batch, step.batches
     terms = [objective.terms(batch) for batch in batches]
     divisors = processes.totals(*(sum(each[part] for each in terms) for part in parts))
-    while (losses := _add_gradients(model, batches, objective, step, divisors, processes, settings)) is None:
+    while (losses := _add_gradients(run, batches, step, divisors)) is None:
         most = _smaller(batches, step.number)
         batches = step.cut(most)
     parameters = [each for each in model.parameters() if each.requires_grad]
@@ -86,7 +100,7 @@ def launch_step(
         *means, length = on_host()
         means = processes.totals(*means)
         found = dict(zip(parts, means, strict=True)) if len(parts) > 1 else {}
-        found |= objective.step_figures(step.shared) | {"loss": sum(means), "norm": length, "rate": rate}
+        found |= run.step_hooks.step_figures(step.shared) | {"loss": sum(means), "norm": length, "rate": rate}
         for what, value in (("loss", found["loss"]), ("gradient's norm", length)):
             if not math.isfinite(value):
                 raise SettingsError(f"step {step.number}: the {what} became {value}: nothing was updated; try a "
@@ -94,12 +108,12 @@ def launch_step(
         return found | ({"max_tokens_per_batch": most} if most != settings.max_tokens_per_batch else {})
 
     found = {} if late else figures()
-    for group in optimizer.param_groups:
+    for group in run.optimizer.param_groups:
         group["lr"] = rate * group.get("share", 1.0)
     if late:  # AdamW reads it on the device
-        optimizer.found_inf = (~(losses.sum() + norm).isfinite()).float()  # type: ignore[attr-defined]
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+        run.optimizer.found_inf = (~(losses.sum() + norm).isfinite()).float()  # type: ignore[attr-defined]
+    run.optimizer.step()
+    run.optimizer.zero_grad(set_to_none=True)
     return figures if late else lambda: found
 
 
@@ -120,39 +134,38 @@ def _copied(values: torch.Tensor) -> Callable[[], list[float]]:
 
 
 def _add_gradients(
-    model: Any, batches: Sequence[Batch], objective: Objective, step: PreparedStep, divisors: Sequence[float],
-    processes: ProcessGroup, settings: TrainSettings,
-) -> torch.Tensor | None:  # fmt: skip
+    run: Run, batches: Sequence[Batch], step: PreparedStep, divisors: Sequence[float]
+) -> torch.Tensor | None:
     """Add the gradients of a process's micro-batches, and return its share of the loss of each part.
 
     Return None where memory ran out; all gradients are dropped then. Nothing here waits for other processes, so each
     may retry by itself.
     """
-    torch.manual_seed(int(uniform(settings.seed, "step", f"{step.number} {processes.rank}") * (1 << 53)))
-    losses = torch.zeros(len(objective.parts), device=processes.device)
+    device, seed = run.processes.device, run.settings.seed
+    torch.manual_seed(int(uniform(seed, "step", f"{step.number} {run.processes.rank}") * (1 << 53)))
+    losses = torch.zeros(len(divisors), device=device)
     try:
         with (
-            torch.autocast(processes.device.type, enabled=False),  # keeps the casts of weights between micro-batches
-            objective.step_pass(model, step.shared),
+            torch.autocast(device.type, enabled=False),  # keeps the casts of weights between micro-batches
+            run.step_hooks.step_pass(run.model, step.shared),
         ):
             for batch in batches:
-                losses += _backward(model, batch.to(processes.device), objective, divisors, settings)
+                losses += _backward(run, batch.to(device), divisors)
     except (RuntimeError, MemoryError) as error:
         if not is_of_memory(error):
             raise
     else:
         return losses
-    model.zero_grad(set_to_none=True)
+    run.model.zero_grad(set_to_none=True)
     clear_device_cache(garbage_collection=True)  # here the error is freed, and with it what its frames held
     return None
 
 
-def _backward(
-    model: Any, batch: Batch, objective: Objective, divisors: Sequence[float], settings: TrainSettings
-) -> torch.Tensor:
-    with autocast(batch.ids.device.type, settings.precision):
-        sums = objective.loss(model, batch)
-        means = torch.stack([sums[part] / (many or 1.0) for part, many in zip(objective.parts, divisors, strict=True)])
+def _backward(run: Run, batch: Batch, divisors: Sequence[float]) -> torch.Tensor:
+    """Add a micro-batch's gradients; return its share of the loss of each part."""
+    with autocast(batch.ids.device.type, run.settings.precision):
+        sums, parts = run.objective.loss(run.model, batch), run.objective.parts
+        means = torch.stack([sums[part] / (terms or 1.0) for part, terms in zip(parts, divisors, strict=True)])
     means.sum().backward()  # type: ignore[no-untyped-call]
     return means.detach()
 

@@ -22,7 +22,15 @@ from nerbert.model.windows import IGNORED
 from nerbert.records import ENTITY, Example
 from nerbert.training.batches import most_tokens
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.objective import CheckpointScore, Description, Objective, SpanScore, Task, typed_figures
+from nerbert.training.objective import (
+    CheckpointScore,
+    Description,
+    SpanScore,
+    TaggerObjective,
+    Task,
+    Traits,
+    typed_figures,
+)
 from nerbert.training.settings import TrainSettings
 
 
@@ -48,7 +56,7 @@ _OUTSIDE = 0
 """The class of words outside of any entity, as `labels.tag_names` numbers them."""
 
 
-class TokenClassification(Objective):
+class TokenClassification(TaggerObjective):
     """A weighted mean over words that have a label; `IGNORED` ones don't count.
 
     The section of an objective that extends it must extend `TaggingSettings`.
@@ -56,7 +64,7 @@ class TokenClassification(Objective):
 
     head_name: ClassVar[str] = "linear"
     settings: ClassVar[type[Section]] = TaggingSettings
-    sources: ClassVar[tuple[str, ...]] = ("gazetteers",)
+    traits: ClassVar[Traits] = Traits(sources=("gazetteers",))
 
     def __init__(self, types: Sequence[str] = (), own: TaggingSettings = _USUAL) -> None:
         self._types, self._own = tuple(types), own

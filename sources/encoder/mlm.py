@@ -24,10 +24,12 @@ from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.schema import to_plain
 from nerbert.terminal import progress, tell
+from nerbert.training.batches import TrainingData
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints
 from nerbert.training.distributed import make_process_group
-from nerbert.training.loop import TrainingData, total_steps, train
+from nerbert.training.loop import train
 from nerbert.training.objective import Task
+from nerbert.training.run import Run, total_steps
 from nerbert.words import SPLITTER, split_words
 
 _HELD_OUT = 100
@@ -66,9 +68,10 @@ def main() -> None:
     tell(f"{len(trained)} windows, {len(trained.ids)} pieces, {model.num_parameters()} parameters")
     with publish_job(given.output, identity) as (folder, place):
         with progress("masked language modelling", total) as bar:
-            log = train(model, TrainingData(trained, lambda _: numbers, pieces.pad_id), objective, settings, bar,
-                        evaluate=BestCheckpoint(score, told), checkpoints=Checkpoints(place, 1, minutes=10),
-                        processes=processes)  # fmt: skip
+            log = train(Run(
+                model, TrainingData(trained, lambda _: numbers, pieces.pad_id), objective, settings, processes, bar,
+                evaluate=BestCheckpoint(score, told), checkpoints=Checkpoints(place, 1, minutes=10),
+            ))  # fmt: skip
         save_model(folder, model, tokenizer)
         write_card(folder, "encoder", word_splitter=SPLITTER, language="en", objective="mlm", sentences=len(texts),
                    sentences_sha256=identity["sentences"], log=log.entries)  # fmt: skip

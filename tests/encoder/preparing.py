@@ -12,6 +12,7 @@ import torch
 from nerbert.encoder.pretrain import Preparation, prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.training.distributed import make_process_group
+from nerbert.training.run import Run
 from nerbert.training.step import train_step
 
 Result = TypeVar("Result")
@@ -38,8 +39,9 @@ def gradients(work: Preparation, most: int, *, trains: bool = True) -> dict[str,
             kept.update({name: one.grad.clone() for name, one in named if one.grad is not None})
 
     numbers, processes = work.data.numbers_of(0)[:24], make_process_group(settings)
-    model, optimizer = work.model.train(trains), Keep(work.model.parameters(), 0.0)
-    figures = train_step(model, work.data, numbers, work.objective, optimizer, 0.0, settings, processes, 1)
+    run = Run(work.model.train(trains), work.data, work.objective, settings, processes)
+    run.optimizer = Keep(work.model.parameters(), 0.0)
+    figures = train_step(run, numbers, 0.0, 1)
     return kept | {"figures": figures}
 
 

@@ -226,7 +226,7 @@ def test_texts_of_which_nothing_is_known_are_counted(tmp_path: Path) -> None:
     starts = [0, *windows.word_ends.tolist()]
     silent = [n for n in range(len(windows)) if (windows.labels[starts[n] : starts[n + 1]] == empty).all()]
     assert len(silent) == trained
-    step = work.objective.begin_step(windows, np.array(silent[:4]), 1)
+    step = work.objective.begin_step(windows, np.array(silent[:4]), 1)  # type: ignore[attr-defined]
     assert not step.tells.any()
     assert step.texts == []
 

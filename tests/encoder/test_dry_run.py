@@ -13,11 +13,12 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import NerbertError
 from nerbert.render.terminal import print_dry_run
 from nerbert.rng import Array
-from nerbert.terminal import Progress, duration
+from nerbert.terminal import duration
 from nerbert.training.batches import steps_of_epoch
 from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import train
 from nerbert.training.objective import SpanScore
+from nerbert.training.run import Run
 from nerbert.training.step import train_step
 from nerbert.training.tagging import TokenClassification
 from tests.raised import raises
@@ -41,14 +42,14 @@ def settings(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Array, bool]]:
     """The windows of the steps that are really run, and whether the optimiser had its moments before."""
-    run, real = list[tuple[Array, bool]](), train_step
+    made, real = list[tuple[Array, bool]](), train_step
 
-    def counted(model: Any, data: Any, numbers: Array, objective: Any, optimizer: Any, *rest: Any) -> dict[str, float]:
-        run.append((numbers, bool(optimizer.state)))
-        return real(model, data, numbers, objective, optimizer, *rest)
+    def counted(run: Run, numbers: Array, *rest: Any) -> dict[str, float]:
+        made.append((numbers, bool(run.optimizer.state)))
+        return real(run, numbers, *rest)
 
     monkeypatch.setattr(stage, "train_step", counted)
-    return run
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +64,9 @@ def test_counts_are_those_of_the_training(
     settings: PretrainSettings, work: Preparation, change: dict[str, Any]
 ) -> None:
     settings = replace(settings, **change)
-    run = measure(work, settings, make_process_group(settings))
-    log = train(work.model, work.data, work.objective, settings, Progress(), evaluation_steps=settings.evaluation_steps)
+    run = measure(work, settings, processes := make_process_group(settings))
+    every = settings.evaluation_steps
+    log = train(Run(work.model, work.data, work.objective, settings, processes, evaluation_steps=every))
     assert (run.steps, run.evaluations) == (log.steps, len(log.entries))
     assert run.tokens == pytest.approx(log.tokens, rel=0.3)  # windows differ in length
     assert run.parameters == run.trained == sum(each.numel() for each in work.model.parameters())

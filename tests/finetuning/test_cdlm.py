@@ -32,7 +32,7 @@ from nerbert.tagger.export import export
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.batches import collate
-from nerbert.training.loop import make_optimizer
+from nerbert.training.run import make_optimizer
 from nerbert.words import SPLITTER
 from tests.raised import raises
 from tests.stages import finetune
@@ -110,6 +110,7 @@ def test_the_losses_are_those_of_their_windows(tiny_encoder: Path, tmp_path: Pat
     start = start_of(tiny_encoder, domain(source()), cdlm={"mode": mode, "dropout": 0, **raw})
     objective, model = start.objective, start.model.eval()
     data = start.source.windows(start.pieces, objective.labels)
+    assert isinstance(objective, Cdlm)
     objective.begin_epoch(model, data, 0, {}, Any)  # type: ignore[arg-type]
     numbers = np.array([0, 31, 2, 33, *range(42, data.ends[-1])])
     batch = collate(data.windows, numbers, 0)
@@ -181,6 +182,7 @@ def test_rmsprop_ends_when_the_source_is_learnt(tiny_encoder: Path) -> None:
     start = start_of(tiny_encoder, domain(source(), source()), learning_rate=0.01, cdlm=own)
     optimizer = make_optimizer(start.model, start.settings, "cpu", start.objective)
     assert isinstance(optimizer, RmsThenPlain)
+    assert isinstance(start.objective, Cdlm)
     data = start.source.windows(start.pieces, start.objective.labels)
     for epoch, plain in ((0, False), (1, True)):
         if epoch:

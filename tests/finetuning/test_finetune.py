@@ -31,6 +31,7 @@ from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
 from nerbert.training.loop import train
+from nerbert.training.run import Run
 from nerbert.training.tagging import TokenClassification
 from tests.commands import exit_code
 from tests.encoder.backbones import load_tagging_model, tiny_mlm
@@ -224,10 +225,11 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> Heads:
     """Note what each training starts from: its seed, `select`, and the weights of its model."""
     noted: Heads = []
 
-    def spy(model: Any, data: Any, objective: Any, settings: FinetuneSettings, *rest: Any, **named: Any) -> Any:
-        weights = {name: each.clone() for name, each in model.state_dict().items()}
-        noted.append((settings.seed, settings.select, weights))
-        return train(model, data, objective, settings, *rest, **named)
+    def spy(run: Run) -> Any:
+        weights = {name: each.clone() for name, each in run.model.state_dict().items()}
+        assert isinstance(run.settings, FinetuneSettings)
+        noted.append((run.settings.seed, run.settings.select, weights))
+        return train(run)
 
     monkeypatch.setattr(stage, "train", spy)
     return noted

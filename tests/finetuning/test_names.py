@@ -103,7 +103,7 @@ def test_all_types_are_asked_for_in_each_step(names: str) -> None:
     """A sentence without entities tells that every type is absent, those without a sentence too."""
     start = Start.of(names, Domains(DataSet(Path("data"), [*EXAMPLES, EMPTY]), labels={"river": "river"}), SHORT)
     data = start.source.windows(start.pieces, start.objective.labels)
-    shared = start.objective.begin_step(data.windows, np.array([len(EXAMPLES)]), 1)
+    shared = start.objective.begin_step(data.windows, np.array([len(EXAMPLES)]), 1)  # type: ignore[attr-defined]
     assert sorted(shared.texts) == ["city", "political party", "river"]
     assert shared.known.all()
     assert not shared.has.any()
@@ -168,10 +168,10 @@ def test_of_very_many_types_a_step_has_its_own(names: str, monkeypatch: pytest.M
     examples = [*EXAMPLES, Example("Rome", split_words("Rome"), (Span(0, 4, "city"),))]
     start = Start.of(names, Domains(DataSet(Path("data"), examples)), SHORT)
     data, numbers = start.source.windows(start.pieces, start.objective.labels), np.array([len(EXAMPLES)])
-    assert set(start.objective.begin_step(data.windows, numbers, 1).texts) == {"city", "political party"}
+    assert set(start.objective.begin_step(data.windows, numbers, 1).texts) == {"city", "political party"}  # type: ignore[attr-defined]
     monkeypatch.setattr(concepts_of_steps, "_ALWAYS", 1)
     fewer = Start.of(names, Domains(DataSet(Path("data"), examples)), SHORT)
-    assert set(fewer.objective.begin_step(data.windows, numbers, 1).texts) == {"city"}
+    assert set(fewer.objective.begin_step(data.windows, numbers, 1).texts) == {"city"}  # type: ignore[attr-defined]
 
 
 def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(
@@ -192,7 +192,7 @@ def test_of_too_many_concepts_those_of_the_data_stay(names: str) -> None:
     some = {"replay": {"files": (replay,), "share": 0.5}, "names": {"max_concepts": 3}}
     start = Start.of(names, Domains(DATA), make_settings(FinetuneSettings, SETTINGS | some))
     data = start.source.windows(start.pieces, start.objective.labels)
-    shared = start.objective.begin_step(data.windows, data.numbers_of(0), 1)
+    shared = start.objective.begin_step(data.windows, data.numbers_of(0), 1)  # type: ignore[attr-defined]
     assert {"political party", "city"} < set(shared.texts)
     assert (len(shared.texts), shared.left_out > 0) == (3, True)
 

@@ -22,13 +22,13 @@ from safetensors.torch import save_file
 
 from nerbert.model.forward import Batch, logits_at
 from nerbert.model.windows import Window, Windows
-from nerbert.terminal import Progress
 from nerbert.training import checkpoint
 from nerbert.training.batches import TrainingData, collate
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, StepLog, _moments, _weights
 from nerbert.training.distributed import ProcessGroup, make_process_group
 from nerbert.training.loop import train
-from nerbert.training.objective import CheckpointScore, Columns, EpochColumns, Objective
+from nerbert.training.objective import CheckpointScore, Columns, EpochColumns, EpochHooks, Objective, StepHooks
+from nerbert.training.run import Run
 from nerbert.training.settings import TrainSettings
 from tests.training.runs import tiny_model
 
@@ -42,7 +42,7 @@ MEMORY = int(os.environ.get("MEMORY", "0"))
 """Tokens that fit into the second process's memory; 0: all."""
 
 
-class Tags(Objective):
+class Tags(Objective, EpochHooks, StepHooks):
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
     ) -> EpochColumns | None:
@@ -136,12 +136,11 @@ def main() -> None:
 
     torch.optim.AdamW.__init__ = spy  # type: ignore[method-assign]
     processes, objective = make_process_group(SETTINGS), Tags()  # type: ignore[abstract]
-    log = train(
-        model, TrainingData(windows, lambda epoch: np.arange(30 - epoch % 2), 0), objective, SETTINGS, Progress(),
-        evaluate=BestCheckpoint(scored, lambda *_: None),
+    data = TrainingData(windows, lambda epoch: np.arange(30 - epoch % 2), 0)
+    log = train(Run(
+        model, data, objective, SETTINGS, processes, evaluate=BestCheckpoint(scored, lambda *_: None),
         checkpoints=Checkpoints(folder, 2, steps=5), steps=StepLog(folder / "log.jsonl"),
-        processes=processes,
-    )  # fmt: skip
+    ))  # fmt: skip
     if processes.is_first:
         save_file(_weights(model) | _moments(model, optimizers[0]), folder / "end.safetensors")
     sys.stdout.write(f"{log.steps} steps\n")

@@ -9,15 +9,16 @@ import torch
 
 from nerbert.model.forward import Batch
 from nerbert.model.windows import IGNORED, Window, Windows
-from nerbert.terminal import Progress
 from nerbert.training.checkpoint import TrainLog
+from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import train
-from nerbert.training.objective import Objective
+from nerbert.training.objective import Objective, StepHooks
+from nerbert.training.run import Run
 from nerbert.training.settings import TrainSettings
 from tests.training.runs import data_of, tiny_model, weights
 
 
-class Plain(Objective):
+class Plain(Objective, StepHooks):
     """The plainest objective: cross-entropy of all logits, read off at the batch's places."""
 
     def terms(self, batch: Batch) -> dict[str, float]:
@@ -59,8 +60,9 @@ def trained(objective: Objective, windows: Windows) -> Callable[..., Trained]:
     """Train a new model with the plain objective on the windows, or on what is given."""
 
     def run(settings: TrainSettings, model: Any = None, **given: Any) -> Trained:
-        model, chosen = model or tiny_model(), given.pop("objective", objective)
-        log = train(model, given.pop("data", data_of(windows)), chosen, settings, Progress(), **given)
+        model, processes = model or tiny_model(), make_process_group(settings)
+        data, chosen = given.pop("data", data_of(windows)), given.pop("objective", objective)
+        log = train(Run(model, data, chosen, settings, processes, **given))
         return Trained(log, model, weights(model))
 
     return run

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
 from nerbert.errors import NerbertError
 from nerbert.model.forward import Batch
 from nerbert.model.windows import Windows
 from nerbert.training.batches import TrainingData, collate, steps_of_epoch
-from nerbert.training.checkpoint import Checkpoints, StepLog, TrainLog, digest_of
+from nerbert.training.checkpoint import Checkpoints, StepLog, digest_of
 from nerbert.training.distributed import ProcessGroup, make_process_group
-from nerbert.training.loop import Epochs, make_optimizer, rate_at
-from nerbert.training.objective import Columns, EpochColumns
+from nerbert.training.objective import Columns, EpochColumns, EpochHooks
+from nerbert.training.run import Run, rate_at
 from nerbert.training.settings import TrainSettings
 from nerbert.training.step import train_step
 from tests.raised import raises
@@ -31,7 +32,7 @@ class StopError(Exception):
     """A kill."""
 
 
-class Renewing(Plain):
+class Renewing(Plain, EpochHooks):
     """Each word's label is what the model finds, from the second epoch on; it stops where it is told to."""
 
     of = make_model = score_on = describe = None  # type: ignore[assignment]
@@ -69,11 +70,11 @@ def labels_by(model: Any, windows: Windows) -> Any:
     return logits.argmax(-1).numpy().astype(np.int32)
 
 
-Run = Callable[..., Any]
+Trains = Callable[..., Any]
 
 
 @pytest.fixture
-def run(trained: Callable[..., Trained]) -> Run:
+def run(trained: Callable[..., Trained]) -> Trains:
     """Train a new model, and return it."""
 
     def run(folder: Path, objective: Plain, every: int = 2) -> Any:
@@ -84,23 +85,23 @@ def run(trained: Callable[..., Trained]) -> Run:
     return run
 
 
-def test_the_loop_trains_on_an_epochs_columns(windows: Windows, run: Run, tmp_path: Path) -> None:
+def test_the_loop_trains_on_an_epochs_columns(windows: Windows, run: Trains, tmp_path: Path) -> None:
     """Against a loop that replaces the labels itself."""
     objective = Renewing()
     model = run(tmp_path, objective)
     plain, processes = tiny_model(0.2), make_process_group(SETTINGS)
-    optimizer, data = make_optimizer(plain, SETTINGS, "cpu"), data_of(windows)
+    by_hand = Run(plain, data_of(windows), Plain(), SETTINGS, processes)  # type: ignore[abstract]
     done = 0
     for epoch in range(4):
         if epoch:
             with torch.no_grad():
-                data = replace(data, windows=replace(windows, labels=labels_by(plain.eval(), windows)))
+                by_hand.windows = replace(windows, labels=labels_by(plain.eval(), windows))
         plain.train()
         numbers = np.arange(len(windows))
         for step in steps_of_epoch(numbers, windows.lengths_of(numbers), 3, SETTINGS.seed, epoch):
             rate = SETTINGS.learning_rate * rate_at(done, STEPS, SETTINGS.warmup_ratio)
             done += 1
-            train_step(plain, data, step, objective, optimizer, rate, SETTINGS, processes, done)
+            train_step(by_hand, step, rate, done)
     assert same(weights(model), weights(plain))
     assert objective.begun == [0, 1, 2, 3]
     assert [bool(each) for each in objective.seen] == [False, False, True, True]
@@ -114,7 +115,7 @@ STOPS = [
 
 
 @pytest.mark.parametrize(("stop", "every"), STOPS)
-def test_a_resumed_run_reads_its_columns(run: Run, tmp_path: Path, stop: dict[str, int], every: int) -> None:
+def test_a_resumed_run_reads_its_columns(run: Trains, tmp_path: Path, stop: dict[str, int], every: int) -> None:
     whole, stopped, again = tmp_path / "whole", Renewing(**stop), Renewing()
     model = run(whole, Renewing(), every)
     with pytest.raises(StopError):
@@ -145,7 +146,7 @@ OTHERS = "its columns aren't those that the checkpoint was made with"
     ],
 )
 def test_a_checkpoint_with_other_columns_is_passed_over(
-    run: Run, tmp_path: Path, spoil: Callable[[Path], object], said: str, capsys: pytest.CaptureFixture[str]
+    run: Trains, tmp_path: Path, spoil: Callable[[Path], object], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = run(tmp_path / "whole", Renewing())
     with pytest.raises(StopError):
@@ -157,7 +158,7 @@ def test_a_checkpoint_with_other_columns_is_passed_over(
     assert f"{newest}{said}" in capsys.readouterr().err
 
 
-def test_without_columns_there_is_no_file(run: Run, tmp_path: Path) -> None:
+def test_without_columns_there_is_no_file(run: Trains, tmp_path: Path) -> None:
     run(tmp_path, Plain())  # type: ignore[abstract]
     assert len(list(tmp_path.rglob("state.json"))) == 2
     assert not list(tmp_path.rglob("column-*"))
@@ -165,13 +166,13 @@ def test_without_columns_there_is_no_file(run: Run, tmp_path: Path) -> None:
 
 
 def test_all_processes_must_have_the_same_columns(windows: Windows) -> None:
-    class Two:
+    class Two(ProcessGroup):
         def gather(self, items: Sequence[Any]) -> list[Any]:
             return [*items, "another digest"]
 
-    epochs = Epochs(data_of(windows), Renewing(), Two(), TrainLog(), {})  # type: ignore[arg-type]
+    run = Run(tiny_model(), data_of(windows), Renewing(), SETTINGS, Two(Accelerator()))
     with raises(NerbertError, "epoch 1: the processes computed different columns"):
-        epochs.begin(tiny_model(), 1)
+        run.begin_epoch(1)
 
 
 def test_a_digest_is_of_names_types_shapes_and_values() -> None:
@@ -184,7 +185,7 @@ def test_a_digest_is_of_names_types_shapes_and_values() -> None:
     assert digest_of({"a": column, "b": column}) == digest_of({"b": column.copy(), "a": column})
 
 
-def test_batches_see_the_columns(run: Run, tmp_path: Path) -> None:
+def test_batches_see_the_columns(run: Trains, tmp_path: Path) -> None:
     """Two numbers a word, as an objective with a second column has them."""
     shapes = set[tuple[int, ...]]()
 

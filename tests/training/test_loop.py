@@ -16,8 +16,8 @@ from nerbert.rng import Array
 from nerbert.training.batches import TrainingData, collate
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, StepLog
 from nerbert.training.distributed import make_process_group
-from nerbert.training.loop import make_optimizer, rate_at, total_steps
-from nerbert.training.objective import CheckpointScore, Objective
+from nerbert.training.objective import CheckpointScore, Objective, StepHooks
+from nerbert.training.run import Run, make_optimizer, rate_at, total_steps
 from nerbert.training.settings import TrainSettings
 from nerbert.training.step import train_step
 from nerbert.training.tagging import TokenClassification
@@ -71,7 +71,7 @@ def test_gradients_are_those_of_the_mean_over_labelled_words_however_a_step_is_c
             torch.testing.assert_close(mine, other.grad, rtol=1e-4, atol=1e-7)
 
 
-class TwoParts(Objective):
+class TwoParts(Objective, StepHooks):
     """Word losses of class 0, and of the others, each divided by its own number; it notes what the step shares."""
 
     parts = ("outside", "inside")
@@ -101,10 +101,9 @@ def test_each_part_of_a_loss_has_its_own_divisor_over_the_step(windows: Windows)
     found = []
     for most in (1, 25, 10_000):
         model, objective = tiny_model(), TwoParts()  # type: ignore[abstract]
-        optimizer = make_optimizer(model, FP32, "cpu")
         settings = replace(FP32, max_tokens_per_batch=most)
-        processes = make_process_group(settings)
-        figures = train_step(model, data_of(windows), np.arange(8), objective, optimizer, 1e-3, settings, processes, 1)
+        run = Run(model, data_of(windows), objective, settings, make_process_group(settings))
+        figures = train_step(run, np.arange(8), 1e-3, 1)
         assert objective.begun == [(list(range(8)), 1)]
         assert set(objective.shared) == {8}
         assert figures["loss"] == pytest.approx(figures["outside"] + figures["inside"])

@@ -14,10 +14,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nerbert.terminal import Progress
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, TrainLog
-from nerbert.training.loop import make_optimizer, train
+from nerbert.training.distributed import make_process_group
+from nerbert.training.loop import train
 from nerbert.training.objective import CheckpointScore
+from nerbert.training.run import Run, make_optimizer
 from nerbert.training.settings import TrainSettings
 from tests.commands import python
 from tests.training.child import SETTINGS, Tags, windows_of
@@ -122,7 +123,8 @@ def run(folder: Path, model: Any, settings: TrainSettings, *, kept: int, steps: 
     """Train in this process."""
     checkpoints = Checkpoints(folder, kept, steps=steps)
     objective = Tags()  # type: ignore[abstract]
-    return train(model, data_of(windows_of(30)), objective, settings, Progress(), checkpoints=checkpoints)
+    processes = make_process_group(settings)
+    return train(Run(model, data_of(windows_of(30)), objective, settings, processes, checkpoints=checkpoints))
 
 
 def test_a_training_with_two_rates_resumes_as_it_was(tmp_path: Path) -> None:

@@ -25,7 +25,16 @@ from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import tell
 from nerbert.training.batches import TrainingData, batches_to_read
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, Task
+from nerbert.training.objective import (
+    PRETRAIN,
+    Columns,
+    Description,
+    EpochColumns,
+    EpochHooks,
+    StepHooks,
+    Task,
+    Traits,
+)
 from nerbert.training.settings import TrainSettings
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
@@ -77,13 +86,12 @@ class TypingBatch(Batch):
     weights: torch.Tensor
 
 
-class ClusterTyping(TokenClassification):
+class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
     """The objective; `after` is the number of special pieces at a window's end."""
 
     parts: ClassVar[tuple[str, ...]] = ("tagging", "clusters")
-    needs: ClassVar[tuple[str, ...]] = ("cluster", "sklearn")
     settings: ClassVar[type[Section]] = TypingSettings
-    commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
+    traits: ClassVar[Traits] = replace(TokenClassification.traits, commands=(PRETRAIN,), needs=("cluster", "sklearn"))
 
     def __init__(self, types: Sequence[str], own: TypingSettings, settings: TrainSettings, after: int) -> None:
         super().__init__(types, own)

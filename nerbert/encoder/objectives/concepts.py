@@ -6,7 +6,7 @@ The loss is σ(tᵢ·cⱼ/τ + b)'s binary cross-entropy, summed over concepts. 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -30,7 +30,7 @@ from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.batches import most_tokens
 from nerbert.training.distributed import ProcessGroup, explain_out_of_memory
-from nerbert.training.objective import CheckpointScore, Task, computed_once
+from nerbert.training.objective import CheckpointScore, Task, Traits, computed_once
 from nerbert.training.settings import TrainSettings
 
 _BESIDE_DATA, _ALWAYS = 48, 256
@@ -97,7 +97,7 @@ class Concepts(NamedTypes):
     settings: ClassVar[type[Section]] = ConceptsSettings
     learnt: ClassVar[str] = "match words with the names of their concepts, by contrast (NuNER, Bogdanov et al. 2024)"
     head_name: ClassVar[str] = "concepts"
-    trains_gently: ClassVar[bool] = True
+    traits: ClassVar[Traits] = replace(NamedTypes.traits, trains_gently=True)
     boundaries: ClassVar[bool] = False
     """Whether its model has a layer of boundary tags."""
 

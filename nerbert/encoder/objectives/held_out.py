@@ -25,7 +25,7 @@ from nerbert.rng import Array
 from nerbert.terminal import tell
 from nerbert.training.batches import Sources
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.objective import CheckpointScore, Description, Objective
+from nerbert.training.objective import CheckpointScore, Description, StepHooks, TaggerObjective, Traits
 from nerbert.training.settings import TrainSettings
 
 _FIGURES = {
@@ -36,10 +36,10 @@ _FIGURES = {
 """The figures of `HeldOutScore`."""
 
 
-class NamedTypes(Objective):
+class NamedTypes(TaggerObjective, StepHooks):
     """What objectives share that learn from names of types, and are scored on held-out texts."""
 
-    sources: ClassVar[tuple[str, ...]] = ("open_types", "replay")
+    traits: ClassVar[Traits] = Traits(sources=("open_types", "replay"))
     learnt: ClassVar[str]
     """As in `Description`."""
     _types: Sequence[str]

@@ -23,7 +23,7 @@ from nerbert.records import Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.batches import Sources, batches_to_read
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, Task
+from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, StepHooks, Task, Traits
 from nerbert.training.settings import TrainSettings
 
 _MASKED, _REPLACED = 0.8, 0.1
@@ -50,7 +50,7 @@ class MlmSettings(Section):
     that the share is the same. Source: Devlin et al. 2019; CrossNER's public code has pairs."""
 
 
-class Mlm(Objective):
+class Mlm(Objective, StepHooks):
     """The objective: the mean cross-entropy of the pieces asked for, over all pieces of the vocabulary.
 
     `share` (0–1) of the pieces are asked for, special ones never; a random piece is any of the first `vocabulary` ones
@@ -58,7 +58,7 @@ class Mlm(Objective):
     """
 
     settings: ClassVar[type[Section]] = MlmSettings
-    commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
+    traits: ClassVar[Traits] = Traits(commands=(PRETRAIN,))
 
     def __init__(
         self, seed: int, share: float, mask_id: int, vocabulary: int, special_ids: Iterable[int], *, pairs: bool = False

@@ -23,7 +23,7 @@ from nerbert.rng import Array
 from nerbert.terminal import tell
 from nerbert.training.batches import TrainingData, batches_to_read
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, Task
+from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, EpochHooks, Task, Traits
 from nerbert.training.settings import TrainSettings
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
@@ -41,11 +41,11 @@ class SelfTrainingSettings(TaggingSettings):
     CoFEE."""
 
 
-class SelfTraining(TokenClassification):
+class SelfTraining(TokenClassification, EpochHooks):
     """Tagging whose labels are the model's own from the second epoch on."""
 
     settings: ClassVar[type[Section]] = SelfTrainingSettings
-    commands: ClassVar[tuple[str, ...]] = (PRETRAIN,)
+    traits: ClassVar[Traits] = replace(TokenClassification.traits, commands=(PRETRAIN,))
 
     def __init__(self, types: Sequence[str], own: SelfTrainingSettings, settings: TrainSettings) -> None:
         super().__init__(types, own)

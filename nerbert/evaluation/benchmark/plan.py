@@ -182,7 +182,7 @@ class Planner:
         settings = _startable(encoder.folder, self._settings(place))
         source = None
         if given.source:
-            splits = ("train", "dev") if find_objective(settings.objective).joins_source else ("train",)
+            splits = ("train", "dev") if find_objective(settings.objective).traits.joins_source else ("train",)
             source = self._files(given.source, given.source_format, splits)
         return FineTuned(encoder, settings, self._machine.device, source, given.source, target.labels)
 

@@ -16,6 +16,7 @@ from nerbert import pretrain
 from nerbert.config import make_settings
 from nerbert.encoder.objectives.cluster_typing import (
     Clustering,
+    ClusterTyping,
     EntityPieces,
     TypingSettings,
     entities_of,
@@ -69,13 +70,13 @@ def work(settings: PretrainSettings) -> Preparation:
 
 def begin(work: Preparation, epoch: int = 0, before: Any = None, processes: Any = None) -> EpochColumns:
     group = processes or make_process_group(PretrainSettings(corpus=(Path("_"),), precision="fp32", threads=1))
-    begun = work.objective.begin_epoch(work.model, work.data, epoch, before or {}, group)
-    assert begun is not None
-    return begun
+    assert isinstance(work.objective, ClusterTyping)
+    return work.objective.begin_epoch(work.model, work.data, epoch, before or {}, group)
 
 
 def batch_of(work: Preparation, numbers: Any) -> Any:
     batch = collate(work.data.windows, np.array(numbers), work.data.pad_id)
+    assert isinstance(work.objective, ClusterTyping)
     return work.objective.prepare(batch, 1, work.objective.begin_step(work.data.windows, np.array(numbers), 1))
 
 
@@ -144,6 +145,7 @@ def test_processes_share_the_work_and_have_the_same_columns(work: Preparation, m
 def test_the_loss_is_that_of_words_and_of_entities(work: Preparation) -> None:
     """Against loops over windows and entities; however a step is cut."""
     columns = begin(work).columns
+    assert isinstance(work.objective, ClusterTyping)
     work.objective.use_columns(work.data.windows, columns)
     windows, model = work.data.windows, work.model
     numbers = np.unique(work.data.numbers_of(0))[[3, 0, 11, 4]].tolist()

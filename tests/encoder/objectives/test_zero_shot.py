@@ -296,13 +296,13 @@ def test_what_is_saved_scores_as_in_training(settings: Make, architecture: str, 
         assert (config.max_types, config.max_prompt_len) == (25, _longest_prompt(work))
         assert (model.gliner.config.max_types, model.gliner.config.max_prompt_len) == (40, config.max_prompt_len)
     numbers = np.array([3, 4])
-    step = work.objective.begin_step(work.data.windows, numbers, 7)
+    step = work.objective.begin_step(work.data.windows, numbers, 7)  # type: ignore[attr-defined]
     (made,) = batches_of(work.data.windows, numbers, 9999, "cpu", work.data.pad_id)
-    batch = work.objective.prepare(made, 7, step)
+    batch = work.objective.prepare(made, 7, step)  # type: ignore[attr-defined]
     assert isinstance(batch, ZeroShotBatch)
     tagger = Tagger.load(tmp_path / "m", device="cpu", precision="fp32")
     examples = list(map(with_gliner_words, _texts(settings())))
-    with torch.inference_mode(), work.objective.step_pass(model, step):
+    with torch.inference_mode(), work.objective.step_pass(model, step):  # type: ignore[attr-defined]
         vectors = None if step.vectors is None else [
             step.vectors[torch.from_numpy(np.searchsorted(step.used, each))] for each in batch.asked]  # fmt: skip
         trained = list(model.scores(batch, vectors))
@@ -321,11 +321,11 @@ def test_what_is_saved_scores_as_in_training(settings: Make, architecture: str, 
 def test_a_new_model_expects_spans_of_no_type(settings: Make, architecture: str) -> None:
     work = prepared(settings(zero_shot={"architecture": architecture}))
     model, numbers = work.model.eval(), work.data.numbers_of(0)[:8]
-    step = work.objective.begin_step(work.data.windows, numbers, 1)
+    step = work.objective.begin_step(work.data.windows, numbers, 1)  # type: ignore[attr-defined]
     (made,) = batches_of(work.data.windows, numbers, 9999, "cpu", work.data.pad_id)
-    batch = work.objective.prepare(made, 1, step)
+    batch = work.objective.prepare(made, 1, step)  # type: ignore[attr-defined]
     assert isinstance(batch, ZeroShotBatch)
-    with torch.inference_mode(), work.objective.step_pass(model, step):
+    with torch.inference_mode(), work.objective.step_pass(model, step):  # type: ignore[attr-defined]
         scores = torch.cat([each.flatten() for each in scores_of(model, batch)])
     probabilities = torch.sigmoid(scores[scores.isfinite()])
     assert 0.005 < float(probabilities.median()) < 0.02
@@ -355,7 +355,7 @@ def test_two_thousand_types_fit_and_too_long_entities_are_told(
     for number in range(2000):
         rows[number % 50]["entities"].append({"start": 4, "end": 40, "type": f"type number {number}"})
     work = prepared(settings(open_types={"files": [write(tmp_path / "many.jsonl", rows)]}))
-    step = work.objective.begin_step(work.data.windows, np.arange(8), 1)
+    step = work.objective.begin_step(work.data.windows, np.arange(8), 1)  # type: ignore[attr-defined]
     assert max(map(len, step.prompts.values())) <= 25
     assert len(work.objective._table.concepts) == 2003  # type: ignore[attr-defined]
     assert work.facts["lost"] > 500
@@ -366,7 +366,7 @@ def test_two_thousand_types_fit_and_too_long_entities_are_told(
 def test_a_corpus_gives_types_too(settings: Make, sample_corpus: Path, tiny_encoder: Path) -> None:
     work = prepared(settings(corpus=sample_corpus, backbone=str(tiny_encoder), max_eval_samples=5))
     assert work.facts["entities"] > 100
-    assert len(work.objective.begin_step(work.data.windows, work.data.numbers_of(0)[:24], 1).used) > 5
+    assert len(work.objective.begin_step(work.data.windows, work.data.numbers_of(0)[:24], 1).used) > 5  # type: ignore[attr-defined]
     score = work.score(work.model)
     assert score.value == score.figures["f1"] >= score.figures["f1_at_half"]
     assert score.facts == {"threshold": score.figures["threshold"]}

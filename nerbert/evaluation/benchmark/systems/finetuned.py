@@ -14,6 +14,7 @@ from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import source_settings, train_tagger
 from nerbert.finetuning.replay import OWN_TEXTS
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.start import check_head
 from nerbert.formats.data import DataSet
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.locks import held
@@ -91,12 +92,13 @@ class FineTuned:
     @property
     def _joins(self) -> bool:
         """Return whether the objective learns from a source domain and the target together."""
-        return find_objective(self.settings.objective).joins_source
+        return find_objective(self.settings.objective).traits.joins_source
 
     @property
     def _asks(self) -> bool:
         """Return whether its tagger takes labels at run time."""
-        return HEADS.find(OBJECTIVES.find(self.settings.objective).head_name).labels_at_run_time
+        objective = check_head(find_objective(self.settings.objective), self.settings)
+        return HEADS.find(objective.head_name).labels_at_run_time
 
     def read_digests(self) -> "FineTuned":
         """Return it with its encoder and source domain as they are now."""
