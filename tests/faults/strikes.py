@@ -9,8 +9,7 @@ from typing import TypeAlias
 
 from tests.faults.harness import REFUSED, Desk, Done, Tally, places, strike_at
 
-TAKEN = ("another run is making it",
-         "another run is fetching into it", REFUSED)  # fmt: skip
+TAKEN = ("another run is making it", "another run is fetching into it", REFUSED)
 """What a second run says."""
 WAITING = "another run is making it; waiting for its end"
 _FAILED_CELLS = re.compile(r"cells: .*[0-9]+ failed; written: ")
