@@ -277,11 +277,11 @@ def report(
     what thresholds do, speed, origin. `against` is a second tagger, to be compared with. Everything else is as in
     `evaluate`, and holds for both; of several seeds name one.
     """
-    from nerbert.artifacts import check_free_file
+    from nerbert.artifacts import check_free
     from nerbert.evaluation.report.report import make_report
     from nerbert.render.report import write_report
 
-    check_free_file(Path(output), overwrite=overwrite)
+    check_free(Path(output), overwrite=overwrite, file=True)
     found = make_report(
         tagger, data, against=against, train=train, decoding=decoding, head=head, backend=backend, precision=precision,
         thresholds=thresholds, labels=labels,

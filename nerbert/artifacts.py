@@ -73,19 +73,13 @@ class _Mark:
     """JSON, whose bytes the last checksum is of."""
 
 
-def check_free(target: Path, *, overwrite: bool) -> None:
-    """Raise OutputExists if a folder can't become `target`; call it before long work."""
-    if not target.name:
+def check_free(target: Path, *, overwrite: bool, file: bool = False) -> None:
+    """Raise OutputExists or InputError if a folder (or file) can't become `target`; call it before long work."""
+    if not target.name and not file:
         raise InputError(f"{target}: can't be the output itself; name a folder in it")
     finish(target)
-    _check(target, overwrite=overwrite, file=False)
-
-
-def check_free_file(target: Path, *, overwrite: bool) -> None:
-    """Raise OutputExists or InputError if no file can become `target`; with `overwrite` a file may be replaced."""
-    finish(target)
-    _check(target, overwrite=overwrite, file=True)
-    if not target.parent.is_dir():
+    _check(target, overwrite=overwrite, file=file)
+    if file and not target.parent.is_dir():
         raise InputError(f"{target.parent}: no such folder; make it first")
 
 
@@ -128,7 +122,7 @@ def publish_job(
         with _grow(target, keep, message) as draft:
             yield draft
         return
-    (check_free_file if file else check_free)(target, overwrite=overwrite)
+    check_free(target, overwrite=overwrite, file=file)
     draft = draft_of(target)
     with os_refused(f"{target}: can't be made"), writing(target):
         check_own(*draft)

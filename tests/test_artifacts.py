@@ -15,7 +15,6 @@ import pytest
 from nerbert.artifacts import (
     artifact,
     check_free,
-    check_free_file,
     link_file,
     publish,
     publish_folder,
@@ -168,10 +167,10 @@ def refusals(at: Path) -> dict[str, tuple[Callable[[], object], type[NerbertErro
                           "home: not a folder that nerbert made, so --overwrite leaves it alone"),
         "a file": (lambda: check_free(letter, overwrite=True), OutputExists, "letter: not a folder that nerbert made"),
         "the working folder": (lambda: check_free(Path(), overwrite=True), InputError, "can't be the output itself"),
-        "no file": (lambda: check_free_file(home, overwrite=True), OutputExists, "home: is no file; name one"),
-        "a file is there": (lambda: check_free_file(letter, overwrite=False), OutputExists,
+        "no file": (lambda: check_free(home, overwrite=True, file=True), OutputExists, "home: is no file; name one"),
+        "a file is there": (lambda: check_free(letter, overwrite=False, file=True), OutputExists,
                             "letter: exists already; choose another place or pass --overwrite"),
-        "no folder for a file": (lambda: check_free_file(at / "none" / "a", overwrite=False), InputError,
+        "no folder for a file": (lambda: check_free(at / "none" / "a", overwrite=False, file=True), InputError,
                                  "none: no such folder; make it first"),
         "below a file": (lambda: make(letter / "out"), InputError, "out: can't be made: "),
         "long": (lambda: check_free(longer, overwrite=False), WriteError, long_name),
@@ -399,7 +398,7 @@ def test_killed_between_the_last_steps_the_output_is_the_old_or_the_new_one(
     killed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert killed.returncode == -9 or int(killed.stdout) <= when
     with raises(OutputExists):
-        (check_free_file if file else check_free)(target, overwrite=False)
+        check_free(target, overwrite=False, file=file)
     text = content.read_text()
     assert text == ("old" if (tmp_path / ".out.partial").exists() else "new")
     with publish_job(target, {"a": 1}, overwrite=True, file=file) as (draft, work):

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from nerbert.annotate.answers import BYTES_PER_TOKEN, Failure, Fault, Labels, Reply, Tokens, read_labels
 from nerbert.annotate.settings import AnnotateSettings, Prompt, load_key, load_prompt
 from nerbert.annotate.store import AnswerStore, Budget, open_store, text_key
-from nerbert.artifacts import check_free_file, publish_job, write_json
+from nerbert.artifacts import check_free, publish_job, write_json
 from nerbert.errors import InputError, NerbertError, paths_refused
 from nerbert.formats.inputs import InputFile, check_no_input, find_sources
 from nerbert.formats.open_types import open_type_line
@@ -80,8 +80,8 @@ def annotate_texts(
              "request": settings.request_fields()}  # fmt: skip
     for path in (target, report):
         check_no_input(found, path)
-    check_free_file(target, overwrite=overwrite)
-    check_free_file(report, overwrite=overwrite or (not target.exists() and _made_from(report) == asked))
+    check_free(target, overwrite=overwrite, file=True)
+    check_free(report, overwrite=overwrite or (not target.exists() and _made_from(report) == asked), file=True)
     address = urlsplit(settings.endpoint)
     if key.get_secret_value() and address.scheme == "http" and address.hostname not in _LOCAL:
         tell(f"{settings.endpoint}: the key travels unencrypted; use https if the server has it")

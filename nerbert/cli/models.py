@@ -222,13 +222,13 @@ def report(
         A second tagger, to be compared with: the difference of F1 with its interval, and which entities the first one
         fixes and breaks. The options hold for both.
     """
-    from nerbert.artifacts import check_free_file
+    from nerbert.artifacts import check_free
     from nerbert.errors import SettingsError
     from nerbert.evaluation.evaluate import has_asked_types
     from nerbert.evaluation.report.report import make_report
     from nerbert.render.report import write_report
 
-    check_free_file(output, overwrite=overwrite)
+    check_free(output, overwrite=overwrite, file=True)
     how = scored.arguments()
     if has_asked_types(file):
         raise SettingsError(f"{file}: is of open types, each passage with its own; `nerbert evaluate` scores it")

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import check_free_file, publish
+from nerbert.artifacts import check_free, publish
 from nerbert.corpus.shards import checked_shards, read_manifest, read_sentences
 from nerbert.errors import InputError, SettingsError, at, unknown
 from nerbert.formats.conll import conll_block
@@ -38,7 +38,7 @@ def export_corpus(
         if str(output) == PIPE:
             stream = stack.enter_context(standard_output())
         else:
-            check_free_file(output, overwrite=overwrite)
+            check_free(output, overwrite=overwrite, file=True)
             stream = stack.enter_context(stack.enter_context(publish(output)).open("wb"))
         for sentence in read_sentences(corpus, split or None):
             times = sentence.copies if copies else 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nerbert.artifacts import check_free_file, publish
+from nerbert.artifacts import check_free, publish
 from nerbert.config import refuse
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.rows import drop_reason
@@ -40,7 +40,7 @@ def near_pages(
     refuse(pages < 1, "pages", pages, "at least 1")
     refuse(not places, "from", [], "dumps or corpora to look in")
     need("cluster", "sklearn")
-    check_free_file(output, overwrite=overwrite)
+    check_free(output, overwrite=overwrite, file=True)
     sentences = list(read_texts(texts))
     counts, read = np.zeros(_COLUMNS, np.int64), 0
     for some in _batches(_pages(places)):

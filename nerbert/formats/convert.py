@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nerbert.artifacts import check_free, check_free_file, publish_folder, publish_job, write_json
+from nerbert.artifacts import check_free, publish_folder, publish_job, write_json
 from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.formats.data import SplitStream, stream_splits
 from nerbert.formats.documents import Reading, as_documents, repairs_line, sentences_of
@@ -67,7 +67,7 @@ def convert_data(
     if not whole and output.name.lower().endswith(kind.suffixes):
         raise InputError(f"{output}: {source} becomes several files, so the output must be a folder; name one")
     as_file = whole and kind.suffixes != ()
-    (check_free_file if as_file else check_free)(output, overwrite=overwrite)
+    check_free(output, overwrite=overwrite, file=as_file)
     made = Conversion(output, name)
     work = _Work(stream, kind, made)
     if as_file:

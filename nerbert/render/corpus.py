@@ -15,7 +15,7 @@ from zlib import crc32
 
 from rich.console import Console
 
-from nerbert.artifacts import check_free_file
+from nerbert.artifacts import check_free
 from nerbert.corpus.balance import exponent
 from nerbert.corpus.build import BuiltCorpus, most_first
 from nerbert.corpus.mentions import categories_of
@@ -236,7 +236,7 @@ def show_corpus(
 ) -> None:
     """Print the statistics of a corpus and some random sentences of it; or JSON, or write a page to `html`."""
     if html is not None:
-        check_free_file(html, overwrite=overwrite)
+        check_free(html, overwrite=overwrite, file=True)
         write(html, page_of(make_overview(corpus)))
         tell(f"page: {html}")
     if as_json:

@@ -15,7 +15,7 @@ from typing import IO, TypeVar
 
 import pyarrow as pa
 
-from nerbert.artifacts import check_free_file, publish, sha256_of
+from nerbert.artifacts import check_free, publish, sha256_of
 from nerbert.corpus.dump.sites import editions
 from nerbert.corpus.knowledge.claims import (
     DISAMBIGUATION,
@@ -215,7 +215,7 @@ def write_gazetteer(
 
     Return how many there are; raise InputError for none. Limitation: infobox mappings are ignored, as they need pages.
     """
-    check_free_file(output, overwrite=overwrite)
+    check_free(output, overwrite=overwrite, file=True)
     read = open_knowledge(knowledge, language)
     labels = open_label_set(label_set, read.ontology.parents)
     with TemporaryDirectory(prefix="nerbert-") as scratch, open_database(Path(scratch) / "database") as database:

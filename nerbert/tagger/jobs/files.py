@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 
-from nerbert.artifacts import Made, artifact, check_free, check_free_file
+from nerbert.artifacts import Made, artifact, check_free
 from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.executors import Executor, Resources
 from nerbert.formats import kinds
@@ -49,12 +49,13 @@ def target_kind(output: Path) -> str:
 
 def check_output(paths: JobPaths, output: Path, kind: str, *, overwrite: bool) -> list[PurePath]:
     """Return the name of an output, or of each source's within the folder `output`; raise what speaks against it."""
-    if not kinds.kind_named(kind).suffixes or paths.many:
+    file = not paths.many and bool(kinds.kind_named(kind).suffixes)
+    if not file:
         check_apart(paths, output)
     names = _placed(paths, output, kind) if paths.many else [PurePath(output.name)]
     if not paths.many:
         check_no_input(paths, output)
-    (check_free_file if kinds.kind_named(kind).suffixes and not paths.many else check_free)(output, overwrite=overwrite)
+    check_free(output, overwrite=overwrite, file=file)
     return names
 
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from nerbert.artifacts import check_free_file, publish, publish_job, sha256_of, write_json
+from nerbert.artifacts import check_free, publish, publish_job, sha256_of, write_json
 from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at, few, os_refused
 from nerbert.executors import HERE, Executor
@@ -75,7 +75,7 @@ class RedactJob:
         names = check_output(paths, output, kind, overwrite=self.tag.overwrite)
         if self.map:
             check_no_input(paths, self.map)
-            check_free_file(self.map, overwrite=self.tag.overwrite)
+            check_free(self.map, overwrite=self.tag.overwrite, file=True)
         return paths, names, kind
 
     def pseudonyms(self) -> Callable[[], redact.Pseudonym]:
@@ -215,7 +215,7 @@ def undo_redaction(map_: Path, redacted: Path, output: Path, *, edited: bool = F
     A file that was `edited` gets the originals in place of the pseudonyms that it still has. Raise InputError for a
     file that is not one of the map's, or was changed without `edited`.
     """
-    check_free_file(output, overwrite=overwrite)
+    check_free(output, overwrite=overwrite, file=True)
     if output.resolve() in (map_.resolve(), redacted.resolve()):
         raise InputError(f"{output}: is the input itself; name another output")
     kind, changes = _changes_of(map_, redacted, edited=edited)
