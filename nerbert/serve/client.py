@@ -36,7 +36,7 @@ from nerbert.schema import LARGEST_FILE, parse_json
 from nerbert.serve.answers import Refusal, ServedModel, ServedModels, TagAnswer, TextResult
 from nerbert.serve.settings import TOKEN
 from nerbert.sources.remote import RetryPolicy, asked_wait, no_cookies, pause_after, without_secrets
-from nerbert.tagger.pending import without_halves
+from nerbert.tagger.pending import without_surrogates
 from nerbert.tagger.spans import Spans, character_spans, check_offsets
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds
@@ -138,7 +138,7 @@ class _BaseClient:
 
     async def _tagged_at_once(self, texts: list[str]) -> list[Spans]:
         labels = [each.text for each in self.labels] or None
-        body = to_json({"text": list(map(without_halves, texts)), "labels": labels, **self._wanted})
+        body = to_json({"text": list(map(without_surrogates, texts)), "labels": labels, **self._wanted})
         answer = parse_json(await self._answer("POST", "/tag", body), TagAnswer, self._url, remedy=_ELSE)
         if self._fingerprint and answer.fingerprint != self._fingerprint:
             raise Unavailable(f"{self._url}: has another version of the model now ({answer.fingerprint:.40} in place "
@@ -361,7 +361,7 @@ def _done(work: Coroutine[Any, Any, Result]) -> Result:
 def _checked_spans(text: str, result: TextResult, offsets: str) -> Spans:
     """Return a text's entities; raise InputError if they are none of its parts."""
     found = [Span(each.start, each.end, each.type, each.text, each.confidence) for each in result.spans]
-    sent, places = without_halves(text), character_spans(text, found, offsets)
+    sent, places = without_surrogates(text), character_spans(text, found, offsets)
     fits = all(each.end <= len(text) and sent[each.start : each.end] == each.text for each in places)
     if not fits or result.characters != len(text) or not 0 <= result.read <= len(text):
         raise InputError(_STRANGE)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TypeAlias
 
 from nerbert.errors import InputError, NerbertError, refused
@@ -24,7 +24,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 """Halves of characters, which broken JSON brings and no tokenizer takes."""
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
 """Words, or texts, that are read before they go through the model."""
-_running = partial(refused, "the model can't be run", NerbertError, (RuntimeError, MemoryError))
+_model_refused = partial(refused, "the model can't be run", NerbertError, (RuntimeError, MemoryError))
 """Turns a fault of the model into one line; other exceptions are mistakes in a head's code, and propagate."""
 
 
@@ -48,7 +48,7 @@ class TagRequest:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class EntityFinder:
     """What to find: a head's entities with a confidence of `thresholds` (by type) or more at temperatures."""
 
     head: Head
@@ -67,7 +67,7 @@ class KeptHead:
         """Return it at some probabilities; `head` makes it first, and it makes those at others."""
         with self._lock:
             if self._head is None or self._least != least:
-                with _running():
+                with _model_refused():
                     self._head, self._least = (self._head or head).for_labels(self._labels, least), least
             return self._head
 
@@ -76,10 +76,10 @@ class PendingText:
     """A text or a sentence: its entities so far, characters `read`, whether it is `dropped` (cancelled), `error`."""
 
     def __init__(
-        self, content: str | Example, asked: Asked | None = None, cancelled: Callable[[], bool] = _never,
+        self, content: str | Example, finder: EntityFinder | None = None, cancelled: Callable[[], bool] = _never,
         error: NerbertError | None = None,
     ) -> None:  # fmt: skip
-        self.content, self.asked, self.cancelled, self.error = content, asked, cancelled, error
+        self.content, self.finder, self.cancelled, self.error = content, finder, cancelled, error
         self.text = content.text if isinstance(content, Example) else content
         self.spans, self.read, self.dropped = list[Span](), len(self.text), False
         self._graphemes = None if self.text.isascii() else Graphemes(self.text)
@@ -103,10 +103,10 @@ class PendingText:
         """Add an entity (outer ones first), grown to whole graphemes; of one that two share, the first has it."""
         while self._around and self._around[-1][0] <= start:
             self._free = max(self._free, self._around.pop()[1])
-        own = end
+        word_end = end
         if self._graphemes:
             start, end = self._graphemes.grow(start, end)
-        self._around.append((own, end))
+        self._around.append((word_end, end))
         start = max(start, self._free)
         if start < end:
             self.spans.append(Span(start, end, type_, self.text[start:end], confidence))
@@ -123,7 +123,7 @@ Cut: TypeAlias = Callable[[PendingText], Iterable[tuple[int, Example]]]
 _Sentence: TypeAlias = tuple[PendingText, int, Example]
 
 
-def found_in_order(texts: Iterable[PendingText], cut: Cut) -> Iterator[PendingText]:
+def tag_in_order(texts: Iterable[PendingText], cut: Cut) -> Iterator[PendingText]:
     """Yield texts, in order, when all their entities are found; read and hold some thousand words (or one text)."""
     opened, block, words = list[PendingText](), list[_Sentence](), 0
     for text in texts:
@@ -132,80 +132,82 @@ def found_in_order(texts: Iterable[PendingText], cut: Cut) -> Iterator[PendingTe
             block.append((text, offset, example))
             words += len(example.words)
             if words >= _BLOCK_WORDS:
-                _find(block)
+                _tag_block(block)
                 block, words = [], 0
         if len(opened) >= _BLOCK_TEXTS or not block:
-            _find(block)
+            _tag_block(block)
             yield from opened
             opened, block, words = [], [], 0
-    _find(block)
+    _tag_block(block)
     yield from opened
 
 
-def _find(block: Sequence[_Sentence]) -> None:
+def _tag_block(block: Sequence[_Sentence]) -> None:
     """Find the entities of sentences and put them into their texts; texts that can't be tagged get their error."""
-    texts = [[*some] for text, some in groupby(block, key=lambda each: each[0]) if text.check_cancelled()]
+    by_text = groupby(block, key=itemgetter(0))
+    texts = [[*sentences] for text, sentences in by_text if text.check_cancelled()]
     try:
-        _find_together([sentence for some in texts for sentence in some])
+        _tag_together([sentence for sentences in texts for sentence in sentences])
     except NerbertError as error:
-        for some in texts:
+        for sentences in texts:
             if len(texts) > 1 and isinstance(error, InputError):
-                _find(some)
+                _tag_block(sentences)
             else:
-                some[0][0].error = error
+                sentences[0][0].error = error
 
 
-def _find_together(block: Sequence[_Sentence]) -> None:
-    groups = defaultdict[Asked, list[_Sentence]](list)
-    for each in block:
-        if each[0].asked:
-            groups[each[0].asked].append(each)
+def _tag_together(block: Sequence[_Sentence]) -> None:
+    groups = defaultdict[EntityFinder, list[_Sentence]](list)
+    for sentence in block:
+        if finder := sentence[0].finder:
+            groups[finder].append(sentence)
     decoding = attrgetter("head.decoding")
-    done = list[tuple[list[_Sentence], list[tuple[int, int, int, str, float]], list[int]]]()
-    for _, alike in groupby(sorted(groups, key=decoding), key=decoding):
-        together = list(alike)
-        parts = [(asked.head, [example for _, _, example in groups[asked]]) for asked in together]
-        with _running():
-            found = parts[0][0].predict_each(parts)
-        for asked, (head, examples), entities in zip(together, parts, found, strict=True):
-            spans = [row for row in entities.spans(asked.temperature) if row[4] >= asked.thresholds.get(row[3], 0.0)]
-            done.append((groups[asked], spans, head.characters_read(examples)))
-    for some, spans, read in done:  # whatever can fail has been done, so no text is written to twice
+    results = list[tuple[list[_Sentence], list[tuple[int, int, int, str, float]], list[int]]]()
+    for _, of_decoding in groupby(sorted(groups, key=decoding), key=decoding):
+        finders = list(of_decoding)
+        parts = [(finder.head, [example for _, _, example in groups[finder]]) for finder in finders]
+        with _model_refused():
+            predicted = parts[0][0].predict_each(parts)
+        for finder, (head, examples), entities in zip(finders, parts, predicted, strict=True):
+            rows = entities.spans(finder.temperature)
+            spans = [row for row in rows if row[4] >= finder.thresholds.get(row[3], 0.0)]
+            results.append((groups[finder], spans, head.characters_read(examples)))
+    for sentences, spans, read in results:  # whatever can fail has been done, so no text is written to twice
         for number, first, last, type_, confidence in spans:
-            text, offset, example = some[number]
+            text, offset, example = sentences[number]
             text.add(offset + example.words[first][0], offset + example.words[last - 1][1], type_, confidence)
-        for (text, _, example), characters in zip(some, read, strict=True):
+        for (text, _, example), characters in zip(sentences, read, strict=True):
             text.read -= len(example.text) - characters
 
 
-def without_halves(text: str) -> str:
-    """Return a text with U+FFFD for each half of a character; places stay."""
+def without_surrogates(text: str) -> str:
+    """Return a text with U+FFFD for each half of a character; offsets stay."""
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def whole(example: Example) -> Example:
-    """Return an example whose text is `without_halves`."""
-    return replace(example, text=without_halves(example.text))
+def clean_example(example: Example) -> Example:
+    """Return an example whose text is `without_surrogates`."""
+    return replace(example, text=without_surrogates(example.text))
 
 
-def joined(text: str, sentences: Iterable[tuple[int, Example]], longest: int) -> Iterator[tuple[int, Example]]:
+def join_sentences(text: str, sentences: Iterable[tuple[int, Example]], longest: int) -> Iterator[tuple[int, Example]]:
     """Yield neighbouring sentences of a text as one, of at most `longest` words; a longer sentence is alone."""
     group, words = list[tuple[int, Example]](), 0
     for offset, sentence in sentences:
         if group and words + len(sentence.words) > longest:
-            yield _as_one(text, group)
+            yield _join(text, group)
             group, words = [], 0
         group.append((offset, sentence))
         words += len(sentence.words)
     if group:
-        yield _as_one(text, group)
+        yield _join(text, group)
 
 
-def _as_one(text: str, group: Sequence[tuple[int, Example]]) -> tuple[int, Example]:
+def _join(text: str, group: Sequence[tuple[int, Example]]) -> tuple[int, Example]:
     """Return sentences as one, with the place of its first character."""
     start, first = group[0]
     if len(group) == 1:
         return start, first
     end = group[-1][0] + len(group[-1][1].text)
-    words = tuple((offset - start + a, offset - start + b) for offset, each in group for a, b in each.words)
-    return start, Example(without_halves(text[start:end]), words)
+    words = tuple((offset - start + a, offset - start + b) for offset, sentence in group for a, b in sentence.words)
+    return start, Example(without_surrogates(text[start:end]), words)

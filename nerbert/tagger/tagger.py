@@ -174,9 +174,9 @@ class Tagger:
 
     def __copy__(self) -> "Tagger":
         """Return one on the same model, which `__reduce__` would load again."""
-        found = object.__new__(type(self))
-        vars(found).update(vars(self))
-        return found
+        tagger = object.__new__(type(self))
+        vars(tagger).update(vars(self))
+        return tagger
 
     @cached_property
     def fingerprint(self) -> str:
@@ -186,7 +186,7 @@ class Tagger:
     @property
     def types(self) -> list[str]:
         """Return the entity types that this tagger knows, sorted."""
-        return sorted({each.name for each in self.labels}) or self.head.types
+        return sorted({label.name for label in self.labels}) or self.head.types
 
     @property
     def usual_threshold(self) -> float:
@@ -229,28 +229,29 @@ class Tagger:
         `thresholds` since then come first. Raise InputError for a label that the model can't find, for none, and for
         one given twice.
         """
-        tagger = self._relabelled(as_learnt(labels, self.card))
+        tagger = self._copy_with_labels(as_learnt(labels, self.card))
         tagger.head = tagger._head_for(tagger.thresholds)
         return tagger
 
     def with_default_labels(self) -> "Tagger":
         """Return a tagger that finds the types it was fine-tuned on, if it takes labels at run time; else itself."""
-        return self.with_labels(dict.fromkeys(each.name for each in self._learnt)) if self._learnt else self
+        labels = self._learnt_labels
+        return self.with_labels(dict.fromkeys(label.name for label in labels)) if labels else self
 
     def for_labels(self, labels: Sequence[str | EntityLabel] | None) -> "Tagger":
         """Return a tagger that finds these labels, as `with_labels`; without any, as `with_default_labels`."""
         return self.with_labels(labels) if labels else self.with_default_labels()
 
     @property
-    def _learnt(self) -> tuple[EntityLabel, ...]:
+    def _learnt_labels(self) -> tuple[EntityLabel, ...]:
         """Return the types that it was fine-tuned on, if it takes labels at run time."""
         learnt = () if self.types else self.card.get("types") or ()
         return as_learnt(learnt, self.card) if learnt else ()
 
-    def _relabelled(self, labels: tuple[EntityLabel, ...]) -> "Tagger":
+    def _copy_with_labels(self, labels: tuple[EntityLabel, ...]) -> "Tagger":
         """Return a tagger with these labels and their thresholds, and without their head."""
-        tagger, names = copy(self), [each.name for each in labels]
-        given = {each: bound for each, bound in self._wanted.items() if each in ("", *names)} if isinstance(
+        tagger, names = copy(self), [label.name for label in labels]
+        given = {name: bound for name, bound in self._wanted.items() if name in ("", *names)} if isinstance(
             self._wanted, Mapping) else self._wanted  # fmt: skip
         bounds = thresholds_of(given, self.card.get("thresholds"), names, self.usual_threshold)
         tagger.thresholds = {name: self.thresholds.get(name, bounds[name]) for name in names}
@@ -261,21 +262,21 @@ class Tagger:
         """Return the head that finds the tagger's labels, if any, at thresholds and the current temperature."""
         if not self.labels:
             return self.head
-        least = self.scaling.uncalibrated(thresholds, [each.name for each in self.labels])
+        least = self.scaling.uncalibrated(thresholds, [label.name for label in self.labels])
         with self._finding:  # else two threads may make a head each
             kept = self._heads(self.labels)
         return kept.at_least(self.head, least)
 
-    def _asked(
+    def _finder_of(
         self, labels: Iterable[str | EntityLabel] | None, thresholds: float | Mapping[str, float] | None = None,
-        known: dict[object, pending.Asked | NerbertError] | None = None, decoding: str = "",
-    ) -> pending.Asked:  # fmt: skip
+        known: dict[object, pending.EntityFinder | NerbertError] | None = None, decoding: str = "",
+    ) -> pending.EntityFinder:  # fmt: skip
         """Return what to find, or raise why it can't be found; None or "": the tagger's own.
 
         What is `known`, by labels, thresholds and decoding, isn't made again; this is added to it.
         """
-        wanted = self._learnt if labels is None else as_learnt(labels, self.card)
-        tagger = self._relabelled(wanted) if wanted else self
+        wanted = self._learnt_labels if labels is None else as_learnt(labels, self.card)
+        tagger = self._copy_with_labels(wanted) if wanted else self
         if not tagger.types:
             raise InputError(NEEDS_LABELS)
         bounds = tagger.thresholds if thresholds is None else thresholds_of(thresholds, tagger.thresholds, tagger.types)
@@ -283,12 +284,12 @@ class Tagger:
         if key not in known:
             try:
                 head = tagger._head_for(bounds)
-                known[key] = pending.Asked(head.decoded(decoding or head.decoding), bounds, tagger.scaling)
+                known[key] = pending.EntityFinder(head.decoded(decoding or head.decoding), bounds, tagger.scaling)
             except NerbertError as error:
                 known[key] = error
-        if isinstance(asked := known[key], NerbertError):
-            raise asked
-        return asked
+        if isinstance(finder := known[key], NerbertError):
+            raise finder
+        return finder
 
     def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
         """Return the entities of `text`, in order: `text[span.start:span.end] == span.text`.
@@ -307,9 +308,9 @@ class Tagger:
         """
         if isinstance(texts, str):
             raise InputError("can't tag a str letter by letter: give a list of texts, or use `tag`")
-        asked = self._asked(labels)
-        opened = (pending.PendingText(_checked(each), asked) for each in texts)
-        return (each.answer(self.offsets) for each in pending.found_in_order(opened, self._cut))
+        finder = self._finder_of(labels)
+        opened = (pending.PendingText(_check_text(text), finder) for text in texts)
+        return (text.answer(self.offsets) for text in pending.tag_in_order(opened, self._cut))
 
     def tag_batch(self, requests: Iterable[pending.TagRequest]) -> list[Spans | NerbertError | None]:
         """Return the answer to each request; all go through the model together, whatever their labels.
@@ -317,17 +318,17 @@ class Tagger:
         An answer is what `tag` gives for that text alone: spans, or the error that it would raise. A request that was
         cancelled before it went into the model has None. Any number of threads may call it at once.
         """
-        known = dict[object, pending.Asked | NerbertError]()
-        texts = pending.found_in_order((self._requested(each, known) for each in requests), self._cut)
-        return [each.error or (None if each.dropped else each.answer(self.offsets)) for each in texts]
+        known = dict[object, pending.EntityFinder | NerbertError]()
+        texts = pending.tag_in_order((self._open_request(request, known) for request in requests), self._cut)
+        return [text.error or (None if text.dropped else text.answer(self.offsets)) for text in texts]
 
-    def _requested(
-        self, request: pending.TagRequest, known: dict[object, pending.Asked | NerbertError]
+    def _open_request(
+        self, request: pending.TagRequest, known: dict[object, pending.EntityFinder | NerbertError]
     ) -> pending.PendingText:
         try:
-            text = pending.PendingText(_checked(request.text), cancelled=request.cancelled)
+            text = pending.PendingText(_check_text(request.text), cancelled=request.cancelled)
             if text.check_cancelled():
-                text.asked = self._asked(request.labels, request.thresholds, known, request.decoding)
+                text.finder = self._finder_of(request.labels, request.thresholds, known, request.decoding)
         except NerbertError as error:
             text = pending.PendingText("", error=error)
         return text
@@ -338,8 +339,8 @@ class Tagger:
         `labels` are as in `tag`. What an encoder of labels reads, once for all texts, doesn't count. Raise InputError
         for labels that leave no room for a text.
         """
-        wanted = self.labels or self._learnt if labels is None else as_learnt(labels, self.card)
-        return self.head.cost([each for _, each in self._cut(pending.PendingText(_checked(text)))], wanted)
+        wanted = self.labels or self._learnt_labels if labels is None else as_learnt(labels, self.card)
+        return self.head.cost([example for _, example in self._cut(pending.PendingText(_check_text(text)))], wanted)
 
     def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:
         """Return a tag and its probability for each word of each example; the examples keep their own words.
@@ -347,17 +348,17 @@ class Tagger:
         The tags are those of the entities that `tag` gives. Without thresholds and temperatures by label they are the
         head's own, raw.
         """
-        head, examples = self._head_for(self.thresholds), list(map(pending.whole, examples))
+        head, examples = self._head_for(self.thresholds), list(map(pending.clean_example, examples))
         if not any(self.thresholds.values()) and not self.temperatures:
             return head.tag(examples, self.temperature)
-        found = head.predict(examples).at_least(self.thresholds, self.scaling)
-        return found.word_tags(examples, self.scaling)
+        entities = head.predict(examples).at_least(self.thresholds, self.scaling)
+        return entities.word_tags(examples, self.scaling)
 
     def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
         """Yield (first character's place, sentence) for each sentence of a text, cut into words; without entities."""
         offset = 0
         for line in text.splitlines(keepends=True):
-            clean = pending.without_halves(line)
+            clean = pending.without_surrogates(line)
             for start, end in self._splitter.spans(clean):
                 if words := split_words(clean[start:end], self.splitter):
                     yield offset + start, Example(clean[start:end], words)
@@ -366,8 +367,8 @@ class Tagger:
     def _cut(self, text: pending.PendingText) -> Iterable[tuple[int, Example]]:
         """Return what goes through the model as one: sentences, or as many of them as the head reads at once."""
         if isinstance(text.content, Example):
-            return [(0, pending.whole(text.content))]
-        return pending.joined(text.text, self.sentences(text.text), self.head.longest_text)
+            return [(0, pending.clean_example(text.content))]
+        return pending.join_sentences(text.text, self.sentences(text.text), self.head.longest_text)
 
     @cached_property
     def _splitter(self) -> RuleSplitter:
@@ -391,7 +392,7 @@ def _loaded_again(
     return tagger
 
 
-def _checked(text: object) -> str | Example:
+def _check_text(text: object) -> str | Example:
     if not isinstance(text, str | Example):
         many = "" if isinstance(text, bytes) or not isinstance(text, Iterable) else "; `tag_many` takes several texts"
         raise InputError(f"can't tag {type(text).__name__}: give a str{many}")

@@ -17,7 +17,7 @@ from nerbert.formats.inputs import find_sources
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Example, Repairs
 from nerbert.rng import uniform
-from nerbert.tagger.pending import whole
+from nerbert.tagger.pending import clean_example
 
 MOST = 200_000
 """Sentences of a project."""
@@ -42,7 +42,7 @@ def read_sentences(path: Path, reading: Reading) -> Iterator[Example]:
             for each in sentences_of(document, reading):
                 spans = (replace(span, type=type_name(span.type)) for span in each.spans if type_name(span.type))
                 if each.words:
-                    yield replace(whole(each), spans=tuple(spans))
+                    yield replace(clean_example(each), spans=tuple(spans))
 
 
 def type_name(name: str) -> str:
@@ -52,7 +52,7 @@ def type_name(name: str) -> str:
 
 
 def write_sentences(path: Path, sentences: list[Example]) -> None:
-    """Write sentences with their words, whole or not at all."""
+    """Write sentences with their words, clean_example or not at all."""
     JsonLines().write(path, map(document_of, sentences))
 
 
