@@ -56,7 +56,7 @@ def mcp_server(job: ServeJob) -> MCPServer[None]:
             results = [
                 TextResult([FoundEntity(each.text, each.type, each.start, each.end, round(each.confidence, 4))
                             for each in spans], len(spans.text), spans.read)
-                for spans in answers.found()
+                for spans in answers.spans()
             ]  # fmt: skip
         except NerbertError as error:
             raise ToolError(message_of(error)) from error

@@ -44,7 +44,7 @@ class LabelQuery(Query):
 
     def ask(self) -> Ask:
         """Return it as what to find."""
-        labels = [each.strip() for each in self.labels.split(",") if each.strip()]
+        labels = [label.strip() for label in self.labels.split(",") if label.strip()]
         return Ask(model=self.model, labels=labels or None, thresholds=self.threshold)
 
 
@@ -103,9 +103,9 @@ class Call:
         """
         self.words += sum(len(text.split()) for text in texts)
         self.answers = await self._while_connected(self.service.tag(texts, ask))
-        found = self.answers.found()
-        self.entities += sum(map(len, found))
-        return found
+        spans = self.answers.spans()
+        self.entities += sum(map(len, spans))
+        return spans
 
     async def made(self, make: Callable[[], Result]) -> Result:
         """Return what a function makes of the entities; if they are many, in a thread, so that others needn't wait."""
@@ -180,7 +180,7 @@ def operations_of(protocol: str) -> Sequence[Operation]:
 
 def named(spans: Iterable[Span], *names: str) -> list[dict[str, Any]]:
     """Return entities as objects: text, type, start, end and confidence under these names."""
-    rows = ((each.text, each.type, each.start, each.end, each.confidence) for each in spans)
+    rows = ((span.text, span.type, span.start, span.end, span.confidence) for span in spans)
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
@@ -192,15 +192,17 @@ def refuse(name: str, value: object, why: str) -> None:
 
 def describe(operations: Sequence[Operation], *, token: bool) -> dict[str, Any]:
     """Return the description of operations; `token`: whether they need one."""
-    kinds: dict[str, Any] = {"fault": Refusal}
-    for each in operations:
-        kinds |= {f"{each.method} {each.path} body": each.body, f"{each.method} {each.path} answer": each.answer}
-    adapters = [(name, "validation", TypeAdapter(kind)) for name, kind in kinds.items() if kind is not None]
+    types: dict[str, Any] = {"fault": Refusal}
+    for operation in operations:
+        name = f"{operation.method} {operation.path}"
+        types |= {f"{name} body": operation.body, f"{name} answer": operation.answer}
+    adapters = [(name, "validation", TypeAdapter(type_)) for name, type_ in types.items() if type_ is not None]
     by_mode, parts = TypeAdapter.json_schemas(adapters, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas: dict[str, Any] = {name: schema for (name, _), schema in by_mode.items()}
     paths = dict[str, dict[str, Any]]()
-    for each in operations:
-        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas, token=token and not each.open)
+    for operation in operations:
+        described = _describe_operation(operation, schemas, token=token and not operation.open)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {"title": "nerbert", "version": __version__,
@@ -211,27 +213,27 @@ def describe(operations: Sequence[Operation], *, token: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _operation(one: Operation, schemas: Mapping[str, Any], *, token: bool) -> dict[str, Any]:
-    media, name = _LINES if one.streams else _JSON, f"{one.method} {one.path}"
-    found: dict[str, Any] = {
-        "summary": one.summary or (one.run.__doc__ or "").partition("\n")[0].rstrip("."),
+def _describe_operation(operation: Operation, schemas: Mapping[str, Any], *, token: bool) -> dict[str, Any]:
+    media, name = _LINES if operation.streams else _JSON, f"{operation.method} {operation.path}"
+    described: dict[str, Any] = {
+        "summary": operation.summary or (operation.run.__doc__ or "").partition("\n")[0].rstrip("."),
         "operationId": name.replace("/", " ").replace("{", "").replace("}", ""),
         "parameters": [
             *({"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
-              for part in one.path.split("/") if part.startswith("{")),
+              for part in operation.path.split("/") if part.startswith("{")),
             *({"name": key, "in": "query", "required": False, "schema": schema}
-              for key, schema in one.query.model_json_schema()["properties"].items()),
+              for key, schema in operation.query.model_json_schema()["properties"].items()),
         ],
         "responses": {
             "200": {"description": "The answer", **_content(media, schemas.get(f"{name} answer"))},
             "default": {"description": "An error", **_content(_JSON, schemas["fault"])},
         },
     }  # fmt: skip
-    if one.body is not None:
-        found["requestBody"] = {"required": True, **_content(media, schemas[f"{name} body"], one.examples)}
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, **_content(media, schemas[f"{name} body"], operation.examples)}
     if token:
-        found["security"] = [{"token": []}]
-    return found
+        described["security"] = [{"token": []}]
+    return described
 
 
 def _content(media: str, schema: Any, examples: Mapping[str, Any] | None = None) -> dict[str, Any]:

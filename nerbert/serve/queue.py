@@ -67,8 +67,8 @@ class Queue(Generic[Work]):
     def wait(self, now: float) -> float:
         """Return for how many milliseconds a new text would probably wait."""
         waiting = sum(cost * self._pace.get(group, 0.0) for group, cost in self._costs.items())
-        left = (each.cost * self._pace.get(each.group, 0.0) - (now - each.started) for each in self._running)
-        return (waiting + sum(max(0.0, each) for each in left)) / self._workers
+        running = (batch.cost * self._pace.get(batch.group, 0.0) - (now - batch.started) for batch in self._running)
+        return (waiting + sum(max(0.0, left) for left in running)) / self._workers
 
     def check(self, now: float) -> None:
         """Raise Overloaded if there is no place for a text."""
@@ -82,8 +82,8 @@ class Queue(Generic[Work]):
         """Add the texts of one request: all, or none; raise Overloaded if there is no place."""
         self.check(now)
         self._waiting.extend(tickets)
-        for each in tickets:
-            self._costs[each.group] += each.cost
+        for ticket in tickets:
+            self._costs[ticket.group] += ticket.cost
 
     def next_batch(self, now: float) -> QueuedBatch[Work] | None:
         """Return the oldest text with those after it that fit, or None; drop those that nobody waits for."""
@@ -97,20 +97,21 @@ class Queue(Generic[Work]):
         self._waiting = waiting
         if not chosen:
             return None
-        batch = QueuedBatch(chosen, now, sum(each.cost for each in chosen))
+        batch = QueuedBatch(chosen, now, sum(ticket.cost for ticket in chosen))
         self._running.append(batch)
         return batch
 
     def _fitting(self, tickets: Sequence[Ticket[Work]]) -> Iterator[Ticket[Work]]:
         count, longest = 0, 0
-        share = ceil((len(tickets) + sum(len(each.tickets) for each in self._running)) / self._workers)
-        for each in tickets:
+        share = ceil((len(tickets) + sum(len(batch.tickets) for batch in self._running)) / self._workers)
+        for ticket in tickets:
             if count == share:
                 return
-            if count and (each.group != tickets[0].group or (count + 1) * max(longest, each.cost) > self._batch_cost):
+            highest = max(longest, ticket.cost)
+            if count and (ticket.group != tickets[0].group or (count + 1) * highest > self._batch_cost):
                 continue
-            yield each
-            count, longest = count + 1, max(longest, each.cost)
+            yield ticket
+            count, longest = count + 1, highest
 
     def done(self, batch: QueuedBatch[Work], now: float, *, learn: bool = True) -> None:
         """Note that a batch is finished; `learn` from it how long others take, unless some of it failed."""

@@ -14,11 +14,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import accumulate, groupby
 from typing import Any, NamedTuple, TypeAlias
 
-from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, Unavailable, at, unknown
+from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, Unavailable, at, unknown
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.records import EntityLabel
 from nerbert.serve.answers import ServedModel
@@ -38,6 +37,7 @@ _WARM = "Ada Lovelace and " * 120
 _PAUSE = 0.05
 """Seconds after which a place in the queue is looked for again."""
 INTERNAL = "the server has an internal error; its log says more"
+_LATE = "the answer takes longer than this server's limit; send less text at once, or try again later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +71,17 @@ class TaggedTexts:
     """The answers to a request's texts, and who gave them."""
 
     served: Served
-    spans: list[Spans | NerbertError]
+    answers: list[Spans | NerbertError]
 
-    def found(self) -> list[Spans]:
+    def spans(self) -> list[Spans]:
         """Return the entities of each text; raise the error of the first one that can't be tagged."""
-        found = list[Spans]()
-        for place, answer in enumerate(self.spans):
+        spans = list[Spans]()
+        for number, answer in enumerate(self.answers):
             if isinstance(answer, NerbertError):
-                with at(part=f"text {place}" if len(self.spans) > 1 else ""):
+                with at(part=f"text {number}" if len(self.answers) > 1 else ""):
                     raise answer
-            found.append(answer)
-        return found
+            spans.append(answer)
+        return spans
 
 
 class _Text(NamedTuple):
@@ -127,13 +127,13 @@ class Service:
         """Bytes of requests in progress."""
         self.draining = False
         """Whether the server is about to stop: streams end."""
-        self.models = {name: self._loaded(name, source) for name, source in sources.items()}
+        self.models = {name: self._load_model(name, source) for name, source in sources.items()}
         self._changed, self._stopping = threading.Condition(), False
         self._loading, self._patience = threading.Lock(), asyncio.Lock()
         self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(limits.workers)]
         self._rates = dict[object, tuple[int, float]]()
 
-    def _loaded(self, name: str, source: str) -> Served:
+    def _load_model(self, name: str, source: str) -> Served:
         with at(part=f"model {name}"):
             tagger = self._load(source)
             labels = None if tagger.types or tagger.with_default_labels().types else ["name"]
@@ -145,21 +145,21 @@ class Service:
     def start(self) -> None:
         """Start the threads; call it in the event loop."""
         self._loop = asyncio.get_running_loop()
-        for each in self._workers:
-            each.start()
+        for worker in self._workers:
+            worker.start()
 
     async def stop(self) -> None:
         """Finish what was taken, and stop the threads."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        for each in self._workers:
-            await asyncio.to_thread(each.join)
+        for worker in self._workers:
+            await asyncio.to_thread(worker.join)
 
     @property
     def ready(self) -> bool:
         """Return whether it takes requests, and its threads live."""
-        return not self.draining and all(each.is_alive() for each in self._workers)
+        return not self.draining and all(worker.is_alive() for worker in self._workers)
 
     def find(self, name: str = "") -> Served:
         """Return a model by its name, by default the first; raise SettingsError if there is none."""
@@ -189,7 +189,7 @@ class Service:
         """Do so in a thread, which goes on when the caller is cancelled."""
         with self._loading:
             try:
-                self.models = {**self.models, name: self._loaded(name, source)}
+                self.models = {**self.models, name: self._load_model(name, source)}
             finally:
                 gc.collect()
                 with suppress(OSError, AttributeError):  # the C library isn't glibc
@@ -198,15 +198,22 @@ class Service:
     async def tag(self, texts: Sequence[str], ask: Ask, *, patient: bool = False) -> TaggedTexts:
         """Return the answer to each text, in batches with those of others: spans, or the error of a text.
 
-        Raise what is wrong with the request as a whole, Overloaded if there is no place (`patient`: wait for one). When
-        the caller is cancelled, texts that aren't in the model yet are left out. Of a request with many texts only some
-        are in the queue at once, so that others needn't wait for all.
+        Raise what is wrong with the request as a whole, Overloaded if there is no place (`patient`: wait for one),
+        TimedOut after the limit. Then, and when the caller is cancelled, texts that aren't in the model yet are left
+        out. Of a request with many texts only some are in the queue at once, so that others needn't wait for all.
         """
+        try:
+            async with asyncio.timeout(self.limits.timeout):
+                return await self._tag(texts, ask, patient=patient)
+        except TimeoutError as error:
+            raise TimedOut(_LATE) from error
+
+    async def _tag(self, texts: Sequence[str], ask: Ask, *, patient: bool) -> TaggedTexts:
         if not patient:
             with self._changed:
                 self.queue.check(milliseconds())
         served = self.find(ask.model)
-        labels, bounds = self._checked(texts, ask, served)
+        labels, bounds = self._check_request(texts, ask, served)
         least, slope = await self._rate(served, labels)
         costs = [least + int(slope * len(text.encode("utf-8", "replace"))) for text in texts]
         tickets = list[Ticket[_Text]]()
@@ -216,16 +223,16 @@ class Service:
             work = _Text(served.tagger, request, future)
             tickets.append(Ticket(served.group, work, cost, milliseconds(), future.cancelled))
         parts = groupby(zip(tickets, accumulate(costs), strict=True), lambda pair: pair[1] // self.limits.batch)
-        chunks = [[ticket for ticket, _ in some] for _, some in parts]
+        chunks = [[ticket for ticket, _ in part] for _, part in parts]
         try:
             for number, chunk in enumerate(chunks):
                 if number >= self.limits.workers:
-                    await asyncio.wait([each.work.future for each in chunks[number - self.limits.workers]])
+                    await asyncio.wait([ticket.work.future for ticket in chunks[number - self.limits.workers]])
                 await self._enter(chunk, patient=patient or number > 0)
-            return TaggedTexts(served, [await each.work.future for each in tickets])
+            return TaggedTexts(served, [await ticket.work.future for ticket in tickets])
         finally:
-            for each in tickets:
-                each.work.future.cancel()
+            for ticket in tickets:
+                ticket.work.future.cancel()
 
     async def _enter(self, tickets: Sequence[Ticket[_Text]], *, patient: bool) -> None:
         """Put texts into the queue; with `patient` wait for a place, in turn with others."""
@@ -246,24 +253,24 @@ class Service:
             self.queue.submit(tickets, milliseconds())
             self._changed.notify(len(tickets))
 
-    def _checked(self, texts: Sequence[str], ask: Ask, served: Served) -> tuple[_Labels, _Bounds]:
+    def _check_request(self, texts: Sequence[str], ask: Ask, served: Served) -> tuple[_Labels, _Bounds]:
         """Return labels and thresholds, checked once for all texts; raise InputError for more than limits allow."""
         limits = self.limits
         if len(texts) > limits.max_texts:
             raise InputError(f"{len(texts):,} texts: one request may have at most {limits.max_texts:,}; send several")
-        for place, text in enumerate(texts):
+        for number, text in enumerate(texts):
             if len(text) > limits.max_characters:
-                with at(part=f"text {place}" if len(texts) > 1 else "text"):
+                with at(part=f"text {number}" if len(texts) > 1 else "text"):
                     raise InputError(f"{len(text):,} characters: at most {limits.max_characters:,} are allowed; cut it")
         if ask.labels is not None and len(ask.labels) > limits.max_labels:
             raise InputError(f"{len(ask.labels):,} labels: one request may have at most {limits.max_labels:,}")
         bounds = ask.thresholds
         if served.takes_labels and bounds is not None:
-            raised = partial(_raised, least=limits.least_threshold)
+            least = limits.least_threshold
             if isinstance(bounds, Mapping):
-                bounds = {name: raised(each) for name, each in bounds.items()}
+                bounds = {name: _raise_threshold(bound, least) for name, bound in bounds.items()}
             else:
-                bounds = raised(bounds)
+                bounds = _raise_threshold(bounds, least)
         return None if ask.labels is None else entity_labels(ask.labels), bounds
 
     async def _rate(self, served: Served, labels: _Labels) -> tuple[int, float]:
@@ -276,17 +283,18 @@ class Service:
 
     def _work(self) -> None:
         """Compute batches until the server stops and none is left; one thread does this."""
-        while batch := self._next():
-            answers = _answers(batch.tickets[0].work.tagger, [each.work.request for each in batch.tickets])
-            for fault in {str(each) for each in answers if isinstance(each, NerbertError) and each.http_status >= 500}:
+        while batch := self._wait_for_batch():
+            answers = _tag_texts(batch.tickets[0].work.tagger, [ticket.work.request for ticket in batch.tickets])
+            errors = (answer for answer in answers if isinstance(answer, NerbertError))
+            for fault in {str(error) for error in errors if error.http_status >= 500}:
                 log.error("model %s: %s", batch.group[0], fault)
             now = milliseconds()
             with self._changed:
-                self.queue.done(batch, now, learn=all(isinstance(each, Spans) for each in answers))
+                self.queue.done(batch, now, learn=all(isinstance(answer, Spans) for answer in answers))
             with suppress(RuntimeError):  # after a second Ctrl-C there is no event loop
                 self._loop.call_soon_threadsafe(self._deliver, batch, answers, now)
 
-    def _next(self) -> QueuedBatch[_Text] | None:
+    def _wait_for_batch(self) -> QueuedBatch[_Text] | None:
         with self._changed:
             while True:
                 if batch := self.queue.next_batch(milliseconds()):
@@ -303,7 +311,7 @@ class Service:
         self._noted(batch, now - batch.started)
 
 
-def _raised(bound: float, least: float) -> float:
+def _raise_threshold(bound: float, least: float) -> float:
     """Return a threshold of at least so much; what is no threshold stays, to be refused."""
     return least if 0 <= bound < least else bound
 
@@ -314,13 +322,13 @@ def _rate(tagger: Tagger, labels: _Labels) -> tuple[int, float]:
     return least, (tagger.cost(_WARM, labels) - least) / len(_WARM)
 
 
-def _answers(tagger: Tagger, requests: Sequence[TagRequest]) -> list[Spans | NerbertError | None]:
+def _tag_texts(tagger: Tagger, requests: Sequence[TagRequest]) -> list[Spans | NerbertError | None]:
     """Return the answer to each text; one that makes the model's code fail fails alone."""
     try:
         return tagger.tag_batch(requests)
     except BaseException as error:  # a panic of tokenizers' Rust code is no Exception
         if len(requests) > 1:
-            return [answer for each in requests for answer in _answers(tagger, [each])]
+            return [answer for request in requests for answer in _tag_texts(tagger, [request])]
         log.exception("a text failed", exc_info=error)
         return [NerbertError(INTERNAL)]
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import to_json
 
-from nerbert.errors import InputError, NerbertError, SettingsError, TimedOut
+from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.formats.rows import span_json
 from nerbert.schema import parse_json
 from nerbert.serve.answers import Unit
@@ -157,14 +157,9 @@ async def _line(call: Call, content: bytes, number: int) -> bytes:
                    "thresholds": query.thresholds}  # fmt: skip
         wish = line.model_copy(update={name: value for name, value in default.items() if name not in given})
         call.words += len(line.text.split())
-        async with asyncio.timeout(call.service.limits.timeout):
-            call.answers = await call.service.tag([line.text], wish.ask(), patient=True)
-        (spans,) = call.answers.spans
-        if isinstance(spans, NerbertError):
-            raise spans
+        call.answers = await call.service.tag([line.text], wish.ask(), patient=True)
+        (spans,) = call.answers.spans()
         return _json_line({**kept, **_result(spans, wish)})
-    except TimeoutError:
-        return await _fault(kept, TimedOut("there was no place for this text in time; send fewer at once"))
     except Exception as error:
         return await _fault(kept, error)
 
