@@ -14,7 +14,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Literal
 
 from nerbert.about import __version__
-from nerbert.errors import paths_refused
+from nerbert.errors import bad_path, refused
 
 if TYPE_CHECKING:
     from nerbert.annotate.annotate import annotate_texts
@@ -55,7 +55,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-@paths_refused()
+@refused(bad_path)
 def build_corpus(
     dumps: str | Path | Sequence[str | Path], knowledge: str | Path | Sequence[str | Path], output: str | Path,
     settings: "CorpusSettings | None" = None, *, exclude: Sequence[str | Path] = (),
@@ -83,7 +83,7 @@ def build_corpus(
     return build.build_corpus(plan, _settings(Known, settings, keywords), write_corpus_card, executor or HERE)
 
 
-@paths_refused()
+@refused(bad_path)
 def pretrain(
     output: str | Path, settings: "PretrainSettings | None" = None, *, executor: "Executor | None" = None,
     overwrite: bool = False, **keywords: Any,
@@ -103,7 +103,7 @@ def pretrain(
     return stage(made, Path(output), overwrite=overwrite, card=write_encoder_card, executor=executor)
 
 
-@paths_refused()
+@refused(bad_path)
 def pretrain_stages(
     output: str | Path, config: str | Path, changes: Sequence[str] = (), *, executor: "Executor | None" = None,
     overwrite: bool = False,
@@ -138,7 +138,7 @@ def example(
     return example_of_spans(text, entities, tokens)
 
 
-@paths_refused()
+@refused(bad_path)
 def read_data(
     data: str | Path, splits: Collection[str] = ("train", "dev", "test"), *, from_: str = "", split: str = "",
     split_seed: int = 0, overlaps: Literal["error", "longest", "first"] = "error",
@@ -162,7 +162,7 @@ def read_data(
     return stage.read_data(data, splits, reading)
 
 
-@paths_refused()
+@refused(bad_path)
 def finetune(
     encoder: str | Path, data: "AnyData", output: str | Path | None = None, settings: "FinetuneSettings | None" = None,
     *, source: "AnyData | None" = None, overwrite: bool = False, calibrate: bool = True,
@@ -201,7 +201,7 @@ def finetune(
     return tagger
 
 
-@paths_refused()
+@refused(bad_path)
 def distil(
     teacher: str | Path, texts: str | Path | Sequence[str | Path], output: str | Path,
     settings: "DistilSettings | None" = None, *, labels: "Sequence[str | EntityLabel] | None" = None,
@@ -237,7 +237,7 @@ def distil(
     return Opened.load(output)
 
 
-@paths_refused()
+@refused(bad_path)
 def evaluate(
     tagger: "str | Path | Tagger", data: "AnyData", *, train: "AnyData | None" = None, decoding: str = "",
     head: str = "", backend: str = "auto", precision: str = "auto",
@@ -264,7 +264,7 @@ def evaluate(
     return replace(evaluation, html=evaluation_html)
 
 
-@paths_refused()
+@refused(bad_path)
 def report(
     tagger: "str | Path | Tagger", data: "AnyData", output: str | Path, *, against: "str | Path | Tagger | None" = None,
     train: "AnyData | None" = None, decoding: str = "", head: str = "", backend: str = "auto", precision: str = "auto",

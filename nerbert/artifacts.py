@@ -13,14 +13,15 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from stat import S_IMODE, S_ISLNK, S_ISREG
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError, os_refused
+from nerbert.errors import InputError, OutputExists, StaleOutput, WriteError, refused
 from nerbert.locks import held
 from nerbert.schema import difference, json_line, parse_json, read_json, to_plain
 
@@ -34,16 +35,17 @@ _LARGEST_MARK = 1 << 32
 _BLOCK = 1 << 20
 PLAN, LOCK, _OLD = "plan.json", "lock", "old"
 """Files in a work folder: what the job is made from, its lock, the output that it replaces."""
-_WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
-"""Errors of writing alone."""
-_ANY_USE = frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EIO})
-"""Reading fails with these too, so the file must be the output's, or unnamed."""
 _RIGHT = "get the right to write there or {other}"
-_REMEDIES = {
-    errno.ENOSPC: "free space or {other}", errno.EDQUOT: "free space or {other}", errno.EACCES: _RIGHT,
-    errno.EFBIG: "raise the limit (ulimit -f) or {other}", errno.EIO: "check the disk or {other}", errno.EPERM: _RIGHT,
+_WRITING = {
+    errno.ENOSPC: "free space or {other}", errno.EDQUOT: "free space or {other}", errno.EROFS: "{other}",
+    errno.EFBIG: "raise the limit (ulimit -f) or {other}",
+}  # fmt: skip
+"""Errors of writing alone, and what helps."""
+_ANY_USE = {
+    errno.EACCES: _RIGHT, errno.EPERM: _RIGHT, errno.EIO: "check the disk or {other}",
     errno.ENAMETOOLONG: "choose a shorter name",
 }  # fmt: skip
+"""Reading fails with these too, so the file must be the output's, or unnamed."""
 
 
 class Draft(NamedTuple):
@@ -124,7 +126,7 @@ def publish_job(
         return
     check_free(target, overwrite=overwrite, file=file)
     draft = draft_of(target)
-    with os_refused(f"{target}: can't be made"), writing(target):
+    with refused(f"{target}: can't be made", of=OSError), writing(target):
         check_own(*draft)
         if not draft.work.is_dir():
             _remove(draft.work)
@@ -161,12 +163,12 @@ def publish_job(
 
 @contextmanager
 def _grow(target: Path, names: Sequence[str], message: str) -> Iterator[Draft]:
-    folders, refused = [target / name for name in names], f"{target}: can't be made or read"
-    with os_refused(refused):
+    folders, fault = [target / name for name in names], f"{target}: can't be made or read"
+    with refused(fault, of=OSError):
         target.mkdir(parents=True, exist_ok=True)
         check_own(*folders)
     with held(target, message):
-        with os_refused(refused):
+        with refused(fault, of=OSError):
             for folder in folders:
                 folder.mkdir(exist_ok=True)
         yield Draft(target, target)
@@ -241,21 +243,20 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-@contextmanager
-def writing(target: Path) -> Iterator[None]:
-    """Raise WriteError for what a full disk, a missing right or a long name raises; let all else pass."""
-    try:
-        yield
-    except OSError as error:
-        place = error.filename
-        ours = not isinstance(place, str) or _belongs(Path(place).absolute(), target.absolute())
-        if error.errno not in _WRITING and not (error.errno in _ANY_USE and ours):
-            raise
-        raise unwritable(target if ours else str(place), error) from error
-    except Exception as error:
-        if isinstance(error, NerbertError) or "(os error " not in str(error):
-            raise
-        raise unwritable(target, error) from error  # of safetensors or tokenizers, whose errors are no OSErrors
+def writing(target: Path) -> AbstractContextManager[None]:
+    """Raise WriteError for what a full disk, a missing right or a long name raises inside; let all else pass."""
+    return refused(partial(_write_error, target))
+
+
+def _write_error(target: Path, error: BaseException) -> WriteError | None:
+    if isinstance(error, OSError):
+        path = error.filename
+        ours = not isinstance(path, str) or _belongs(Path(path).absolute(), target.absolute())
+        if error.errno in _WRITING or (error.errno in _ANY_USE and ours):
+            return unwritable(target if ours else str(path), error)
+    elif "(os error " in str(error):  # of safetensors or tokenizers, whose errors are no OSErrors
+        return unwritable(target, error)
+    return None
 
 
 def _belongs(path: Path, target: Path) -> bool:
@@ -266,10 +267,10 @@ def _belongs(path: Path, target: Path) -> bool:
     return inside[0] == target.name or inside[0].startswith(f".{target.name}.")
 
 
-def unwritable(place: Path | str, error: Exception, other: str = "choose another place") -> WriteError:
+def unwritable(place: Path | str, error: BaseException, other: str = "choose another place") -> WriteError:
     """Return the error for a path that can't be written: why, and what helps; `other` asks for another place."""
     number = getattr(error, "errno", None)
-    remedy = _REMEDIES.get(number or 0, "{other}").format(other=other)
+    remedy = (_WRITING | _ANY_USE).get(number or 0, "{other}").format(other=other)
     return WriteError(f"{place}: can't be written: {os.strerror(number) if number else error}; {remedy}")
 
 

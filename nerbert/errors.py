@@ -19,9 +19,10 @@ start and the remedy at its end stay.
 
 import errno
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _LONGEST = 1000
 """Maximum characters of a message."""
@@ -149,63 +150,54 @@ def at(path: Path | str = "", line: int | None = None, *, part: str = "", settin
 
 @contextmanager
 def refused(
-    what: object, kind: type[NerbertError] = InputError, of: type[Exception] | tuple[type[Exception], ...] = Exception
-) -> Iterator[None]:
-    """Turn whatever a library raises inside into an error of one line: `what`, and the first line of the library's.
+    what: str | Callable[[BaseException], NerbertError | None], kind: type[NerbertError] = InputError,
+    of: type[Exception] | tuple[type[Exception], ...] = Exception, *, remedy: str = "",
+) -> Iterator[None]:  # fmt: skip
+    """Turn what the system or a library raises inside into an error of one line: `what`, the reason, the remedy.
 
-    What a library in Rust panics about is such an error, too.
+    The reason is the first line of the message; with `of=OSError` the system's, without the path that `what` names.
+    What a library in Rust panics about is such an error, too. If `what` is a function, it returns the error to raise,
+    or None to let the other pass.
     """
     try:
         yield
     except NerbertError:
         raise
     except BaseException as error:
-        if not isinstance(error, of) and type(error).__module__ != _PANICS:
+        raised = what(error) if callable(what) else _refusal(error, what, kind, of, remedy)
+        if raised is None:
             raise
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        raise kind(f"{what}: {reason:.300}") from error
+        raise raised from error
 
 
-@contextmanager
-def os_refused(what: str, remedy: str = "") -> Iterator[None]:
-    """Turn an error of the system (no right, no such file) into an InputError of one line: `what`, why, the remedy.
-
-    Without a remedy a name that is too long has that of `paths_refused`.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG and not remedy:
-            raise _too_long(error) from error
-        why = f"{what}: {error.strerror or error}"
-        raise InputError(f"{why}; {remedy}" if remedy else why) from error
+def _refusal(error: BaseException, what: str, kind: type[NerbertError], of: Any, remedy: str) -> NerbertError | None:
+    """Return the error for another one of the class `of`, or for a panic; a name that is too long has its remedy."""
+    if not isinstance(error, of) and type(error).__module__ != _PANICS:
+        return None
+    if of is OSError and getattr(error, "errno", None) == errno.ENAMETOOLONG and not remedy:
+        return _too_long(error)
+    reason = str(getattr(error, "strerror", "") or "") if of is OSError else ""
+    reason = reason or next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    return kind(f"{what}: {reason:.300}{remedy and '; '}{remedy}")
 
 
-@contextmanager
-def paths_refused() -> Iterator[None]:
-    """Turn the system's refusal of a path (too long, or with NUL), or a disk's of any file, into an InputError of one
-    line.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            found = _too_long(error)
-        elif error.errno in (errno.EIO, errno.ESTALE):
-            place = f"{error.filename:.500}" if isinstance(error.filename, str) else "a file"
-            found = InputError(f"{place}: can't be read or written: {error.strerror}; check the disk")
-        else:
-            raise
-        for note in getattr(error, "__notes__", ()):
-            found.add_note(note)
-        raise found from error
-    except ValueError as error:
-        if "embedded null" not in str(error):
-            raise
-        raise InputError("a path contains the character NUL; give another path") from error
+def bad_path(error: BaseException) -> NerbertError | None:
+    """Return the error for a path that the system refuses (too long, or with NUL), or a disk that fails; else None."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        refusal = _too_long(error)
+    elif isinstance(error, OSError) and error.errno in (errno.EIO, errno.ESTALE):
+        path = f"{error.filename:.500}" if isinstance(error.filename, str) else "a file"
+        refusal = InputError(f"{path}: can't be read or written: {error.strerror}; check the disk")
+    elif isinstance(error, ValueError) and "embedded null" in str(error):
+        return InputError("a path contains the character NUL; give another path")
+    else:
+        return None
+    for note in getattr(error, "__notes__", ()):
+        refusal.add_note(note)
+    return refusal
 
 
-def _too_long(error: OSError) -> InputError:
+def _too_long(error: Any) -> InputError:
     return InputError(
         f"{shortened(str(error.filename), 80)!r}: too long for the name of a file or folder; put a text into a "
         "file, or tag it as it is (nerbert tag TAGGER --text …)"

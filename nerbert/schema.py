@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nerbert.errors import InputError, NerbertError, at, os_refused
+from nerbert.errors import InputError, NerbertError, at, refused
 
 Read = TypeVar("Read")
 LARGEST_FILE = 64 << 20
@@ -77,7 +77,7 @@ def to_plain(value: object) -> Any:
 
 
 def _content(path: Path, limit: int) -> bytes:
-    with os_refused(f"{path}: can't be read"):
+    with refused(f"{path}: can't be read", of=OSError):
         if (size := path.stat().st_size) > limit:
             raise InputError(f"{path}: {size} bytes of JSON are more than the {limit} allowed")
         return path.read_bytes()

@@ -17,8 +17,8 @@ from nerbert.errors import (
     WorkerDied,
     WriteError,
     at,
+    bad_path,
     need,
-    paths_refused,
     refused,
     unknown,
 )
@@ -129,13 +129,13 @@ def test_many_known_names_are_counted() -> None:
     ],
 )
 def test_paths_that_no_system_takes_are_refused(error: Exception, said: str) -> None:
-    with pytest.raises(InputError, match=said), paths_refused():
+    with pytest.raises(InputError, match=said), refused(bad_path):
         raise error
 
 
 @pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "no"), ValueError("other"), InputError("own")])
 def test_other_errors_of_paths_pass(error: Exception) -> None:
-    with pytest.raises(type(error)) as raised, paths_refused():
+    with pytest.raises(type(error)) as raised, refused(bad_path):
         raise error
     assert raised.value is error
 
@@ -151,7 +151,7 @@ def test_a_disk_that_cannot_be_read_is_refused(place: str | None) -> None:
     error = OSError(errno.EIO, "Input/output error", *filter(None, [place]))
     error.add_note("rerun the command to resume")
     said = f"^{place or 'a file'}: can't be read or written: Input/output error; check the disk"
-    with pytest.raises(InputError, match=said) as raised, paths_refused():
+    with pytest.raises(InputError, match=said) as raised, refused(bad_path):
         raise error
     assert raised.value.__notes__ == ["rerun the command to resume"]
 

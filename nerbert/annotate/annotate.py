@@ -21,7 +21,7 @@ from nerbert.annotate.answers import BYTES_PER_TOKEN, Failure, Fault, Labels, Re
 from nerbert.annotate.settings import AnnotateSettings, Prompt, load_key, load_prompt
 from nerbert.annotate.store import AnswerStore, Budget, open_store, text_key
 from nerbert.artifacts import check_free, publish_job, write_json
-from nerbert.errors import InputError, NerbertError, paths_refused
+from nerbert.errors import InputError, NerbertError, bad_path, refused
 from nerbert.formats.inputs import InputFile, check_no_input, find_sources
 from nerbert.formats.open_types import open_type_line
 from nerbert.formats.rows import ERRORS
@@ -63,7 +63,7 @@ class AnnotateReport:
     failed_passages: list[dict[str, Any]] = field(default_factory=list)
 
 
-@paths_refused()
+@refused(bad_path)
 def annotate_texts(
     texts: Sequence[str | Path], output: str | Path, settings: AnnotateSettings, *, from_: str = "",
     field: str = "text", errors: str = ERRORS[0], overwrite: bool = False,

@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandErr
 
 from nerbert.about import DOCS
 from nerbert.cli.options import RUN, UPLOADS, Json, UnwrappedHelp
-from nerbert.errors import NerbertError, SettingsError, missing_extra, need, paths_refused, unknown
+from nerbert.errors import NerbertError, SettingsError, bad_path, missing_extra, need, refused, unknown
 from nerbert.process import check_alone, version_report
 
 _OBJECTS = 20_000
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks for some in all installed packages
     stop_on_sigterm()
     try:
-        with paths_refused():
+        with refused(bad_path):
             _call(sys.argv[1:] if arguments is None else arguments)
     except CycloptsError as error:
         _fail(_usage(error), 2)

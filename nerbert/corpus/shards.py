@@ -16,7 +16,7 @@ from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic
 
 from nerbert.about import DOCS
 from nerbert.artifacts import publish, sha256_of
-from nerbert.errors import InputError, NerbertError, os_refused
+from nerbert.errors import InputError, NerbertError, refused
 from nerbert.records import TRAIN, Mention, Sentence
 from nerbert.schema import read_checked
 
@@ -227,7 +227,7 @@ def checked_shards(corpus: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def _sha256(path: Path) -> str:
-    with os_refused(f"{path}: shard can't be read", "build the corpus again"):
+    with refused(f"{path}: shard can't be read", of=OSError, remedy="build the corpus again"):
         state = path.stat()
         return _sha256_once(path.absolute(), state.st_size, state.st_mtime_ns)
 

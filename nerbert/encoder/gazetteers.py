@@ -19,7 +19,7 @@ from nerbert.artifacts import sha256_of, write_json
 from nerbert.cache import cached
 from nerbert.config import Section
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, at, os_refused
+from nerbert.errors import InputError, at, refused
 from nerbert.model.windows import mapped
 from nerbert.records import Example
 from nerbert.rng import Array, hash64
@@ -102,7 +102,7 @@ def open_gazetteers(settings: PretrainSettings) -> Gazetteers:
     own, files = settings.of(GazetteersSettings), list[list[str]]()
     with at(setting="setting gazetteers.files"):
         for path in own.files:
-            with os_refused(f"{path}: can't be read"):
+            with refused(f"{path}: can't be read", of=OSError):
                 files.append([path.name, sha256_of(path)])
         origin = {"version": _VERSION, "match": "anchors", "files": files}
         folder, facts = cached(settings.cache, "gazetteers", origin, partial(_write, paths=own.files),

@@ -18,7 +18,7 @@ from annotated_types import Interval
 from nerbert.artifacts import publish, sha256_of, write_json
 from nerbert.cache import cached
 from nerbert.config import Section, Settings, refuse
-from nerbert.errors import InputError, at, os_refused
+from nerbert.errors import InputError, at, refused
 from nerbert.formats.open_types import normalised, open_type_line, read_open_types, types_asked
 from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.records import Example, OpenText, Reason, Span
@@ -233,9 +233,10 @@ class OpenTexts:
 
 def _files(paths: Iterable[Path], name: str) -> list[dict[str, str]]:
     found = []
-    for path in paths:
-        with at(setting=f"setting open_types.{name}"), os_refused(f"{path}: can't be read", "name a file"):
-            found.append({"file": path.name, "sha256": sha256_of(path)})
+    with at(setting=f"setting open_types.{name}"):
+        for path in paths:
+            with refused(f"{path}: can't be read", of=OSError, remedy="name a file"):
+                found.append({"file": path.name, "sha256": sha256_of(path)})
     return found
 
 

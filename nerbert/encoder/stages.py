@@ -16,7 +16,7 @@ from nerbert.encoder.data import PretrainSources, files_read
 from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
 from nerbert.encoder.pretrain import EncoderFacts, compared_settings, pretrain
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import SettingsError, StaleOutput, at, os_refused, unknown
+from nerbert.errors import SettingsError, StaleOutput, at, refused, unknown
 from nerbert.executors import Executor
 from nerbert.formats.data import data_sum
 from nerbert.registry import OBJECTIVES, SECTIONS
@@ -155,7 +155,7 @@ def _made_from(settings: PretrainSettings, before: PretrainStage | None) -> dict
         files.append(label_set)
     sums = {}
     for number, path in enumerate(files, 1):
-        with os_refused(f"{path}: can't be read", "name a file"):
+        with refused(f"{path}: can't be read", of=OSError, remedy="name a file"):
             sums[f"{number} {path.name}"] = data_sum(path)
     start = {"before": before.made_from} if before else {"backbone": settings.backbone}
     return dict(to_plain({"settings": compared_settings(settings), "label_set": settings.label_set, "files": sums}

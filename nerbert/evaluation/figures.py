@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from nerbert.corpus.shards import read_manifest
-from nerbert.errors import InputError, at, need, os_refused
+from nerbert.errors import InputError, at, need, refused
 from nerbert.evaluation.tables.results import COLUMNS
 from nerbert.evaluation.tables.statistics import Summary, summary
 from nerbert.records import Example, Span
@@ -57,7 +57,7 @@ def read_results(results: Path, suite: str) -> list[Result]:
     path = results / f"{suite}.csv"
     if not path.is_file():
         raise InputError(f"{path}: no such file; run `nerbert benchmark {suite}.toml -o {results}` first")
-    with os_refused(f"{path}: can't be read"), at(path), path.open(encoding="utf-8", newline="") as file:
+    with refused(f"{path}: can't be read", of=OSError), at(path), path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
         try:
             if not set(COLUMNS) <= set(rows.fieldnames or ()):

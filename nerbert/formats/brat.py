@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nerbert.artifacts import publish_folder
-from nerbert.errors import InputError, at, os_refused
+from nerbert.errors import InputError, at, refused
 from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.json_files import json_text, json_value
 from nerbert.formats.rows import file_lines, read_text
@@ -98,7 +98,7 @@ def _listed(path: Path) -> dict[str, Any]:
     """Return the texts' ids by name, in the order of a folder's list; nothing without a list."""
     ids: dict[str, Any] = {}
     if path.is_file():
-        with os_refused(f"{path}: can't be read"):
+        with refused(f"{path}: can't be read", of=OSError):
             for line in file_lines(path):
                 if line.text:
                     name, _, id_ = line.text.partition("\t")
@@ -113,7 +113,7 @@ def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Doc
     _check(path, source, root)
     _check(source, path, root)
     marked: list[tuple[Span, bool]] = []
-    with os_refused(f"{path}: can't be read"):
+    with refused(f"{path}: can't be read", of=OSError):
         for line in file_lines(path):
             if not line.text.strip():
                 continue
@@ -123,7 +123,7 @@ def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Doc
                 repairs[Repair.PASSED_OVER] += 1
             else:
                 marked.append(found)
-    with os_refused(f"{source}: can't be read"), source.open("rb") as stream:
+    with refused(f"{source}: can't be read", of=OSError), source.open("rb") as stream:
         text = _as_counted(read_text(stream, source), [span for span, _ in marked], repairs)
     spans = list[Span]()
     for span, in_pieces in marked:

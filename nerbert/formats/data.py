@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError, SettingsError, at, nearest, os_refused, unknown
+from nerbert.errors import InputError, SettingsError, at, nearest, refused, unknown
 from nerbert.formats.documents import Reading, no_sentence, repairs_line
 from nerbert.formats.format import FORMATS, annotated, examples_of, known_formats, read_documents, recognised
 from nerbert.records import Document, Example, Repairs
@@ -179,7 +179,7 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
     files of one of these splits, and for a cut of data that has splits.
     """
     reading, found = reading or Reading(), dict[str, Path]()
-    with os_refused(f"{data}: can't be read"):
+    with refused(f"{data}: can't be read", of=OSError):
         if reading.from_ == "datasets" and not data.exists():
             from nerbert.formats.columns import hub_splits  # a name of the hub
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from nerbert.errors import InputError, at, need, os_refused
+from nerbert.errors import InputError, at, need, refused
 from nerbert.formats.documents import Reading, no_sentence, prepared, sentences_of
 from nerbert.formats.rows import UTF_16, is_utf16
 from nerbert.records import Document, Example, Repair, Repairs
@@ -174,7 +174,7 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
     Raise InputError that names file and line. `repairs` counts what is repaired or left out.
     """
     reading, counts = reading or Reading(), Repairs() if repairs is None else repairs
-    with os_refused(f"{path}: can't be read"):
+    with refused(f"{path}: can't be read", of=OSError):
         kind = usable(find_format(path, reading.from_))
         yield from prepared(path, lambda wanted: kind.read(path, wanted), reading, counts)
 
@@ -223,7 +223,7 @@ def find_format(path: Path, format_: str = "") -> Format:
 
 def recognised(path: Path) -> Format | None:
     """Return the format of a file by its content; None if no format recognises it."""
-    with os_refused(f"{path}: can't be read"):
+    with refused(f"{path}: can't be read", of=OSError):
         head = head_of(path)
         return next((each for each in _by_suffix(path) if each.recognise(path, head)), None)
 

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from nerbert.artifacts import publish
 from nerbert.config import check_choice
-from nerbert.errors import InputError, NerbertError, os_refused, shortened
+from nerbert.errors import InputError, NerbertError, refused, shortened
 from nerbert.formats import kinds
 from nerbert.formats.format import foreign, format_name, formats_of_suffix, head_of, recognised, usable
 from nerbert.formats.jsonl import with_all_fields
@@ -94,7 +94,7 @@ class InputFile:
             raise InputError(f"{self}: {self.kind} can't be read from a pipe; name a file")
         if kinds.unpacked_name(path) != path:
             raise InputError(f"{self}: {self.kind} can't be read compressed; unpack it first")
-        with os_refused(f"{self}: can't be read"):
+        with refused(f"{self}: can't be read", of=OSError):
             for number, each in enumerate(kind.read(path, repairs), 1):
                 yield with_all_fields(each, number)
 
@@ -133,7 +133,7 @@ class InputFile:
         given: AbstractContextManager[IO[bytes]] = nullcontext(sys.stdin.buffer)
         with suppress(OSError, ValueError):  # Python can't end while a thread waits inside of `sys.stdin`
             given = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
-        with os_refused(f"{self}: can't be read"), given as stream:
+        with refused(f"{self}: can't be read", of=OSError), given as stream:
             yield stream
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from nerbert.artifacts import publish
-from nerbert.errors import InputError, os_refused
+from nerbert.errors import InputError, refused
 from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.rows import Line, file_lines
@@ -88,7 +88,7 @@ class WebAnno:
         for found in find_files(path):
             if not found.direct and not (found.name.endswith(".tsv") and found.path.is_file()):
                 continue
-            with os_refused(f"{found.path}: can't be read"):
+            with refused(f"{found.path}: can't be read", of=OSError):
                 layers, lines = _header(found.path, file_lines(found.path))
                 layer, column = _entity_layer(found.path, layers)
                 if layer and chosen not in ("", layer):

@@ -19,7 +19,7 @@ import nerbert
 from nerbert.about import __version__
 from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.settings import PretrainSettings
-from nerbert.errors import InputError, OutputExists, os_refused
+from nerbert.errors import InputError, OutputExists, refused
 from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.evaluation.quickstart import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
@@ -93,7 +93,7 @@ def run_quickstart(text: str, keep: Path | None, tour: Tour | None = None) -> Qu
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
     page, reporter = keep / "report.html" if keep else Path(PAGE), QuickstartReport()
     if keep:
-        with os_refused(f"{keep}: can't be made", "give --keep another folder"):
+        with refused(f"{keep}: can't be made", of=OSError, remedy="give --keep another folder"):
             keep.mkdir(parents=True, exist_ok=True)
     elif page.is_dir():
         raise InputError(f"{page}: is a folder; give --keep another one for the page")

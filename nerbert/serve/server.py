@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nerbert.errors import InputError, SettingsError, need, os_refused
+from nerbert.errors import InputError, SettingsError, need, refused
 from nerbert.formats.entity_labels import parse_labels
 from nerbert.serve.settings import TOKEN, Limits, is_loopback
 from nerbert.tagger.tagger import Tagger
@@ -71,7 +71,7 @@ class ServeJob:
         """Return the token that clients must send, "" for none; raise SettingsError where one is needed."""
         token, where = os.environ.get(TOKEN, "").strip(), f"{TOKEN} or --token-file"
         if self.token_file is not None:
-            with os_refused(f"{self.token_file}: can't be read"):
+            with refused(f"{self.token_file}: can't be read", of=OSError):
                 token = self.token_file.read_text(encoding="utf-8").strip()
         if self.no_token and token:
             raise SettingsError(f"--no-token: there is one, in {where}; leave one of them out")
@@ -150,7 +150,7 @@ def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if not 0 <= port <= _LAST_PORT:
         raise InputError(f"{port}: a port is at most {_LAST_PORT:,}")
-    with os_refused(f"{host}:{port}: can't be listened on", "give another --port or --host"):
+    with refused(f"{host}:{port}: can't be listened on", of=OSError, remedy="give another --port or --host"):
         listening = socket.create_server((host, port), family=family, backlog=2048)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from nerbert.errors import InputError, NerbertError, os_refused
+from nerbert.errors import InputError, NerbertError, refused
 from nerbert.sources.remote import buffered, facts_of, file_system, without_secrets
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def unpacked(stream: "BufferedReader[Any]", *, or_text: bool = True) -> IO[bytes
 @contextmanager
 def open_plain(path: Path) -> Iterator[IO[bytes]]:
     """Open a file's bytes, decompressed if need be; damage is an InputError with the place."""
-    with os_refused(f"{path}: can't be read"), path.open("rb") as raw:
+    with refused(f"{path}: can't be read", of=OSError), path.open("rb") as raw:
         try:
             yield unpacked(raw)
         except (*DAMAGED, OSError) as error:
@@ -146,7 +146,8 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def entries_of(folder: Path) -> list[tuple[Path, bool]]:
     """Return the entries of a folder, by name, and whether each is a folder; raise InputError if it can't be read."""
-    with os_refused(f"{folder}: can't be listed", "name its files, or get the right to list and enter it"):
+    remedy = "name its files, or get the right to list and enter it"
+    with refused(f"{folder}: can't be listed", of=OSError, remedy=remedy):
         return [(entry, entry.is_dir()) for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from nerbert.errors import InputError, os_refused
+from nerbert.errors import InputError, refused
 from nerbert.labels import check_tags, types_of
 from nerbert.model.folder import ModelFolder, seed_folders
 from nerbert.model.head_kinds import labels_at_run_time
@@ -110,7 +110,7 @@ class _Stored:
 
 def _parameters(path: Path) -> int:
     """Return how many numbers a safetensors file holds, by its header."""
-    with os_refused(f"{path}: can't be read"), path.open("rb") as stream:
+    with refused(f"{path}: can't be read", of=OSError), path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         head = stream.read(length) if length <= min(_LONGEST_HEADER, path.stat().st_size) else b""
     stored = parse_json(head, dict[str, _Stored], path, remedy="the file is damaged")

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nerbert.errors import InputError, NerbertError, few, paths_refused
+from nerbert.errors import InputError, NerbertError, bad_path, few, refused
 from nerbert.formats.entity_labels import as_learnt
 from nerbert.hub import push_folder
 from nerbert.locks import ThreadLock
@@ -58,7 +58,7 @@ class Tagger:
         self._heads, self._finding = lru_cache(_KEPT)(pending.KeptHead), ThreadLock()
 
     @classmethod
-    @paths_refused()
+    @refused(bad_path)
     def load(
         cls, source: str | Path, *, backend: str = "auto", precision: str = "auto", device: str = "", threads: int = 0,
         decoding: str = "", on_too_long: str = "", thresholds: float | Mapping[str, float] | None = None,
@@ -105,7 +105,7 @@ class Tagger:
         return tagger
 
     @classmethod
-    @paths_refused()
+    @refused(bad_path)
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | Path, *, force_download: bool = False,
         token: str | bool | None = None, cache_dir: str | Path | None = None, local_files_only: bool = False,
@@ -122,7 +122,7 @@ class Tagger:
         )  # fmt: skip
         return cls.load(folder.name, **options)
 
-    @paths_refused()
+    @refused(bad_path)
     def save_pretrained(
         self, save_directory: str | Path, *, repo_id: str = "", push_to_hub: bool = False, overwrite: bool = False,
         **push_options: Any,

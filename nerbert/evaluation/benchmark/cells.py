@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from nerbert.about import __version__
 from nerbert.artifacts import publish
-from nerbert.errors import OutputExists, os_refused
+from nerbert.errors import OutputExists, refused
 from nerbert.labels import spans_from_bio
 from nerbert.metrics.calibration import Temperatures
 from nerbert.model.heads import Entities, WordTags
@@ -185,7 +185,7 @@ def write_cell(path: Path, scored: str, cell: Cell, found: Predictions | None = 
 
 def check_folder(folder: Path) -> None:
     """Raise OutputExists if a folder can't hold a benchmark's results: something else's, or an older version's."""
-    with os_refused(f"{folder}: can't be made or read"):
+    with refused(f"{folder}: can't be made or read", of=OSError):
         if (folder / "predictions").exists():
             why = "was made by an earlier version of nerbert, whose cells this one doesn't read"
             raise OutputExists(f"{folder}: {why}; name a new folder (-o)")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import os_refused
+from nerbert.errors import refused
 from nerbert.formats.data import DataSet, data_sum, find_splits, read_data, split_of
 from nerbert.formats.documents import Reading
 from nerbert.model.folder import ModelFolder, Use
@@ -45,7 +45,7 @@ def encoder_digest(folder: Path, use: Use = "digest") -> str:
 
 def data_digest(path: Path) -> str:
     """Return the digest of a data file or folder; "" for one that is missing, which is for its reader to say."""
-    with os_refused(f"{path}: can't be read"):
+    with refused(f"{path}: can't be read", of=OSError):
         return file_digest(path) if path.is_file() else data_sum(path) if path.is_dir() else ""
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nerbert.artifacts import writing
-from nerbert.errors import InputError, OutputExists, SettingsError, StaleOutput, at, os_refused
+from nerbert.errors import InputError, OutputExists, SettingsError, StaleOutput, at, refused
 from nerbert.formats.documents import Reading, document_of
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.open_types import normalised
@@ -92,7 +92,7 @@ class Project:
 
     def __init__(self, folder: Path, reading: Reading) -> None:
         self.folder, self._reading, self._held = folder, reading, ExitStack()
-        with os_refused(f"{folder}: can't be made or opened"):
+        with refused(f"{folder}: can't be made or opened", of=OSError):
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()) and not (folder / "journal.jsonl").exists():
                 raise OutputExists(f"{folder}: holds other files; name another folder with -o")
@@ -107,7 +107,7 @@ class Project:
         self._done = dict[str, tuple[str, LabelItem]]()
         """By tab: its last request that was done, and its sentence: a page that hears no answer repeats it."""
         self._journal = folder / "journal.jsonl"
-        with os_refused(f"{self._journal}: can't be opened"):
+        with refused(f"{self._journal}: can't be opened", of=OSError):
             self._handle = os.open(self._journal, os.O_RDWR | os.O_CREAT, 0o666)
             content = self._journal.read_bytes()
         if content[:6] not in (b'{"do":'[: len(content)], b""):

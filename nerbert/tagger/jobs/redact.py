@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from nerbert.artifacts import check_free, publish, publish_job, sha256_of, write_json
 from nerbert.config import check_choice
-from nerbert.errors import InputError, SettingsError, at, few, os_refused
+from nerbert.errors import InputError, SettingsError, at, few, refused
 from nerbert.executors import HERE, Executor
 from nerbert.formats.format import usable
 from nerbert.formats.inputs import JobPaths, check_no_input
@@ -87,7 +87,7 @@ class RedactJob:
                 raise SettingsError(f"--how hash: needs a secret key; give --key FILE, or the variable {KEY}")
             key = os.fsencode(value)
         else:
-            with os_refused(f"{self.key}: can't be read"):
+            with refused(f"{self.key}: can't be read", of=OSError):
                 key = self.key.read_bytes()
         name = redact.keyed(key.strip())
         return lambda: name
@@ -241,11 +241,11 @@ def undo_redaction(map_: Path, redacted: Path, output: Path, *, edited: bool = F
 
 def _changes_of(map_: Path, redacted: Path, *, edited: bool) -> tuple[str, _Changes]:
     """Return the kind of a redacted file, and what was replaced in it; an `edited` one is found by its name."""
-    with os_refused(f"{redacted}: can't be read"):
+    with refused(f"{redacted}: can't be read", of=OSError):
         digest = sha256_of(redacted)
     found = dict[tuple[str, ...], tuple[str, _Changes]]()
     changes: _Changes = {}
-    with os_refused(f"{map_}: can't be read"):
+    with refused(f"{map_}: can't be read", of=OSError):
         for line in file_lines(map_):
             each = parse_json(line.text, _MapRow, f"{map_}:{line.number}")
             if not each.file:
