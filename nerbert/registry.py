@@ -39,6 +39,7 @@ class Registry(Generic[Entry]):
         members: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self._noun, self._group, self._base, self._members = noun, group, base, members
+        self.built_in = tuple(built_in)
         self._known = dict[str, str | Entry](built_in)
 
     def __str__(self) -> str:

@@ -8,11 +8,25 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Interval
 
 from nerbert.config import Settings, refuse
+from nerbert.registry import Registry
 
-BUILT_IN_STEPS = (
-    "exclude", "no link", "typing", "unknown", "split", "filter 1", "filter 2", "filter 3", "sampling",
-)  # fmt: skip
-"""The build's own steps, in their order."""
+STEPS: Registry[Any] = Registry(
+    "corpus step",
+    "nerbert.steps",
+    {
+        "exclude": "nerbert.corpus.filters:ExcludedTexts",
+        "no link": "nerbert.corpus.filters:WithoutLink",
+        "typing": "nerbert.corpus.mentions:Typing",
+        "unknown": "nerbert.corpus.unknown:UnknownStretches",
+        "split": "nerbert.corpus.filters:EqualInTrain",
+        "filter 1": "nerbert.corpus.filters:RareCategories",
+        "filter 2": "nerbert.corpus.filters:OnlyUntyped",
+        "filter 3": "nerbert.corpus.filters:CommonCategories",
+        "sampling": "nerbert.corpus.filters:Sampling",
+    },
+)
+"""The steps of a corpus; the build makes its own ones, in this order, and yours as `Class(settings)`."""
+BUILT_IN_STEPS = STEPS.built_in
 _OPTIONAL = ("unknown",)
 USUAL_STEPS = tuple(step for step in BUILT_IN_STEPS if step not in _OPTIONAL)
 """Those that every corpus has."""
@@ -90,7 +104,7 @@ class CorpusSettings(Settings):
     exclude_ngram_size: Annotated[int, Interval(ge=1)] = 8
     """A sentence is excluded if it shares this many consecutive words with a text to exclude, or equals a shorter one
     of at least four words. Unit: normalised words. Source: ours."""
-    steps: tuple[str, ...] = USUAL_STEPS
+    steps: tuple[Annotated[str, STEPS], ...] = USUAL_STEPS
     """The steps after pass 1, in order: the built-in steps, each once and in the usual order, with your own steps
     anywhere between them (docs/extending/corpus-step.md). `unknown`, after `typing`, marks stretches that may be names,
     so that they give no loss. A step counts only sentences that earlier steps keep. Source: ours."""

@@ -15,18 +15,17 @@ import pyarrow.compute as pc
 
 from nerbert.corpus.funnel import Funnel
 from nerbert.corpus.mentions import MADE_ENTITY, PartTargets
-from nerbert.corpus.settings import BUILT_IN_STEPS, CorpusSettings
+from nerbert.corpus.settings import STEPS, CorpusSettings
 from nerbert.corpus.shards import TYPED, read_batches, shard_paths, with_columns, write_grouped
 from nerbert.errors import NerbertError, SettingsError
 from nerbert.executors import Executor
-from nerbert.registry import Registry
 from nerbert.terminal import progress
 
 SCRATCH_ROWS = "typed"
 """Folder of rows between steps."""
 Result = TypeVar("Result")
 _One = TypeVar("_One")
-_TAKEN = {"pages", "newest revisions", "disambiguation pages", "links", *BUILT_IN_STEPS}
+_TAKEN = {"pages", "newest revisions", "disambiguation pages", "links", *STEPS.built_in}
 """The funnel's rows of the built-in steps, and their names."""
 
 
@@ -61,22 +60,6 @@ class CountingStep(Protocol):
 
 
 AnyStep: TypeAlias = Step | PartStep | CountingStep
-STEPS: Registry[Callable[[CorpusSettings], AnyStep]] = Registry(
-    "corpus step",
-    "nerbert.steps",
-    {
-        "exclude": "nerbert.corpus.filters:ExcludedTexts",
-        "no link": "nerbert.corpus.filters:WithoutLink",
-        "typing": "nerbert.corpus.mentions:Typing",
-        "unknown": "nerbert.corpus.unknown:UnknownStretches",
-        "split": "nerbert.corpus.filters:EqualInTrain",
-        "filter 1": "nerbert.corpus.filters:RareCategories",
-        "filter 2": "nerbert.corpus.filters:OnlyUntyped",
-        "filter 3": "nerbert.corpus.filters:CommonCategories",
-        "sampling": "nerbert.corpus.filters:Sampling",
-    },
-)
-"""The steps of a corpus; the build makes its own steps, a user's are made as `Class(settings)`."""
 
 
 @dataclass(frozen=True, slots=True)
