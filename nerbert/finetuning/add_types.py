@@ -14,19 +14,17 @@ from nerbert.errors import InputError, SettingsError, few
 from nerbert.finetuning.domains import Domains, FinetuneInput
 from nerbert.finetuning.finetune import TaggerOutput, finetune, finetune_domains
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.finetuning.start import Start, check_head, has_tags, objective_for
+from nerbert.finetuning.start import Start, has_tags, objective_for, takes_labels
 from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.labels import common_name, learnt_words, types_of, types_of_examples
 from nerbert.model.backbone import Backbone, load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.folder import read_card
 from nerbert.model.forward import TorchScorer
-from nerbert.model.head_kinds import HEADS
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example, Span
 from nerbert.terminal import tell
-from nerbert.training.objective import find_objective
 
 SOFT = "distillation"
 """The objective of a head of fixed types: it takes confidences."""
@@ -91,7 +89,7 @@ def prepare(
     """Return the sentences to train on; raise InputError for what is no tagger, and for types that clash."""
     settings, card = objective_for(tagger, settings, SOFT), read_card(tagger)
     data, labels, words = domains.target, domains.labels, dict[str, str]()
-    at_run_time = HEADS.find(check_head(find_objective(settings.objective), settings).head_name).labels_at_run_time
+    at_run_time = takes_labels(settings)
     own = _own_types(tagger, card, data.train, labels if at_run_time else None)
     both = _types_of_both(own, data.train, tagger, same_types=same_types)
     if at_run_time:

@@ -8,8 +8,8 @@ words alone, and that a small target is gone through several times an epoch.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -19,6 +19,7 @@ from annotated_types import Interval
 
 from nerbert.config import Section, refuse
 from nerbert.finetuning.replay import FinetuneData, FinetuneSources
+from nerbert.formats.data import DataSet
 from nerbert.formats.inputs import read_texts
 from nerbert.labels import tag_names, types_of_examples
 from nerbert.metrics.score import score_spans
@@ -101,6 +102,11 @@ class CdlmSettings(Section):
         """Return whether there is a source domain."""
         return self.mode != "target"
 
+    @property
+    def tagged_domain(self) -> int:
+        """Return the domain whose tags are learnt for the target, and choose an epoch."""
+        return SOURCE if self.mode == "unsupervised" else TARGET
+
 
 @dataclass(frozen=True, slots=True)
 class JointData(TrainingData):
@@ -138,37 +144,38 @@ def _part(numbers: Array, at: int, count: int, step: int) -> Array:
     return numbers[at * len(numbers) // count : (at + 1) * len(numbers) // count]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JointSentences(FinetuneData):
-    """Sentences of two domains, and raw ones of both."""
+    """Sentences of two domains (the `source` may be empty), and raw ones of both."""
 
-    own: CdlmSettings = field(default_factory=CdlmSettings)
-    raw: tuple[Sequence[Example], Sequence[Example]] = ((), ())
+    own: CdlmSettings
+    source: DataSet
+    raw: tuple[Sequence[Example], Sequence[Example]]
 
     @classmethod
     def of(cls, sources: FinetuneSources) -> "JointSentences":
         """Return them; raise SettingsError for a mode without what it needs, or with what it doesn't read."""
-        own, target, source = sources.settings.of(CdlmSettings), sources.domains.target, sources.domains.source
-        tagged, held_out = (source.train, source.dev) if source else ([], [])
+        own, source = sources.settings.of(CdlmSettings), sources.domains.source or DataSet(Path(), [])
+        tagged, held_out = source.train, source.dev
         refuse(own.joined and not any(each.spans for each in tagged), "cdlm.mode", own.mode,
                "with annotated sentences of a source domain (--source), or 'target'")  # fmt: skip
         refuse(not own.joined and bool(tagged), "cdlm.mode", own.mode, "another one: with a source domain they are two")
         for name in ("texts", "source_texts"):
             unread = own.mode in ("supervised", "target") and bool(getattr(own, name))
             refuse(unread, f"cdlm.{name}", "…", f"left out: mode {own.mode!r} reads no raw texts")
-        tokens = all(tuple(each.text.split()) == each.tokens for each in [*target.train, *tagged])
+        tokens = all(tuple(each.text.split()) == each.tokens for each in [*sources.domains.target.train, *tagged])
         raw = read_raw(own.source_texts, at_spaces=tokens), read_raw(own.texts, at_spaces=tokens)
         refuse(own.mode == "combined" and not any(raw), "cdlm.mode", own.mode, "with raw texts, or 'supervised'")
         never = own.optimizer == "rmsprop" and not held_out
         refuse(never, "cdlm.optimizer", own.optimizer, "'sgd' without a source domain that has a dev split")
         unscored = own.mode == "unsupervised" and sources.settings.select == "dev" and not held_out
         refuse(unscored, "select", "dev", "'last': the source has no dev split, and the target's labels aren't read")
-        return cls(sources.settings, target.train, target.dev, source=tagged, source_dev=held_out, own=own, raw=raw)
+        return cls(sources.settings, sources.domains, own=own, source=source, raw=raw)
 
     @property
     def types(self) -> Sequence[str]:
         """Return the types that are tagged: the target's, or without its tags the source's."""
-        return types_of_examples(self.source if self.own.mode == "unsupervised" else self.examples)
+        return types_of_examples(self.sets[self.own.tagged_domain])
 
     @property
     def has_entities(self) -> bool:
@@ -177,21 +184,21 @@ class JointSentences(FinetuneData):
 
     def held_out(self) -> list[Example]:
         """Return the sentences that choose an epoch: the target's, or without its labels the source's."""
-        return list(self.source_dev if self.own.mode == "unsupervised" else self.dev)
+        return (self.source if self.own.tagged_domain == SOURCE else self.domains.target).dev
 
     @property
-    def every(self) -> list[Sequence[Example]]:
+    def sets(self) -> list[Sequence[Example]]:
         """Return the four sets."""
-        return [self.source, self.examples, *self.raw]
+        return [self.source.train, self.domains.target.train, *self.raw]
 
     def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> JointData:
         """Return the windows of all sets; the source has labels of its own."""
-        of_source = labels if self.own.mode == "unsupervised" else BioLabels(tag_names(types_of_examples(self.source)))
-        sets = [list(pieces.windows(each, of_source if number == SOURCE else labels))
-                for number, each in enumerate(self.every)]  # fmt: skip
-        ends = tuple(np.cumsum([len(each) for each in sets]).tolist())
+        source_labels = BioLabels(tag_names(types_of_examples(self.source.train)))
+        labels_by_set = source_labels, labels, labels, labels
+        sets = [list(pieces.windows(*each)) for each in zip(self.sets, labels_by_set, strict=True)]
+        ends = tuple(np.cumsum([len(windows) for windows in sets]).tolist())
         first = np.arange(ends[SOURCE] or ends[TARGET])
-        windows = Windows.pack([window for each in sets for window in each])
+        windows = Windows.pack(chain.from_iterable(sets))
         return JointData(windows, lambda _: first, pieces.pad_id, ends, self.settings.seed)
 
 
@@ -216,10 +223,9 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
     def __init__(self, data: JointSentences, settings: TrainSettings) -> None:
         self._data, self._settings, self._own = data, settings, data.own
         self._tags = tag_names(data.types)
-        self._vocabulary = make_vocabulary(example for each in data.every for example in each)
-        self._ends = np.zeros(len(data.every), np.int64)
+        self._vocabulary = make_vocabulary(chain.from_iterable(data.sets))
+        self._ends = np.zeros(len(PARTS), np.int64)
         self._optimizer: RmsThenPlain | None = None
-        self._chooses = SOURCE if self._own.mode == "unsupervised" else TARGET
 
     @classmethod
     def data(cls, sources: Any) -> Any:
@@ -242,10 +248,10 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         elif own.words == "encoder":
             table = backbone.load_body().get_input_embeddings().weight.detach().numpy()
             vectors = subword_means(backbone.tokenizer, table, names)
-        separate = self._own.joined and own.mode != "unsupervised"
+        separate = own.joined and own.mode != "unsupervised"
         shape = CdlmShape(
             words=words, pieces=len(self._vocabulary), tags=self._tags, generated=own.joined, dropout=own.dropout,
-            source_tags=tag_names(types_of_examples(self._data.source)) if separate else [],
+            source_tags=tag_names(types_of_examples(self._data.source.train)) if separate else [],
             word_width=_WIDTH if vectors is None else vectors.shape[1],
         )  # fmt: skip
         with torch.random.fork_rng(devices=[]):
@@ -285,9 +291,9 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         """Learn which windows are whose; end RMSprop where F1 on the source's dev split is high enough."""
         if isinstance(data, JointData):
             self._ends = np.array(data.ends)
-        if self._optimizer and epoch and not self._optimizer.plain and self._data.source_dev:
+        if self._optimizer and epoch and not self._optimizer.plain and self._data.source.dev:
             pieces = WordPieces(self._vocabulary, self._settings.max_length)
-            score = SpanScore(lambda model: self._head(model, SOURCE, pieces), self._data.source_dev,
+            score = SpanScore(lambda model: self._head(model, SOURCE, pieces), self._data.source.dev,
                               lambda gold, found: {"f1": score_spans(gold, found).f1}, "f1")  # fmt: skip
             self._optimizer.plain = score(model).value > self._own.sgd_above
         return None
@@ -342,7 +348,7 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
 
     def choosing_head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:
         """Return the model ready to tag the domain whose labels it may read."""
-        return self._head(model, self._chooses, pieces)
+        return self._head(model, self._own.tagged_domain, pieces)
 
     def _head(self, model: CdlmModel, domain: int, pieces: SubwordTokenizer) -> LinearHead:
         scorer = TorchScorer(model, "fp32", lambda model, batch: model.scores(batch, domain))

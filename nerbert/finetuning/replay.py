@@ -54,34 +54,30 @@ class FinetuneData:
     """Annotated sentences, those held out, and texts that are replayed, if there are some: a `share` (0–1) of all."""
 
     settings: FinetuneSettings
-    examples: Sequence[Example]
-    dev: Sequence[Example] = ()
+    domains: Domains
     concepts: ConceptTable | None = None
     concept_texts: Mapping[str, str] = field(default_factory=dict)
     replay: OpenTexts | None = None
     share: float = 0.0
-    further_types: Sequence[str] = ()
-    source: Sequence[Example] = ()
-    """Sentences of a source domain, for an objective that learns from both together."""
-    source_dev: Sequence[Example] = ()
 
     @property
     def has_entities(self) -> bool:
         """Return whether there is something to learn."""
-        return any(each.spans for each in self.examples)
+        return any(example.spans for example in self.domains.target.train)
 
     @property
     def types(self) -> Sequence[str]:
-        """Return the entity types of the sentences, sorted."""
-        return sorted({*types_of_examples(self.examples), *self.further_types})
+        """Return the entity types of the sentences, and those that are named beside them, sorted."""
+        domains = self.domains
+        return sorted({*types_of_examples(domains.target.train), *domains.types, *domains.labels})
 
     def held_out(self) -> list[Example]:
         """Return the sentences of the dev split."""
-        return list(self.dev)
+        return self.domains.target.dev
 
     def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
         """Return the windows of the sentences; each epoch adds the next ones of replayed texts."""
-        own, settings = list(pieces.windows(self.examples, labels)), self.settings
+        own, settings = list(pieces.windows(self.domains.target.train, labels)), self.settings
         if not self.replay or not self.share or not own:
             return TrainingData.each_once(Windows.pack(own), pieces.pad_id)
         many = max(1, round(len(own) * self.share / (1 - self.share)))
@@ -138,8 +134,7 @@ class FinetuneSources:
 
     def labelled(self) -> FinetuneData:
         """Return the sentences."""
-        target = self.domains.target
-        return FinetuneData(self.settings, target.train, target.dev, further_types=tuple(self.domains.types))
+        return FinetuneData(self.settings, self.domains)
 
     def unlabelled(self, texts: Sequence[Path] = ()) -> FinetuneData:
         """Return the sentences."""
@@ -147,16 +142,14 @@ class FinetuneSources:
 
     def named(self, *, descriptions: bool = False) -> FinetuneData:
         """Return the sentences with a table of their types' names, closed, and of what is replayed."""
-        domains, settings, own, replay = self.domains, self.settings, self.settings.of(ReplaySettings), None
-        examples = domains.target.train
-        gently = find_objective(settings.objective).traits.trains_gently
+        examples, own, data, replay = self.domains.target.train, self.settings.of(ReplaySettings), self.labelled(), None
+        gently = find_objective(self.settings.objective).traits.trains_gently
         usual = _USUAL_SHARE if len(examples) <= FEW_SENTENCES and gently else 0.0
         share = usual if own.share < 0 else own.share
         if own.files or share:
             reading = OpenTypesSettings(files=own.files or (OWN_TEXTS,))
-            replay = OpenTexts(reading, self.splitter, descriptions, settings.seed, most=1)  # none is scored
-        data = replace(self.labelled(), further_types=(*domains.types, *domains.labels))
-        texts = words_of_types(data.types, domains.labels)
+            replay = OpenTexts(reading, self.splitter, descriptions, self.settings.seed, most=1)  # none is scored
+        texts = words_of_types(data.types, self.domains.labels)
         table = ConceptTable(sentences=len(examples))
         for type_ in data.types:
             table.add(Concept(texts[type_]))

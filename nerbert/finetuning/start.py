@@ -56,43 +56,51 @@ class Start:
 
         Without sentences it is what the encoder finds by itself.
         """
-        settings = objective_for(encoder, settings)
-        gently = find_objective(settings.objective).traits.trains_gently
+        from nerbert.finetuning.replay import FinetuneSources  # loads what pre-training needs
+
+        settings, card, sentences = objective_for(encoder, settings), read_card(encoder), len(domains.target.train)
+        kind = check_head(chosen_objective(settings, FINETUNE), settings)
+        gently = kind.traits.trains_gently
         if settings.min_steps < 0:
             settings = replace(settings, min_steps=_GENTLE_STEPS if gently else _USUAL_STEPS)
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
-        kind = check_head(chosen_objective(settings, FINETUNE), settings)
-        from nerbert.finetuning.replay import FinetuneSources  # loads what pre-training needs
-
-        card = read_card(encoder)
-        splitter = reading_for(card, None, training=True).word_splitter
-        examples = domains.target.train
         domains = replace(domains, labels=_words_of_types(kind, card, domains, settings))
         data = kind.data(FinetuneSources(settings, domains, card["word_splitter"]))
-        if examples and not data.has_entities:
+        if sentences and not data.has_entities:
             name = domains.target.folder
             raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
-        if examples and not data.held_out():
+        if sentences and not data.held_out():
             domains.check_dev(settings)
         texts = data.concept_texts
         objective = kind.of(Task(data.types, settings, backbone, data.concepts, texts, finetunes=True, data=data))
         model = objective.make_model(backbone)
-        facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
-        facts |= {name: each for name, each in card.items() if name == "num_frozen_layers"}
-        facts |= {"joined_layer": joined} if (joined := _joined(model)) else {}
-        if card.get("threshold") is not None and HEADS.find(kind.head_name).labels_at_run_time:
-            temperature = (card.get("calibration") or {}).get("temperature", 1.0)
-            facts["threshold"] = uncalibrated(card["threshold"], temperature)  # the new tagger has no temperature yet
-        facts |= {"words_of_types": dict(texts)} if texts else {}
         pieces = objective.subwords(model, backbone, settings)
-        by_width = usual_rate(model.config, len(examples) if gently else 0)
+        by_width = usual_rate(model.config, sentences if gently else 0)
         settings = replace(settings, learning_rate=settings.learning_rate or kind.traits.usual_rate or by_width)
+        facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
+        facts |= _kept_facts(card, settings) | ({"joined_layer": joined} if (joined := _joined(model)) else {})
+        facts |= {"words_of_types": dict(texts)} if texts else {}
+        splitter = reading_for(card, None, training=True).word_splitter
         return cls(model, objective, pieces, data, settings, facts, splitter)
 
     def head(self) -> Head:
         """Return the model as it is now, ready to find the types; those of run time at the card's threshold."""
         head, least = self.objective.head(self.model, self.pieces, self.settings), self.facts.get("threshold")
         return head if least is None else head.for_labels(head.labels, [least] * len(head.labels))
+
+
+def _kept_facts(card: Mapping[str, Any], settings: FinetuneSettings) -> dict[str, Any]:
+    """Return what the card of the start says of the tagger, too."""
+    facts = {name: value for name, value in card.items() if name == "num_frozen_layers"}
+    if card.get("threshold") is not None and takes_labels(settings):
+        temperature = (card.get("calibration") or {}).get("temperature", 1.0)
+        facts["threshold"] = uncalibrated(card["threshold"], temperature)  # the new tagger has no temperature yet
+    return facts
+
+
+def takes_labels(settings: FinetuneSettings) -> bool:
+    """Return whether the taggers of the settings' objective take labels at run time."""
+    return HEADS.find(check_head(find_objective(settings.objective), settings).head_name).labels_at_run_time
 
 
 def check_head(kind: type[Objective], settings: FinetuneSettings) -> type[TaggerObjective]:

@@ -14,13 +14,12 @@ from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import source_settings, train_tagger
 from nerbert.finetuning.replay import OWN_TEXTS
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.finetuning.start import check_head
+from nerbert.finetuning.start import takes_labels
 from nerbert.formats.data import DataSet
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.locks import held
 from nerbert.model.concept_table import class_words
 from nerbert.model.folder import ModelFolder
-from nerbert.model.head_kinds import HEADS
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
 from nerbert.registry import OBJECTIVES
@@ -77,7 +76,7 @@ class FineTuned:
         """Return all that a training depends on, except the data."""
         facts = {**trained_by(self.settings), "encoder": self.encoder.sha256, "device": self.device}
         facts |= {"source": self._source_key, "joined": self.source.key if self.source and self._joins else None}
-        if self._asks:
+        if takes_labels(self.settings):
             facts |= {"threshold": "own", "labels": list(self.labels), "replayed": file_digest(OWN_TEXTS)}
         return facts
 
@@ -93,12 +92,6 @@ class FineTuned:
     def _joins(self) -> bool:
         """Return whether the objective learns from a source domain and the target together."""
         return find_objective(self.settings.objective).traits.joins_source
-
-    @property
-    def _asks(self) -> bool:
-        """Return whether its tagger takes labels at run time."""
-        objective = check_head(find_objective(self.settings.objective), self.settings)
-        return HEADS.find(objective.head_name).labels_at_run_time
 
     def read_digests(self) -> "FineTuned":
         """Return it with its encoder and source domain as they are now."""
@@ -126,7 +119,7 @@ class FineTuned:
             labels = {type_: label or class_words(type_) for type_, label in parse_type_labels(self.labels).items()}
             source = self.source.read() if self.source and self._joins else None
             target = DataSet(Path(part.name), part.train, part.dev)
-            domains = Domains(target, source, labels if self._asks else {})
+            domains = Domains(target, source, labels if takes_labels(self.settings) else {})
             tagger = train_tagger(encoder, domains, self.settings)
         head, temperature = tagger.head, 1.0
         if part.dev:
