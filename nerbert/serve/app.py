@@ -63,9 +63,10 @@ def application(
     description = to_json(describe(operations, token=bool(access.token)))
     packed = Middleware(GZipMiddleware, minimum_size=_PACKED, compresslevel=4)
     routes = [
-        Route(each.path, partial(_reply, each), methods=[each.method], middleware=[packed][each.streams :])
-        for each in operations
-    ]
+        Route(operation.path, partial(_reply, operation), methods=[operation.method],
+              middleware=[packed][operation.streams :])
+        for operation in operations
+    ]  # fmt: skip
     routes.append(Route("/openapi.json", lambda _: Response(description, media_type="application/json")))
 
     @asynccontextmanager
@@ -76,7 +77,8 @@ def application(
         await service.stop()
 
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
-    gate = _Gate(router, service, access, [compile_path(each.path)[0] for each in operations if each.open], metrics)
+    opened = [compile_path(operation.path)[0] for operation in operations if operation.open]
+    gate = _Gate(router, service, access, opened, metrics)
     if not access.origins:
         return gate
     return CORSMiddleware(
@@ -149,7 +151,7 @@ class _Gate:
 
     def _check(self, path: str, headers: Mapping[bytes, bytes]) -> None:
         """Raise why a request isn't let in."""
-        if any(each.match(path) for each in self._opened):
+        if any(pattern.match(path) for pattern in self._opened):
             return
         if self._busy >= self._service.limits.max_requests:
             raise Overloaded(f"{self._busy:,} requests are in progress; try again later")
@@ -201,10 +203,10 @@ async def _answer(operation: Operation, request: Request, call: Call) -> Respons
         return _Lines(await operation.run(call), media_type="application/x-ndjson")
     if operation.body is not None:
         call.body = parse_json(await _body(call, request), operation.body, "body")
-    found = await operation.run(call)
-    if isinstance(found, Response):
-        return found
-    return Response(await call.made(partial(to_json, found)), media_type="application/json")
+    answer = await operation.run(call)
+    if isinstance(answer, Response):
+        return answer
+    return Response(await call.made(partial(to_json, answer)), media_type="application/json")
 
 
 async def _body(call: Call, request: Request) -> bytes:

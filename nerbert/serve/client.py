@@ -53,7 +53,7 @@ _IN_FLIGHT = 4
 _MOST_TEXTS, _MOST_BYTES = 256, 1 << 17
 """Texts of a request, and their bytes; escaped in JSON these are fewer than a server's default limit."""
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
-_KINDS = {each.http_status: each for each in (InputError, SettingsError, Overloaded, Unavailable, TimedOut)}
+_KINDS = {error.http_status: error for error in (InputError, SettingsError, Overloaded, Unavailable, TimedOut)}
 _KINDS |= {401: SettingsError, 413: InputError, 502: Unavailable}
 _BUSY = frozenset({429, 502, 503})
 _UNREACHED = 3
@@ -118,26 +118,26 @@ class _BaseClient:
         """
         if labels is None:
             return self
-        found = copy(self)
-        found._first, found.labels = self, entity_labels(labels)
-        return found
+        client = copy(self)
+        client._first, client.labels = self, entity_labels(labels)
+        return client
 
-    async def _tagged(self, texts: list[str]) -> list[Spans | NerbertError]:
+    async def _tag_texts(self, texts: list[str]) -> list[Spans | NerbertError]:
         """Return the entities of each text; of a list that is refused, of those before the fault, which is the last."""
         try:
-            return [*await self._tagged_at_once(texts)]
+            return [*await self._tag_at_once(texts)]
         except (InputError, TimedOut) as error:
             if len(texts) == 1:
                 return [error]
-        found = list[Spans | NerbertError]()
-        for each in texts:
-            found += await self._tagged([each])
-            if isinstance(found[-1], NerbertError):
+        answers = list[Spans | NerbertError]()
+        for text in texts:
+            answers += await self._tag_texts([text])
+            if isinstance(answers[-1], NerbertError):
                 break
-        return found
+        return answers
 
-    async def _tagged_at_once(self, texts: list[str]) -> list[Spans]:
-        labels = [each.text for each in self.labels] or None
+    async def _tag_at_once(self, texts: list[str]) -> list[Spans]:
+        labels = [label.text for label in self.labels] or None
         body = to_json({"text": list(map(without_surrogates, texts)), "labels": labels, **self._wanted})
         answer = parse_json(await self._answer("POST", "/tag", body), TagAnswer, self._url, remedy=_ELSE)
         if self._fingerprint and answer.fingerprint != self._fingerprint:
@@ -146,13 +146,13 @@ class _BaseClient:
         with at(self._url):
             if len(answer.results) != len(texts) or answer.offsets != self.offsets:
                 raise InputError(_STRANGE)
-            return [_checked_spans(*each, self.offsets) for each in zip(texts, answer.results, strict=True)]
+            return [_check_spans(*each, self.offsets) for each in zip(texts, answer.results, strict=True)]
 
-    async def _described(self) -> ServedModel:
+    async def _describe_model(self) -> ServedModel:
         """Return what the server says of the model; it is asked once."""
         if self._model is None:
             answer = parse_json(await self._answer("GET", "/models"), ServedModels, self._url, remedy=_ELSE)
-            models = {each.name: each for each in answer.models}
+            models = {model.name: model for model in answer.models}
             name = str(self._wanted["model"] or next(iter(models), ""))
             if name not in models:
                 raise SettingsError(f"{self._url}: model {name!r:.80}{unknown(name, models)}", setting="model")
@@ -227,17 +227,17 @@ class Client(_BaseClient):
     ) -> Iterator[Spans]:
         """Yield the entities of each text, in order; read and hold one request's texts at a time."""
         client, lists = self.with_labels(labels), _in_lists(texts)
-        return (_raised(spans) for some in lists for spans in _done(client._tagged(some)))
+        return (_raise_error(spans) for part in lists for spans in _run(client._tag_texts(part)))
 
     @property
     def types(self) -> list[str]:
         """Return the entity types that are found, sorted; the server is asked once."""
-        return sorted(each.name for each in self.labels) or _done(self._described()).types
+        return sorted(label.name for label in self.labels) or _run(self._describe_model()).types
 
     @property
     def fingerprint(self) -> str:
         """Return the model's fingerprint, as `Tagger` has it; the server is asked once."""
-        return self._fingerprint or _done(self._described()).fingerprint
+        return self._fingerprint or _run(self._describe_model()).fingerprint
 
     async def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
         content = bytearray()
@@ -269,25 +269,27 @@ class AsyncClient(_BaseClient):
 
     async def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
         """Return the entities of `text`, as `Client.tag` does."""
-        ((some,),) = _in_lists([text])
-        (spans,) = await self.with_labels(labels)._tagged([some])
-        return _raised(spans)
+        ((checked,),) = _in_lists([text])
+        (spans,) = await self.with_labels(labels)._tag_texts([checked])
+        return _raise_error(spans)
 
     def tag_many(
         self, texts: Iterable[str | Example], labels: Iterable[str | EntityLabel] | None = None
     ) -> AsyncIterator[Spans]:
         """Yield the entities of each text, in order; read and hold a few requests' texts at a time."""
-        return self.with_labels(labels)._tagged_in_order(_in_lists(texts))
+        return self.with_labels(labels)._tag_in_order(_in_lists(texts))
 
-    async def _tagged_in_order(self, lists: Iterator[list[str]]) -> AsyncIterator[Spans]:
+    async def _tag_in_order(self, lists: Iterator[list[str]]) -> AsyncIterator[Spans]:
         tasks = deque[asyncio.Task[list[Spans | NerbertError]]]()
         try:
             while True:
-                tasks.extend(asyncio.create_task(self._tagged(some)) for some in islice(lists, _IN_FLIGHT - len(tasks)))
+                tasks.extend(
+                    asyncio.create_task(self._tag_texts(part)) for part in islice(lists, _IN_FLIGHT - len(tasks))
+                )
                 if not tasks:
                     break
                 for spans in await tasks.popleft():
-                    yield _raised(spans)
+                    yield _raise_error(spans)
         finally:
             for task in tasks:
                 task.cancel()
@@ -295,11 +297,11 @@ class AsyncClient(_BaseClient):
 
     async def types(self) -> list[str]:
         """Return the entity types that are found, sorted; the server is asked once."""
-        return sorted(each.name for each in self.labels) or (await self._described()).types
+        return sorted(label.name for label in self.labels) or (await self._describe_model()).types
 
     async def fingerprint(self) -> str:
         """Return the model's fingerprint, as `Tagger` has it; the server is asked once."""
-        return self._fingerprint or (await self._described()).fingerprint
+        return self._fingerprint or (await self._describe_model()).fingerprint
 
     async def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
         content = bytearray()
@@ -328,13 +330,13 @@ class RemoteTagger(Client):
     @property
     def head(self) -> ServedModel:
         """Return what answers; its name says how."""
-        model = _done(self._described())
+        model = _run(self._describe_model())
         return replace(model, name=f"server: {model.answering}")
 
     @property
     def sentences(self) -> Callable[[str], Iterator[tuple[int, Example]]]:
         """Return what cuts a text into sentences of words, for files that hold such."""
-        model = _done(self._described())
+        model = _run(self._describe_model())
         return Tagger(None, model.word_splitter, model.language).sentences  # type: ignore[arg-type]  # cuts without a head
 
 
@@ -349,7 +351,7 @@ def connected_tagger(url: str, job: "TagJob") -> RemoteTagger:
     return client
 
 
-def _done(work: Coroutine[Any, Any, Result]) -> Result:
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
     """Return the result of a coroutine that never waits."""
     try:
         work.send(None)
@@ -358,32 +360,32 @@ def _done(work: Coroutine[Any, Any, Result]) -> Result:
     raise RuntimeError("a blocking client waits in an event loop")
 
 
-def _checked_spans(text: str, result: TextResult, offsets: str) -> Spans:
+def _check_spans(text: str, result: TextResult, offsets: str) -> Spans:
     """Return a text's entities; raise InputError if they are none of its parts."""
-    found = [Span(each.start, each.end, each.type, each.text, each.confidence) for each in result.spans]
-    sent, places = without_surrogates(text), character_spans(text, found, offsets)
-    fits = all(each.end <= len(text) and sent[each.start : each.end] == each.text for each in places)
+    spans = [Span(entity.start, entity.end, entity.type, entity.text, entity.confidence) for entity in result.spans]
+    sent, in_characters = without_surrogates(text), character_spans(text, spans, offsets)
+    fits = all(span.end <= len(text) and sent[span.start : span.end] == span.text for span in in_characters)
     if not fits or result.characters != len(text) or not 0 <= result.read <= len(text):
         raise InputError(_STRANGE)
-    own = (replace(each, text=text[place.start : place.end]) for each, place in zip(found, places, strict=True))
-    return Spans(text, own, offsets, result.read)
+    pairs = zip(spans, in_characters, strict=True)
+    return Spans(text, (replace(span, text=text[part.start : part.end]) for span, part in pairs), offsets, result.read)
 
 
-def _raised(found: Spans | NerbertError) -> Spans:
+def _raise_error(answer: Spans | NerbertError) -> Spans:
     """Return the entities of a text; raise the error in place of them."""
-    if isinstance(found, NerbertError):
-        raise found
-    return found
+    if isinstance(answer, NerbertError):
+        raise answer
+    return answer
 
 
 def _in_lists(texts: Iterable[str | Example]) -> Iterator[list[str]]:
     """Return texts in lists, one for each request."""
     if isinstance(texts, str):
         raise InputError("can't tag a str letter by letter: give a list of texts, or use `tag`")
-    return _filled(texts)
+    return _fill_lists(texts)
 
 
-def _filled(texts: Iterable[object]) -> Iterator[list[str]]:
+def _fill_lists(texts: Iterable[object]) -> Iterator[list[str]]:
     held, size = list[str](), 0
     for text in texts:
         if isinstance(text, Example):

@@ -55,17 +55,17 @@ class ServeJob:
 
     def sources(self) -> dict[str, str]:
         """Return the folders or hub names of `[NAME=]TAGGER`, by name; raise SettingsError for what can't be a name."""
-        found = dict[str, str]()
+        sources = dict[str, str]()
         if not self.taggers:
             raise SettingsError("TAGGERS is missing: name the folder of a tagger at least (see nerbert serve --help)")
-        for each in self.taggers:
-            given, equals, rest = each.partition("=")
-            name, source = (given, rest) if equals and "/" not in given else (Path(each).absolute().name, each)
-            if not _NAME.fullmatch(name) or not source or name in found:
+        for tagger in self.taggers:
+            given, equals, rest = tagger.partition("=")
+            name, source = (given, rest) if equals and "/" not in given else (Path(tagger).absolute().name, tagger)
+            if not _NAME.fullmatch(name) or not source or name in sources:
                 raise SettingsError(f"model {name!r:.80}: must be one model's name, of letters, digits and . _ + - "
                                     "only; give another one (NAME=TAGGER)")  # fmt: skip
-            found[name] = source
-        return found
+            sources[name] = source
+        return sources
 
     def token(self) -> str:
         """Return the token that clients must send, "" for none; raise SettingsError where one is needed."""
@@ -106,12 +106,12 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
     sources, token, metrics = job.sources(), job.token(), Metrics()
     labelling = Labelling(job.labelling) if job.labelling else None
     operations = [
-        *(each for name in job.protocols or PROTOCOLS for each in operations_of(name)),
+        *(operation for name in job.protocols or PROTOCOLS for operation in operations_of(name)),
         *status_routes(metrics),
         *(label_routes(labelling) if labelling else ()),
     ]
-    paths = [f"{each.method} {each.path}" for each in operations]
-    if twice := next((each for each in paths if paths.count(each) > 1), ""):
+    paths = [f"{operation.method} {operation.path}" for operation in operations]
+    if twice := next((path for path in paths if paths.count(path) > 1), ""):
         raise SettingsError(f"--protocols: two of them answer {twice}; leave one out")
     if not check:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until models are loaded
@@ -123,9 +123,9 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
         )  # fmt: skip
         address = _address(*(listening.getsockname() if listening else (job.host, job.port)))
         lines = [
-            *(f"{each.name}: {each.source}, {each.fingerprint}, {model_of(each).answering}"
-              for each in service.models.values()),
-            *(f"{each.method:4} {address}{each.path}" for each in operations),
+            *(f"{served.name}: {served.source}, {served.fingerprint}, {model_of(served).answering}"
+              for served in service.models.values()),
+            *(f"{operation.method:4} {address}{operation.path}" for operation in operations),
             f"access: {'with a token' if token else 'anyone who reaches it' if job.no_token else 'from this machine'}",
             f"address: {address}",
         ]  # fmt: skip

@@ -59,9 +59,9 @@ class Learner:
     def __init__(self, project: Project, encoder: str, config: Path | None = None) -> None:
         self._project, self._encoder, self._config = project, encoder, config
         self._folder = project.folder / "rounds"
-        found = sorted(self._folder.glob("[0-9][0-9][0-9][0-9]*/round.json"))
+        paths = sorted(self._folder.glob("[0-9][0-9][0-9][0-9]*/round.json"))
         self.rounds, self._closing = list[Round](), False
-        for path in found:
+        for path in paths:
             self._note(replace(read_json(path, Round), tagger=str(path.parent / "tagger")))
         self._task: asyncio.Task[None] | None = None
         self.started, self.sentences = 0.0, 0
@@ -75,13 +75,13 @@ class Learner:
     @property
     def newest(self) -> Round | None:
         """Return the round whose tagger answers."""
-        done = [each for each in self.rounds if each.state == "done"]
-        return max(done, key=lambda each: each.finished, default=None)
+        done = [round_ for round_ in self.rounds if round_.state == "done"]
+        return max(done, key=lambda round_: round_.finished, default=None)
 
     @property
     def next_round(self) -> int:
         """Return how many accepted sentences start the next training by themselves."""
-        return (max([self.sentences, *(each.sentences for each in self.rounds)]) // EVERY + 1) * EVERY
+        return (max([self.sentences, *(round_.sentences for round_ in self.rounds)]) // EVERY + 1) * EVERY
 
     async def open(self, service: Service) -> None:
         """Let the server answer with the newest tagger of an earlier run, if there is one."""
@@ -102,7 +102,7 @@ class Learner:
         if self.running:
             raise SettingsError("a tagger is in training already; wait for it, or cancel it")
         accepted = self._project.with_answer("accept")
-        if not any(each.state.entities for each in accepted if not each.test):
+        if not any(item.state.entities for item in accepted if not item.test):
             raise SettingsError("no accepted sentence outside the test has an entity; label some first")
         self._project.write_labels()
         self.sentences, self.started = len(accepted), time.monotonic()
@@ -110,9 +110,9 @@ class Learner:
         folder = self._folder / f"{self.sentences:04d}{f'-{again}' if again else ''}"
         folder.mkdir(parents=True)
         for name, test in (("train", False), ("test", True)):
-            some = [each for each in accepted if each.test == test]
-            if any(each.state.entities for each in some):  # a test without one has no F1
-                JsonLines().write(folder / f"{name}.jsonl", self._project.documents(some))
+            part = [item for item in accepted if item.test == test]
+            if any(item.state.entities for item in part):  # a test without one has no F1
+                JsonLines().write(folder / f"{name}.jsonl", self._project.documents(part))
         self._task = asyncio.create_task(self._run(folder, self.sentences, service))
         self._task.add_done_callback(lambda _: self.start_if_due(service))
 
@@ -133,16 +133,16 @@ class Learner:
 
     def enough(self) -> dict[str, str]:
         """Return whether more labels would help (`answer`), if that can be known, and `why`."""
-        scored = [each for each in self.rounds if each.f1 is not None]
+        scored = [round_ for round_ in self.rounds if round_.f1 is not None]
         if len(scored) <= 1:
             return {"answer": "not known yet", "why": "Two taggers are compared, by F1 on the sentences kept apart."}
         last = scored[-1]
-        low, high, f1 = (each or 0.0 for each in (last.low, last.high, last.f1))
+        low, high, f1 = (bound or 0.0 for bound in (last.low, last.high, last.f1))
         if (high - low) / 2 > SURE or last.test_sentences < _LEAST:
             why = (f"F1 is between {low:.0%} and {high:.0%}, measured on {last.test_sentences} sentences kept apart. "
                    "Label on: more of them make it more exact.")  # fmt: skip
             return {"answer": "not known yet", "why": why}
-        half = min(scored[:-1], key=lambda each: abs(each.sentences - last.sentences / 2))
+        half = min(scored[:-1], key=lambda round_: abs(round_.sentences - last.sentences / 2))
         gain, added = f1 - (half.f1 or 0.0), last.sentences - half.sentences
         if gain > _GAIN:
             why = f"The last {added} sentences added {100 * gain:.0f} points of F1; more will add some."
@@ -155,11 +155,11 @@ class Learner:
         train = ["finetune", self._encoder, "--data", str(folder / "train.jsonl"), "-o", str(tagger), *config]
         tests = folder / "test.jsonl"
         commands = [train, *([["evaluate", str(tagger), str(tests)]] if tests.exists() else [])]
-        made = Round(sentences, tagger=str(tagger), commands=tuple(shlex.join(["nerbert", *each]) for each in commands))
+        made = Round(sentences, tagger=str(tagger), commands=tuple(shlex.join(["nerbert", *args]) for args in commands))
         try:
             await run_command(*train)
             await service.add(MINE, made.tagger)
-            made = await self._scored(made, tests)
+            made = await self._score(made, tests)
         except asyncio.CancelledError:
             if self._closing:
                 return
@@ -172,10 +172,10 @@ class Learner:
             made = replace(made, state="failed", message=INTERNAL)
         made = replace(made, seconds=round(time.monotonic() - self.started, 1), finished=time.time())
         self._keep(folder, made)
-        for each in self.rounds:  # the earlier taggers, on the newest test
-            if made.state == each.state == "done" and tests.exists() and each is not self.newest:
+        for round_ in self.rounds:  # the earlier taggers, on the newest test
+            if made.state == round_.state == "done" and tests.exists() and round_ is not self.newest:
                 with suppress(NerbertError):
-                    self._keep(Path(each.tagger).parent, await self._scored(each, tests))
+                    self._keep(Path(round_.tagger).parent, await self._score(round_, tests))
 
     def _keep(self, folder: Path, made: Round) -> None:
         write_json(folder / "round.json", asdict(made))
@@ -183,20 +183,20 @@ class Learner:
 
     def _note(self, made: Round) -> None:
         """Add a round, in place of one of as many sentences; one with a tagger isn't replaced by one without."""
-        same = [each for each in self.rounds if each.sentences == made.sentences]
-        if made.state == "done" or not any(each.state == "done" for each in same):
-            others = [each for each in self.rounds if each not in same]
-            self.rounds = sorted([*others, made], key=lambda each: each.sentences)
+        same = [round_ for round_ in self.rounds if round_.sentences == made.sentences]
+        if made.state == "done" or not any(round_.state == "done" for round_ in same):
+            others = [round_ for round_ in self.rounds if round_ not in same]
+            self.rounds = sorted([*others, made], key=lambda round_: round_.sentences)
 
-    async def _scored(self, made: Round, tests: Path) -> Round:
+    async def _score(self, made: Round, tests: Path) -> Round:
         """Return a round with what `nerbert evaluate` says of its tagger."""
         if not tests.exists():
             return made
-        found = json.loads(await run_command("evaluate", made.tagger, str(tests), "--json"))
-        (judged,) = found["taggers"].values()
+        scores = json.loads(await run_command("evaluate", made.tagger, str(tests), "--json"))
+        (judged,) = scores["taggers"].values()
         interval = judged["interval"]
-        return replace(made, f1=found["f1"], low=interval["low"], high=interval["high"],
-                       test_sentences=found["sentences"])  # fmt: skip
+        return replace(made, f1=scores["f1"], low=interval["low"], high=interval["high"],
+                       test_sentences=scores["sentences"])  # fmt: skip
 
 
 async def run_command(*arguments: str) -> bytes:

@@ -16,7 +16,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -99,7 +99,7 @@ class Project:
             self._held.enter_context(held(folder, f"{folder}: another nerbert label has it open; stop that one first"))
         self.types: tuple[LabelType, ...] = ()
         self._sentences = folder / "sentences.jsonl"
-        self.items = [LabelItem(id_, each) for id_, each in enumerate(kept_sentences(self._sentences))]
+        self.items = [LabelItem(id_, sentence) for id_, sentence in enumerate(kept_sentences(self._sentences))]
         self.drawn = list[LabelItem]()
         """The sentences that were shown, the oldest first."""
         self._saves = defaultdict[str, list[LabelItem]](list)
@@ -141,36 +141,35 @@ class Project:
         It may run beside all but itself. Raise InputError for a file that can't be read, or that holds too much; then
         nothing is kept.
         """
-        known, added, long = {each.sentence.text for each in self.items}, list[Example](), 0
-        for each in read_sentences(path, self._reading):
-            if len(each.text) > LONGEST:
+        known, added, long = {item.sentence.text for item in self.items}, list[Example](), 0
+        for sentence in read_sentences(path, self._reading):
+            if len(sentence.text) > LONGEST:
                 long += 1
-            elif each.text not in known:
-                known.add(each.text)
-                added.append(replace(each, spans=()) if bare else each)
+            elif sentence.text not in known:
+                known.add(sentence.text)
+                added.append(replace(sentence, spans=()) if bare else sentence)
             if len(known) > MOST:
                 raise InputError(f"{path}: has more than {MOST:,} sentences; label a part of them")
         if not known:
             raise InputError(f"{path}: holds no sentence")
         if added:
-            write_sentences(self._sentences, [*(each.sentence for each in self.items), *added])
+            write_sentences(self._sentences, [*(item.sentence for item in self.items), *added])
         return added, long
 
     def add(self, sentences: Iterable[Example]) -> None:
         """Add sentences that `read` returned; if there are no types yet, theirs are the first."""
-        self.items += [LabelItem(id_, each) for id_, each in enumerate(sentences, len(self.items))]
+        self.items += [LabelItem(id_, sentence) for id_, sentence in enumerate(sentences, len(self.items))]
         if self.types:
             return
-        if types := dict.fromkeys(span.type for each in self.items for span in each.sentence.spans):
+        if types := dict.fromkeys(span.type for item in self.items for span in item.sentence.spans):
             self.set_types([LabelType(name) for name in [*types][:_MOST_TYPES]])
 
     def set_types(self, types: Sequence[LabelType]) -> None:
         """Replace the types; those without a colour or key get one. Raise SettingsError for what can't be one."""
         used = {span.type for item in self.drawn for span in item.state.entities}
-        if missing := used - {each.name for each in types}:
+        if missing := used - {type_.name for type_ in types}:
             raise SettingsError(f"type {min(missing)!r:.120}: sentences are labelled with it; it can't be removed")
-        found = complete_types(types)
-        self._do({"do": "types", "types": [[each.name, each.description, each.colour, each.key] for each in found]})
+        self._do({"do": "types", "types": list(map(astuple, complete_types(types)))})
 
     def draw(self, item: LabelItem, *, test: bool) -> None:
         """Note that a sentence is shown, and whether it is kept apart for the test."""
@@ -192,8 +191,8 @@ class Project:
             return
         if item.revision != revision:
             raise StaleOutput("this sentence was changed in another tab; it is shown as it is now")
-        spans = self._checked(item.sentence, entities)
-        placed = [[each.start, each.end, each.type] for each in spans]
+        spans = self._check_entities(item.sentence, entities)
+        placed = [[span.start, span.end, span.type] for span in spans]
         entry = {"do": "set", "id": item.id, "entities": placed, "answer": answer, "tab": tab, "request": request}
         self._do(entry)
 
@@ -216,20 +215,20 @@ class Project:
 
     def with_answer(self, *answers: Answer) -> list[LabelItem]:
         """Return the sentences with one of these answers, in the order in which they were shown."""
-        return [each for each in self.drawn if each.state.answer in answers]
+        return [item for item in self.drawn if item.state.answer in answers]
 
     def documents(self, items: Iterable[LabelItem]) -> Iterator[Document]:
         """Yield sentences with their entities, as they are written to files."""
-        for each in items:
-            labelled = replace(each.sentence, spans=each.state.entities)
-            yield replace(document_of(labelled), fields={"id": each.id, "test": each.test})
+        for item in items:
+            labelled = replace(item.sentence, spans=item.state.entities)
+            yield replace(document_of(labelled), fields={"id": item.id, "test": item.test})
 
-    def _checked(self, sentence: Example, entities: Iterable[tuple[int, int, str]]) -> tuple[Span, ...]:
+    def _check_entities(self, sentence: Example, entities: Iterable[tuple[int, int, str]]) -> tuple[Span, ...]:
         """Return entities in order; raise InputError for one that is outside, blank, of no type, or over another.
 
         Two parts of one word overlap, too: a tagger learns whole words.
         """
-        text, known, found = sentence.text, {each.name for each in self.types}, list[Span]()
+        text, known, spans = sentence.text, {type_.name for type_ in self.types}, list[Span]()
         for start, end, type_ in sorted(entities):
             if type_ not in known:
                 raise InputError(f"type {type_!r:.120}: is none of this project's types; add it first")
@@ -238,11 +237,11 @@ class Project:
             first = next((begin for begin, stop in sentence.words if stop > start and begin < end), None)
             if first is None:
                 raise InputError(f"entity [{start}, {end}): there is no word at this place")
-            if found and found[-1].end > min(first, start):
-                raise InputError(f"entities [{found[-1].start}, {found[-1].end}) and [{start}, {end}) overlap, or are "
+            if spans and spans[-1].end > min(first, start):
+                raise InputError(f"entities [{spans[-1].start}, {spans[-1].end}) and [{start}, {end}) overlap, or are "
                                  "parts of one word")  # fmt: skip
-            found.append(Span(start, end, type_, text[start:end]))
-        return tuple(found)
+            spans.append(Span(start, end, type_, text[start:end]))
+        return tuple(spans)
 
     def _do(self, entry: dict[str, Any]) -> None:
         """Do an action when it is on the disk; raise WriteError, with nothing done, if it can't be written."""
@@ -263,7 +262,7 @@ class Project:
         """Do what an entry of the journal says; raise InputError for what can't be done here."""
         try:
             if entry["do"] == "types":
-                self.types = tuple(LabelType(*each) for each in entry["types"])
+                self.types = tuple(LabelType(*fields) for fields in entry["types"])
                 return
             item = self.items[entry["id"]]
             if entry["do"] == "draw":
@@ -289,17 +288,17 @@ def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
     """Return types with colours and keys; raise SettingsError for what can't be one, or is there twice."""
     if len(types) > _MOST_TYPES:
         raise SettingsError(f"{len(types):,} types: at most {_MOST_TYPES} are allowed")
-    free, found = [key for key in _KEYS if key not in {each.key for each in types}], list[LabelType]()
-    for number, each in enumerate(types):
-        name, description = type_name(each.name), " ".join(each.description.split())
+    free, complete = [key for key in _KEYS if key not in {type_.key for type_ in types}], list[LabelType]()
+    for number, type_ in enumerate(types):
+        name, description = type_name(type_.name), " ".join(type_.description.split())
         if not name or len(description) > _LONGEST_DESCRIPTION:
-            raise SettingsError(f"type {each.name!r:.120}: a name has 1 to {LONGEST_NAME} visible characters, a "
+            raise SettingsError(f"type {type_.name!r:.120}: a name has 1 to {LONGEST_NAME} visible characters, a "
                                 f"description at most {_LONGEST_DESCRIPTION}")  # fmt: skip
-        if any(normalised(name) == normalised(other.name) or each.key == other.key != "" for other in found):
+        if any(normalised(name) == normalised(other.name) or type_.key == other.key != "" for other in complete):
             raise SettingsError(f"type {name!r:.120}: its name or key is another's, too; give it one of its own")
-        if (each.colour and not _COLOUR.fullmatch(each.colour)) or (each.key and each.key not in _KEYS):
+        if (type_.colour and not _COLOUR.fullmatch(type_.colour)) or (type_.key and type_.key not in _KEYS):
             raise SettingsError(f"type {name!r:.120}: a colour is written as #0072b2, a key is a digit or a letter "
                                 "other than a, c, m, s, x, which the page has")  # fmt: skip
-        colour, key = each.colour or COLOURS[number % len(COLOURS)], each.key or (free.pop(0) if free else "")
-        found.append(LabelType(name, description, colour, key))
-    return tuple(found)
+        colour, key = type_.colour or COLOURS[number % len(COLOURS)], type_.key or (free.pop(0) if free else "")
+        complete.append(LabelType(name, description, colour, key))
+    return tuple(complete)

@@ -39,42 +39,42 @@ def read_sentences(path: Path, reading: Reading) -> Iterator[Example]:
         documents = (document for source in sources for document in source.documents())
     for document in documents:
         with at(path, document.line or None):
-            for each in sentences_of(document, reading):
-                spans = (replace(span, type=type_name(span.type)) for span in each.spans if type_name(span.type))
-                if each.words:
-                    yield replace(clean_example(each), spans=tuple(spans))
+            for sentence in sentences_of(document, reading):
+                spans = (replace(span, type=type_name(span.type)) for span in sentence.spans if type_name(span.type))
+                if sentence.words:
+                    yield replace(clean_example(sentence), spans=tuple(spans))
 
 
 def type_name(name: str) -> str:
     """Return the name of a type as it is kept; "" for what can't be one."""
-    found = unicodedata.normalize("NFC", " ".join(name.split()))
-    return found if len(found) <= LONGEST_NAME and found.isprintable() else ""
+    kept = unicodedata.normalize("NFC", " ".join(name.split()))
+    return kept if len(kept) <= LONGEST_NAME and kept.isprintable() else ""
 
 
 def write_sentences(path: Path, sentences: list[Example]) -> None:
-    """Write sentences with their words, clean_example or not at all."""
+    """Write sentences with their words, whole or not at all."""
     JsonLines().write(path, map(document_of, sentences))
 
 
 def kept_sentences(path: Path) -> list[Example]:
     """Return the sentences that `write_sentences` wrote."""
-    found = list[Example]()
+    sentences = list[Example]()
     for document in JsonLines().read(path, Repairs()) if path.exists() else ():
         if document.words is None:
             raise InputError(f"{path}: a sentence has no words; this file isn't nerbert's")
-        found.append(Example(document.text, document.words, document.spans))
-    return found
+        sentences.append(Example(document.text, document.words, document.spans))
+    return sentences
 
 
 def words_of(sentence: Example) -> frozenset[str]:
     """Return the words of a sentence by which it is compared, without punctuation."""
-    return frozenset(each.casefold() for each in sentence.tokens if any(map(str.isalnum, each)))
+    return frozenset(word.casefold() for word in sentence.tokens if any(map(str.isalnum, word)))
 
 
-def is_for_test(place: int, seed: int) -> bool:
-    """Return whether the sentence that is shown as number `place` is kept apart: one, at random, of each five."""
-    block = place // BLOCK
-    return place % BLOCK == int(uniform(seed, "label test", str(block)) * BLOCK)
+def is_for_test(position: int, seed: int) -> bool:
+    """Return whether the sentence that is shown as number `position` is kept apart: one, at random, of each five."""
+    block = position // BLOCK
+    return position % BLOCK == int(uniform(seed, "label test", str(block)) * BLOCK)
 
 
 class Draw:
@@ -83,7 +83,7 @@ class Draw:
     def __init__(self, sentences: Sequence[Example], seed: int) -> None:
         self._sentences, self._seed = sentences, seed
         self._queue = sorted(range(len(sentences)), reverse=True,
-                             key=lambda each: (uniform(seed, "label order", sentences[each].text), each))  # fmt: skip
+                             key=lambda id_: (uniform(seed, "label order", sentences[id_].text), id_))  # fmt: skip
         """The sentences that may still be shown; the next one is last."""
         self._shown = set[int]()
         self._sets = defaultdict[str, list[frozenset[str]]](list)
@@ -92,8 +92,8 @@ class Draw:
     def show(self, number: int) -> None:
         """Note that a sentence is shown."""
         words = words_of(self._sentences[number])
-        for each in words:
-            self._sets[each].append(words)
+        for word in words:
+            self._sets[word].append(words)
         self._shown.add(number)
 
     def next(self) -> tuple[int, bool] | None:
@@ -105,6 +105,6 @@ class Draw:
     def _is_near(self, number: int) -> bool:
         """Return whether a sentence is a near-duplicate: of such, one of its rarest words is in the other, too."""
         words = words_of(self._sentences[number])
-        rarest = sorted(words, key=lambda each: len(self._sets.get(each, ())))[: int((1 - _SAME) * len(words)) + 1]
-        others = (each for word in rarest for each in self._sets.get(word, ()))
-        return any(len(words & each) >= _SAME * len(words | each) for each in others)
+        rarest = sorted(words, key=lambda word: len(self._sets.get(word, ())))[: int((1 - _SAME) * len(words)) + 1]
+        candidates = (other for word in rarest for other in self._sets.get(word, ()))
+        return any(len(words & other) >= _SAME * len(words | other) for other in candidates)

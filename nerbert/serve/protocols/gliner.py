@@ -41,7 +41,7 @@ async def predict(call: Call) -> dict[str, Any]:
     refuse("relations", body.relations, "this server finds entities only; leave it out")
     refuse("adapter_id", body.adapter_id, "this server has no adapters; leave it out")
     refuse("multi_label", body.multi_label, "a place has one label; leave it out")
-    labels = [EntityLabel(*each) for each in body.labels.items()] if isinstance(body.labels, dict) else body.labels
+    labels = [EntityLabel(*label) for label in body.labels.items()] if isinstance(body.labels, dict) else body.labels
     least = _USUAL if body.threshold is None else body.threshold
     decoding = "" if body.flat_ner else "nested"
     (spans,) = await call.tag([body.text], Ask(call.query.model, labels, least, decoding))
@@ -85,33 +85,33 @@ class ChatRequest(_Wanted):
 async def extract(call: Call) -> dict[str, Any]:
     """Find entities, as NeMo Guardrails' GLiNER server."""
     names = "value", "suggested_label", "start_position", "end_position", "score"
-    return await _found(call, call.body.text, call.query.model, *names)
+    return await _find_entities(call, call.body.text, call.query.model, *names)
 
 
 async def chat(call: Call) -> dict[str, Any]:
     """Find entities, as JSON in a chat's answer, as NVIDIA's NIM."""
     body: ChatRequest = call.body
     content = body.messages[-1].content
-    text = content if isinstance(content, str) else "".join(each.text for each in content)
+    text = content if isinstance(content, str) else "".join(part.text for part in content)
     model = call.query.model or body.model * (body.model in call.service.models)
-    found = await _found(call, text, model, "text", "label", "start", "end", "score")
-    message = {"role": "assistant", "content": to_json(found).decode()}
+    entities = await _find_entities(call, text, model, "text", "label", "start", "end", "score")
+    message = {"role": "assistant", "content": to_json(entities).decode()}
     return {
         "id": f"chatcmpl-{secrets.token_hex(12)}", "object": "chat.completion", "created": int(time.time()),
         "model": body.model, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
     }  # fmt: skip
 
 
-async def _found(call: Call, text: str, model: str, *names: str) -> dict[str, Any]:
+async def _find_entities(call: Call, text: str, model: str, *names: str) -> dict[str, Any]:
     """Return the entities of a text under these names, their number, and the text with each as `[entity](label)`."""
     flat = "flat" if call.service.find(model).tagger.decoding == "nested" else ""
     (spans,) = await call.tag([text], Ask(model, call.body.labels or None, call.body.threshold, flat))
     if spans.read < len(text):  # a rail that reads half of a text lets the rest pass
         raise InputError(f"the model read {spans.read:,} of {len(text):,} characters; send less at once")
-    return {"entities": named(spans, *names), "total_entities": len(spans), "tagged_text": _tagged(text, spans)}
+    return {"entities": named(spans, *names), "total_entities": len(spans), "tagged_text": _mark_entities(text, spans)}
 
 
-def _tagged(text: str, spans: Sequence[Span]) -> str:
-    ends = [0, *(each.end for each in spans)]
-    parts = [f"{text[end : each.start]}[{each.text}]({each.type})" for end, each in zip(ends, spans, strict=False)]
+def _mark_entities(text: str, spans: Sequence[Span]) -> str:
+    ends = [0, *(span.end for span in spans)]
+    parts = [f"{text[end : span.start]}[{span.text}]({span.type})" for end, span in zip(ends, spans, strict=False)]
     return "".join([*parts, text[ends[-1] :]])

@@ -36,16 +36,16 @@ async def classify(call: Call) -> list[Any]:
     how, texts = body.parameters or Parameters(), body.inputs
     several = texts if isinstance(texts, list) else [texts]
     call.query.model = call.path["model"]
-    found = [list(_elements(spans, how)) for spans in await call.tag(several, call.query.ask())]
-    return found if isinstance(texts, list) else found[0]
+    results = [list(_elements(spans, how)) for spans in await call.tag(several, call.query.ask())]
+    return results if isinstance(texts, list) else results[0]
 
 
 def _elements(spans: Spans, how: Parameters) -> Iterator[dict[str, Any]]:
     ignored = how.ignore_labels or ()
     for span in spans:
         if how.aggregation_strategy == "none":
-            for place, (start, end) in enumerate(split_words(span.text)):
-                if (name := f"{'I' if place else 'B'}-{span.type}") not in ignored:
+            for number, (start, end) in enumerate(split_words(span.text)):
+                if (name := f"{'I' if number else 'B'}-{span.type}") not in ignored:
                     yield {"entity": name, **_element(span, span.start + start, span.start + end)}
         elif span.type not in ignored:
             yield {"entity_group": span.type, **_element(span, span.start, span.end)}

@@ -56,13 +56,13 @@ async def predict(call: Call) -> dict[str, str]:
     """Recommend annotations, as INCEpTION's external recommender."""
     need("inception", "cassis")
     body: RecommenderRequest = call.body
-    cas = await asyncio.to_thread(_read, body)
+    cas = await asyncio.to_thread(_read_document, body)
     text = cas.sofa_string or ""
     (spans,) = await call.tag([text], call.query.ask())
-    return {"document": await asyncio.to_thread(_annotated, cas, body.metadata, spans)}
+    return {"document": await asyncio.to_thread(_annotate, cas, body.metadata, spans)}
 
 
-def _read(body: RecommenderRequest) -> Any:
+def _read_document(body: RecommenderRequest) -> Any:
     import cassis
 
     for name, xml in (("typeSystem", body.type_system), ("document.xmi", body.document.xmi)):
@@ -74,23 +74,23 @@ def _read(body: RecommenderRequest) -> Any:
         layer = types.get_type(body.metadata.layer)
     except Exception as error:  # cassis has no errors of its own
         raise InputError(f"the document or its type system can't be read: {error!r:.200}") from error
-    if lacking := {body.metadata.feature, _PREDICTED} - {each.name for each in layer.all_features}:
+    if lacking := {body.metadata.feature, _PREDICTED} - {feature.name for feature in layer.all_features}:
         raise InputError(f"the layer {layer.name} has no feature {', '.join(sorted(lacking))}")
     return cas
 
 
-def _annotated(cas: Any, metadata: RecommenderMetadata, spans: Spans) -> str:
+def _annotate(cas: Any, metadata: RecommenderMetadata, spans: Spans) -> str:
     """Return a document with the entities, which grow to whole tokens unless characters are annotated."""
     layer = cas.typesystem.get_type(metadata.layer)
     score = f"{metadata.feature}_score"
-    scored = any(each.name == score for each in layer.all_features)
+    scored = any(feature.name == score for feature in layer.all_features)
     whole = metadata.anchoring != "characters" and cas.typesystem.contains_type(_TOKEN)
     tokens = cas.select(_TOKEN) if whole else []
-    begins, ends = [each.begin for each in tokens], [each.end for each in tokens]
+    begins, ends = [token.begin for token in tokens], [token.end for token in tokens]
     for span in spans:
         first, last = bisect_right(ends, span.start), bisect_left(begins, span.end)
         begin, end = (begins[first], ends[last - 1]) if first < last else (span.start, span.end)
         values = {"begin": begin, "end": end, metadata.feature: span.type, _PREDICTED: True}
         cas.add(layer(**values, **({score: span.confidence} if scored else {})))
-    found: str = cas.to_xmi()
-    return found
+    xmi: str = cas.to_xmi()
+    return xmi

@@ -74,7 +74,7 @@ async def health(_: Call) -> dict[str, str]:
 async def setup(call: Call) -> dict[str, str]:
     """Connect a project of Label Studio."""
     served = call.service.find(call.query.model)
-    _understood(call.body.config, served)
+    _read_interface(call.body.config, served)
     return {"model_version": _version(served)}
 
 
@@ -82,14 +82,14 @@ async def predict(call: Call) -> dict[str, list[Any]]:
     """Find entities in Label Studio's tasks."""
     body: LabelStudioTasks = call.body
     served = call.service.find(call.query.model)
-    (control, shown, key), labels = _understood(body.label_config, served)
-    texts = [each.data.get(key) for each in body.tasks]
-    read = [each for each in texts if isinstance(each, str)]
+    (control, shown, key), labels = _read_interface(body.label_config, served)
+    texts = [task.data.get(key) for task in body.tasks]
+    read = [text for text in texts if isinstance(text, str)]
     if texts and not read:
         raise InputError(f"tasks: none has a text under {key!r:.80}, which the labelling interface shows")
-    found, results = iter(await call.tag(read, Ask(served.name, [*map(EntityLabel, labels)]))), list[Any]()
-    for each in texts:
-        spans = next(found) if isinstance(each, str) else Spans("")
+    answers, results = iter(await call.tag(read, Ask(served.name, [*map(EntityLabel, labels)]))), list[Any]()
+    for text in texts:
+        spans = next(answers) if isinstance(text, str) else Spans("")
         prediction = LabelStudio().value(Document(spans.text, tuple(spans), tagged=True))["predictions"][0]
         for region in prediction["result"]:
             region |= {"from_name": control, "to_name": shown}
@@ -98,13 +98,13 @@ async def predict(call: Call) -> dict[str, list[Any]]:
     return {"results": results}
 
 
-def _understood(config: str, served: Served) -> tuple[tuple[str, str, str], dict[str, str]]:
+def _read_interface(config: str, served: Served) -> tuple[tuple[str, str, str], dict[str, str]]:
     """Return an interface's control, its text and that text's key; and its labels by the names to find.
 
     Log and raise what is wrong with it for a model.
     """
     try:
-        places, names = _interface(config)
+        places, names = _parse_interface(config)
         labels = asked_labels(served, names)
         if not labels:
             raise InputError(f"the model {served.name} finds {', '.join(served.tagger.types)}, and none of "
@@ -115,14 +115,14 @@ def _understood(config: str, served: Served) -> tuple[tuple[str, str, str], dict
     return places, labels
 
 
-def _interface(config: str) -> tuple[tuple[str, str, str], list[str]]:
+def _parse_interface(config: str) -> tuple[tuple[str, str, str], list[str]]:
     """Return what an interface says of its first `Labels` for a `Text`; raise InputError if it has none."""
     if "<!DOCTYPE" in config:
         raise InputError("a DOCTYPE isn't allowed")
     root = ElementTree.fromstring(config)  # noqa: S314  (entities need a DOCTYPE)
-    texts = {each.get("name", ""): each for each in root.iter("Text") if each.get("valueType") != "url"}
+    texts = {text.get("name", ""): text for text in root.iter("Text") if text.get("valueType") != "url"}
     for control in root.iter("Labels"):
-        labels = {each.get("alias") or each.get("value") or "" for each in control.iter("Label")} - {""}
+        labels = {label.get("alias") or label.get("value") or "" for label in control.iter("Label")} - {""}
         if labels and (text := control.get("toName", "")) in texts:
             key = texts[text].get("value", "").removeprefix("$")
             return (control.get("name", ""), text, key), sorted(labels)
@@ -152,18 +152,18 @@ class Trainings:
             raise HTTPException(403, "this server trains nothing; start it with --allow-training")
         if self._task and not self._task.done():
             raise HTTPException(409, "a tagger is in training already; wait for it")
-        url, key = (os.environ.get(each, "").strip() for each in (_URL, _KEY))
+        url, key = (os.environ.get(name, "").strip() for name in (_URL, _KEY))
         if not (url.startswith(("http://", "https://")) and key):
             raise SettingsError(f"the server needs Label Studio's address and a key for it, in {_URL} and {_KEY}")
         project = body.project.id
         folder = Path("label-studio", f"{project}-{time.strftime('%Y%m%d-%H%M%S')}")
         source = self._sources.setdefault(served.name, served.source)
-        work = _trained(service, served.name, source, folder, partial(_export, url, key, project))
+        work = _train(service, served.name, source, folder, partial(_export, url, key, project))
         self._task = asyncio.create_task(work)
         return {"status": "started", "result": str(folder)}
 
 
-async def _trained(
+async def _train(
     service: Service, name: str, source: str, folder: Path, export: Callable[[Path], Awaitable[None]]
 ) -> None:
     """Train a tagger on a project's annotations, and let the server answer with it."""

@@ -117,11 +117,11 @@ class Labelling:
         self.note = ""
         for path in job.files:
             self._add(*self.project.read(path))
-        known = {each.name for each in self.project.types}
-        if missing := [LabelType(each.name, each.description) for each in job.types if each.name not in known]:
+        known = {type_.name for type_ in self.project.types}
+        if missing := [LabelType(label.name, label.description) for label in job.types if label.name not in known]:
             self.project.set_types([*self.project.types, *missing])
         self._learner = Learner(self.project, job.encoder, job.config)
-        self._draw = self._redrawn()
+        self._draw = self._start_draw()
         self._open = dict[str, tuple[int, float]]()
         """By tab: the sentence that it has open, and when it was heard of last."""
         self._loading = asyncio.Lock()
@@ -142,9 +142,9 @@ class Labelling:
     async def state_of(self, _: Call) -> dict[str, Any]:
         """Return the state of the project, which the page shows beside the sentence."""
         project, learner = self.project, self._learner
-        answers = Counter[tuple[str, bool]]((each.state.answer, each.test) for each in project.drawn)
-        counts = {f"{each}ed" if each != "skip" else "skipped": answers[each, True] + answers[each, False]
-                  for each in ("accept", "reject", "skip")}  # fmt: skip
+        answers = Counter[tuple[str, bool]]((item.state.answer, item.test) for item in project.drawn)
+        counts = {f"{answer}ed" if answer != "skip" else "skipped": answers[answer, True] + answers[answer, False]
+                  for answer in ("accept", "reject", "skip")}  # fmt: skip
         return {
             "file": ", ".join(path.name for path in self._job.files), "folder": str(project.folder),
             "note": self.note, "types": project.types,
@@ -159,26 +159,26 @@ class Labelling:
     async def next(self, call: Call) -> dict[str, Any]:
         """Return the next sentence."""
         tab = call.body.tab
-        own, late = self._open.get(tab, (-1, 0.0))[0], time.monotonic() - _SILENT
-        taken = {number for number, heard in self._open.values() if heard > late} - {own}
-        waiting = [each for each in self.project.with_answer("") if each.id not in taken]
-        item = min(waiting, key=lambda each: each.id != own, default=None)
-        if item is None and (found := self._draw.next()):
-            item = self.project.items[found[0]]
-            self.project.draw(item, test=found[1])
+        open_here, late = self._open.get(tab, (-1, 0.0))[0], time.monotonic() - _SILENT
+        taken = {number for number, heard in self._open.values() if heard > late} - {open_here}
+        waiting = [item for item in self.project.with_answer("") if item.id not in taken]
+        item = min(waiting, key=lambda candidate: candidate.id != open_here, default=None)
+        if item is None and (drawn := self._draw.next()):
+            item = self.project.items[drawn[0]]
+            self.project.draw(item, test=drawn[1])
             self._draw.show(item.id)
-        return await self._shown(call, item, tab)
+        return await self._open_item(call, item, tab)
 
     async def opened(self, call: Call) -> dict[str, Any]:
         """Return a sentence that was shown."""
         body: OpenBody = call.body
-        return await self._shown(call, self.project.find(body.id), body.tab)
+        return await self._open_item(call, self.project.find(body.id), body.tab)
 
     async def save(self, call: Call) -> dict[str, Any]:
         """Save a sentence's entities and answer."""
         body: SaveBody = call.body
         item = self.project.find(body.id)
-        entities = [(each.start, each.end, each.type) for each in body.entities]
+        entities = [(entity.start, entity.end, entity.type) for entity in body.entities]
         self.project.save(item, body.revision, entities, body.answer, body.tab, body.request)
         self._open[body.tab] = (item.id, time.monotonic())
         self._learner.start_if_due(call.service)
@@ -187,54 +187,56 @@ class Labelling:
     async def undo(self, call: Call) -> dict[str, Any]:
         """Take back what a tab saved last."""
         body: TabBody = call.body
-        return await self._shown(call, self.project.undo(body.tab, body.request), body.tab)
+        return await self._open_item(call, self.project.undo(body.tab, body.request), body.tab)
 
-    async def _shown(self, call: Call, item: LabelItem | None, tab: str) -> dict[str, Any]:
+    async def _open_item(self, call: Call, item: LabelItem | None, tab: str) -> dict[str, Any]:
         """Return a sentence as the page shows it, which the tab has open from now on."""
         if item is None:
             return {"item": None, "state": await self.state_of(call)}
         self._open[tab] = (item.id, time.monotonic())
-        found, by = await self._suggested(call, item)
+        suggestions, by = await self._suggest(call, item)
         items = self.project.items
         return {"item": {
             "id": item.id, "text": item.sentence.text, "words": item.sentence.words, "answer": item.state.answer,
-            "entities": item.state.entities, "suggestions": found, "suggested_by": by,
+            "entities": item.state.entities, "suggestions": suggestions, "suggested_by": by,
             "test": item.test, "revision": item.revision,
             "before": items[item.id - 1].sentence.text if item.id else "",
             "after": items[item.id + 1].sentence.text if item.id + 1 < len(items) else "",
         }, "state": await self.state_of(call)}  # fmt: skip
 
-    async def _suggested(self, call: Call, item: LabelItem) -> tuple[list[Span], str]:
+    async def _suggest(self, call: Call, item: LabelItem) -> tuple[list[Span], str]:
         """Return what a file or the models say of a sentence, and who says it; nothing for one of the test.
 
         The newest tagger answers for the types that it knows, the first model for the others.
         """
         if item.test or item.state.answer:
             return [], ""
-        known = {each.name for each in self.project.types}
-        if of_file := [each for each in item.sentence.spans if each.type in known]:
+        known = {type_.name for type_ in self.project.types}
+        if of_file := [span for span in item.sentence.spans if span.type in known]:
             return of_file, "the file"
-        found, by, left = list[Span](), list[str](), {each.name: each for each in self.project.types}
+        kept, by, left = list[Span](), list[str](), {type_.name: type_ for type_ in self.project.types}
         for name, served in reversed(list(call.service.models.items())):
-            labels = [EntityLabel(each.name, each.description) for each in left.values()
-                      if served.takes_labels or each.name in served.tagger.types]  # fmt: skip
+            labels = [EntityLabel(type_.name, type_.description) for type_ in left.values()
+                      if served.takes_labels or type_.name in served.tagger.types]  # fmt: skip
             if not labels:
                 continue
             try:
                 (spans,) = await call.tag([item.sentence.text], Ask(model=name, labels=labels))
             except NerbertError:
                 continue  # it is labelled without suggestions
-            found += [each for each in spans if all(each.end <= one.start or one.end <= each.start for one in found)]
+            kept += [
+                span for span in spans if all(span.end <= other.start or other.end <= span.start for other in kept)
+            ]
             by.append("your tagger" if name == MINE else name)
-            for each in labels:
-                del left[each.name]
-        return sorted(found, key=lambda each: each.start), " and ".join(by)
+            for label in labels:
+                del left[label.name]
+        return sorted(kept, key=lambda span: span.start), " and ".join(by)
 
     async def listed(self, _: Call) -> dict[str, Any]:
         """Return the sentences that were answered, the last first."""
         answered = self.project.with_answer("accept", "reject", "skip")[: -_LISTED - 1 : -1]
-        return {"items": [{"id": each.id, "text": each.sentence.text[:_HEAD], "answer": each.state.answer,
-                           "test": each.test, "entities": len(each.state.entities)} for each in answered]}  # fmt: skip
+        return {"items": [{"id": item.id, "text": item.sentence.text[:_HEAD], "answer": item.state.answer,
+                           "test": item.test, "entities": len(item.state.entities)} for item in answered]}  # fmt: skip
 
     async def set_types(self, call: Call) -> dict[str, Any]:
         """Set the types."""
@@ -265,29 +267,29 @@ class Labelling:
                     stream.write(part)
                     call.hold(-len(part))
             await self._read(path)
-        return _one(to_json({"state": await self.state_of(call)}) + b"\n")
+        return _yield_line(to_json({"state": await self.state_of(call)}) + b"\n")
 
     async def sample(self, call: Call) -> dict[str, Any]:
         """Add the sentences of the sample domain, without its labels, and its types if there are none."""
         await self._read(_SAMPLE, bare=True)
         if not self.project.types:
-            self.project.set_types([LabelType(each) for each in _SAMPLE_TYPES])
+            self.project.set_types([LabelType(name) for name in _SAMPLE_TYPES])
         return {"state": await self.state_of(call)}
 
     async def _read(self, path: Path, *, bare: bool = False) -> None:
         """Add the sentences of a file, one file at a time; the page is answered meanwhile."""
         async with self._loading:
             self._add(*await asyncio.to_thread(self.project.read, path, bare=bare))
-            self._draw = self._redrawn()
+            self._draw = self._start_draw()
 
     def _add(self, sentences: Sequence[Example], long: int) -> None:
         self.project.add(sentences)
         self.note = f"{long:,} of more than {LONGEST:,} characters were left out." if long else ""
 
-    def _redrawn(self) -> Draw:
-        draw = Draw([each.sentence for each in self.project.items], self._job.seed)
-        for each in self.project.drawn:
-            draw.show(each.id)
+    def _start_draw(self) -> Draw:
+        draw = Draw([item.sentence for item in self.project.items], self._job.seed)
+        for item in self.project.drawn:
+            draw.show(item.id)
         return draw
 
     async def export(self, call: Call) -> Response:
@@ -298,14 +300,14 @@ class Labelling:
         labels = self.project.write_labels()
         if labels is None:
             raise InputError("no sentence is accepted yet")
-        return await asyncio.to_thread(_exported, labels, name)
+        return await asyncio.to_thread(_export, labels, name)
 
 
-async def _one(line: bytes) -> AsyncIterator[bytes]:
+async def _yield_line(line: bytes) -> AsyncIterator[bytes]:
     yield line
 
 
-def _exported(labels: Path, name: str) -> Response:
+def _export(labels: Path, name: str) -> Response:
     suffixes = FORMATS.find(name)().suffixes
     with TemporaryDirectory() as folder:
         target = Path(folder) / f"labels{suffixes[0] if suffixes else ''}"

@@ -47,14 +47,14 @@ async def analyze(call: Call) -> list[Any]:
         raise InputError(f"entities: the model {served.name} finds none of {', '.join(body.entities or ())!r:.200}; "
                          "see /supportedentities")  # fmt: skip
     texts, allowed = body.text if isinstance(body.text, list) else [body.text], set(body.allow_list or ())
-    ask = Ask(served.name, None if names is None else [EntityLabel(each) for each in names], body.score_threshold)
-    found = [
+    ask = Ask(served.name, None if names is None else [EntityLabel(name) for name in names], body.score_threshold)
+    results = [
         [{"entity_type": (names or {}).get(span.type) or presidio_name(span.type), "start": span.start,
           "end": span.end, "score": span.confidence, "analysis_explanation": None}
          for span in spans if span.text not in allowed]
         for spans in await call.tag(texts, ask)
     ]  # fmt: skip
-    return found if isinstance(body.text, list) else found[0]
+    return results if isinstance(body.text, list) else results[0]
 
 
 def _of_language(call: Call, language: str) -> Served:
@@ -64,18 +64,18 @@ def _of_language(call: Call, language: str) -> Served:
     for served in call.service.models.values():
         if served.tagger.language == language:
             return served
-    known = sorted({each.tagger.language for each in call.service.models.values()})
+    known = sorted({served.tagger.language for served in call.service.models.values()})
     raise InputError(f"language {language!r:.40}: the models here are for {', '.join(known)}; for another language "
                      "name a model in the address (?model=NAME)")  # fmt: skip
 
 
 def asked_labels(served: Served, names: Iterable[str]) -> dict[str, str]:
     """Return what to find for a client's names of types, each with that name; fixed types that it lacks are out."""
-    return {label_of(each): each for each in names} if served.takes_labels else asked_types(served.tagger.types, names)
+    return {label_of(name): name for name in names} if served.takes_labels else asked_types(served.tagger.types, names)
 
 
 async def supported(call: Call) -> list[str]:
     """Return the names of types, as Presidio's analyzer."""
-    models = (each.tagger for each in call.service.models.values())
-    some = [each for each in models if call.query.language in ("", each.language)]
-    return sorted({presidio_name(type_) for each in some for type_ in each.types})
+    taggers = (served.tagger for served in call.service.models.values())
+    of_language = [tagger for tagger in taggers if call.query.language in ("", tagger.language)]
+    return sorted({presidio_name(type_) for tagger in of_language for type_ in tagger.types})

@@ -54,8 +54,8 @@ class Metrics:
         model, _ = batch.group
         self._batches.labels(model).observe(len(batch.tickets))
         self._computing.labels(model).observe(took / 1000)
-        for each in batch.tickets:
-            self._queued.labels(model).observe((batch.started - each.entered) / 1000)
+        for ticket in batch.tickets:
+            self._queued.labels(model).observe((batch.started - ticket.entered) / 1000)
 
     def watch(self, queue: Queue[Any]) -> None:
         """Show the length of a queue."""
@@ -64,7 +64,7 @@ class Metrics:
 
 async def models(call: Call) -> ServedModels:
     """Return the models, the default first."""
-    return ServedModels([model_of(each) for each in call.service.models.values()])
+    return ServedModels([model_of(served) for served in call.service.models.values()])
 
 
 async def says(text: str, _: Call) -> Response:

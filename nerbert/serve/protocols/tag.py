@@ -71,9 +71,9 @@ async def tag(call: Call) -> dict[str, Any]:
     if call.query.model and body.model:
         raise SettingsError("model: is named in the address and in the body; leave one out", setting="model")
     body.model = body.model or call.query.model
-    found = await call.tag(texts, body.ask())
+    answers = await call.tag(texts, body.ask())
     served = call.answers.served  # type: ignore[union-attr]
-    results = await call.made(lambda: [_result(spans, body) for spans in found])
+    results = await call.made(lambda: [_result(spans, body) for spans in answers])
     return {"model": served.name, "fingerprint": served.fingerprint, "offsets": body.offsets, "results": results}
 
 
@@ -84,10 +84,10 @@ def _result(spans: Spans, wish: _Wish) -> dict[str, Any]:
 
 async def stream(call: Call) -> AsyncGenerator[bytes, None]:
     """Tag JSON lines as they come; answers are lines in their order."""
-    return _answers(call)
+    return _answer_lines(call)
 
 
-async def _answers(call: Call) -> AsyncGenerator[bytes, None]:
+async def _answer_lines(call: Call) -> AsyncGenerator[bytes, None]:
     """Yield a line for each line; few are in progress, so a client that doesn't read is not read from."""
     lines = _Lines(_WINDOW)
     reader = asyncio.create_task(_read(call, lines))
@@ -120,7 +120,7 @@ async def _read(call: Call, lines: _Lines) -> None:
     try:
         async for line in split_lines(call.content, call.service.limits.max_body):
             number += 1
-            await lines.put((asyncio.create_task(_line(call, line, number)), len(line)))
+            await lines.put((asyncio.create_task(_answer_line(call, line, number)), len(line)))
     except Gone:
         await lines.put(None)
         return
@@ -144,7 +144,7 @@ async def split_lines(content: AsyncIterable[bytes], longest: int) -> AsyncItera
         yield rest
 
 
-async def _line(call: Call, content: bytes, number: int) -> bytes:
+async def _answer_line(call: Call, content: bytes, number: int) -> bytes:
     """Return the answer to a line, "" to an empty one; it may be an error. Wait for a place in the queue."""
     kept: dict[str, JsonValue] = {"line": number}
     if not content.strip():
