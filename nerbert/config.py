@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from nerbert.about import DOCS
-from nerbert.errors import InputError, SettingsError, unknown
+from nerbert.errors import SettingsError, refused, unknown
 from nerbert.registry import OBJECTIVES, SECTIONS, Registry
 from nerbert.schema import LARGEST
 
@@ -155,14 +155,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     if path.parts[:-1] in (("configs",), ("suites",)) and not path.exists() and (_PACKAGE / path).is_file():
         path = _PACKAGE / path
-    try:
+    not_toml = refused(f"{path}: not TOML", SettingsError, (ValueError, RecursionError))
+    with refused(f"{path}: can't be read", of=OSError), not_toml:
         if path.stat().st_size > _LONGEST_FILE:
             raise SettingsError(f"{path}: {path.stat().st_size} bytes are too many for a settings file")
         return _parse_toml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{path}: not TOML: {str(error).splitlines()[0]}") from error
 
 
 def _parse_toml(text: str) -> dict[str, Any]:

@@ -155,9 +155,9 @@ def refused(
 ) -> Iterator[None]:  # fmt: skip
     """Turn what the system or a library raises inside into an error of one line: `what`, the reason, the remedy.
 
-    The reason is the first line of the message; with `of=OSError` the system's, without the path that `what` names.
-    What a library in Rust panics about is such an error, too. If `what` is a function, it returns the error to raise,
-    or None to let the other pass.
+    The reason is the first line of the message; of the system's errors a path that `what` names is left out. What a
+    library in Rust panics about is such an error, too. If `what` is a function, it returns the error to raise, or None
+    to let the other pass.
     """
     try:
         yield
@@ -174,10 +174,11 @@ def _refusal(error: BaseException, what: str, kind: type[NerbertError], of: Any,
     """Return the error for another one of the class `of`, or for a panic; a name that is too long has its remedy."""
     if not isinstance(error, of) and type(error).__module__ != _PANICS:
         return None
-    if of is OSError and getattr(error, "errno", None) == errno.ENAMETOOLONG and not remedy:
-        return _too_long(error)
-    reason = str(getattr(error, "strerror", "") or "") if of is OSError else ""
-    reason = reason or next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        if error.errno == errno.ENAMETOOLONG and not remedy:
+            return _too_long(error)
+        reason = error.strerror if str(error.filename or "") in what else f"{error.strerror}: {error.filename!r}"
     return kind(f"{what}: {reason:.300}{remedy and '; '}{remedy}")
 
 

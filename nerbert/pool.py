@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from hashlib import sha256
 from multiprocessing import forkserver, get_context, resource_tracker
@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from nerbert.errors import InputError, WorkerDied, WriteError
+from nerbert.errors import InputError, WorkerDied, WriteError, refused
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -95,12 +95,8 @@ class Pool:
             ours.close()
 
 
-@contextmanager
-def _writing() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise WriteError(f"{error}: tasks can't be written there for workers; set TMPDIR to another folder") from error
+def _writing() -> AbstractContextManager[None]:
+    return refused("workers' tasks can't be written", WriteError, OSError, remedy="set TMPDIR to another folder")
 
 
 def _run(path: str, item: Any) -> Any:

@@ -201,7 +201,10 @@ def test_a_task_that_cannot_be_written_is_one_line(monkeypatch: pytest.MonkeyPat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with LocalExecutor(2) as executor, raises(WriteError, words="for workers; set TMPDIR to another folder"):
+    with (
+        LocalExecutor(2) as executor,
+        raises(WriteError, words="tasks can't be written: No space left on device; set TMPDIR to another folder"),
+    ):
         list(executor.map_ordered(square, range(3)))
 
 

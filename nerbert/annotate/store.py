@@ -8,7 +8,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from math import ceil
@@ -18,7 +18,7 @@ from typing import Any
 from nerbert.annotate.answers import Reply, Tokens
 from nerbert.artifacts import unwritable
 from nerbert.cache import cache_place
-from nerbert.errors import NerbertError, WriteError
+from nerbert.errors import NerbertError, WriteError, refused
 
 _FORMAT = 1
 """Raise it when requests or saved answers change."""
@@ -49,13 +49,10 @@ class AnswerStore:
         with self.used():
             self.database.execute(_ADD, (text_key(text), reply.content, reply.cut, *reply.tokens, reply.estimated))
 
-    @contextmanager
-    def used(self) -> Iterator[None]:
+    def used(self) -> AbstractContextManager[None]:
         """Turn an error of the database into a WriteError."""
-        try:
-            yield
-        except (sqlite3.Error, OverflowError) as error:
-            raise WriteError(f"{self.path}: saved answers can't be used: {error}; set another cache") from error
+        kinds = (sqlite3.Error, OverflowError)
+        return refused(f"{self.path}: saved answers can't be used", WriteError, kinds, remedy="set another cache")
 
 
 @contextmanager

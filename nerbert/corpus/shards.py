@@ -4,7 +4,7 @@ A shard is a part of the dump, so the number of workers changes no byte. Cost: s
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NotRequired
@@ -23,7 +23,7 @@ from nerbert.schema import read_checked
 FORMAT = 3
 """Version of the corpus's files, in the manifest; a reader refuses other versions (`_Manifest.format`)."""
 
-_MANIFEST = "manifest.json"
+_MANIFEST, _REBUILD = "manifest.json", "build the corpus again"
 _GROUP, _BATCH = 10_000, 2_000
 _KEPT = {"compression": "zstd"}
 _SPAN = [("start", pa.int32()), ("end", pa.int32())]
@@ -109,12 +109,8 @@ def read_batches(path: Path, columns: Sequence[str] | None = None, rows: int = _
         yield from file.iter_batches(rows, columns=list(columns) if columns else None, use_threads=False)
 
 
-@contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowInvalid, OSError, KeyError) as error:
-        raise InputError(f"{path}: not a readable shard ({error}); build the corpus again") from error
+def _damage(path: Path) -> AbstractContextManager[None]:
+    return refused(f"{path}: not a readable shard", of=(pa.ArrowInvalid, OSError, KeyError), remedy=_REBUILD)
 
 
 def shard_paths(folder: Path) -> list[Path]:
@@ -184,7 +180,7 @@ def read_manifest(corpus: Path) -> dict[str, Any]:
         raise InputError(f"{corpus}: no such corpus folder; make one with `nerbert corpus build`")
     if not path.is_file():
         raise InputError(f"{corpus}: has no manifest.json: not a corpus, or unfinished; build it again")
-    _, manifest = read_checked(path, _Manifest, remedy="build the corpus again")
+    _, manifest = read_checked(path, _Manifest, remedy=_REBUILD)
     for name, rows in manifest["shards"].items():
         _check_shard(corpus, name, rows)
     return manifest
@@ -196,11 +192,9 @@ def _check_shard(corpus: Path, name: str, rows: int) -> None:
         inside = path.resolve().is_relative_to(corpus.resolve())
     if not inside:
         raise InputError(f"{corpus / 'manifest.json'}: shard {name!r} lies outside the corpus; refused")
-    try:
+    with refused(f"{path}: shard is missing or damaged", of=(pa.ArrowInvalid, OSError), remedy=_REBUILD):
         found = pq.read_metadata(path)
         schema = found.schema.to_arrow_schema()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: shard is missing or damaged ({error}); build the corpus again") from error
     if not schema.equals(TYPED):
         raise InputError(f"{path}: its columns aren't those of a corpus ({DOCS}/formats.md); build the corpus again")
     if found.num_rows != rows:
@@ -227,7 +221,7 @@ def checked_shards(corpus: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def _sha256(path: Path) -> str:
-    with refused(f"{path}: shard can't be read", of=OSError, remedy="build the corpus again"):
+    with refused(f"{path}: shard can't be read", of=OSError, remedy=_REBUILD):
         state = path.stat()
         return _sha256_once(path.absolute(), state.st_size, state.st_mtime_ns)
 

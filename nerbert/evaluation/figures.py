@@ -59,12 +59,10 @@ def read_results(results: Path, suite: str) -> list[Result]:
         raise InputError(f"{path}: no such file; run `nerbert benchmark {suite}.toml -o {results}` first")
     with refused(f"{path}: can't be read", of=OSError), at(path), path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
-        try:
+        with refused("can't be read as CSV", of=(csv.Error, UnicodeDecodeError)):
             if not set(COLUMNS) <= set(rows.fieldnames or ()):
                 raise InputError(f"not a benchmark's CSV; its columns are {', '.join(COLUMNS)}")
             return list(_results(rows))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InputError(f"can't be read as CSV: {error}") from error
 
 
 def _results(rows: "csv.DictReader[str]") -> Iterator[Result]:

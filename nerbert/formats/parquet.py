@@ -182,14 +182,12 @@ def write_parquet(
         schema = _table((), next(read_batches(like))).schema
     schema = schema if schema.names else pa.schema([(TEXT, pa.string())])
     empty = (schema.append(_SPANS) if tagged else schema).empty_table()
-    try:
-        with pq.ParquetWriter(path, empty.schema, compression="zstd") as writer:
-            for some in _groups(rows()):
-                table = tagged_table(some) if tagged else _table(some)
-                whole = pa.concat_tables([empty, table], promote_options="permissive")
-                writer.write_table(whole.combine_chunks())
-    except pa.ArrowNotImplementedError as error:
-        raise InputError(f"{name}: {error}; write JSON lines (--to jsonl)") from error
+    not_parquet = refused(f"{name}", of=pa.ArrowNotImplementedError, remedy="write JSON lines (--to jsonl)")
+    with not_parquet, pq.ParquetWriter(path, empty.schema, compression="zstd") as writer:
+        for some in _groups(rows()):
+            table = tagged_table(some) if tagged else _table(some)
+            whole = pa.concat_tables([empty, table], promote_options="permissive")
+            writer.write_table(whole.combine_chunks())
 
 
 def _groups(rows: Iterable[Document]) -> Iterator[list[Document]]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError, at, refused
 from nerbert.labels import OUTSIDE, WordSpan, split_tag
 
 Numbers = npt.NDArray[np.int64]
@@ -116,10 +116,8 @@ def _lengths(sentences: Sequence[Sequence[object]]) -> Numbers:
 
 
 def _sentences(name: str, sentences: Iterable[Iterable[str]]) -> list[Sequence[str]]:
-    try:
+    with refused(f"{name}: must be one list of tags per sentence", of=TypeError):
         return [each if isinstance(each, (list, tuple)) else list(each) for each in sentences]
-    except TypeError as error:
-        raise InputError(f"{name}: must be one list of tags per sentence: {error}") from error
 
 
 class _Codes(dict[str, int]):

@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, gather_object
 
-from nerbert.errors import NerbertError, SettingsError
+from nerbert.errors import NerbertError, SettingsError, refused
 from nerbert.training.settings import TrainSettings
 
 _PATIENCE = timedelta(hours=6)
@@ -94,12 +94,10 @@ def make_process_group(settings: TrainSettings) -> ProcessGroup:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.backends.cuda.enable_cudnn_sdp(False)  # it makes a plan for each new shape, and micro-batches have many
-    try:
+    with refused("this process has an Accelerator that nerbert can't train with", SettingsError, ValueError):
         handlers = [InitProcessGroupKwargs(timeout=_PATIENCE)]
         no_gpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
         return ProcessGroup(Accelerator(mixed_precision="no", cpu=no_gpu, kwargs_handlers=handlers))
-    except ValueError as error:
-        raise SettingsError(f"this process has an Accelerator that nerbert can't train with: {error}") from error
 
 
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|ALLOC_FAILED|bad_alloc", re.IGNORECASE)

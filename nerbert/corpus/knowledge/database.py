@@ -4,7 +4,7 @@ Every choice between rows is an order in SQL, so threads change nothing. Cost: r
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nerbert.corpus.knowledge.claims import DISAMBIGUATION, Claim, ClassPath, TitleCounts
-from nerbert.errors import InputError, WriteError
+from nerbert.errors import InputError, WriteError, refused
 from nerbert.rng import hash64
 
 Database: TypeAlias = duckdb.DuckDBPyConnection
@@ -58,14 +58,10 @@ def open_database(folder: Path, threads: int = 1) -> Iterator[Database]:
             "preserve_insertion_order": False,
         },
     )  # fmt: skip
-    try:
+    with closing(database), refused(str(folder), WriteError, duckdb.Error, remedy="is there room on the disk?"):
         database.execute("SET enable_external_access = false")
         database.execute("SET lock_configuration = true")
         yield database
-    except duckdb.Error as error:
-        raise WriteError(f"{folder}: {str(error).splitlines()[0]}; is there room on the disk?") from error
-    finally:
-        database.close()
 
 
 def insert(database: Database, table: str, rows: Iterable[Sequence[Any]], schema: pa.Schema) -> None:
