@@ -282,16 +282,16 @@ def report(
     from nerbert.render.report import write_report
 
     check_free(Path(output), overwrite=overwrite, file=True)
-    found = make_report(
+    facts = make_report(
         tagger, data, against=against, train=train, decoding=decoding, head=head, backend=backend, precision=precision,
         thresholds=thresholds, labels=labels,
     )  # fmt: skip
-    write_report(found, Path(output))
-    return found
+    write_report(facts, Path(output))
+    return facts
 
 
-def _several(one: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
-    return [one] if isinstance(one, str | Path) else one
+def _several(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    return [paths] if isinstance(paths, str | Path) else paths
 
 
 def _remove(scratch: str, maker: int) -> None:

@@ -59,7 +59,7 @@ def _machine() -> Iterator[Finding]:
 
 def memory_limit() -> int:
     """Return the bytes of memory that this process may use: the machine's, or less in a container; 0 if unknown."""
-    found = []
+    limits = []
     for path, pattern in (
         (Path("/proc/meminfo"), r"MemTotal:\s+(\d+) kB"),
         (Path("/sys/fs/cgroup/memory.max"), r"(\d+)"),
@@ -69,27 +69,27 @@ def memory_limit() -> int:
         except OSError:
             continue
         if match:
-            found.append(int(match[1]) * (1024 if "kB" in pattern else 1))
-    return min(found, default=0)
+            limits.append(int(match[1]) * (1024 if "kB" in pattern else 1))
+    return min(limits, default=0)
 
 
 def _places(folder: Path) -> Iterator[Finding]:
     elsewhere = "set XDG_CACHE_HOME to another folder"
-    places = [("folder for outputs", folder, "name another folder"),
+    folders = [("folder for outputs", folder, "name another folder"),
               ("temporary folder", Path(tempfile.gettempdir()), "set TMPDIR to another folder")]  # fmt: skip
     try:
-        places.append(("cache", user_cache(), elsewhere))
+        folders.append(("cache", user_cache(), elsewhere))
     except (RuntimeError, ValueError):
         yield Finding("cache", "wrong", "there is no home folder for it", elsewhere)
-    for what, place, advice in places:
-        there = next(each for each in (place.absolute(), *place.absolute().parents) if each.is_dir())
-        free = shutil.disk_usage(there).free
-        if not os.access(there, os.W_OK):
-            yield Finding(what, "wrong", f"{place}: can't be written", advice)
+    for what, path, advice in folders:
+        existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.is_dir())
+        free = shutil.disk_usage(existing).free
+        if not os.access(existing, os.W_OK):
+            yield Finding(what, "wrong", f"{path}: can't be written", advice)
         else:
             little = free < _LEAST_DISK
             yield Finding(
-                what, "wrong" if little else "ok", f"{place}: {free / _GB:.0f} GB free", advice if little else ""
+                what, "wrong" if little else "ok", f"{path}: {free / _GB:.0f} GB free", advice if little else ""
             )
     yield _locks(folder)
 
@@ -111,8 +111,8 @@ def _locks(folder: Path) -> Finding:
 def _text() -> Iterator[Finding]:
     encodings = {"file names": sys.getfilesystemencoding(), "output": sys.stdout.encoding if sys.stdout else "utf-8",
                  "locale": locale.getpreferredencoding(False)}  # fmt: skip
-    wrong = any(each.lower().replace("-", "") != "utf8" for each in encodings.values())
-    found = ", ".join(f"{what} in {each}" for what, each in encodings.items())
+    wrong = any(encoding.lower().replace("-", "") != "utf8" for encoding in encodings.values())
+    found = ", ".join(f"{what} in {encoding}" for what, encoding in encodings.items())
     yield Finding("text", "wrong" if wrong else "ok", found, "export LC_ALL=C.UTF-8 PYTHONUTF8=1" if wrong else "")
 
 
@@ -124,22 +124,22 @@ def _packages() -> Iterator[Finding]:
         if match and (extra := match[3] or "") not in DEVELOPERS:
             extras.setdefault(extra, []).append((match[1], match[2] or ""))
     for extra, needs in extras.items():
-        there = {name: found for name, _ in needs if (found := installed_version(name))}
-        old = [f"{name} {there[name]} (needs {least})" for name, least in needs
-               if name in there and least and _numbers(there[name]) < _numbers(least)]  # fmt: skip
-        lacking = [name for name, _ in needs if name not in there]
+        installed = {name: version for name, _ in needs if (version := installed_version(name))}
+        old = [f"{name} {installed[name]} (needs {least})" for name, least in needs
+               if name in installed and least and _numbers(installed[name]) < _numbers(least)]  # fmt: skip
+        lacking = [name for name, _ in needs if name not in installed]
         what = f"nerbert[{extra}]" if extra else "core"
         state: Literal["ok", "missing", "wrong"] = (
             "wrong" if old or (lacking and not extra) else "missing" if lacking else "ok"
         )
         found = ", ".join([*(f"no {name}" for name in lacking), *old]) or ", ".join(
-            f"{k} {v}" for k, v in there.items()
+            f"{name} {version}" for name, version in installed.items()
         )
         yield Finding(what, state, found, "" if state == "ok" else f"pip install '{what.replace('core', 'nerbert')}'")
 
 
 def _numbers(version: str) -> list[int]:
-    return [int(each) for each in re.findall(r"\d+", version.partition("+")[0])[:3]]
+    return [int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:3]]
 
 
 def _torch() -> Iterator[Finding]:

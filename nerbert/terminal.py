@@ -94,11 +94,11 @@ def plain(value: object) -> "Text":
 
 def bracketed(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
     """Return `text` with each `(start, end, type)` as `[text|type]`; spans are sorted, disjoint."""
-    shown, place = "", 0
+    marked, position = "", 0
     for start, end, type_ in spans:
-        shown += f"{visible(text[place:start])}[{visible(text[start:end])}|{visible(type_)}]"
-        place = end
-    return shown + visible(text[place:])
+        marked += f"{visible(text[position:start])}[{visible(text[start:end])}|{visible(type_)}]"
+        position = end
+    return marked + visible(text[position:])
 
 
 def coloured(console: "Console", text: str, spans: Iterable[tuple[int, int, str]]) -> "Text":
@@ -109,15 +109,15 @@ def coloured(console: "Console", text: str, spans: Iterable[tuple[int, int, str]
 
     if console.color_system is None:
         return Text(bracketed(text, spans))
-    shown, place = Text(), 0
+    marked, position = Text(), 0
     for start, end, type_ in spans:
         colour = _COLOURS[crc32(type_.encode("utf-8", "surrogatepass")) % len(_COLOURS)]
-        shown.append(visible(text[place:start]))
-        shown.append(visible(text[start:end]), style=f"bold {colour} underline")
-        shown.append(f" {visible(type_)}", style=f"dim {colour}")
-        place = end
-    shown.append(visible(text[place:]))
-    return shown
+        marked.append(visible(text[position:start]))
+        marked.append(visible(text[start:end]), style=f"bold {colour} underline")
+        marked.append(f" {visible(type_)}", style=f"dim {colour}")
+        position = end
+    marked.append(visible(text[position:]))
+    return marked
 
 
 def duration(seconds: float) -> str:

@@ -132,7 +132,7 @@ def _call(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] in ("--help", "-h"):  # the list of commands shows what each one does
         for name in app:
             app[name]
-    if any("://" in each for each in arguments):
+    if any("://" in argument for argument in arguments):
         command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
         if upload := UPLOADS.get(bound.arguments.get("output", Path())):
             _check_here(bound.arguments)
@@ -158,9 +158,9 @@ def _usage(error: CycloptsError) -> str:
         problem = f"no command {error.unused_tokens[0]!r}{unknown(error.unused_tokens[0], known)}"
     elif isinstance(error, MissingArgumentError) and error.argument and not error.argument.tokens:
         argument, name = error.argument, error.argument.name
-        given = not set(argument.names).isdisjoint(error.root_input_tokens or ())
-        shown = name if argument.index is None else name.strip("-").upper()
-        problem = f"{shown} {'needs a value' if given else 'is missing'}"
+        has_option = not set(argument.names).isdisjoint(error.root_input_tokens or ())
+        label = name if argument.index is None else name.strip("-").upper()
+        problem = f"{label} {'needs a value' if has_option else 'is missing'}"
     else:
         problem = str(error).strip().removesuffix(".")
     return f"{problem} (see {command} --help)"

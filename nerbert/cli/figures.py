@@ -42,9 +42,9 @@ def figures_paper(
     from nerbert.formats.data import read_gold
     from nerbert.render.figures import draw_all_categories, draw_categories, draw_few_labels, draw_maps
 
-    corpora = [place for place in map(Path, places) if is_corpus(place)]
-    results = [place for place in map(Path, places) if (place / f"{suite}.csv").is_file()]
-    encoders = [place for place in places if Path(place) not in (*corpora, *results)]
+    corpora = [path for path in map(Path, places) if is_corpus(path)]
+    results = [path for path in map(Path, places) if (path / f"{suite}.csv").is_file()]
+    encoders = [name for name in places if Path(name) not in (*corpora, *results)]
     if encoders and data is None:
         why = f"no corpus, and no results with {suite}.csv; if it is an encoder, give sentences with --data"
         raise SettingsError(f"{encoders[0]}: {why}")
@@ -63,9 +63,9 @@ def figures_paper(
         print(output / f"3-maps.{kind}")
 
 
-def _picture(output: Path, place: Path, places: Sequence[Path], name: str) -> Path:
+def _picture(output: Path, folder: Path, folders: Sequence[Path], name: str) -> Path:
     """Return the path of a picture; of several folders each has its name before it."""
-    return output / (f"{place.resolve().name}-{name}" if len(places) > 1 else name)
+    return output / (f"{folder.resolve().name}-{name}" if len(folders) > 1 else name)
 
 
 @figures_app.command(name="frontier")

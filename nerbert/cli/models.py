@@ -41,7 +41,7 @@ def pretrain(
 
     stages = read_stages(config, set_ or [], output)
     if stages and dry_run:
-        tried = next((each for each in stages if overwrite or not each.done), stages[-1])
+        tried = next((stage for stage in stages if overwrite or not stage.done), stages[-1])
         settings, output = tried.settings, tried.folder
     elif not stages:
         settings = load_settings(PretrainSettings, config, set_ or [])
@@ -169,8 +169,8 @@ def calibrate(
     from nerbert.render.terminal import print_calibrations
     from nerbert.tagger.calibrate import calibrate as run
 
-    found = run(tagger, data, precision=precision, head=head, card=write_tagger_card, reading=read, dry_run=dry_run)
-    print_calibrations(found, data, dry_run=dry_run)
+    taggers = run(tagger, data, precision=precision, head=head, card=write_tagger_card, reading=read, dry_run=dry_run)
+    print_calibrations(taggers, data, dry_run=dry_run)
 
 
 def evaluate(
@@ -284,7 +284,7 @@ def check(
 
     done = run(tagger, renew=renew, head=head, backend=backend, precision=precision, device=device, threads=threads)
     print_checks(done, as_json=json)
-    if any(each.differences for each in done):
+    if any(checked.differences for checked in done):
         sys.exit(1)
 
 
@@ -353,8 +353,8 @@ def benchmark(
     from nerbert.evaluation.benchmark.suite import parse_encoders, read_suite
 
     again = ["nerbert", "benchmark", str(suite), "--data", str(data), "-o", str(output)]
-    again += [part for each in encoder or [] for part in ("--encoder", each)]
-    again += [part for each in only or [] for part in ("--only", each)]
+    again += [word for option in encoder or [] for word in ("--encoder", option)]
+    again += [word for option in only or [] for word in ("--only", option)]
     again += opt.words_of(run) + (["--retry"] if retry else [])
     wanted = read_suite(suite, parse_encoders(encoder or []))
     need("train", "torch", "transformers", "accelerate", "tokenizers")

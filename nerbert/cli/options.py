@@ -184,8 +184,9 @@ ListOnly = Annotated[bool, Parameter(name="--list", negative="")]
 
 def words_of(options: Any) -> list[str]:
     """Return options that differ from their defaults as they are typed."""
-    changed = {each.name: value for each in fields(options) if (value := getattr(options, each.name)) != each.default}
-    pairs = ((f"--{name.strip('_').replace('_', '-')}", str(value)) for name, value in changed.items())
+    values = ((option, getattr(options, option.name)) for option in fields(options))
+    changed = {option.name: str(value) for option, value in values if value != option.default}
+    pairs = ((f"--{name.strip('_').replace('_', '-')}", value) for name, value in changed.items())
     return [word for pair in pairs for word in pair]
 
 
@@ -198,8 +199,9 @@ class UnwrappedHelp:
         from rich.text import Text
 
         for entry in panel.entries:
-            if isinstance(one := entry.description, InlineText) and isinstance(text := one.primary_renderable, Text):
-                one.primary_renderable = Text(" ".join(text.plain.split()))
+            about = entry.description
+            if isinstance(about, InlineText) and isinstance(text := about.primary_renderable, Text):
+                about.primary_renderable = Text(" ".join(text.plain.split()))
         DefaultFormatter()(console, options, panel)
 
     def __getattr__(self, name: str) -> Any:

@@ -57,8 +57,8 @@ def tag(
         variable NERBERT_TOKEN. How its taggers are loaded, and how many tasks run, is up to the server.
     """
     if server and (loading != opt.LOADING or run != opt.RUN):
-        given = ", ".join([*opt.words_of(loading), *opt.words_of(run)][::2])
-        raise SettingsError(f"{given}: up to the server; leave this out, or leave out --server")
+        options = ", ".join([*opt.words_of(loading), *opt.words_of(run)][::2])
+        raise SettingsError(f"{options}: up to the server; leave this out, or leave out --server")
     for name, few in _FEW_SHAPES.items():  # read when torch is loaded
         os.environ.setdefault(name, few)
     from nerbert.tagger.jobs.job import TagJob, tag_files
@@ -147,7 +147,7 @@ def redact(
         tagger=tagger, inputs=inputs, output=output, to="jsonl", labels=labels, min_confidence=min_confidence,
         overwrite=overwrite, loading=asdict(loading), **asdict(read),
     )  # fmt: skip
-    kept = tuple(name for each in keep.split(",") if (name := each.strip()))
+    kept = tuple(filter(None, map(str.strip, keep.split(","))))
     job = RedactJob(tag=tags, to=to, how=how, keep=kept, document=document, repeats=repeats, key=key, map=originals)
     with run.opened() as executor:
         redact_files(job, executor)

@@ -122,22 +122,22 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
     reporter.say("encoders", steps=tour.pretrain_steps, label_set=_TASKS["ner"].label_set)
     with LocalExecutor(tour.workers) as executor:
         pretrained = []
-        for each in executor.map_ordered(partial(_pretrained, folder, tour), _TASKS):
-            reporter.say("encoder", encoder=each)
-            pretrained.append(each)
+        for encoder in executor.map_ordered(partial(_pretrain, folder, tour), _TASKS):
+            reporter.say("encoder", encoder=encoder)
+            pretrained.append(encoder)
         reporter.say("domain", subset=subset, seeds=len(tour.seeds))
         encoders = []
-        for each in executor.map_ordered(partial(_scored, folder, tour), pretrained):
-            reporter.say("taggers", encoder=each)
-            encoders.append(each)
+        for encoder in executor.map_ordered(partial(_score_taggers, folder, tour), pretrained):
+            reporter.say("taggers", encoder=encoder)
+            encoders.append(encoder)
     taggers = {key: Tagger.load(folder / f"tagger-{key}" / f"seed-{tour.seeds[0]}") for key in _TASKS}
     spans = taggers["ner"].tag(text)
     result = QuickstartResult(
         encoders=(encoders[0], encoders[1]), seeds=tour.seeds, train=tour.sentences, mentions=subset.reached,
-        test=len(data.test), test_mentions=sum(len(each.spans) for each in data.test),
-        examples=_examples(data.test, taggers, tour.examples),
-        own=TaggedText(text, {"ner": _marked(spans)}),
-        confidences=tuple(each.confidence for each in spans), made=_made(tour, manifest),
+        test=len(data.test), test_mentions=sum(len(example.spans) for example in data.test),
+        examples=_draw_examples(data.test, taggers, tour.examples),
+        own=TaggedText(text, {"ner": _marked_spans(spans)}),
+        confidences=tuple(span.confidence for span in spans), made=_describe(tour, manifest),
         seconds=time.monotonic() - begin,
     )  # fmt: skip
     reporter.outcome(result)
@@ -145,7 +145,7 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
     return result
 
 
-def _pretrained(folder: Path, tour: Tour, key: str) -> EncoderResult:
+def _pretrain(folder: Path, tour: Tour, key: str) -> EncoderResult:
     """Train the embedded encoder on the corpus; return its figures without scores."""
     task = _TASKS[key]
     with TemporaryDirectory() as cache, _beside(task.title, tour) as threads:
@@ -162,7 +162,7 @@ def _pretrained(folder: Path, tour: Tour, key: str) -> EncoderResult:
     )  # fmt: skip
 
 
-def _scored(folder: Path, tour: Tour, encoder: EncoderResult) -> EncoderResult:
+def _score_taggers(folder: Path, tour: Tour, encoder: EncoderResult) -> EncoderResult:
     """Finetune an encoder on the examples, once for each seed; return it with the taggers' scores."""
     steps, tagger = tour.finetune_steps, folder / f"tagger-{encoder.key}"
     with _beside(encoder.title, tour) as threads:
@@ -175,8 +175,8 @@ def _scored(folder: Path, tour: Tour, encoder: EncoderResult) -> EncoderResult:
         scored = evaluate(tagger, folder / "data" / "test.conll")
     scores = list(scored.scores.values())
     return replace(
-        encoder, f1=tuple(each.f1 for each in scores), by_type=means_by_type(scores),
-        spans_f1=tuple(each.span.f1 for each in scored.judgements.values()),
+        encoder, f1=tuple(score.f1 for score in scores), by_type=means_by_type(scores),
+        spans_f1=tuple(judged.span.f1 for judged in scored.judgements.values()),
     )  # fmt: skip
 
 
@@ -208,22 +208,23 @@ class _Titled(io.StringIO):
         return len(text)
 
 
-def _examples(test: list[Example], taggers: dict[str, Tagger], count: int) -> tuple[TaggedText, ...]:
+def _draw_examples(test: list[Example], taggers: dict[str, Tagger], count: int) -> tuple[TaggedText, ...]:
     """Draw test sentences with mentions at random: as annotated, and as each tagger tags them."""
-    drawn = sorted((each for each in test if each.spans), key=lambda each: uniform(0, "quickstart", each.text))[:count]
-    marked = {"gold": [each.spans for each in drawn]}
+    examples = (example for example in test if example.spans)
+    drawn = sorted(examples, key=lambda example: uniform(0, "quickstart", example.text))[:count]
+    marked = {"gold": [example.spans for example in drawn]}
     marked |= {key: [tuple(spans) for spans in tagger.tag_many(drawn)] for key, tagger in taggers.items()}
     return tuple(
-        TaggedText(each.text, {key: _marked(spans[number]) for key, spans in marked.items()})
-        for number, each in enumerate(drawn)
+        TaggedText(example.text, {key: _marked_spans(spans[number]) for key, spans in marked.items()})
+        for number, example in enumerate(drawn)
     )
 
 
-def _marked(spans: Iterable[Span]) -> tuple[Marked, ...]:
-    return tuple((each.start, each.end, each.type) for each in spans)
+def _marked_spans(spans: Iterable[Span]) -> tuple[Marked, ...]:
+    return tuple((span.start, span.end, span.type) for span in spans)
 
 
-def _made(tour: Tour, manifest: Mapping[str, Any]) -> dict[str, str]:
+def _describe(tour: Tour, manifest: Mapping[str, Any]) -> dict[str, str]:
     import torch
     import transformers
 

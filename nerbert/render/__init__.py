@@ -46,7 +46,7 @@ def _on_one_line(value: Any) -> str:
     return " ".join((f"{value:,}" if marked else str(value)).splitlines())
 
 
-def _counted(numbers: Mapping[str, int]) -> str:
+def _join_counts(numbers: Mapping[str, int]) -> str:
     """Return `text (1 cell); text (2 cells)`."""
     return "; ".join(f"{text} ({number} {'cell' if number == 1 else 'cells'})" for text, number in numbers.items())
 
@@ -58,12 +58,12 @@ def _environment(kind: str) -> Environment:
     marks = ("<%", "%>", "<<", ">>", "<#", "#>") if kind == "tex" else ("{%", "%}", "{{", "}}", "{#", "#}")
     environment = Environment(
         *marks, autoescape=kind not in finalize,  # noqa: S701  (Markdown is escaped by `finalize`)
-        loader=FileSystemLoader(TEMPLATES), finalize=finalize.get(kind, _shown), undefined=StrictUndefined,
+        loader=FileSystemLoader(TEMPLATES), finalize=finalize.get(kind, _page_value), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.do"], keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters |= {
         "decimals": decimals, "fields": fields, "percent": shown_percent, "size": size, "code": code, "few": few,
-        "paragraph": paragraph, "plain": Markdown, "quoted": quoted, "counted": _counted,
+        "paragraph": paragraph, "plain": Markdown, "quoted": quoted, "counted": _join_counts,
     }  # fmt: skip
     environment.globals |= {"docs": DOCS, "share": share, "table": table, "asset": _asset, "digest": _digest}
     return environment
@@ -88,8 +88,8 @@ def log_figure(name: str, value: Any) -> str:
 def fields(items: Any, *keys: str) -> list[list[Any]]:
     """Return a table's rows: these keys' values of each item, in a mapping after its name; without keys the value."""
     if isinstance(items, Mapping):
-        return [[name, *([each[key] for key in keys] if keys else [each])] for name, each in items.items()]
-    return [[each[key] for key in keys] for each in items]
+        return [[name, *([value[key] for key in keys] if keys else [value])] for name, value in items.items()]
+    return [[item[key] for key in keys] for item in items]
 
 
 def share(part: int, whole: int) -> str:
@@ -107,7 +107,7 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
-def _shown(value: Any) -> Any:
+def _page_value(value: Any) -> Any:
     """Return what a page shows of a value: whole numbers with thousands marked, nothing for None."""
     if value is None:
         return ""
@@ -146,7 +146,7 @@ def facts_of(value: Mapping[str, Any]) -> Facts:
     """Return JSON as facts at every level; null counts as missing."""
 
     def present(table: dict[str, Any]) -> Facts:
-        return Facts({key: each for key, each in table.items() if each is not None})
+        return Facts({key: value for key, value in table.items() if value is not None})
 
     return Facts(json.loads(json.dumps(value), object_hook=present))
 
@@ -240,5 +240,5 @@ def table(heads: Sequence[object], rows: Iterable[Sequence[object]], numbers: It
     """Return a table, its cells escaped; columns in `numbers` align right. "" if it has no row."""
     right = set(numbers)
     body = [f"| {' | '.join(map(escaped, row))} |" for row in rows]
-    rule = "|".join("---:" if place in right else "---" for place in range(len(heads)))
+    rule = "|".join("---:" if column in right else "---" for column in range(len(heads)))
     return Markdown("\n".join([f"| {' | '.join(map(escaped, heads))} |", f"|{rule}|", *body]) if body else "")

@@ -70,7 +70,7 @@ def notes_of(table: BenchmarkTable) -> tuple[str, ...]:
 
 def _changes(settings: FinetuneSettings) -> list[str]:
     """Return the settings of a protocol that aren't the defaults."""
-    values, defaults = (flat_settings(plain_settings(each)) for each in (settings, FinetuneSettings()))
+    values, defaults = (flat_settings(plain_settings(values)) for values in (settings, FinetuneSettings()))
     changed = sorted(changed_settings(values, defaults).items())
     return [f"{name} = {value!r}" for name, value in changed if name != "seed"]
 
@@ -96,11 +96,11 @@ def print_table(table: BenchmarkTable, console: Console | None = None) -> None:
     console.print(plain(table.title), style="bold")
     for grid in table.grids:
         if grid.key == "scores":
-            said = [place for place in range(grid.names, len(grid.heads)) if any(row[place].text != "–"
-                    for row in grid.rows)]  # fmt: skip
+            columns = [column for column in range(grid.names, len(grid.heads))
+                       if any(row[column].text != "–" for row in grid.rows)]  # fmt: skip
             most = max(1, (console.width - _NAMES_WIDTH) // _FIGURE_WIDTH)
-            for first in range(0, max(1, len(said)), most):
-                _print_grid(table, grid, said[first : first + most], console)
+            for first in range(0, max(1, len(columns)), most):
+                _print_grid(table, grid, columns[first : first + most], console)
         elif grid.key in ("tests", "zero_shot", "zero_shot_spans"):
             _print_grid(table, grid, range(grid.names, len(grid.heads)), console)
     console.print()
@@ -110,14 +110,14 @@ def print_table(table: BenchmarkTable, console: Console | None = None) -> None:
         console.print(plain(line), style="dim")
 
 
-def _print_grid(table: BenchmarkTable, grid: Grid, places: Sequence[int], console: Console) -> None:
-    """Print a grid's names and the figures at some places."""
-    shown = (*range(grid.names), *places)
-    heads, *rows = ([_shown(table, row[place]) for place in shown] for row in (grid.heads, *grid.rows))
+def _print_grid(table: BenchmarkTable, grid: Grid, columns: Sequence[int], console: Console) -> None:
+    """Print a grid's names and the figures of some columns."""
+    columns = (*range(grid.names), *columns)
+    heads, *rows = ([_entry_text(table, row[column]) for column in columns] for row in (grid.heads, *grid.rows))
     console.print("", terminal_table(heads, rows, numbers=range(grid.names, len(heads)), title=grid.title), sep="\n")
 
 
-def _shown(table: BenchmarkTable, entry: Entry) -> Text:
+def _entry_text(table: BenchmarkTable, entry: Entry) -> Text:
     notes = f" {table.numbers(entry)}" if entry.notes else ""
     text = Text(visible(entry.text), style="bold" if entry.best else "").append(f"{entry.mark}{notes}")
     return text.append(f"\n{entry.below}", style="dim") if entry.below else text

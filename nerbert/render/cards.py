@@ -32,12 +32,12 @@ def encoder_card(card: Card, *manifests: Mapping[str, Any]) -> str:
     """Return the card: `card` is what `nerbert.json` holds, `manifests` those of the corpora it was trained on."""
     facts = facts_of(card)
     log = list(facts["log"])[-_SHOWN:]
-    names = [*LOG_NAMES, *sorted({name for each in log for name in each} - {*LOG_NAMES})] if log else []
+    names = [*LOG_NAMES, *sorted({name for entry in log for name in entry} - {*LOG_NAMES})] if log else []
     return render(
-        "encoder_card.md.j2", **_shared(card, str(facts["settings"]["backbone"] or "")),
+        "encoder_card.md.j2", **_shared_facts(card, str(facts["settings"]["backbone"] or "")),
         manifests=list(map(facts_of, manifests)), task=facts["description"]["pipeline"] or "", figure=log_figure,
         log_heads=[name if name in LOG_NAMES else code(name) for name in names],
-        log=[[log_figure(name, each[name]) for name in names] for each in log],
+        log=[[log_figure(name, entry[name]) for name in names] for entry in log],
     )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
     """Write a tagger's model card; return whether it was: one changed by hand, by `facts.before`, is left alone."""
     path, text = folder / "README.md", tagger_card(facts.card)
     ours = (text, tagger_card(facts.before)) if facts.before is not None else ()
-    if ours and path.exists() and _body(path.read_bytes()) not in [_body(each.encode()) for each in ours]:
+    if ours and path.exists() and _body(path.read_bytes()) not in [_body(card.encode()) for card in ours]:
         return False
     write(path, text)
     return True
@@ -59,15 +59,14 @@ def _body(text: bytes) -> bytes:
 def tagger_card(card: Card) -> str:
     """Return the card: `card` is what `nerbert.json` holds."""
     facts = facts_of(card)
-    shared = _shared(card, str(facts["encoder"]["name"] or ""))
-    return render("tagger_card.md.j2", **shared, task="token-classification", files=list(_files(facts)))
+    shared = _shared_facts(card, str(facts["encoder"]["name"] or ""))
+    return render("tagger_card.md.j2", **shared, task="token-classification", files=list(_data_files(facts)))
 
 
 def chosen_settings(card: Card) -> dict[str, Any]:
     """Return the settings of a model's training that aren't the defaults."""
     values = flat_settings(card.get("settings") or {})
-    found = {name: values[name] for name in _changed(card) if name in values}
-    return {name: value for name, value in found.items() if value not in ([], "")}
+    return {name: values[name] for name in _changed_names(card) if name in values and values[name] not in ([], "")}
 
 
 def threshold_origin(card: Card, shown: Callable[[object], str] = str) -> str:
@@ -85,16 +84,16 @@ def threshold_origin(card: Card, shown: Callable[[object], str] = str) -> str:
     return "the best on the held-out texts of its training"
 
 
-def _changed(card: Card) -> Sequence[str]:
+def _changed_names(card: Card) -> Sequence[str]:
     """Return the names of settings that aren't their defaults, by the card's own word if it says them."""
-    if (told := card.get("changed")) is not None:
-        return list(map(str, told))
-    usual = {each.name: each.default for each in fields(PretrainSettings) if each.default is not MISSING}
-    settings = {name: value for name, value in (card.get("settings") or {}).items() if name in usual}
-    return list(changed_settings(settings, usual))
+    if (names := card.get("changed")) is not None:
+        return list(map(str, names))
+    defaults = {field.name: field.default for field in fields(PretrainSettings) if field.default is not MISSING}
+    settings = {name: value for name, value in (card.get("settings") or {}).items() if name in defaults}
+    return list(changed_settings(settings, defaults))
 
 
-def _shared(card: Card, origin: str) -> dict[str, Any]:
+def _shared_facts(card: Card, origin: str) -> dict[str, Any]:
     """Return what both templates show: a model's origin, and its settings as rows: those that aren't defaults, all."""
     settings = flat_settings(card.get("settings") or {})
     rows = {name: (code(name), code(f'"{value}"' if isinstance(value, str) else repr(value)))
@@ -103,11 +102,11 @@ def _shared(card: Card, origin: str) -> dict[str, Any]:
         "card": facts_of(card), "origin": origin, "threshold_origin": Markdown(threshold_origin(card, code)),
         "is_embedded": origin in EMBEDDED,
         "base_model": origin if "/" in origin and is_hub_name(origin) else "",
-        "changed": [rows[name] for name in _changed(card) if name in rows], "settings": list(rows.values()),
+        "changed": [rows[name] for name in _changed_names(card) if name in rows], "settings": list(rows.values()),
     }  # fmt: skip
 
 
-def _files(card: Facts) -> Iterator[tuple[Any, ...]]:
+def _data_files(card: Facts) -> Iterator[tuple[Any, ...]]:
     """Yield each file that a tagger learnt from, or was scored on: data, file, what for, sentences, SHA-256."""
     when = "together with the others" if card["joins_source"] else "before"
     before = f"{'silver sentences' if card['distilled'] else 'source domain'}, {when}"

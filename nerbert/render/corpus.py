@@ -43,9 +43,10 @@ def page_of(overview: Manifest) -> str:
     """Return the page's text."""
     counts = overview["categories"].values()
     return render(
-        "corpus.html.j2", **_shared(overview), log_share=log_share, colour_of=colour_of, marked_pieces=marked_pieces,
-        most=max((max(each["mentions"], each["with_copies"]) for each in counts), default=1),
-        never_drawn=sum(not each["with_copies"] for each in counts),
+        "corpus.html.j2", **_shared_facts(overview),
+        log_share=log_share, colour_of=colour_of, marked_pieces=marked_pieces,
+        most=max((max(count["mentions"], count["with_copies"]) for count in counts), default=1),
+        never_drawn=sum(not count["with_copies"] for count in counts),
     )  # fmt: skip
 
 
@@ -78,22 +79,22 @@ def card_of(manifest: Manifest) -> str:
     sizes = table1(manifest, 0)
     made = {"table1": sizes, "concentration": concentration(manifest), "slope": slope(manifest)}
     power = min(max(0, len(str(max(1, sizes["ours"]["examples"]))) - 3), len(_SIZES) - 1)
-    return render("corpus_card.md.j2", **_shared(dict(manifest) | made), size_category=_SIZES[power])
+    return render("corpus_card.md.j2", **_shared_facts(dict(manifest) | made), size_category=_SIZES[power])
 
 
-def _shared(overview: Manifest) -> dict[str, Any]:
+def _shared_facts(overview: Manifest) -> dict[str, Any]:
     """Return what the templates of the page and of the card need; lists hold a table's rows."""
     facts, settings = facts_of(overview), overview.get("settings", {})
-    kinds = {each["path"]: each["kind"] for each in facts["knowledge"]["used"]}
+    kinds = {file["path"]: file["kind"] for file in facts["knowledge"]["used"]}
     topics, types = facts["topics"], most_first(facts["mention_sources"])
-    before, after = (sum(each[key] for each in topics.values()) for key in _BEFORE_AFTER)
+    before, after = (sum(topic[key] for topic in topics.values()) for key in _BEFORE_AFTER)
     return {
         "facts": facts, "entity": ENTITY, "most_first": most_first, "sizes": size_rows(overview["table1"]),
-        "topics": [(name, each["mentions"], share(each["mentions"], before), share(each["with_copies"], after))
-                   for name, each in topics.items()],
+        "topics": [(name, topic["mentions"], share(topic["mentions"], before), share(topic["with_copies"], after))
+                   for name, topic in topics.items()],
         "sources": [(name, count, share(count, sum(types.values())), kinds.get(name)) for name, count in types.items()],
-        "inputs": [(each["file"], dump_date(str(each["file"])), each["bytes"],
-                    each["sha256"] or f"of parts: {each['sha256_of_parts']}") for each in facts["inputs"]],
+        "inputs": [(file["file"], dump_date(str(file["file"])), file["bytes"],
+                    file["sha256"] or f"of parts: {file['sha256_of_parts']}") for file in facts["inputs"]],
         "changed": changed_settings(settings, CorpusSettings().to_dict()), "settings": settings,
     }  # fmt: skip
 
@@ -102,7 +103,7 @@ def size_rows(table1: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int | 
     """Return Table 1 as rows: what is counted, the paper's count, ours."""
     paper, ours = table1["paper"], table1["ours"]
     names = {"examples": "sentences (examples)", "tokens": "words (tokens)", "categories": f"categories with {ENTITY}"}
-    rows = [(told, paper[name], ours[name]) for name, told in names.items()]
+    rows = [(words, paper[name], ours[name]) for name, words in names.items()]
     return [*rows, ("size on disk", size(paper["bytes"]), size(ours["bytes"]))]
 
 
@@ -118,26 +119,26 @@ def table1(manifest: Manifest, bytes_: int) -> dict[str, dict[str, int]]:
 
 def concentration(manifest: Manifest) -> dict[str, Any]:
     """Return the ten largest categories and their mentions, how many hold half of all mentions, and all mentions."""
-    counts = most_first({name: each["mentions"] for name, each in manifest["categories"].items()})
-    whole, held, half = sum(counts.values()), 0, 0
+    counts = most_first({name: count["mentions"] for name, count in manifest["categories"].items()})
+    mentions, held, half = sum(counts.values()), 0, 0
     for count in counts.values():
-        if 2 * held >= whole:
+        if 2 * held >= mentions:
             break
         held, half = held + count, half + 1
-    return {"mentions": whole, "largest": dict(list(counts.items())[:10]), "categories_that_hold_half": half}
+    return {"mentions": mentions, "largest": dict(list(counts.items())[:10]), "categories_that_hold_half": half}
 
 
 def slope(manifest: Manifest) -> float | None:
     """Return the exponent b of after ∝ before^b, of the copies that were drawn; None where there is nothing to fit."""
     categories = manifest["categories"].items()
-    before, after = ({name: each[key] for name, each in categories} for key in _BEFORE_AFTER)
+    before, after = ({name: count[key] for name, count in categories} for key in _BEFORE_AFTER)
     return exponent(before, after)
 
 
 def dump_date(file: str) -> str:
     """Return the date in a dump's file name, as Wikimedia names them; "–" if there is none."""
-    found = _DATE.search(file)
-    return "-".join(found.groups()) if found else "–"
+    date = _DATE.search(file)
+    return "-".join(date.groups()) if date else "–"
 
 
 def log_share(value: int, most: int) -> float:
@@ -147,7 +148,7 @@ def log_share(value: int, most: int) -> float:
     return min(1.0, (math.log10(value) + _BELOW_ONE) / (math.log10(most) + _BELOW_ONE))
 
 
-EACH = 3
+MOST_SHOWN = 3
 """Sentences shown of each category."""
 _COLUMNS = ["id", "title", "text", "mentions", "split", "copies"]
 _BATCH = 8_000
@@ -158,19 +159,19 @@ _LONGEST_TEXT, _BEFORE = 600, 200
 Row = dict[str, Any]
 
 
-def draw_sentences(corpus: Path, manifest: Mapping[str, Any], each: int = EACH) -> dict[str, list[Row]]:
-    """Return category → up to `each` of its sentences, drawn at random; categories in the manifest's order."""
+def draw_sentences(corpus: Path, manifest: Mapping[str, Any], most: int = MOST_SHOWN) -> dict[str, list[Row]]:
+    """Return category → up to `most` of its sentences, drawn at random; categories in the manifest's order."""
     leads: dict[str, list[tuple[float, str, Row]]] = {name: [] for name in manifest["categories"]}
     for shard in manifest["shards"]:
         for batch in sentence_batches(corpus / shard, _COLUMNS, _BATCH):
             rows = zip(batch["id"].to_pylist(), categories_of(batch["mentions"]), strict=True)
             for number, (identity, categories) in enumerate(rows):
                 for category in sorted(leads.keys() & set(categories)):
-                    lead, place = leads[category], uniform(0, f"show {category}", identity)
-                    if len(lead) < each or (place, identity) < lead[-1][:2]:
+                    lead, chance = leads[category], uniform(0, f"show {category}", identity)
+                    if len(lead) < most or (chance, identity) < lead[-1][:2]:
                         row = batch.slice(number, 1).to_pylist()[0]
-                        insort(lead, (place, identity, row), key=lambda entry: entry[:2])
-                        del lead[each:]
+                        insort(lead, (chance, identity, row), key=lambda entry: entry[:2])
+                        del lead[most:]
     return {name: [row for _, _, row in lead] for name, lead in leads.items()}
 
 
@@ -184,32 +185,32 @@ class DroppedSentence:
     text: str
 
 
-def read_dropped(corpus: Path, steps: Iterable[str] = (), each: int = EACH) -> dict[str, dict[str, list[Row]]]:
-    """Return step (`steps` first) → reason → up to `each` sentences of `dropped.jsonl`; empty without that file."""
+def read_dropped(corpus: Path, steps: Iterable[str] = (), most: int = MOST_SHOWN) -> dict[str, dict[str, list[Row]]]:
+    """Return step (`steps` first) → reason → up to `most` sentences of `dropped.jsonl`; empty without that file."""
     path = corpus / "dropped.jsonl"
-    found: dict[str, dict[str, list[Row]]] = {step: {} for step in steps}
+    dropped: dict[str, dict[str, list[Row]]] = {step: {} for step in steps}
     if not path.is_file():
         return {}
     with path.open("rb") as stream:
         for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
             row = parse_json(line.strip(), DroppedSentence, f"{path}:{number}", remedy="build the corpus again")
-            rows = found.setdefault(row.step, {}).setdefault(row.reason, [])
-            if len(rows) < each:
+            rows = dropped.setdefault(row.step, {}).setdefault(row.reason, [])
+            if len(rows) < most:
                 rows.append({"id": row.id, "text": row.text})
-    return {step: reasons for step, reasons in found.items() if reasons}
+    return {step: reasons for step, reasons in dropped.items() if reasons}
 
 
 def marked_pieces(text: str, mentions: Sequence[Mapping[str, Any]], category: str) -> list[tuple[str, Mark | None]]:
     """Return a sentence in pieces, its mentions marked; a long one is cut around the first mention of `category`."""
     begin, end = 0, len(text)
     if end > _LONGEST_TEXT:
-        first = min((each["start"] for each in mentions if each["category"] == category), default=0)
+        first = min((mention["start"] for mention in mentions if mention["category"] == category), default=0)
         begin = max(0, min(first - _BEFORE, end - _LONGEST_TEXT))
         end = begin + _LONGEST_TEXT
     marks = []
-    for each in sorted(mentions, key=lambda mention: (mention["start"], mention["end"])):
-        style = colour_of(each["category"]) + (" wanted" if each["category"] == category else "")
-        marks.append((each["start"], each["end"], Mark(each["category"], style, _leads_to(each))))
+    for mention in sorted(mentions, key=lambda mention: (mention["start"], mention["end"])):
+        style = colour_of(mention["category"]) + (" wanted" if mention["category"] == category else "")
+        marks.append((mention["start"], mention["end"], Mark(mention["category"], style, _mention_title(mention))))
     cut = pieces_of(text, marks, begin, end)
     return [("… " if begin else "", None), *cut, (" …" if end < len(text) else "", None)]
 
@@ -221,7 +222,7 @@ def colour_of(category: str) -> str:
     return f"k k{crc32(category.encode('utf-8', 'surrogatepass')) % _COLOURS}"
 
 
-def _leads_to(mention: Mapping[str, Any]) -> str:
+def _mention_title(mention: Mapping[str, Any]) -> str:
     path = " › ".join(mention["class_path"]) or "class unknown"
     source = f"; by {mention['source']}" if mention["source"] else ""
     origin = f"; found as {mention['origin']}" if mention["origin"] != LINK else ""
@@ -245,12 +246,12 @@ def show_corpus(
         return
     console = Console(soft_wrap=True)
     print_summary(read_manifest(corpus), corpus, console)
-    for sentence in heapq.nsmallest(sentences, read_sentences(corpus), key=lambda each: uniform(0, "show", each.id)):
+    for sentence in heapq.nsmallest(sentences, read_sentences(corpus), key=lambda row: uniform(0, "show", row.id)):
         spans = [(m.start, m.end, m.category) for m in sentence.mentions]
-        place = f"  {sentence.title} · {sentence.id} · {sentence.split} · copies {sentence.copies}"
+        origin = f"  {sentence.title} · {sentence.id} · {sentence.split} · copies {sentence.copies}"
         console.print()
         console.print(coloured(console, sentence.text, spans))
-        console.print(plain(place), style="dim")
+        console.print(plain(origin), style="dim")
 
 
 def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | None = None) -> None:

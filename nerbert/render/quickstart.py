@@ -30,12 +30,13 @@ _COLOURS = 10
 
 def write_page(result: QuickstartResult, manifest: Mapping[str, Any], output: Path) -> None:
     """Write the page; `manifest` is the corpus's, whose funnel it shows."""
-    curves = [(f"{each.title}: {each.measure}", style, each.curve) for style, each in enumerate(result.encoders)]
-    annotators = {"gold": "annotated"} | {each.key: each.title for each in result.encoders}
+    curves = [(f"{encoder.title}: {encoder.measure}", style, encoder.curve)
+              for style, encoder in enumerate(result.encoders)]  # fmt: skip
+    annotators = {"gold": "annotated"} | {encoder.key: encoder.title for encoder in result.encoders}
     page = render(
         "quickstart.html.j2", result=result, steps=manifest["steps"], title=TITLE, limits=LIMITS, next=NEXT,
-        examples=[[(annotators[key], _parts(shown, key, result)) for key in shown.marked] for shown in result.examples],
-        own=_parts(result.own, "ner", result, [f" {each:.2f}" for each in result.confidences]),
+        examples=[[(annotators[key], _pieces(text, key, result)) for key in text.marked] for text in result.examples],
+        own=_pieces(result.own, "ner", result, [f" {confidence:.2f}" for confidence in result.confidences]),
         curves=Plot("Figures on held-out sentences in percent, against training steps", "steps", curves),
     )  # fmt: skip
     write(output, page)
@@ -53,15 +54,15 @@ def picture(result: QuickstartResult) -> str:
     return render("quickstart.svg.j2", result=result)
 
 
-def _parts(
-    shown: TaggedText, key: str, result: QuickstartResult, confidences: Iterable[str] = repeat("")
+def _pieces(
+    text: TaggedText, key: str, result: QuickstartResult, confidences: Iterable[str] = repeat("")
 ) -> list[tuple[str, Mark | None]]:  # fmt: skip
     """Return a text in pieces; the first ten types have a colour each."""
     marks = [
-        (start, end, Mark(name + sure, f"k{sorted({*result.mentions, name}).index(name) % _COLOURS}"))
-        for (start, end, name), sure in zip(shown.marked[key], confidences, strict=False)
+        (start, end, Mark(name + confidence, f"k{sorted({*result.mentions, name}).index(name) % _COLOURS}"))
+        for (start, end, name), confidence in zip(text.marked[key], confidences, strict=False)
     ]
-    return list(pieces_of(shown.text, marks))
+    return list(pieces_of(text.text, marks))
 
 
 class QuickstartReport:
@@ -90,8 +91,8 @@ class QuickstartReport:
         title = f"entity F1 in percent on {result.test} test sentences with {result.test_mentions:,} mentions"
         seeds = (f"seed {seed}" for seed in result.seeds)
         heads = ["encoder before fine-tuning", "F1, mean ± sd", *seeds, "types ignored"]
-        rows = [(each.title, each.summary, *map(percent, each.f1), percent(fmean(each.spans_f1)))
-                for each in result.encoders]  # fmt: skip
+        rows = [(encoder.title, encoder.summary, *map(percent, encoder.f1), percent(fmean(encoder.spans_f1)))
+                for encoder in result.encoders]  # fmt: skip
         self._console.print(table(heads, rows, numbers=range(1, len(heads)), title=title))
         self.say("verdict", result=result, limits=LIMITS)
 

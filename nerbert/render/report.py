@@ -59,12 +59,12 @@ class Plot:
     @property
     def labels(self) -> list[tuple[float, str]]:
         """The place of each mark on the axis of x, with its label where there is room."""
-        found, free = [], 0.0
+        labels, free = [], 0.0
         for value in self._xs:
             x = self.x(value)
-            found.append((x, f"{value:,.0f}" if x >= free else ""))
+            labels.append((x, f"{value:,.0f}" if x >= free else ""))
             free = x + _APART if x >= free else free
-        return found
+        return labels
 
     @property
     def _xs(self) -> list[float]:
@@ -79,37 +79,38 @@ def write_report(report: Report, output: Path) -> None:
 def report_page(report: Report) -> str:
     """Return the page; raise InputError for a tagger's card that nerbert didn't write."""
     names = sorted({part.name for part in report.by_type})
-    colours = {name: f"k{place % _COLOURS}" for place, name in enumerate(names)}
+    colours = {name: f"k{number % _COLOURS}" for number, name in enumerate(names)}
     with refused(f"{report.name}: its nerbert.json is not as nerbert writes it"):
         return render(
             "report.html.j2", report=report, card=facts_of(report.card), many=many, notes=notes(report),
-            views=lambda each: _views(each, colours), direction=direction,
+            views=lambda sentence: _views(sentence, colours), direction=direction,
             **dict.fromkeys(("curve", "reliable", "learning")) | dict(_plots(report)),
         )  # fmt: skip
 
 
 def notes(report: Report) -> list[str]:
     """Return what `nerbert evaluate` notes of the tagger, and of the one that it is compared with, a line each."""
-    found = render("terminal/evaluation.txt.j2", evaluation=report.evaluation).splitlines()
+    lines = render("terminal/evaluation.txt.j2", evaluation=report.evaluation).splitlines()
     if report.comparison:
-        found += render("terminal/evaluation.txt.j2", evaluation=report.comparison.evaluation).splitlines()
-    return [*dict.fromkeys(found)]
+        lines += render("terminal/evaluation.txt.j2", evaluation=report.comparison.evaluation).splitlines()
+    return [*dict.fromkeys(lines)]
 
 
 def _views(sentence: ShownSentence, colours: Mapping[str, str]) -> Iterator[tuple[str, list[Any]]]:
     """Yield the text in pieces, by whose entities: where gold and tagger differ, one is underlined, and says how."""
-    before, after = ([] if whole else [("…", None)] for whole in (sentence.begins, sentence.ends))
+    before, after = ([] if is_end else [("…", None)] for is_end in (sentence.begins, sentence.ends))
     for name, entities in (("annotated", sentence.gold), ("second", sentence.other), ("found", sentence.found)):
         if entities is not None:
-            marks = [(each.start, each.end, _mark(each, colours.get(each.type, "entity"))) for each in entities]
+            marks = [(entity.start, entity.end, _mark(entity, colours)) for entity in entities]
             yield name, [*before, *pieces_of(sentence.text, marks), *after]
 
 
-def _mark(entity: ShownEntity, style: str) -> Mark:
-    sure = "" if entity.confidence is None else f" {entity.confidence:.2f}"
+def _mark(entity: ShownEntity, colours: Mapping[str, str]) -> Mark:
+    style = colours.get(entity.type, "entity")
+    confidence = "" if entity.confidence is None else f" {entity.confidence:.2f}"
     if entity.mistake is None:
-        return Mark(f"{entity.type}{sure}", style)
-    return Mark(f"{entity.type}{sure} · {FAULTS[entity.mistake]}", f"{style} wanted")
+        return Mark(f"{entity.type}{confidence}", style)
+    return Mark(f"{entity.type}{confidence} · {FAULTS[entity.mistake]}", f"{style} wanted")
 
 
 def _plots(report: Report) -> Iterator[tuple[str, Plot]]:
@@ -117,13 +118,13 @@ def _plots(report: Report) -> Iterator[tuple[str, Plot]]:
     rows = [(100 * at, counts) for at, counts in report.thresholds[0].curve if counts.predicted]
     if len(rows) > 1:
         title = "Precision, recall and F1 in percent, by the lowest confidence of entities that are kept"
-        lines: list[PlotLine] = [(name.replace("f1", "F1"), style, [(at, getattr(each, name)) for at, each in rows])
+        lines: list[PlotLine] = [(name.replace("f1", "F1"), style, [(at, getattr(counts, name)) for at, counts in rows])
                                  for name, style in (("precision", 2), ("recall", 1), ("f1", 3))]  # fmt: skip
         yield "curve", Plot(title, "% confidence", lines)
     if report.reliability:
-        found = [(100 * each.confidence, each.precision) for each in report.reliability]
+        points = [(100 * part.confidence, part.precision) for part in report.reliability]
         title = "Entities that are right, in percent, by their mean confidence"
-        lines = [("perfect calibration", 0, [(0, 0), (100, 1)]), ("this tagger", 1, found)]
+        lines = [("perfect calibration", 0, [(0, 0), (100, 1)]), ("this tagger", 1, points)]
         yield "reliable", Plot(title, "% confidence", lines)
     if len(report.learning) > 1:
         line = "F1 on the dev split", 2, report.learning

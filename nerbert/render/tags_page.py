@@ -25,18 +25,18 @@ _MORE: _Line = ("ltr", [("…", None)])
 
 def write_page(target: Path, tagged: Iterable[Document], /, *, title: str, tagger: str, types: Sequence[str]) -> None:
     """Write a page of the `tagger`'s `types` in what `title` names: counts, then the rows that there is room for."""
-    colours = {name: f"k k{place % _COLOURS}" for place, name in enumerate(types)}
+    colours = {name: f"k k{number % _COLOURS}" for number, name in enumerate(types)}
     entities, rows = Counter[str](), list[list[_Line]]()
     room, whole, total = ROOM, 0, 0
     for row in tagged:
         entities.update(span.type for span in row.spans)
-        cut, shown = fitting(row.text, row.spans, room)
+        cut, spans = fitting(row.text, row.spans, room)
         fits = whole == total and len(cut) == len(row.text)
         room = room - len(row.text) - _ENTITY_ROOM * len(row.spans) if fits else 0
         if cut:
-            rows.append([*_lines(cut, shown, colours), *([] if fits else [_MORE])])
+            rows.append([*_lines(cut, spans, colours), *([] if fits else [_MORE])])
         total, whole = total + 1, whole + fits
-    counts = sorted(entities.items(), key=lambda each: (-each[1], each[0]))
+    counts = sorted(entities.items(), key=lambda item: (-item[1], item[0]))
     page = render.render(
         "tags.html.j2", title=title, tagger=tagger, rows=rows, whole=whole, total=total, sure=_SURE,
         counts=[(name, colours.get(name, ""), count) for name, count in counts],

@@ -52,10 +52,10 @@ def table(
     """
     drawn = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left")
     drawn.title = plain(title) if title else None
-    for place, head in enumerate(heads):
-        drawn.add_column(_shown(head), justify="right" if place in numbers else "left", overflow="fold")
+    for column, head in enumerate(heads):
+        drawn.add_column(_cell_text(head), justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*map(_shown, row))
+        drawn.add_row(*map(_cell_text, row))
     return drawn
 
 
@@ -70,7 +70,7 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
 
 
-def _shown(cell: object) -> Text:
+def _cell_text(cell: object) -> Text:
     if isinstance(cell, Text):
         return cell
     if cell is None:
@@ -81,18 +81,18 @@ def _shown(cell: object) -> Text:
 def print_doctor(findings: "Sequence[Finding]", *, as_json: bool) -> bool:
     """Print a line for each finding, then what helps; return whether nothing is wrong."""
     if as_json:
-        print_json([each._asdict() for each in findings])
+        print_json([finding._asdict() for finding in findings])
     else:
         console, rows = Console(), []
-        for each in findings:
-            state = plain(each.state)
-            state.stylize(_STYLES[each.state])
-            rows.append([each.what, state, each.found])
+        for finding in findings:
+            state = plain(finding.state)
+            state.stylize(_STYLES[finding.state])
+            rows.append([finding.what, state, finding.found])
         console.print(table(["what", "", "found"], rows))
-        for each in findings:
-            if each.advice:
-                console.print(plain(f"{each.what}: {each.found}: {each.advice}"))
-    return all(each.state != "wrong" for each in findings)
+        for finding in findings:
+            if finding.advice:
+                console.print(plain(f"{finding.what}: {finding.found}: {finding.advice}"))
+    return all(finding.state != "wrong" for finding in findings)
 
 
 def print_dry_run(run: "DryRun", output: Path) -> None:
@@ -123,12 +123,12 @@ def print_taggers(folders: Iterable[Path]) -> None:
 def print_calibrations(done: Sequence["Calibrated"], data: Path, *, dry_run: bool = False) -> None:
     """Print temperature and calibration error of each tagger, and its thresholds; with `dry_run` that none is kept."""
     console = Console(soft_wrap=True)
-    for each in done:
-        say(console, "calibration", each=each, told=each.calibration, data=data)
-        if each.thresholds:
+    for calibrated in done:
+        say(console, "calibration", tagger=calibrated, calibration=calibrated.calibration, data=data)
+        if calibrated.thresholds:
             rows = [(name, "none" if bound.confidence is None else f"{bound.confidence:.3f}", bound.predicted,
                      bound.kept, percent(bound.precision), percent(bound.recall_kept))
-                    for name, bound in each.thresholds.items()]  # fmt: skip
+                    for name, bound in calibrated.thresholds.items()]  # fmt: skip
             heads = ["type", "threshold", "found", "kept", "precision", "right kept"]
             console.print(table(heads, rows, numbers=range(1, 6)))
     if dry_run:
@@ -148,20 +148,20 @@ def print_summaries(models: Sequence["ModelSummary"], *, as_json: bool) -> None:
         return
     from nerbert.render.cards import chosen_settings, threshold_origin
 
-    for each in models:
-        with refused(f"{each.name}: its nerbert.json is not as nerbert writes it"):
-            facts, settings = facts_of(each.card), chosen_settings(each.card)
-            say(Console(soft_wrap=True), "summary", model=each, card=facts, settings=settings,
-                origin=threshold_origin(each.card))  # fmt: skip
+    for model in models:
+        with refused(f"{model.name}: its nerbert.json is not as nerbert writes it"):
+            facts, settings = facts_of(model.card), chosen_settings(model.card)
+            say(Console(soft_wrap=True), "summary", model=model, card=facts, settings=settings,
+                origin=threshold_origin(model.card))  # fmt: skip
 
 
 def print_checks(done: Sequence["Checked"], *, as_json: bool) -> None:
     """Print of each tagger whether it answers as expected, and each text that it answers otherwise."""
     if as_json:
-        print_json([each.as_json() for each in done])
+        print_json([checked.as_json() for checked in done])
         return
-    for each in done:
-        say(Console(soft_wrap=True), "check", done=each, made=each.expected, marked=lambda answer: ", ".join(
+    for checked in done:
+        say(Console(soft_wrap=True), "check", done=checked, made=checked.expected, marked=lambda answer: ", ".join(
             f"[{span.text}|{span.type}] {span.confidence:.3f}" for span in answer.spans) or "no entity")  # fmt: skip
 
 
@@ -170,8 +170,8 @@ def print_export(done: "Export") -> None:
     console = Console(soft_wrap=True)
     say(console, "export", done=done)
     if done.agreement:
-        rows = [(name, percent(each.f1), f"{percent(each.share)} %", each.other, f"{each.confidence:.4f}")
-                for name, each in done.agreement.items()]  # fmt: skip
+        rows = [(name, percent(agreement.f1), f"{percent(agreement.share)} %", agreement.other,
+                 f"{agreement.confidence:.4f}") for name, agreement in done.agreement.items()]  # fmt: skip
         heads = ["back end", "F1", "entities like torch's", "others", "confidences differ by"]
         console.print(table(heads, rows, numbers=range(1, 5)))
     if int8 := done.agreement.get("onnx int8"):
@@ -240,23 +240,23 @@ def _means(macro: Macro) -> list[str]:
 def print_list(listed: Sequence["Listed"], *, as_json: bool) -> None:
     """Print the data sets, a row each."""
     if as_json:
-        print_json([{"name": each.name, "there": each.there} | (asdict(each.known) if each.known else {})
-                    for each in listed])  # fmt: skip
+        print_json([{"name": data.name, "there": data.there} | (asdict(data.known) if data.known else {})
+                    for data in listed])  # fmt: skip
         return
-    looked = any(each.there for each in listed)
+    looked = any(data.there for data in listed)
     heads = ("name", "paper", "train/dev/test", "types", "licence", "there" if looked else "title")
-    rows = [[*_cells(each), each.there if looked else each.known and each.known.title] for each in listed]
-    shown = table(heads, rows, numbers=(3,))
-    for column in shown.columns[:3]:
+    rows = [[*_list_cells(data), data.there if looked else data.known and data.known.title] for data in listed]
+    drawn = table(heads, rows, numbers=(3,))
+    for column in drawn.columns[:3]:
         column.no_wrap = True  # a name is there to be copied
     console = Console(soft_wrap=True)
-    console.print(shown)
+    console.print(drawn)
     console.print(
         "paper: its name in NER-BERT's tables, with * where the split isn't quite the paper's (nerbert data check)"
     )
 
 
-def _cells(listed: "Listed") -> list[object]:
+def _list_cells(listed: "Listed") -> list[object]:
     known = listed.known
     if known is None:
         return [listed.name, "", "", "", ""]
