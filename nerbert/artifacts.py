@@ -2,7 +2,8 @@
 
 All long jobs use `publish_job`. Finished parts are in `.NAME.work`, with the job's key and its lock; a kill leaves them
 for the next run with that key. Only a benchmark's folder grows in place: each of its parts has a key of its own. Cost:
-writing waits for the disk, and a folder is replaced by two renames; the next run repairs a kill between them.
+writing waits for the disk; a folder is replaced by two renames, and the next run repairs a kill between them; locks
+guard against processes of one machine, and not at all where the file system has none.
 """
 
 import errno
@@ -22,7 +23,6 @@ from stat import S_IMODE, S_ISLNK, S_ISREG
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from nerbert.errors import InputError, OutputExists, StaleOutput, WriteError, refused
-from nerbert.locks import held
 from nerbert.schema import difference, json_line, parse_json, read_json, to_plain
 
 Result = TypeVar("Result")
@@ -33,6 +33,8 @@ MARKERS = ("manifest.json", "nerbert.json", "nerbert-onnx.json")
 _LARGEST_MARK = 1 << 32
 """Maximum bytes of a mark, which may hold the result of a whole part."""
 _BLOCK = 1 << 20
+_LOCKLESS = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP})
+"""Errors of a file system without locks."""
 PLAN, LOCK, _OLD = "plan.json", "lock", "old"
 """Files in a work folder: what the job is made from, its lock, the output that it replaces."""
 _RIGHT = "get the right to write there or {other}"
@@ -172,6 +174,35 @@ def _grow(target: Path, names: Sequence[str], message: str) -> Iterator[Draft]:
             for folder in folders:
                 folder.mkdir(exist_ok=True)
         yield Draft(target, target)
+
+
+@contextmanager
+def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) -> Iterator[None]:
+    """Lock a folder (by the file `.lock` in it) or a file made for it; raise OutputExists(`taken`) if it is locked.
+
+    With `wait`, call that instead, and wait for the lock. A dead process holds none.
+    """
+    from filelock import FileLock, Timeout
+
+    inside = path / ".lock" if path.is_dir() else None
+    lock = FileLock(inside or path, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        if wait is None:
+            raise OutputExists(taken) from error
+        wait()
+        lock.acquire(poll_interval=0.2)
+    except OSError as error:
+        if error.errno not in _LOCKLESS:
+            raise
+    try:
+        yield
+    finally:
+        if inside is not None:
+            with suppress(OSError):  # Windows removes no open file; filelock does so there
+                inside.unlink()
+        lock.release()
 
 
 def draft_of(target: Path) -> Draft:

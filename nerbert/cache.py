@@ -12,9 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nerbert.artifacts import check_own, checksum_of, finish, publish_folder, to_disk, unwritable, write_json
+from nerbert.artifacts import check_own, checksum_of, finish, held, publish_folder, to_disk, unwritable, write_json
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
-from nerbert.locks import held
 from nerbert.schema import read_json
 from nerbert.terminal import tell
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from nerbert.about import __version__
+from nerbert.artifacts import held
 from nerbert.cache import user_cache
 from nerbert.errors import InputError, NerbertError
-from nerbert.locks import held
 from nerbert.process import cores, installed_version, machine
 
 _GB = 1 << 30

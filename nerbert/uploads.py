@@ -14,10 +14,9 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from nerbert.about import __version__
-from nerbert.artifacts import MARKERS
+from nerbert.artifacts import MARKERS, held
 from nerbert.cache import cache_place
 from nerbert.errors import NerbertError, OutputExists, SettingsError, WriteError
-from nerbert.locks import held
 from nerbert.schema import json_line
 from nerbert.sources.remote import file_system, without_secrets
 from nerbert.terminal import tell

@@ -15,6 +15,7 @@ import pytest
 from nerbert.artifacts import (
     artifact,
     check_free,
+    held,
     link_file,
     publish,
     publish_folder,
@@ -23,7 +24,6 @@ from nerbert.artifacts import (
     write_json,
 )
 from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
-from nerbert.locks import held
 from nerbert.schema import json_line
 from tests.raised import raises
 

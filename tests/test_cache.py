@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from nerbert import cache
+from nerbert.artifacts import held
 from nerbert.cache import cached
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, WriteError
-from nerbert.locks import held
 from tests.raised import raises
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from nerbert.artifacts import held
 from nerbert.errors import OutputExists
-from nerbert.locks import ThreadLock, _renew_locks, held
+from nerbert.locks import ThreadLock, _renew_locks
 from tests.raised import raises
 
 

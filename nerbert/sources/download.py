@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from nerbert.artifacts import check_own, to_disk, unwritable, write_json, writing
+from nerbert.artifacts import check_own, held, to_disk, unwritable, write_json, writing
 from nerbert.errors import InputError, OutputExists, SettingsError
-from nerbert.locks import held
 from nerbert.schema import json_line, read_json
 from nerbert.sources.remote import Missing, RetryPolicy, buffered, facts_of, read_small
 from nerbert.terminal import progress

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nerbert.artifacts import publish, sha256_of
+from nerbert.artifacts import held, publish, sha256_of
 from nerbert.cache import cache_place
 from nerbert.errors import InputError, NerbertError, at, refused
-from nerbert.locks import ThreadLock, held
+from nerbert.locks import ThreadLock
 from nerbert.model.linear import Scorer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded

@@ -20,12 +20,11 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from nerbert.artifacts import writing
+from nerbert.artifacts import held, writing
 from nerbert.errors import InputError, OutputExists, SettingsError, StaleOutput, at, refused
 from nerbert.formats.documents import Reading, document_of
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.open_types import normalised
-from nerbert.locks import held
 from nerbert.records import Document, Example, Span
 from nerbert.rng import hash64
 from nerbert.schema import json_line, parse_json

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from nerbert.artifacts import held
 from nerbert.cli import main
 from nerbert.corpus.knowledge.addresses import list_addresses
 from nerbert.corpus.knowledge.detect import SourceKind
 from nerbert.corpus.knowledge.knowledge import open_knowledge
 from nerbert.errors import InputError, OutputExists, WriteError
-from nerbert.locks import held
 from nerbert.sources.download import FETCHED, Address
 from tests.sources.web_server import BODY, ONTOLOGY, PLACE, Mood, Web, fails, get, names, place, whole
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import publish_folder, write_json
+from nerbert.artifacts import held, publish_folder, write_json
 from nerbert.config import plain_settings
 from nerbert.errors import NerbertError, SettingsError, at
 from nerbert.evaluation.benchmark import keys
@@ -17,7 +17,6 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import takes_labels
 from nerbert.formats.data import DataSet
 from nerbert.formats.entity_labels import parse_type_labels
-from nerbert.locks import held
 from nerbert.model.concept_table import class_words
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import predict_entities
