@@ -136,7 +136,7 @@ def test_folders_that_cannot_be_listed_or_entered_are_named(
         return before(path, **options)
 
     monkeypatch.setattr(Path, right, refuse)
-    words = f"{tmp_path / locked}: can't be listed: Permission denied; name its files, or get the right"
+    words = f"{tmp_path / locked}: can't be listed: Permission denied"
     for read in (lambda: read_data(tmp_path), lambda: find_sources([str(tmp_path)], "")):
         with raises(InputError, words):
             read()
