@@ -179,7 +179,7 @@ def finetune(
     copies and pickles need it, `save_pretrained` keeps it.
     """
     _need_torch()
-    from nerbert.finetuning.domains import FinetuneInput
+    from nerbert.finetuning.domains import Domains
     from nerbert.finetuning.finetune import TaggerOutput
     from nerbert.finetuning.finetune import finetune as stage
     from nerbert.finetuning.settings import FinetuneSettings as Known
@@ -192,7 +192,7 @@ def finetune(
     folder = Path(scratch, "tagger") if output is None else Path(output)
     to = TaggerOutput(folder, overwrite=overwrite, calibrate=calibrate, card=checking(write_tagger_card))
     try:
-        stage(str(encoder), FinetuneInput(data, source), to, made)
+        stage(str(encoder), Domains(data, source), to, made)
         tagger = Opened.load(folder)
     except BaseException:
         _remove(scratch, os.getpid())

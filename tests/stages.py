@@ -28,10 +28,10 @@ def finetune(
     reading: Reading | None = None, labels: Mapping[str, str] = MappingProxyType({}), **more: Any,
 ) -> list[Path]:  # fmt: skip
     """Fine-tune taggers with their cards, `more` are fields of their output; return their folders."""
-    from nerbert.finetuning.domains import FinetuneInput
+    from nerbert.finetuning.domains import Domains
     from nerbert.finetuning.finetune import TaggerOutput  # loads torch
     from nerbert.finetuning.finetune import finetune as stage
     from nerbert.tagger.self_check import checking
 
     to = TaggerOutput(output, **{"card": checking(write_tagger_card), **more})
-    return stage(str(encoder), FinetuneInput(data, source, reading, labels), to, settings)
+    return stage(str(encoder), Domains(data, source, labels, reading=reading), to, settings)

@@ -98,14 +98,14 @@ def finetune(
     settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
     need("train", "torch", "transformers")
     from nerbert.finetuning.add_types import add_types as add
-    from nerbert.finetuning.domains import FinetuneInput
+    from nerbert.finetuning.domains import Domains
     from nerbert.finetuning.finetune import TaggerOutput
     from nerbert.finetuning.finetune import finetune as run
     from nerbert.tagger.self_check import checking
 
     if (old_data or same_types) and not add_types:
         raise SettingsError("--old-data and --same-types are for --add-types; give that, too")
-    given = FinetuneInput(data, source, read, read_type_labels(labels))
+    given = Domains(data, source, read_type_labels(labels), reading=read)
     to = TaggerOutput(output, each_seed, overwrite=overwrite, card=checking(write_tagger_card))
     if add_types:
         folders = add(encoder, given, to, settings, old=old_data, same_types=same_types)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError, SettingsError, few
-from nerbert.finetuning.domains import Domains, FinetuneInput
+from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import TaggerOutput, finetune, finetune_domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, has_tags, objective_for, takes_labels
@@ -37,27 +37,22 @@ class Prepared:
     `added` are the new types.
     """
 
-    domains: Domains
+    domains: Domains[DataSet]
     old: list[Example]
     added: set[str]
     settings: FinetuneSettings
     facts: dict[str, Any]
 
-    @property
-    def data(self) -> FinetuneInput:
-        """Return the new sentences."""
-        return FinetuneInput(self.domains.target, labels=self.domains.labels, types=self.domains.types)
-
-    def with_old(self, learnt: Head) -> FinetuneInput:
+    def with_old(self, learnt: Head) -> Domains[DataSet]:
         """Return new and old sentences; in the old ones `learnt`, which saw the new ones alone, finds new types."""
         old, count = _with_answers(learnt, self.old, self.added)
         tell(f"{count:,} entities of new types found in {len(old):,} old sentences; both are trained on now")
         new = self.domains.target
-        return replace(self.data, data=replace(new, train=[*new.train, *old]))
+        return replace(self.domains, target=replace(new, train=[*new.train, *old]))
 
 
 def add_types(
-    tagger: str, data: FinetuneInput, output: TaggerOutput, settings: FinetuneSettings, *,
+    tagger: str, data: Domains[AnyData], output: TaggerOutput, settings: FinetuneSettings, *,
     old: AnyData | None = None, same_types: bool = False,
 ) -> list[Path]:  # fmt: skip
     """Fine-tune a tagger on sentences of new types so that it keeps its own; return the folders, as `finetune` does.
@@ -75,7 +70,7 @@ def add_types(
     prepared = prepare(tagger, domains, settings, old, same_types=same_types)
     output, settings = replace(output, facts=prepared.facts), prepared.settings
     if not prepared.old:
-        return finetune(tagger, prepared.data, output, settings)
+        return finetune(tagger, prepared.domains, output, settings)
     with output.each_seed(settings) as outputs:
         for seed_output, seed_settings in outputs:
             learnt = finetune_domains(tagger, prepared.domains, seed_settings)
@@ -84,8 +79,9 @@ def add_types(
 
 
 def prepare(
-    tagger: str, domains: Domains, settings: FinetuneSettings, old: AnyData | None = None, *, same_types: bool = False
-) -> Prepared:
+    tagger: str, domains: Domains[DataSet], settings: FinetuneSettings, old: AnyData | None = None, *,
+    same_types: bool = False,
+) -> Prepared:  # fmt: skip
     """Return the sentences to train on; raise InputError for what is no tagger, and for types that clash."""
     settings, card = objective_for(tagger, settings, SOFT), read_card(tagger)
     data, labels, words = domains.target, domains.labels, dict[str, str]()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from nerbert.errors import SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
@@ -11,32 +11,43 @@ from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.model.folder import read_card
 
+_Data_co = TypeVar("_Data_co", bound=AnyData, covariant=True)
+
 
 @dataclass(frozen=True, slots=True)
-class Domains:
-    """Sentences to fine-tune on: the `target`'s, and perhaps those of a `source` domain.
+class Domains(Generic[_Data_co]):
+    """Sentences to fine-tune on, read or still to be read: the `target`'s, and perhaps those of a `source` domain.
 
     `labels` are the words that a model of labels at run time reads for types (default: the type's name in words), also
-    for types that no sentence has: these are known to be absent. A head of fixed types also gets `types`.
+    for types that no sentence has: these are known to be absent. A head of fixed types also gets `types`. `reading`
+    says how files are read.
     """
 
-    target: DataSet
-    source: DataSet | None = None
+    target: _Data_co
+    source: _Data_co | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     types: Sequence[str] = ()
+    reading: Reading | None = None
+
+    def read(self, encoder: str) -> "Domains[DataSet]":
+        """Return the sentences, read for a fine-tuning of `encoder`."""
+        reading = reading_for(read_card(encoder), self.reading, training=True)
+        target = read_data(self.target, reading=reading)
+        source = None if self.source is None else read_data(self.source, reading=reading)
+        return Domains(target, source, self.labels, self.types)
 
     @property
-    def word_splitter(self) -> str:
+    def word_splitter(self: "Domains[DataSet]") -> str:
         """Return what cut the texts that had no words; "" if nothing was asked for."""
         return self.target.reading.word_splitter or (self.source.reading.word_splitter if self.source else "")
 
-    def check_dev(self, settings: FinetuneSettings) -> None:
+    def check_dev(self: "Domains[DataSet]", settings: FinetuneSettings) -> None:
         """Raise SettingsError if the target's dev split is to choose the model, and there is none."""
         if settings.select == "dev" and not self.target.dev:
             why = f"setting select = 'dev': {self.target.folder} has no dev split; add one or use select = 'last'"
             raise SettingsError(why, setting="select")
 
-    def facts(self, encoder: str) -> dict[str, Any]:
+    def facts(self: "Domains[DataSet]", encoder: str) -> dict[str, Any]:
         """Return a tagger card's facts about its origin, without a local folder's name."""
         name, card = None if Path(encoder).exists() else encoder, read_card(encoder)
         facts: dict[str, Any] = {
@@ -49,21 +60,3 @@ class Domains:
 
 def _facts(data: DataSet) -> dict[str, Any]:
     return {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256, **cut_of(data.reading)}
-
-
-@dataclass(frozen=True, slots=True)
-class FinetuneInput:
-    """What a fine-tuning reads, and how: files or sentences; `labels` and `types` are as in `Domains`."""
-
-    data: AnyData
-    source: AnyData | None = None
-    reading: Reading | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    types: Sequence[str] = ()
-
-    def read(self, encoder: str) -> Domains:
-        """Return the sentences, read for a fine-tuning of `encoder`."""
-        reading = reading_for(read_card(encoder), self.reading, training=True)
-        target = read_data(self.data, reading=reading)
-        source = None if self.source is None else read_data(self.source, reading=reading)
-        return Domains(target, source, self.labels, self.types)

@@ -14,10 +14,10 @@ from typing import Any
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.config import changed_names, plain_settings
 from nerbert.errors import SettingsError
-from nerbert.finetuning.domains import Domains, FinetuneInput
+from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, objective_for
-from nerbert.formats.data import DataSet
+from nerbert.formats.data import AnyData, DataSet
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import save_model
 from nerbert.model.folder import TaggerFacts, TaggerHook, read_card, write_card
@@ -97,7 +97,7 @@ class TaggerOutput:
             self.card(folder, TaggerFacts(read_card(str(folder))))
 
 
-def finetune(encoder: str, data: FinetuneInput, output: TaggerOutput, settings: FinetuneSettings) -> list[Path]:
+def finetune(encoder: str, data: Domains[AnyData], output: TaggerOutput, settings: FinetuneSettings) -> list[Path]:
     """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; return the taggers' folders.
 
     Without seeds there is one tagger, of the settings' seed. With a source domain, each of them is trained on that
@@ -113,7 +113,7 @@ def finetune(encoder: str, data: FinetuneInput, output: TaggerOutput, settings: 
     return output.folders
 
 
-def finetune_domains(encoder: str, domains: Domains, settings: FinetuneSettings) -> Finetuned:
+def finetune_domains(encoder: str, domains: Domains[DataSet], settings: FinetuneSettings) -> Finetuned:
     """Fine-tune an encoder on sentences in memory, first on the source domain if there is one; return the tagger."""
     first = None if find_objective(objective_for(encoder, settings).objective).traits.joins_source else domains.source
     with TemporaryDirectory(prefix="nerbert-") as scratch:
@@ -126,7 +126,7 @@ def finetune_domains(encoder: str, domains: Domains, settings: FinetuneSettings)
 
 
 def train_tagger(
-    encoder: str, domains: Domains, settings: FinetuneSettings, what: str = "fine-tuning"
+    encoder: str, domains: Domains[DataSet], settings: FinetuneSettings, what: str = "fine-tuning"
 ) -> Finetuned:  # fmt: skip
     """Fine-tune an encoder on the target domain, or on both together if the objective does so; return the tagger.
 

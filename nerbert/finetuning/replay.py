@@ -17,6 +17,7 @@ from nerbert.encoder.open_texts import OpenTexts, OpenTypesSettings
 from nerbert.errors import InputError, at, few
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
+from nerbert.formats.data import DataSet
 from nerbert.formats.open_types import normalised
 from nerbert.labels import common_name, types_of_examples
 from nerbert.model.concept_table import Concept, ConceptTable, class_words
@@ -54,7 +55,7 @@ class FinetuneData:
     """Annotated sentences, those held out, and texts that are replayed, if there are some: a `share` (0–1) of all."""
 
     settings: FinetuneSettings
-    domains: Domains
+    domains: Domains[DataSet]
     concepts: ConceptTable | None = None
     concept_texts: Mapping[str, str] = field(default_factory=dict)
     replay: OpenTexts | None = None
@@ -128,7 +129,7 @@ class FinetuneSources:
     """What `nerbert finetune` offers: annotated sentences and, in the settings, files to replay."""
 
     settings: FinetuneSettings
-    domains: Domains
+    domains: Domains[DataSet]
     splitter: str = SPLITTER
     """What cuts replayed texts into words."""
 

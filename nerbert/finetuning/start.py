@@ -10,6 +10,7 @@ from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError, few
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
+from nerbert.formats.data import DataSet
 from nerbert.formats.documents import reading_for
 from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of, types_of_examples
 from nerbert.metrics.calibration import uncalibrated
@@ -51,7 +52,7 @@ class Start:
     splitter: str
 
     @classmethod
-    def of(cls, encoder: str, domains: Domains, settings: FinetuneSettings) -> "Start":
+    def of(cls, encoder: str, domains: Domains[DataSet], settings: FinetuneSettings) -> "Start":
         """Return the start at an encoder; raise SettingsError and InputError for what doesn't fit.
 
         Without sentences it is what the encoder finds by itself.
@@ -138,7 +139,7 @@ def usual_rate(config: Any, gentle: int = 0) -> float:
 
 
 def _words_of_types(
-    kind: type[TaggerObjective], card: Mapping[str, Any], domains: Domains, settings: FinetuneSettings
+    kind: type[TaggerObjective], card: Mapping[str, Any], domains: Domains[DataSet], settings: FinetuneSettings
 ) -> dict[str, str]:
     """Return the labels of types, and for others of the sentences what the start reads; raise SettingsError for labels
     of a head that reads none.

@@ -24,7 +24,7 @@ from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.evaluation.quickstart import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
 from nerbert.executors import LocalExecutor
-from nerbert.finetuning.domains import FinetuneInput
+from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import TaggerOutput, finetune
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import read_card
@@ -171,7 +171,7 @@ def _score_taggers(folder: Path, tour: Tour, encoder: EncoderResult) -> EncoderR
             threads=threads,
         )  # fmt: skip
         output = TaggerOutput(tagger, tour.seeds, card=checking(write_tagger_card))
-        finetune(str(folder / f"encoder-{encoder.key}"), FinetuneInput(folder / "data"), output, settings)
+        finetune(str(folder / f"encoder-{encoder.key}"), Domains(folder / "data"), output, settings)
         scored = evaluate(tagger, folder / "data" / "test.conll")
     scores = list(scored.scores.values())
     return replace(

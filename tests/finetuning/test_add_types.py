@@ -10,10 +10,10 @@ import pytest
 from nerbert import example
 from nerbert.errors import InputError
 from nerbert.finetuning.add_types import add_types, prepare
-from nerbert.finetuning.domains import Domains, FinetuneInput
+from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import TaggerOutput
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.data import read_data
+from nerbert.formats.data import DataSet, read_data
 from nerbert.model.folder import read_card
 from nerbert.model.heads import Entities, Head
 from nerbert.records import Example
@@ -44,13 +44,13 @@ def found(tagger: str, text: str) -> list[tuple[str, str]]:
     return [(each.text, each.type) for each in Tagger.load(tagger, device="cpu", precision="fp32").tag(text)]
 
 
-def data_of(examples: Sequence[Example]) -> Domains:
+def data_of(examples: Sequence[Example]) -> Domains[DataSet]:
     return Domains(read_data(list(examples)))
 
 
 def test_new_types_are_learnt_and_own_ones_are_kept(tagger: str, tmp_path: Path) -> None:
     both, alone = tmp_path / "both", tmp_path / "alone"
-    add_types(tagger, FinetuneInput(NEW), TaggerOutput(both), SETTINGS)
+    add_types(tagger, Domains(NEW), TaggerOutput(both), SETTINGS)
     assert found(str(both), NEW_TEXT) == [("Margarethe", "ship"), ("Oslo", "port")]
     assert found(str(both), PERSON) == [("Larsen & Holm", "person")]
     card = read_card(str(both))
@@ -91,13 +91,13 @@ def test_in_old_sentences_what_learnt_the_new_ones_finds_new_types(tagger: str) 
     old = [example("Oslo saw Anna", [(9, 13, "person")]), example("Anna left", [(0, 4, "person")])]
     prepared = prepare(tagger, data_of(NEW), SETTINGS, old)
     assert prepared.facts["added_types"]["old_sentences"] == 2
-    both = prepared.with_old(Reader("port")).read(tagger).target.train
+    both = prepared.with_old(Reader("port")).target.train
     assert both[:-2] == prepared.domains.target.train
     first, second = both[-2:]
     assert [(each.text, each.type) for each in first.spans] == [("Oslo", "port"), ("Anna", "person")]
     assert first.spans[0].confidence == pytest.approx(0.8808, abs=1e-4)
     assert [each.type for each in second.spans] == ["person"], "the annotation wins where they overlap"
-    assert prepared.with_old(Reader("ship")).read(tagger).target.train[-2:] == old, "own types are annotated there"
+    assert prepared.with_old(Reader("ship")).target.train[-2:] == old, "own types are annotated there"
 
 
 def test_without_new_types_both_are_trained_on_at_once(tagger: str) -> None:
@@ -143,7 +143,7 @@ def test_a_model_of_labels_at_run_time_keeps_the_types_of_its_card(tmp_path: Pat
     finetune("embedded-open", OLD, first, few)
     card = read_card(str(first))
     assert (card["head"], card["settings"]["objective"]) == ("concepts", "names")
-    add_types(str(first), FinetuneInput(NEW), TaggerOutput(second), few, old=OLD)
+    add_types(str(first), Domains(NEW), TaggerOutput(second), few, old=OLD)
     card = read_card(str(second))
     assert card["types"] == ["person", "port", "ship"]
     assert card["words_of_types"] == {"person": "person", "port": "port", "ship": "ship"}
@@ -152,7 +152,7 @@ def test_a_model_of_labels_at_run_time_keeps_the_types_of_its_card(tmp_path: Pat
 def test_a_gliner_folder_keeps_its_types(tiny_gliner: Path, tmp_path: Path) -> None:
     settings = replace(SETTINGS, objective="", max_steps=2)
     (old,) = finetune(str(tiny_gliner), OLD, tmp_path / "old", settings)
-    (new,) = add_types(str(old), FinetuneInput(NEW), TaggerOutput(tmp_path / "new"), settings, old=OLD)
+    (new,) = add_types(str(old), Domains(NEW), TaggerOutput(tmp_path / "new"), settings, old=OLD)
     card = read_card(str(new))
     assert card["head"] == "gliner"
     assert set(card["types"]) == {"person", "ship", "port"}
