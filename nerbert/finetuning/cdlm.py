@@ -18,7 +18,7 @@ import torch
 from annotated_types import Interval
 
 from nerbert.config import Section, refuse
-from nerbert.finetuning.replay import FinetuneData, FinetuneSources
+from nerbert.finetuning.replay import FinetuneData
 from nerbert.formats.data import DataSet
 from nerbert.formats.inputs import read_texts
 from nerbert.labels import tag_names, types_of_examples
@@ -153,7 +153,7 @@ class JointSentences(FinetuneData):
     raw: tuple[Sequence[Example], Sequence[Example]]
 
     @classmethod
-    def of(cls, sources: FinetuneSources) -> "JointSentences":
+    def of(cls, sources: FinetuneData) -> "JointSentences":
         """Return them; raise SettingsError for a mode without what it needs, or with what it doesn't read."""
         own, source = sources.settings.of(CdlmSettings), sources.domains.source or DataSet(Path(), [])
         tagged, held_out = source.train, source.dev

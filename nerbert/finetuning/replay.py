@@ -52,14 +52,49 @@ class ReplaySettings(Section):
 
 @dataclass(frozen=True, slots=True)
 class FinetuneData:
-    """Annotated sentences, those held out, and texts that are replayed, if there are some: a `share` (0–1) of all."""
+    """Annotated sentences, those held out, and texts that are replayed, if there are some: a `share` (0–1) of all.
+
+    These are the sources of a fine-tuning, too: `named` adds what a model reads for types, and replayed texts, which
+    `splitter` cuts into words.
+    """
 
     settings: FinetuneSettings
     domains: Domains[DataSet]
+    splitter: str = SPLITTER
     concepts: ConceptTable | None = None
     concept_texts: Mapping[str, str] = field(default_factory=dict)
     replay: OpenTexts | None = None
     share: float = 0.0
+
+    def labelled(self) -> "FinetuneData":
+        """Return the sentences."""
+        return self
+
+    def unlabelled(self, texts: Sequence[Path] = ()) -> "FinetuneData":
+        """Return the sentences."""
+        return self
+
+    def named(self, *, descriptions: bool = False) -> "FinetuneData":
+        """Return the sentences with a table of their types' names, closed, and of what is replayed."""
+        examples, own, replay = self.domains.target.train, self.settings.of(ReplaySettings), None
+        gently = find_objective(self.settings.objective).traits.trains_gently
+        usual = _USUAL_SHARE if len(examples) <= FEW_SENTENCES and gently else 0.0
+        share = usual if own.share < 0 else own.share
+        if own.files or share:
+            reading = OpenTypesSettings(files=own.files or (OWN_TEXTS,))
+            replay = OpenTexts(reading, self.splitter, descriptions, self.settings.seed, most=1)  # none is scored
+        texts = words_of_types(self.types, self.domains.labels)
+        table = ConceptTable(sentences=len(examples))
+        for type_ in self.types:
+            table.add(Concept(texts[type_]))
+        for span in (span for each in examples for span in each.spans):
+            table.add(Concept(texts[span.type]), 1)
+        table.add_rows(row for each in examples for row in table.word_rows(each, texts))
+        if replay:
+            table.close()
+            with at(setting="setting replay.files"):
+                table.extend(replay.content.table)
+        return replace(self, concepts=table, concept_texts=texts, replay=replay, share=share)
 
     @property
     def has_entities(self) -> bool:
@@ -122,43 +157,3 @@ def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str,
             raise InputError(f"types {other!r:.80} and {each!r:.80} are both read as {text!r:.80}; rename one, or give "
                              f'it another label: --labels "{each:.80}=…"')  # fmt: skip
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class FinetuneSources:
-    """What `nerbert finetune` offers: annotated sentences and, in the settings, files to replay."""
-
-    settings: FinetuneSettings
-    domains: Domains[DataSet]
-    splitter: str = SPLITTER
-    """What cuts replayed texts into words."""
-
-    def labelled(self) -> FinetuneData:
-        """Return the sentences."""
-        return FinetuneData(self.settings, self.domains)
-
-    def unlabelled(self, texts: Sequence[Path] = ()) -> FinetuneData:
-        """Return the sentences."""
-        return self.labelled()
-
-    def named(self, *, descriptions: bool = False) -> FinetuneData:
-        """Return the sentences with a table of their types' names, closed, and of what is replayed."""
-        examples, own, data, replay = self.domains.target.train, self.settings.of(ReplaySettings), self.labelled(), None
-        gently = find_objective(self.settings.objective).traits.trains_gently
-        usual = _USUAL_SHARE if len(examples) <= FEW_SENTENCES and gently else 0.0
-        share = usual if own.share < 0 else own.share
-        if own.files or share:
-            reading = OpenTypesSettings(files=own.files or (OWN_TEXTS,))
-            replay = OpenTexts(reading, self.splitter, descriptions, self.settings.seed, most=1)  # none is scored
-        texts = words_of_types(data.types, self.domains.labels)
-        table = ConceptTable(sentences=len(examples))
-        for type_ in data.types:
-            table.add(Concept(texts[type_]))
-        for span in (span for each in examples for span in each.spans):
-            table.add(Concept(texts[span.type]), 1)
-        table.add_rows(row for each in examples for row in table.word_rows(each, texts))
-        if replay:
-            table.close()
-            with at(setting="setting replay.files"):
-                table.extend(replay.content.table)
-        return replace(data, concepts=table, concept_texts=texts, replay=replay, share=share)

@@ -46,19 +46,12 @@ class Size:
     queries: int = 0
 
     def __str__(self) -> str:
-        match self.kind:
-            case SizeUnit.ALL:
-                return "all"
-            case SizeUnit.ZERO:
-                return "0"
-            case SizeUnit.SENTENCES:
-                return f"{self.number}"
-            case SizeUnit.PERCENT:
-                return f"{self.number.normalize():f}%"
-            case SizeUnit.EACH:
-                return f"k={self.number}"
         queries = "" if self.queries == usual_queries(self.ways, self.shots) else f" {self.queries} queries"
-        return f"{self.ways} way {self.shots} shot{queries}"
+        return {
+            SizeUnit.ALL: "all", SizeUnit.ZERO: "0", SizeUnit.SENTENCES: f"{self.number}",
+            SizeUnit.PERCENT: f"{self.number.normalize():f}%", SizeUnit.EACH: f"k={self.number}",
+            SizeUnit.EPISODE: f"{self.ways} way {self.shots} shot{queries}",
+        }[self.kind]  # fmt: skip
 
     @property
     def shots(self) -> int:

@@ -57,7 +57,7 @@ class Start:
 
         Without sentences it is what the encoder finds by itself.
         """
-        from nerbert.finetuning.replay import FinetuneSources  # loads what pre-training needs
+        from nerbert.finetuning.replay import FinetuneData  # loads what pre-training needs
 
         settings, card, sentences = objective_for(encoder, settings), read_card(encoder), len(domains.target.train)
         kind = check_head(chosen_objective(settings, FINETUNE), settings)
@@ -66,7 +66,7 @@ class Start:
             settings = replace(settings, min_steps=_GENTLE_STEPS if gently else _USUAL_STEPS)
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
         domains = replace(domains, labels=_words_of_types(kind, card, domains, settings))
-        data = kind.data(FinetuneSources(settings, domains, card["word_splitter"]))
+        data = kind.data(FinetuneData(settings, domains, card["word_splitter"]))
         if sentences and not data.has_entities:
             name = domains.target.folder
             raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")

@@ -15,7 +15,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import train_tagger
-from nerbert.finetuning.replay import OWN_TEXTS, FinetuneSources, words_of_types
+from nerbert.finetuning.replay import OWN_TEXTS, FinetuneData, words_of_types
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
 from nerbert.formats.data import DataSet
@@ -155,7 +155,7 @@ def test_types_with_the_same_words_are_refused() -> None:
 
 def test_a_label_without_a_sentence_is_absent() -> None:
     settings = make_settings(FinetuneSettings, SETTINGS | {"objective": "names", "replay": {"share": 0.0}})
-    data = FinetuneSources(settings, Domains(DATA, labels={"river": "long river"})).named()
+    data = FinetuneData(settings, Domains(DATA, labels={"river": "long river"})).named()
     assert data.types == ["Political_Party", "city", "river"]
     assert data.concept_texts["river"] == "long river"
     assert data.concepts is not None
@@ -206,6 +206,6 @@ def test_texts_of_the_package_are_replayed_beside_few_sentences(
 ) -> None:
     some = SETTINGS | {"objective": "names"}
     settings = make_settings(FinetuneSettings, some | {"replay": given} if given else some)
-    data = FinetuneSources(settings, Domains(DataSet(Path("data"), EXAMPLES[:1] * sentences))).named()
+    data = FinetuneData(settings, Domains(DataSet(Path("data"), EXAMPLES[:1] * sentences))).named()
     files = [{"file": "replay.jsonl.gz", "sha256": sha256_of(OWN_TEXTS)}]
     assert data.facts == ({"replayed": {"share": share, "files": files}} if share else {})

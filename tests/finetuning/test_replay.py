@@ -17,7 +17,7 @@ from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.benchmark.systems.finetuned import in_key
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import train_tagger
-from nerbert.finetuning.replay import FinetuneData, FinetuneSources, ReplaySettings
+from nerbert.finetuning.replay import FinetuneData, ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import DataSet
 from nerbert.formats.documents import document_of
@@ -108,7 +108,7 @@ def prepared(start: Path, examples: list[Example], share: float, **changes: Any)
     """Return the task, the objective and the windows of a fine-tuning that replays what the folder learnt from."""
     replayed = ReplaySettings(files=(start / "open.jsonl",), share=share)
     settings = FinetuneSettings(objective="zero_shot", sections=(replayed,), **SETTINGS | changes)
-    found: FinetuneData = ZeroShot.data(FinetuneSources(settings, Domains(DataSet(Path("data"), examples))))
+    found: FinetuneData = ZeroShot.data(FinetuneData(settings, Domains(DataSet(Path("data"), examples))))
     assert found.replay is not None
     backbone = Backbone.of(str(start / "m"), 1)
     task = Task(found.types, settings, backbone, found.concepts, found.concept_texts, finetunes=True)
