@@ -52,15 +52,15 @@ def mcp_server(job: ServeJob) -> MCPServer[None]:
     async def tag(texts: _Texts, labels: _Labels = None, min_confidence: _Least = None) -> RootModel[TagAnswer]:
         """Find entities in texts: spans with a type, `start` and `end` (characters), and a confidence (0-1)."""
         try:
-            answers = await service.tag(texts, Ask(labels=labels, thresholds=min_confidence))
+            served, of_texts = await service.tag(texts, Ask(labels=labels, thresholds=min_confidence))
             results = [
                 TextResult([FoundEntity(each.text, each.type, each.start, each.end, round(each.confidence, 4))
                             for each in spans], len(spans.text), spans.read)
-                for spans in answers.spans()
+                for spans in of_texts
             ]  # fmt: skip
         except NerbertError as error:
             raise ToolError(message_of(error)) from error
-        return RootModel(TagAnswer(answers.served.name, answers.served.fingerprint, "characters", results))
+        return RootModel(TagAnswer(*served.group, "characters", results))
 
     @server.tool(annotations=_READS)
     def types() -> RootModel[ServedModel]:

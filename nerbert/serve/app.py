@@ -144,7 +144,7 @@ class _Gate:
                 await _fault(fault, call)(scope, receive_part, reply)
         finally:
             self._service.held -= call.held
-            took, model = time.perf_counter() - call.started, call.answers.served.name if call.answers else ""
+            took, model = time.perf_counter() - call.started, call.served.name if call.served else ""
             self._metrics.request(call.route, call.status, took, model, call.words)
             log.info("%s %s %s %d %.1f ms %d words", call.id, scope["method"], call.route, call.status, took * 1000,
                      call.words)  # fmt: skip

@@ -17,7 +17,7 @@ from nerbert.errors import SettingsError, Unavailable
 from nerbert.records import Span
 from nerbert.registry import Registry
 from nerbert.serve.answers import Refusal
-from nerbert.serve.service import Ask, Service, TaggedTexts
+from nerbert.serve.service import Ask, Served, Service
 from nerbert.tagger.spans import Spans
 
 Result = TypeVar("Result")
@@ -70,7 +70,8 @@ class Call:
     body: Any = None
     held: int = 0
     """Bytes that are counted until they are given back."""
-    answers: TaggedTexts | None = None
+    served: Served | None = None
+    """The model that answered."""
     words: int = 0
     entities: int = 0
 
@@ -102,8 +103,7 @@ class Call:
         Raise Gone if the client hangs up meanwhile; what isn't in the model yet is left out then.
         """
         self.words += sum(len(text.split()) for text in texts)
-        self.answers = await self._while_connected(self.service.tag(texts, ask))
-        spans = self.answers.spans()
+        self.served, spans = await self._while_connected(self.service.tag(texts, ask))
         self.entities += sum(map(len, spans))
         return spans
 

@@ -66,24 +66,6 @@ class Ask:
     decoding: str = ""
 
 
-@dataclass(slots=True)
-class TaggedTexts:
-    """The answers to a request's texts, and who gave them."""
-
-    served: Served
-    answers: list[Spans | NerbertError]
-
-    def spans(self) -> list[Spans]:
-        """Return the entities of each text; raise the error of the first one that can't be tagged."""
-        spans = list[Spans]()
-        for number, answer in enumerate(self.answers):
-            if isinstance(answer, NerbertError):
-                with at(part=f"text {number}" if len(self.answers) > 1 else ""):
-                    raise answer
-            spans.append(answer)
-        return spans
-
-
 class _Text(NamedTuple):
     """A text, whose answer is its `future`."""
 
@@ -195,12 +177,15 @@ class Service:
                 with suppress(OSError, AttributeError):  # the C library isn't glibc
                     ctypes.CDLL(None).malloc_trim(0)  # the old model's memory goes back to the system
 
-    async def tag(self, texts: Sequence[str], ask: Ask, *, patient: bool = False) -> TaggedTexts:
-        """Return the answer to each text, in batches with those of others: spans, or the error of a text.
+    async def tag(
+        self, texts: Sequence[str], ask: Ask, *, patient: bool = False
+    ) -> tuple[Served, list[Spans]]:  # fmt: skip
+        """Return the model, and the entities of each text, found in batches with those of others.
 
-        Raise what is wrong with the request as a whole, Overloaded if there is no place (`patient`: wait for one),
-        TimedOut after the limit. Then, and when the caller is cancelled, texts that aren't in the model yet are left
-        out. Of a request with many texts only some are in the queue at once, so that others needn't wait for all.
+        Raise what is wrong with the request, or with its first text that can't be tagged; Overloaded if there is no
+        place (`patient`: wait for one), TimedOut after the limit. Then, and when the caller is cancelled, texts that
+        aren't in the model yet are left out. Of a request with many texts only some are in the queue at once, so that
+        others needn't wait for all.
         """
         try:
             async with asyncio.timeout(self.limits.timeout):
@@ -208,7 +193,7 @@ class Service:
         except TimeoutError as error:
             raise TimedOut(_LATE) from error
 
-    async def _tag(self, texts: Sequence[str], ask: Ask, *, patient: bool) -> TaggedTexts:
+    async def _tag(self, texts: Sequence[str], ask: Ask, *, patient: bool) -> tuple[Served, list[Spans]]:
         if not patient:
             with self._changed:
                 self.queue.check(milliseconds())
@@ -229,7 +214,8 @@ class Service:
                 if number >= self.limits.workers:
                     await asyncio.wait([ticket.work.future for ticket in chunks[number - self.limits.workers]])
                 await self._enter(chunk, patient=patient or number > 0)
-            return TaggedTexts(served, [await ticket.work.future for ticket in tickets])
+            spans = [_spans_of(await ticket.work.future, number, len(texts)) for number, ticket in enumerate(tickets)]
+            return served, spans
         finally:
             for ticket in tickets:
                 ticket.work.future.cancel()
@@ -309,6 +295,14 @@ class Service:
             if answer is not None and not ticket.cancelled():
                 ticket.work.future.set_result(answer)
         self._noted(batch, now - batch.started)
+
+
+def _spans_of(answer: Spans | NerbertError, number: int, count: int) -> Spans:
+    """Return the entities of a text, one of `count`; raise the error in place of them."""
+    if isinstance(answer, NerbertError):
+        with at(part=f"text {number}" if count > 1 else ""):
+            raise answer
+    return answer
 
 
 def _raise_threshold(bound: float, least: float) -> float:

@@ -67,13 +67,13 @@ def ends_when_all_is_answered(server: Process) -> None:
     replies = list[int]()
     texts = "hold ship", "a ship", "a ship"
     server.gate.close()
-    before = server.log().count("POST /tag 200")
     askers = [threading.Thread(target=lambda text: replies.append(server.tag(text).status_code), args=(text,))
               for text in texts]  # fmt: skip
     with closing(server.connection()) as idle:
         idle.connect()
         askers[0].start()
         server.gate.held()
+        before = server.log().count("POST /tag 200")
         for asker in askers[1:]:
             asker.start()
         until(lambda: "waiting_texts 2.0" in server.clients[0].get("/metrics").text, "two texts wait")

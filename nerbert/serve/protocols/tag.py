@@ -72,9 +72,9 @@ async def tag(call: Call) -> dict[str, Any]:
         raise SettingsError("model: is named in the address and in the body; leave one out", setting="model")
     body.model = body.model or call.query.model
     answers = await call.tag(texts, body.ask())
-    served = call.answers.served  # type: ignore[union-attr]
     results = await call.made(lambda: [_result(spans, body) for spans in answers])
-    return {"model": served.name, "fingerprint": served.fingerprint, "offsets": body.offsets, "results": results}
+    model, fingerprint = call.served.group  # type: ignore[union-attr]
+    return {"model": model, "fingerprint": fingerprint, "offsets": body.offsets, "results": results}
 
 
 def _result(spans: Spans, wish: _Wish) -> dict[str, Any]:
@@ -157,8 +157,7 @@ async def _answer_line(call: Call, content: bytes, number: int) -> bytes:
                    "thresholds": query.thresholds}  # fmt: skip
         wish = line.model_copy(update={name: value for name, value in default.items() if name not in given})
         call.words += len(line.text.split())
-        call.answers = await call.service.tag([line.text], wish.ask(), patient=True)
-        (spans,) = call.answers.spans()
+        call.served, (spans,) = await call.service.tag([line.text], wish.ask(), patient=True)
         return _json_line({**kept, **_result(spans, wish)})
     except Exception as error:
         return await _fault(kept, error)
