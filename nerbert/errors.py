@@ -174,7 +174,7 @@ def _refusal(error: BaseException, what: str, kind: type[NerbertError], of: Any,
     """Return the error for another one of the class `of`, or for a panic; a name that is too long has its remedy."""
     if not isinstance(error, of) and type(error).__module__ != _PANICS:
         return None
-    reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    reason = next(iter(str(error).strip().rstrip(".").splitlines()), "") or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         if error.errno == errno.ENAMETOOLONG and not remedy:
             return _too_long(error)

@@ -37,14 +37,9 @@ def download(name: str, files: Iterable[str], **how: Any) -> Path:
     need("train", "huggingface_hub")
     from huggingface_hub import snapshot_download
 
-    try:
+    remedy = "check the name and the network, or give a model's folder (`embedded` is a small encoder in the package)"
+    with refused(f"{name}: no such folder, and not available from the hub", remedy=remedy):
         return Path(snapshot_download(name, allow_patterns=list(files), **how))
-    except Exception as error:
-        reason = next(iter(str(error).strip().rstrip(".").splitlines()), "") or type(error).__name__
-        raise InputError(
-            f"{name}: no such folder, and not available from the hub: {reason:.300}; check the name and the "
-            "network, or give a model's folder (`embedded` is a small encoder in the package)"
-        ) from error
 
 
 @lru_cache

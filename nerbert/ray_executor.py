@@ -20,7 +20,7 @@ from socket import create_connection
 from typing import Any, Self, TypeVar
 
 from nerbert.about import __version__
-from nerbert.errors import NerbertError, SettingsError, WorkerDied, WriteError, need
+from nerbert.errors import NerbertError, SettingsError, WorkerDied, WriteError, need, refused
 from nerbert.executors import ONE_CORE, Resources
 from nerbert.terminal import tell
 
@@ -119,10 +119,9 @@ def _loaded(task: _Task) -> Callable[[Any], Any]:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not task.on_gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else a model would take one that it was not given
-    try:
+    fault = f"{task.folder}: isn't on every machine of the cluster"
+    with refused(fault, SettingsError, OSError, remedy="run in a shared folder"):
         os.chdir(task.folder)
-    except OSError as error:
-        raise SettingsError(f"{task.folder}: isn't on every machine of the cluster; run in a shared folder") from error
     loaded: Callable[[Any], Any] = pickle.loads(task.pickled)  # noqa: S301  (the driver's own)
     return loaded
 
