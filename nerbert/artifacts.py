@@ -219,9 +219,9 @@ def artifact(
     `mark` is a JSON file that is written last: the fingerprint, checksums, and the result, which is a `kind`.
     """
     with suppress(InputError, OSError):
-        found = read_json(mark, _Mark, limit=_LARGEST_MARK)
-        if found.fingerprint == fingerprint and found.checksums == _checksums(files, found.result):
-            return Made(parse_json(found.result, kind, mark), before=True)
+        earlier = read_json(mark, _Mark, limit=_LARGEST_MARK)
+        if earlier.fingerprint == fingerprint and earlier.checksums == _checksums(files, earlier.result):
+            return Made(parse_json(earlier.result, kind, mark), before=True)
     mark.unlink(missing_ok=True)
     result = make()
     with publish(mark) as draft:
@@ -320,13 +320,13 @@ def to_disk(path: Path) -> None:
                 raise
 
 
-def check_own(*places: Path) -> None:
+def check_own(*paths: Path) -> None:
     """Raise OutputExists for what would lead the work, and its cleaning up, into a folder of someone else."""
-    for place in places:
-        if os.path.lexists(place):
-            state = place.lstat()
+    for path in paths:
+        if os.path.lexists(path):
+            state = path.lstat()
             if S_ISLNK(state.st_mode) or (hasattr(os, "geteuid") and state.st_uid != os.geteuid()):
-                raise OutputExists(f"{place}: is a link or another user's, so it is left alone; delete it by hand, "
+                raise OutputExists(f"{path}: is a link or another user's, so it is left alone; delete it by hand, "
                                    "or choose another output")  # fmt: skip
 
 

@@ -30,12 +30,12 @@ def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], 
     """
     target = cache_place(cache, kind, sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest())
     lock = target.with_name(f".{target.name}.lock")
-    if (found := _whole(target, read)) is not None:
+    if (content := _whole(target, read)) is not None:
         if lock.exists():  # of a run that was killed after the folder got its name
             with suppress(OSError, OutputExists), held(lock, ""):
                 finish(target)
                 lock.unlink()
-        return found
+        return content
     from multiprocessing import current_process  # 10 ms: an exported tagger's first word doesn't wait for them
 
     if getattr(current_process(), "_inheriting", False):  # a worker that runs the script of the process waiting for it
@@ -49,8 +49,8 @@ def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], 
         except OSError as error:
             raise unwritable(target.parent, error, "name another folder as cache") from error
         stack.callback(lock.unlink, missing_ok=True)
-        if (found := _whole(target, read)) is not None:
-            return found
+        if (content := _whole(target, read)) is not None:
+            return content
         if target.is_dir():
             tell(f"{target}: damaged, or made by an older version; it is made again")
             shutil.rmtree(target)

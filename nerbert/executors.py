@@ -117,7 +117,7 @@ def open_executor(name: str = "local", workers: int | None = None) -> Iterator[E
         try:
             kind = EXECUTORS.find(name)
             made = kind(getattr(kind, "default_workers", 1) if workers is None else workers)
-            if lacking := [each for each in _MEMBERS if not hasattr(made, each)]:
+            if lacking := [name for name in _MEMBERS if not hasattr(made, name)]:
                 raise SettingsError(f"executor {name!r:.80}: has no {', '.join(lacking)}, which every executor needs")
             executor = made.__enter__()
             stack.push(lambda *error: made.__exit__(*error) and False)  # an executor never hides a command's error

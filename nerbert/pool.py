@@ -138,7 +138,7 @@ def _own_path() -> Iterator[None]:
 
     They are started as `python -c`, which looks into the current folder first, whatever lies there.
     """
-    path = os.pathsep.join(str(Path(each or ".").absolute()) for each in sys.path if os.pathsep not in each)
+    path = os.pathsep.join(str(Path(folder or ".").absolute()) for folder in sys.path if os.pathsep not in folder)
     ours = {"PYTHONSAFEPATH": "1", "PYTHONPATH": path}
     before = {name: os.environ.get(name) for name in ours}
     os.environ |= ours

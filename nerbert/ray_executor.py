@@ -46,7 +46,7 @@ class RayExecutor:
         try:
             cores = int(ray.cluster_resources().get("CPU", 0))
             self.workers = workers or cores or 1
-            machines = sum(each["Alive"] and each["Resources"].get("CPU", 0) > 0 for each in ray.nodes())
+            machines = sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes())
             tell(f"Ray: machines: {machines}, cores: {cores}")
         except BaseException:
             self.__exit__()
@@ -57,7 +57,7 @@ class RayExecutor:
     ) -> Iterator[Result]:
         """Yield `task(item)` for each item, in order; Ray runs tasks of dead machines and processes again."""
         ray, futures = _ray(), deque[Any]()
-        with _told():
+        with _translate_errors():
             _check_room(needs)
             pickled = pickle.dumps(task)
             digest = sha256(pickled).hexdigest()
@@ -106,11 +106,11 @@ def _ray() -> Any:
 
 
 def _run(task: _Task, item: Any) -> Any:
-    return _loaded(task)(item)
+    return _load_task(task)(item)
 
 
 @lru_cache(maxsize=2)
-def _loaded(task: _Task) -> Callable[[Any], Any]:
+def _load_task(task: _Task) -> Callable[[Any], Any]:
     """Return a task in a worker's process; two are kept, as by the local executor."""
     if task.made_by != __version__:
         raise SettingsError(
@@ -145,14 +145,14 @@ def _connect() -> None:
 def _check_room(needs: Resources) -> None:
     """Raise SettingsError for a task that no machine of the cluster can run; Ray would wait for one."""
     for name, wanted in {"CPU": needs.cpus, "GPU": needs.gpus}.items():
-        most = max((each["Resources"].get(name, 0) for each in _ray().nodes() if each["Alive"]), default=0)
+        most = max((node["Resources"].get(name, 0) for node in _ray().nodes() if node["Alive"]), default=0)
         if wanted > most:
             raise SettingsError(f"executor 'ray': a task needs {wanted:g} {name}, the machines of the cluster have "
                                 f"at most {most:g}; add one that has, or use local")  # fmt: skip
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Raise a task's own error as it was, and Ray's as the project's."""
     faults = _ray().exceptions
     try:

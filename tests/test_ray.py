@@ -166,7 +166,7 @@ def test_a_task_of_another_version_or_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_full_object_store_is_told() -> None:
-    with raises(WriteError, words="more --object-store-memory"), ray_executor._told():
+    with raises(WriteError, words="more --object-store-memory"), ray_executor._translate_errors():
         raise ray.exceptions.ObjectStoreFullError
 
 

@@ -174,11 +174,11 @@ def read_cell(path: Path) -> CellFile | None:
     return read_json(path, CellFile, limit=_LARGEST) if os.path.lexists(path) else None
 
 
-def write_cell(path: Path, scored: str, cell: Cell, found: Predictions | None = None) -> None:
+def write_cell(path: Path, scored: str, cell: Cell, predictions: Predictions | None = None) -> None:
     """Write a cell that is done, with its predictions, or that failed."""
     state: Any = cell.state
     content = CellFile(cell.place._asdict(), scored, state, cell.why, cell.scores, cell.facts,
-                       found and replace(found, facts={}))  # fmt: skip
+                       predictions and replace(predictions, facts={}))  # fmt: skip
     with publish(path) as draft:
         draft.write_text(json_line(to_plain(content)), encoding="utf-8")
 
@@ -195,19 +195,19 @@ def check_folder(folder: Path) -> None:
             raise OutputExists(f"{folder}: {why}; name a new or an empty one (-o)")
 
 
-def found_entities(found: Entities, sentences: int, temperature: float | Temperatures = 1.0) -> FoundEntities:
+def found_entities(entities: Entities, sentences: int, temperature: float | Temperatures = 1.0) -> FoundEntities:
     """Return the entities of each of so many sentences, in stored form."""
-    kept: FoundEntities = [[] for _ in range(sentences)]
-    for number, start, end, type_, confidence in found.spans(temperature):
-        kept[number].append((start, end, type_, round(confidence, 4)))
-    return kept
+    rows: FoundEntities = [[] for _ in range(sentences)]
+    for number, start, end, type_, confidence in entities.spans(temperature):
+        rows[number].append((start, end, type_, round(confidence, 4)))
+    return rows
 
 
-def tagged_entities(words: Iterable[WordTags]) -> FoundEntities:
+def tagged_entities(sentences: Iterable[WordTags]) -> FoundEntities:
     """Return the entities of tagged words, each with the mean confidence of its words."""
     return [
-        [(start, end, type_, round(fmean(each.confidences[start:end]), 4))
-         for start, end, type_ in spans_from_bio(each.tags)] for each in words
+        [(start, end, type_, round(fmean(words.confidences[start:end]), 4))
+         for start, end, type_ in spans_from_bio(words.tags)] for words in sentences
     ]  # fmt: skip
 
 

@@ -73,8 +73,8 @@ class DataFiles:
     @classmethod
     def find(cls, folder: Path, format_: str, splits: Iterable[str]) -> "DataFiles":
         """Return the current files of some splits."""
-        paths = [find_splits(folder, Reading(from_=format_), (each,)).get(each, folder / f"{each}.conll")
-                 for each in dict.fromkeys(splits)]  # fmt: skip
+        paths = [find_splits(folder, Reading(from_=format_), (split,)).get(split, folder / f"{split}.conll")
+                 for split in dict.fromkeys(splits)]  # fmt: skip
         return cls(folder, format_, {path.name: data_digest(path) for path in paths})
 
     def read_digests(self) -> "DataFiles":

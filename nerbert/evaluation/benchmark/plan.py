@@ -98,27 +98,28 @@ class Job:
         cost: dict[str, Any] = {}
         with timed(cost, "read"):
             part = self.read()
-        found = before or self.system.predict(part, sources)
+        predictions = before or self.system.predict(part, sources)
         with timed(cost, "score"):
-            scores = score_part(part, found, self.else_types)
-        seconds = found.facts["seconds"] | cost
+            scores = score_part(part, predictions, self.else_types)
+        seconds = predictions.facts["seconds"] | cost
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        facts = {"finished": finished, "machine": f"{_processor()}, {cores()} cores"} | found.facts | part.facts | {
+        machine = f"{_processor()}, {cores()} cores"
+        facts = {"finished": finished, "machine": machine} | predictions.facts | part.facts | {
             "data": self.data.sha256, "split": self.split, "seed": self.place.seed, "duplicates": len(part.duplicates),
             "keys": {"tag": self.key, "score": self.score_key}, "seconds": seconds,
-            **{f"{kind}_seconds": round(sum(each[kind] for each in seconds.values()), 3) for kind in ("cpu", "wall")},
+            **{f"{kind}_seconds": round(sum(step[kind] for step in seconds.values()), 3) for kind in ("cpu", "wall")},
         }  # fmt: skip
-        return Cell(self.place, State.DONE, "", scores, facts), found
+        return Cell(self.place, State.DONE, "", scores, facts), predictions
 
     def read(self) -> CellSentences:
         """Read exactly the files of the key, and draw the sentences."""
-        there = self.data.read()
-        scored, dev = (there.dev, []) if self.split == "dev" else (there.test, there.dev)
+        data = self.data.read()
+        scored, dev = (data.dev, []) if self.split == "dev" else (data.test, data.dev)
         if not scored:
             raise InputError(f"holds no {self.split} split, so nothing can be scored on it; add one")
-        part = draw_part(there.train, scored, self.place.size, self.place.draw)
+        part = draw_part(data.train, scored, self.place.size, self.place.draw)
         episode = parse_size(self.place.size).kind is SizeUnit.EPISODE
-        duplicates = () if episode else find_duplicates(there.train, scored)
+        duplicates = () if episode else find_duplicates(data.train, scored)
         return replace(part, dev=dev, duplicates=duplicates, name=str(self.data.folder))
 
 
@@ -134,7 +135,7 @@ class Planner:
         self._known = dict[Any, Any]()
         self._first_with = dict[tuple[str, str], str]()
         """(system, digest of weights) → that system's pre-trained encoder with these weights."""
-        self._target_of = {(each.data, size): each for each in suite.targets for size in each.sizes}
+        self._target_of = {(target.data, size): target for target in suite.targets for size in target.sizes}
 
     def plan(self, place: CellKey) -> Job | Cell:
         """Return the job of a cell; or a cell that isn't run, or has failed already, with its reason."""
@@ -162,10 +163,10 @@ class Planner:
                 self._known[make, names] = make(*names)
             except NerbertError as error:
                 self._known[make, names] = error
-        found: _Out | NerbertError = self._known[make, names]
-        if isinstance(found, NerbertError):
-            raise found
-        return found
+        result: _Out | NerbertError = self._known[make, names]
+        if isinstance(result, NerbertError):
+            raise result
+        return result
 
     def _settings(self, place: CellKey) -> FinetuneSettings:
         settings = self._suite.settings_of(place.system, place.protocol)
@@ -219,10 +220,10 @@ class Planner:
 
 def _startable(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
     """Return the settings with the encoder's objective; raise SettingsError for settings that don't fit it."""
-    for each in settings.sections:
-        for name in each.reads:
-            for path in getattr(each, name):
-                refuse(not path.is_file(), f"{each.section}.{name}", str(path), "existing files")
+    for section in settings.sections:
+        for name in section.reads:
+            for path in getattr(section, name):
+                refuse(not path.is_file(), f"{section.section}.{name}", str(path), "existing files")
     settings = objective_for(encoder, settings)
     check_head(chosen_objective(settings, FINETUNE), settings)
     return settings
@@ -262,22 +263,22 @@ def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw
     return CellSentences(chosen, asked, facts | drawn)
 
 
-def score_part(part: CellSentences, found: Predictions, else_types: Collection[str] = ()) -> dict[str, Any]:
+def score_part(part: CellSentences, predictions: Predictions, else_types: Collection[str] = ()) -> dict[str, Any]:
     """Return the scores of a cell: of the tags that users get, and F1 of the greedy tags. A second score leaves out
     duplicates of train sentences. Seen entities are those of the sentences that the cell trained on; a source domain
     doesn't count. `type_accuracy` is the share of entities with the right words whose type is right, too. Further
     scores, if they apply: without else types, and of each further reading.
     """
-    gold = [example_tags(each) for each in part.test]
-    tags, sure = _tags(part.test, found.entities)
+    gold = [example_tags(example) for example in part.test]
+    tags, sure = _tags(part.test, predictions.entities)
     judged = assess(
-        gold, tags, confidences=sure if found.sure else None, words=[each.tokens for each in part.test],
+        gold, tags, confidences=sure if predictions.sure else None, words=[example.tokens for example in part.test],
         seen=seen_entities(part.train) if part.train else None, without=part.duplicates,
     )  # fmt: skip
-    pair = pair_of(gold, found.greedy or tags)
-    greedy, strict = (Counts.as_json(score_pair(each)) for each in (pair, pair.strict()))
+    pair = pair_of(gold, predictions.greedy or tags)
+    greedy, strict = (Counts.as_json(score_pair(scored)) for scored in (pair, pair.strict()))
     more = {"without_else": without_types(gold, tags, else_types).as_json()} if else_types else {}
-    for name, entities in found.others.items():
+    for name, entities in predictions.others.items():
         pair = pair_of(gold, _tags(part.test, entities)[0])
         typed, spans = Counts.as_json(score_pair(pair)), score_boundaries(pair).as_json()
         more[name] = {**typed, "span": spans, **_type_accuracy(typed, spans)}
@@ -290,10 +291,10 @@ def _type_accuracy(typed: Mapping[str, Any], spans: Mapping[str, Any]) -> dict[s
     return {"type_accuracy": typed["right"] / spans["right"]} if spans["right"] else {}
 
 
-def _tags(examples: Sequence[Example], found: FoundEntities) -> tuple[list[list[str]], list[list[float]]]:
+def _tags(examples: Sequence[Example], predicted: FoundEntities) -> tuple[list[list[str]], list[list[float]]]:
     """Return the tags of words by the outermost entities, and their confidences, 1 where a system says none."""
-    tags, sure = [], [[1.0] * len(each.words) for each in examples]
-    for number, entities in enumerate(found):
+    tags, sure = [], [[1.0] * len(example.words) for example in examples]
+    for number, entities in enumerate(predicted):
         outer = list[WordSpan]()
         for start, end, type_, confidence in entities:
             if not outer or outer[-1][1] <= start:

@@ -243,16 +243,16 @@ def selected(places: Sequence[CellKey], only: Iterable[str]) -> list[CellKey]:
     that the suite doesn't have, or if no cell is left.
     """
     wanted = defaultdict[str, set[str]](set)
-    for each in only:
-        name, mark, values = each.partition("=")
+    for option in only:
+        name, mark, values = option.partition("=")
         if not mark or name not in CellKey._fields:
-            raise SettingsError(f"--only {each}{unknown(name, [f'{part}=…' for part in CellKey._fields])}")
+            raise SettingsError(f"--only {option}{unknown(name, [f'{part}=…' for part in CellKey._fields])}")
         known = {str(getattr(place, name)) for place in places}
         given = {values} if values in known else {value.strip() for value in values.split(",")}
         for value in sorted(given - known):
-            raise SettingsError(f"--only {each}: the suite has no {name} {value!r}{unknown(value, sorted(known))}")
+            raise SettingsError(f"--only {option}: the suite has no {name} {value!r}{unknown(value, sorted(known))}")
         wanted[name] |= given
-    chosen = [place for place in places if all(str(getattr(place, name)) in each for name, each in wanted.items())]
+    chosen = [place for place in places if all(str(getattr(place, name)) in values for name, values in wanted.items())]
     if not chosen:
         raise SettingsError(f"--only {few(only)}: selects no cell of the suite")
     return chosen
@@ -292,7 +292,7 @@ def cpu_seconds(places: Iterable[CellKey], done: Iterable[Cell]) -> tuple[float,
         if (seconds := cell.facts.get("cpu_seconds")) is not None:
             costs[cell.place.system, cell.place.size].append(seconds)
     alike = [costs.get((place.system, place.size)) for place in places]
-    return sum(fmean(each) for each in alike if each), sum(not each for each in alike)
+    return sum(fmean(seconds) for seconds in alike if seconds), sum(not seconds for seconds in alike)
 
 
 def _outcome_text(cell: Cell) -> str:

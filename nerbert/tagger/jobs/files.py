@@ -52,31 +52,32 @@ def check_output(paths: JobPaths, output: Path, kind: str, *, overwrite: bool) -
     file = not paths.many and bool(kinds.kind_named(kind).suffixes)
     if not file:
         check_apart(paths, output)
-    names = _placed(paths, output, kind) if paths.many else [PurePath(output.name)]
+    names = _name_outputs(paths, output, kind) if paths.many else [PurePath(output.name)]
     if not paths.many:
         check_no_input(paths, output)
     check_free(output, overwrite=overwrite, file=file)
     return names
 
 
-def _placed(paths: JobPaths, output: Path, kind: str) -> list[PurePath]:
+def _name_outputs(paths: JobPaths, output: Path, kind: str) -> list[PurePath]:
     """Return where each source's output goes within a folder."""
     taken: dict[PurePath, InputFile] = {}
     for source in paths.sources:
-        name = _renamed(source, kind)
+        name = _rename(source, kind)
         if name in taken:
             raise InputError(f"{source} and {taken[name]}: both would become {output / name}; tag them one by one")
         taken[name] = source
     for name, source in taken.items():
-        if other := next((each for each in name.parents if each in taken or each.name == MANIFEST), None):
+        if other := next((parent for parent in name.parents if parent in taken or parent.name == MANIFEST), None):
             raise InputError(f"{source}: would lie in {output / other}, which is a file there; tag it by itself")
     return list(taken)
 
 
-def _renamed(source: InputFile, kind: str) -> PurePath:
+def _rename(source: InputFile, kind: str) -> PurePath:
     """Return a file's name with the suffix of another kind, in place of its own if that says a kind."""
     name, suffix = kinds.unpacked_name(source.name), next(iter(kinds.kind_named(kind).suffixes), "")
-    known = {JSON, *(each for one in (*kinds.known_kinds(), source.kind) for each in kinds.kind_named(one).suffixes)}
+    formats = map(kinds.kind_named, (*kinds.known_kinds(), source.kind))
+    known = {JSON, *(suffix for format_ in formats for suffix in format_.suffixes)}
     return name.with_suffix(suffix) if name.suffix.lower() in known else name.with_name(name.name + suffix)
 
 
@@ -173,11 +174,11 @@ class TaggedParts:
     def __iter__(self) -> Iterator[Document]:
         number = 0
         for number, part in enumerate(self._parts(0, Repairs()), 1):  # noqa: B007
-            for row, entities in zip(part.rows, _made(part, self._changed).result, strict=True):
-                spans = [Span(*each[:3], row.text[each[0] : each[1]], each[3]) for each in entities]
+            for row, entities in zip(part.rows, _tag_once(part, self._refuse_change).result, strict=True):
+                spans = [Span(*entity[:3], row.text[entity[0] : entity[1]], entity[3]) for entity in entities]
                 yield replace(row, spans=tuple(counted_spans(row.text, spans, self._offsets)))
         if number != self.count:
-            self._changed()
+            self._refuse_change()
 
     def _parts(self, file: int, repairs: Repairs) -> Iterator[FilePart]:
         """Yield the file's rows in parts that depend on the input alone."""
@@ -188,7 +189,7 @@ class TaggedParts:
                 digest.update(f"{len(row.text)} {row.text} {row.words or ''}\n".encode("utf-8", "surrogatepass"))
             yield FilePart(file, self.name, self._folder / f"{number:06d}.json", rows, digest.hexdigest())
 
-    def _changed(self) -> NoReturn:
+    def _refuse_change(self) -> NoReturn:
         raise InputError(f"{self._source}: changed while it was read; rerun the command")
 
 
@@ -224,16 +225,16 @@ class _TaggedPart(NamedTuple):
 
 
 def _tag_part(part: FilePart, tagger: JobTagger, bar: Progress) -> _TaggedPart:
-    made = _made(part, lambda: tag_rows(tagger, part.name, part.rows, bar))
+    made = _tag_once(part, lambda: tag_rows(tagger, part.name, part.rows, bar))
     entities = Counter(type_ for row in made.result for _, _, type_, _ in row)
     return _TaggedPart(part.file, len(part.rows), sum(row.size for row in part.rows), entities, made.before)
 
 
-def _made(part: FilePart, find: Callable[[], Iterable[Iterable[Span]]]) -> Made[list[list[Entity]]]:
+def _tag_once(part: FilePart, find: Callable[[], Iterable[Iterable[Span]]]) -> Made[list[list[Entity]]]:
     """Return the entities of each row of a part; find and keep them unless an earlier run did."""
 
     def make() -> list[list[Entity]]:
-        return [[(each.start, each.end, each.type, each.confidence) for each in spans] for spans in find()]
+        return [[(span.start, span.end, span.type, span.confidence) for span in spans] for spans in find()]
 
     return artifact(part.mark, part.digest, [], make, list[list[Entity]])
 

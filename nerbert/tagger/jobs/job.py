@@ -83,7 +83,7 @@ class TagJob:
             why = "has no offsets for programs" if kinds.keeps_rows(kind) else "counts as its own readers do"
             raise SettingsError(f"--offsets {self.offsets}: {kind} {why}; choose jsonl or parquet")
         if self.loading.get("decoding") == "nested" and not abilities(kinds.kind_named(kind)).nested:
-            nested = ", ".join(each for each in kinds.known_kinds() if abilities(kinds.kind_named(each)).nested)
+            nested = ", ".join(name for name in kinds.known_kinds() if abilities(kinds.kind_named(name)).nested)
             raise SettingsError(f"--decoding nested: {kind} can't hold entities inside others; choose one of {nested}")
         return paths, kind
 
@@ -101,7 +101,7 @@ class TagJob:
         if not tagger.types:
             raise InputError(f"{self.tagger}: {NEEDS_LABELS}")
         if not loaded.types:  # else they were looked at
-            check_thresholds(least, (each.name for each in tagger.labels))
+            check_thresholds(least, (label.name for label in tagger.labels))
         if note := "; ".join(self._unasked(tagger)):
             tell(f"{self.tagger}: {note}")
         return tagger
@@ -113,8 +113,8 @@ class TagJob:
         if as_usual and "int8" in tagger.head.name.split() and ModelFolder(str(folder)).backend == "torch":
             yield "the exported int8 model is used (--precision fp32 for a more exact one)"
         kept = {} if self.min_confidence else tagger.card.get("thresholds")
-        if kept and (own := answering_of(tagger.head, tagger.scaling, kept, tagger.types)).thresholds:
-            yield f"entities below its own {own.bounds} are left out (--min-confidence sets others)"
+        if kept and (thresholds := answering_of(tagger.head, tagger.scaling, kept, tagger.types)).thresholds:
+            yield f"entities below its own {thresholds.bounds} are left out (--min-confidence sets others)"
 
     def fingerprint(self, tagger: files.JobTagger, paths: JobPaths) -> dict[str, Any]:
         """Return all that entities depend on but the inputs' content, which each part covers by itself."""
@@ -123,7 +123,7 @@ class TagJob:
             "format": _FORMAT, "made_by": f"nerbert {__version__}",
             "tagger": {"sha256": tagger.fingerprint, "backend": tagger.head.name, **loading,
                        "min_confidence": writable(self.min_confidence)},
-            **({"labels": [each.text for each in tagger.labels]} if tagger.labels else {}),
+            **({"labels": [label.text for label in tagger.labels]} if tagger.labels else {}),
             **paths.facts,
         }  # fmt: skip
 
@@ -170,8 +170,8 @@ class _Run:
         with standard_output() as stream:
             for source in self.paths.sources:
                 for rows in source.at_hand(left_out):
-                    found = files.tag_rows(self.tagger, str(source), rows, Progress())
-                    for row, spans in zip(rows, found, strict=True):
+                    tagged = files.tag_rows(self.tagger, str(source), rows, Progress())
+                    for row, spans in zip(rows, tagged, strict=True):
                         with at(str(source), row.line):
                             stream.write(write(replace(row, spans=tuple(spans))))
                     stream.flush()
@@ -193,11 +193,11 @@ class _Run:
                         write(path, parts)
                 _tell_rejected(parts.repairs)
             if many:
-                rows = [{"file": writable(name), "rows": each.rows, "entities": each.entities}
-                        for name, each in zip(names, done, strict=True)]  # fmt: skip
+                rows = [{"file": writable(name), "rows": parts.rows, "entities": parts.entities}
+                        for name, parts in zip(names, done, strict=True)]  # fmt: skip
                 write_json(draft / files.MANIFEST, {**made, "to": self.kind, "offsets": job.offsets, "files": rows})
-        entities = sum((each.entities for each in done), Counter[str]())
-        tell(f"{target}: {f'{len(done):,} files, ' if many else ''}{sum(each.rows for each in done):,} rows, "
+        entities = sum((parts.entities for parts in done), Counter[str]())
+        tell(f"{target}: {f'{len(done):,} files, ' if many else ''}{sum(parts.rows for parts in done):,} rows, "
              f"{files.counted(entities, 'entities')}")  # fmt: skip
 
     def _writer(self, source: InputFile) -> Callable[[Path, files.TaggedParts], None]:

@@ -108,19 +108,19 @@ class _RedactedRows:
         self._notes.seek(self._start)
         self._notes.truncate()
         by_row = self._job.document == ROW
-        entities = ((each.text, each.type) for row in self._parts for each in row.spans)
+        entities = ((span.text, span.type) for row in self._parts for span in row.spans)
         names, pseudonym = redact.FoundNames(() if by_row else entities), self._new()
         for row in self._parts:
             if by_row:
-                names, pseudonym = redact.FoundNames((each.text, each.type) for each in row.spans), self._new()
+                names, pseudonym = redact.FoundNames((span.text, span.type) for span in row.spans), self._new()
             self.rows += 1
             if self._kind == LINES and "\n" in row.text:
                 with at(self._parts.name, row.line):
                     raise InputError("a text of several lines can't be one line; choose --to jsonl")
             done = redact.redact(row.text, row.spans, names if self._job.repeats else redact.FoundNames(), pseudonym)
-            for each in done.replaced:
-                (self.marked if each.marked else self.repeats)[each.type] += 1
-                self._note(row=self.rows, start=each.start, pseudonym=each.pseudonym, original=each.original)
+            for name in done.replaced:
+                (self.marked if name.marked else self.repeats)[name.type] += 1
+                self._note(row=self.rows, start=name.start, pseudonym=name.pseudonym, original=name.original)
             self.without += not done.replaced
             self.left_out.update(dict.fromkeys(row.fields))
             with at(self._parts.name):
@@ -175,15 +175,15 @@ def redact_files(
 
 def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Sequence[_RedactedRows]) -> None:
     """Print how much was redacted, and that what the tagger misses was not."""
-    marked, repeats = (sum((getattr(one, name) for one in done), Counter[str]()) for name in ("marked", "repeats"))
-    rows, without = sum(one.rows for one in done), sum(one.without for one in done)
+    marked, repeats = (sum((getattr(file, name) for file in done), Counter[str]()) for name in ("marked", "repeats"))
+    rows, without = sum(file.rows for file in done), sum(file.without for file in done)
     tell(f"{output}: {rows:,} rows; entities redacted: {counted(marked)}; repeats of them that the tagger didn't "
          f"mark: {counted(repeats) if job.repeats else 'left as they are (--no-repeats)'}; rows without any: "
          f"{without:,}")  # fmt: skip
-    found = dict.fromkeys(name for one in done for name in one.left_out)
-    if left := [name for name in found if name not in (TEXT, job.tag.field, *job.keep)]:
+    fields = dict.fromkeys(name for file in done for name in file.left_out)
+    if left := [name for name in fields if name not in (TEXT, job.tag.field, *job.keep)]:
         tell(f"fields left out: {few(left)} (--keep keeps some)")
-    if missing := [name for name in job.keep if name not in found and any(one.rows for one in done)]:
+    if missing := [name for name in job.keep if name not in fields and any(file.rows for file in done)]:
         tell(f"--keep: no row has {few(missing)}")
     dev = tagger.card.get("dev")
     recall = dev.get("recall") if isinstance(dev, Mapping) and not tagger.labels else None
@@ -232,7 +232,7 @@ def undo_redaction(map_: Path, redacted: Path, output: Path, *, edited: bool = F
     with publish(output) as draft:
         write_rows(draft, kind, rows, list(names))
     if edit:
-        gone = ", ".join(each for each in edit.originals if each not in edit.seen)
+        gone = ", ".join(name for name in edit.originals if name not in edit.seen)
         tell(f"{output}: {len(edit.seen):,} of {len(edit.originals):,} names restored"
              + (gone and f"; gone: {gone:.500}"))  # fmt: skip
     else:
@@ -243,18 +243,19 @@ def _changes_of(map_: Path, redacted: Path, *, edited: bool) -> tuple[str, _Chan
     """Return the kind of a redacted file, and what was replaced in it; an `edited` one is found by its name."""
     with refused(f"{redacted}: can't be read", of=OSError):
         digest = sha256_of(redacted)
-    found = dict[tuple[str, ...], tuple[str, _Changes]]()
+    files = dict[tuple[str, ...], tuple[str, _Changes]]()
     changes: _Changes = {}
     with refused(f"{map_}: can't be read", of=OSError):
         for line in file_lines(map_):
-            each = parse_json(line.text, _MapRow, f"{map_}:{line.number}")
-            if not each.file:
-                changes.setdefault(each.row, []).append((each.start, each.pseudonym, each.original))
+            change = parse_json(line.text, _MapRow, f"{map_}:{line.number}")
+            if not change.file:
+                changes.setdefault(change.row, []).append((change.start, change.pseudonym, change.original))
                 continue
-            if edited or each.sha256 == digest:
-                found[PurePath(each.file).parts] = each.kind, changes
+            if edited or change.sha256 == digest:
+                files[PurePath(change.file).parts] = change.kind, changes
             changes = {}
-    own = [names for names in found if redacted.resolve().parts[-len(names) :] == names] if len(found) > 1 else [*found]
-    if not own or (kind := found[own[0]][0]) not in ROW_KINDS:
+    whole = redacted.resolve().parts
+    matching = [names for names in files if len(files) == 1 or whole[-len(names) :] == names]
+    if not matching or (kind := files[matching[0]][0]) not in ROW_KINDS:
         raise InputError(f"{redacted}: isn't a file that was redacted with this map, or was changed since")
-    return kind, found[max(own, key=len)][1]
+    return kind, files[max(matching, key=len)][1]

@@ -97,16 +97,16 @@ class Command:
         cost: dict[str, Any] = {}
         with timed(cost, "command"), TemporaryDirectory(prefix="nerbert-") as folder:
             try:
-                found = self._found(part, Path(folder))
+                entities = self._run_in(part, Path(folder))
             except NerbertError as error:  # the same reason in every cell
                 raise type(error)(str(error).replace(f"{folder}/", "")) from error
         facts = {"seconds": cost, "command": list(self.words), "encoder": self.sha256, "pretrained": False}
-        return Predictions(found, facts, sure=False)
+        return Predictions(entities, facts, sure=False)
 
-    def _found(self, part: CellSentences, folder: Path) -> FoundEntities:
+    def _run_in(self, part: CellSentences, folder: Path) -> FoundEntities:
         """Return the command's entities in the scored sentences; `folder` is for its files."""
         output, values = folder / "output", {"output": str(folder.resolve() / "output"), "seed": str(self.seed)}
-        bare = [replace(each, spans=()) for each in part.test]
+        bare = [replace(example, spans=()) for example in part.test]
         for name, examples in (("train", part.train), ("dev", part.dev), ("test", bare)):
             path = folder / f"{name}.conll"
             with at(path.name):
@@ -122,11 +122,11 @@ class Command:
 
 def _run(words: Sequence[str], minutes: float, errors: Path) -> None:
     """Run a command to its end, and end all that it started; raise if it fails, with its last line."""
-    own = {name: value for name, value in os.environ.items() if name not in _NOT_ITS} | _ONE_THREAD
+    variables = {name: value for name, value in os.environ.items() if name not in _NOT_ITS} | _ONE_THREAD
     guarded = [sys.executable, "-I", str(_GUARD), *words]
     with (
-        errors.open("wb") as said,
-        Popen(guarded, stdin=PIPE, stdout=DEVNULL, stderr=said, env=own, start_new_session=True) as process,  # noqa: S603
+        errors.open("wb") as stderr,
+        Popen(guarded, stdin=PIPE, stdout=DEVNULL, stderr=stderr, env=variables, start_new_session=True) as process,  # noqa: S603
     ):
         try:
             code = process.wait(60 * minutes)
@@ -151,13 +151,14 @@ def _last_line(errors: Path) -> str:
     return next((visible(line.strip()) for line in reversed(lines) if line.strip()), "it printed nothing")
 
 
-def _entities(found: Sequence[Document], test: Sequence[Example]) -> Iterator[list[FoundEntity]]:
+def _entities(written: Sequence[Document], test: Sequence[Example]) -> Iterator[list[FoundEntity]]:
     """Yield each sentence's entities; raise InputError for entities that don't fit the sentences."""
-    if len(found) != len(test):
-        raise InputError(f"output: holds {len(found)} sentences, not the {len(test)} of {{test}}; write each, in order")
-    for number, (said, asked) in enumerate(zip(found, test, strict=True), 1):
-        words = example_of(asked.tokens, ())
+    if len(written) != len(test):
+        why = f"holds {len(written)} sentences, not the {len(test)} of {{test}}; write each, in order"
+        raise InputError(f"output: {why}")
+    for number, (document, example) in enumerate(zip(written, test, strict=True), 1):
+        words = example_of(example.tokens, ())
         with at(part=f"output, sentence {number}"):
-            if said.text != words.text:
-                raise InputError(f"is {said.text!r:.60}, not {words.text!r:.60}: words joined by single spaces")
-            yield [(*span, None) for span in word_spans(replace(words, spans=said.spans))]
+            if document.text != words.text:
+                raise InputError(f"is {document.text!r:.60}, not {words.text!r:.60}: words joined by single spaces")
+            yield [(*span, None) for span in word_spans(replace(words, spans=document.spans))]

@@ -131,7 +131,7 @@ class FineTuned:
         facts |= {"seconds": cost, "temperature": temperature, "steps": tagger.log.steps}
         facts |= {name: tagger.card[name] for name in ("best_step", "settings")}
         facts |= self.encoder.facts | made_with_torch(self.device, self.settings.precision)
-        return Predictions(tagged_entities(words), facts, [each.tags for each in greedy])
+        return Predictions(tagged_entities(words), facts, [sentence.tags for sentence in greedy])
 
     def _start(self, sources: Path) -> tuple[str, dict[str, Any]]:
         """Return the encoder to fine-tune, or the checkpoint of its source domain, and facts about its origin."""
@@ -171,6 +171,7 @@ def trained_by(settings: FinetuneSettings) -> dict[str, Any]:
 def in_key(settings: FinetuneSettings) -> dict[str, Any]:
     """Return the settings of a training whose objective is known, sections by name; files by their content."""
     values = plain_settings(settings, OBJECTIVES.find(settings.objective).settings)
-    for each in settings.sections:
-        values[each.section] |= {name: [data_digest(path) for path in getattr(each, name)] for name in each.reads}
+    for section in settings.sections:
+        digests = {name: [data_digest(path) for path in getattr(section, name)] for name in section.reads}
+        values[section.section] |= digests
     return {name: value for name, value in values.items() if name not in _NOT_IN_KEY}

@@ -60,28 +60,28 @@ class ZeroShotTagger:
         cost: dict[str, Any] = {}
         labels = asked_labels(self.labels, [*part.test, *part.dev])
         with timed(cost, "tag"):
-            found = self._find(labels, part)
+            predictions = self._find(labels, part)
         asked = {type_: label.text for type_, label in labels.items()}
         how = made_with_torch(self.device, self.precision)
-        found.facts.update(seconds=cost, asked=asked, **self.encoder.facts, **how)
-        return found
+        predictions.facts.update(seconds=cost, asked=asked, **self.encoder.facts, **how)
+        return predictions
 
     def _find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
         folder = self.encoder.folder
         tagger = Tagger.load(folder, backend=ModelFolder(folder).backend, precision=self.precision, threads=1)
-        head, types = tagger.head, {each.name: type_ for type_, each in labels.items()}
+        head, types = tagger.head, {label.name: type_ for type_, label in labels.items()}
         if tagger.types:  # these alone
-            own = set(tagger.types)
-            if mixed := [type_ for name, type_ in types.items() if name != type_ and {name, type_} <= own]:
+            learnt = set(tagger.types)
+            if mixed := [type_ for name, type_ in types.items() if name != type_ and {name, type_} <= learnt]:
                 raise InputError(f"labels: the tagger has a type {mixed[0]!r:.80} itself; leave its label out")
-            found = head.predict(part.test).at_least(tagger.thresholds, tagger.scaling)
-            found.types[:] = [types.get(each, each) for each in found.types]
-            return Predictions(found_entities(found, len(part.test), tagger.scaling), {})
+            entities = head.predict(part.test).at_least(tagger.thresholds, tagger.scaling)
+            entities.types[:] = [types.get(name, name) for name in entities.types]
+            return Predictions(found_entities(entities, len(part.test), tagger.scaling), {})
 
         def found_in(examples: Sequence[Example], least: float) -> Entities:
-            found = head.for_labels(list(labels.values()), [least] * len(labels)).predict(examples)
-            found.types[:] = [types[each] for each in found.types]
-            return found
+            entities = head.for_labels(list(labels.values()), [least] * len(labels)).predict(examples)
+            entities.types[:] = [types[name] for name in entities.types]
+            return entities
 
         thresholds = {AT_OWN: uncalibrated(tagger.usual_threshold, tagger.temperature)}
         facts: dict[str, Any] = {"threshold": USUAL, "own_threshold": thresholds[AT_OWN]}
@@ -90,7 +90,8 @@ class ZeroShotTagger:
             thresholds[AT_DEV] = best.probability
             facts |= {"dev_threshold": best.probability, "dev_f1": best.f1}
         whole = found_in(part.test, min(USUAL, *thresholds.values()))
-        usual, *others = (found_entities(above(whole, each), len(part.test)) for each in (USUAL, *thresholds.values()))
+        read = [above(whole, threshold) for threshold in (USUAL, *thresholds.values())]
+        usual, *others = (found_entities(entities, len(part.test)) for entities in read)
         return Predictions(usual, facts, others=dict(zip(thresholds, others, strict=True)))
 
 
@@ -102,4 +103,4 @@ def asked_labels(asked: Sequence[str], examples: Sequence[Example]) -> dict[str,
     types = list(given) or types_of_examples(examples)
     if not types:
         raise InputError("the sentences have no entity, so there is no type to ask for; list them (labels)")
-    return labels_by_type(types, {each: given.get(each) or class_words(each) for each in types})
+    return labels_by_type(types, {type_: given.get(type_) or class_words(type_) for type_ in types})
