@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from scale import MB, Sampler
 
-from nerbert.config import make_settings
 from nerbert.encoder.pretrain import begin
 from nerbert.encoder.settings import PretrainSettings
+from nerbert.training.sections import make_settings
 
 
 class Scores(torch.nn.Module):

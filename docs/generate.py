@@ -19,17 +19,17 @@ from cyclopts import App, Parameter
 
 from nerbert.annotate.settings import AnnotateSettings
 from nerbert.cli import app as nerbert_app
-from nerbert.config import Section, allowed, hints_of, sections_of
+from nerbert.config import allowed, hints_of
 from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.distillation.settings import DistilSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.registry import OBJECTIVES
 from nerbert.sentences import listed_words
 from nerbert.tables import read_columns
-from nerbert.training.objective import FINETUNE, PRETRAIN, Objective
-from nerbert.training.settings import TrainSettings
+from nerbert.training.objective import FINETUNE, OBJECTIVES, PRETRAIN, Objective
+from nerbert.training.sections import sections_of
+from nerbert.training.settings import Section, TrainSettings
 
 MADE = "This page is made from the code by `python docs/generate.py`.\n"
 SETTINGS = f"""# Settings
@@ -161,7 +161,7 @@ def _field_lines(cls: type) -> dict[str, str]:
     docs, hints, lines = field_docs(cls), hints_of(cls), {}
     before = f"{cls.section}." if issubclass(cls, Section) else ""
     for each in fields(cls):
-        values = allowed(hints[each.name]).removeprefix("a ")
+        values = f"text, {OBJECTIVES}" if each.name == "objective" else allowed(hints[each.name]).removeprefix("a ")
         default = "no default" if each.default is MISSING else f"default `{each.default!r}`"
         lines[each.name] = f"- **`{before}{each.name}`** ({values}; {default}). {docs.get(each.name, '')}"
     return lines

@@ -5,25 +5,21 @@ Settings are frozen dataclasses beside what they set. A field's annotation says 
 (`docs/generate.py`). Values come from TOML, from `key=value` on the command line, or from Python; pydantic checks them.
 Bounds are those of annotated_types, which pydantic's `Field(ge=1)` makes too: importing pydantic takes ten times as
 long, and commands that only print help need no checks. So pydantic is loaded for the first value that isn't a default.
-
-What an objective or a source declares is a `Section`: a table of its name in TOML, `NAME.key=value` on the command
-line, a mapping or the section itself in Python. Settings that hold sections have a field `sections`.
 """
 
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from nerbert.about import DOCS
 from nerbert.errors import SettingsError, refused, unknown
-from nerbert.registry import OBJECTIVES, SECTIONS, Registry
+from nerbert.registry import Registry
 from nerbert.schema import LARGEST
 
 _Any = TypeVar("_Any")
-_Section = TypeVar("_Section", bound="Section")
 _PACKAGE = Path(__file__).parent
 _LONGEST_FILE = 1 << 20
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "multiple_of": "multiple of"}
@@ -50,48 +46,20 @@ class Settings:
                 checked = check(_dotted(cls, field.name), value, hints_of(cls)[field.name])
                 object.__setattr__(self, field.name, checked)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section(Settings):
-    """A base for the settings that an objective or a source declares: a section of its own."""
-
-    section: ClassVar[str] = ""
-    """Its name."""
-    reads: ClassVar[tuple[str, ...]] = ()
-    """Fields that name files to read: their content is compared, not their path."""
-    models: ClassVar[tuple[str, ...]] = ()
-    """Fields that name a model's folder, or one on the hub."""
-    commands: ClassVar[tuple[str, ...]] = ("pretrain", "finetune")
-    """The commands that offer a source's section; an objective's section belongs to the objective's commands."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sectioned(Settings):
-    """A base for settings that hold sections."""
-
-    sections: tuple[Section, ...] = ()
-    """The sections of the objective and its sources. Source: ours."""
-
-    def __post_init__(self) -> None:
-        Settings.__post_init__(self)
-        object.__setattr__(self, "sections", tuple(sorted(self.sections, key=lambda each: each.section)))
-        names = [each.section for each in self.sections]
-        if twice := next((name for name in names if names.count(name) > 1), ""):
-            raise SettingsError(f"setting {twice}: is given twice; leave one out", setting=twice)
-
-    def of(self, kind: type[_Section]) -> _Section:
-        """Return the section of a kind, with its defaults if it isn't given."""
-        return next((each for each in self.sections if type(each) is kind), None) or make_settings(kind, {})
-
-    def changed(self, values: Mapping[str, Any]) -> Self:
-        """Return the settings with some values changed, in sections key by key."""
-        return make_settings(type(self), values, self)
+    @classmethod
+    def dotted(cls, name: str) -> str:
+        """Return the name of a field as messages and the command line have it."""
+        return name
 
 
 def load_settings(cls: type[_Any], path: Path | None, changes: Sequence[str] = ()) -> _Any:
     """Read `path` (TOML), apply `key=value` changes, and make a `cls`; raise SettingsError for any fault."""
-    values = read_toml(path) if path is not None else {}
-    return make_settings(cls, merged(values, parse_changes(changes)))
+    return make_settings(cls, read_settings(path, changes))
+
+
+def read_settings(path: Path | None, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the values of a TOML file, none without one, with `key=value` changes in their place."""
+    return merged(read_toml(path) if path is not None else {}, parse_changes(changes))
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,34 +72,6 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
             inner = {**before, **inner}
         found[table] = inner
     return found
-
-
-def plain_settings(settings: Sectioned, own: type[Section] = Section) -> dict[str, Any]:
-    """Return the values of settings by name, those of sections by their names, of `own` though it isn't given.
-
-    Of what a section reads and of its models only the last part of a path is there.
-    """
-    values = {each.name: getattr(settings, each.name) for each in fields(settings) if each.name != "sections"}
-    rest = [settings.of(own)] if own.section and all(type(each) is not own for each in settings.sections) else []
-    for section in sorted([*settings.sections, *rest], key=lambda each: each.section):
-        found = asdict(section)
-        found |= {name: [path.name for path in found[name]] for name in section.reads}
-        values[section.section] = found | {name: Path(found[name]).name for name in section.models}
-    return values
-
-
-def changed_names(settings: Sectioned) -> list[str]:
-    """Return the names of settings that aren't their defaults, those of sections with their names before."""
-    parts: list[tuple[str, Settings]] = [("", settings), *((f"{each.section}.", each) for each in settings.sections)]
-    names = [(place, part, each) for place, part in parts for each in fields(part) if each.name != "sections"]
-    return [f"{place}{each.name}" for place, part, each in names if getattr(part, each.name) != each.default]
-
-
-def flat_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings by name, those of a section with its name before theirs, after the others."""
-    found = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
-    sections = {name: value for name, value in values.items() if isinstance(value, Mapping)}
-    return found | {f"{name}.{key}": value for name, own in sections.items() for key, value in own.items()}
 
 
 def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
@@ -176,7 +116,7 @@ def make_settings(cls: type[_Any], values: Mapping[str, Any], before: _Any | Non
 
     Raise SettingsError for an unknown name, a wrong value or one that is missing.
     """
-    checked = check_values(cls, values, before)
+    checked = check_values(cls, values)
     if before is not None:
         return replace(before, **checked)  # type: ignore[type-var]
     for each in fields(cls):  # type: ignore[arg-type]
@@ -186,74 +126,22 @@ def make_settings(cls: type[_Any], values: Mapping[str, Any], before: _Any | Non
     return cls(**checked)
 
 
-def check_values(cls: type, values: Mapping[str, Any], before: object = None) -> dict[str, Any]:
-    """Return some fields of `cls` in their types; raise SettingsError as `make_settings`. Others may be missing.
-
-    Sections that are named in `values` go into the field `sections`, those of `before` that aren't changed with them.
-    """
+def check_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return some fields of `cls` in their types; raise SettingsError as `make_settings`. Others may be missing."""
     hints = hints_of(cls)
-    given = {name: values[name] for name in values if name in hints}
-    named = {name: values[name] for name in values if name not in hints}
     removed: Mapping[str, str] = getattr(cls, "removed", {})
-    if gone := next((name for name in named if name in removed), ""):
+    if gone := next((name for name in values if name in removed), ""):
         name = _dotted(cls, gone)
         raise SettingsError(f"setting {name}: was removed; leave it out: {removed[gone]}", setting=name)
-    if named and not issubclass(cls, Sectioned):
-        name = next(iter(named))
+    if other := next((name for name in values if name not in hints), ""):
         see = f"see {DOCS}/settings.md" if issubclass(cls, Settings) else ""
-        raise SettingsError(f"unknown setting {_dotted(cls, name)!r}{unknown(name, hints, see=see)}", setting=name)
-    checked = {name: check(_dotted(cls, name), value, hints[name]) for name, value in given.items()}
-    if named:
-        usual = next((each.default for each in fields(cls) if each.name == "objective"), "")
-        objective = str(checked.get("objective") or getattr(before, "objective", usual))
-        given = checked.get("sections", getattr(before, "sections", ()))
-        earlier = {each.section: each for each in given}
-        made = [_section(name, value, objective, earlier.get(name), hints) for name, value in named.items()]
-        checked["sections"] = (*(each for each in given if each.section not in named), *made)
-    return checked
-
-
-def sections_of(objective: str = "") -> dict[str, type[Section]]:
-    """Return the classes of all known sections by name, that of a user-defined objective among them."""
-    found: dict[str, type[Section]] = {name: SECTIONS.find(name) for name in SECTIONS}
-    return found | _own_section(objective)
-
-
-def _own_section(objective: str) -> dict[str, type[Section]]:
-    """Return the section of a user-defined objective, by its name, if it declares one."""
-    if objective in ("", *SECTIONS) or not OBJECTIVES.contains(objective):
-        return {}
-    kind = getattr(OBJECTIVES.find(objective), "settings", Section)
-    return {kind.section: kind} if kind.section else {}
-
-
-def _section(name: str, value: Any, objective: str, before: Section | None, flat: Mapping[str, Any]) -> Section:
-    """Return a section from its values, over those given `before`; raise SettingsError for any other value."""
-    known = ({name: SECTIONS.find(name)} if name in [*SECTIONS] else {}) | _own_section(objective)
-    if name not in known:
-        raise _no_section(name, objective, flat)
-    kind = known[name]
-    if isinstance(value, kind):
-        return value
-    if not isinstance(value, Mapping):
-        why = f"is a section: write {name}.{fields(kind)[0].name} = …, or a table [{name}]"
-        raise SettingsError(f"setting {name} = {value!r:.80}: {why}", setting=name)
-    return make_settings(kind, value, before)
-
-
-def _no_section(name: str, objective: str, flat: Mapping[str, Any]) -> SettingsError:
-    """Return the error for a name that is neither a setting nor a section."""
-    known = sections_of(objective)
-    for kind in sorted(known.values(), key=lambda kind: kind.section != objective):
-        if name in hints_of(kind):  # type: ignore[arg-type]
-            return SettingsError(f"setting {name}: is now {kind.section}.{name}", setting=name)
-    see = f"see {DOCS}/settings.md"
-    return SettingsError(f"unknown setting {name!r:.80}{unknown(name, [*flat, *known], see=see)}", setting=name)
+        raise SettingsError(f"unknown setting {_dotted(cls, other)!r}{unknown(other, hints, see=see)}", setting=other)
+    return {name: check(_dotted(cls, name), value, hints[name]) for name, value in values.items()}
 
 
 def _dotted(cls: type, name: str) -> str:
-    """Return a field's name with its section's before it, if its class is one."""
-    return f"{cls.section}.{name}" if issubclass(cls, Section) else name
+    """Return a field's name as its class gives it in messages."""
+    return cls.dotted(name) if issubclass(cls, Settings) else name
 
 
 def check(name: str, value: Any, hint: Any) -> Any:

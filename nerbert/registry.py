@@ -19,8 +19,6 @@ from nerbert.terminal import tell
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from nerbert.config import Section
-    from nerbert.training.objective import Objective
 
 Entry = TypeVar("Entry")
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -135,40 +133,3 @@ class Registry(Generic[Entry]):
 
 def _distribution(point: "EntryPoint") -> str:
     return point.dist.name if point.dist else "a distribution"
-
-
-OBJECTIVES: "Registry[type[Objective]]" = Registry(
-    "objective",
-    "nerbert.objectives",
-    {
-        "tagging": "nerbert.training.tagging:TokenClassification",
-        "mlm": "nerbert.encoder.objectives.mlm:Mlm",
-        "concepts": "nerbert.encoder.objectives.concepts:Concepts",
-        "names": "nerbert.encoder.objectives.names:Names",
-        "self_training": "nerbert.encoder.objectives.self_training:SelfTraining",
-        "typing": "nerbert.encoder.objectives.cluster_typing:ClusterTyping",
-        "zero_shot": "nerbert.encoder.objectives.zero_shot.zero_shot:ZeroShot",
-        "distillation": "nerbert.distillation.objective:Distillation",
-        "cdlm": "nerbert.finetuning.cdlm:Cdlm",
-    },
-)
-"""The training objectives."""
-SECTIONS: "Registry[type[Section]]" = Registry(
-    "section of settings",
-    "nerbert.sections",
-    {
-        "tagging": "nerbert.training.tagging:TaggingSettings",
-        "mlm": "nerbert.encoder.objectives.mlm:MlmSettings",
-        "concepts": "nerbert.encoder.objectives.concepts:ConceptsSettings",
-        "names": "nerbert.encoder.objectives.names:NamesSettings",
-        "self_training": "nerbert.encoder.objectives.self_training:SelfTrainingSettings",
-        "typing": "nerbert.encoder.objectives.cluster_typing:TypingSettings",
-        "zero_shot": "nerbert.encoder.objectives.zero_shot.zero_shot:ZeroShotSettings",
-        "distillation": "nerbert.distillation.objective:DistillationSettings",
-        "cdlm": "nerbert.finetuning.cdlm:CdlmSettings",
-        "gazetteers": "nerbert.encoder.gazetteers:GazetteersSettings",
-        "open_types": "nerbert.encoder.open_texts:OpenTypesSettings",
-        "replay": "nerbert.finetuning.replay:ReplaySettings",
-    },
-)
-"""The settings of objectives (by the objective's name) and of sources; a user's objective declares its own."""

@@ -1,6 +1,7 @@
 import runpy
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,16 +9,7 @@ import pytest
 from annotated_types import Interval, MultipleOf
 from pydantic import Field
 
-from nerbert.config import (
-    Settings,
-    check,
-    hints_of,
-    load_settings,
-    make_settings,
-    merged,
-    sections_of,
-    whole_numbers,
-)
+from nerbert.config import Settings, check, hints_of, merged, whole_numbers
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.distillation.settings import DistilSettings
 from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShotSettings
@@ -25,8 +17,16 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.finetuning.replay import ReplaySettings
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.registry import OBJECTIVES, SECTIONS, Registry
-from nerbert.training.objective import FINETUNE, PRETRAIN, chosen_objective
+from nerbert.registry import Registry
+from nerbert.training.objective import FINETUNE, OBJECTIVES, PRETRAIN
+from nerbert.training.sections import (
+    SOURCES,
+    change_settings,
+    chosen_objective,
+    load_settings,
+    make_settings,
+    sections_of,
+)
 from tests.raised import raises
 
 THREE = ZeroShotSettings(max_types=3)
@@ -194,7 +194,7 @@ def test_a_section_is_set_in_every_way(tmp_path: Path) -> None:
         make_settings(FinetuneSettings, {"zero_shot": {"max_types": 3}}),
         make_settings(FinetuneSettings, {"zero_shot": THREE}),
         FinetuneSettings(sections=(THREE,)),
-        FinetuneSettings().changed({"zero_shot": {"max_types": 3}}),
+        change_settings(FinetuneSettings(), {"zero_shot": {"max_types": 3}}),
     ]
     assert all(each == ways[0] for each in ways)
     assert ways[0].of(ZeroShotSettings) == THREE
@@ -211,9 +211,9 @@ def test_sections_are_merged_key_by_key(tmp_path: Path) -> None:
     )
     assert both.of(ZeroShotSettings) == ZeroShotSettings(max_types=3, max_width=7, descriptions=True)
     assert (both.of(ReplaySettings).share, both.epochs) == (0.5, 2)
-    assert of_file.changed({"zero_shot": {"max_width": 7, "descriptions": True}}) == both
-    assert of_file.changed({"zero_shot": THREE}).of(ZeroShotSettings) == THREE
-    assert of_file.changed({"zero_shot": THREE}).of(ReplaySettings).share == 0.5
+    assert change_settings(of_file, {"zero_shot": {"max_width": 7, "descriptions": True}}) == both
+    assert change_settings(of_file, {"zero_shot": THREE}).of(ZeroShotSettings) == THREE
+    assert change_settings(of_file, {"zero_shot": THREE}).of(ReplaySettings).share == 0.5
     assert merged({"a": {"x": 1, "y": 2}, "b": 1}, {"a.x": 3, "a": {"z": 4}, "b": 2}) == {
         "a": {"x": 3, "y": 2, "z": 4}, "b": 2,
     }  # fmt: skip
@@ -242,13 +242,25 @@ def test_a_section_that_the_objective_does_not_read_is_refused(
         chosen_objective(settings, command)
 
 
-@pytest.mark.parametrize("registry", [SECTIONS, OBJECTIVES])
+@pytest.mark.parametrize("registry", [SOURCES, OBJECTIVES])
 def test_an_entry_whose_module_raises_is_one_line(
     registry: Registry[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "raising.py").write_text("raise RuntimeError('no such day')\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(registry, "_known", {**registry._known, "bad": "raising:Bad"})
-    values = {"bad": {"x": 1}} if registry is SECTIONS else {"objective": "bad", "bad": {"x": 1}}
+    values = {"bad": {"x": 1}} if registry is SOURCES else {"objective": "bad", "bad": {"x": 1}}
     with raises(SettingsError, words="'raising:Bad': no such day; importing raising failed"):
         make_settings(FinetuneSettings, values)
+
+
+def test_a_broken_objective_of_another_distribution_leaves_sections_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OBJECTIVES, "_offered", {"bad": [EntryPoint("bad", "nowhere:X", "nerbert.objectives")]})
+    settings = make_settings(FinetuneSettings, {"zero_shot": {"max_types": 3}})
+    assert settings.of(ZeroShotSettings) == THREE
+    with raises(SettingsError, words="is for objective 'zero_shot', but objective = 'tagging'"):
+        chosen_objective(change_settings(settings, {"objective": "tagging"}), FINETUNE)
+    with raises(SettingsError, words="unknown setting 'zero_sot': did you mean 'zero_shot'"):
+        make_settings(FinetuneSettings, {"zero_sot": {"max_types": 3}})
+    with raises(SettingsError, words="objective 'bad' of a distribution: No module named 'nowhere'"):
+        make_settings(FinetuneSettings, {"bad": {"x": 1}})

@@ -297,10 +297,11 @@ def headings(page: Path) -> set[str]:
 
 
 def test_configs_are_valid() -> None:
-    from nerbert.config import make_settings, read_toml
+    from nerbert.config import read_toml
     from nerbert.corpus.settings import CorpusSettings
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.finetuning.settings import FinetuneSettings
+    from nerbert.training.sections import make_settings
 
     kinds = {"finetune": FinetuneSettings, "corpus": CorpusSettings}
     for path in (ROOT / "nerbert" / "configs").glob("*.toml"):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nerbert import Tagger
-from nerbert.config import make_settings, read_toml
+from nerbert.config import read_toml
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.settings import PretrainSettings
@@ -20,6 +20,7 @@ from nerbert.errors import OutputExists, SettingsError
 from nerbert.evaluation.benchmark.cells import check_folder
 from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.training.sections import make_settings
 from tests.raised import raises
 
 KEPT = Path(__file__).parent / "kept"

@@ -45,12 +45,12 @@ def distil(
     device
         Torch's name of a device for the teacher; default: the GPU if there is one.
     """
-    from nerbert.config import load_settings
     from nerbert.distillation.settings import DistilSettings
     from nerbert.errors import need
     from nerbert.formats.entity_labels import parse_labels
     from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal import print_taggers
+    from nerbert.training.sections import load_settings
 
     settings = load_settings(DistilSettings, config, set_ or [])
     need("train", "torch", "transformers")

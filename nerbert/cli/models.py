@@ -32,12 +32,12 @@ def pretrain(
         Run a few steps, and print peak memory, tokens per second and hours. Only the cache of windows is written. Of
         stages the first unfinished one is tried.
     """
-    from nerbert.config import load_settings
     from nerbert.encoder.pretrain import dry_run as run_dry
     from nerbert.encoder.settings import PretrainSettings
     from nerbert.encoder.stages import pretrain_stages, read_stages
     from nerbert.render.cards import write_encoder_card
     from nerbert.render.terminal import print_dry_run, print_log
+    from nerbert.training.sections import load_settings
 
     stages = read_stages(config, set_ or [], output)
     if stages and dry_run:
@@ -88,12 +88,13 @@ def finetune(
         With --add-types, types that the tagger has and the new sentences too mean the same; all new sentences are
         labelled with them.
     """
-    from nerbert.config import load_settings, whole_numbers
+    from nerbert.config import whole_numbers
     from nerbert.errors import SettingsError, need
     from nerbert.finetuning.settings import FinetuneSettings
     from nerbert.formats.entity_labels import read_type_labels
     from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal import print_taggers
+    from nerbert.training.sections import load_settings
 
     settings, each_seed = load_settings(FinetuneSettings, config, set_ or []), whole_numbers("--seeds", seeds)
     need("train", "torch", "transformers")

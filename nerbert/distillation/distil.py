@@ -38,7 +38,8 @@ from nerbert.tagger.jobs.files import TaggedParts, check_apart, tag_all
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import check_thresholds
 from nerbert.terminal import tell
-from nerbert.training.objective import FINETUNE, chosen_objective
+from nerbert.training.objective import FINETUNE
+from nerbert.training.sections import chosen_objective
 
 _FORMAT = 1
 """Raise it when the format of parts changes."""

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 import torch
 
-from nerbert.config import Section
 from nerbert.labels import word_spans
 from nerbert.model.forward import Batch, logits_at
 from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED, Label
 from nerbert.records import Example
 from nerbert.training.objective import FINETUNE, Description, Traits
+from nerbert.training.settings import Section
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
 _OUTSIDE = 0

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.registry import OBJECTIVES
 
 SOFT = "distillation"
 """The objective of a student of fixed types, if the settings name none."""
@@ -16,7 +15,7 @@ SOFT = "distillation"
 class DistilSettings(FinetuneSettings):
     """How a tagger is trained on a teacher's tags of texts, and on labelled sentences."""
 
-    objective: Annotated[str, OBJECTIVES] | Literal[""] = ""
+    objective: str = ""
     """Training objective: `distillation`, entities with the teacher's confidence as a soft label; `tagging`, entities
     as if certain; or your own as `module:Class`. Empty: that of a student that takes labels at run time, which learns
     entities as if certain; `distillation` for any other. Source: Hinton et al. 2015."""

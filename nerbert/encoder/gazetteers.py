@@ -17,7 +17,6 @@ from annotated_types import Interval
 
 from nerbert.artifacts import sha256_of, write_json
 from nerbert.cache import cached
-from nerbert.config import Section
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, at, refused
 from nerbert.model.windows import mapped
@@ -26,6 +25,7 @@ from nerbert.rng import Array, hash64
 from nerbert.schema import read_json
 from nerbert.sources.files import read_blocks
 from nerbert.terminal import tell
+from nerbert.training.settings import Section
 
 _VERSION = 1
 """Of what is cached, and of how it matches."""

@@ -17,7 +17,7 @@ from annotated_types import Interval
 
 from nerbert.artifacts import publish, sha256_of, write_json
 from nerbert.cache import cached
-from nerbert.config import Section, Settings, refuse
+from nerbert.config import Settings, refuse
 from nerbert.errors import InputError, at, refused
 from nerbert.formats.open_types import normalised, open_type_line, read_open_types, types_asked
 from nerbert.model.concept_table import Concept, ConceptTable
@@ -25,6 +25,7 @@ from nerbert.records import Example, OpenText, Reason, Span
 from nerbert.rng import uniform
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import progress
+from nerbert.training.settings import Section
 from nerbert.words import SPLITTER, check_splitter, words_between
 
 VERSION = 4

@@ -18,7 +18,6 @@ import torch
 
 from nerbert import process
 from nerbert.artifacts import check_free, draft_of, link_file, publish_folder, publish_job, to_disk
-from nerbert.config import changed_names, plain_settings
 from nerbert.encoder.data import PretrainData, PretrainSources
 from nerbert.encoder.preprocess import tokenizer_hash
 from nerbert.encoder.settings import PretrainSettings
@@ -30,15 +29,16 @@ from nerbert.model.folder import ModelFolder, read_card, write_card
 from nerbert.model.forward import precision_on
 from nerbert.model.fresh import fresh_config, train_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer, tell_hidden_entities
-from nerbert.registry import OBJECTIVES
 from nerbert.rng import Array
 from nerbert.terminal import Progress, progress, tell
 from nerbert.training.batches import TrainingData, steps_of_epoch
 from nerbert.training.checkpoint import BestCheckpoint, Checkpoints, StepLog, TrainLog
 from nerbert.training.distributed import ProcessGroup, explain_out_of_memory, make_process_group
 from nerbert.training.loop import VERSION, train
-from nerbert.training.objective import PRETRAIN, CheckpointScore, Objective, Task, chosen_objective
+from nerbert.training.objective import OBJECTIVES, PRETRAIN, CheckpointScore, Objective, Task
 from nerbert.training.run import Run
+from nerbert.training.sections import chosen_objective
+from nerbert.training.settings import changed_names, plain_settings
 from nerbert.training.step import train_step
 
 LOG = "log.jsonl"

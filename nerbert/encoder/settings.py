@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval, MultipleOf
 
-from nerbert.config import Sectioned, refuse
+from nerbert.config import refuse
 from nerbert.encoder.open_texts import OpenTypesSettings
 from nerbert.errors import SettingsError
 from nerbert.training.settings import TrainSettings
@@ -81,7 +81,7 @@ class PretrainSettings(TrainSettings):
         return self.corpus[0]
 
     def __post_init__(self) -> None:
-        Sectioned.__post_init__(self)
+        TrainSettings.__post_init__(self)
         refuse(not self.backbone, "backbone", self.backbone, "a folder, a name on the hub, 'embedded' or 'fresh'")
         cut = self.num_layers != 0 and self.backbone == "fresh"
         refuse(cut, "num_layers", self.num_layers, "0 with backbone = 'fresh', which has fresh_num_layers")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import finish, write_json
-from nerbert.config import check_values, make_settings, merged, parse_changes, read_toml
+from nerbert.config import merged, parse_changes, read_toml
 from nerbert.encoder.data import PretrainSources, files_read
 from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
 from nerbert.encoder.pretrain import EncoderFacts, compared_settings, pretrain
@@ -19,12 +19,12 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError, StaleOutput, at, refused, unknown
 from nerbert.executors import Executor
 from nerbert.formats.data import data_sum
-from nerbert.registry import OBJECTIVES, SECTIONS
 from nerbert.schema import difference, read_json, to_plain
 from nerbert.terminal import tell
 from nerbert.training.checkpoint import TrainLog
 from nerbert.training.distributed import make_process_group
-from nerbert.training.objective import PRETRAIN, chosen_objective
+from nerbert.training.objective import OBJECTIVES, PRETRAIN
+from nerbert.training.sections import chosen_objective, find_section, make_settings
 
 _STAGES, _FILE = "stages", "stage.json"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
@@ -76,9 +76,9 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
         with at(part=f"stage {name}"):
             values = reduce(merged, (before, {key: table[key] for key in table if key != "name"}, of_all, own), common)
             objective = values.get("objective", PretrainSettings().objective)
-            kind = OBJECTIVES.find(check_values(PretrainSettings, {"objective": objective})["objective"])
+            kind = OBJECTIVES.find(make_settings(PretrainSettings, {"objective": objective}).objective)
             sections = {kind.settings.section, *kind.traits.sources} - {""}
-            if both := next((each for each in names if each in {*SECTIONS, *sections}), ""):
+            if both := next((stage for stage in names if stage in sections or find_section(stage)), ""):
                 why = f"stages: name = {both!r}: is a section of settings; use another name"
                 raise SettingsError(why, setting=_STAGES)
             mine = {*sections, *table, *(key.partition(".")[0] for key in own)}
@@ -98,7 +98,7 @@ def _check_read(tables: set[str], of_all: Mapping[str, Any], read: set[str], nam
     for name in sorted((tables | dotted) - read):
         if name in names:
             raise SettingsError(f"setting {name}: is a stage: write {name}.KEY=… after --set, or its [[stages]] table")
-        if name in [*SECTIONS]:
+        if find_section(name):
             raise SettingsError(f"setting {name}: no stage has an objective that reads this section", setting=name)
         raise SettingsError(f"setting {name!r}: neither a stage nor a section{unknown(name, [*names, *sorted(read)])}")
 

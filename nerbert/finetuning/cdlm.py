@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from annotated_types import Interval
 
-from nerbert.config import Section, refuse
+from nerbert.config import refuse
 from nerbert.finetuning.replay import FinetuneData
 from nerbert.formats.data import DataSet
 from nerbert.formats.inputs import read_texts
@@ -47,7 +47,7 @@ from nerbert.training.objective import (
     Traits,
     computed_once,
 )
-from nerbert.training.settings import TrainSettings
+from nerbert.training.settings import Section, TrainSettings
 from nerbert.words import split_words
 
 _WIDTH = 100

@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nerbert.artifacts import check_free, publish_folder, write_json
-from nerbert.config import changed_names, plain_settings
 from nerbert.errors import SettingsError
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
@@ -33,6 +32,7 @@ from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import train
 from nerbert.training.objective import SpanScore, find_objective
 from nerbert.training.run import Run
+from nerbert.training.settings import changed_names, plain_settings
 from nerbert.words import nearest_splitter
 
 

@@ -12,7 +12,6 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from annotated_types import Interval
 
-from nerbert.config import Section
 from nerbert.encoder.open_texts import OpenTexts, OpenTypesSettings
 from nerbert.errors import InputError, at, few
 from nerbert.finetuning.domains import Domains
@@ -28,6 +27,7 @@ from nerbert.rng import Array, uniform
 from nerbert.terminal import tell
 from nerbert.training.batches import TrainingData
 from nerbert.training.objective import find_objective
+from nerbert.training.settings import Section
 from nerbert.words import SPLITTER
 
 OWN_TEXTS = Path(__file__).parent.parent / "sample" / "open-types" / "replay.jsonl.gz"

@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval
 
-from nerbert.config import Sectioned, refuse
-from nerbert.registry import OBJECTIVES
+from nerbert.config import refuse
 from nerbert.training.settings import TrainSettings
 
 FEW_SENTENCES = 10
@@ -22,7 +21,7 @@ class FinetuneSettings(TrainSettings):
         **TrainSettings.removed, "compare_parts": "nerbert report TAGGER DATA --against START compares both"
     }  # fmt: skip
 
-    objective: Annotated[str, OBJECTIVES] | Literal[""] = ""
+    objective: str = ""
     """Training objective, as in pre-training. Empty: `zero_shot` for a GLiNER folder, else `tagging`. Source: ours."""
     epochs: Annotated[float, Interval(gt=0, lt=1e6)] = 20.0
     """Passes over the training sentences. Source: ours, by a pilot; the paper doesn't say."""
@@ -54,7 +53,7 @@ class FinetuneSettings(TrainSettings):
     has 8."""
 
     def __post_init__(self) -> None:
-        Sectioned.__post_init__(self)
+        TrainSettings.__post_init__(self)
         unscored = self.patience != 0 and self.select == "last"
         refuse(
             unscored, "patience", self.patience, "0 with select = 'last', which scores no dev split; or select 'dev'"

@@ -21,7 +21,8 @@ from nerbert.model.head_kinds import HEADS
 from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.terminal import tell
-from nerbert.training.objective import FINETUNE, Objective, TaggerObjective, Task, chosen_objective, find_objective
+from nerbert.training.objective import FINETUNE, Objective, TaggerObjective, Task, find_objective
+from nerbert.training.sections import chosen_objective
 from nerbert.training.settings import TrainSettings
 
 _Settings = TypeVar("_Settings", bound=FinetuneSettings)

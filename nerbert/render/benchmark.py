@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.text import Text
 
 from nerbert.artifacts import publish
-from nerbert.config import flat_settings, plain_settings
 from nerbert.errors import visible
 from nerbert.evaluation.benchmark.cells import State
 from nerbert.evaluation.benchmark.suite import Suite
@@ -22,6 +21,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.render import changed_settings, render
 from nerbert.render.terminal import table as terminal_table
 from nerbert.terminal import plain, tell
+from nerbert.training.settings import flat_settings, plain_settings
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _NAMES_WIDTH, _FIGURE_WIDTH = 44, 19

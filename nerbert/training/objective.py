@@ -5,25 +5,24 @@ A loss has parts: sums over terms that are counted before the forward pass.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
-from nerbert.config import Section
 from nerbert.errors import SettingsError, need
 from nerbert.labels import WordSpan, unknown_words, word_spans
 from nerbert.metrics.score import collapse_types, score_spans
-from nerbert.model.backbone import Backbone
 from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import START_COST, Windows
 from nerbert.records import ENTITY, Example
-from nerbert.registry import OBJECTIVES, SECTIONS
+from nerbert.registry import Registry
 from nerbert.rng import Array
-from nerbert.training.settings import TrainSettings
+from nerbert.training.settings import Section, TrainSettings
 
 if TYPE_CHECKING:  # so that a settings file is read without torch
     import torch
 
+    from nerbert.model.backbone import Backbone
     from nerbert.model.forward import Batch
     from nerbert.training.batches import Sources, TrainingData
     from nerbert.training.distributed import ProcessGroup
@@ -44,7 +43,7 @@ class Task:
 
     types: Sequence[str]
     settings: TrainSettings
-    backbone: Backbone
+    backbone: "Backbone"
     concepts: Any = None
     concept_texts: Mapping[str, str] = field(default_factory=dict)
     finetunes: bool = False
@@ -139,7 +138,7 @@ class Objective(Protocol):
     def of(cls, task: Task) -> Self:
         """Return the objective for a task; raise SettingsError or InputError if it doesn't fit."""
 
-    def make_model(self, backbone: Backbone) -> Any:
+    def make_model(self, backbone: "Backbone") -> Any:
         """Return the model to train, with a new head: a `transformers` model, as `backbone.load` gives it."""
 
     def freeze(self, model: Any, layers: int) -> int:
@@ -158,7 +157,7 @@ class Objective(Protocol):
         """Return its own optimizer over the model; None for AdamW."""
         return None
 
-    def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
+    def subwords(self, model: Any, backbone: "Backbone", settings: TrainSettings) -> SubwordTokenizer:
         """Return what cuts examples into windows for the model."""
         return SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long)
 
@@ -253,47 +252,31 @@ class StepHooks:
         return {}
 
 
+OBJECTIVES: Registry[type[Objective]] = Registry(
+    "objective",
+    "nerbert.objectives",
+    {
+        "tagging": "nerbert.training.tagging:TokenClassification",
+        "mlm": "nerbert.encoder.objectives.mlm:Mlm",
+        "concepts": "nerbert.encoder.objectives.concepts:Concepts",
+        "names": "nerbert.encoder.objectives.names:Names",
+        "self_training": "nerbert.encoder.objectives.self_training:SelfTraining",
+        "typing": "nerbert.encoder.objectives.cluster_typing:ClusterTyping",
+        "zero_shot": "nerbert.encoder.objectives.zero_shot.zero_shot:ZeroShot",
+        "distillation": "nerbert.distillation.objective:Distillation",
+        "cdlm": "nerbert.finetuning.cdlm:Cdlm",
+    },
+    base=Objective,
+)
+"""The training objectives."""
+
+
 def find_objective(name: str) -> type[Objective]:
     """Return an objective by name; raise MissingExtra if a library that it needs is missing."""
-    found = OBJECTIVES.find(name)
-    if Objective not in getattr(found, "__mro__", ()):
-        raise SettingsError(f"setting objective = {name!r}: is not a class of Objective", setting="objective")
-    if found.traits.needs:
-        need(*found.traits.needs)
-    return found
-
-
-def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
-    """Return the objective of a training; raise SettingsError for one of another command, and for others' sections."""
-    kind, name = find_objective(settings.objective), settings.objective
-    if command not in kind.traits.commands:
-        its = " and ".join(f"`nerbert {each}`" for each in kind.traits.commands)
-        raise SettingsError(f"setting objective = {name!r}: is for {its} only", setting="objective")
-    own = kind.settings
-    taken = own.section in [*SECTIONS] and SECTIONS.find(own.section) is not own
-    if taken or own.section in {each.name for each in fields(settings)}:
-        why = f"its section is called {own.section!r}, as another setting is; use another name"
-        raise SettingsError(f"setting objective = {name!r}: {why}", setting="objective")
-    for each in settings.sections:
-        if type(each) is not own and each.section not in kind.traits.sources:
-            raise _others_section(each, name, [*filter(None, (own.section, *kind.traits.sources))])
-        if command not in each.commands:
-            its = " and ".join(f"`nerbert {one}`" for one in each.commands)
-            raise SettingsError(f"setting {each.section}: is for {its} only; leave it out", setting=each.section)
-    return kind
-
-
-def _others_section(section: Section, objective: str, own: Sequence[str]) -> SettingsError:
-    """Return the error for a section that the objective doesn't read."""
-    usual = type(section)()
-    names = (each.name for each in fields(section))
-    given = next((name for name in names if getattr(section, name) != getattr(usual, name)), "")
-    name = f"{section.section}.{given}" if given else section.section
-    kinds = {each: OBJECTIVES.find(each) for each in OBJECTIVES}
-    readers = [each for each, kind in kinds.items() if section.section in (kind.settings.section, *kind.traits.sources)]
-    whose = " or ".join(map(repr, readers)) or "another one"
-    why = f"is for objective {whose}, but objective = {objective!r}, which reads {', '.join(own) or 'no section'}"
-    return SettingsError(f"setting {name}: {why}; leave it out, or choose another objective", setting=name)
+    objective = OBJECTIVES.find(name)
+    if objective.traits.needs:
+        need(*objective.traits.needs)
+    return objective
 
 
 Spans = Sequence[Sequence[WordSpan]]

@@ -1,26 +1,53 @@
-"""The settings of every training, which the loop needs."""
+"""The settings of every training, and the base of sections: what an objective or a source declares.
+
+A section is a table of its name in TOML, `NAME.key=value` on the command line, a mapping or the section itself in
+Python (`nerbert.training.sections`).
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from annotated_types import Interval
 
-from nerbert.config import Sectioned
+from nerbert.config import Settings, make_settings
+from nerbert.errors import SettingsError
 from nerbert.model.tokenizer import OnTooLong
-from nerbert.registry import OBJECTIVES
 
+_Section = TypeVar("_Section", bound="Section")
 Schedule = Literal["linear", "cosine", "constant"]
 """How the learning rate goes on after the warm-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainSettings(Sectioned):
+class Section(Settings):
+    """A base for the settings that an objective or a source declares: a section of its own."""
+
+    section: ClassVar[str] = ""
+    """Its name."""
+    reads: ClassVar[tuple[str, ...]] = ()
+    """Fields that name files to read: their content is compared, not their path."""
+    models: ClassVar[tuple[str, ...]] = ()
+    """Fields that name a model's folder, or one on the hub."""
+    commands: ClassVar[tuple[str, ...]] = ("pretrain", "finetune")
+    """The commands that offer a source's section; an objective's section belongs to the objective's commands."""
+
+    @classmethod
+    def dotted(cls, name: str) -> str:
+        """Return a field's name after the section's."""
+        return f"{cls.section}.{name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings(Settings):
     """How a model is trained. Settings of an objective or a source are in its section."""
 
     removed: ClassVar[Mapping[str, str]] = {"compile": "compiled layers were slower on an H100"}
 
-    objective: Annotated[str, OBJECTIVES] = "tagging"
+    sections: tuple[Section, ...] = ()
+    """The sections of the objective and its sources. Source: ours."""
+    objective: str = "tagging"
     """Training objective: `tagging`, entities of the data's types; `mlm` (pre-training only), masked subwords of the
     same sentences, the control without labels; `concepts`, names of open types by contrast; `names`, boundaries by
     tags, and names of types by contrast;
@@ -81,3 +108,42 @@ class TrainSettings(Sectioned):
     0: all. Source: Sajjad et al. 2020 §3 (dropping the top layers costs least)."""
     threads: Annotated[int, Interval(ge=0, le=4096)] = 0
     """CPU threads of torch; 0 is torch's default. Two processes on one machine: 1 each. Source: ours."""
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        object.__setattr__(self, "sections", tuple(sorted(self.sections, key=lambda section: section.section)))
+        names = [section.section for section in self.sections]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise SettingsError(f"setting {twice}: is given twice; leave one out", setting=twice)
+
+    def of(self, kind: type[_Section]) -> _Section:
+        """Return the section of a kind, with its defaults if it isn't given."""
+        return next((section for section in self.sections if type(section) is kind), None) or make_settings(kind, {})
+
+
+def plain_settings(settings: TrainSettings, own: type[Section] = Section) -> dict[str, Any]:
+    """Return the values of settings by name, those of sections by their names, of `own` though it isn't given.
+
+    Of what a section reads and of its models only the last part of a path is there.
+    """
+    values = {each.name: getattr(settings, each.name) for each in fields(settings) if each.name != "sections"}
+    rest = [settings.of(own)] if own.section and all(type(each) is not own for each in settings.sections) else []
+    for section in sorted([*settings.sections, *rest], key=lambda each: each.section):
+        found = asdict(section)
+        found |= {name: [path.name for path in found[name]] for name in section.reads}
+        values[section.section] = found | {name: Path(found[name]).name for name in section.models}
+    return values
+
+
+def changed_names(settings: TrainSettings) -> list[str]:
+    """Return the names of settings that aren't their defaults, those of sections with their names before."""
+    parts: list[tuple[str, Settings]] = [("", settings), *((f"{each.section}.", each) for each in settings.sections)]
+    names = [(place, part, each) for place, part in parts for each in fields(part) if each.name != "sections"]
+    return [f"{place}{each.name}" for place, part, each in names if getattr(part, each.name) != each.default]
+
+
+def flat_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings by name, those of a section with its name before theirs, after the others."""
+    found = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
+    sections = {name: value for name, value in values.items() if isinstance(value, Mapping)}
+    return found | {f"{name}.{key}": value for name, own in sections.items() for key, value in own.items()}

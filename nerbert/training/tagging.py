@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Self
 import torch
 from annotated_types import Interval
 
-from nerbert.config import Section, refuse
+from nerbert.config import refuse
 from nerbert.labels import tag_names
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import read_card
@@ -31,7 +31,7 @@ from nerbert.training.objective import (
     Traits,
     typed_figures,
 )
-from nerbert.training.settings import TrainSettings
+from nerbert.training.settings import Section, TrainSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from nerbert.artifacts import publish_job, sha256_of
-from nerbert.config import load_settings
 from nerbert.encoder.objectives.mlm import Mlm
 from nerbert.encoder.pretrain import FRESH
 from nerbert.encoder.settings import PretrainSettings
@@ -30,6 +29,7 @@ from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import train
 from nerbert.training.objective import Task
 from nerbert.training.run import Run, total_steps
+from nerbert.training.sections import load_settings
 from nerbert.words import SPLITTER, split_words
 
 _HELD_OUT = 100

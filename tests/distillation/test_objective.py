@@ -16,7 +16,8 @@ from nerbert.model.forward import Batch
 from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED
 from nerbert.records import Example
-from nerbert.training.objective import PRETRAIN, chosen_objective
+from nerbert.training.objective import PRETRAIN
+from nerbert.training.sections import chosen_objective
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 from tests.raised import raises
 

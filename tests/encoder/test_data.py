@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from nerbert import pretrain
-from nerbert.config import make_settings
 from nerbert.encoder.data import files_read
 from nerbert.encoder.open_texts import OpenExample, is_held_out
 from nerbert.encoder.pretrain import Preparation, dry_run
@@ -19,6 +18,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.formats.open_types import normalised
 from nerbert.model.concept_table import ROOT, all_of
 from nerbert.tables import read_columns
+from nerbert.training.sections import change_settings, make_settings
 from tests.encoder.corpora import cut
 from tests.encoder.open_rows import marked
 from tests.encoder.preparing import prepared, written
@@ -140,7 +140,7 @@ def test_shares(
     few: Path, german: Path, open_file: Path, tmp_path: Path, shares: list[float], expected: list[float]
 ) -> None:
     settings = settings_of(tmp_path, few, german, files=[open_file])
-    plain, mixed, again = (prepared(settings.changed(each)) for each in ({}, *[{"shares": shares}] * 2))
+    plain, mixed, again = (prepared(change_settings(settings, each)) for each in ({}, *[{"shares": shares}] * 2))
     size = len(plain.data.numbers_of(0))
     for epoch in (0, 1):
         counts = counts_of(mixed, epoch)
@@ -162,7 +162,7 @@ def test_shares(
 )  # fmt: skip
 def test_settings_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], name: str, words: str) -> None:
     with raises(SettingsError, words, setting=name):
-        settings_of(tmp_path, Path("a"), Path("b"), files=[Path("c")]).changed(changes)
+        change_settings(settings_of(tmp_path, Path("a"), Path("b"), files=[Path("c")]), changes)
 
 
 def test_corpora_that_do_not_fit(few: Path, german: Path, tmp_path: Path) -> None:

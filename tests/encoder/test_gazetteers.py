@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from nerbert.config import make_settings
 from nerbert.corpus.shards import read_sentences
 from nerbert.encoder.corpus_labels import LabelledCorpus
 from nerbert.encoder.gazetteers import Gazetteers, open_gazetteers
@@ -20,6 +19,7 @@ from nerbert.labels import sentence_example
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.records import TRAIN, Example, Span
+from nerbert.training.sections import change_settings, make_settings
 from nerbert.words import split_words
 from tests.raised import raises
 
@@ -101,7 +101,7 @@ def test_a_corpus_is_cut_with_the_types_of_lists(
 ) -> None:  # fmt: skip
     entries = of_corpus(settings.corpus_folder, tmp_path)
     paths = (tmp_path / "one.txt", tmp_path / "two.txt")
-    settings = settings.changed({"gazetteers": {"files": paths, "max_words": most}})
+    settings = change_settings(settings, {"gazetteers": {"files": paths, "max_words": most}})
     corpus = LabelledCorpus(settings)
     assert corpus.labels.categories == ("one", "two")
     tags = ["O", "B-one", "I-one", "B-two", "I-two"]
@@ -165,6 +165,8 @@ def test_lists_that_do_not_fit(
     settings: PretrainSettings, tmp_path: Path, more: dict[str, Any], kind: type[NerbertError], fields: Any, words: str
 ) -> None:
     lists(tmp_path, place_txt="Zzyzx Road 77\n")
-    own = settings.changed({"gazetteers": {"files": [tmp_path / "place.txt"]}, "fresh_vocab_size": 300}).changed(more)
+    own = change_settings(
+        change_settings(settings, {"gazetteers": {"files": [tmp_path / "place.txt"]}, "fresh_vocab_size": 300}), more
+    )
     with raises(kind, words, **fields):
         pretrain(own, tmp_path / "encoder")

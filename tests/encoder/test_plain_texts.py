@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.config import make_settings
 from nerbert.encoder.plain_texts import PlainTexts, open_blocks, packed
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
@@ -13,6 +12,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.render.cards import write_encoder_card
+from nerbert.training.sections import make_settings
 from tests.encoder.preparing import written
 from tests.raised import raises
 

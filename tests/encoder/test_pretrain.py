@@ -16,7 +16,6 @@ from safetensors.torch import load_file
 import nerbert.encoder.pretrain as stage
 from nerbert import pretrain
 from nerbert.artifacts import write_json
-from nerbert.config import make_settings
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.pretrain import prepare
 from nerbert.encoder.settings import PretrainSettings
@@ -29,6 +28,7 @@ from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import padded
 from nerbert.training.checkpoint import BestCheckpoint
 from nerbert.training.distributed import make_process_group
+from nerbert.training.sections import make_settings
 from tests.encoder.backbones import load_tagging_model, predict, write_fresh
 from tests.encoder.open_rows import ROWS
 from tests.encoder.preparing import written

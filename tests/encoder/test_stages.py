@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import pytest
 
 import nerbert
-from nerbert.config import Section, load_settings
 from nerbert.encoder import stages as module
 from nerbert.encoder.objectives.cluster_typing import TypingSettings
 from nerbert.encoder.objectives.self_training import SelfTrainingSettings
@@ -17,6 +16,8 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.stages import PretrainStage, pretrain_stages, read_stages
 from nerbert.errors import InputError, MissingExtra, SettingsError, StaleOutput
 from nerbert.training.checkpoint import TrainLog
+from nerbert.training.sections import load_settings
+from nerbert.training.settings import Section
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 from tests.raised import raises
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from nerbert.config import load_settings
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark import runner
 from nerbert.evaluation.benchmark.suite import read_suite
@@ -17,6 +16,7 @@ from nerbert.executors import ONE_CORE
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
+from nerbert.training.sections import change_settings, load_settings
 from tests.commands import exit_code
 from tests.extending.guides import blocks, module
 from tests.raised import raises
@@ -31,7 +31,7 @@ def test_the_objective_trains(
     (tmp_path / "own.toml").write_text('max_steps=4\nprecision="fp32"\nthreads=1\nobjective="focal:Focal"')
     own, zero = (load_settings(FinetuneSettings, tmp_path / "own.toml", more) for more in ([], ["focal.gamma=0"]))
     with raises(SettingsError, setting="focal.gamma"):
-        own.changed({"focal": {"gamma": 11}})
+        change_settings(own, {"focal": {"gamma": 11}})
     weights = []
     for number, settings in enumerate((own, zero, replace(own, objective="tagging"))):
         (folder,) = finetune(str(tiny_encoder), sample / "domain", tmp_path / str(number), settings, calibrate=False)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.config import make_settings
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.runner import run_suite
 from nerbert.evaluation.benchmark.suite import read_suite
@@ -33,6 +32,7 @@ from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.batches import collate
 from nerbert.training.run import make_optimizer
+from nerbert.training.sections import make_settings
 from nerbert.words import SPLITTER
 from tests.raised import raises
 from tests.stages import finetune

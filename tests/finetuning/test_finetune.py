@@ -10,7 +10,6 @@ import torch
 
 import nerbert.finetuning.finetune as stage
 from nerbert import evaluate
-from nerbert.config import Section
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.finetuning import start
 from nerbert.finetuning.domains import Domains
@@ -25,13 +24,15 @@ from nerbert.model.folder import TaggerFacts, read_card, write_card
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.heads import predict_entities
 from nerbert.records import Document, Repairs
-from nerbert.registry import OBJECTIVES
 from nerbert.render.cards import tagger_card
 from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
 from nerbert.training.loop import train
+from nerbert.training.objective import OBJECTIVES
 from nerbert.training.run import Run
+from nerbert.training.sections import change_settings
+from nerbert.training.settings import Section
 from nerbert.training.tagging import TokenClassification
 from tests.commands import exit_code
 from tests.encoder.backbones import load_tagging_model, tiny_mlm
@@ -314,7 +315,7 @@ def test_a_tagger_that_reads_two_layers_goes_the_whole_way(
     assert "joined_layer" not in facts
     assert facts["num_frozen_layers"] == 2
     for layer in (0, 1):
-        changed = FAST.changed({"source_head": "shared", "tagging": {"joined_layer": layer}})
+        changed = change_settings(FAST, {"source_head": "shared", "tagging": {"joined_layer": layer}})
         with raises(SettingsError, "reads other layers (joined_layer)", setting="source_head"):
             tune(changed, "x", output)
 
@@ -430,7 +431,7 @@ def test_settings_are_refused_before_anything_is_trained(
     monkeypatch.setattr(OBJECTIVES, "_known", kept | known)
     monkeypatch.delattr(TokenClassification, "make_model")
     with raises(SettingsError, words, setting=setting):
-        tune(FAST.changed(changes))
+        tune(change_settings(FAST, changes))
     assert not (tmp_path / "tagger").exists()
 
 

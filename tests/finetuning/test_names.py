@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from nerbert.artifacts import sha256_of
-from nerbert.config import make_settings
 from nerbert.encoder.objectives import concepts as concepts_of_steps
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
@@ -24,6 +23,7 @@ from nerbert.model.folder import read_card
 from nerbert.records import Example, Span
 from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
+from nerbert.training.sections import make_settings
 from nerbert.words import split_words
 from tests.conftest import Once
 from tests.encoder.objectives.test_names import NAMES

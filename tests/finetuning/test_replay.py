@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nerbert.config import make_settings
 from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
@@ -32,6 +31,7 @@ from nerbert.tagger.self_check import check, checking
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.batches import TrainingData
 from nerbert.training.objective import Task
+from nerbert.training.sections import make_settings
 from nerbert.words import split_words
 from tests.conftest import Once
 from tests.encoder.objectives.test_zero_shot import SMALL, row

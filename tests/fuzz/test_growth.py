@@ -11,12 +11,12 @@ import pytest
 from hypothesis import strategies as st
 
 from nerbert.annotate.answers import read_labels
-from nerbert.config import load_settings
 from nerbert.corpus.knowledge.claims import ClaimCounts
 from nerbert.corpus.knowledge.exports import read_mappings, read_ontology
 from nerbert.corpus.wikitext.scan import clean_page
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.sources.files import FoundFile
+from nerbert.training.sections import load_settings
 from tests.corpus.wikitext.test_scan import EN
 from tests.fuzz import test_answers, test_dump, test_knowledge, test_settings, test_wikitext
 from tests.fuzz.conftest import Fuzz

@@ -14,13 +14,13 @@ import nerbert
 from nerbert.annotate.settings import AnnotateSettings, load_key, load_prompt
 from nerbert.cache import cache_place
 from nerbert.cli import app, main
-from nerbert.config import load_settings, make_settings
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.distillation.settings import DistilSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.stages import read_stages
 from nerbert.evaluation.benchmark.suite import parse_encoders, read_suite
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.training.sections import load_settings, make_settings
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.mutator import PIECES, mutated
 from tests.fuzz.properties import answer, check_message

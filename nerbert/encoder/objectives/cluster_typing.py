@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from annotated_types import Interval
 
-from nerbert.config import Section, refuse
+from nerbert.config import refuse
 from nerbert.errors import InputError
 from nerbert.metrics.score import decode_columns
 from nerbert.model.backbone import Backbone
@@ -35,7 +35,7 @@ from nerbert.training.objective import (
     Task,
     Traits,
 )
-from nerbert.training.settings import TrainSettings
+from nerbert.training.settings import Section, TrainSettings
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
 NO_CLUSTER = -1

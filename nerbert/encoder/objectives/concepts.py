@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from annotated_types import Interval
 
-from nerbert.config import Section, refuse
+from nerbert.config import refuse
 from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
 from nerbert.encoder.objectives.zero_shot.span_labels import ConceptLabels, PromptMaker, SpanLabels
 from nerbert.errors import SettingsError, at
@@ -31,7 +31,7 @@ from nerbert.rng import Array, uniforms
 from nerbert.training.batches import most_tokens
 from nerbert.training.distributed import ProcessGroup, explain_out_of_memory
 from nerbert.training.objective import CheckpointScore, Task, Traits, computed_once
-from nerbert.training.settings import TrainSettings
+from nerbert.training.settings import Section, TrainSettings
 
 _BESIDE_DATA, _ALWAYS = 48, 256
 """Most concepts of a fine-tuning's step beside the types of its data, since each is encoded in each step; and most

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from annotated_types import Interval
 
-from nerbert.config import Section
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone
 from nerbert.model.forward import Batch, autocast, logits_at
@@ -24,7 +23,7 @@ from nerbert.rng import Array, uniforms
 from nerbert.training.batches import Sources, batches_to_read
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, Objective, StepHooks, Task, Traits
-from nerbert.training.settings import TrainSettings
+from nerbert.training.settings import Section, TrainSettings
 
 _MASKED, _REPLACED = 0.8, 0.1
 """Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""

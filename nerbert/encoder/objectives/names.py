@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from annotated_types import Interval
 
-from nerbert.config import Section
 from nerbert.encoder.objectives.concepts import Concepts, ConceptsSettings, StepConcepts, concept_loss
 from nerbert.encoder.objectives.zero_shot.span_labels import SpanLabels, WindowLabels
 from nerbert.labels import word_spans
@@ -23,6 +22,7 @@ from nerbert.model.forward import Batch, states_at
 from nerbert.model.windows import IGNORED, Label, Windows
 from nerbert.records import Example
 from nerbert.rng import Array
+from nerbert.training.settings import Section
 
 _OUTSIDE, _BEGIN, _INSIDE = range(len(BOUNDARIES))
 _UNMARKED = len(BOUNDARIES)

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from annotated_types import Interval
 
-from nerbert.config import Section
 from nerbert.metrics.score import Columns as Spans
 from nerbert.metrics.score import decode_columns
 from nerbert.model.forward import Batch, autocast, logits_at
@@ -24,7 +23,7 @@ from nerbert.terminal import tell
 from nerbert.training.batches import TrainingData, batches_to_read
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, EpochHooks, Task, Traits
-from nerbert.training.settings import TrainSettings
+from nerbert.training.settings import Section, TrainSettings
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
 _PART = 1 << 15

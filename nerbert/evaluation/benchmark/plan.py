@@ -46,7 +46,8 @@ from nerbert.model.forward import best_precision
 from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.process import cores
 from nerbert.records import Example
-from nerbert.training.objective import FINETUNE, chosen_objective, find_objective
+from nerbert.training.objective import FINETUNE, find_objective
+from nerbert.training.sections import chosen_objective
 
 _Out = TypeVar("_Out")
 

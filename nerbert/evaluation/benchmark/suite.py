@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
-from nerbert.config import make_settings, read_toml
+from nerbert.config import read_toml
 from nerbert.errors import NerbertError, SettingsError, at, unknown
 from nerbert.evaluation.benchmark.cells import CellKey
 from nerbert.evaluation.benchmark.systems.external import check_command
@@ -22,6 +22,7 @@ from nerbert.finetuning.sampling import SizeUnit, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.formats.format import FORMATS
+from nerbert.training.sections import change_settings, make_settings
 
 DEFAULT_PROTOCOL = "default"
 """The name of the only protocol of a suite without `[protocols]`: finetune's defaults."""
@@ -201,7 +202,7 @@ class Suite(_SuiteTable):
         """Return how a system is fine-tuned under a protocol; raise SettingsError for settings that don't go
         together.
         """
-        return self.protocols[protocol].changed(self.systems[system].settings)
+        return change_settings(self.protocols[protocol], self.systems[system].settings)
 
     def trainings(self, target: Target, size: str) -> list[tuple[int, int]]:
         """Return (draw, seed) of a target's cells at a size, by priority: a new draw with a new seed comes first."""

@@ -13,7 +13,6 @@ import torch
 
 import nerbert.encoder.objectives.cluster_typing as module
 from nerbert import pretrain
-from nerbert.config import make_settings
 from nerbert.encoder.objectives.cluster_typing import (
     Clustering,
     ClusterTyping,
@@ -38,7 +37,8 @@ from nerbert.records import Example, Span
 from nerbert.rng import Array
 from nerbert.training.batches import TrainingData, collate
 from nerbert.training.distributed import make_process_group
-from nerbert.training.objective import FINETUNE, EpochColumns, chosen_objective
+from nerbert.training.objective import FINETUNE, EpochColumns
+from nerbert.training.sections import change_settings, chosen_objective, make_settings
 from nerbert.training.tagging import TokenClassification
 from nerbert.words import split_words
 from tests.encoder.backbones import load_tagging_model, tiny_tagging
@@ -119,7 +119,7 @@ def test_clusters_keep_their_numbers(work: Preparation) -> None:
 
 def test_few_fitted_entities_are_enough_for_all(settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """What isn't in the sample has the nearest centre of those that the sample has."""
-    work, fitted = prepared(settings.changed({"typing": {"sample": 100}})), list[Clustering]()
+    work, fitted = prepared(change_settings(settings, {"typing": {"sample": 100}})), list[Clustering]()
     real = Clustering.fit
 
     def fit(vectors: Any, *more: Any) -> Clustering:
@@ -219,7 +219,7 @@ def test_an_encoder_comes_out_without_the_layer(settings: PretrainSettings, tmp_
 
 def test_what_is_refused(settings: PretrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with raises(SettingsError, setting="typing.num_clusters"):
-        pretrain(tmp_path / "encoder", settings.changed({"typing": {"num_clusters": 99999}, "max_steps": 1}))
+        pretrain(tmp_path / "encoder", change_settings(settings, {"typing": {"num_clusters": 99999}, "max_steps": 1}))
     assert not (tmp_path / "encoder").exists()
     with raises(SettingsError, "is for `nerbert pretrain` only", setting="objective"):
         chosen_objective(FinetuneSettings(objective="typing"), FINETUNE)

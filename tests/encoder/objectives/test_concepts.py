@@ -13,7 +13,6 @@ import torch
 
 from nerbert import pretrain
 from nerbert.artifacts import sha256_of
-from nerbert.config import make_settings
 from nerbert.encoder.data import read_synonyms
 from nerbert.encoder.objectives.concepts import Concepts, StepConcepts, concept_loss
 from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings, is_held_out
@@ -24,6 +23,7 @@ from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concept_encoder import ConceptModel, open_concepts
 from nerbert.model.concept_table import ROOT, Concept, ConceptTable
 from nerbert.records import Example, Span
+from nerbert.training.sections import change_settings, make_settings
 from nerbert.words import SPLITTER
 from tests.encoder.backbones import write_fresh
 from tests.encoder.open_rows import ROWS, marked
@@ -243,7 +243,7 @@ def test_open_types_alone(settings: Make, open_file: Path) -> None:
     assert {asked for _, asked in table.rows} == {None, ("city", "harbour", "polar ship", "ship")}
     again = prepared(own)
     assert np.array_equal(again.data.windows.labels, work.data.windows.labels)
-    every = prepared(own.changed({"open_types": {"asked": "all"}}))
+    every = prepared(change_settings(own, {"open_types": {"asked": "all"}}))
     assert again.source.open_texts
     assert every.source.open_texts
     assert again.source.open_texts.content == source

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.config import make_settings
 from nerbert.encoder.objectives import self_training
 from nerbert.encoder.objectives.self_training import SelfTraining, SelfTrainingSettings, compared, decoded
 from nerbert.encoder.settings import PretrainSettings
@@ -20,7 +19,8 @@ from nerbert.metrics.score import Columns, decode_columns
 from nerbert.model.windows import IGNORED, Window, Windows, open_windows, write_windows
 from nerbert.training.batches import TrainingData, collate
 from nerbert.training.distributed import make_process_group
-from nerbert.training.objective import FINETUNE, EpochColumns, chosen_objective
+from nerbert.training.objective import FINETUNE, EpochColumns
+from nerbert.training.sections import chosen_objective, make_settings
 from tests.encoder.preparing import by_two_processes
 from tests.raised import raises
 

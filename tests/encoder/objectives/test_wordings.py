@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nerbert.config import make_settings
 from nerbert.encoder.objectives.concepts import Concepts
 from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot
 from nerbert.encoder.pretrain import Preparation
 from nerbert.encoder.settings import PretrainSettings
+from nerbert.training.sections import make_settings
 from tests.encoder.open_rows import marked
 from tests.encoder.preparing import prepared, written
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.config import make_settings
 from nerbert.encoder.objectives.zero_shot.span_labels import Answers, PromptMaker, SpanLabels, WindowLabels, count_lost
 from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot, ZeroShotBatch
 from nerbert.encoder.objectives.zero_shot.zero_shot import _scores as scores_of
@@ -28,6 +27,7 @@ from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.batches import batches_of
 from nerbert.training.distributed import make_process_group
+from nerbert.training.sections import change_settings, make_settings
 from nerbert.training.settings import TrainSettings
 from tests.encoder.open_rows import marked
 from tests.encoder.preparing import assert_cut_changes_nothing, prepared
@@ -57,7 +57,7 @@ def settings(tmp_path: Path) -> Make:
 
     def make(**changes: Any) -> PretrainSettings:
         usual = {"open_types": {"files": [path]}, "cache": str(tmp_path / "cache"), **SMALL}
-        return make_settings(PretrainSettings, usual).changed(changes)
+        return change_settings(make_settings(PretrainSettings, usual), changes)
 
     return make
 

@@ -14,6 +14,7 @@ from nerbert.evaluation.benchmark.systems import finetuned
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder, FineTuned
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import write_card
+from nerbert.training.sections import change_settings
 from nerbert.training.tagging import TaggingSettings
 from nerbert.words import SPLITTER
 from tests.evaluation.benchmark import outcome
@@ -128,19 +129,19 @@ def test_all_settings_count_as_they_are_given_or_not() -> None:
     names = {each.name for each in fields(FinetuneSettings)} - {"sections", *finetuned._NOT_IN_KEY}
     assert key.keys() == names | {"tagging"}
     assert key["tagging"] == asdict(TaggingSettings())
-    assert finetuned.in_key(usual.changed({"epochs": usual.epochs, "tagging": {"joined_layer": 0}})) == key
+    assert finetuned.in_key(change_settings(usual, {"epochs": usual.epochs, "tagging": {"joined_layer": 0}})) == key
     changes: dict[str, Any] = {"schedule": "constant", "source_head": "shared", "batch_size": 8}
     for name, value in changes.items():
-        assert finetuned.in_key(usual.changed({name: value})) == key | {name: value}
-    joined = finetuned.in_key(usual.changed({"tagging": {"joined_layer": -1}}))
+        assert finetuned.in_key(change_settings(usual, {name: value})) == key | {name: value}
+    joined = finetuned.in_key(change_settings(usual, {"tagging": {"joined_layer": -1}}))
     assert joined == key | {"tagging": key["tagging"] | {"joined_layer": -1}}
-    told = finetuned.in_key(usual.changed({"objective": "zero_shot", "zero_shot": {"max_types": 3}}))
+    told = finetuned.in_key(change_settings(usual, {"objective": "zero_shot", "zero_shot": {"max_types": 3}}))
     assert told["zero_shot"]["max_types"] == 3
 
 
 def of_protocols(*names: str, **settings: Any) -> Callable[[Suite], Suite]:
     return lambda suite: changed_to(suite, protocols=suite.protocols | {
-        name: suite.protocols[name].changed(settings) for name in names
+        name: change_settings(suite.protocols[name], settings) for name in names
     })  # fmt: skip
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from nerbert.config import make_settings
 from nerbert.errors import InputError, SettingsError, WorkerDied, WriteError
 from nerbert.evaluation.benchmark import keys, runner
 from nerbert.evaluation.benchmark.cells import (
@@ -35,6 +34,7 @@ from nerbert.executors import ONE_CORE, Resources
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.format import read_examples
 from nerbert.model.folder import read_card
+from nerbert.training.sections import make_settings
 from tests.commands import exit_code
 from tests.evaluation.benchmark.outcome import all_outside, cells_of, made, only_job, run_only
 from tests.raised import raises

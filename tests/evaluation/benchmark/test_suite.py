@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from nerbert.config import load_settings
 from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target, parse_encoders, read_suite
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.entity_labels import parse_type_labels
+from nerbert.training.sections import load_settings
 from nerbert.training.tagging import TaggingSettings
 from tests.raised import raises
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from annotated_types import Interval
 
-from nerbert.config import Section, refuse
+from nerbert.config import refuse
 from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
 from nerbert.encoder.objectives.zero_shot.span_labels import Answers, PromptMaker, SpanLabels, WindowLabels, count_lost
 from nerbert.errors import InputError, SettingsError, at
@@ -45,7 +45,7 @@ from nerbert.terminal import tell
 from nerbert.training.batches import most_tokens
 from nerbert.training.distributed import ProcessGroup, explain_out_of_memory
 from nerbert.training.objective import CheckpointScore, Task, computed_once
-from nerbert.training.settings import TrainSettings
+from nerbert.training.settings import Section, TrainSettings
 
 _NAMES = 64
 """Names that go through their own encoder at once."""

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import held, publish_folder, write_json
-from nerbert.config import plain_settings
 from nerbert.errors import NerbertError, SettingsError, at
 from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, made_with_torch, tagged_entities, timed
@@ -21,9 +20,9 @@ from nerbert.model.concept_table import class_words
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways
-from nerbert.registry import OBJECTIVES
 from nerbert.schema import read_json
-from nerbert.training.objective import find_objective
+from nerbert.training.objective import OBJECTIVES, find_objective
+from nerbert.training.settings import plain_settings
 
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
 """Settings that the key holds elsewhere, or that change nothing."""

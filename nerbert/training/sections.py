@@ -1,0 +1,147 @@
+"""Settings with sections, from TOML, the command line or Python: a section is found by its name.
+
+The section of an objective is declared by its class and has its name; `SOURCES` are those of what an objective may read
+beside a corpus or annotated sentences. An objective that is named as `module:Class` brings its own section.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from nerbert.about import DOCS
+from nerbert.config import Settings, check, check_values, read_settings
+from nerbert.config import make_settings as make_plain_settings
+from nerbert.errors import SettingsError, unknown
+from nerbert.registry import Registry
+from nerbert.training.objective import OBJECTIVES, Objective, find_objective
+from nerbert.training.settings import Section, TrainSettings
+
+_Settings = TypeVar("_Settings")
+SOURCES: Registry[type[Section]] = Registry(
+    "section of settings",
+    "nerbert.sources",
+    {
+        "gazetteers": "nerbert.encoder.gazetteers:GazetteersSettings",
+        "open_types": "nerbert.encoder.open_texts:OpenTypesSettings",
+        "replay": "nerbert.finetuning.replay:ReplaySettings",
+    },
+    base=Section,
+)
+"""The sections of sources."""
+
+
+def load_settings(cls: type[_Settings], path: Path | None, changes: Sequence[str] = ()) -> _Settings:
+    """Read `path` (TOML), apply `key=value` changes, and make a `cls`; raise SettingsError for any fault."""
+    return make_settings(cls, read_settings(path, changes))
+
+
+def make_settings(cls: type[_Settings], values: Mapping[str, Any], before: _Settings | None = None) -> _Settings:
+    """Make settings from values by name, over those of `before`, in sections key by key.
+
+    Raise SettingsError for an unknown name, a wrong value or one that is missing, and for an unknown objective.
+    """
+    if not issubclass(cls, TrainSettings):
+        return make_plain_settings(cls, values, before)
+    flat = {*_names_of(cls), *cls.removed}
+    tables = {name: value for name, value in values.items() if name not in flat}
+    checked = check_values(cls, {name: value for name, value in values.items() if name in flat})
+    usual: Any = next(field.default for field in fields(cls) if field.name == "objective")
+    objective = checked.get("objective", getattr(before, "objective", usual)) or usual
+    if objective:
+        check("objective", objective, Annotated[str, OBJECTIVES])
+    given = checked.get("sections", getattr(before, "sections", ()))
+    earlier = {section.section: section for section in given}
+    made = [_make_section(name, value, objective, earlier.get(name), cls) for name, value in tables.items()]
+    kept = [section for section in given if section.section not in tables]
+    return make_plain_settings(cls, checked | {"sections": (*kept, *made)}, before)
+
+
+def change_settings(settings: _Settings, values: Mapping[str, Any]) -> _Settings:
+    """Return settings with some values changed, in sections key by key."""
+    return make_settings(type(settings), values, settings)
+
+
+def find_section(name: str, objective: str = "") -> type[Section] | None:
+    """Return the section of this name: a source's, or one of the objective of its name, or of a user's `objective`."""
+    if not name or ":" in name:
+        return None
+    if SOURCES.contains(name):
+        return SOURCES.find(name)
+    names = [known for known in (name, objective) if known and OBJECTIVES.contains(known)]
+    declared = [OBJECTIVES.find(known).settings for known in names]
+    return next((section for section in declared if section.section == name), None)
+
+
+def sections_of(objective: str = "") -> dict[str, type[Section]]:
+    """Return all known sections by name, that of a user's `objective` among them."""
+    sections = dict[str, type[Section]]()
+    for name in filter(None, (*OBJECTIVES, objective)):
+        declared = OBJECTIVES.find(name).settings
+        sections.setdefault(declared.section, declared)
+    sections.pop("", None)
+    return sections | {name: SOURCES.find(name) for name in SOURCES}
+
+
+def _names_of(cls: type[Settings]) -> list[str]:
+    return [field.name for field in fields(cls)]
+
+
+def _make_section(name: str, value: Any, objective: str, before: Section | None, cls: type[TrainSettings]) -> Section:
+    """Return a section from its values, over those given `before`; raise SettingsError for any other value."""
+    section = find_section(name, objective)
+    if section is None:
+        raise _no_section(name, objective, cls)
+    if isinstance(value, section):
+        return value
+    if not isinstance(value, Mapping):
+        why = f"is a section: write {name}.{_names_of(section)[0]} = …, or a table [{name}]"
+        raise SettingsError(f"setting {name} = {value!r:.80}: {why}", setting=name)
+    return make_plain_settings(section, value, before)
+
+
+def _no_section(name: str, objective: str, cls: type[TrainSettings]) -> SettingsError:
+    """Return the error for a name that is neither a setting nor a section."""
+    known = sections_of(objective)
+    for section in sorted(known.values(), key=lambda section: section.section != objective):
+        if name in _names_of(section):
+            return SettingsError(f"setting {name}: is now {section.section}.{name}", setting=name)
+    must = unknown(name, [*_names_of(cls), *known], see=f"see {DOCS}/settings.md")
+    return SettingsError(f"unknown setting {name!r:.80}{must}", setting=name)
+
+
+def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
+    """Return the objective of a training; raise SettingsError for one of another command, and for others' sections."""
+    kind, name = find_objective(settings.objective), settings.objective
+    if command not in kind.traits.commands:
+        raise SettingsError(f"setting objective = {name!r}: is for {_quote(kind.traits.commands)} only",
+                            setting="objective")  # fmt: skip
+    declared = kind.settings
+    taken = find_section(declared.section) not in (None, declared)
+    if taken or declared.section in _names_of(type(settings)):
+        why = f"its section is called {declared.section!r}, as another setting is; use another name"
+        raise SettingsError(f"setting objective = {name!r}: {why}", setting="objective")
+    for section in settings.sections:
+        if type(section) is not declared and section.section not in kind.traits.sources:
+            raise _unread_section(section, name, [*filter(None, (declared.section, *kind.traits.sources))])
+        if command not in section.commands:
+            why = f"is for {_quote(section.commands)} only; leave it out"
+            raise SettingsError(f"setting {section.section}: {why}", setting=section.section)
+    return kind
+
+
+def _quote(commands: Sequence[str]) -> str:
+    return " and ".join(f"`nerbert {command}`" for command in commands)
+
+
+def _unread_section(section: Section, objective: str, read: Sequence[str]) -> SettingsError:
+    """Return the error for a section that the objective doesn't read."""
+    usual = type(section)()
+    given = next((name for name in _names_of(type(section)) if getattr(section, name) != getattr(usual, name)), "")
+    name = section.dotted(given) if given else section.section
+    kinds = {known: OBJECTIVES.find(known) for known in OBJECTIVES}
+    readers = [repr(known) for known, kind in kinds.items()
+               if section.section in (kind.settings.section, *kind.traits.sources)]  # fmt: skip
+    whose = " or ".join(readers) or "another one"
+    why = f"is for objective {whose}, but objective = {objective!r}, which reads {', '.join(read) or 'no section'}"
+    return SettingsError(f"setting {name}: {why}; leave it out, or choose another objective", setting=name)
