@@ -189,11 +189,8 @@ def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Front
             missing.append(f"{system} at {', '.join(lacking)}: no result on some target")
     if not points:
         raise InputError(f"nothing to draw: {'; '.join(missing)[:300] or 'no record of a run'}")
-
-    def order(point: FrontierPoint) -> tuple[float, float]:
-        return speeds[point.system].words_per_cpu_second, point.f1
-
-    by_size = {size: sorted(points.get(size, ()), key=order)
+    pace = {system: speed.words_per_cpu_second for system, speed in speeds.items()}
+    by_size = {size: sorted(points.get(size, ()), key=lambda point: (pace[point.system], point.f1))
                for size in sizes if size in points or size in {size for _, size in published}}  # fmt: skip
     drawn = {point.system for of_size in points.values() for point in of_size}
     drawn_speeds = {system: speeds[system] for system in systems if system in drawn}

@@ -83,11 +83,8 @@ def print_doctor(findings: "Sequence[Finding]", *, as_json: bool) -> bool:
     if as_json:
         print_json([finding._asdict() for finding in findings])
     else:
-        console, rows = Console(), []
-        for finding in findings:
-            state = plain(finding.state)
-            state.stylize(_STYLES[finding.state])
-            rows.append([finding.what, state, finding.found])
+        console = Console()
+        rows = [[finding.what, Text(finding.state, _STYLES[finding.state]), finding.found] for finding in findings]
         console.print(table(["what", "", "found"], rows))
         for finding in findings:
             if finding.advice:

@@ -1,7 +1,6 @@
 """Run a suite: its cells by priority, several at once; finished ones are read.
 
-A run that is stopped (Ctrl-C, SIGTERM, a full disk) also returns its cells, so that the tables of the finished ones are
-written.
+A run that is stopped (Ctrl-C, SIGTERM, a full disk) also returns its cells, for their tables.
 
 A failed cell is stored with its reason, and is run again only if its key changes, or with `retry`. One that failed
 because of the machine (its process died, no memory) is run again every time.

@@ -49,13 +49,10 @@ def compare(
         lists[worst].append((-len(effects[worst]), -sure, number, effects[worst][0]))  # its place in the list
         for effect, spans in effects.items():
             counts[effect] += len(spans)
-    sentences = {
-        effect: SentenceList(
-            tuple(cut_sentence(first, number, second, focus) for *_, number, focus in sorted(entries)[:most]),
-            len(entries),
-        )
-        for effect, entries in lists.items()
-    }
+    sentences = dict[Effect, SentenceList]()
+    for effect, entries in lists.items():
+        cut = (cut_sentence(first, number, second, focus) for *_, number, focus in sorted(entries)[:most])
+        sentences[effect] = SentenceList(tuple(cut), len(entries))
     return TaggerComparison(name, evaluation, overall, tuple(by_type), counts, sentences)
 
 

@@ -135,9 +135,7 @@ class Group:
 
     @cached_property
     def units(self) -> dict[Run, Unit]:
-        """The observation that each finished run is a part of; what was made once, as for all seeds of a zero-shot
-        tagger, is one run.
-        """
+        """The observation that each finished run is a part of; what was made once, for all seeds, is one run."""
         keys = {run: self.cells[run].facts.get("keys", {}).get("score", run) for run in self.done}
         first = {keys[run]: run for run in sorted(keys, reverse=True)}
         return units_of(first.values(), self.encoders, by_draw=self.episodes)

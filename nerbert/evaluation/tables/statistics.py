@@ -73,9 +73,7 @@ def units_of(runs: Iterable[Run], *encoders: Mapping[Run, str], by_draw: bool = 
     apart.
     """
     runs = sorted(runs)
-    names = {
-        run: {f"{number} {by_run[run]}" for number, by_run in enumerate(encoders) if by_run.get(run)} for run in runs
-    }
+    names = {run: {f"{number} {known[run]}" for number, known in enumerate(encoders) if known.get(run)} for run in runs}
     if any(names.values()):
         return _join_runs({run: names[run] or {f"run {run}"} for run in runs})
     seeds = Counter(draw for draw, _ in runs)

@@ -80,9 +80,7 @@ def advised(found: Findings) -> dict[str, str]:
     return {line.kind: line.text for line in advice_on(found)}
 
 
-def test_a_file_of_any_format_is_checked_and_its_slips_are_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_slips_are_named_in_a_file_of_any_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "letters.jsonl"
     file.write_text(
         lines(

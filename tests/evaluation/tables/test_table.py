@@ -59,10 +59,7 @@ def test_zero_shot_figures_have_means_over_groups_of_targets() -> None:
     targets = tuple(Target(data=name, sizes=("0",)) for name in "abc")
     published = (Published(name="P", of="a paper", f1={}, token_f1={"a": 50.0, "b": 60.0}, size="0"),)
     suite = made_up_suite(targets=targets, published=published, seeds=(1,), means={"two": ("a", "b")})
-    own = {
-        "a": {"f1": 0.5, "span": {"f1": 0.6}},
-        "b": {"f1": 0.7},
-    }
+    own = {"a": {"f1": 0.5, "span": {"f1": 0.6}}, "b": {"f1": 0.7}}
     cells = [Cell(place, State.DONE, scores=scores_of(0.5) | {"at_own_threshold": own[place.target]},
                   facts={"own_threshold": 0.3}) for place in suite.places() if place.target in own]  # fmt: skip
     table = make_table(suite, cells)
