@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from nerbert.artifacts import check_own, held, to_disk, unwritable, write_json, writing
 from nerbert.errors import InputError, OutputExists, SettingsError
 from nerbert.schema import json_line, read_json
-from nerbert.sources.remote import Missing, RetryPolicy, buffered, facts_of, read_small
+from nerbert.sources.remote import Missing, RetryPolicy, facts_of, open_buffered, read_small
 from nerbert.terminal import progress
 
 FETCHED = ".fetched.json"
@@ -88,9 +88,9 @@ def list_lines(addresses: list[Address], mirror: str = "") -> Iterator[str]:
     tabs.
     """
     check_mirror(mirror)
-    for each in addresses:
-        sums = "sha1" if each.sums else "no checksum"
-        yield "\t".join((each.name, each.kind, sums, each.at(mirror).address))
+    for address in addresses:
+        sums = "sha1" if address.sums else "no checksum"
+        yield "\t".join((address.name, address.kind, sums, address.at(mirror).address))
 
 
 def fetch(
@@ -147,34 +147,34 @@ class _Folder:
     def fetch(self, address: Address) -> str:
         """Fetch one file unless it exists and is complete."""
         if address.sums and LATEST in address.name:
-            address = self._dated(address)
+            address = self._resolve_date(address)
         target = self.output / address.name
         if not target.exists() and not target.is_symlink():
             return self._get(address, target)
-        known = self.known.files.get(address.name)
-        if known is None or target.is_symlink() or not target.is_file() or target.stat().st_size != known.size:
+        record = self.known.files.get(address.name)
+        if record is None or target.is_symlink() or not target.is_file() or target.stat().st_size != record.size:
             raise OutputExists(
                 f"{target}: was not fetched by this command, or was changed; move it away, or choose another folder"
             )
-        if known.address != address.address:
+        if record.address != address.address:
             raise OutputExists(
-                f"{target}: was fetched from {known.address}, not {address.address}; choose another folder"
+                f"{target}: was fetched from {record.address}, not {address.address}; choose another folder"
             )
-        return f"{address.name}: {known.size:,} bytes, there already"
+        return f"{address.name}: {record.size:,} bytes, there already"
 
     def _get(self, address: Address, target: Path) -> str:
         """Fetch, check, record and name a file, in this order."""
-        place = address.at(self.mirror)
+        mirrored = address.at(self.mirror)
         with writing(target):
-            sums = self._list(place)
-            if sums is not None and place.name not in sums:
-                raise Missing(f"{place.address}: not in its checksum list, so it may not be finished yet")
-            sha1 = sums[place.name] if sums else ""
-            version = _version(place.address, self.policy)
+            sums = self._read_sums(mirrored)
+            if sums is not None and mirrored.name not in sums:
+                raise Missing(f"{mirrored.address}: not in its checksum list, so it may not be finished yet")
+            sha1 = sums[mirrored.name] if sums else ""
+            version = _version(mirrored.address, self.policy)
             partial = _partial(target, version)
             try:
-                self._download(place, partial, version)
-                sha256, size = _check(place, partial, sha1), partial.stat().st_size
+                self._download(mirrored, partial, version)
+                sha256, size = _check(mirrored, partial, sha1), partial.stat().st_size
             except _UnusableError:
                 partial.unlink(missing_ok=True)
                 raise
@@ -182,51 +182,51 @@ class _Folder:
             self._write()
             to_disk(partial)
             partial.replace(target)
-        how = "sha1 as published" if sha1 else "no checksum is published"
-        return f"{address.name}: {size:,} bytes fetched, {how}"
+        check = "sha1 as published" if sha1 else "no checksum is published"
+        return f"{address.name}: {size:,} bytes fetched, {check}"
 
-    def _download(self, place: Address, partial: Path, version: dict[str, Any]) -> None:
+    def _download(self, address: Address, partial: Path, version: dict[str, Any]) -> None:
         """Fetch what is missing of a file; raise InputError if it changes meanwhile."""
-        size, whole = partial.stat().st_size if partial.exists() else 0, version["size"]
-        _check_size(place, whole or size)
-        stream = buffered(place.address, size, policy=self.policy)
-        with stream, partial.open("ab", buffering=0) as file, progress("blocks", whole, of_bytes=True) as bar:
-            bar.advance(0, place.name, size=size, before=True)
+        size, total = partial.stat().st_size if partial.exists() else 0, version["size"]
+        _check_size(address, total or size)
+        stream = open_buffered(address.address, size, policy=self.policy)
+        with stream, partial.open("ab", buffering=0) as file, progress("blocks", total, of_bytes=True) as bar:
+            bar.advance(0, address.name, size=size, before=True)
             while block := stream.read1(_BLOCK):
                 file.write(block)
-                bar.advance(1, place.name, size=len(block))
+                bar.advance(1, address.name, size=len(block))
                 size += len(block)
-                _check_size(place, size)
-        if _version(place.address, self.policy) != version or size != (whole or size):
-            raise _UnusableError(f"{place.address}: changed while it was fetched; run the same command again")
+                _check_size(address, size)
+        if _version(address.address, self.policy) != version or size != (total or size):
+            raise _UnusableError(f"{address.address}: changed while it was fetched; run the same command again")
 
     def _write(self) -> None:
         self.known.files = dict(sorted(self.known.files.items()))
         write_json(self.output / FETCHED, asdict(self.known))
 
-    def _dated(self, address: Address) -> Address:
+    def _resolve_date(self, address: Address) -> Address:
         """Return a file of the date that was `latest` when this folder was first fetched, from the checksum list."""
         if not re.fullmatch(r"[0-9]{8}", self.known.latest.get(address.sums, "")):
             pattern = re.compile(re.escape(address.name).replace(LATEST, "([0-9]{8})"))
             mirrored = address.at(self.mirror)
-            dates = (match[1] for each in self._list(mirrored) or () if (match := pattern.fullmatch(each)))
+            dates = (match[1] for name in self._read_sums(mirrored) or () if (match := pattern.fullmatch(name)))
             if not (date := next(dates, "")):
                 raise Missing(f"{mirrored.sums}: has no {address.name}; the newest dump may not be finished yet")
             self.known.latest[address.sums] = date
             self._write()
         date = self.known.latest[address.sums]
-        name, place, sums = (each.replace(LATEST, date) for each in (address.name, address.address, address.sums))
-        return replace(address, name=name, address=place, sums=sums)
+        name, url, sums = (text.replace(LATEST, date) for text in (address.name, address.address, address.sums))
+        return replace(address, name=name, address=url, sums=sums)
 
-    def _list(self, place: Address) -> dict[str, str] | None:
+    def _read_sums(self, address: Address) -> dict[str, str] | None:
         """Return the publisher's SHA-1 sums by name; None if there is no such list."""
-        if place.sums and place.sums not in self.lists:
-            self.lists[place.sums] = None
+        if address.sums and address.sums not in self.lists:
+            self.lists[address.sums] = None
             with suppress(Missing):
-                text = read_small(place.sums, _LONGEST_LIST, self.policy).decode("ascii", "replace")
+                text = read_small(address.sums, _LONGEST_LIST, self.policy).decode("ascii", "replace")
                 lines = map(_SUM.fullmatch, text.splitlines())
-                self.lists[place.sums] = {each[2]: each[1].lower() for each in lines if each}
-        return self.lists.get(place.sums)
+                self.lists[address.sums] = {match[2]: match[1].lower() for match in lines if match}
+        return self.lists.get(address.sums)
 
 
 class _UnusableError(InputError):
@@ -252,28 +252,28 @@ def _partial(target: Path, version: dict[str, Any]) -> Path:
     return partial
 
 
-def _check_size(place: Address, size: int) -> None:
-    if size > place.limit:
-        raise _UnusableError(f"{place.address}: {size} bytes are more than the {place.limit} allowed for such a file; "
-                        "nothing was kept")  # fmt: skip
+def _check_size(address: Address, size: int) -> None:
+    if size > address.limit:
+        raise _UnusableError(f"{address.address}: {size} bytes are more than the {address.limit} allowed for such "
+                             "a file; nothing was kept")  # fmt: skip
 
 
-def _check(place: Address, partial: Path, sha1: str) -> str:
+def _check(address: Address, partial: Path, sha1: str) -> str:
     """Return the SHA-256 of a fetched file; raise InputError if it isn't the wanted one."""
     with partial.open("rb") as file:
         head = file.read(1 << 10)
-        if not place.begins.match(head):
+        if not address.begins.match(head):
             raise _UnusableError(
-                f"{place.address}: not the expected file, it begins with {head[:40]!r}; nothing was kept"
+                f"{address.address}: not the expected file, it begins with {head[:40]!r}; nothing was kept"
             )
         file.seek(0)
-        found, published = hashlib.sha256(), hashlib.sha1(usedforsecurity=False)
+        digest, published = hashlib.sha256(), hashlib.sha1(usedforsecurity=False)
         while block := file.read(_BLOCK):
-            found.update(block)
+            digest.update(block)
             published.update(block)
     if sha1 and published.hexdigest() != sha1:
         raise _UnusableError(
-            f"{place.address}: its sha1 is {published.hexdigest()}, but {sha1} is published; nothing was kept: "
+            f"{address.address}: its sha1 is {published.hexdigest()}, but {sha1} is published; nothing was kept: "
             "run the same command again, or try another --mirror"
         )
-    return found.hexdigest()
+    return digest.hexdigest()

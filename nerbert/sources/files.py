@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from nerbert.errors import InputError, NerbertError, refused
-from nerbert.sources.remote import buffered, facts_of, file_system, without_secrets
+from nerbert.sources.remote import facts_of, file_system, open_buffered, without_secrets
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -52,12 +52,12 @@ class FoundFile:
     direct: bool
 
 
-def packing(start: bytes) -> str:
+def detect_packing(start: bytes) -> str:
     """Return how a file that begins with `start` is compressed: "bz2", "gzip", "xz", or "" for not."""
     return next((name for name, begin, _, _ in _MAGIC if start.startswith(begin)), "")
 
 
-def unpacked(stream: "BufferedReader[Any]", *, or_text: bool = True) -> IO[bytes]:
+def unpack_stream(stream: "BufferedReader[Any]", *, or_text: bool = True) -> IO[bytes]:
     """Return the bytes of `stream`, which must be at its beginning, decompressed if need be. A text could begin with
     `BZh`, so with `or_text` a kind is recognised by its whole head. Without it the first bytes suffice, and a damaged
     head is reported as damage.
@@ -74,10 +74,10 @@ def open_plain(path: Path) -> Iterator[IO[bytes]]:
     """Open a file's bytes, decompressed if need be; damage is an InputError with the place."""
     with refused(f"{path}: can't be read", of=OSError), path.open("rb") as raw:
         try:
-            yield unpacked(raw)
+            yield unpack_stream(raw)
         except (*DAMAGED, OSError) as error:
-            place = f"{path}: cut off or damaged near byte {raw.tell()}"
-            raise InputError(f"{place}: {error}; fetch it again") from error
+            fault = f"cut off or damaged near byte {raw.tell()}: {error}"
+            raise InputError(f"{path}: {fault}; fetch it again") from error
 
 
 def read_blocks(path: Path, longest: int, too_long: Callable[[int], None]) -> Iterator[tuple[int, bytes]]:
@@ -119,14 +119,14 @@ def find_all(paths: Sequence[Path]) -> list[FoundFile]:
 
     If two different files share a name, every file is named by its path below their common folder.
     """
-    files = [(found, found.path.parent.resolve() / found.path.name) for path in paths for found in find_files(path)]
+    files = [(file, file.path.parent.resolve() / file.path.name) for path in paths for file in find_files(path)]
     holders: dict[str, set[Path]] = {}
-    for found, whole in files:
-        holders.setdefault(found.name, set()).add(whole)
-    if all(len(each) == 1 for each in holders.values()):
-        return [found for found, _ in files]
-    common = os.path.commonpath([whole.parent for _, whole in files])
-    return [replace(found, name=writable(whole.relative_to(common).as_posix())) for found, whole in files]
+    for file, full in files:
+        holders.setdefault(file.name, set()).add(full)
+    if all(len(paths) == 1 for paths in holders.values()):
+        return [file for file, _ in files]
+    common = os.path.commonpath([full.parent for _, full in files])
+    return [replace(file, name=writable(full.relative_to(common).as_posix())) for file, full in files]
 
 
 def writable(name: object) -> str:
@@ -206,7 +206,7 @@ class Source:
             return open(0, "rb", closefd=False)
         with self.faults():
             if self.remote:
-                return buffered(self.place, start, stop)
+                return open_buffered(self.place, start, stop)
             stream = Path(self.place).open("rb", buffering=0)  # noqa: SIM115
             if start:
                 stream.seek(start)
@@ -244,12 +244,12 @@ class Source:
         except Exception as error:
             if self.remote:
                 reason = without_secrets(f"{type(error).__name__} {error}").strip()
-                what = f"can't be read: {reason}; check address and network, and run again"
+                fault = f"can't be read: {reason}; check address and network, and run again"
             elif isinstance(error, OSError):
-                what = f"can't be read: {error.strerror or error}; check the path and fetch it again"
+                fault = f"can't be read: {error.strerror or error}; check the path and fetch it again"
             else:
                 raise
-            raise InputError(f"{self}: {what}") from error
+            raise InputError(f"{self}: {fault}") from error
 
 
 class HashingFile(RawIOBase):

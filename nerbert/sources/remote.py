@@ -64,12 +64,12 @@ def file_system(address: str) -> tuple[Any, str]:
     need("corpus", "fsspec")
     from fsspec.core import url_to_fs
 
-    scheme, colon, rest = address.partition("://")
+    scheme, colon, location = address.partition("://")
     web = scheme.lower() in ("http", "https")
     if web:
         need("corpus", "aiohttp")
     try:
-        files, path = url_to_fs(f"{scheme.lower()}{colon}{rest}", **(_web_options() if web else {}))
+        files, path = url_to_fs(f"{scheme.lower()}{colon}{location}", **(_web_options() if web else {}))
     except ImportError as error:
         extra = _EXTRAS.get(scheme.lower())
         remedy = f"pip install 'nerbert[{extra}]'" if extra else str(error)
@@ -99,7 +99,7 @@ async def _check_redirect(_: Any, __: Any, redirect: Any) -> None:
                          "followed: give another address")  # fmt: skip
 
 
-def retried(name: str, call: Callable[[], Result], policy: RetryPolicy | None = None) -> Result:
+def retry_call(name: str, call: Callable[[], Result], policy: RetryPolicy | None = None) -> Result:
     """Return what a call returns; repeat it after a transient failure, and raise InputError after a final one."""
     policy, failed = policy or DEFAULT_POLICY, 0
     while True:
@@ -109,10 +109,10 @@ def retried(name: str, call: Callable[[], Result], policy: RetryPolicy | None = 
             raise
         except Exception as error:
             failed += 1
-            reason, asked = _transient(name, error)
+            reason, wait = _transient(name, error)
             if failed >= policy.tries:
                 raise InputError(f"{name}: {reason} (tried {failed} times); rerun the command to resume") from error
-            pause = pause_after(failed, asked, name, policy)
+            pause = pause_after(failed, wait, name, policy)
             policy.tell(f"{name}: {reason} (try {failed} of {policy.tries} failed; the next in {pause:g} seconds)")
             policy.sleep(pause)
 
@@ -134,11 +134,11 @@ def _transient(name: str, error: Exception) -> tuple[str, float]:
 
 
 def _final(name: str, error: Exception, status: int | None = None) -> InputError:
-    told = f" (status {status})" if status else ""
+    note = f" (status {status})" if status else ""
     if isinstance(error, FileNotFoundError) or status in (404, 410):
-        return Missing(f"{name}: not there{told}; check the address")
+        return Missing(f"{name}: not there{note}; check the address")
     if isinstance(error, PermissionError) or status in (401, 403):
-        return Missing(f"{name}: refused{told}; check the address and your rights")
+        return Missing(f"{name}: refused{note}; check the address and your rights")
     return InputError(f"{name}: can't be read: {_reason(error)}; check address and network, and run again")
 
 
@@ -146,10 +146,10 @@ def _reason(error: Exception) -> str:
     return without_secrets(f"{type(error).__name__} {error}").strip()[:200]
 
 
-def pause_after(failed: int, asked: float, name: str, policy: RetryPolicy) -> float:
-    """Return the seconds to wait after so many failures in a row, if the server asks for `asked` seconds."""
+def pause_after(failed: int, wait: float, name: str, policy: RetryPolicy) -> float:
+    """Return the seconds to wait after so many failures in a row, if the server asks for `wait` seconds."""
     share = policy.jitter * uniform(0, "retry", f"{os.getpid()} {name} {failed}")
-    return round(min(max((1 + share) * 2.0 ** (failed - 1), asked), policy.longest_pause), 1)
+    return round(min(max((1 + share) * 2.0 ** (failed - 1), wait), policy.longest_pause), 1)
 
 
 def asked_wait(headers: Mapping[str, str]) -> float:
@@ -161,7 +161,7 @@ def asked_wait(headers: Mapping[str, str]) -> float:
 class RemoteFile(RawIOBase):
     """A file at an address, read from a byte on; a block that is lost is asked for again.
 
-    Each read is a request: `buffered` reads ahead.
+    Each read is a request: `open_buffered` reads ahead.
     """
 
     def __init__(self, address: str, start: int = 0, policy: RetryPolicy | None = None) -> None:
@@ -177,7 +177,7 @@ class RemoteFile(RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Fill `buffer`; return the number of bytes read."""
-        data = retried(self._name, lambda: self._block(len(memoryview(buffer))), self._policy)
+        data = retry_call(self._name, lambda: self._block(len(memoryview(buffer))), self._policy)
         self._at += len(data)
         memoryview(buffer)[: len(data)] = data
         return len(data)
@@ -214,7 +214,7 @@ class RemoteFile(RawIOBase):
             stream.close()
 
 
-def buffered(
+def open_buffered(
     address: str, start: int = 0, stop: int | None = None, policy: RetryPolicy | None = None
 ) -> "BufferedReader[RemoteFile]":
     """Open a file at an address from a byte on; all bytes before `stop` will be read, those after it maybe."""
@@ -224,7 +224,7 @@ def buffered(
 
 def read_small(address: str, limit: int, policy: RetryPolicy | None = None) -> bytes:
     """Return a small file; raise InputError if it has more than `limit` bytes."""
-    with buffered(address, policy=policy) as stream:
+    with open_buffered(address, policy=policy) as stream:
         data = stream.read(limit + 1)
     if len(data) > limit:
         raise InputError(f"{without_secrets(address)}: more than {limit} bytes; not read")
@@ -235,7 +235,7 @@ def facts_of(address: str, policy: RetryPolicy | None = None) -> dict[str, Any]:
     """Return what fsspec knows of a file at an address now: its `size`, and of the web its `ETag`."""
     files, path = file_system(address)
     files.invalidate_cache()
-    facts: dict[str, Any] = retried(without_secrets(address), lambda: files.info(path), policy)
+    facts: dict[str, Any] = retry_call(without_secrets(address), lambda: files.info(path), policy)
     return facts
 
 

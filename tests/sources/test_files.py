@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.sources.files import DAMAGED, Source, find_all, packing, unpacked
+from nerbert.sources.files import DAMAGED, Source, detect_packing, find_all, unpack_stream
 
 
 @pytest.mark.parametrize(
@@ -18,16 +18,16 @@ from nerbert.sources.files import DAMAGED, Source, find_all, packing, unpacked
 )
 def test_every_packing_is_told_by_its_bytes(pack: Callable[[bytes], bytes], name: str) -> None:
     packed = pack(b"whaler")
-    assert packing(packed) == name
+    assert detect_packing(packed) == name
     for or_text in (True, False):
-        assert unpacked(io.BufferedReader(io.BytesIO(packed)), or_text=or_text).read() == b"whaler"
+        assert unpack_stream(io.BufferedReader(io.BytesIO(packed)), or_text=or_text).read() == b"whaler"
 
 
 def test_a_text_that_begins_like_a_packed_file_is_text_where_text_may_stand() -> None:
     text = b"BZh is no word"
-    assert unpacked(io.BufferedReader(io.BytesIO(text))).read() == text
+    assert unpack_stream(io.BufferedReader(io.BytesIO(text))).read() == text
     with pytest.raises((*DAMAGED, OSError)):
-        unpacked(io.BufferedReader(io.BytesIO(text)), or_text=False).read()
+        unpack_stream(io.BufferedReader(io.BytesIO(text)), or_text=False).read()
 
 
 def make(folder: Path, *names: str) -> list[Path]:

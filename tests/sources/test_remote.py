@@ -14,7 +14,7 @@ from nerbert.sources.remote import (
     file_system,
     pause_after,
     read_small,
-    retried,
+    retry_call,
 )
 from tests.raised import raises
 from tests.sources.web_server import BODY, PLACE, Mood, Web
@@ -46,7 +46,7 @@ def test_only_what_may_pass_is_tried_again(error: Exception, tries: int) -> None
 
     policy = RetryPolicy(tries=3, sleep=lambda _: None, tell=lambda _: None)
     with pytest.raises(InputError):
-        retried("x", fail, policy)
+        retry_call("x", fail, policy)
     assert len(called) == tries
 
 

@@ -54,7 +54,8 @@ def read_titles(folder: Path) -> Titles:
         articles = sum(map(len, _rows(folder, ["page_number", "fate"], old & (_FATE == ARTICLE))))
     redirects = (pc.field("ns") == TEMPLATE) & (pc.field("redirect") != "") & ~old
     pairs = _pairs(folder, ["title", "redirect"], redirects, ["page_number", "ns"])
-    return Titles(fold_redirects({_template_name(one): _template_name(to) for one, to in pairs}), superseded, articles)
+    names = {_template_name(name): _template_name(target) for name, target in pairs}
+    return Titles(fold_redirects(names), superseded, articles)
 
 
 def write_newest(source: Path, folder: Path, titles: Titles, language: str, executor: Executor = HERE) -> int:
@@ -62,14 +63,14 @@ def write_newest(source: Path, folder: Path, titles: Titles, language: str, exec
 
     Superseded and disambiguation pages lose their sentences; of the latter those with text are counted.
     """
-    for kind in ("pages", "titles"):
-        (folder / kind).mkdir()
+    for name in ("pages", "titles"):
+        (folder / name).mkdir()
     ends = titles.template_redirects
     redirects = {name: end for name, end in ends.items() if is_disambiguation("", (end,), language)}
     task = partial(_write_part, folder=folder, redirects=redirects, language=language)
     paths, old = shard_paths(source / "titles"), titles.superseded
     numbers = (read_table(path, ["page_number"])["page_number"].to_numpy() if len(old) else old for path in paths)
-    return sum(executor.map_ordered(task, zip(paths, (np.intersect1d(each, old) for each in numbers), strict=True)))
+    return sum(executor.map_ordered(task, zip(paths, (np.intersect1d(part, old) for part in numbers), strict=True)))
 
 
 def is_disambiguation(title: str, templates: Iterable[str], language: str) -> bool:
@@ -84,7 +85,7 @@ def is_disambiguation(title: str, templates: Iterable[str], language: str) -> bo
 @cache
 def _patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Return the case-folded patterns of title brackets, with the closing bracket, and of template names."""
-    marks = {code: each for code, *each in read_columns("disambiguation.tsv", "language", "templates", "brackets")}
+    marks = {code: cells for code, *cells in read_columns("disambiguation.tsv", "language", "templates", "brackets")}
     code = "en" if language == "simple" else wiki_code(language)
     templates, brackets = marks.get(code) or marks.get(code.partition("-")[0]) or ("", "")
     names = "|".join(filter(None, [_ANYWHERE, templates]))
@@ -93,9 +94,9 @@ def _patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 def redirect_pairs(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the normalised redirects of articles that count, except to sections (`Jack Dawson`, `Titanic#…`)."""
-    whole = pc.match_substring_regex(pc.field("redirect"), "^[^#]+$")
-    wanted = (pc.field("ns") == 0) & whole & (_FATE != Reason.DUPLICATE_PAGE)
-    for title, target in _pairs(folder, ["title", "redirect"], wanted, ["ns", "fate"]):
+    to_page = pc.match_substring_regex(pc.field("redirect"), "^[^#]+$")
+    condition = (pc.field("ns") == 0) & to_page & (_FATE != Reason.DUPLICATE_PAGE)
+    for title, target in _pairs(folder, ["title", "redirect"], condition, ["ns", "fate"]):
         yield normalise_title(title), normalise_title(target)
 
 
@@ -107,8 +108,8 @@ def disambiguation_pages(folder: Path) -> Iterator[str]:
 
 def infobox_pages(folder: Path) -> Iterator[tuple[str, tuple[Infobox, ...]]]:
     """Yield the articles that have infoboxes, with or without text, with their infoboxes."""
-    wanted = _SCANNED & (pc.list_value_length(pc.field("infoboxes")) > 0)
-    for rows in _rows(folder, ["title", "infoboxes", "fate"], wanted, _FEW_ROWS):
+    condition = _SCANNED & (pc.list_value_length(pc.field("infoboxes")) > 0)
+    for rows in _rows(folder, ["title", "infoboxes", "fate"], condition, _FEW_ROWS):
         yield from zip(rows["title"].to_pylist(), _infoboxes(rows["infoboxes"].combine_chunks()), strict=True)
 
 
@@ -132,8 +133,8 @@ def _find_superseded(folder: Path) -> Numbers:
         return twice
     tables = (read_table(path, ["page_id", "revision", "page_number"]) for path in paths)
     columns = ([table[name].to_numpy() for name in ("page_id", "revision", "page_number")] for table in tables)
-    found = np.concatenate([np.stack(each)[:, np.isin(each[0], twice)] for each in columns], axis=1)
-    page_ids, revisions, numbers = found
+    repeated = [np.stack(part)[:, np.isin(part[0], twice)] for part in columns]
+    page_ids, revisions, numbers = np.concatenate(repeated, axis=1)
     order = np.lexsort((numbers, -revisions, page_ids))
     page_ids, numbers = page_ids[order], numbers[order]
     return np.sort(numbers[1:][page_ids[1:] == page_ids[:-1]])
@@ -142,22 +143,22 @@ def _find_superseded(folder: Path) -> Numbers:
 def _write_part(part: tuple[Path, Numbers], folder: Path, redirects: Mapping[str, str], language: str) -> int:
     """Write one part of `pages/` and `titles/`; return the number of its disambiguation articles."""
     path, superseded = part
-    found, articles = _disambiguating(path, superseded, redirects, language)
-    fates = {Reason.DUPLICATE_PAGE: superseded, Reason.DISAMBIGUATION_PAGE: found}
-    gone, pages = np.concatenate([superseded, found]), path.parent.parent / "pages" / path.name
-    _change(path, folder / "titles", TITLES, gone, partial(_note, fates=fates))
-    _change(pages, folder / "pages", UNTYPED, gone, lambda table: table.filter(pa.array(~_is_of(table, gone))))
+    ambiguous, articles = _find_disambiguation(path, superseded, redirects, language)
+    fates = {Reason.DUPLICATE_PAGE: superseded, Reason.DISAMBIGUATION_PAGE: ambiguous}
+    gone, pages = np.concatenate([superseded, ambiguous]), path.parent.parent / "pages" / path.name
+    _rewrite_part(path, folder / "titles", TITLES, gone, partial(_set_fates, fates=fates))
+    _rewrite_part(pages, folder / "pages", UNTYPED, gone, lambda table: table.filter(pa.array(~_is_of(table, gone))))
     return articles
 
 
-def _disambiguating(
+def _find_disambiguation(
     path: Path, superseded: Numbers, redirects: Mapping[str, str], language: str
 ) -> tuple[Numbers, int]:
     """Return the numbers of a part's disambiguation pages, and how many of them have text."""
     numbers, articles = [], 0
-    wanted = _SCANNED & ~pc.field("page_number").isin(pa.array(superseded))
+    condition = _SCANNED & ~pc.field("page_number").isin(pa.array(superseded))
     for batch in read_batches(path, ["page_number", "title", "fate", _TEMPLATES]):
-        for row in pa.Table.from_batches([batch]).filter(wanted).to_pylist():
+        for row in pa.Table.from_batches([batch]).filter(condition).to_pylist():
             title = normalise_title(row["title"])
             templates = (normalise_title(box["template"]) for box in row["infoboxes"] or ())
             if is_disambiguation(title, (redirects.get(name, name) for name in templates), language):
@@ -166,7 +167,7 @@ def _disambiguating(
     return np.array(numbers, np.int64), articles
 
 
-def _change(path: Path, folder: Path, schema: pa.Schema, gone: Numbers, change: Any) -> None:
+def _rewrite_part(path: Path, folder: Path, schema: pa.Schema, gone: Numbers, change: Any) -> None:
     """Write a part with `change` applied to each batch, or link it if none of its rows is of a page in `gone`."""
     if not len(gone) or not any(_is_of(batch, gone).any() for batch in read_batches(path, ["page_number"])):
         link_file(path, folder / path.name)
@@ -176,7 +177,7 @@ def _change(path: Path, folder: Path, schema: pa.Schema, gone: Numbers, change: 
             add(change(pa.Table.from_batches([batch])))
 
 
-def _note(table: pa.Table, fates: Mapping[Reason, Numbers]) -> pa.Table:
+def _set_fates(table: pa.Table, fates: Mapping[Reason, Numbers]) -> pa.Table:
     fate = table["fate"]
     for reason, numbers in fates.items():
         fate = pc.if_else(pa.array(_is_of(table, numbers)), str(reason), fate)
@@ -187,18 +188,18 @@ def _is_of(rows: pa.Table | pa.RecordBatch, numbers: Numbers) -> npt.NDArray[np.
     return np.isin(rows["page_number"].to_numpy(), numbers)
 
 
-def _rows(folder: Path, columns: Sequence[str], wanted: pc.Expression, size: int = _ROWS) -> Iterator[pa.Table]:
+def _rows(folder: Path, columns: Sequence[str], condition: pc.Expression, size: int = _ROWS) -> Iterator[pa.Table]:
     """Yield the wanted rows of `titles/`; where a condition meets null, a row isn't wanted."""
     for path in shard_paths(folder / "titles"):
         for batch in read_batches(path, columns, size):
-            yield pa.Table.from_batches([batch]).filter(wanted)
+            yield pa.Table.from_batches([batch]).filter(condition)
 
 
 def _pairs(
-    folder: Path, columns: Sequence[str], wanted: pc.Expression, asked: Sequence[str]
+    folder: Path, columns: Sequence[str], condition: pc.Expression, others: Sequence[str]
 ) -> Iterator[tuple[Any, ...]]:
     """Yield the values of some columns in the wanted rows; `asked` are others that the condition needs."""
-    for rows in _rows(folder, [*columns, *asked], wanted):
+    for rows in _rows(folder, [*columns, *others], condition):
         yield from zip(*(rows[name].to_pylist() for name in columns), strict=True)
 
 

@@ -22,12 +22,12 @@ from nerbert.corpus.dump.parts import (
     ranges,
     read_pages,
     step_of,
-    unpacked_streams,
+    unpack_bz2,
 )
 from nerbert.corpus.dump.sites import Site, is_known_language, language_code, make_site, wiki_code, wiki_codes
 from nerbert.errors import InputError
 from nerbert.records import RawPage
-from nerbert.sources.files import BOM, BZ2_STREAM, HashingFile, Source, packing, unpacked
+from nerbert.sources.files import BOM, BZ2_STREAM, HashingFile, Source, detect_packing, unpack_stream
 from nerbert.terminal import tell
 
 _BLOCK, _LARGEST_HEAD, _PROBE, _END = 1 << 16, 1 << 24, 1 << 24, 1 << 20
@@ -42,9 +42,9 @@ _END_TAG = re.compile(rb"</mediawiki\s*>")
 class Dump:
     """An open pages-articles dump: its site is known, and its parts can be read. `close` it if they aren't read."""
 
-    def __init__(self, place: Path | str | Source, *, wiki: str = "", language: str = "") -> None:
+    def __init__(self, location: Path | str | Source, *, wiki: str = "", language: str = "") -> None:
         """Read up to the first page, and look at the end, so that faults there appear before the work."""
-        self.source = place if isinstance(place, Source) else Source(str(place))
+        self.source = location if isinstance(location, Source) else Source(str(location))
         self._digests, self._step = list[str](), 0
         with self.source.faults():
             self.size = self.source.size
@@ -61,13 +61,13 @@ class Dump:
 
     def _open(self, wiki: str, language: str) -> None:
         raw = BufferedReader(self._raw, 1 << 18)
-        kind = packing(raw.peek(16))
-        self._packed, self._stream = kind == "bz2", unpacked(raw, or_text=False)
+        packing = detect_packing(raw.peek(16))
+        self._packed, self._stream = packing == "bz2", unpack_stream(raw, or_text=False)
         self._root, self._head, tree = _read_head(self._stream, str(self.source))
         self.database = tree.findtext("{*}siteinfo/{*}dbname") or ""
         """The name of the wiki's database in the dump, even if the caller gives another; "" for none."""
         self.site = _read_site(tree, str(self.source), self.database, wiki, language)
-        self.splits = self.source.seeks and (not kind or (self._packed and self._has_streams()))
+        self.splits = self.source.seeks and (not packing or (self._packed and self._has_streams()))
         """Whether workers can read parts of it independently."""
         if self.splits:
             self.close()
@@ -82,7 +82,7 @@ class Dump:
     def parts(self, split_bytes: int = 0) -> Iterator[DumpPart]:
         """Yield the parts, in order; those of a dump that splits are only named."""
         if self.splits and self.size is not None:
-            self._step = step_of(self.size, packed=self._packed, wanted=split_bytes)
+            self._step = step_of(self.size, packed=self._packed, split_bytes=split_bytes)
             yield from ranges(self.source, self._root, self.size, packed=self._packed, step=self._step)
             return
         with self.source.faults():
@@ -121,15 +121,12 @@ class Dump:
         self._raw.close()
 
     def _has_streams(self) -> bool:
-        """Return whether the second bz2 stream and the last begin between pages, as MediaWiki's do and pbzip2's don't.
-
-        The last stream must be complete.
-        """
+        """Return whether the second bz2 stream and the last begin between pages: pbzip2's don't."""
         second = find_mark(self.source, BZ2_STREAM, 1, _PROBE)
         if second is None:
             return False
         with self.source.open(second, second + 1) as stream:
-            begin = next(filter(None, unpacked_streams(stream)), b"")
+            begin = next(filter(None, unpack_bz2(stream)), b"")
         return bool(_FIRST.match(begin.lstrip()) and _FIRST.match(self._end[0].lstrip()))
 
     @cached_property
@@ -140,10 +137,10 @@ class Dump:
             data = b"".join(iter(lambda: stream.read(_BLOCK), b""))
         if not self._packed:
             return data, data
-        begin, end, places = b"", b"", [found.start() for found in BZ2_STREAM.finditer(data)]
-        if not places:  # the last stream is longer than what was read of it
+        begin, end, starts = b"", b"", [match.start() for match in BZ2_STREAM.finditer(data)]
+        if not starts:  # the last stream is longer than what was read of it
             return begin, end
-        for piece in unpacked_streams(BytesIO(data[places[-1] :])):
+        for piece in unpack_bz2(BytesIO(data[starts[-1] :])):
             begin, end = begin or piece, end[-_BLOCK:] + piece
         return begin, end
 
@@ -158,12 +155,12 @@ def _read_head(stream: IO[bytes], name: str) -> "tuple[bytes, bytes, etree._Elem
     """Read up to the first page or the end; return the root tag, what was read, and its tree."""
     head = stream.read(_BLOCK)
     root = _check_beginning(head, name)
-    while not (found := _FIRST.search(head, root)) and len(head) < _LARGEST_HEAD and (more := stream.read(_BLOCK)):
-        head += more
+    while not (page := _FIRST.search(head, root)) and len(head) < _LARGEST_HEAD and (block := stream.read(_BLOCK)):
+        head += block
     tag = _ROOT.match(head, root)
     try:
-        whole = head[: found.start()] + b"</mediawiki>" if found else head
-        tree = etree.fromstring(whole, etree.XMLParser(resolve_entities=False, no_network=True))
+        document = head[: page.start()] + b"</mediawiki>" if page else head
+        tree = etree.fromstring(document, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError as error:
         raise InputError(f"{name}:{error.lineno}: {fault_of(error)}") from error
     return b" ".join(tag.group().split()) if tag else b"", head, tree
@@ -173,45 +170,42 @@ def _check_beginning(head: bytes, name: str) -> int:
     """Return the offset of the root's tag; refuse anything but an export, and any document type."""
     start = len(BOM) if head.startswith(BOM) else 0
     prolog = _PROLOG.match(head, start)
-    place = prolog.end() if prolog else 0
-    root, begin, coding = _ROOT_NAME.match(head, place), head[place : place + 20], _ENCODING.match(head, start)
+    position = prolog.end() if prolog else 0
+    root, begin, coding = _ROOT_NAME.match(head, position), head[position : position + 20], _ENCODING.match(head, start)
     if root is None and begin[:9].upper() == b"<!DOCTYPE":
-        what = "has a document type, which no MediaWiki export has; give a pages-articles dump"
+        fault = "has a document type, which no MediaWiki export has; give a pages-articles dump"
     elif root is None:
-        what = f"not a complete MediaWiki export: it begins with {begin!r}; is it cut off, or no XML? Fetch it again"
+        fault = f"not a complete MediaWiki export: it begins with {begin!r}; is it cut off, or no XML? Fetch it again"
     elif root.group(1) != b"mediawiki":
-        what = f"not a MediaWiki export: its root is <{root.group(1).decode()}>; give a pages-articles dump"
+        fault = f"not a MediaWiki export: its root is <{root.group(1).decode()}>; give a pages-articles dump"
     elif coding and coding.group(1).lower() not in (b"utf-8", b"utf8"):
-        said = coding.group(1).decode("utf-8", "replace")
-        what = f"says that it is in {said!r}, exports are in UTF-8; give a pages-articles dump"
+        encoding = coding.group(1).decode("utf-8", "replace")
+        fault = f"says that it is in {encoding!r}, exports are in UTF-8; give a pages-articles dump"
     else:
-        return place
-    raise InputError(f"{name}:1: {what}")
+        return position
+    raise InputError(f"{name}:1: {fault}")
 
 
 def _read_site(root: "etree._Element", name: str, database: str, wiki: str, language: str) -> Site:
-    """Return the site from the root and `<siteinfo>`.
-
-    The caller's language wins. If the dump is of another one, its names of namespaces only add to that language's.
-    """
+    """Return the site from the root and `<siteinfo>`; the caller's language wins, to which another one's names add."""
     namespaces = dict[str, int]()
-    for each in root.iterfind("{*}siteinfo/{*}namespaces/{*}namespace"):
-        key = number_in(each.get("key"), lowest=-2, highest=2**31 - 1)
+    for entry in root.iterfind("{*}siteinfo/{*}namespaces/{*}namespace"):
+        key = number_in(entry.get("key"), lowest=-2, highest=2**31 - 1)
         if key is None:
-            what = f"namespace {each.text!r} has key {each.get('key')!r}, not a number; fetch the dump again"
-            raise InputError(f"{name}:{each.sourceline}: {what}")
-        namespaces[each.text or ""] = key
-    own = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()
-    codes, wanted = wiki_codes(database, own or language.lower()), language.lower()
-    same = wanted in (own, *codes) or _base(wanted) in map(_base, codes)  # or more exact: `de-ch` for `de`
+            fault = f"namespace {entry.text!r} has key {entry.get('key')!r}, not a number; fetch the dump again"
+            raise InputError(f"{name}:{entry.sourceline}: {fault}")
+        namespaces[entry.text or ""] = key
+    declared = (root.get("{http://www.w3.org/XML/1998/namespace}lang") or "").lower()
+    codes, chosen = wiki_codes(database, declared or language.lower()), language.lower()
+    same = chosen in (declared, *codes) or _base(chosen) in map(_base, codes)  # or more exact: `de-ch` for `de`
     if language and not same:
-        its = f"{own or database!r:.80}"
-        tell(f"{name}: its language is {its}, but it is read as {language!r}, by the setting language")
+        shown = f"{declared or database!r:.80}"
+        tell(f"{name}: its language is {shown}, but it is read as {language!r}, by the setting language")
         site = make_site(wiki, language, namespaces)
     else:
-        site = make_site(wiki or database, language or own, namespaces)
-    if not is_known_language(given := language_code(language or own or site.language)):
-        tell(f"{name}: language {given!r:.80} is of no known Wikipedia; words and sentences are read as in "
+        site = make_site(wiki or database, language or declared, namespaces)
+    if not is_known_language(code := language_code(language or declared or site.language)):
+        tell(f"{name}: language {code!r:.80} is of no known Wikipedia; words and sentences are read as in "
              "English; set language to a closer one's code if there is one")  # fmt: skip
     return site
 

@@ -63,14 +63,9 @@ class DumpPart:
         return str(self.source)
 
     @property
-    def place(self) -> str:
+    def position(self) -> str:
         """Its position, for messages."""
         return f"the part from {'byte' if self.data is None else 'line'} {self.start} on"
-
-    @property
-    def first_line(self) -> int | None:
-        """Number of the line in which it begins, if known."""
-        return self.start if self.data is not None else None if self.number else 1
 
     def key(self) -> list[object]:
         """Return what identifies a part: its place or content, and whether it is last, so closes the root."""
@@ -89,12 +84,12 @@ class DumpPart:
         if self.number:
             yield self.root
         with self.source.faults():
-            yield from unpacked_streams(stream) if self.packed else iter(lambda: stream.read(_PIECE), b"")
+            yield from unpack_bz2(stream) if self.packed else iter(lambda: stream.read(_PIECE), b"")
         if not self.last:
             yield b"</mediawiki>"
 
 
-def unpacked_streams(stream: IO[bytes]) -> Iterator[bytes]:
+def unpack_bz2(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield what bz2 streams hold, in pieces."""
     unpack = bz2.BZ2Decompressor()
     while data := stream.read(_READ):
@@ -107,12 +102,12 @@ def unpacked_streams(stream: IO[bytes]) -> Iterator[bytes]:
         raise EOFError("the last stream has no end")
 
 
-def step_of(size: int, *, packed: bool, wanted: int) -> int:
+def step_of(size: int, *, packed: bool, split_bytes: int) -> int:
     """Return the bytes between cuts: as wanted, or by the size of the input."""
     least, most = (1 << 20, 1 << 23) if packed else (1 << 22, 1 << 25)
-    step = wanted or min(max(size // 64, least), most)
+    step = split_bytes or min(max(size // 64, least), most)
     if size > step * MOST_PARTS:
-        raise SettingsError(f"split_bytes = {wanted}: makes more than {MOST_PARTS} parts; choose {size // 10_000}")
+        raise SettingsError(f"split_bytes = {split_bytes}: makes more than {MOST_PARTS} parts; choose {size // 10_000}")
     return step
 
 
@@ -139,11 +134,11 @@ def find_mark(source: Source, mark: re.Pattern[bytes], start: int, stop: int) ->
     """Return the first offset from `start` on, and before `stop`, where a stream or page begins; None if none does."""
     text, end = b"", start
     with source.faults(), source.open(start, start + _LONGEST_MARK) as stream:
-        while end - len(text) < stop and (more := stream.read(_PIECE)):
-            text, end = text + more, end + len(more)
-            if found := mark.search(text):
-                place = end - len(text) + found.start()
-                return place if place < stop else None
+        while end - len(text) < stop and (block := stream.read(_PIECE)):
+            text, end = text + block, end + len(block)
+            if match := mark.search(text):
+                offset = end - len(text) + match.start()
+                return offset if offset < stop else None
             text = text[-_LONGEST_MARK:]
     return None
 
@@ -156,21 +151,21 @@ def chunks(
         raise SettingsError(f"split_bytes = {step}: {source} is unpacked here in pieces of that size; "
                             f"take at most {LARGEST_PAGE}")  # fmt: skip
     step = step or _CHUNK
-    text, number, line, before, looked = bytearray(head), 0, 1, 0, step
+    text, number, line, covered, searched = bytearray(head), 0, 1, 0, step
     while True:
-        found = _PAGE_TAG.search(text, looked)
-        looked = max(step, len(text) - _LONGEST_MARK)
-        if found is None and (more := stream.read(_READ)):
-            text += more
+        match = _PAGE_TAG.search(text, searched)
+        searched = max(step, len(text) - _LONGEST_MARK)
+        if match is None and (block := stream.read(_READ)):
+            text += block
             if len(text) > step + LARGEST_PAGE:
                 raise InputError(f"{source}: a page of more than {LARGEST_PAGE} bytes; is it a MediaWiki export?")
             continue
-        data = bytes(text[: found.start()]) if found else bytes(text)
-        yield DumpPart(source, root, number, line, taken() - before, last=found is None, data=data)
-        if found is None:
+        data = bytes(text[: match.start()]) if match else bytes(text)
+        yield DumpPart(source, root, number, line, taken() - covered, last=match is None, data=data)
+        if match is None:
             return
         del text[: len(data)]
-        number, line, before, looked = number + 1, line + data.count(b"\n"), taken(), step
+        number, line, covered, searched = number + 1, line + data.count(b"\n"), taken(), step
 
 
 def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] = ("REDIRECT",)) -> Iterator[RawPage]:
@@ -180,7 +175,7 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
         huge_tree=True, resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older than lxml 5
     )  # fmt: skip
     pages, size, inside, last = 0, 0, False, "before its first page"
-    within = f" of {part.place}" if part.number else ""
+    within = f" of {part.position}" if part.number else ""
     try:
         for xml in part.xml(cast("IO[bytes]", stream)):
             size += len(xml)
@@ -202,22 +197,19 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
             if inside and size > LARGEST_PAGE:
                 raise InputError(f"{part}: page {pages + 1}{within} has more than {LARGEST_PAGE} bytes; refused")
             if not inside and size > _BETWEEN:
-                raise InputError(f"{part}: {part.place}, {last}: more than {_BETWEEN} bytes that are no page; "
+                raise InputError(f"{part}: {part.position}, {last}: more than {_BETWEEN} bytes that are no page; "
                                  "give a pages-articles dump")  # fmt: skip
         parser.close()
     except etree.XMLSyntaxError as error:
-        first = part.first_line
-        place = f"{part}: {part.place}, {last}" if first is None else f"{part}:{first + (error.lineno or 1) - 1}"
-        raise InputError(f"{place}: {fault_of(error)}") from error
+        first = part.start if part.data is not None else None if part.number else 1
+        position = f"{part}: {part.position}, {last}" if first is None else f"{part}:{first + (error.lineno or 1) - 1}"
+        raise InputError(f"{position}: {fault_of(error)}") from error
 
 
 def fault_of(error: etree.XMLSyntaxError) -> str:
     """Return a message with the fault and its remedy."""
     message = (error.msg or "").partition(", line ")[0]
-    if any(
-        word in message
-        for word in ("Premature end", "Extra content", "not found", "Couldn't find end", "Document is empty")
-    ):
+    if re.search("Premature end|Extra content|not found|Couldn't find end|Document is empty", message):
         return f"not a complete MediaWiki export ({message}); is it cut off, or no XML at all? Fetch it again"
     return f"not well-formed XML: {message}; fetch it again"
 
@@ -234,7 +226,7 @@ def _page(element: etree._Element, redirects: tuple[str, ...]) -> RawPage:
     page = _fields(element)
     revision = _fields(page["revision"]) if "revision" in page else {}
     title, ns = _text(page, "title") or "", _text(page, "ns")
-    page_id, revision_id = (number_in(_text(each, "id"), lowest=0) for each in (page, revision))
+    page_id, revision_id = (number_in(_text(fields, "id"), lowest=0) for fields in (page, revision))
     if page_id is None or revision_id is None:
         raise InputError(f"{title!r}, has no usable {'page' if page_id is None else 'revision'} id")
     namespace = number_in(ns, lowest=-2, highest=2**31 - 1)
@@ -247,12 +239,12 @@ def _page(element: etree._Element, redirects: tuple[str, ...]) -> RawPage:
 
 def _fields(element: etree._Element) -> dict[str, etree._Element]:
     """Return the parts of a page or a revision by their names: the first of each, but the last revision."""
-    space, found = str(element.tag).rpartition("}")[0], dict[str, etree._Element]()
-    for each in element.iterchildren(f"{space or '{'}}}*"):
-        name = str(each.tag).rpartition("}")[2]
-        if name == "revision" or name not in found:
-            found[name] = each
-    return found
+    space, fields = str(element.tag).rpartition("}")[0], dict[str, etree._Element]()
+    for child in element.iterchildren(f"{space or '{'}}}*"):
+        name = str(child.tag).rpartition("}")[2]
+        if name == "revision" or name not in fields:
+            fields[name] = child
+    return fields
 
 
 def _text(fields: dict[str, etree._Element], name: str) -> str | None:
@@ -262,17 +254,14 @@ def _text(fields: dict[str, etree._Element], name: str) -> str | None:
 
 
 def _redirect(named: str | None, text: str, redirects: tuple[str, ...]) -> str:
-    """Return the target of a page's redirect, with `#` and the section if it has one; "" for none.
-
-    Exports have it as `named`, and leave the section to the text; old exports have both in the text only.
-    """
-    match = (_ANY_REDIRECT if named else _one_of(redirects)).match(text)
+    """Return the target of a redirect with `#section`, "" for none; `named` is an export's own, without the section."""
+    match = (_ANY_REDIRECT if named else _compile_redirect(redirects)).match(text)
     title, section = (named or match[1].strip(), (match[2] or "").strip()) if match else (named or "", "")
     return f"{title}{section}" if title and len(section) > 1 else title
 
 
 @cache
-def _one_of(redirects: tuple[str, ...]) -> re.Pattern[str]:
+def _compile_redirect(redirects: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"\s*+[#＃](?:{'|'.join(map(re.escape, redirects))}){_TO}", re.IGNORECASE)
 
 

@@ -42,7 +42,7 @@ def wikitext_of(language: str) -> Wikitext:
     prefix = facts["prefix"][0]
     numbers = {name: int(name) for name in facts if name.lstrip("-").isdigit()}
     # what joins a trail and is no letter itself needs a letter after it
-    several = [each if each[-1].isalpha() and each[0] != "\\" else rf"{each}(?=[{letters}])" for each in joins]
+    several = [join if join[-1].isalpha() and join[0] != "\\" else rf"{join}(?=[{letters}])" for join in joins]
     trail = f"(?:{'|'.join(several)}|[{letters}])++" if joins else f"[{letters}]++"
     return Wikitext(
         re.compile(_NEVER if letters == _NONE else trail),
@@ -70,16 +70,16 @@ def has_wikitext(language: str) -> bool:
 def _facts(language: str) -> dict[str, list[str]]:
     """Return the facts of a language with those of its fallback languages: fact → values."""
     rows = _table()
-    own = next((each for each in (language, language.partition("-")[0]) if each in rows), "en")
-    found: dict[str, list[str]] = {}
-    for each in (own, *filter(None, rows[own].get("fallback", "").split("|")), "en"):
-        for fact, cell in rows.get(each, {}).items():
+    nearest = next((code for code in (language, language.partition("-")[0]) if code in rows), "en")
+    facts: dict[str, list[str]] = {}
+    for code in (nearest, *filter(None, rows[nearest].get("fallback", "").split("|")), "en"):
+        for fact, cell in rows.get(code, {}).items():
             values = cell.split("|")
             if fact in _MERGED or fact.lstrip("-").isdigit():
-                found[fact] = [*found.get(fact, []), *values]
+                facts[fact] = [*facts.get(fact, []), *values]
             else:
-                found.setdefault(fact, values)
-    return found
+                facts.setdefault(fact, values)
+    return facts
 
 
 def _any_of(words: Iterable[str]) -> str:
@@ -164,13 +164,13 @@ def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
     code = _LANGUAGE_OF.get(named, named)
     if not has_wikitext(code) and has_wikitext(named):  # MediaWiki knows a few languages by their older code alone
         code = named
-    known = _EVERYWHERE | wikitext_of(code).namespaces | {name.lower(): key for name, key in names.items() if name}
-    return Site(wiki or f"{language}wiki", _base(language), code, known)
+    namespaces = _EVERYWHERE | wikitext_of(code).namespaces | {name.lower(): key for name, key in names.items() if name}
+    return Site(wiki or f"{language}wiki", _base(language), code, namespaces)
 
 
 def is_known_language(language: str) -> bool:
     """Return whether there is a Wikipedia of this code or language, or MediaWiki supports it."""
-    return any(each in _LANGUAGES or has_wikitext(each) for each in (language, _base(language)))
+    return any(code in _LANGUAGES or has_wikitext(code) for code in (language, _base(language)))
 
 
 def language_code(typed: str) -> str:

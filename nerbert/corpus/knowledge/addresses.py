@@ -41,18 +41,18 @@ def list_addresses(language: str, date: str = LAST_RELEASE, also: tuple[str, ...
             f"--date = {LATEST!r}: DBpedia has no such folder; name a release's date, say {LAST_RELEASE}"
         )
     dotted = f"{day[:4]}.{day[4:6]}.{day[6:]}"
-    found = [*_files("exports", language=language), *_files("release", language=language, dotted=dotted)]
-    for each in dict.fromkeys(also):
-        extra, _, own = each.partition(":")
+    addresses = [*_files("exports", language=language), *_files("release", language=language, dotted=dotted)]
+    for choice in dict.fromkeys(also):
+        extra, _, typed = choice.partition(":")
         if extra not in EXTRAS:
-            raise SettingsError(f"--also = {each!r}: must be {' or '.join(EXTRAS)}, or one of them and :DATE")
-        day = _read_date("--also", own or LATEST)
+            raise SettingsError(f"--also = {choice!r}: must be {' or '.join(EXTRAS)}, or one of them and :DATE")
+        day = _read_date("--also", typed or LATEST)
         group = f"{extra}:{day}" if (extra, day) == ("wikidata", LATEST) else extra
-        found += _files(group, wiki=f"{language.replace('-', '_')}wiki", day=day)
-    names = [each.name for each in found]
+        addresses += _files(group, wiki=f"{language.replace('-', '_')}wiki", day=day)
+    names = [address.name for address in addresses]
     if len(set(names)) < len(names):
         raise SettingsError(f"--also = {', '.join(also)}: names a file twice")
-    return found
+    return addresses
 
 
 def _read_date(option: str, text: str) -> str:
@@ -67,10 +67,10 @@ def _read_date(option: str, text: str) -> str:
 def _files(of: str, **values: str) -> list[Address]:
     """Return the files of a group of the table, with these values in their places."""
     rows = read_columns("addresses.tsv", "of", "kind", "folder", "name", "sums", "gib", "packing", "advice")
-    found = []
+    addresses = []
     for group, kind, folder, name, sums, gib, packing, advice in rows:
         if group == of:
-            place, name, sums = (each.format(**values) for each in (folder, name, sums))  # noqa: PLW2901
-            limit, lists = int(gib) << 30, f"{place}/{sums}" if sums else ""
-            found.append(Address(name, kind, f"{place}/{name}", limit, _BEGINS[packing], advice, lists))
-    return found
+            folder, name, sums = (cell.format(**values) for cell in (folder, name, sums))  # noqa: PLW2901
+            limit, lists = int(gib) << 30, f"{folder}/{sums}" if sums else ""
+            addresses.append(Address(name, kind, f"{folder}/{name}", limit, _BEGINS[packing], advice, lists))
+    return addresses

@@ -111,14 +111,14 @@ class ClaimCounts:
 
 
 def read_rows(
-    found: FoundFile,
+    file: FoundFile,
     parse: Callable[[bytes], Pair | None],
     tally: ClaimCounts,
     is_header: Callable[[bytes], bool] | None = None,
 ) -> Iterator[Pair]:
     """Yield the valid rows of a file; count broken rows and rows with an overlong title as bad."""
-    bad = partial(tally.bad_line, found.name)
-    for first, block in read_blocks(found.path, _LONGEST_LINE, bad):
+    bad = partial(tally.bad_line, file.name)
+    for first, block in read_blocks(file.path, _LONGEST_LINE, bad):
         for number, line in enumerate(block.split(b"\n"), first):
             if not line.strip() or (number == 1 and is_header and is_header(line)):
                 continue
@@ -151,8 +151,8 @@ def ask_infoboxes(
 ) -> Iterator[tuple[int, Claim]]:
     """Yield the claim of each page's infoboxes with its mappings' rank; read `pages` once; redirects are folded."""
     for _, mapping, tally in mappings:
-        for place, why in mapping.unread:
-            tally.bad(f"{place}: {why}")
+        for title, reason in mapping.unread:
+            tally.bad(f"{title}: {reason}")
         tally.rows = len(mapping.rules) + len(mapping.unread)
     classify = classifier(ontology)
     led = [(rank, mapping.led_by(template_redirects), tally) for rank, mapping, tally in mappings]
@@ -212,8 +212,8 @@ def parse_triple(line: bytes, pattern: "re.Pattern[str]", editions: Collection[s
     if (match.group(1) or "en") not in editions:  # English has the host without a code
         return NO_TYPE
     try:
-        title = normalise_title(unquote(_unescaped(match.group(2)), errors="strict"))  # `%C3%A4` or `\\u00E4`
-        name = _unescaped(match.group(3))
+        title = normalise_title(unquote(_unescape(match.group(2)), errors="strict"))  # `%C3%A4` or `\\u00E4`
+        name = _unescape(match.group(3))
     except (ValueError, OverflowError):  # escapes that are no character
         return None
     return (title, name) if title and name else None
@@ -224,7 +224,7 @@ def is_other_triple(text: str) -> bool:
     return text.startswith(("#", "@")) or bool(_TRIPLE.match(text) and text.rstrip().endswith("."))
 
 
-def _unescaped(iri: str) -> str:
+def _unescape(iri: str) -> str:
     if "\\" not in iri:
         return iri
     plain = _ESCAPE.sub(lambda match: chr(int(match.group(1) or match.group(2), 16)), iri)

@@ -70,8 +70,8 @@ def insert(database: Database, table: str, rows: Iterable[Sequence[Any]], schema
     database.execute(f"CREATE TABLE IF NOT EXISTS {table} AS FROM empty")
     database.unregister("empty")
     remaining = iter(rows)
-    while some := list(islice(remaining, _ROWS)):
-        columns = [pa.array(column, each.type) for column, each in zip(zip(*some, strict=True), schema, strict=True)]
+    while batch := list(islice(remaining, _ROWS)):
+        columns = [pa.array(column, field.type) for column, field in zip(zip(*batch, strict=True), schema, strict=True)]
         database.from_arrow(pa.table(columns, schema)).insert_into(table)
 
 
@@ -83,8 +83,7 @@ def ask_counts(
         database.from_arrow(schema.empty_table()).create("counts")
         for path in sorted(folder.iterdir()):
             database.from_arrow(pq.read_table(path)).insert_into("counts")
-        found: dict[str, Any] = database.execute(query, dict(parameters)).fetchnumpy()
-        return found
+        return dict(database.execute(query, dict(parameters)).fetchnumpy())
 
 
 def write_types(
@@ -96,8 +95,8 @@ def write_types(
     pages, so no list of disambiguation pages overrides their titles. `classes` and `sources` have the names.
     """
     classes: dict[ClassPath, int] = {}
-    insert(database, "claims", _keyed(claims, classes), _CLAIMS)
-    database.execute(_WRITE_TYPES, {"shown": sum(2 << place for place in shown)})
+    insert(database, "claims", _make_rows(claims, classes), _CLAIMS)
+    database.execute(_WRITE_TYPES, {"shown": sum(2 << number for number in shown)})
     database.execute("DROP TABLE claims")
     paths = enumerate([(), *classes])
     insert(database, "classes", paths, pa.schema([("class", pa.int32()), ("class_path", pa.list_(pa.string()))]))
@@ -107,16 +106,16 @@ def write_types(
     groups = "SELECT source, ranks, barred, count(*) FROM types GROUP BY ALL"
     for source, ranks, barred, titles in database.execute(groups).fetchall():
         pages += barred * titles
-        for place, count in enumerate(counts, 1):
-            if ranks >> place & 1:
+        for number, count in enumerate(counts, 1):
+            if ranks >> number & 1:
                 count.disambiguation_pages += barred * titles
-                count.typed += (not barred and place == source) * titles
-                count.lost_to_precedence += (not barred and place != source) * titles
+                count.typed += (not barred and number == source) * titles
+                count.lost_to_precedence += (not barred and number != source) * titles
     database.execute("UPDATE types SET class = NULL, source = NULL WHERE barred")
     return counts, pages
 
 
-def _keyed(
+def _make_rows(
     claims: Iterable[tuple[int, Claim]], classes: dict[ClassPath, int]
 ) -> Iterator[tuple[str, int, int, int, int]]:
     """Yield rows of the table of claims, and number the class paths; rank 0 is for disambiguation pages."""
@@ -127,10 +126,10 @@ def _keyed(
                 f"the knowledge names more than {_MOST_CLASSES} classes, at last {path[-1]!r:.60}: are these classes? "
                 "leave that table out, or give an ontology where there is none, which leaves out what it doesn't name"
             )
-        yield title, rank, priority, _drawn(path) if priority else number, class_
+        yield title, rank, priority, _draw_tie(path) if priority else number, class_
 
 
 @lru_cache(maxsize=4096)
-def _drawn(path: ClassPath) -> int:
+def _draw_tie(path: ClassPath) -> int:
     """Hash a class path, so that the choice among equal claims does not depend on their order."""
     return hash64("\n".join(path)) >> 64 - _TIE_BITS

@@ -55,7 +55,7 @@ class Detected:
     unknown: bool = False
 
 
-def tell_export(path: Path) -> Detected | None:
+def detect_export(path: Path) -> Detected | None:
     """Detect which MediaWiki export a file is; return None if it does not look like XML."""
     if not path.is_file():
         return Detected(None, why="not a file (a link to a folder or to nothing)", unknown=True)
@@ -74,7 +74,7 @@ def tell_export(path: Path) -> Detected | None:
     return Detected(None, why="a MediaWiki export without classes or infobox mappings", unknown=True)
 
 
-def tell_lines(path: Path, ontology: Ontology) -> Detected:
+def detect_lines(path: Path, ontology: Ontology) -> Detected:
     """Detect the content of a file of lines."""
     with open_plain(path) as stream:
         head = stream.read(_HEAD).removeprefix(BOM)
@@ -97,7 +97,7 @@ def tell_lines(path: Path, ontology: Ontology) -> Detected:
         return Detected(None, why="triples that give no title a class of DBpedia's ontology")
     if re.match(r"#{1,6} [^\t]+$", texts[0]):
         return Detected(None, why="Markdown")
-    return _tell_table(path, [[cell.strip() for cell in text.split("\t")] for text in texts], ontology)
+    return _detect_table(path, [[cell.strip() for cell in text.split("\t")] for text in texts], ontology)
 
 
 def is_header(line: bytes) -> bool:
@@ -105,7 +105,7 @@ def is_header(line: bytes) -> bool:
     return b"\t" in line and line.split(b"\t", 1)[0].strip().lower() == b"title"
 
 
-def _tell_table(path: Path, rows: Sequence[Sequence[str]], ontology: Ontology) -> Detected:
+def _detect_table(path: Path, rows: Sequence[Sequence[str]], ontology: Ontology) -> Detected:
     """Detect whether rows of cells are a table of titles; the classes of one without a header must be known ones."""
     first, second, *_ = [*map(str.lower, rows[0]), ""]
     if second in _DERIVED.get(first, ()):

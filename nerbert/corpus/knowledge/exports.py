@@ -58,11 +58,11 @@ class Ontology:
         name = class_name(name)
         if not name or name.casefold() == _THING:
             return ()
-        found = self._find(name)
+        ancestor = self._find(name)
         path: dict[str, None] = {}
-        while found and found not in path:
-            path[found] = None
-            found = self.parents.get(found, "")
+        while ancestor and ancestor not in path:
+            path[ancestor] = None
+            ancestor = self.parents.get(ancestor, "")
         return tuple(reversed(path)) or (name,)
 
     def knows(self, name: str) -> bool:
@@ -76,12 +76,12 @@ class Ontology:
         return name if name in self.parents else self._folded.get(name.casefold(), "")
 
 
-def read_ontology(stream: IO[bytes], place: Path | str, language: str = "en") -> Ontology:
+def read_ontology(stream: IO[bytes], path: Path | str, language: str = "en") -> Ontology:
     """Read the classes of a MediaWiki export, with words in `language`; ignore other pages (properties, datatypes)."""
     declared: dict[str, list[str]] = {}
     equivalents: dict[str, str] = {}
     words: dict[str, Mapping[str, str]] = {}
-    for title, text in export_pages(stream, place):
+    for title, text in export_pages(stream, path):
         name = class_name(title.removeprefix(PAGE_PREFIX))
         if title.startswith(PAGE_PREFIX) and name.casefold() != _THING:
             template = next((template for template in templates(text) if template.name == "Class"), None)
@@ -91,7 +91,7 @@ def read_ontology(stream: IO[bytes], place: Path | str, language: str = "en") ->
             if template and (words_there := _words(template, language)):
                 words[name] = words_there
     if not declared:
-        with at(place):
+        with at(path):
             raise InputError(f"no page is called {PAGE_PREFIX}…; give the export of DBpedia's ontology classes")
     flat = Ontology(dict.fromkeys(declared, ""))
     parents = {
@@ -106,23 +106,24 @@ def read_ontology(stream: IO[bytes], place: Path | str, language: str = "en") ->
 
 def _words(template: "Template", language: str) -> dict[str, str]:
     """Return the label and the description of a class, without those that it lacks."""
-    found: dict[str, str] = {}
-    for key, argument, kind, longest in _WORDS:
-        old = f"rdfs:{kind.lower()}@"
-        said = {name.removeprefix(old): template.text(name) for name in template.fields if name.startswith(old)}
-        for each in template.nested(argument):
-            if each.name == kind and len(each.fields) > 1 and "1" in each.fields:
-                number = list(each.fields)[1]  # text with "=" was read as a named argument
-                said[each.text("1").lower()] = each.text(number) if number == "2" else f"{number}={each.text(number)}"
-        plain = (_plain(said.get(each, ""), longest) for each in (language, "en"))
-        if words := next(filter(None, plain), ""):
-            found[key] = words
-    return found
+    words: dict[str, str] = {}
+    for key, argument, tag, longest in _WORDS:
+        old = f"rdfs:{tag.lower()}@"
+        texts = {name.removeprefix(old): template.text(name) for name in template.fields if name.startswith(old)}
+        for nested in template.nested(argument):
+            if nested.name == tag and len(nested.fields) > 1 and "1" in nested.fields:
+                number = list(nested.fields)[1]  # text with "=" was read as a named argument
+                text = nested.text(number)
+                texts[nested.text("1").lower()] = text if number == "2" else f"{number}={text}"
+        plain = (_plain(texts.get(code, ""), longest) for code in (language, "en"))
+        if text := next(filter(None, plain), ""):
+            words[key] = text
+    return words
 
 
 def _plain(text: str, longest: int) -> str:
     """Return wikitext as one line without markup, cut at the end of a sentence, or else of a word, if it is longer."""
-    text = html.unescape(_MARKUP.sub(lambda found: found[1] or "", text))
+    text = html.unescape(_MARKUP.sub(lambda match: match[1] or "", text))
     text = visible(" ".join(text.split()))
     if len(text) <= longest:
         return text
@@ -146,7 +147,7 @@ class Template:
         return templates(self.fields.get(name, ""))
 
 
-def export_pages(stream: IO[bytes], place: Path | str) -> Iterator[tuple[str, str]]:
+def export_pages(stream: IO[bytes], path: Path | str) -> Iterator[tuple[str, str]]:
     """Yield the title and newest text of each page; raise InputError with the line for malformed XML."""
     events = etree.iterparse(
         stream, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True,
@@ -155,7 +156,7 @@ def export_pages(stream: IO[bytes], place: Path | str) -> Iterator[tuple[str, st
     title = text = ""
     try:
         for _, element in events:
-            match [str(each.tag).rpartition("}")[2] for each in (element, *islice(element.iterancestors(), 2))]:
+            match [str(node.tag).rpartition("}")[2] for node in (element, *islice(element.iterancestors(), 2))]:
                 case ["page", *_]:
                     yield title.strip(), text
                     title = text = ""
@@ -165,7 +166,7 @@ def export_pages(stream: IO[bytes], place: Path | str) -> Iterator[tuple[str, st
                     text = element.text or ""
             forget(element)
     except etree.XMLSyntaxError as error:
-        with at(place, error.lineno):
+        with at(path, error.lineno):
             raise InputError(f"XML is not well-formed: {error.msg}; fetch the export again") from error
 
 
@@ -197,8 +198,8 @@ class Case:
 
     def holds(self, parameters: Mapping[str, str]) -> bool:
         """Return whether an infobox with these parameters meets the condition; unknown operators never hold."""
-        found, wanted = _unlinked(parameters.get(self.property, "")), self.value
-        holds = {"otherwise": True, "isset": bool(found), "equals": found == wanted, "contains": wanted in found}
+        value, expected = _strip_links(parameters.get(self.property, "")), self.value
+        holds = {"otherwise": True, "isset": bool(value), "equals": value == expected, "contains": expected in value}
         return holds.get(self.operator, False)
 
 
@@ -226,8 +227,8 @@ class Mappings:
         for name, outcome in self.rules.items():
             if not self._outcome(end := ends.get(name, name)):
                 rules.setdefault(end, outcome)
-        whole = replace(self, rules=rules)
-        led = {name: outcome for name, end in ends.items() if (outcome := whole._outcome(end))}
+        extended = replace(self, rules=rules)
+        led = {name: outcome for name, end in ends.items() if (outcome := extended._outcome(end))}
         return replace(self, rules=led | rules)
 
     def class_of(self, infobox: Infobox) -> str | None:
@@ -243,10 +244,10 @@ class Mappings:
         return self.rules.get(template) or self.folded.get(template.casefold(), "")
 
 
-def read_mappings(stream: IO[bytes], place: Path | str) -> Mappings:
+def read_mappings(stream: IO[bytes], path: Path | str) -> Mappings:
     """Read the mappings of one language, that of the first mapping page; pages of others are `unread`."""
     language, rules, redirects, unread = "", dict[str, Outcome](), dict[str, str](), list[tuple[str, str]]()
-    for title, text in export_pages(stream, place):
+    for title, text in export_pages(stream, path):
         match = PAGE_TITLE.fullmatch(title)
         language = language or (match.group(1).lower() if match else "")
         if not match or match.group(1).lower() != language:
@@ -258,36 +259,36 @@ def read_mappings(stream: IO[bytes], place: Path | str) -> Mappings:
             rules[normalise_title(match[2])] = outcome
         else:
             unread.append((title, "no mapToClass in a TemplateMapping or ConditionalMapping"))
-    read = Mappings(rules, folded=_folded(rules))
+    read = Mappings(rules, folded=_fold_names(rules))
     ends = fold_redirects(redirects)
     led = {name: outcome for name, end in ends.items() if (outcome := read._outcome(end))}
     lost = ((f"Mapping {language}:{name}", "redirects in a circle" if end in ends else f"redirects to {end}")
             for name, end in ends.items() if name not in led)  # fmt: skip
-    known = led | rules
-    return Mappings(known, (*unread, *lost), _folded(known))
+    merged = led | rules
+    return Mappings(merged, (*unread, *lost), _fold_names(merged))
 
 
-def _folded(rules: Mapping[str, Outcome]) -> dict[str, Outcome]:
+def _fold_names(rules: Mapping[str, Outcome]) -> dict[str, Outcome]:
     """Return the rules by case-folded name, without names that are equal after folding and map differently."""
-    found: dict[str, set[Outcome]] = {}
+    folded: dict[str, set[Outcome]] = {}
     for name, outcome in rules.items():
-        found.setdefault(name.casefold(), set()).add(outcome)
-    return {name: outcomes.pop() for name, outcomes in found.items() if len(outcomes) == 1}
+        folded.setdefault(name.casefold(), set()).add(outcome)
+    return {name: outcomes.pop() for name, outcomes in folded.items() if len(outcomes) == 1}
 
 
-def _outcome(found: tuple[Template, ...]) -> Outcome:
+def _outcome(calls: tuple[Template, ...]) -> Outcome:
     """Return the outcome of the first mapping among `found`, "" for none."""
-    for template in found:
+    for template in calls:
         if template.name == "TemplateMapping":
             return template.text("mapToClass")
         if template.name == "ConditionalMapping":
             return tuple(
-                Case(case.text("templateProperty"), case.text("operator").lower(), _unlinked(case.text("value")),
+                Case(case.text("templateProperty"), case.text("operator").lower(), _strip_links(case.text("value")),
                      _outcome(case.nested("mapping")))
                 for case in template.nested("cases") if case.name == "Condition"
             )  # fmt: skip
     return ""
 
 
-def _unlinked(value: str) -> str:
+def _strip_links(value: str) -> str:
     return _LINK.sub(r"\1", value).replace("'''", "").replace("''", "").strip().lower()

@@ -32,7 +32,7 @@ from nerbert.corpus.knowledge.claims import (
     read_rows,
 )
 from nerbert.corpus.knowledge.database import MOST_SOURCES, Database, insert, open_database, write_types
-from nerbert.corpus.knowledge.detect import UNDERSTOOD, Detected, SourceKind, is_header, tell_export, tell_lines
+from nerbert.corpus.knowledge.detect import UNDERSTOOD, Detected, SourceKind, detect_export, detect_lines, is_header
 from nerbert.corpus.knowledge.exports import Mappings, Ontology, read_mappings, read_ontology
 from nerbert.corpus.knowledge.wikidata import site_of, wikidata_answers
 from nerbert.errors import InputError
@@ -53,7 +53,7 @@ _Read = TypeVar("_Read")
 class KnowledgeSource:
     """A file that is used: its kind, its mappings if it contains any, and its counts of the last reading."""
 
-    found: FoundFile
+    file: FoundFile
     kind: SourceKind
     mappings: Mappings | None = None
     counts: ClaimCounts = field(default_factory=ClaimCounts)
@@ -61,7 +61,7 @@ class KnowledgeSource:
     @property
     def name(self) -> str:
         """The source name in the rows of titles that this source typed."""
-        return INFOBOX if self.mappings is not None else self.found.name
+        return INFOBOX if self.mappings is not None else self.file.name
 
     @property
     def ranked(self) -> bool:
@@ -93,14 +93,14 @@ class Knowledge:
         titles must be normalised (`normalise_title`).
         """
         for source in self.sources:
-            source.counts = ClaimCounts(sha256_of(source.found.path))
+            source.counts = ClaimCounts(sha256_of(source.file.path))
         ranked = [source for source in self.sources if source.ranked]
-        mappings = [(rank, each.mappings, each.counts) for rank, each in enumerate(ranked) if each.mappings is not None]
-        known = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
+        mappings = [(rank, file.mappings, file.counts) for rank, file in enumerate(ranked) if file.mappings is not None]
+        listed = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
         infoboxes = ask_infoboxes(mappings, self.ontology, pages, template_redirects)
-        claims = chain(known, infoboxes, self._file_claims(database.cursor()))
+        claims = chain(listed, infoboxes, self._file_claims(database.cursor()))
         counts, self.disambiguation_pages = write_types(
-            database, claims, [each.name for each in ranked], [rank for rank, _, _ in mappings]
+            database, claims, [source.name for source in ranked], [rank for rank, _, _ in mappings]
         )
         for source, titles in zip(ranked, counts, strict=True):
             source.counts.titles = titles
@@ -118,17 +118,17 @@ class Knowledge:
             rank += source.ranked
 
     def _answers(self, source: KnowledgeSource, database: Database) -> Iterator[tuple[str, Answer]]:
-        found, counts, classify = source.found, source.counts, classifier(self.ontology)
+        file, counts, classify = source.file, source.counts, classifier(self.ontology)
         if source.kind == SourceKind.WIKIDATA_JSON:
-            return wikidata_answers(database, found, site_of(self.language, self.wiki), self.ontology, counts)
+            return wikidata_answers(database, file, site_of(self.language, self.wiki), self.ontology, counts)
         if source.kind == SourceKind.TABLE:
-            return ((title, classify(name)) for title, name in read_rows(found, parse_row, counts, is_header))
+            return ((title, classify(name)) for title, name in read_rows(file, parse_row, counts, is_header))
         if source.kind == SourceKind.DISAMBIGUATIONS:
             pattern, classify = DISAMBIGUATION_TRIPLE, lambda name: (True, DISAMBIGUATION if name else ())
         else:
             pattern = TYPE_TRIPLE
         parse = partial(parse_triple, pattern=pattern, editions=editions(self.wiki, self.language))
-        return ((title, classify(name)) for title, name in read_rows(found, parse, counts))
+        return ((title, classify(name)) for title, name in read_rows(file, parse, counts))
 
     def report(self) -> dict[str, object]:
         """Return the used and skipped files, with reasons and the counts of the last table, ready for JSON."""
@@ -136,7 +136,7 @@ class Knowledge:
         most = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:_UNKNOWN_NAMED]
         return {
             "used": [
-                {"path": source.found.name, "kind": source.kind.value, **source.counts.report()}
+                {"path": source.file.name, "kind": source.kind.value, **source.counts.report()}
                 for source in self.sources
             ],
             "passed_over": [{"path": path, "why": why} for path, why in self.passed_over],
@@ -153,24 +153,24 @@ def open_knowledge(paths: Sequence[Path], language: str, wiki: str = "") -> Know
     """
     language = language.lower()
     ours = editions(wiki, language)
-    exports = [(found, tell_export(found.path)) for found in find_all([Path(path) for path in paths])]
-    first = next((found for found, export in exports if export and export.kind == SourceKind.ONTOLOGY), None)
+    exports = [(file, detect_export(file.path)) for file in find_all([Path(path) for path in paths])]
+    first = next((file for file, export in exports if export and export.kind == SourceKind.ONTOLOGY), None)
     ontology = _read(first, partial(read_ontology, language=language)) if first else Ontology({})
     sources, passed_over, used = list[KnowledgeSource](), list[tuple[str, str]](), set[Path | SourceKind]()
-    for found, export in exports:
-        detected = export or tell_lines(found.path, ontology)
-        place, why = found.path.resolve(), _why_not(found, detected, ours)
-        if place in used:
+    for file, export in exports:
+        detected = export or detect_lines(file.path, ontology)
+        path, why = file.path.resolve(), _why_not(file, detected, ours)
+        if path in used:
             why = why or "named before"
         elif detected.kind == SourceKind.ONTOLOGY and detected.kind in used:
             why = why or "a second ontology; the one named first is used"
         if why or not detected.kind:
-            passed_over.append((found.name, why))
+            passed_over.append((file.name, why))
         else:
-            mappings = _read(found, read_mappings) if detected.kind == SourceKind.MAPPING else None
-            sources.append(KnowledgeSource(found, detected.kind, mappings))
-            used |= {place, detected.kind}
-    if not any(each.ranked and (each.mappings is None or each.mappings.rules) for each in sources):
+            mappings = _read(file, read_mappings) if detected.kind == SourceKind.MAPPING else None
+            sources.append(KnowledgeSource(file, detected.kind, mappings))
+            used |= {path, detected.kind}
+    if not any(source.ranked and (source.mappings is None or source.mappings.rules) for source in sources):
         seen = "; ".join(f"{name}: {why}" for name, why in passed_over[:5])
         seen = seen or (f"only {sources[0].kind}, without a class" if sources else "no file")
         raise InputError(f"--knowledge: nothing there gives titles a class ({seen}); {UNDERSTOOD}")
@@ -179,15 +179,15 @@ def open_knowledge(paths: Sequence[Path], language: str, wiki: str = "") -> Know
     return Knowledge(language, ontology, tuple(sources), tuple(passed_over), wiki=wiki)
 
 
-def _read(found: FoundFile, read: Callable[[IO[bytes], Path | str], _Read]) -> _Read:
-    with open_plain(found.path) as stream:
-        return read(stream, found.path)
+def _read(file: FoundFile, read: Callable[[IO[bytes], Path | str], _Read]) -> _Read:
+    with open_plain(file.path) as stream:
+        return read(stream, file.path)
 
 
-def _why_not(found: FoundFile, detected: Detected, ours: Collection[str]) -> str:
+def _why_not(file: FoundFile, detected: Detected, ours: Collection[str]) -> str:
     """Return why a file is skipped, "" if it is used; raise InputError if it was named directly and is unknown."""
-    if detected.unknown and found.direct:
-        raise InputError(f"{found.path}: {detected.why}; {UNDERSTOOD}")
+    if detected.unknown and file.direct:
+        raise InputError(f"{file.path}: {detected.why}; {UNDERSTOOD}")
     if detected.why:
         return detected.why
     if detected.language and detected.language not in ours:

@@ -53,7 +53,7 @@ GROUP BY item, title ORDER BY item, title
 @dataclass(frozen=True, slots=True)
 class _Statement:
     rank: str
-    kind: Annotated[str, Field(validation_alias=AliasPath("mainsnak", "snaktype"))]
+    snak_type: Annotated[str, Field(validation_alias=AliasPath("mainsnak", "snaktype"))]
     item: Annotated[str, Field(validation_alias=AliasPath("mainsnak", "datavalue", "value", "id"))] = ""
 
 
@@ -117,22 +117,22 @@ class WikidataClasses:
             far[reached] = step
             counts = self._starts[reached + 1] - self._starts[reached]
             skipped = np.repeat(self._starts[reached] - np.cumsum(counts) + counts, counts)
-            found = self._below[skipped + np.arange(counts.sum())]
-            given = np.repeat(rank[reached], counts)
-            new = far[found] == _NONE
-            np.minimum.at(rank, found[new], given[new])
-            reached, step = np.unique(found[new]), step + 1
+            below = self._below[skipped + np.arange(counts.sum())]
+            inherited = np.repeat(rank[reached], counts)
+            new = far[below] == _NONE
+            np.minimum.at(rank, below[new], inherited[new])
+            reached, step = np.unique(below[new]), step + 1
         return rank, far
 
-    def answer(self, place: int | None) -> Answer:
+    def answer(self, index: int | None) -> Answer:
         """Return the class path at a place of `ordered`; behind it are the numbers of unknown classes."""
-        if place is None:
+        if index is None:
             return True, ()
-        if place >= len(self.ordered):
-            return False, (f"Q{place - len(self.ordered)}",)
-        match self._sort[place]:
+        if index >= len(self.ordered):
+            return False, (f"Q{index - len(self.ordered)}",)
+        match self._sort[index]:
             case Sort.CLASSED:
-                return True, self._paths[self._rank[place]]
+                return True, self._paths[self._rank[index]]
             case Sort.DISAMBIGUATION:
                 return True, DISAMBIGUATION
         return True, ()
@@ -144,7 +144,7 @@ def site_of(language: str, name: str = "") -> str:
 
 
 def wikidata_answers(
-    database: Database, found: FoundFile, site: str, ontology: Ontology, tally: ClaimCounts
+    database: Database, file: FoundFile, site: str, ontology: Ontology, tally: ClaimCounts
 ) -> Iterator[tuple[str, Answer]]:
     """Yield the titles of a wiki's pages with the answers to them, DISAMBIGUATION for such pages.
 
@@ -154,17 +154,17 @@ def wikidata_answers(
     parents = array("I")
     for table in ("wikidata_items", "wikidata_ordered"):
         database.execute(f"DROP TABLE IF EXISTS {table}")
-    rows = _read_items(found.path, site, parents, partial(tally.bad_line, found.name))
+    rows = _read_items(file.path, site, parents, partial(tally.bad_line, file.name))
     insert(database, "wikidata_items", rows, _ITEMS)
     classes = WikidataClasses(np.array(parents, dtype=np.uint32).reshape(-1, 2), ontology)
-    places = ((name, place) for place, name in enumerate(classes.ordered.tolist()))
-    insert(database, "wikidata_ordered", places, _ORDERED)
+    numbered = ((name, index) for index, name in enumerate(classes.ordered.tolist()))
+    insert(database, "wikidata_ordered", numbered, _ORDERED)
     judged, titles = database.execute(_JUDGE, {"ordered": len(classes.ordered)}), 0
-    while some := judged.fetchmany(_ROWS):
-        titles += len(some)
-        yield from ((title, classes.answer(place)) for title, place in some)
+    while batch := judged.fetchmany(_ROWS):
+        titles += len(batch)
+        yield from ((title, classes.answer(index)) for title, index in batch)
     if not titles:
-        raise InputError(f"{found.path}: no item has a page of {site}; name the right wiki (--set wiki=…), or give a "
+        raise InputError(f"{file.path}: no item has a page of {site}; name the right wiki (--set wiki=…), or give a "
                          "dump of all entities, latest-all.json")  # fmt: skip
 
 
@@ -175,9 +175,8 @@ def _read_items(path: Path, site: str, parents: "array[int]", bad: _Bad) -> Iter
         for number, line in enumerate(block.split(b"\n"), first):
             if marks[0] in line or marks[1] in line:
                 try:
-                    item, title, classes, above = _facts(
-                        parse_json(line.strip().removesuffix(b","), _Entity, path), site
-                    )
+                    entity = parse_json(line.strip().removesuffix(b","), _Entity, path)
+                    item, title, classes, above = _facts(entity, site)
                 except (ValueError, InputError):
                     bad(number, line)
                     continue
@@ -202,8 +201,8 @@ def _facts(entity: _Entity, site: str) -> tuple[int, str, list[int], list[int]]:
 
 def _best(statements: Sequence[_Statement]) -> list[int]:
     """Return the items in the statements of the best rank; raise ValueError for one without a value."""
-    rank = "preferred" if any(each.rank == "preferred" for each in statements) else "normal"
-    items = [each.item for each in statements if each.rank == rank and each.kind == "value"]
+    rank = "preferred" if any(statement.rank == "preferred" for statement in statements) else "normal"
+    items = [statement.item for statement in statements if statement.rank == rank and statement.snak_type == "value"]
     if not all(items):
         raise ValueError
     return [number for number in map(_number, items) if number]

@@ -75,48 +75,48 @@ class LinkReader:
 
     def mark(self, source: str, title: str) -> tuple[str, PageLinks]:
         """Return the text with each link as OPEN number NUMBERED anchor CLOSE; `title` is the page's own."""
-        found = PageLinks()
+        links = PageLinks()
         if "[[" not in source:
-            return source, found
-        known, resolve, targets, dropped = self._known, self._resolve, found.targets, found.dropped
+            return source, links
+        resolved, resolve, targets, dropped = self._known, self._resolve, links.targets, links.dropped
         glues = self._prefix
         no_mention = {*_NO_ARTICLE, "", title}
         first, *parts = self._link.split(source)
         pieces: list[str] = [first]
-        for target, space, anchor, trail, after in zip(*(parts[place::5] for place in range(5)), strict=True):
-            meaning, shown = known.get(target) or resolve(target)
+        for target, space, anchor, trail, after in zip(*(parts[offset::5] for offset in range(5)), strict=True):
+            meaning, shown = resolved.get(target) or resolve(target)
             label = (shown if anchor is None else anchor) + trail
             if meaning not in no_mention:
-                before = pieces[-1]
-                glued = glues and not space and glues.search(before, max(len(before) - _LONGEST_PREFIX, 0))
+                previous = pieces[-1]
+                glued = glues and not space and glues.search(previous, max(len(previous) - _LONGEST_PREFIX, 0))
                 if glued:
-                    pieces[-1], label = before[: glued.start()], glued.group() + label
+                    pieces[-1], label = previous[: glued.start()], glued.group() + label
                 pieces.append(f"{space or ''}{OPEN}{len(targets)}{NUMBERED}{label}{CLOSE}{after}")
                 targets.append(meaning)
             elif meaning == _DROP:
                 pieces += (trail, after)
                 if self.site.namespace(target.strip()) == CATEGORY:
-                    found.add_category(" ".join(unescape(target).partition(":")[2].replace("_", " ").split()))
+                    links.add_category(" ".join(unescape(target).partition(":")[2].replace("_", " ").split()))
             elif meaning == _LITERAL:
                 pieces += (f"[[{target}" if anchor is None else f"[[{target}|{space}{anchor}", "]]", trail, after)
             else:
                 dropped[Reason.LINK_OUTSIDE_ARTICLES if meaning == _OUTSIDE else Reason.LINK_TO_SELF] += 1
                 pieces += (space or "", as_prose(label), after)
-        return "".join(pieces), found
+        return "".join(pieces), links
 
     def _resolve(self, target: str) -> tuple[str, str]:
         """Return a target's meaning (an article, "" for a section of the page, or `_NO_ARTICLE`), and what it shows."""
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         if len(target) < _LONGEST and _PLAIN_TITLE.fullmatch(target) and not (self.site.dotted and target[0] == "i"):
-            found = target[0].upper() + target[1:], target
+            result = target[0].upper() + target[1:], target
         else:
-            found = self._meaning(target), _shown(target)
+            result = self._read_meaning(target), _show_target(target)
         if len(target) < _LONGEST:
-            self._known[target] = found
-        return found
+            self._known[target] = result
+        return result
 
-    def _meaning(self, target: str) -> str:
+    def _read_meaning(self, target: str) -> str:
         name = without_direction_marks(unescape(target)).strip()
         if "%" in name:
             name = without_ours(unquote(name)).strip()
@@ -124,8 +124,8 @@ class LinkReader:
                 return _LITERAL
         plain = name.startswith(":")
         name = show_protected(name.lstrip(": "))
-        own = name.lower().startswith(self._own)
-        name = name.partition(":")[2].lstrip(": ") if own else name
+        prefixed = name.lower().startswith(self._own)
+        name = name.partition(":")[2].lstrip(": ") if prefixed else name
         space, other = self.site.namespace(name), self.site.other_wiki(name)
         if not plain and (space in (FILE, CATEGORY) or other == "language"):
             return _DROP
@@ -151,7 +151,7 @@ def character(entity: "re.Match[str]") -> str:
     return html.unescape(name) if name[1] == "#" else html5.get(name[1:], name)
 
 
-def _shown(target: str) -> str:
+def _show_target(target: str) -> str:
     """Return the text of a link without an anchor: the typed target with its percent codes decoded."""
     target = target.strip().lstrip(": ")
     return without_ours(unquote(target)) if "%" in target else target
@@ -160,11 +160,11 @@ def _shown(target: str) -> str:
 def do_pipe_tricks(wikitext: str) -> str:
     """Expand `[[Mercury (planet)|]]` to `[[Mercury (planet)|Mercury]]`, before templates leave empty anchors."""
 
-    def tricked(match: "re.Match[str]") -> str:
+    def expand_trick(match: "re.Match[str]") -> str:
         trick = _TRICK.fullmatch(match[1].lstrip(":"))
         return f"[[{match[1]}|{trick[1] if trick else match[1]}]]"
 
-    return _PIPE_TRICK.sub(tricked, wikitext) if "|]]" in wikitext else wikitext
+    return _PIPE_TRICK.sub(expand_trick, wikitext) if "|]]" in wikitext else wikitext
 
 
 def count_links(source: str) -> int:

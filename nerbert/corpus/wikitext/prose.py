@@ -51,7 +51,7 @@ def join_paragraphs(text: str) -> str:
             text = text.replace(char, instead)
     if " \n" in text:
         text = _BLANK_LINES.sub("\n\n", text)
-    lines = [each.strip().replace("\n", " ") if "\n" in each else each.strip() for each in text.split("\n\n")]
+    lines = [part.strip().replace("\n", " ") if "\n" in part else part.strip() for part in text.split("\n\n")]
     return tidy_lines("\n".join([_single_spaced(line) if "  " in line else line for line in lines if line]))
 
 
@@ -59,19 +59,19 @@ def tidy_lines(text: str) -> str:
     """Remove what deleted templates leave in brackets and before commas; squeeze the text if it changed."""
     edited = text
     if "[" in edited:
-        edited = _replaced(edited, (" []", ""), (" [ ]", ""), ("([]", "("), ("([ ]", "("))
-    *closed, rest = edited.split(")")
-    edited = ")".join([*(piece.rstrip(" ;,") for piece in closed), rest])
+        edited = _replace_all(edited, (" []", ""), (" [ ]", ""), ("([]", "("), ("([ ]", "("))
+    *closed, last = edited.split(")")
+    edited = ")".join([*(piece.rstrip(" ;,") for piece in closed), last])
     if _OPENED.search(edited):
         for pattern in _EMPTY_PARENTHESES:
             edited = pattern.sub("", edited)
         edited = _AFTER_PARENTHESIS.sub("(", edited)
     if " ," in edited:
-        edited = _replaced(edited, (" , ", ", "), (" ,\n", ",\n"))
+        edited = _replace_all(edited, (" , ", ", "), (" ,\n", ",\n"))
     return text if edited == text else squeeze(edited)
 
 
-def _replaced(text: str, *edits: tuple[str, str]) -> str:
+def _replace_all(text: str, *edits: tuple[str, str]) -> str:
     for old, new in edits:
         text = text.replace(old, new)
     return text
@@ -95,31 +95,31 @@ def remove_marks(source: str) -> str:
     while bold >= 0:
         start, end = source.rfind("\n", done, bold) + 1 or done, source.find("\n", bold)
         end = len(source) if end < 0 else end
-        pieces += (source[done:start].replace("''", ""), _settled(source[start:end]))
+        pieces += (source[done:start].replace("''", ""), _strip_marks(source[start:end]))
         done, bold = end, source.find("'''", end)
     return "".join([*pieces, source[done:].replace("''", "")])
 
 
-def _settled(line: str) -> str:
+def _strip_marks(line: str) -> str:
     """Return the line without its marks; some runs also contain apostrophes."""
     widths = [len(run) for run in _RUN.findall(line)]
-    bold, italic = (sum(width in (kind, 5) for width in widths) for kind in (3, 2))
+    bold, italic = (sum(width in (mark, 5) for width in widths) for mark in (3, 2))
     if set(widths) <= {2, 3, 5} and not (bold % 2 and italic % 2):
         return _RUN.sub("", line)
     runs = [match.span() for match in _RUN.finditer(line)]
     marks = [end - (3 if end - start == 4 else min(end - start, 5)) for start, end in runs]
     widths = [end - mark for mark, (_, end) in zip(marks, runs, strict=True)]
-    bold, italic = (sum(width in (kind, 5) for width in widths) for kind in (3, 2))
+    bold, italic = (sum(width in (mark, 5) for width in widths) for mark in (3, 2))
     if bold % 2 and italic % 2 and 3 in widths:
-        marks[_lone(line, marks, widths)] += 1
-    pieces, place = [], 0
+        marks[_find_apostrophe(line, marks, widths)] += 1
+    pieces, position = [], 0
     for mark, (_, end) in zip(marks, runs, strict=True):
-        pieces.append(line[place:mark])
-        place = end
-    return "".join([*pieces, line[place:]])
+        pieces.append(line[position:mark])
+        position = end
+    return "".join([*pieces, line[position:]])
 
 
-def _lone(line: str, marks: Sequence[int], widths: Sequence[int]) -> int:
+def _find_apostrophe(line: str, marks: Sequence[int], widths: Sequence[int]) -> int:
     """Return which bold mark has an apostrophe: the first after a one-letter word, else a longer one, or a space."""
     bold = [number for number, width in enumerate(widths) if width == 3]
     spaces = [number for number in bold if line[max(marks[number] - 1, 0) : marks[number]] == " "]

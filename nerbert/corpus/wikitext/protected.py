@@ -35,44 +35,44 @@ def remove_opaque(wikitext: str) -> str:
     """Remove the opaque parts of the text; protect the content of `<nowiki>` until `show_protected`."""
     tags = list(_TAG.finditer(wikitext))
     pieces: list[str] = []
-    place, number, line_start, unclosed = 0, 0, True, set[str]()
+    position, number, line_start, unclosed = 0, 0, True, set[str]()
     while number < len(tags):
         tag = tags[number]
         number += 1
-        if (start := tag.start()) < place:
+        if (start := tag.start()) < position:
             continue
         if tag[1]:
-            pieces.append(wikitext[place:start])
-            place, line_start = tag.end(), False
+            pieces.append(wikitext[position:start])
+            position, line_start = tag.end(), False
             continue
-        if start > place:
-            pieces.append(wikitext[place:start])
+        if start > position:
+            pieces.append(wikitext[position:start])
             line_start = wikitext[start - 1] == "\n"
         if tag[2]:  # a comment on lines of its own leaves no empty line, as in MediaWiki
             end = wikitext.find("-->", tag.end())
-            place = end + 3 if end >= 0 else len(wikitext)
-            place += line_start and wikitext.startswith("\n", place)
+            position = end + 3 if end >= 0 else len(wikitext)
+            position += line_start and wikitext.startswith("\n", position)
             continue
-        closing = _closing(tags, number, unclosed)
-        place, line_start = tags[closing].end() if closing else tag.end(), False
+        closing = _find_closing(tags, number, unclosed)
+        position, line_start = tags[closing].end() if closing else tag.end(), False
         if (tag[3] or tag[4]).lower() == "nowiki" and (not closing or wikitext.endswith("]]", 0, start)):
             pieces.append(tag.group() if not closing else "<nowiki/>")  # it keeps a link apart from what follows
         if closing:
             pieces.append(_stand_in(tag[4].lower(), tag[5], wikitext[tag.end() : tags[closing].start()]))
             number = closing + 1
-    pieces.append(wikitext[place:])
+    pieces.append(wikitext[position:])
     return "".join(pieces)
 
 
-def _closing(tags: Sequence["re.Match[str]"], number: int, unclosed: set[str]) -> int:
+def _find_closing(tags: Sequence["re.Match[str]"], number: int, unclosed: set[str]) -> int:
     """Return the number of the tag that closes tag `number - 1`, 0 if none does; `unclosed` caches failed searches."""
     opened = tags[number - 1]
     name = "" if opened[3] or opened[5].endswith("/") else opened[4].lower()
     if not name or name in unclosed:
         return 0
     depth = 1
-    for place in range(number, len(tags)):
-        tag = tags[place]
+    for index in range(number, len(tags)):
+        tag = tags[index]
         if tag[3] and tag[3].lower() == name:
             depth -= 1
         elif tag[1] and name == "ref":
@@ -80,18 +80,16 @@ def _closing(tags: Sequence["re.Match[str]"], number: int, unclosed: set[str]) -
         elif name == "table" and tag[4] and tag[4].lower() == name:
             depth += 1
         if not depth:
-            return place
+            return index
     unclosed.add(name)
     return 0
 
 
 def _stand_in(name: str, attributes: str, content: str) -> str:
-    if name == "nowiki":
+    if name == "nowiki" or (name in ("source", "syntaxhighlight") and "inline" in attributes):
         return protect(content)
     if name == "gallery":
         return "\n".join(map(_picture, content.split("\n")))
-    if name in ("source", "syntaxhighlight") and "inline" in attributes:
-        return protect(content)
     if name not in _FORMULAS or not content.strip():
         return ""
     return protect(content.strip()) if _PLAIN_FORMULA.fullmatch(content) else _FORMULA
@@ -100,8 +98,8 @@ def _stand_in(name: str, attributes: str, content: str) -> str:
 def _picture(line: str) -> str:
     """Convert a gallery line to a file link, so that it is treated as one."""
     name, bar, caption = line.strip().partition("|")
-    whole = caption.count("[[") == caption.count("]]") and not set("[]{}") & set(name)
-    return f"[[File:{name.partition(':')[2] or name}|{caption}]]" if bar and whole else ""
+    balanced = caption.count("[[") == caption.count("]]") and not set("[]{}") & set(name)
+    return f"[[File:{name.partition(':')[2] or name}|{caption}]]" if bar and balanced else ""
 
 
 def protect(text: str) -> str:

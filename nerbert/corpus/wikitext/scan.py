@@ -58,18 +58,18 @@ def clean_page(title: str, wikitext: str, site: Site, *, lists: bool = False) ->
 
 def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False) -> CleanPage:
     """Scan one page like `clean_page`, for text without control characters."""
-    own, reader = normalise_title(title), link_reader(site)
+    page_title, reader = normalise_title(title), link_reader(site)
     text = show_variant(remove_opaque(wikitext), site.code)
     text, boxes = template_reader(site).expand(do_pipe_tricks(text), title)
     text, tables = remove_tables(text)
     text, lost = reader.without_files(text)
-    text, found = reader.mark(text, own)
-    found.dropped[Reason.LINK_OUTSIDE_PROSE] += lost + sum(map(count_links, tables))
+    text, links = reader.mark(text, page_title)
+    links.dropped[Reason.LINK_OUTSIDE_PROSE] += lost + sum(map(count_links, tables))
     text = _EXTERNAL.sub(r"\1", text) if "[" in text else text
     text = remove_marks(keep_prose(text, lists=lists))
-    text, places, targets = _spans(join_paragraphs(_without_tags(text, site)), found)
+    text, offsets, targets = _spans(join_paragraphs(_without_tags(text, site)), links)
     return CleanPage(
-        show_protected(text), places[0::2], places[1::2], targets, tuple(boxes), found.categories, +found.dropped
+        show_protected(text), offsets[0::2], offsets[1::2], targets, tuple(boxes), links.categories, +links.dropped
     )
 
 
@@ -83,36 +83,36 @@ def _without_tags(text: str, site: Site) -> str:
     return ENTITY.sub(lambda entity: character(entity).replace("\n", " "), text) if "&" in text else text
 
 
-def _spans(text: str, found: PageLinks) -> tuple[str, list[int], list[str]]:
+def _spans(text: str, links: PageLinks) -> tuple[str, list[int], list[str]]:
     """Return the text without link marks, the marks' offsets and the targets; count the links that are gone."""
     pieces = _LINK.split(text)
     numbers, anchors = pieces[1::3], pieces[2::3]
     del pieces[1::3]
     plain = "".join(pieces)
-    if any(mark in plain for mark in _MARKS) or not all(each and each[0] != " " != each[-1] for each in anchors):
-        return _spans(_mended(text, found), found)
-    places = list(accumulate(map(len, pieces)))[: 2 * len(numbers)]
-    targets = list(map(found.targets.__getitem__, map(int, numbers)))
-    lost = len(found.targets) - len(targets) - found.dropped[Reason.EMPTY_ANCHOR]
-    found.dropped[Reason.LINK_OUTSIDE_PROSE] += lost
-    return plain, places, targets
+    if any(mark in plain for mark in _MARKS) or not all(part and part[0] != " " != part[-1] for part in anchors):
+        return _spans(_mend_marks(text, links), links)
+    offsets = list(accumulate(map(len, pieces)))[: 2 * len(numbers)]
+    targets = list(map(links.targets.__getitem__, map(int, numbers)))
+    lost = len(links.targets) - len(targets) - links.dropped[Reason.EMPTY_ANCHOR]
+    links.dropped[Reason.LINK_OUTSIDE_PROSE] += lost
+    return plain, offsets, targets
 
 
-def _mended(text: str, found: PageLinks) -> str:
+def _mend_marks(text: str, links: PageLinks) -> str:
     """Remove unpaired marks and links without an anchor; move outer white space out of anchors."""
 
-    def trimmed(match: "re.Match[str]") -> str:
+    def trim_anchor(match: "re.Match[str]") -> str:
         number, anchor = match[1], match[2]
         if number is None:
             return ""
         inner = anchor.strip()
         if not inner:
-            found.dropped[Reason.EMPTY_ANCHOR] += 1
+            links.dropped[Reason.EMPTY_ANCHOR] += 1
             return anchor
         before, after = anchor[: len(anchor) - len(anchor.lstrip())], anchor[len(anchor.rstrip()) :]
         return f"{before}{OPEN}{number}{NUMBERED}{inner}{CLOSE}{after}"
 
-    return tidy_lines(squeeze(_LINK_OR_MARK.sub(trimmed, text)))
+    return tidy_lines(squeeze(_LINK_OR_MARK.sub(trim_anchor, text)))
 
 
 _INNERMOST = re.compile(r"-\{(?!\{)((?:[^-{}]++|\{\{[^{}]*+\}\}|-(?!\{(?!\{))|\}(?!-)|\{)*+)\}-")
@@ -129,9 +129,9 @@ def show_variant(source: str, code: str) -> str:
     """
     if "-{" not in source or not (order := _order(code)):
         return source
-    between = _between(code)
+    between = _compile_separator(code)
     for _ in range(_DEEPEST):
-        source, changed = _INNERMOST.subn(lambda match: _shown(match[1], order, between), source)
+        source, changed = _INNERMOST.subn(lambda match: _choose_variant(match[1], order, between), source)
         if not changed:
             break
     return source
@@ -140,26 +140,26 @@ def show_variant(source: str, code: str) -> str:
 @cache
 def _order(code: str) -> dict[str, str]:
     """Return the names of a language's variants, in order, each with MediaWiki's own; case doesn't count."""
-    row = next((each for of, each in read_columns("variants.tsv", "language", "variants") if of == code), "")
-    return {name: own for own, *newer in (each.split("=") for each in row.split()) for name in (own, *newer)}
+    row = next((cell for of, cell in read_columns("variants.tsv", "language", "variants") if of == code), "")
+    return {name: names[0] for names in (entry.split("=") for entry in row.split()) for name in names}
 
 
 @cache
-def _between(code: str) -> re.Pattern[str]:
+def _compile_separator(code: str) -> re.Pattern[str]:
     """Return the expression of the semicolon between two variants; other semicolons are text."""
     names = "|".join(_order(code))
     return re.compile(rf";(?=\s*+(?:[^;=]*+=>\s*+)?(?:{names})\s*+:|\s*+\Z)", re.IGNORECASE)
 
 
-def _shown(inside: str, order: Mapping[str, str], between: re.Pattern[str]) -> str:
+def _choose_variant(inside: str, order: Mapping[str, str], between: re.Pattern[str]) -> str:
     """Return the text of one `-{…}-`."""
     flags = _FLAGS.match(inside)
-    if flags and not _HIDING.isdisjoint(each.strip() for each in flags[1].split(";")):
+    if flags and not _HIDING.isdisjoint(flag.strip() for flag in flags[1].split(";")):
         return ""
     text = inside[flags.end() :] if flags else inside
     variants: dict[str, str] = {}
-    for each in between.split(text):
-        name, colon, shown = each.partition(":")
+    for variant in between.split(text):
+        name, colon, shown = variant.partition(":")
         name = name.rpartition("=>")[2].strip().lower()
         name = order.get(name, name)
         if colon and name not in order:

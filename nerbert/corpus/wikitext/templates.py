@@ -17,16 +17,16 @@ from nerbert.records import Infobox
 _DEPTH = 8
 
 
-def _nested(opening: str, closing: str, depth: int) -> str:
+def _nest_brackets(opening: str, closing: str, depth: int) -> str:
     """Return an expression for `opening … closing` with at most `depth` nested levels."""
     a, b = re.escape(opening[0]), re.escape(closing[0])
-    inner = f"|{_nested(opening, closing, depth - 1)}" if depth else ""
+    inner = f"|{_nest_brackets(opening, closing, depth - 1)}" if depth else ""
     return rf"{a}{a}(?:[^{a}{b}]++|{a}(?!{a})|{b}(?!{b}){inner})*+{b}{b}"
 
 
-TEMPLATE = _nested("{{", "}}", _DEPTH)
+TEMPLATE = _nest_brackets("{{", "}}", _DEPTH)
 """A template with everything in it."""
-IN_LINK = rf"(?:[^\[\]]++|\[(?!\[)|\](?!\])|{_nested('[[', ']]', 3)})*+"
+IN_LINK = rf"(?:[^\[\]]++|\[(?!\[)|\](?!\])|{_nest_brackets('[[', ']]', 3)})*+"
 """What a file link may contain: text with whole links."""
 _TEMPLATE = re.compile(TEMPLATE)
 _ARGUMENT = re.compile(rf"\|((?:[^\[\]{{}}|]++|\[\[{IN_LINK}\]\]|{TEMPLATE}|[\[\]{{}}])*+)")
@@ -67,7 +67,7 @@ class TemplateReader:
         known, read, protected = self._known, self._read, is_protected(source)
         title = title.replace("'", APOSTROPHE)
 
-        def expanded(match: "re.Match[str]") -> str:
+        def expand_template(match: "re.Match[str]") -> str:
             inside, start, text = match.group()[2:-2], match.start(), match.string
             name, bar, _ = inside.partition("|")
             meaning = known.get(name) or read(name)
@@ -76,24 +76,27 @@ class TemplateReader:
                 shown = self._text(meaning.rule, inside, title)
             elif shown == _TITLE:
                 shown = title
-            elif meaning.box and (self._begins_line(text, start) or (not bar and _ends_line(text, match.end()))):
-                boxes.append(_infobox(meaning.box, arguments(inside)[1:], protected=protected))
+            elif meaning.box:
+                end = match.end()
+                ends_line = text[end : end + 40].lstrip(" ")[:1] in ("", "\n")
+                if self._begins_line(text, start) or (not bar and ends_line):
+                    boxes.append(_infobox(meaning.box, arguments(inside)[1:], protected=protected))
             if _in_target(text, start):
                 return shown or DYNAMIC
             return as_prose(shown) if shown and (start == 0 or text[start - 1] == "\n") else shown
 
         if "{{{" in source:
             source = _PARAMETER.sub("", source)
-        return remove_deep_templates(_TEMPLATE.sub(expanded, source)), boxes
+        return remove_deep_templates(_TEMPLATE.sub(expand_template, source)), boxes
 
     def _read(self, raw: str) -> _Meaning:
         """Return the meaning of a name as it is written in a template."""
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         name = raw.strip()
-        whole = name.removeprefix(":").lstrip()
-        if ":" in name and self.site.namespace(whole) == TEMPLATES:
-            name = whole.partition(":")[2].strip()
+        bare = name.removeprefix(":").lstrip()
+        if ":" in name and self.site.namespace(bare) == TEMPLATES:
+            name = bare.partition(":")[2].strip()
         meaning = _Meaning()
         if len(name) < _MAX_NAME:
             key = " ".join(name.replace("_", " ").lower().split())
@@ -123,21 +126,21 @@ class TemplateReader:
 
     def _begins_line(self, text: str, start: int) -> bool:
         """Return whether only other markup, no list bullet or prose, precedes a template on its line."""
-        before = text[max(start - 40, 0) : start].rstrip(" ")
-        if not before or before[-1] in "\n}|":
+        preceding = text[max(start - 40, 0) : start].rstrip(" ")
+        if not preceding or preceding[-1] in "\n}|":
             return True
-        if before[-1] not in _MARKUP_ENDS:
+        if preceding[-1] not in _MARKUP_ENDS:
             return False
         nearest = max(start - _MAX_MARKUP, 0)
         line, braces = text.rfind("\n", nearest, start), text.rfind("}}", nearest, start)
         if max(line, braces) < 0 < nearest:
             return False
-        place = max(line + 1, braces + 2 if braces >= 0 else 0)
-        while place < start:
-            piece = _MARKUP.match(text, place, start)
+        position = max(line + 1, braces + 2 if braces >= 0 else 0)
+        while position < start:
+            piece = _MARKUP.match(text, position, start)
             if piece is None or (piece[1] is not None and self.site.namespace(piece[1]) not in (FILE, CATEGORY)):
                 return False
-            place = piece.end()
+            position = piece.end()
         return True
 
 
@@ -166,12 +169,12 @@ def remove_tables(source: str) -> tuple[str, list[str]]:
 
 
 def _without(source: str, brackets: "re.Pattern[str]", instead: str) -> tuple[str, list[str]]:
-    pieces, cut, place = [], [], 0
+    pieces, cut, position = [], [], 0
     for start, end in _outermost(source, brackets):
-        pieces += [source[place:start], instead]
+        pieces += [source[position:start], instead]
         cut.append(source[start:end])
-        place = end
-    return "".join([*pieces, source[place:]]), cut
+        position = end
+    return "".join([*pieces, source[position:]]), cut
 
 
 def _outermost(source: str, brackets: "re.Pattern[str]") -> Iterator[tuple[int, int]]:
@@ -189,11 +192,6 @@ def _outermost(source: str, brackets: "re.Pattern[str]") -> Iterator[tuple[int, 
     yield from spans
 
 
-def _ends_line(text: str, end: int) -> bool:
-    """Return whether only blanks follow a template on its line."""
-    return text[end : end + 40].lstrip(" ")[:1] in ("", "\n")
-
-
 def _in_target(text: str, start: int) -> bool:
     """Return whether a template is in the target of a link."""
     opening = text.rfind("[[", max(start - 300, 0), start)
@@ -204,11 +202,11 @@ def _infobox(name: str, values: Sequence[str], *, protected: bool) -> Infobox:
     """Return the template with its filled parameters; unnamed ones get numbers, the last of equal names counts."""
     parameters: dict[str, str] = {}
     number = 0
-    for each in values:
-        key, equals, value = each.partition("=")
+    for argument in values:
+        key, equals, value = argument.partition("=")
         if not equals or "[[" in key or "{{" in key:
             number += 1
-            key, value = str(number), each
+            key, value = str(number), argument
         value = " ".join(value[: 4 * _MAX_VALUE].split())[:_MAX_VALUE]
         if value:
             key = key.strip()[:_MAX_VALUE]

@@ -44,10 +44,10 @@ class Arguments:
     def __init__(self, raw: Sequence[str] = ()) -> None:
         self.values: dict[str, str] = {}
         self.count = 0
-        for each in raw:
-            named = _NAMED.match(each) if "=" in each else None
+        for argument in raw:
+            named = _NAMED.match(argument) if "=" in argument else None
             self.count += named is None
-            self.values[named[1] if named else str(self.count)] = each[named.end() :].strip() if named else each
+            self.values[named[1] if named else str(self.count)] = argument[named.end() :].strip() if named else argument
 
     def text(self, *names: str) -> str:
         """Return the first of these arguments that is not blank, stripped; else ""."""
@@ -95,26 +95,26 @@ def _without_parameters(macro: str, values: Sequence[str]) -> str:
     return re.sub("%([1-9])", lambda match: values[int(match[1]) - 1], macro)
 
 
-def _text(pattern: str, given: Arguments) -> str:
+def _text(pattern: str, arguments: Arguments) -> str:
     """Return the text of the first alternative that counts; "" if none does."""
     for alternative in pattern.split(" || "):
         conditions, _, body = alternative[1:].partition(": ") if alternative[0] == "?" else ("", "", alternative)
-        if conditions and not all(_holds(each, given) for each in conditions.split(", ")):
+        if conditions and not all(_holds(condition, arguments) for condition in conditions.split(", ")):
             continue
         first, arrow, label = body.partition(" → ")
-        text, shown = _filled(first, given), _filled(label, given)
+        text, shown = _fill_pattern(first, arguments), _fill_pattern(label, arguments)
         if text is not None and shown is not None:
             return _link(text, shown) if arrow else text
     return ""
 
 
-def _holds(condition: str, given: Arguments) -> bool:
+def _holds(condition: str, arguments: Arguments) -> bool:
     names, equals, value = condition.partition("=")
-    text = given.text(*names.split("|"))
+    text = arguments.text(*names.split("|"))
     return text.casefold() == value.casefold() if equals else bool(text)
 
 
-def _filled(pattern: str, given: Arguments) -> str | None:
+def _fill_pattern(pattern: str, arguments: Arguments) -> str | None:
     """Return a pattern with its arguments; None if one of them is blank."""
     blank = False
 
@@ -122,9 +122,9 @@ def _filled(pattern: str, given: Arguments) -> str | None:
         nonlocal blank
         optional, names = match.groups()
         if optional is not None:
-            return _filled(optional, given) or ""
-        names, _, wanted = names.partition(":")
-        text = _FILTERS[wanted](*(given.text(*each.split("|")) for each in names.split(", ")))
+            return _fill_pattern(optional, arguments) or ""
+        names, _, filter_name = names.partition(":")
+        text = _FILTERS[filter_name](*(arguments.text(*group.split("|")) for group in names.split(", ")))
         blank = blank or not text
         return text
 
@@ -139,61 +139,57 @@ def _link(title: str, label: str) -> str:
     return f"[[{title}|{label}]]" if label and label != title else f"[[{title}]]"
 
 
-def _raw(names: str, given: Arguments) -> str:
+def _raw(names: str, arguments: Arguments) -> str:
     """Return the first argument that is given, with its outer blanks: `1|text`."""
-    return next((given.values[name] for name in names.split("|") if name in given.values), "")
+    return next((arguments.values[name] for name in names.split("|") if name in arguments.values), "")
 
 
-def _each(pattern: str, given: Arguments) -> str:
+def _join_arguments(pattern: str, arguments: Arguments) -> str:
     """Return all numbered arguments, each with the text before `{}`, separated by the text after it."""
     before, _, between = pattern.partition("{}")
-    return between.join(f"{before}{each}" for each in given.numbered() if each) or before.strip()
+    return between.join(f"{before}{value}" for value in arguments.numbered() if value) or before.strip()
 
 
-def _last(_: str, given: Arguments) -> str:
-    """Return the last numbered argument: `{{transl|ar|ALA|alif}}`."""
-    return (given.numbered() or [""])[-1]
-
-
-def _quantity(form: str, given: Arguments) -> str:
+def _quantity(form: str, arguments: Arguments) -> str:
     """Expand `{{convert|5|km|mi}}`, and `{{cvt|…}}` in the form `short`."""
-    named = {name: value.strip() for name, value in given.values.items()}
-    return shown_measure(given.numbered(), named, short=form == "short")
+    named = {name: value.strip() for name, value in arguments.values.items()}
+    return shown_measure(arguments.numbered(), named, short=form == "short")
 
 
-def _chemistry(_: str, given: Arguments) -> str:
+def _chemistry(_: str, arguments: Arguments) -> str:
     """Expand `{{chem|NH|4|+}}`: keep letters, lower numbers, raise charges."""
     pieces = []
-    for part in given.numbered():
+    for part in arguments.numbered():
         charged, counted = part[-1:] in ("+", "-", "−"), part[:1].isdigit()
         charge = f"<sup>{part.replace('-', '−')}</sup>" if len(part) < 20 else part
         pieces.append(charge if charged else f"<sub>{part}</sub>" if counted else part)
     return "".join(pieces)
 
 
-def _french_number(_: str, given: Arguments) -> str:
+def _french_number(_: str, arguments: Arguments) -> str:
     """Expand `{{unité|12500|km|h|-1}}` to `12 500 km h^−1`; one argument may contain a number and its noun."""
-    first, *rest = given.numbered() or [""]
+    first, *parts = arguments.numbered() or [""]
     number, blank, noun = first.partition(" ")
     pieces = [thousands(number, "\xa0") + blank + noun]
-    for each in filter(None, rest):
-        exponent = re.fullmatch(r"[-−+]?\d{1,3}", each) and len(pieces) > 1
-        pieces.append(f"<sup>{each.replace('-', '−')}</sup>" if exponent else f" {each}")
+    for part in filter(None, parts):
+        exponent = re.fullmatch(r"[-−+]?\d{1,3}", part) and len(pieces) > 1
+        pieces.append(f"<sup>{part.replace('-', '−')}</sup>" if exponent else f" {part}")
     return "".join(pieces)
 
 
-def _in_language(_: str, given: Arguments) -> str:
+def _in_language(_: str, arguments: Arguments) -> str:
     """Expand `{{langx|de|text}}` as `{{lang-de|text}}`."""
-    rest = Arguments()
+    inner = Arguments()
     names = {"1": ("2", "text"), "translit": ("3", "translit"), "lit": ("4", "lit"), "link": ("link", "links")}
-    rest.values |= {name: given.text(*others) for name, others in names.items()}
-    rule = _rules("en").get(f"lang-{given.text('1')[:_LONGEST_CODE]}")
-    return rule(rest) if callable(rule) else rest.text("1")
+    inner.values |= {name: arguments.text(*others) for name, others in names.items()}
+    rule = _rules("en").get(f"lang-{arguments.text('1')[:_LONGEST_CODE]}")
+    return rule(inner) if callable(rule) else inner.text("1")
 
 
 _KINDS: dict[str, Callable[[str, Arguments], str]] = {
-    "text": _text, "raw": _raw, "each": _each, "last": _last, "quantity": _quantity,
-    "chemistry": _chemistry, "number": _french_number, "langx": _in_language,
+    "text": _text, "raw": _raw, "each": _join_arguments, "quantity": _quantity, "chemistry": _chemistry,
+    "number": _french_number, "langx": _in_language,
+    "last": lambda _, arguments: (arguments.numbered() or [""])[-1],  # `{{transl|ar|ALA|alif}}`
 }  # fmt: skip
 
 
@@ -201,34 +197,35 @@ def shown_measure(numbered: Sequence[str], named: Mapping[str, str], *, short: b
     """Return the text of `convert` (`short`: of `cvt`); the arguments must be stripped."""
     if not numbered:
         return ""
-    amount, rest = _amount(numbered, grouped=named.get("comma", "") not in ("off", "gaps"))
-    code = rest[0] if rest else ""
+    amount, others = _amount(numbered, grouped=named.get("comma", "") not in ("off", "gaps"))
+    code = others[0] if others else ""
     short = named.get("abbr", "") in ("on", "in", "~") or (short and not named.get("abbr"))
     adjective = named.get("adj", "") in ("on", "mid", "1")
-    one = adjective or named.get("sing") == "on" or (_is_one(numbered) and amount == _number(numbered[0]))
-    british = _joined(amount, code, short=short, one=one, hyphen=adjective)
-    if len(rest) > 2 and rest[2] in ("in", "inch", "inches", "oz", "lb", "lbs") and _PLAIN.fullmatch(rest[1]):
-        british += " " + _joined(_number(rest[1]), rest[2], short=short, one=one or rest[1] == "1", hyphen=adjective)
-    suffix = rest[-1] if named.get("adj") == "mid" and len(rest) > 1 and rest[-1][:1] in ("-", "–") else ""
+    singular = adjective or named.get("sing") == "on" or (_is_one(numbered) and amount == _number(numbered[0]))
+    join = partial(_join_unit, short=short, hyphen=adjective)
+    british = join(amount, code, singular=singular)
+    if len(others) > 2 and others[2] in ("in", "inch", "inches", "oz", "lb", "lbs") and _PLAIN.fullmatch(others[1]):
+        british += " " + join(_number(others[1]), others[2], singular=singular or others[1] == "1")
+    suffix = others[-1] if named.get("adj") == "mid" and len(others) > 1 and others[-1][:1] in ("-", "–") else ""
     american = named.get("sp") == "us" and not short
     return (british.replace("metre", "meter").replace("litre", "liter") if american else british) + suffix
 
 
 def _amount(numbered: Sequence[str], *, grouped: bool) -> tuple[str, Sequence[str]]:
     """Return the number or range at the start of the arguments, and the arguments after it."""
-    pieces, place = [_number(numbered[0], grouped=grouped)], 1
-    while place + 1 < len(numbered) and numbered[place] in _BETWEEN:
-        pieces += [_BETWEEN[numbered[place]], _number(numbered[place + 1], grouped=grouped)]
-        place += 2
-    return "".join(pieces), numbered[place:]
+    pieces, index = [_number(numbered[0], grouped=grouped)], 1
+    while index + 1 < len(numbered) and numbered[index] in _BETWEEN:
+        pieces += [_BETWEEN[numbered[index]], _number(numbered[index + 1], grouped=grouped)]
+        index += 2
+    return "".join(pieces), numbered[index:]
 
 
 def _number(text: str, *, grouped: bool = True) -> str:
     """Format a number: `12345.6` → `12,345.6`, `-3` → `−3`, `1+1/2` → `1 1⁄2`; keep any other text as it is."""
     fraction = _FRACTION.fullmatch(text)
     if fraction:
-        sign, whole, above, _, below = fraction.groups()
-        return ("−" if sign else "") + (f"{whole} " if whole else "") + f"{above}⁄{below}"
+        sign, integer, above, _, below = fraction.groups()
+        return ("−" if sign else "") + (f"{integer} " if integer else "") + f"{above}⁄{below}"
     if not _PLAIN.fullmatch(text):
         return text
     sign = "−" if text[0] in "-−–" else ""
@@ -249,14 +246,14 @@ def _is_one(numbered: Sequence[str]) -> bool:
     return numbered[0] in ("1", "-1") or (fraction is not None and not fraction[2])
 
 
-def _joined(amount: str, code: str, *, short: bool, one: bool, hyphen: bool) -> str:
+def _join_unit(amount: str, code: str, *, short: bool, singular: bool, hyphen: bool) -> str:
     """Join number and unit: `5 km`, `5 kilometres`, `5-kilometre`."""
     names = unit_names(code)
     symbol, single, many = names or (code,) * 3
     if short or code[:1] in ("", "/") or (names and symbol == many):
         return amount + ("" if symbol.startswith("/") or not symbol else " ") + symbol
     between = "-" if hyphen else " "
-    return f"{amount}{between}{(single.replace(' ', '-') if hyphen else single) if one else many}".rstrip()
+    return f"{amount}{between}{(single.replace(' ', '-') if hyphen else single) if singular else many}".rstrip()
 
 
 @lru_cache(maxsize=4096)
@@ -270,11 +267,11 @@ def unit_names(code: str) -> Names | None:
         if first is None or second is None:
             return None
         return f"{first[0]}/{second[0]}", f"{first[1]} per {second[1]}", f"{first[2]} per {second[1]}"
-    found = _MULTIPLE.fullmatch(code)
-    base = _units().get(found[2] or found[4]) if found else None
-    if found is None or base is None:
+    match = _MULTIPLE.fullmatch(code)
+    base = _units().get(match[2] or match[4]) if match else None
+    if match is None or base is None:
         return None
-    count = _THOUSANDS[found[1] or found[3]]
+    count = _THOUSANDS[match[1] or match[3]]
     return f"{count} {base[0]}", f"{count} {base[1]}", f"{count} {base[2]}"
 
 
@@ -282,13 +279,13 @@ def unit_names(code: str) -> Names | None:
 def _units() -> Mapping[str, Names]:
     """Return the names of each unit in the table by its code."""
     rows = read_columns("units.tsv", "code", "symbol", "one", "many")
-    return {code: (symbol.strip("∅"), one, many) for code, symbol, one, many in rows}
+    return {code: (symbol.strip("∅"), single, plural) for code, symbol, single, plural in rows}
 
 
 def shown_gauge(text: str) -> str:
     """Return a track gauge such as `1435mm` as `1,435 mm`, any other text as it is."""
-    found = re.fullmatch(r"(\d{1,5})\s{0,3}(mm|m|ft|in)", text)
-    return f"{thousands(found[1], ',')} {found[2]}" if found else text
+    match = re.fullmatch(r"(\d{1,5})\s{0,3}(mm|m|ft|in)", text)
+    return f"{thousands(match[1], ',')} {match[2]}" if match else text
 
 
 def ordinal(roman: str) -> str:
@@ -298,7 +295,7 @@ def ordinal(roman: str) -> str:
     return f"{roman.upper()}{'er' if roman.upper() == 'I' else 'e'}"
 
 
-def _listed(*texts: str) -> str:
+def _join_texts(*texts: str) -> str:
     """Return one text, or several with commas between."""
     return ", ".join(filter(None, [text.rstrip(", ") for text in texts])) if len(texts) > 1 else texts[0]
 
@@ -322,7 +319,7 @@ def _bare(text: str) -> str:
 
 
 _FILTERS: dict[str, Callable[..., str]] = {
-    "": _listed, "dmy": _day_first, "mdy": _month_first, "ordinal": ordinal, "gauge": shown_gauge, "bare": _bare,
+    "": _join_texts, "dmy": _day_first, "mdy": _month_first, "ordinal": ordinal, "gauge": shown_gauge, "bare": _bare,
     "minus": lambda text: text.replace("-", "−", 1), "jour": lambda text: "1er" if _bare(text) == "1" else _bare(text),
     "whole": lambda text: _bare(text) if len(_bare(text)) > 3 else "",
 }  # fmt: skip

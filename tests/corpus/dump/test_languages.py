@@ -3,7 +3,7 @@ import unicodedata
 
 import pytest
 
-from nerbert.corpus.dump.parts import _one_of
+from nerbert.corpus.dump.parts import _compile_redirect
 from nerbert.corpus.dump.sites import CATEGORY, FILE, TEMPLATE, has_wikitext, make_site, wikitext_of
 from nerbert.tables import read_columns
 
@@ -53,7 +53,7 @@ def test_namespaces_have_their_names_without_siteinfo(language: str, name: str, 
     ],
 )  # fmt: skip
 def test_redirects_have_the_languages_words(language: str, text: str, found: bool) -> None:
-    assert (_one_of(wikitext_of(language).redirects).match(text) is not None) == found
+    assert (_compile_redirect(wikitext_of(language).redirects).match(text) is not None) == found
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_what_is_wrong_in_the_middle_is_told(
 def test_messages(tmp_path: Path) -> None:
     path = tmp_path / "dump"
     with raises(SettingsError, f"split_bytes = 10: makes more than {MOST_PARTS} parts; choose"):
-        step_of(24 << 30, packed=True, wanted=10)
+        step_of(24 << 30, packed=True, split_bytes=10)
     path.write_bytes(gzip.compress(XML))
     with raises(SettingsError, "split_bytes = 268435457: ") as caught:
         read_parts(path, (1 << 28) + 1)
@@ -210,7 +210,7 @@ def test_a_mark_is_found_across_blocks(tmp_path: Path, before: int) -> None:
     ],
 )  # fmt: skip
 def test_parts_follow_the_size(size: int, packed: bool, wanted: int, step: int) -> None:
-    assert step_of(size, packed=packed, wanted=wanted) == step
+    assert step_of(size, packed=packed, split_bytes=wanted) == step
 
 
 def test_the_first_error_is_told(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def reference(rows: list[tuple[int, Claim]], shown: Collection[int]) -> dict[str
     for number, (source, (title, behind, path)) in enumerate(rows):
         place = -1 if path == DISAMBIGUATION else source
         of_title = best.setdefault(title, {})
-        order = module._drawn(path) if behind else number
+        order = module._draw_tie(path) if behind else number
         of_title[place] = min(of_title.get(place, (1000, 0, path)), (behind, order, path))
     for of_title in best.values():
         if -1 in of_title and of_title[-1][0] and any(place in of_title for place in shown):
@@ -90,7 +90,7 @@ def test_threads_and_little_memory_change_nothing(
     best: dict[str, str] = {}
     for number, name in named:
         other = best.get(titles[number], f"C{name}")
-        best[titles[number]] = min(other, f"C{name}", key=lambda each: module._drawn((each,)))
+        best[titles[number]] = min(other, f"C{name}", key=lambda each: module._draw_tie((each,)))
     with open_database(tmp_path / "spill", threads) as database:
         write_types(database, rows, ["s"])
         found = database.execute("SELECT title, class_path[1] FROM types JOIN classes USING (class)").fetchall()

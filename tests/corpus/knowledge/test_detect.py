@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.corpus.knowledge.detect import Detected, SourceKind, tell_export, tell_lines
+from nerbert.corpus.knowledge.detect import Detected, SourceKind, detect_export, detect_lines
 from nerbert.corpus.knowledge.exports import Ontology
 from nerbert.errors import InputError
 from tests.raised import raises
@@ -14,8 +14,8 @@ ONTOLOGY = Ontology({"Person": ""}, {"Q5": "Person"})
 def tell(folder: Path, text: str, ontology: Ontology = ONTOLOGY) -> Detected:
     path = folder / "file"
     path.write_text(text, encoding="utf-8")
-    assert tell_export(path) is None
-    return tell_lines(path, ontology)
+    assert detect_export(path) is None
+    return detect_lines(path, ontology)
 
 
 @pytest.mark.parametrize(
