@@ -1,8 +1,8 @@
 """Plan a suite: each cell as a job, a system with its data and the keys of its steps; draw and score its sentences.
 
 A cell's key is of its predictions (fine-tuned, test sentences tagged), and has a part of that of its source domain's
-checkpoint; the key of its scores follows from it. Digests are of exactly what a cell reads. No sentence is read or
-drawn here. Cost: a size that can't be drawn is reported by its cells.
+checkpoint; the key of its scores follows from it. Digests are of exactly what a cell reads. Planning reads and draws no
+sentence. Cost: a size that can't be drawn is reported by its cells.
 """
 
 import platform
@@ -276,9 +276,9 @@ def score_part(part: CellSentences, predictions: Predictions, else_types: Collec
         gold, tags, confidences=sure if predictions.sure else None, words=[example.tokens for example in part.test],
         seen=seen_entities(part.train) if part.train else None, without=part.duplicates,
     )  # fmt: skip
+    more = {"without_else": without_types(gold, tags, else_types).as_json()} if else_types else {}
     pair = pair_of(gold, predictions.greedy or tags)
     greedy, strict = (Counts.as_json(score_pair(scored)) for scored in (pair, pair.strict()))
-    more = {"without_else": without_types(gold, tags, else_types).as_json()} if else_types else {}
     for name, entities in predictions.others.items():
         pair = pair_of(gold, _tags(part.test, entities)[0])
         typed, spans = Counts.as_json(score_pair(pair)), score_boundaries(pair).as_json()
