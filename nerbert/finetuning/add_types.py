@@ -32,22 +32,18 @@ SOFT = "distillation"
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What the training takes: new sentences with the tagger's own answers, and `old` ones; `facts` are for the card.
-
-    `added` are the new types.
-    """
+    """What is trained on: new sentences with the tagger's own answers, and `old` ones; `facts` are for the card."""
 
     domains: Domains[DataSet]
     old: list[Example]
-    added: set[str]
     settings: FinetuneSettings
     facts: dict[str, Any]
 
     def with_old(self, learnt: Head) -> Domains[DataSet]:
         """Return new and old sentences; in the old ones `learnt`, which saw the new ones alone, finds new types."""
-        old, count = _with_answers(learnt, self.old, self.added)
-        tell(f"{count:,} entities of new types found in {len(old):,} old sentences; both are trained on now")
         new = self.domains.target
+        old, count = _with_answers(learnt, self.old, set(types_of_examples(new.train)) - set(self.domains.types))
+        tell(f"{count:,} entities of new types found in {len(old):,} old sentences; both are trained on now")
         return replace(self.domains, target=replace(new, train=[*new.train, *old]))
 
 
@@ -105,11 +101,9 @@ def prepare(
         f"{len(own)} own types: {found:,} entities found in the new sentences; {len(again):,} old sentences beside them"
     )
     facts = {"added_types": {"own": own, "found": found, "old_sentences": len(again)}}
-    types = set(types_of_examples(data.train)) - set(own)
-    if not types:  # nothing to look for in the old sentences
+    if set(types_of_examples(data.train)) <= set(own):  # nothing to look for in the old sentences
         train, again = [*train, *again], []
-    taught = Domains(replace(data, train=train, dev=dev), None, words, own)
-    return Prepared(taught, again, types, settings, facts)
+    return Prepared(Domains(replace(data, train=train, dev=dev), None, words, own), again, settings, facts)
 
 
 def _own_types(

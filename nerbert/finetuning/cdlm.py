@@ -222,7 +222,7 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
 
     def __init__(self, data: JointSentences, settings: TrainSettings) -> None:
         self._data, self._settings, self._own = data, settings, data.own
-        self._tags = tag_names(data.types)
+        self._tags, self._weights = tag_names(data.types), dict(zip(PARTS, _WEIGHTS[data.own.mode], strict=True))
         self._vocabulary = make_vocabulary(chain.from_iterable(data.sets))
         self._ends = np.zeros(len(PARTS), np.int64)
         self._optimizer: RmsThenPlain | None = None
@@ -308,28 +308,27 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
             yield
         model.given = None
 
-    def _kinds(self, batch: Batch) -> Array:
+    def _sets(self, batch: Batch) -> Array:
         """Return (windows,): the set of each."""
         return np.searchsorted(self._ends, batch.numbers.cpu().numpy(), side="right")
 
     def terms(self, batch: Batch) -> dict[str, float]:
         """Return the sentences of each part."""
-        kinds, weights = self._kinds(batch), _WEIGHTS[self._own.mode]
-        counts = [(kinds == SOURCE).sum(), (kinds == TARGET).sum(), (kinds % 2 == SOURCE).sum(),
-                  (kinds % 2 == TARGET).sum()]  # fmt: skip
-        return {name: float(count) if weight else 0.0
-                for name, count, weight in zip(PARTS, counts, weights, strict=True)}  # fmt: skip
+        sets = self._sets(batch)
+        members = (sets == SOURCE, sets == TARGET, sets % 2 == SOURCE, sets % 2 == TARGET)
+        return {part: float(which.sum()) if weight else 0.0
+                for (part, weight), which in zip(self._weights.items(), members, strict=True)}  # fmt: skip
 
     def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the weighted sums of sentences' losses, computed in fp32."""
-        kinds, losses = torch.from_numpy(self._kinds(batch)).to(batch.ids.device), dict[str, torch.Tensor]()
-        weights = dict(zip(PARTS, _WEIGHTS[self._own.mode], strict=True))
+        sets, losses = torch.from_numpy(self._sets(batch)).to(batch.ids.device), dict[str, torch.Tensor]()
+        weights = self._weights
         with torch.autocast(batch.ids.device.type, enabled=False):
             words = model.read(batch.ids, batch.mask)
             tags = torch.full_like(words.ids, IGNORED)
             tags[batch.rows, words.at[batch.rows, batch.columns]] = batch.labels
             for domain, name in ((SOURCE, "source"), (TARGET, "target")):
-                tagged, all_of_it = (kinds == domain).nonzero()[:, 0], (kinds % 2 == domain).nonzero()[:, 0]
+                tagged, all_of_it = (sets == domain).nonzero()[:, 0], (sets % 2 == domain).nonzero()[:, 0]
                 if weights[f"{name}_tags"] and len(tagged):
                     some, layer = _chosen(words, tagged), model.layer(domain)
                     emissions = layer(model.states(some, TAGS, domain))

@@ -10,6 +10,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.model.folder import read_card
+from nerbert.words import nearest_splitter
 
 _Data_co = TypeVar("_Data_co", bound=AnyData, covariant=True)
 
@@ -36,10 +37,12 @@ class Domains(Generic[_Data_co]):
         source = None if self.source is None else read_data(self.source, reading=reading)
         return Domains(target, source, self.labels, self.types)
 
-    @property
-    def word_splitter(self: "Domains[DataSet]") -> str:
-        """Return what cut the texts that had no words; "" if nothing was asked for."""
-        return self.target.reading.word_splitter or (self.source.reading.word_splitter if self.source else "")
+    def word_splitter(self: "Domains[DataSet]", encoder: str) -> str:
+        """Return a tagger's splitter: what cut texts without words, where it finds more of the words than any other."""
+        readings = [data.reading for data in (self.target, self.source) if data]
+        readings.append(reading_for(read_card(encoder), None, training=True))
+        asked = next((reading.word_splitter for reading in readings if reading.word_splitter), "")
+        return nearest_splitter(self.target.train, asked)
 
     def check_dev(self: "Domains[DataSet]", settings: FinetuneSettings) -> None:
         """Raise SettingsError if the target's dev split is to choose the model, and there is none."""

@@ -33,7 +33,6 @@ from nerbert.training.loop import train
 from nerbert.training.objective import SpanScore, find_objective
 from nerbert.training.run import Run
 from nerbert.training.settings import changed_names, plain_settings
-from nerbert.words import nearest_splitter
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,28 +129,27 @@ def train_tagger(
 ) -> Finetuned:  # fmt: skip
     """Fine-tune an encoder on the target domain, or on both together if the objective does so; return the tagger.
 
-    `what` is the training's name in its progress. The tagger gets the splitter that cut texts without words, where it
-    finds more of the words than every other.
+    `what` is the training's name in its progress.
     """
-    changed, examples = changed_names(settings), domains.target.train
+    changed = changed_names(settings)
     start = Start.of(encoder, domains, settings)
     settings, objective = start.settings, start.objective
-    tell_hidden_entities(examples, start.pieces, str(domains.target.folder))
+    tell_hidden_entities(domains.target.train, start.pieces, str(domains.target.folder))
     data = start.source.windows(start.pieces, objective.labels)
     facts = objective.facts(data.windows)
-    log, best = _train(start, data, f"{what}, seed {settings.seed}")
+    log = _train(start, data, f"{what}, seed {settings.seed}")
     card = start.facts | start.source.facts | {
-        "word_splitter": nearest_splitter(examples, domains.word_splitter or start.splitter),
-        "max_length": settings.max_length, "on_too_long": settings.on_too_long, "head": objective.head_name,
-        "types": list(start.source.types), "settings": plain_settings(settings, objective.settings),
-        "changed": changed, "precision": precision_on(start.model.device.type, settings.precision),
-        "log": log.entries, "best_step": best.best_step or None, **facts, **(best.best.facts if best.best else {}),
+        "word_splitter": domains.word_splitter(encoder), "max_length": settings.max_length,
+        "on_too_long": settings.on_too_long, "head": objective.head_name, "types": list(start.source.types),
+        "settings": plain_settings(settings, objective.settings), "changed": changed,
+        "precision": precision_on(start.model.device.type, settings.precision), "log": log.entries,
+        "best_step": log.best_step or None, **facts,
     }  # fmt: skip
     return Finetuned(start.model, start.pieces.tokenizer, start.head(), log, card)
 
 
-def _train(start: Start, data: TrainingData, what: str) -> tuple[TrainLog, BestCheckpoint]:
-    """Train the model, and restore its best step on dev if the settings choose it; return that step's score, too."""
+def _train(start: Start, data: TrainingData, what: str) -> TrainLog:
+    """Train the model, and restore its best step on dev if the settings choose it."""
     model, objective, settings = start.model, start.objective, start.settings
     score = SpanScore(
         lambda model: objective.choosing_head(model, start.pieces, settings), start.source.held_out(),
@@ -168,11 +166,11 @@ def _train(start: Start, data: TrainingData, what: str) -> tuple[TrainLog, BestC
     with progress(what, run.total) as run.bar:
         log = train(run)
     if log.steps < run.total:
-        tell(f"{what}: ended after step {log.steps} of {run.total}, out of patience; step {best.best_step} is kept")
+        tell(f"{what}: ended after step {log.steps} of {run.total}, out of patience; step {log.best_step} is kept")
     if kept:
         model.load_state_dict(kept)
     model.eval()
-    return log, best
+    return log
 
 
 def source_settings(settings: FinetuneSettings) -> FinetuneSettings:

@@ -11,7 +11,6 @@ from nerbert.errors import InputError, SettingsError, few
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
 from nerbert.formats.data import DataSet
-from nerbert.formats.documents import reading_for
 from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of, types_of_examples
 from nerbert.metrics.calibration import uncalibrated
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
@@ -41,7 +40,7 @@ _NARROW_RATE = 5e-4
 class Start:
     """What a fine-tuning begins with: the model, its objective for the data's types, and the settings, all known.
 
-    `facts` are those of the card; `splitter` is what cut the texts of the encoder.
+    `facts` are those of the card.
     """
 
     model: Any
@@ -50,7 +49,6 @@ class Start:
     source: Any
     settings: FinetuneSettings
     facts: dict[str, Any]
-    splitter: str
 
     @classmethod
     def of(cls, encoder: str, domains: Domains[DataSet], settings: FinetuneSettings) -> "Start":
@@ -82,8 +80,7 @@ class Start:
         facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
         facts |= _kept_facts(card, settings) | ({"joined_layer": joined} if (joined := _joined(model)) else {})
         facts |= {"words_of_types": dict(texts)} if texts else {}
-        splitter = reading_for(card, None, training=True).word_splitter
-        return cls(model, objective, pieces, data, settings, facts, splitter)
+        return cls(model, objective, pieces, data, settings, facts)
 
     def head(self) -> Head:
         """Return the model as it is now, ready to find the types; those of run time at the card's threshold."""
