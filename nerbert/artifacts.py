@@ -165,14 +165,12 @@ def publish_job(
 
 @contextmanager
 def _grow(target: Path, names: Sequence[str], message: str) -> Iterator[Draft]:
-    folders, fault = [target / name for name in names], f"{target}: can't be made or read"
-    with refused(fault, of=OSError):
-        target.mkdir(parents=True, exist_ok=True)
+    folders = [target / name for name in names]
+    with refused(f"{target}: can't be made or read", of=OSError):
         check_own(*folders)
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
     with held(target, message):
-        with refused(fault, of=OSError):
-            for folder in folders:
-                folder.mkdir(exist_ok=True)
         yield Draft(target, target)
 
 

@@ -143,15 +143,13 @@ class _RedactedRows:
         return {"rows": self.rows, "without": self.without, "entities": self.marked, "repeats": self.repeats}
 
 
-def redact_files(
-    job: RedactJob, executor: Executor | None = None, load: Callable[[TagJob], Tagger] = TagJob.load
-) -> None:  # fmt: skip
+def redact_files(job: RedactJob, executor: Executor | None = None) -> None:
     """Tag files, folders or standard input, and write their texts without the entities, and the map if asked for.
 
     Finished parts outlive a kill, as those of `tag_files`; they hold places of entities, not texts.
     """
     paths, names, kind = job.find()
-    new, tagger, output = job.pseudonyms(), load(job.tag), Path(job.tag.output or "")
+    new, tagger, output = job.pseudonyms(), job.tag.load(), Path(job.tag.output or "")
     made = job.tag.fingerprint(tagger, paths)
     files = publish_job(output, made, overwrite=job.tag.overwrite, file=not paths.many)
     with files as (draft, work), TemporaryFile() as notes:

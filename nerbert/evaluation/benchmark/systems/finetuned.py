@@ -46,10 +46,6 @@ class Encoder:
         folder = ModelFolder.open(name, "tagger").check()
         return cls(name, folder.name, encoder_digest(folder.path), folder.card["kind"] != "foreign")
 
-    def read_digests(self) -> "Encoder":
-        """Return it as it is now."""
-        return Encoder.find(self.name)
-
     @property
     def facts(self) -> dict[str, Any]:
         """Return the facts about it that a cell stores."""
@@ -94,7 +90,7 @@ class FineTuned:
     def read_digests(self) -> "FineTuned":
         """Return it with its encoder and source domain as they are now."""
         source = self.source.read_digests() if self.source else None
-        return replace(self, encoder=self.encoder.read_digests(), source=source)
+        return replace(self, encoder=Encoder.find(self.encoder.name), source=source)
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return train, the scored split, and dev: for the temperature, and the epoch if the protocol chooses it."""

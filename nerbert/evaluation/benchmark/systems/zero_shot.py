@@ -49,7 +49,7 @@ class ZeroShotTagger:
 
     def read_digests(self) -> "ZeroShotTagger":
         """Return it with its encoder as it is now."""
-        return replace(self, encoder=self.encoder.read_digests())
+        return replace(self, encoder=Encoder.find(self.encoder.name))
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return the scored split, and dev for the best threshold."""
