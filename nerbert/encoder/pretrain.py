@@ -208,12 +208,12 @@ def pretrain(
         with progress("pre-training", run.total) if first else nullcontext(Progress()) as run.bar:
             log = train(run)
         if first:
-            kept = place / f"best-{best.best_step}"
+            kept = place / f"best-{log.best_step}"
             for path in _files_in(kept):
                 (there := folder / path.relative_to(kept)).parent.mkdir(parents=True, exist_ok=True)
                 link_file(path, there)
             link_file(place / LOG, folder / LOG)
-            _write_json_card(folder, settings, work, best, log)
+            _write_json_card(folder, settings, work, log)
             if card:
                 card(folder, EncoderFacts(read_card(str(folder)), work.source.manifests))
     processes.wait() if given else processes.end()
@@ -238,17 +238,15 @@ def _files_in(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
-def _write_json_card(
-    folder: Path, settings: PretrainSettings, work: Preparation, best: BestCheckpoint, log: TrainLog
-) -> None:
+def _write_json_card(folder: Path, settings: PretrainSettings, work: Preparation, log: TrainLog) -> None:
     """Write nerbert.json: the settings, the corpus and the figures of the encoder, for programs."""
-    own = {"word_splitter": work.source.word_splitter} | work.facts | (best.best.facts if best.best else {})
+    own = {"word_splitter": work.source.word_splitter} | work.facts | (log.best.facts if log.best else {})
     write_card(
         folder, "encoder", **own, language=work.source.language, objective=settings.objective,
          description=asdict(work.objective.describe()), **work.source.facts(),
         settings=_plain(settings), changed=changed_names(settings), num_frozen_layers=work.num_frozen_layers,
         precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
-        best_step=best.best_step, validation=best.best.figures if best.best else {},
+        best_step=log.best_step, validation=log.best.figures if log.best else {},
     )  # fmt: skip
 
 

@@ -160,9 +160,8 @@ def _train(start: Start, data: TrainingData, what: str) -> TrainLog:
     def keep(model: Any, *_: object) -> None:
         kept.update({name: each.detach().to("cpu", copy=True) for name, each in model.state_dict().items()})
 
-    best = BestCheckpoint(score, keep, settings.patience)
     run = Run(model, data, objective, settings, make_process_group(settings))
-    run.evaluate = best if settings.select == "dev" else None
+    run.evaluate = BestCheckpoint(score, keep, settings.patience) if settings.select == "dev" else None
     with progress(what, run.total) as run.bar:
         log = train(run)
     if log.steps < run.total:

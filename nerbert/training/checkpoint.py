@@ -74,7 +74,7 @@ class _State:
 
 
 class BestCheckpoint:
-    """Called by the loop after each epoch; `best` is the score of the checkpoint kept, `best_step` its step.
+    """Called by the loop for each entry of the log, which gets the score and the step of the best model so far.
 
     `save(model, step, before)` keeps a model as the best so far; `before` is the step of the one that was. The training
     is to end after `patience` evaluations in a row without a better one (0: never). With `last` each model counts as
@@ -86,15 +86,13 @@ class BestCheckpoint:
         last: bool = False,
     ) -> None:  # fmt: skip
         self._score, self._save, self._patience, self._last = score, save, patience, last
-        self.best: CheckpointScore | None = None
-        self.best_step = 0
 
-    def __call__(self, model: Any, step: int) -> dict[str, int | float]:
+    def __call__(self, model: Any, log: TrainLog) -> dict[str, int | float]:
         """Return the model's figures at this step."""
         score = self._score(model)
-        if self._last or score.beats(self.best):
-            self._save(model, step, self.best_step)
-            self.best, self.best_step = score, step
+        if self._last or score.beats(log.best):
+            self._save(model, log.steps, log.best_step)
+            log.best, log.best_step = score, log.steps
         return score.figures
 
     def is_out_of_patience(self, log: TrainLog) -> bool:
@@ -113,7 +111,6 @@ class Checkpoints:
     ) -> None:  # fmt: skip
         self._folder, self._keep, self._seconds, self._steps = folder, keep, 60 * minutes, steps
         self._tokenizer = tokenizer
-        self._columns: Columns = {}
         self._last = time.monotonic()
         self._unreadable: set[Path] = set()
 
@@ -145,22 +142,15 @@ class Checkpoints:
         self._unreadable.clear()
         self._last = time.monotonic()
 
-    def resume(self, model: Any, optimizer: torch.optim.Optimizer) -> TrainLog:
-        """Load model and optimiser from the newest readable checkpoint; return its log, an empty one without."""
+    def resume(self, model: Any, optimizer: torch.optim.Optimizer) -> tuple[TrainLog, Columns]:
+        """Load model and optimiser from the newest readable checkpoint; return its log and columns, empty without."""
         for folder in reversed(self._found()):
             try:
-                log, self._columns = _load(folder, model, optimizer)
+                return _load(folder, model, optimizer)
             except InputError as error:
                 tell(f"nerbert: {error}; resuming from the checkpoint before it, or from the start")
                 self._unreadable.add(folder)
-            else:
-                return log
-        return TrainLog()
-
-    def taken_columns(self) -> Columns:
-        """Return the columns of the checkpoint that was resumed, and let go of them."""
-        columns, self._columns = self._columns, {}
-        return columns
+        return TrainLog(), {}
 
     def newest(self) -> Path | None:
         """Return the newest checkpoint's folder."""

@@ -76,8 +76,8 @@ class Run:
     def resume(self) -> None:
         """Continue from the newest checkpoint; raise NerbertError unless all processes have the same one."""
         if self.checkpoints:
-            self.log = self.checkpoints.resume(self.model, self.optimizer)
-            self.use_columns(self.checkpoints.taken_columns())
+            self.log, columns = self.checkpoints.resume(self.model, self.optimizer)
+            self.use_columns(columns)
         step, processes = self.log.steps, self.processes
         if processes.totals(step, step * step) != [processes.count * step, processes.count * step * step]:
             raise NerbertError(
@@ -85,8 +85,6 @@ class Run:
                 "all must see the output's folder"
             )
         self.bar.advance(step, before=True)
-        if self.evaluate:
-            self.evaluate.best, self.evaluate.best_step = self.log.best, self.log.best_step
 
     def epochs(self) -> Iterator[tuple[int, Iterator[Array]]]:
         """Yield each epoch from here on, with the windows of its steps."""
@@ -128,8 +126,7 @@ class Run:
         entry = self.log.add_entry(self.log.steps / self.per_epoch)
         if self.evaluate:
             self.model.eval()
-            entry |= self.evaluate(self.model, self.log.steps) | entry
-            self.log.best, self.log.best_step = self.evaluate.best, self.evaluate.best_step
+            entry |= self.evaluate(self.model, self.log) | entry
             self.model.train()
         return entry
 

@@ -26,7 +26,7 @@ from nerbert.model.backbone import load_tokenizer, tags_of
 from nerbert.model.forward import TorchScorer
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import padded
-from nerbert.training.checkpoint import BestCheckpoint
+from nerbert.training.checkpoint import BestCheckpoint, TrainLog
 from nerbert.training.distributed import make_process_group
 from nerbert.training.sections import make_settings
 from tests.encoder.backbones import load_tagging_model, predict, write_fresh
@@ -57,12 +57,12 @@ def encoder(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def spoiling(real: Any) -> Any:
     """An evaluation before which all weights become 0: the third one."""
 
-    def call(self: BestCheckpoint, model: Any, step: int) -> Any:
-        epochs[step] = None
-        if list(epochs).index(step) == 2:
+    def call(self: BestCheckpoint, model: Any, log: TrainLog) -> Any:
+        epochs[log.steps] = None
+        if list(epochs).index(log.steps) == 2:
             for parameter in model.parameters():
                 parameter.data.zero_()
-        return real(self, model, step)
+        return real(self, model, log)
 
     epochs: dict[int, None] = {}
     return call

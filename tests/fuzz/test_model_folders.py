@@ -124,9 +124,7 @@ def test_a_checkpoint(folders: HostileFolders, fuzz: Fuzz, monkeypatch: pytest.M
         said.clear()
         with folders.with_file(case) as folder:
             model, optimizer = training()
-            kept = Checkpoints(folder, 1)
-            log = kept.resume(model, optimizer)
-            columns = kept.taken_columns()
+            log, columns = Checkpoints(folder, 1).resume(model, optimizer)
         for each in said:
             check_message(each)
             assert str(folder) in each

@@ -115,7 +115,7 @@ def test_a_damaged_checkpoint_takes_no_new_ones_place(tmp_path: Path, every: int
     (newest / "model.safetensors").write_bytes(b"\0" * 100)
     again, fresh = tiny_model(0.2), tiny_model(0.2)
     assert run(tmp_path, again, settings, kept=1, steps=every).steps == 8
-    assert Checkpoints(tmp_path, 1).resume(fresh, make_optimizer(fresh, settings, "cpu")).steps == 8
+    assert Checkpoints(tmp_path, 1).resume(fresh, make_optimizer(fresh, settings, "cpu"))[0].steps == 8
     assert same(weights(fresh), weights(again))
 
 
@@ -161,9 +161,9 @@ def test_an_odd_state_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixtu
     model = tiny_model()
     optimizer = make_optimizer(model, SETTINGS, "cpu")
     Checkpoints(tmp_path, 1).save(model, optimizer, TrainLog(steps=8))
-    assert Checkpoints(tmp_path, 1).resume(model, optimizer).steps == 8
+    assert Checkpoints(tmp_path, 1).resume(model, optimizer)[0].steps == 8
     (tmp_path / "step-000000008" / "state.json").write_text(text)
-    assert Checkpoints(tmp_path, 1).resume(model, optimizer).steps == 0
+    assert Checkpoints(tmp_path, 1).resume(model, optimizer)[0].steps == 0
     assert said in capsys.readouterr().err
 
 
@@ -251,8 +251,10 @@ def test_the_value_chooses(values: list[float], higher: bool, last: bool, saved:
         lambda value: CheckpointScore(value, higher, {"f1": value, "other": -value}),
         lambda _, *steps: kept.append(steps), last=last,
     )  # fmt: skip
-    assert [best(value, step)["f1"] for step, value in enumerate(values, 1)] == values
+    log = TrainLog()
+    for log.steps, value in enumerate(values, 1):
+        assert best(value, log)["f1"] == value
     assert kept == saved
     value = values[saved[-1][0] - 1]
-    assert best.best == CheckpointScore(value, higher, {"f1": value, "other": -value})
-    assert best.best_step == saved[-1][0]
+    assert log.best == CheckpointScore(value, higher, {"f1": value, "other": -value})
+    assert log.best_step == saved[-1][0]
