@@ -156,6 +156,14 @@ def test_a_disk_that_cannot_be_read_is_refused(place: str | None) -> None:
     assert raised.value.__notes__ == ["rerun the command to resume"]
 
 
+@pytest.mark.parametrize(
+    ("what", "said"), [("a.txt: shut", "a.txt: shut: no right"), ("shut", "shut: no right: 'a.txt'")]
+)
+def test_an_error_of_the_system_names_its_path_once(what: str, said: str) -> None:
+    with pytest.raises(InputError, match=f"^{said}; open it$"), refused(what, of=OSError, remedy="open it"):
+        raise PermissionError(errno.EACCES, "no right", "a.txt")
+
+
 def test_what_a_library_panics_about_is_refused_and_an_interruption_is_not() -> None:
     with pytest.raises(InputError, match=r"^a file: index out of bounds$"), refused("a file", of=ValueError):
         raise Panicked("index out of bounds\nnote: run with more")
