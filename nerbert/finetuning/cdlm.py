@@ -331,10 +331,8 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
                 tagged, all_of_it = (sets == domain).nonzero()[:, 0], (sets % 2 == domain).nonzero()[:, 0]
                 if weights[f"{name}_tags"] and len(tagged):
                     some, layer = _chosen(words, tagged), model.layer(domain)
-                    emissions = layer(model.states(some, TAGS, domain))
-                    losses[f"{name}_tags"] = layer.crf.loss(
-                        emissions, tags[tagged, : some.ids.shape[1]], some.mask
-                    ).sum()
+                    emissions, gold = layer(model.states(some, TAGS, domain)), tags[tagged, : some.ids.shape[1]]
+                    losses[f"{name}_tags"] = layer.crf.loss(emissions, gold, some.mask).sum()
                 if weights[f"{name}_words"] and len(all_of_it):
                     some = _chosen(words, all_of_it)
                     losses[f"{name}_words"] = language_loss(model, some, domain, self._own.negatives).sum()

@@ -130,10 +130,9 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
             places = order[: _count(size, len(examples))]
         case SizeUnit.EACH:
             places = _each_type(examples, size.shots, draw)
-        case SizeUnit.EPISODE:
-            raise SettingsError(f"size {size}: episodes exist in suites only (nerbert benchmark); {_SUBSETS}")
-        case SizeUnit.ZERO:
-            raise SettingsError(f"size 0: zero-shot cells exist in suites only (nerbert benchmark); {_SUBSETS}")
+        case _:
+            what = "episodes" if size.kind is SizeUnit.EPISODE else "zero-shot cells"
+            raise SettingsError(f"size {size}: {what} exist in suites only (nerbert benchmark); {_SUBSETS}")
     places, there = tuple(sorted(places)), _entities(examples)
     reached = _entities(examples[place] for place in places)
     return Subset(size, draw, places, {type_: reached[type_] for type_ in sorted(there)}, dict(sorted(there.items())))

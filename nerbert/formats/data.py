@@ -149,13 +149,12 @@ def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> Gold
         place = Path(data)
         files = find_splits(place, reading)
         if set(files.values()) == {place} and not reading.split:
-            data, split = read_data(place, ("train",), reading), "train"
+            split = "train"
         elif split not in files:
             if files and reading.split:
                 raise InputError(f"{place}: --split {reading.split} cuts no {split} split; give it a share: 80/10/10")
             raise no_split(place, split, reading.from_)
-        else:
-            data = read_data(place, (split,), reading)
+        data = read_data(place, (split,), reading)
     elif not isinstance(data, DataSet):
         split = split if isinstance(data, Mapping) else "train"
         data = _in_memory(data)
