@@ -49,9 +49,9 @@ class CategorySets:
         """Return for each category the sum of the rows' values over its mentions, or over rows if `distinct`."""
         total = np.zeros(len(self.names))
         for rows, part in self._blocks():
-            each = np.repeat(values[rows], np.diff(self.starts[rows], append=part.stop))
-            each = each if distinct else each * self.times[part]
-            total += np.bincount(self.columns[part], each, len(self.names))
+            repeated = np.repeat(values[rows], np.diff(self.starts[rows], append=part.stop))
+            repeated = repeated if distinct else repeated * self.times[part]
+            total += np.bincount(self.columns[part], repeated, len(self.names))
         return total
 
     def _by_row(self, values: Callable[[slice], Floats]) -> Floats:
@@ -77,10 +77,10 @@ def tabulate(counts: Mapping[Multiset, int]) -> CategorySets:
     first = np.ones(len(numbers), dtype=bool)
     first[1:] = numbers[1:] != numbers[:-1]
     first[starts] = True
-    places = np.flatnonzero(first)
+    distinct = np.flatnonzero(first)
     return CategorySets(
-        names=names, columns=numbers[places], times=np.diff(places, append=len(numbers)).astype(np.int32),
-        starts=np.searchsorted(places, starts), mentions=mentions,
+        names=names, columns=numbers[distinct], times=np.diff(distinct, append=len(numbers)).astype(np.int32),
+        starts=np.searchsorted(distinct, starts), mentions=mentions,
         sentences=np.fromiter((counts[key] for key in keys), np.float64, len(keys)),
     )  # fmt: skip
 
@@ -106,14 +106,14 @@ class Rates:
     iterations: int
     """Rounds of `fit`."""
 
-    def expected(self, categories: Iterable[str]) -> float:
+    def expect_copies(self, categories: Iterable[str]) -> float:
         """Return r of a sentence with these categories (with repeats, in any order); unseen ones are ignored."""
-        known = [category for category in categories if category in self.weights]
-        if not known:
+        weighted = [category for category in categories if category in self.weights]
+        if not weighted:
             return 0.0
         if self.method == "fit":
-            return exp(fsum(self.weights[category] for category in known) / len(known))
-        return fsum(self.weights[category] for category in set(known))
+            return exp(fsum(self.weights[category] for category in weighted) / len(weighted))
+        return fsum(self.weights[category] for category in set(weighted))
 
 
 def draw(counts: Mapping[Multiset, int], *, method: str, alpha: float, total: float = 0) -> Rates:
@@ -156,8 +156,8 @@ def _slope(before: Floats, after: Floats) -> float | None:
 
 def draw_copies(expected: float, chance: float) -> int:
     """Return ⌊r⌋, or one more if `chance`, the sentence's random number, is below the fractional part."""
-    whole = floor(expected)
-    return whole + (chance < expected - whole)
+    copies = floor(expected)
+    return copies + (chance < expected - copies)
 
 
 def fit(table: CategorySets, target: Floats, total: float) -> tuple[Floats, int]:

@@ -36,7 +36,7 @@ from nerbert.corpus.pages import fingerprint, write_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import FORMAT, shard_paths
-from nerbert.corpus.steps import SCRATCH_ROWS, AnyStep, own_steps, run_steps
+from nerbert.corpus.steps import SCRATCH_ROWS, AnyStep, open_own_steps, run_steps
 from nerbert.corpus.types import SCRATCH, write_targets
 from nerbert.corpus.unknown import UnknownStretches
 from nerbert.corpus.wikitext.scan import SCANNER
@@ -75,7 +75,7 @@ def build_corpus(
     executor: Executor = HERE,
 ) -> BuiltCorpus:  # fmt: skip
     """Build a corpus in `plan.output` (NER-BERT §2); `card` adds a data card to the unfinished folder."""
-    own = own_steps(settings)
+    own = open_own_steps(settings)
     check_free(plan.output, overwrite=plan.overwrite)
     with _open_dumps(plan.dumps, settings) as dumps:
         knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, dumps[0].site.wiki)

@@ -38,20 +38,18 @@ _MOST = 4
 
 
 @lru_cache(maxsize=4)
-def _before(language: str) -> re.Pattern[str]:
+def _compile_prefixes(language: str) -> re.Pattern[str]:
     """Return the expression of what belongs to a name that it is written before; nothing where the table lacks it."""
-    parts = [part for of, before in read_columns("glued.tsv", "language", "before") if of == language
-             for part in before.split()]  # fmt: skip
+    parts = [word for code, words in read_columns("glued.tsv", "language", "before") if code == language
+             for word in words.split()]  # fmt: skip
     return re.compile(f"(?:{'|'.join(parts)}){{0,{_MOST}}}")
 
 
-def _of_one_script(glued: str, inside: str) -> bool:
-    """Return whether `glued` has only marks, joiners and letters without capitals, in no other script than `inside`.
-    Letters common to all scripts, such as a modifier apostrophe, fit any.
-    """
-    if not _SMALL.fullmatch(glued):
-        return False
-    return not glued or len({name(each, "").partition(" ")[0] for each in _OF_A_SCRIPT.findall(glued + inside)}) <= 1
+def _share_script(glued: str, inside: str) -> bool:
+    """Return whether `glued` has only marks, joiners and small letters, none of another script than `inside`."""
+    if not glued or not _SMALL.fullmatch(glued):
+        return not glued
+    return len({name(letter, "").partition(" ")[0] for letter in _OF_A_SCRIPT.findall(glued + inside)}) <= 1
 
 
 Places = npt.NDArray[np.int64]
@@ -127,22 +125,20 @@ def codes_of(text: str) -> npt.NDArray[np.uint32]:
 
 
 def _resolve(classes: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint32]) -> Places:
-    """Give characters that depend on others their class, in place; return the places that only the expression can
-    decide.
-    """
-    places = np.flatnonzero(classes >= _MARK)
-    stacked = places[np.isin(codes[places], [ord(each) for each in STACKERS])] + 1  # a text ends with a newline
+    """Give characters that depend on others their class, in place; return the positions that the expression decides."""
+    positions = np.flatnonzero(classes >= _MARK)
+    stacked = positions[np.isin(codes[positions], [ord(mark) for mark in STACKERS])] + 1  # a text ends with a newline
     if stacked.size:
-        places = np.union1d(places, stacked[classes[stacked] == _LETTER])
-    first = np.diff(places, prepend=-2) != 1
-    bases = classes[places[first] - 1]  # a gap before the first text: that is the last newline
-    classes[places] = _becomes()[bases[np.cumsum(first) - 1], classes[places]]
-    tricky: Places = places[classes[places] == _TRICKY]
+        positions = np.union1d(positions, stacked[classes[stacked] == _LETTER])
+    first = np.diff(positions, prepend=-2) != 1
+    bases = classes[positions[first] - 1]  # a gap before the first text: that is the last newline
+    classes[positions] = _transitions()[bases[np.cumsum(first) - 1], classes[positions]]
+    tricky: Places = positions[classes[positions] == _TRICKY]
     return tricky
 
 
 @cache
-def _becomes() -> npt.NDArray[np.uint8]:
+def _transitions() -> npt.NDArray[np.uint8]:
     """Return `_AFTER` as a table: the class of the character before, and of the one that depends on it."""
     table = np.full((_TRICKY + 1, _TRICKY + 1), _TRICKY, np.uint8)
     for pair, becomes in _AFTER.items():
@@ -155,9 +151,9 @@ def _web_places(text: str, codes: npt.NDArray[np.uint32]) -> Places:
     dots, colons = np.flatnonzero(codes == ord(".")), np.flatnonzero(codes == ord(":"))
     after = codes[dots + 1]  # a text ends with a newline
     dots = dots[(after > ord(" ")) & (after != ord("."))]
-    some = [place for place in dots.tolist() if text[place - 1] in "wW" or text.startswith(AFTER_STOP, place + 1)]
+    stops = [dot for dot in dots.tolist() if text[dot - 1] in "wW" or text.startswith(AFTER_STOP, dot + 1)]
     marks = np.flatnonzero((codes == ord("@")) | (codes == ord("#")))
-    return np.concatenate((np.array(some, np.int64), colons[codes[colons + 1] == ord("/")], marks))
+    return np.concatenate((np.array(stops, np.int64), colons[codes[colons + 1] == ord("/")], marks))
 
 
 def links_on_words(
@@ -166,39 +162,37 @@ def links_on_words(
 ) -> Links:  # fmt: skip
     """Return links by sentence, placed in the pages' joined texts; with `site`, links inside a word grow to it."""
     if not texts:
-        none = np.zeros(0, np.int64)
-        return Links(none, none, none, np.zeros(1, np.int64), 0, 0, len(starts))
+        empty = np.zeros(0, np.int64)
+        return Links(empty, empty, empty, np.zeros(1, np.int64), 0, 0, len(starts))
     begins = np.array(sentence_starts, np.int64)
     first, last = np.array(starts, np.int64), np.array(ends, np.int64)
     owner = np.searchsorted(begins, first, "right") - 1
     lengths = np.diff(words.sentences) - 1
     inside = (owner >= 0) & (last <= (begins + lengths)[owner])
     shift = (words.sentences[:-1] - begins)[owner]
-    whole = inside & is_among(first + shift, words.starts) & is_among(last + shift, words.ends)
+    fits = inside & is_among(first + shift, words.starts) & is_among(last + shift, words.ends)
     grown = 0
     if site is not None:
-        for number in np.flatnonzero(inside & ~whole).tolist():
-            own = int(owner[number])
-            span = _grown(texts[own], words, int(words.sentences[own]), int(first[number] + shift[number]),
-                          int(last[number] + shift[number]), site)  # fmt: skip
-            start, end = (int(place - shift[number]) for place in span)
+        for number in np.flatnonzero(inside & ~fits).tolist():
+            sentence = int(owner[number])
+            begin, stop = (int(bounds[number] + shift[number]) for bounds in (first, last))
+            span = _grow_link(texts[sentence], words, int(words.sentences[sentence]), begin, stop, site)
+            start, end = (int(position - shift[number]) for position in span)
             free = (number == 0 or last[number - 1] <= start) and (number + 1 == len(first) or end <= first[number + 1])
             if start < end and free:
-                first[number], last[number], whole[number] = start, end, True
+                first[number], last[number], fits[number] = start, end, True
                 grown += 1
-    numbers, owner = np.flatnonzero(whole), owner[whole]
+    numbers, owner = np.flatnonzero(fits), owner[fits]
     counts = np.bincount(owner, minlength=len(texts))
     return Links(
-        numbers=numbers, starts=first[whole] - begins[owner], ends=last[whole] - begins[owner],
-        first=np.concatenate(([0], np.cumsum(counts))), grown=grown, cutting=int((inside & ~whole).sum()),
+        numbers=numbers, starts=first[fits] - begins[owner], ends=last[fits] - begins[owner],
+        first=np.concatenate(([0], np.cumsum(counts))), grown=grown, cutting=int((inside & ~fits).sum()),
         outside=int((~inside).sum()),
     )  # fmt: skip
 
 
-def _grown(text: str, words: Words, begin: int, start: int, end: int, site: Site) -> tuple[int, int]:
-    """Return a link with the rest of the words that it cuts, as positions in the joined sentences; (0, 0) if it can't:
-    letters beside a link that belong to another name stay outside. `begin` is the sentence's start there.
-    """
+def _grow_link(text: str, words: Words, begin: int, start: int, end: int, site: Site) -> tuple[int, int]:
+    """Return a link with the rest of the words that it cuts; (0, 0) if letters beside it belong to another name."""
     left, right = np.searchsorted(words.starts, start, "right") - 1, np.searchsorted(words.ends, end)
     if left < 0 or right == len(words.ends) or words.ends[left] <= start or words.starts[right] >= end:
         return 0, 0
@@ -206,20 +200,20 @@ def _grown(text: str, words: Words, begin: int, start: int, end: int, site: Site
     if start - first > _LONGEST_GLUED or last - end > _LONGEST_GLUED:
         return 0, 0
     parts = (first, start), (start, min(end, words.ends[left])), (max(start, words.starts[right]), end), (end, last)
-    before, one, other, after = (text[a - begin : b - begin] for a, b in parts)
+    before, head, tail, after = (text[a - begin : b - begin] for a, b in parts)
     belongs = (
-        _before(site.language).fullmatch(before) and not site.wikitext.trail.match(after)
-        and _of_one_script(before, one) and _of_one_script(after, other)
+        _compile_prefixes(site.language).fullmatch(before) and not site.wikitext.trail.match(after)
+        and _share_script(before, head) and _share_script(after, tail)
     )  # fmt: skip
     return (first, last) if belongs else (0, 0)
 
 
-def is_among(values: npt.NDArray[Any], known: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def is_among(values: npt.NDArray[Any], members: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Return which values are among sorted ones."""
-    if not len(known):
+    if not len(members):
         return np.zeros(len(values), np.bool_)
-    places = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    among: npt.NDArray[np.bool_] = known[places] == values
+    indexes = np.minimum(np.searchsorted(members, values), len(members) - 1)
+    among: npt.NDArray[np.bool_] = members[indexes] == values
     return among
 
 
@@ -244,26 +238,26 @@ def _resplit(
     ]
     added = np.array(spans, np.int64).reshape(-1, 2)
     both = []
-    for places, more in zip((starts, ends), added.T, strict=True):
-        kept = np.ones(len(places), np.bool_)
-        for bounds in np.searchsorted(places, sentences[[numbers, numbers + 1]]).T.tolist():
+    for edges, new in zip((starts, ends), added.T, strict=True):
+        kept = np.ones(len(edges), np.bool_)
+        for bounds in np.searchsorted(edges, sentences[[numbers, numbers + 1]]).T.tolist():
             kept[slice(*bounds)] = False
-        both.append(np.sort(np.concatenate((places[kept], more)), kind="stable"))
+        both.append(np.sort(np.concatenate((edges[kept], new)), kind="stable"))
     return both[0], both[1]
 
 
-def numbers_column(values: Places | Sequence[int], kind: pa.DataType) -> pa.Array:
+def numbers_column(values: Places | Sequence[int], type_: pa.DataType) -> pa.Array:
     """Return integers as an Arrow array; `pa.array` would import pandas, which takes half a second per worker."""
-    array = np.ascontiguousarray(values, kind.to_pandas_dtype())
-    return pa.Array.from_buffers(kind, len(array), [None, pa.py_buffer(array)])
+    array = np.ascontiguousarray(values, type_.to_pandas_dtype())
+    return pa.Array.from_buffers(type_, len(array), [None, pa.py_buffer(array)])
 
 
 def strings_column(values: Sequence[str]) -> pa.Array:
     """Return strings as an Arrow array, without `pa.array` for the same reason."""
     encoded = [value.encode("utf-8", "replace") for value in values]
-    places = np.zeros(len(encoded) + 1, np.int32)
-    np.cumsum(np.fromiter(map(len, encoded), np.int32, len(encoded)), out=places[1:])
-    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(places), pa.py_buffer(b"".join(encoded)))
+    offsets = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, encoded), np.int32, len(encoded)), out=offsets[1:])
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
 
 
 @cache
@@ -272,8 +266,8 @@ def _classes() -> npt.NDArray[np.uint8]:
     for codes in _ASSIGNED:
         part = table[codes.start : codes.stop]
         part[:] = _SINGLE
-        every = np.arange(codes.start, codes.stop, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
+        characters = np.arange(codes.start, codes.stop, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
         for class_, pattern in _CLASSES.items():
-            for match in regex.compile(f"{pattern}++", regex.VERSION1).finditer(every):
+            for match in regex.compile(f"{pattern}++", regex.VERSION1).finditer(characters):
                 part[match.start() : match.end()] = class_
     return table

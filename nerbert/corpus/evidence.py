@@ -106,9 +106,7 @@ def type_by_evidence(
     database.execute(_FIT)
     database.execute(_NEW_CLASSES)
     (first,) = database.execute("SELECT max(source) + 1 FROM sources").fetchall()[0]
-    database.executemany(
-        "INSERT INTO sources VALUES (?, ?)", [[first + place, kind] for place, kind in enumerate(kinds)]
-    )
+    database.executemany("INSERT INTO sources VALUES (?, ?)", list(enumerate(kinds, first)))
     database.execute(_APPLY)
     typed = {kind: counts for kind, *counts in database.execute(_COUNT, {"kinds": list(kinds)}).fetchall()}
     for table in ("evidence", "rules", "fitted"):
@@ -119,12 +117,12 @@ def type_by_evidence(
 def _evidence(database: Database, folder: Path, language: str, kinds: Sequence[str]) -> Iterator[Sequence[object]]:
     cursor = database.cursor()
     titles = cursor.execute(_TITLES)
-    while TITLE in kinds and (some := titles.fetchmany(10_000)):
-        for (title,) in some:
+    while TITLE in kinds and (rows := titles.fetchmany(10_000)):
+        for (title,) in rows:
             yield from zip(repeat(title), repeat(TITLE), title_features(title))
     if CATEGORY in kinds:
         for title, categories in page_categories(folder):
-            features = {each for name in categories for each in phrase_features(name, language)}
+            features = {feature for name in categories for feature in phrase_features(name, language)}
             yield from zip(repeat(normalise_title(title)), repeat(CATEGORY), sorted(features))
     if FIRST_SENTENCE in kinds:
         for title, text in _first_sentences(folder):
@@ -150,19 +148,19 @@ def title_features(title: str) -> list[str]:
     """
     match = _BRACKET.match(title)
     name, bracket = (match[1], match[2]) if match else (title, "")
-    found = [f"({bracket})", f"(… {bracket.split()[-1]})"] if bracket.strip() else []
+    features = [f"({bracket})", f"(… {bracket.split()[-1]})"] if bracket.strip() else []
     head, _, after = name.partition(", ")
     words = head.split()
-    small = [place for place, word in enumerate(words) if place and is_small(word)]
+    small = [index for index, word in enumerate(words) if index and is_small(word)]
     if small and not is_small(words[-1]):
         words = words[: small[0]]
     if after:
-        found.append(f", {after}")
+        features.append(f", {after}")
     if " " in head:
-        found += [f"… {' '.join(words[-2:])}", f"… {words[-1]}"]
+        features += [f"… {' '.join(words[-2:])}", f"… {words[-1]}"]
         if not is_small(words[-1]) and not words[0][0].isdigit():
-            found += [f"{words[0]} …", f"{' '.join(words[:2])} …"]
-    return sorted({_DIGITS.sub("0", each) for each in found})
+            features += [f"{words[0]} …", f"{' '.join(words[:2])} …"]
+    return sorted({_DIGITS.sub("0", feature) for feature in features})
 
 
 def phrase_features(text: str, language: str) -> list[str]:
@@ -183,13 +181,13 @@ def sentence_features(text: str, language: str) -> list[str]:
     """Return the features of the phrase after the first *is* or *was* of a sentence."""
     copulas, _, _ = _phrases(language)
     words = text.split()
-    place = next((place for place, word in enumerate(words[1:], 1) if word in copulas), len(words))
-    return phrase_features(" ".join(words[place + 1 :]), language)
+    copula = next((index for index, word in enumerate(words[1:], 1) if word in copulas), len(words))
+    return phrase_features(" ".join(words[copula + 1 :]), language)
 
 
 @cache
 def _phrases(language: str) -> tuple[frozenset[str], ...]:
     """Return the copulas, the articles and the ends of phrases of a language; empty for one without an entry."""
-    known = {code: cells for code, *cells in read_columns("phrases.tsv", "language", "copulas", "articles", "ends")}
+    table = {code: cells for code, *cells in read_columns("phrases.tsv", "language", "copulas", "articles", "ends")}
     code = "en" if language == "simple" else language
-    return tuple(frozenset(cell.split()) for cell in known.get(code, ("", "", "")))
+    return tuple(frozenset(cell.split()) for cell in table.get(code, ("", "", "")))

@@ -22,7 +22,7 @@ from nerbert.corpus.mentions import (
     categories_of,
     count_by_sentence,
     flat_categories,
-    recategorised,
+    replace_categories,
 )
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.steps import Upstream
@@ -65,7 +65,7 @@ class ExcludedTexts:
         if not self.ngrams:
             return rows, ()
         shared = (not ngrams(text, self.length).isdisjoint(self.ngrams) for text in rows["text"].to_pylist())
-        return rows, [Reason.EXCLUDED_TEXT if each else None for each in shared]
+        return rows, [Reason.EXCLUDED_TEXT if flag else None for flag in shared]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class EqualInTrain:
         held_out = pc.equal(rows["split"], VALIDATION)
         equal = np.zeros(rows.num_rows, bool)
         equal[held_out] = [sentence_key(text) in self.keys for text in rows["text"].filter(held_out).to_pylist()]
-        return rows, [Reason.EQUAL_IN_TRAIN if each else None for each in equal.tolist()]
+        return rows, [Reason.EQUAL_IN_TRAIN if flag else None for flag in equal.tolist()]
 
 
 def _write_keys(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
@@ -101,8 +101,8 @@ def _write_keys(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> 
     for rows in batches:
         for side, text in zip(rows["split"].to_pylist(), rows["text"].to_pylist(), strict=True):
             keys[side].add(sentence_key(text))
-    for side, some in keys.items():
-        np.save(folder / side / f"{part.stem}.npy", np.unique(np.fromiter(some, np.uint64)))
+    for side, hashes in keys.items():
+        np.save(folder / side / f"{part.stem}.npy", np.unique(np.fromiter(hashes, np.uint64)))
 
 
 def sentence_key(text: str) -> int:
@@ -113,10 +113,10 @@ def sentence_key(text: str) -> int:
 def keys_on_both_sides(train: Iterable[Path], validation: Iterable[Path]) -> frozenset[int]:
     """Return the keys in both splits; only those of the validation split are in memory, 8 bytes each."""
     held = np.unique(np.concatenate([np.load(path, allow_pickle=False) for path in validation] or [np.zeros(0)]))
-    found = np.zeros(len(held), bool)
+    shared = np.zeros(len(held), bool)
     for path in train:
-        found |= np.isin(held, np.load(path, allow_pickle=False))
-    return frozenset(held[found].tolist())
+        shared |= np.isin(held, np.load(path, allow_pickle=False))
+    return frozenset(held[shared].tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +138,10 @@ class RareCategories:
         flat, lengths = flat_categories(rows)
         stays = pc.is_in(flat, pa.array(sorted({*self.kept, ENTITY})))
         rare = count_by_sentence(pc.invert(stays), lengths)
-        mentions = recategorised(rows["mentions"], pc.if_else(stays, flat, ENTITY))
+        mentions = replace_categories(rows["mentions"], pc.if_else(stays, flat, ENTITY))
         rows = rows.set_column(rows.schema.get_field_index("mentions"), "mentions", mentions)
         drops = self.settings.rare_category == "drop"
-        reasons = [Reason.RARE_CATEGORY if each else None for each in rare.tolist()] if drops else ()
+        reasons = [Reason.RARE_CATEGORY if count else None for count in rare.tolist()] if drops else ()
         return rows.append_column(MADE_ENTITY, pa.array(rare)), reasons
 
 
@@ -172,7 +172,7 @@ class OnlyUntyped:
         typed = count_by_sentence(pc.not_equal(flat, ENTITY), lengths)
         untyped = None if self.keep_untyped else Reason.ONLY_UNTYPED
         pairs = zip(lengths.tolist(), typed.tolist(), strict=True)
-        return rows, [(None if some else untyped) if all_ else Reason.NO_ENTITY for all_, some in pairs]
+        return rows, [(None if types else untyped) if count else Reason.NO_ENTITY for count, types in pairs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ class CommonCategories:
         chances = (_DROPPED[count] for count in untyped.clip(max=len(_DROPPED) - 1).tolist())
         dropped = (chance > 0 and uniform(self.settings.seed, "filter 3", identity) < chance
                    for identity, chance in zip(rows["id"].to_pylist(), chances, strict=True))  # fmt: skip
-        return rows, [Reason.COMMON_AND_UNTYPED if each else None for each in dropped]
+        return rows, [Reason.COMMON_AND_UNTYPED if drop else None for drop in dropped]
 
 
 def most_common(counts: Mapping[str, int], number: int) -> frozenset[str]:
@@ -237,9 +237,9 @@ class Sampling:
             raise SettingsError(
                 f"sample_size = {settings.sample_size}: a sentence would get {rates.largest:.3g} copies; choose less"
             )
-        report: dict[str, Any] = {name: asdict(each) for name, each in draws.items()}
-        for each in report.values():
-            del each["weights"], each["method"]
+        report: dict[str, Any] = {name: asdict(drawn) for name, drawn in draws.items()}
+        for entry in report.values():
+            del entry["weights"], entry["method"]
         return replace(self, rates=rates, report=report | {"method": settings.balance})
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
@@ -249,12 +249,12 @@ class Sampling:
         drawn = [self._copies(identity, categories) if side == TRAIN else (1.0, 1)
                  for identity, side, categories in triples]  # fmt: skip
         for name, values in zip(("expected_copies", "copies"), zip(*drawn, strict=True), strict=False):
-            place = rows.schema.get_field_index(name)
-            rows = rows.set_column(place, name, pa.array(values, rows.schema.field(place).type))
+            index = rows.schema.get_field_index(name)
+            rows = rows.set_column(index, name, pa.array(values, rows.schema.field(index).type))
         return rows, ()
 
     def _copies(self, identity: str, categories: Sequence[str]) -> tuple[float, int]:
-        expected = self.rates.expected(categories) if self.rates else 1.0
+        expected = self.rates.expect_copies(categories) if self.rates else 1.0
         return expected, draw_copies(expected, uniform(self.settings.seed, "copies", identity))
 
 
@@ -270,9 +270,9 @@ def _count_sets(_: Path, batches: Iterator[pa.RecordBatch]) -> Counter[Multiset]
 def _why_empty(mentions: Counter[str], settings: CorpusSettings) -> str:
     typed = Counter({name: count for name, count in mentions.items() if name != ENTITY})
     if not mentions:
-        own = f"; {', '.join(settings.own_steps)} may drop them all" if settings.own_steps else ""
+        steps = f"; {', '.join(settings.own_steps)} may drop them all" if settings.own_steps else ""
         smaller = ", or a smaller --set validation_ratio" if settings.validation_ratio else ""
-        return f"no sentence of the train part has a link; give a larger dump{smaller}{own}"
+        return f"no sentence of the train part has a link; give a larger dump{smaller}{steps}"
     if not typed:
         return ("no link leads to a title that the knowledge types; give title tables or infobox mappings for this "
                 "wiki's titles (--knowledge)")  # fmt: skip

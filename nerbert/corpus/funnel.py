@@ -51,30 +51,28 @@ class Funnel:
             for name, came, dropped in steps
         ]
 
-    def under(self, *place: str) -> Counter[str]:
+    def under(self, *path: str) -> Counter[str]:
         """Return the counts below a place."""
-        return Counter({key[-1]: count for key, count in self.counts.items() if key[:-1] == place})
+        return Counter({key[-1]: count for key, count in self.counts.items() if key[:-1] == path})
 
-    def add(self, counts: Mapping[str, int], *place: str) -> None:
+    def add(self, counts: Mapping[str, int], *path: str) -> None:
         """Add counts below a place."""
-        self.counts.update({(*place, str(name)): count for name, count in counts.items()})
+        self.counts.update({(*path, str(name)): count for name, count in counts.items()})
 
     def step(self, name: str, came: int, went: int, dropped: Mapping[Any, int]) -> None:
         """Add a step whose output was counted apart; raise NerbertError unless in = out + dropped."""
-        if came != went + sum(dropped.values()):
-            raise NerbertError(
-                f"step {name!r}: {came} in, {went} out, {sum(dropped.values())} dropped: a bug, report it"
-            )
+        if came != went + (gone := sum(dropped.values())):
+            raise NerbertError(f"step {name!r}: {came} in, {went} out, {gone} dropped: a bug, report it")
         self.add({name: came}, "in")
         self.add(dropped, "dropped", name)
 
     def sample(self, step: str, reasons: pa.Array, rows: pa.RecordBatch) -> None:
         """Add dropped rows to the samples, each with its reason, if they are drawn."""
-        places = rows["page_id"].fill_null(0).to_numpy().astype(np.uint64) << np.uint64(32)
-        drawn = uniforms(self.seed, "dropped sample", places + rows["start"].fill_null(0).to_numpy().astype(np.uint64))
+        pages = rows["page_id"].fill_null(0).to_numpy().astype(np.uint64) << np.uint64(32)
+        drawn = uniforms(self.seed, "dropped sample", pages + rows["start"].fill_null(0).to_numpy().astype(np.uint64))
         for reason in reasons.unique().to_pylist():
-            own = np.flatnonzero(pc.equal(reasons, reason))
-            first = own[np.argsort(drawn[own], kind="stable")[:_SAMPLES]]
+            numbers = np.flatnonzero(pc.equal(reasons, reason))
+            first = numbers[np.argsort(drawn[numbers], kind="stable")[:_SAMPLES]]
             ids, texts = (rows[name].take(pa.array(first)).to_pylist() for name in ("id", "text"))
             self._offer((step, reason), zip(drawn[first].tolist(), ids, texts, strict=True))
 
@@ -99,12 +97,12 @@ class Funnel:
         flat, lengths = column.flatten(), pc.list_value_length(column).to_numpy()
         words, copies = pc.list_value_length(sentences["words"]).to_numpy(), sentences["copies"].to_numpy()
         for side in sentences["split"].unique().to_pylist():
-            own = pc.equal(sentences["split"], side).to_numpy()
-            sums = {"copies": copies, "words": words, "mentions": lengths, "words_with_copies": copies * words}
-            self.add({"sentences": int(own.sum())}, "splits", side)
-            self.add({name: int(values[own].sum()) for name, values in sums.items()}, "splits", side)
+            in_split = pc.equal(sentences["split"], side).to_numpy()
+            sums = {"sentences": in_split, "copies": copies, "words": words, "mentions": lengths,
+                    "words_with_copies": copies * words}  # fmt: skip
+            self.add({name: int(values[in_split].sum()) for name, values in sums.items()}, "splits", side)
         years = (_YEAR.findall(text) for text in sentences["text"].to_pylist())
-        self.add(Counter(period for some in years if some for period in {*map(period_of, some)}), "years")
+        self.add(Counter(period for matches in years for period in {*map(period_of, matches)}), "years")
         sources = pc.struct_field(flat, "source").to_pylist()
         self.add(Counter(source or "untyped" for source in sources), "sources")
         self.add(Counter(pc.struct_field(flat, "origin").to_pylist()), "origins")
@@ -122,9 +120,9 @@ class Funnel:
             sampled[category] += count
             topics[topic] += 1
             topics_sampled[topic] += count
-        for kind, once, drawn in (("categories", mentions, sampled), ("topics", topics, topics_sampled)):
-            self.add(once, kind, "mentions")
-            self.add(drawn, kind, "with_copies")
+        for group, once, drawn in (("categories", mentions, sampled), ("topics", topics, topics_sampled)):
+            self.add(once, group, "mentions")
+            self.add(drawn, group, "with_copies")
 
     def merge(self, other: "Funnel") -> None:
         """Add the counts and samples of another shard."""

@@ -70,7 +70,7 @@ class PartTargets:
             "split": sides_of(rows, self._settings),
             "unknown": [[]] * rows.num_rows, "copies": [1] * rows.num_rows, "expected_copies": [1.0] * rows.num_rows,
         }  # fmt: skip
-        columns = [pa.array(new[each.name], each.type) if each.name in new else rows[each.name] for each in TYPED]
+        columns = [pa.array(new[field.name], field.type) if field.name in new else rows[field.name] for field in TYPED]
         return pa.RecordBatch.from_arrays(columns, schema=TYPED), ()
 
     def mentions(self, links: pa.Array) -> pa.Array:
@@ -79,14 +79,14 @@ class PartTargets:
         targets = pc.struct_field(flat, "target")
         numbers = pc.index_in(targets, value_set=self._columns["target"])
         if numbers.null_count:
-            strange = pc.min(targets.filter(numbers.is_null())).as_py()
-            raise NerbertError(f"a corpus step before typing made a link to {strange!r}; it may only drop links")
+            unknown = pc.min(targets.filter(numbers.is_null())).as_py()
+            raise NerbertError(f"a corpus step before typing made a link to {unknown!r}; it may only drop links")
         self._seen += np.bincount(numbers.to_numpy(), minlength=len(self._seen))
-        taken = {name: column.take(numbers) for name, column in self._columns.items()}
-        places = {name: pc.struct_field(flat, name) for name in ("start", "end", "origin")}
-        return listed(places | taken, lengths)
+        facts = {name: column.take(numbers) for name, column in self._columns.items()}
+        spans = {name: pc.struct_field(flat, name) for name in ("start", "end", "origin")}
+        return make_lists(spans | facts, lengths)
 
-    def outside(self) -> dict[str, Counter[str]]:
+    def count_outside(self) -> dict[str, Counter[str]]:
         """Count mentions, by class, that got an ancestor's label, and those without a label in the label set."""
         to_ancestor, to_entity = Counter[str](), Counter[str]()
         counts = np.bincount(self._path_of, self._seen, len(self._paths)).astype(np.int64)
@@ -131,14 +131,14 @@ def categories_of(mentions: pa.Array) -> list[list[str]]:
     return [flat[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def recategorised(mentions: pa.Array, categories: pa.Array) -> pa.Array:
+def replace_categories(mentions: pa.Array, categories: pa.Array) -> pa.Array:
     """Return the same mentions with other categories, one for each mention; they may lack other fields."""
     flat, fields = mentions.flatten(), list(mentions.type.value_type)
     columns = {part.name: pc.struct_field(flat, part.name) for part in fields} | {"category": categories}
-    return listed(columns, pc.list_value_length(mentions).to_numpy(), fields)
+    return make_lists(columns, pc.list_value_length(mentions).to_numpy(), fields)
 
 
-def listed(columns: Mapping[str, pa.Array], lengths: Any, fields: Sequence[pa.Field] = tuple(_MENTION)) -> pa.Array:
+def make_lists(columns: Mapping[str, pa.Array], lengths: Any, fields: Sequence[pa.Field] = tuple(_MENTION)) -> pa.Array:
     """Group the concatenated fields of mentions into lists of these lengths."""
     offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
     struct = pa.StructArray.from_arrays([columns[part.name] for part in fields], fields=list(fields))

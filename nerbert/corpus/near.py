@@ -30,7 +30,7 @@ _BATCH = 256
 
 
 def near_pages(
-    texts: Sequence[str], places: Sequence[str], output: Path, pages: int, *, overwrite: bool = False
+    texts: Sequence[str], sources: Sequence[str], output: Path, pages: int, *, overwrite: bool = False
 ) -> tuple[int, list[float]]:
     """Write the nearest pages of dumps and corpora as JSON lines with their similarity and attribution, nearest first.
 
@@ -38,24 +38,24 @@ def near_pages(
     (0–1) of those that are kept. Raise InputError where no text or page has a word.
     """
     refuse(pages < 1, "pages", pages, "at least 1")
-    refuse(not places, "from", [], "dumps or corpora to look in")
+    refuse(not sources, "from", [], "dumps or corpora to look in")
     need("cluster", "sklearn")
     check_free(output, overwrite=overwrite, file=True)
     sentences = list(read_texts(texts))
     counts, read = np.zeros(_COLUMNS, np.int64), 0
-    for some in _batches(_pages(places)):
-        counts += _counted(_texts(some)).getnnz(axis=0)
-        read += len(some)
+    for batch in _batches(_pages(sources)):
+        counts += _count_words(_texts(batch)).getnnz(axis=0)
+        read += len(batch)
     weights = np.log((1 + read) / (1 + counts)) + 1
-    wanted = _vectors(_counted(sentences), weights).sum(axis=0)
-    if not counts.any() or not (norm := float(np.sqrt(np.square(wanted).sum()))):
-        what = "sentences" if not wanted.any() else "pages"
-        raise InputError(f"no word in the {what}: give texts, and dumps or corpora of their language")
-    order, direction = count(), np.asarray(wanted).ravel() / norm
+    total = _vectors(_count_words(sentences), weights).sum(axis=0)
+    if not counts.any() or not (norm := float(np.sqrt(np.square(total).sum()))):
+        noun = "sentences" if not total.any() else "pages"
+        raise InputError(f"no word in the {noun}: give texts, and dumps or corpora of their language")
+    order, direction = count(), np.asarray(total).ravel() / norm
     similar = (
         (float(similarity), -next(order), page)
-        for some in _batches(_pages(places))
-        for similarity, page in zip(_vectors(_counted(_texts(some)), weights) @ direction, some, strict=True)
+        for batch in _batches(_pages(sources))
+        for similarity, page in zip(_vectors(_count_words(_texts(batch)), weights) @ direction, batch, strict=True)
     )
     kept = nlargest(pages, similar)
     with publish(output) as draft, draft.open("w", encoding="utf-8") as file:
@@ -75,24 +75,24 @@ def dump_pages(dumps: Iterable[Source]) -> Iterator[PageLines]:
                 yield PageLines(dump.site.wiki, page.page_id, page.revision, page.title, lines)
 
 
-def _pages(places: Sequence[str]) -> Iterator[PageLines]:
-    corpora = [Path(each) for each in places if is_corpus(Path(each))]
-    dumps = dump_pages(Source(each) for each in places if not is_corpus(Path(each)))
+def _pages(sources: Sequence[str]) -> Iterator[PageLines]:
+    corpora = [Path(path) for path in sources if is_corpus(Path(path))]
+    dumps = dump_pages(Source(path) for path in sources if not is_corpus(Path(path)))
     yield from chain(chain.from_iterable(map(train_pages, corpora)), dumps)
 
 
 def _batches(pages: Iterator[PageLines]) -> Iterator[list[PageLines]]:
     with progress("reading pages") as bar:
-        while some := list(islice(pages, _BATCH)):
-            yield some
-            bar.advance(len(some))
+        while batch := list(islice(pages, _BATCH)):
+            yield batch
+            bar.advance(len(batch))
 
 
 def _texts(pages: Iterable[PageLines]) -> Iterator[str]:
     return (" ".join(page.lines) for page in pages)
 
 
-def _counted(texts: Iterable[str]) -> Any:
+def _count_words(texts: Iterable[str]) -> Any:
     """Return (texts, columns), sparse: how often each has the words of a column."""
     from sklearn.feature_extraction.text import HashingVectorizer
 

@@ -22,7 +22,7 @@ from nerbert.corpus.dump.parts import MOST_PARTS, DumpPart, read_pages
 from nerbert.corpus.dump.sites import Site
 from nerbert.corpus.rows import PageReport, PageRows
 from nerbert.corpus.settings import PASS_1, CorpusSettings
-from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED, writing
+from nerbert.corpus.shards import FORMAT, TITLES, UNTYPED, open_writer
 from nerbert.corpus.wikitext.scan import SCANNER
 from nerbert.errors import InputError
 from nerbert.executors import Executor
@@ -86,8 +86,8 @@ def write_pages(
         skipped += made.before
         note = f"{skipped} parts were done already" if skipped else ""
         progress.advance(made.result.pages.fates.total(), note, size=length, before=made.before)
-    for each, some in zip(dumps, digests, strict=True):
-        each.finish(some)
+    for source, hashes in zip(dumps, digests, strict=True):
+        source.finish(hashes)
     for path in folder.glob("*/part-*"):  # parts that a longer input left
         match = _NAME.fullmatch(path.name)
         if match and int(match[1]) >= sum(map(len, digests)):
@@ -98,20 +98,20 @@ def write_pages(
 def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_PartTask]:
     """Yield the parts of all dumps; parts of a dump whose content may change unnoticed never equal earlier ones."""
     plan, number = fingerprint(dumps, settings), 0
-    for place, dump in enumerate(dumps):
-        own = _digest([plan, "" if dump.resumes else token_hex()])
+    for index, dump in enumerate(dumps):
+        dump_plan = _digest([plan, "" if dump.resumes else token_hex()])
         for part in dump.parts(settings.split_bytes):
             if number == MOST_PARTS:
                 raise InputError(f"{part}: would be part {number} of at most {MOST_PARTS - 1}; take a larger "
                                  "--set split_bytes")  # fmt: skip
-            yield _PartTask(number, place, part, dump.site, settings, own)
+            yield _PartTask(number, index, part, dump.site, settings, dump_plan)
             number += 1
 
 
 def _write_part(task: _PartTask, folder: Path) -> tuple[int, int, Made[_PartReport]]:
     """Write one part's files and then its mark, unless an equal part exists; return its dump's place and its length."""
     name = f"part-{task.number:05d}"
-    files = [folder / kind / f"{name}.parquet" for kind in ("pages", "titles")]
+    files = [folder / table / f"{name}.parquet" for table in ("pages", "titles")]
     mark = folder / "done" / f"{name}.json"
     made = artifact(mark, task.fingerprint(), files, partial(_write, task, files), _PartReport)
     return task.dump, task.part.length, made
@@ -119,11 +119,11 @@ def _write_part(task: _PartTask, folder: Path) -> tuple[int, int, Made[_PartRepo
 
 def _write(task: _PartTask, files: Sequence[Path]) -> _PartReport:
     rows = PageRows(task.site, task.settings)
-    with task.part.open() as stream, writing(files[0], UNTYPED) as pages, writing(files[1], TITLES) as titles:
-        for place, page in enumerate(read_pages(task.part, stream, task.site.wikitext.redirects)):
-            if place >> _PLACES:
-                raise InputError(f"{task.part}: more than {place} pages in a part; take a smaller --set split_bytes")
-            rows.add(page, task.number << _PLACES | place)
+    with task.part.open() as stream, open_writer(files[0], UNTYPED) as pages, open_writer(files[1], TITLES) as titles:
+        for index, page in enumerate(read_pages(task.part, stream, task.site.wikitext.redirects)):
+            if index >> _PLACES:
+                raise InputError(f"{task.part}: more than {index} pages in a part; take a smaller --set split_bytes")
+            rows.add(page, task.number << _PLACES | index)
             if rows.full:
                 for table, add in zip(rows.take(), (pages, titles), strict=True):
                     add(table)

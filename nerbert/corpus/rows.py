@@ -4,10 +4,9 @@ Words and links of some hundred sentences are computed together, as columns; no 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
-from types import MappingProxyType
+from itertools import accumulate, chain, compress
 
 import numpy as np
 import pyarrow as pa
@@ -118,8 +117,8 @@ class PageRows:
             self._sentences += len(spans)
             if len(self._pack.texts) >= _PACK:
                 self._close_pack()
-        beside = CleanPage(infoboxes=clean.infoboxes, categories=clean.categories)
-        self._titles.append((number, bare, ns, fate or ARTICLE, beside))
+        facts = CleanPage(infoboxes=clean.infoboxes, categories=clean.categories)
+        self._titles.append((number, bare, ns, fate or ARTICLE, facts))
         self.report.fates[fate or ARTICLE] += 1
 
     def _close_pack(self) -> None:
@@ -129,11 +128,8 @@ class PageRows:
         words = words_of(pack.texts, self._words)
         counts = np.diff(words.first)
         if not counts.all():  # a sentence of control characters alone has no words, and is no sentence
-            keep = np.flatnonzero(counts).tolist()
-            pack.texts, pack.starts, pack.pages = (
-                [pack.texts[place] for place in keep], [pack.starts[place] for place in keep],
-                [pack.pages[place] for place in keep],
-            )  # fmt: skip
+            pack.texts = list(compress(pack.texts, counts))
+            pack.starts, pack.pages = list(compress(pack.starts, counts)), list(compress(pack.pages, counts))
             words = words_of(pack.texts, self._words)
         links = links_on_words(pack.starts, pack.texts, words, pack.link_starts, pack.link_ends, self._grow)
         self.report.links["kept"] += len(links.numbers)
@@ -188,14 +184,12 @@ def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.R
         "start": starts,
         "text": strings_column(pack.texts),
         "words": _lists(words.first, words.starts - begin, words.ends - begin),
-        "links": _lists(links.first, links.starts, links.ends, fields),
+        "links": _lists(links.first, links.starts, links.ends, **fields),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in UNTYPED.names], schema=UNTYPED)
 
 
-def _lists(
-    first: Places, starts: Places, ends: Places, texts: Mapping[str, pa.Array] = MappingProxyType({})
-) -> pa.Array:
+def _lists(first: Places, starts: Places, ends: Places, **texts: pa.Array) -> pa.Array:
     """Return lists of (start, end) and further texts; list n runs from `first[n]` to `first[n + 1]`."""
     arrays = {"start": numbers_column(starts, pa.int32()), "end": numbers_column(ends, pa.int32()), **texts}
     structs = pa.StructArray.from_arrays([*arrays.values()], names=[*arrays])

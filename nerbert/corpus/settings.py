@@ -114,16 +114,16 @@ class CorpusSettings(Settings):
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
-        built_in = tuple(each for each in self.steps if each in BUILT_IN_STEPS)
-        wanted = tuple(each for each in BUILT_IN_STEPS if each in USUAL_STEPS or each in self.steps)
-        whole = ", ".join(f"({each})" if each in _OPTIONAL else each for each in BUILT_IN_STEPS)
-        bound = f"a list with all of {whole}, each once, in this order; those in brackets may be left out"
-        refuse(built_in != wanted, "steps", list(self.steps), bound)
+        built_in = tuple(step for step in self.steps if step in BUILT_IN_STEPS)
+        expected = tuple(step for step in BUILT_IN_STEPS if step in USUAL_STEPS or step in self.steps)
+        names = ", ".join(f"({step})" if step in _OPTIONAL else step for step in BUILT_IN_STEPS)
+        bound = f"a list with all of {names}, each once, in this order; those in brackets may be left out"
+        refuse(built_in != expected, "steps", list(self.steps), bound)
 
     @property
     def own_steps(self) -> list[str]:
         """The user-defined steps."""
-        return [each for each in self.steps if each not in BUILT_IN_STEPS]
+        return [step for step in self.steps if step not in BUILT_IN_STEPS]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings for the manifest, with only the last part of a path, since a corpus names no folders."""

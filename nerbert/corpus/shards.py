@@ -68,32 +68,32 @@ TARGETS = pa.schema(
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write one Parquet file, whole or not at all."""
-    with writing(path, table.schema) as add:
+    with open_writer(path, table.schema) as add:
         add(table)
 
 
 @contextmanager
-def writing(path: Path, schema: pa.Schema, *, scratch: bool = False) -> Iterator[Callable[[pa.Table], None]]:
+def open_writer(path: Path, schema: pa.Schema, *, scratch: bool = False) -> Iterator[Callable[[pa.Table], None]]:
     """Provide a function that appends a table as row groups; the file becomes `path` when the block ends well.
 
     Files of `scratch`, which are soon read again and removed, are larger and quicker.
     """
-    how = {"compression": "none", "use_dictionary": False, "write_statistics": False} if scratch else _KEPT
-    with publish(path) as partial, pq.ParquetWriter(partial, schema, **how) as writer:
+    options = {"compression": "none", "use_dictionary": False, "write_statistics": False} if scratch else _KEPT
+    with publish(path) as partial, pq.ParquetWriter(partial, schema, **options) as writer:
         yield lambda table: writer.write_table(table, row_group_size=_GROUP) if table.num_rows else None
 
 
 def write_grouped(tables: Iterable[pa.Table], path: Path, schema: pa.Schema, *, scratch: bool = False) -> None:
     """Write tables as one file, in row groups of 10,000 rows whatever their sizes."""
     held: list[pa.Table] = []
-    with writing(path, schema, scratch=scratch) as add:
+    with open_writer(path, schema, scratch=scratch) as add:
         for table in tables:
             held.append(table)
             if sum(map(len, held)) >= _GROUP:
-                whole = pa.concat_tables(held)
-                full = len(whole) // _GROUP * _GROUP
-                add(whole.slice(0, full).combine_chunks())
-                held = [whole.slice(full)]
+                joined = pa.concat_tables(held)
+                full = len(joined) // _GROUP * _GROUP
+                add(joined.slice(0, full).combine_chunks())
+                held = [joined.slice(full)]
         add(pa.concat_tables([schema.empty_table(), *held]).combine_chunks())
 
 
@@ -193,12 +193,12 @@ def _check_shard(corpus: Path, name: str, rows: int) -> None:
     if not inside:
         raise InputError(f"{corpus / 'manifest.json'}: shard {name!r} lies outside the corpus; refused")
     with refused(f"{path}: shard is missing or damaged", of=(pa.ArrowInvalid, OSError), remedy=_REBUILD):
-        found = pq.read_metadata(path)
-        schema = found.schema.to_arrow_schema()
+        metadata = pq.read_metadata(path)
+        schema = metadata.schema.to_arrow_schema()
     if not schema.equals(TYPED):
         raise InputError(f"{path}: its columns aren't those of a corpus ({DOCS}/formats.md); build the corpus again")
-    if found.num_rows != rows:
-        raise InputError(f"{path}: has {found.num_rows} sentences, the manifest says {rows}; build the corpus again")
+    if metadata.num_rows != rows:
+        raise InputError(f"{path}: has {metadata.num_rows} sentences, the manifest says {rows}; build the corpus again")
 
 
 def shard_hashes(corpus: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -241,8 +241,8 @@ def read_sentences(corpus: Path, split: str | None = None) -> Iterator[Sentence]
 def typed_sentences(path: Path, split: str | None = None) -> Iterator[Sentence]:
     """Yield the sentences of one typed shard, of one split or all."""
     for batch in sentence_batches(path):
-        wanted = batch if split is None else batch.filter(pc.equal(batch["split"], split))
-        yield from map(_sentence, wanted.to_pylist())
+        rows = batch if split is None else batch.filter(pc.equal(batch["split"], split))
+        yield from map(_sentence, rows.to_pylist())
 
 
 def sentence_batches(path: Path, columns: Sequence[str] | None = None, rows: int = _BATCH) -> Iterator[pa.RecordBatch]:
@@ -251,8 +251,8 @@ def sentence_batches(path: Path, columns: Sequence[str] | None = None, rows: int
         with _damage(path):
             batch.validate(full=True)
         for name in batch.schema.names:
-            if place := null_in(name, batch[name]):
-                raise InputError(f"{path}: a sentence has no {place}; build the corpus again")
+            if column := null_in(name, batch[name]):
+                raise InputError(f"{path}: a sentence has no {column}; build the corpus again")
         yield batch
 
 
@@ -292,12 +292,12 @@ def train_pages(corpus: Path) -> Iterator[PageLines]:
 def with_columns(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return rows with only the columns of a schema; raise NerbertError if a step changed them or lost a value."""
     try:
-        found = pa.RecordBatch.from_arrays([rows[each.name] for each in schema], schema=schema)
+        selected = pa.RecordBatch.from_arrays([rows[name] for name in schema.names], schema=schema)
     except (KeyError, TypeError, pa.ArrowException) as error:
         raise NerbertError(f"a corpus step changed the columns ({DOCS}/formats.md): {error}") from error
-    if place := next(filter(None, (null_in(name, found[name]) for name in schema.names)), ""):
-        raise NerbertError(f"a corpus step left rows without {place}; give each a value")
-    return found
+    if column := next(filter(None, (null_in(name, selected[name]) for name in schema.names)), ""):
+        raise NerbertError(f"a corpus step left rows without {column}; give each a value")
+    return selected
 
 
 def null_in(name: str, column: pa.Array) -> str:
@@ -313,9 +313,9 @@ def null_in(name: str, column: pa.Array) -> str:
 
 
 def _sentence(row: Mapping[str, Any]) -> Sentence:
-    mentions = tuple(Mention(**(each | {"class_path": tuple(each["class_path"])})) for each in row["mentions"])
+    mentions = tuple(Mention(**(cells | {"class_path": tuple(cells["class_path"])})) for cells in row["mentions"])
     words = tuple((word["start"], word["end"]) for word in row["words"])
-    unknown = tuple((each["start"], each["end"], each["reason"]) for each in row["unknown"])
+    unknown = tuple((cells["start"], cells["end"], cells["reason"]) for cells in row["unknown"])
     return Sentence(
         wiki=row["wiki"], page_id=row["page_id"], revision=row["revision"], title=row["title"], start=row["start"],
         text=row["text"], words=words, mentions=mentions, unknown=unknown, split=row["split"],

@@ -79,29 +79,29 @@ class Upstream:
         read too.
         """
         read = [columns, *(getattr(step, "columns", None) for step in self.steps)]
-        names = None if None in read else sorted({name for each in read for name in each or ()})
-        reached = partial(_reached, task=task, steps=self.steps, columns=names)
+        names = None if None in read else sorted({name for group in read for name in group or ()})
+        reached = partial(_map_part, task=task, steps=self.steps, columns=names)
         return self.executor.map_ordered(reached, shard_paths(self.folder))
 
-    def find(self, kind: type[_One]) -> _One:
+    def find(self, step_type: type[_One]) -> _One:
         """Return the step of this class, as it was prepared."""
-        return next(step for step in self.steps if isinstance(step, kind))
+        return next(step for step in self.steps if isinstance(step, step_type))
 
 
-def own_steps(settings: CorpusSettings) -> dict[str, AnyStep]:
+def open_own_steps(settings: CorpusSettings) -> dict[str, AnyStep]:
     """Return the user-defined steps, each made as `Class(settings)`; raise SettingsError for other objects."""
     steps, names = dict[str, AnyStep](), set(_TAKEN)
-    for place in settings.own_steps:
-        step = STEPS.find(place)(settings)
+    for path in settings.own_steps:
+        step = STEPS.find(path)(settings)
         name = getattr(step, "name", "")
         works = any(callable(getattr(step, method, None)) for method in ("apply", "open", "prepare"))
         if not (isinstance(name, str) and name and name not in names and works):
             raise SettingsError(
-                f"corpus step {place!r}: must have a method `apply(rows)`, `open(part)` or `prepare(upstream)`, and a "
+                f"corpus step {path!r}: must have a method `apply(rows)`, `open(part)` or `prepare(upstream)`, and a "
                 f"`name` that no other step has; it has {name!r}"
             )
         names.add(name)
-        steps[place] = step
+        steps[path] = step
     return steps
 
 
@@ -113,7 +113,7 @@ def run_steps(steps: Sequence[AnyStep], folder: Path, funnel: Funnel, executor: 
     """
     upstream = Upstream(folder / "pages", (), executor)
     for step in steps:
-        if isinstance(step, CountingStep) and any(getattr(each, "rewrites", False) for each in upstream.steps):
+        if isinstance(step, CountingStep) and any(getattr(earlier, "rewrites", False) for earlier in upstream.steps):
             written = folder / SCRATCH_ROWS / str(step.name or len(upstream.steps))
             _write(upstream, written, funnel, "typing shards")
             upstream = Upstream(written, (), executor)
@@ -130,37 +130,37 @@ def _write(rows: Upstream, output: Path, funnel: Funnel, title: str, *, last: bo
     paths = shard_paths(rows.folder)
     task = partial(_write_part, steps=rows.steps, output=output, seed=funnel.seed, last=last)
     with progress(title, len(paths)) as bar:
-        for done in rows.executor.map_ordered(task, paths):
-            funnel.merge(done)
+        for counts in rows.executor.map_ordered(task, paths):
+            funnel.merge(counts)
             bar.advance()
 
 
 def _write_part(path: Path, steps: Sequence[Step | PartStep], output: Path, seed: int, *, last: bool) -> Funnel:
     """Write one part of what the steps keep; return its counts, with those of the final sentences if `last`."""
-    funnel, opened = Funnel(seed), _opened(steps, path)
+    funnel, opened = Funnel(seed), _open_steps(steps, path)
     batches = (apply_steps(batch, opened, funnel) for batch in read_batches(path))
     write_grouped((_table(rows, funnel, last=last) for rows in batches), output / path.name, TYPED, scratch=not last)
     for step in opened:
         if isinstance(step, PartTargets):
-            for kind, classes in step.outside().items():
-                funnel.add(classes, "outside", kind)
+            for fate, classes in step.count_outside().items():
+                funnel.add(classes, "outside", fate)
     return funnel
 
 
 def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | None = None) -> pa.RecordBatch:
     """Return the rows that all steps keep; `funnel` counts what each drops, and keeps samples."""
     for step in steps:
-        came, given = rows, step.apply(rows)
-        if not (isinstance(given, tuple) and [hasattr(each, "__len__") for each in given] == [True, True]):
+        came, result = rows, step.apply(rows)
+        if not (isinstance(result, tuple) and [hasattr(part, "__len__") for part in result] == [True, True]):
             raise NerbertError(f"corpus step {step.name!r}: apply must return the rows and a list of reasons")
-        rows, reasons = given
+        rows, reasons = result
         if rows.num_rows != came.num_rows or len(reasons) not in (0, came.num_rows):
             raise NerbertError(
                 f"corpus step {step.name!r}: {came.num_rows} rows in, {rows.num_rows} out, {len(reasons)} reasons: "
                 "the numbers must be equal; drop a row by giving a reason"
             )
-        for wrong in (each for each in set(reasons) if not (each is None or (isinstance(each, str) and each))):
-            raise NerbertError(f"corpus step {step.name!r}: reason {wrong!r}: must be a text, or None to keep a row")
+        if wrong := [reason for reason in set(reasons) - {None} if not (isinstance(reason, str) and reason)]:
+            raise NerbertError(f"corpus step {step.name!r}: reason {wrong[0]!r}: must be a text, or None to keep a row")
         dropped = pa.array(reasons, pa.string()) if len(reasons) else pa.nulls(came.num_rows, pa.string())
         counts = Counter(dropped.drop_null().to_pylist())
         if funnel is not None and step.name:
@@ -182,13 +182,13 @@ def _table(rows: pa.RecordBatch, funnel: Funnel, *, last: bool) -> pa.Table:
     return table
 
 
-def _reached(
+def _map_part(
     part: Path, task: Callable[[Path, Iterator[pa.RecordBatch]], Result], steps: Sequence[Step | PartStep],
     columns: Sequence[str] | None,
 ) -> Result:  # fmt: skip
-    opened = _opened(steps, part)
+    opened = _open_steps(steps, part)
     return task(part, (apply_steps(batch, opened) for batch in read_batches(part, columns)))
 
 
-def _opened(steps: Sequence[Step | PartStep], part: Path) -> list[Step]:
+def _open_steps(steps: Sequence[Step | PartStep], part: Path) -> list[Step]:
     return [step.open(part) if isinstance(step, PartStep) else step for step in steps]

@@ -96,12 +96,12 @@ def write_targets(
             learnt = type_by_evidence(database, folder, knowledge.language, evidence, least_precision)
         database.execute("CREATE VIEW linked AS FROM targets WHERE links > 0")
         rows = database.sql("FROM linked ORDER BY links DESC, target")
-        write_grouped(_named(database, rows), folder / "targets" / "part-00000.parquet", TARGETS)
+        write_grouped(_name_rows(database, rows), folder / "targets" / "part-00000.parquet", TARGETS)
         database.execute(_JOIN_PARTS)
         for number, part in enumerate(parts):
             query = "SELECT * EXCLUDE (part) FROM targets_of_parts WHERE part = $part ORDER BY target"
-            own = _named(database, database.sql(query, params={"part": number}))
-            write_grouped(own, scratch / part.name, TARGETS, scratch=True)
+            tables = _name_rows(database, database.sql(query, params={"part": number}))
+            write_grouped(tables, scratch / part.name, TARGETS, scratch=True)
         targets, typed = database.execute("SELECT count(*), count(class) FROM linked").fetchall()[0]
         most = database.execute(_MOST_LINKED, {"most": _MOST_UNTYPED}).fetchall()
         return TargetReport(targets, typed, [{"title": title, "links": links} for title, links in most],
@@ -125,15 +125,12 @@ def write_redirects(database: Database, redirects: Iterable[tuple[str, str]]) ->
 
 
 def _follow_chains(database: Database) -> bool:
-    """Resolve redirects to redirects to the ends of their chains; if there are cycles, only cut them and return False.
-    Each round doubles the steps that a row of `steps` has followed. A row that can go on after as many steps as there
-    are rows is in a cycle or leads into one, and its target is in the cycle.
-    """
+    """Resolve chains of redirects to their ends; if there are cycles, only cut them and return False."""
     database.execute(_FOLLOW)
     gone, ((rows,),) = 1, database.execute("SELECT count(*) FROM steps").fetchall()
     while gone <= rows and database.execute("FROM further LIMIT 1").fetchall():
         database.execute("UPDATE steps SET target = further.target FROM further WHERE steps.title = further.title")
-        gone *= 2
+        gone *= 2  # a row that can go on after as many steps as there are rows has its target in a cycle
     if database.execute("DELETE FROM redirects WHERE title IN (SELECT via FROM further)").fetchall() != [(0,)]:
         return False
     database.execute("UPDATE redirects SET target = steps.target FROM steps WHERE redirects.title = steps.title")
@@ -145,21 +142,19 @@ def _count_links(database: Database, parts: Sequence[Path]) -> None:
     insert(database, "links", (), _LINKS)
     with progress("counting link targets", len(parts)) as bar:
         for number, part in enumerate(parts):
-            pieces = [
-                pc.value_counts(pc.struct_field(pc.list_flatten(batch["links"]), "target"))
-                for batch in read_batches(part, ["links"])
-            ]
+            lists = (pc.list_flatten(batch["links"]) for batch in read_batches(part, ["links"]))
+            pieces = [pc.value_counts(pc.struct_field(links, "target")) for links in lists]
             if sum(map(len, pieces)):
-                targets, links = (pa.chunked_array([piece.field(place) for piece in pieces]) for place in range(2))
+                targets, links = (pa.chunked_array([piece.field(column) for piece in pieces]) for column in range(2))
                 numbers = pa.repeat(pa.scalar(number, pa.int32()), len(targets))
                 database.from_arrow(pa.table([numbers, targets, links], _LINKS)).insert_into("links")
             bar.advance()
 
 
-def _named(database: Database, rows: duckdb.DuckDBPyRelation) -> Iterator[pa.Table]:
+def _name_rows(database: Database, rows: duckdb.DuckDBPyRelation) -> Iterator[pa.Table]:
     """Yield rows in the form of `targets/`: with the names of classes and sources instead of their numbers."""
     named = [database.sql(query).to_arrow_table()[0].combine_chunks() for query in _NAMES]
     for batch in rows.to_arrow_reader(_BATCH):
-        places = (pc.fill_null(batch[name], 0) for name in ("class", "source"))
-        columns = [names.take(place) for names, place in zip(named, places, strict=True)]
+        numbers = (pc.fill_null(batch[name], 0) for name in ("class", "source"))
+        columns = [names.take(indexes) for names, indexes in zip(named, numbers, strict=True)]
         yield pa.table([*batch.columns[:3], *columns], TARGETS.names).cast(TARGETS)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from nerbert.corpus.columns import Places, Words, codes_of, is_among, numbers_column, strings_column
 from nerbert.corpus.knowledge.database import ask_counts
-from nerbert.corpus.mentions import listed
+from nerbert.corpus.mentions import make_lists
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED
 from nerbert.corpus.steps import Upstream
@@ -78,7 +78,7 @@ def _powers(length: int) -> tuple[Hashes, Hashes]:
     return np.cumprod(factors[0], dtype=np.uint64), np.cumprod(factors[1], dtype=np.uint64)
 
 
-def joined_words(rows: pa.RecordBatch) -> tuple[str, Words]:
+def join_words(rows: pa.RecordBatch) -> tuple[str, Words]:
     """Return the sentences of rows joined by newlines, and the places of their words there."""
     texts, words = rows["text"].to_pylist(), rows["words"]
     sentences = np.concatenate(([0], np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)))
@@ -107,7 +107,7 @@ class NameIndex:
         """Return the index of names, whose `keys` are sorted and distinct."""
         return cls(np.unique(names["whole"]), np.unique(names["first"]), tuple(np.unique(names["words"]).tolist()))
 
-    def found(self, words: Words, hashes: Hasher) -> Iterator[Found]:
+    def find_names(self, words: Words, hashes: Hasher) -> Iterator[Found]:
         """Yield where names begin, those with most words first."""
         if not len(words.starts) or not len(self.keys):
             return
@@ -116,23 +116,23 @@ class NameIndex:
         def keys_at(first: Places, last: Places) -> Hashes:
             return hashes(words.starts[first], words.ends[last])
 
-        every = np.arange(len(words.starts))
-        begins = every[is_among(keys_at(every, every), self.first)]
+        numbers = np.arange(len(words.starts))
+        begins = numbers[is_among(keys_at(numbers, numbers), self.first)]
         for length in reversed(self.lengths):
-            some = begins[begins + length <= len(every)]
-            some = some[owner[some] == owner[some + length - 1]]
-            keys = keys_at(some, some + length - 1)
-            known = is_among(keys, self.keys)
-            yield some[known], length, np.searchsorted(self.keys, keys[known])
+            starts = begins[begins + length <= len(numbers)]
+            starts = starts[owner[starts] == owner[starts + length - 1]]
+            keys = keys_at(starts, starts + length - 1)
+            matches = is_among(keys, self.keys)
+            yield starts[matches], length, np.searchsorted(self.keys, keys[matches])
 
 
-def without_overlaps(found: Iterable[Found], free: Marks) -> tuple[Places, Places, Places]:
+def drop_overlaps(names: Iterable[Found], free: Marks) -> tuple[Places, Places, Places]:
     """Return first words, lengths and keys of the names that are kept: the longest, of equal ones the first.
 
     Only words that are `free` (words,) may be taken, and they are no longer free then.
     """
     kept = list[tuple[int, int, int]]()
-    for begins, length, keys in found:
+    for begins, length, keys in names:
         for begin, key in zip(begins.tolist(), keys.tolist(), strict=True):
             if free[begin : begin + length].all():
                 free[begin : begin + length] = False
@@ -166,8 +166,8 @@ class UnknownStretches:
         frequent, mentions = _frequent_names(upstream, folder, self.settings.unknown_min_mentions)
         np.save(folder / "frequent.npy", frequent)
         others = np.zeros(len(mentions), np.int64)
-        for places, counts in upstream.map(partial(_count_others, names=folder / "frequent.npy"), _READ):
-            others[places] += counts
+        for numbers, counts in upstream.map(partial(_count_others, names=folder / "frequent.npy"), _READ):
+            others[numbers] += counts
         np.save(folder / "names.npy", frequent[mentions >= _SHARE * (mentions + others)])
         return _PreparedUnknown(common, folder / "names.npy", capitals=self.language not in CAPITALISE_NOUNS)
 
@@ -183,21 +183,21 @@ class _PreparedUnknown:
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[None]]:
         """Mark the words outside mentions that may be names."""
-        text, words = joined_words(rows)
+        text, words = join_words(rows)
         free = ~inside(words, rows["mentions"])
-        known, codes = _index(self.names, self.names.stat().st_mtime_ns), codes_of(text)
-        begins, lengths, _ = without_overlaps(known.found(words, span_hashes(codes)), free)
+        index, codes = _index(self.names, self.names.stat().st_mtime_ns), codes_of(text)
+        begins, lengths, _ = drop_overlaps(index.find_names(words, span_hashes(codes)), free)
         stretches = [(begins, begins + lengths - 1, ELSEWHERE)]
         if self.capitals:
-            stretches.append((*_runs(words, free & _capitalised(words, codes, self.common)), CAPITALISED))
-        place = rows.schema.get_field_index("unknown")
-        return rows.set_column(place, TYPED.field("unknown"), _listed(words, stretches)), ()
+            stretches.append((*_runs(words, free & _find_capitalised(words, codes, self.common)), CAPITALISED))
+        column = rows.schema.get_field_index("unknown")
+        return rows.set_column(column, TYPED.field("unknown"), _group_stretches(words, stretches)), ()
 
 
 _READ = ("text", "words", "mentions", "split")
 
 
-def _of_train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _filter_train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     return (rows.filter(pc.equal(rows["split"], TRAIN)) for rows in batches)
 
 
@@ -212,38 +212,38 @@ def _common_words(upstream: Upstream, folder: Path) -> Path:
     counts.mkdir(parents=True)
     for _ in upstream.map(partial(_write_cases, folder=counts), ("text", "words", "split")):
         pass
-    numbers = {"least": _LEAST, "share": _COMMON_SHARE}
-    found = ask_counts(counts, _CASES, _COMMON, numbers, upstream.executor.workers)
-    np.save(path, found["hash"].astype(np.uint64))
+    bounds = {"least": _LEAST, "share": _COMMON_SHARE}
+    common = ask_counts(counts, _CASES, _COMMON, bounds, upstream.executor.workers)
+    np.save(path, common["hash"].astype(np.uint64))
     return path
 
 
 def _write_cases(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
     """Write for each word of a part's train split how often it is used, and how often in lower case."""
     hashes, small = [np.zeros(0, np.uint64)], [np.zeros(0, np.bool_)]
-    for rows in _of_train(batches):
-        text, words = joined_words(rows)
+    for rows in _filter_train(batches):
+        text, words = join_words(rows)
         lowered, capitals = _hashes(words, codes := codes_of(text))
         hashes.append(lowered)
-        small.append(_holding(_cases()[1][codes] != codes, words) & ~capitals)
-    every, places = np.unique(np.concatenate(hashes), return_inverse=True)
-    uses = np.bincount(places, minlength=len(every))
-    in_lower = np.bincount(places, np.concatenate(small), minlength=len(every)).astype(np.int64)
-    pq.write_table(pa.table(list(map(pa.array, (every, uses, in_lower))), schema=_CASES), folder / part.name)
+        small.append(_mark_words(_cases()[1][codes] != codes, words) & ~capitals)
+    distinct, inverse = np.unique(np.concatenate(hashes), return_inverse=True)
+    uses = np.bincount(inverse, minlength=len(distinct))
+    in_lower = np.bincount(inverse, np.concatenate(small), minlength=len(distinct)).astype(np.int64)
+    pq.write_table(pa.table(list(map(pa.array, (distinct, uses, in_lower))), schema=_CASES), folder / part.name)
 
 
-def _capitalised(words: Words, codes: npt.NDArray[np.uint32], common: Path) -> Marks:
+def _find_capitalised(words: Words, codes: npt.NDArray[np.uint32], common: Path) -> Marks:
     """Return which words have a capital that tells something: a sentence's first one only if it isn't common."""
     hashes, capitals = _hashes(words, codes)
-    lettered = np.flatnonzero(_holding(_letters()[codes], words))
+    lettered = np.flatnonzero(_mark_words(_letters()[codes], words))
     owner = np.searchsorted(words.first, lettered, "right") - 1
     first = lettered[np.flatnonzero(np.diff(owner, prepend=-1))]
-    capitals[first] &= ~is_among(hashes[first], _mapped(common, common.stat().st_mtime_ns))
+    capitals[first] &= ~is_among(hashes[first], _load_hashes(common, common.stat().st_mtime_ns))
     return capitals
 
 
 @lru_cache(maxsize=4)
-def _mapped(path: Path, _changed: int) -> Hashes:
+def _load_hashes(path: Path, _changed: int) -> Hashes:
     hashes: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
     return hashes
 
@@ -251,10 +251,10 @@ def _mapped(path: Path, _changed: int) -> Hashes:
 def _hashes(words: Words, codes: npt.NDArray[np.uint32]) -> tuple[Hashes, Marks]:
     """Return (words,): the hash of each in lower case, and whether it has a capital."""
     lowered = _cases()[0][codes]
-    return span_hashes(lowered)(words.starts, words.ends), _holding(lowered != codes, words)
+    return span_hashes(lowered)(words.starts, words.ends), _mark_words(lowered != codes, words)
 
 
-def _holding(marks: Marks, words: Words) -> Marks:
+def _mark_words(marks: Marks, words: Words) -> Marks:
     """Return which words have a marked character."""
     sums = np.concatenate(([0], np.cumsum(marks)))
     return np.asarray(sums[words.ends] > sums[words.starts])
@@ -283,42 +283,40 @@ def _frequent_names(upstream: Upstream, folder: Path, least: int) -> tuple[Names
     counts.mkdir()
     for _ in upstream.map(partial(_write_mentions, folder=counts), _READ):
         pass
-    numbers = {"least": least, "longest": LONGEST}
-    found = ask_counts(counts, _COUNTED, _FREQUENT, numbers, upstream.executor.workers)
-    return np.rec.fromarrays([found[name] for name in NAME.names or ()], NAME), np.asarray(found["mentions"])
+    bounds = {"least": least, "longest": LONGEST}
+    columns = ask_counts(counts, _COUNTED, _FREQUENT, bounds, upstream.executor.workers)
+    return np.rec.fromarrays([columns[name] for name in NAME.names or ()], NAME), np.asarray(columns["mentions"])
 
 
 def _write_mentions(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
     """Write for each name how many mentions of the part's train split it has."""
-    found = []
-    for rows in _of_train(batches):
-        text, words = joined_words(rows)
+    blocks = []
+    for rows in _filter_train(batches):
+        text, words = join_words(rows)
         starts, ends = places_in_text(words.sentences, rows["mentions"])
         begins, last = np.searchsorted(words.starts, starts), np.searchsorted(words.ends, ends)
         hashes = span_hashes(codes_of(text))
         first = hashes(words.starts[begins], words.ends[begins])
-        found.append(np.stack([hashes(starts, ends), first, (last - begins + 1).astype(np.uint64)]))
-    columns = np.concatenate([np.zeros((3, 0), np.uint64), *found], axis=1)
-    whole, places, counts = np.unique(columns[0], return_index=True, return_counts=True)
-    arrays = (whole, columns[1][places], columns[2][places].astype(np.int64), counts)
+        blocks.append(np.stack([hashes(starts, ends), first, (last - begins + 1).astype(np.uint64)]))
+    columns = np.concatenate([np.zeros((3, 0), np.uint64), *blocks], axis=1)
+    whole, firsts, counts = np.unique(columns[0], return_index=True, return_counts=True)
+    arrays = (whole, columns[1][firsts], columns[2][firsts].astype(np.int64), counts)
     pq.write_table(pa.table(list(map(pa.array, arrays)), schema=_COUNTED), folder / part.name)
 
 
 def _count_others(_: Path, batches: Iterator[pa.RecordBatch], names: Path) -> tuple[Places, Places]:
-    """Return the places of the names that a part's train split has outside mentions, and how often."""
-    known, found = NameIndex.of(np.load(names, allow_pickle=False)), [np.zeros(0, np.int64)]
-    for rows in _of_train(batches):
-        text, words = joined_words(rows)
-        found.append(
-            without_overlaps(known.found(words, span_hashes(codes_of(text))), ~inside(words, rows["mentions"]))[2]
-        )
-    places, counts = np.unique(np.concatenate(found), return_counts=True)
-    return places, counts
+    """Return the numbers of the names that a part's train split has outside mentions, and how often."""
+    index, keys = NameIndex.of(np.load(names, allow_pickle=False)), [np.zeros(0, np.int64)]
+    for rows in _filter_train(batches):
+        text, words = join_words(rows)
+        spans = index.find_names(words, span_hashes(codes_of(text)))
+        keys.append(drop_overlaps(spans, ~inside(words, rows["mentions"]))[2])
+    numbers, counts = np.unique(np.concatenate(keys), return_counts=True)
+    return numbers, counts
 
 
 def _runs(words: Words, marked: Marks) -> tuple[Places, Places]:
-    """Return the first and last words of the runs of marked words within sentences; what joins two words without a
-    space, such as a hyphen, is one of them."""
+    """Return the first and last words of the runs of marked words within sentences; a hyphen between two is one."""
     joined = (words.starts[1:] == words.ends[:-1]) & (np.diff(words.starts) > 0)
     marked = marked.copy()
     marked[1:-1] |= marked[:-2] & marked[2:] & joined[:-1] & joined[1:]
@@ -330,10 +328,10 @@ def _runs(words: Words, marked: Marks) -> tuple[Places, Places]:
     return first, np.flatnonzero(marked & (~after | begins[1:]))
 
 
-def _listed(words: Words, stretches: Sequence[tuple[Places, Places, str]]) -> pa.ListArray:
+def _group_stretches(words: Words, stretches: Sequence[tuple[Places, Places, str]]) -> pa.ListArray:
     """Return stretches from first to last words, with their reasons, as lists of sentences."""
-    firsts, lasts = (np.concatenate([each[place] for each in stretches]) for place in range(2))
-    reasons = np.repeat(np.arange(len(stretches)), [len(each[0]) for each in stretches])
+    firsts, lasts = (np.concatenate([group[side] for group in stretches]) for side in range(2))
+    reasons = np.repeat(np.arange(len(stretches)), [len(group[0]) for group in stretches])
     order = np.argsort(firsts)
     firsts, lasts, reasons = firsts[order], lasts[order], reasons[order]
     owner = np.searchsorted(words.first, firsts, "right") - 1
@@ -341,7 +339,7 @@ def _listed(words: Words, stretches: Sequence[tuple[Places, Places, str]]) -> pa
     columns = {
         "start": numbers_column(words.starts[firsts] - shift, pa.int32()),
         "end": numbers_column(words.ends[lasts] - shift, pa.int32()),
-        "reason": strings_column([each[2] for each in stretches]).take(pa.array(reasons)),
+        "reason": strings_column([group[2] for group in stretches]).take(pa.array(reasons)),
     }
     counts = np.bincount(owner, minlength=len(words.first) - 1)
-    return listed(columns, counts, list(TYPED.field("unknown").type.value_type))
+    return make_lists(columns, counts, list(TYPED.field("unknown").type.value_type))

@@ -36,7 +36,7 @@ def counted(some: list[list[str]]) -> Counter[Multiset]:
 def test_expectations_sum_to_the_total(some: list[list[str]], method: str, alpha: float, share: float) -> None:
     total = share * len(some)
     rates = draw(counted(some), method=method, alpha=alpha, total=total)
-    each = [rates.expected(categories) for categories in some]
+    each = [rates.expect_copies(categories) for categories in some]
     assert sum(each) == pytest.approx(total, rel=1e-9)
     assert min(each) >= 0
     assert max(each) == pytest.approx(rates.largest)
@@ -55,7 +55,7 @@ def test_literal_is_the_papers_draw_simulated() -> None:
     for name, times in zip(names, random.multinomial(total, p / p.sum()), strict=True):
         holders = [number for number, each in enumerate(some) if name in each]
         drawn += np.bincount(random.choice(holders, times), minlength=len(some))
-    expected = np.array([rates.expected(each) for each in some])
+    expected = np.array([rates.expect_copies(each) for each in some])
     errors = (drawn - expected) / np.sqrt(expected)
     assert np.abs(errors).max() < 4.5
     assert 0.8 < np.mean(errors**2) < 1.2
@@ -68,14 +68,14 @@ def test_rates_depend_on_no_order_and_travel(method: str) -> None:
     assert rates == draw(counted(some[::-1]), method=method, alpha=0.7)
     assert pickle.loads(pickle.dumps(rates)) == rates
     one = ["c3", "c0", "c0", "c7", "c1"]
-    assert {rates.expected(Random(n).sample(one, 5)) for n in range(50)} == {rates.expected(one)}
+    assert {rates.expect_copies(Random(n).sample(one, 5)) for n in range(50)} == {rates.expect_copies(one)}
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_unseen_categories_count_as_not_there(method: str) -> None:
     rates = draw(counted([["A"], ["A", "B"]]), method=method, alpha=0.7)
-    assert rates.expected(["A", "unseen"]) == rates.expected(["A"]) > 0
-    assert rates.expected(["unseen"]) == rates.expected([]) == 0
+    assert rates.expect_copies(["A", "unseen"]) == rates.expect_copies(["A"]) > 0
+    assert rates.expect_copies(["unseen"]) == rates.expect_copies([]) == 0
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -83,12 +83,12 @@ def test_rates_of_few_sentences(method: str) -> None:
     """Without a total as many copies as sentences; no exponent where all categories are equally frequent."""
     rates = draw(counted([["A"], ["B"]]), method=method, alpha=0.7)
     assert (rates.method, rates.alpha, rates.total, rates.exponent) == (method, 0.7, 2, None)
-    assert rates.expected(["A"]) + rates.expected(["B"]) == pytest.approx(2, rel=1e-12)
+    assert rates.expect_copies(["A"]) + rates.expect_copies(["B"]) == pytest.approx(2, rel=1e-12)
     assert rates.residual == pytest.approx(0)
     with raises(SettingsError, "nothing to draw from"):
         draw(counted([[], []]), method=method, alpha=0.7)
     alone = draw(counted([["A"]] * 30 + [["B"]] * 10), method="literal", alpha=1)
-    assert [alone.expected(["A"]), alone.expected(["A", "A"])] == pytest.approx([1, 1])
+    assert [alone.expect_copies(["A"]), alone.expect_copies(["A", "A"])] == pytest.approx([1, 1])
 
 
 def test_exponent_weighs_categories_alike_and_leaves_out_what_one_side_lacks() -> None:
@@ -144,7 +144,7 @@ def mentions_after(histogram: Counter[Multiset], **how: float) -> dict[str, floa
     rates, after = draw(histogram, method="fit", **how), Counter[str]()
     for key, number in histogram.items():
         for name in key:
-            after[name] += number * rates.expected(key)  # type: ignore[assignment]
+            after[name] += number * rates.expect_copies(key)  # type: ignore[assignment]
     return dict(after)
 
 
@@ -162,7 +162,7 @@ def test_sentences_of_one_category_have_a_closed_form() -> None:
     histogram = Counter[Multiset]({("A",): 1000, ("B",): 100, ("C", "C"): 5})
     rates = draw(histogram, method="fit", alpha=0.7, total=1105)
     assert rates.iterations == 1
-    some = {key: rates.expected(key) for key in histogram}
+    some = {key: rates.expect_copies(key) for key in histogram}
     assert some["B",] / some["A",] == pytest.approx(0.1**-0.3)
     assert some["C", "C"] / some["A",] == pytest.approx(0.01**-0.3)
 
@@ -170,7 +170,7 @@ def test_sentences_of_one_category_have_a_closed_form() -> None:
 def test_alpha_one_draws_every_sentence_exactly_once() -> None:
     histogram = wiki_like(2, 1.2, 5)
     rates = draw(histogram, method="fit", alpha=1)
-    assert {rates.expected(key) for key in histogram} == {1.0}
+    assert {rates.expect_copies(key) for key in histogram} == {1.0}
     assert rates.iterations == 0
 
 
@@ -182,5 +182,5 @@ def test_a_target_that_a_shared_category_blocks_is_approached_and_told() -> None
     assert rates.residual > 0.1
     assert rates.largest < 10
     before, after = mentions_before(histogram), mentions_after(histogram, alpha=0.2)
-    assert sum(rates.expected(key) * number for key, number in histogram.items()) == pytest.approx(700)
+    assert sum(rates.expect_copies(key) * number for key, number in histogram.items()) == pytest.approx(700)
     assert after["x0"] / after["P"] > 3 * before["x0"] / before["P"]

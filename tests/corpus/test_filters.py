@@ -206,7 +206,7 @@ def test_copies_are_drawn_of_train_sentences_alone(balance: Literal["literal", "
     assert step.report.keys() == {"method", "literal", "fit"}
     assert step.report[balance].keys() == set(step.rates.__slots__) - {"method", "weights"}
     rows, reasons = step.apply(train)
-    expected = [step.rates.expected(each) for each in (["A", "B"], ["A"], ["A", "B"])]
+    expected = [step.rates.expect_copies(each) for each in (["A", "B"], ["A"], ["A", "B"])]
     assert rows["expected_copies"].to_pylist() == expected
     assert sum(expected) == pytest.approx(6)
     chances = [uniform(settings.seed, "copies", f"w:{number}") for number in range(3)]

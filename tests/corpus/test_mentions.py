@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.mentions import PartTargets, categories_of, count_by_sentence, flat_categories, recategorised
+from nerbert.corpus.mentions import PartTargets, categories_of, count_by_sentence, flat_categories, replace_categories
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TARGETS as SCHEMA
 from nerbert.corpus.shards import TYPED, UNTYPED
@@ -47,7 +47,7 @@ def test_links_become_mentions_and_are_counted(sentences: list[list[dict[str, An
     assert mentions.type == TYPED.field("mentions").type
     wanted = [[expected(link) for link in some] for some in sentences]
     assert mentions.to_pylist() == wanted
-    assert targets.outside() == {
+    assert targets.count_outside() == {
         "to_ancestor": Counter("Town" for some in wanted for m in some if m["target"] == "Moss"),
         "to_entity": Counter("Deity" for some in wanted for m in some if m["target"] == "Odin"),
     }
@@ -61,7 +61,7 @@ def test_categories_are_read_counted_and_changed(sentences: list[list[dict[str, 
     flat, lengths = flat_categories(pa.record_batch({"mentions": mentions}))
     cities = count_by_sentence(pc.equal(flat, "city"), lengths)
     assert cities.tolist() == [sum(m["category"] == "city" for m in some) for some in rows]
-    changed = recategorised(mentions, pa.array([ENTITY] * len(flat), pa.string()))
+    changed = replace_categories(mentions, pa.array([ENTITY] * len(flat), pa.string()))
     assert changed.to_pylist() == [[m | {"category": ENTITY} for m in some] for some in rows]
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.corpus.export import export_corpus
-from nerbert.corpus.shards import checked_shards, read_batches, read_manifest, shard_hashes, write_grouped, writing
+from nerbert.corpus.shards import checked_shards, open_writer, read_batches, read_manifest, shard_hashes, write_grouped
 from nerbert.errors import InputError
 from nerbert.render.corpus import show_corpus
 from tests.raised import raises
@@ -168,7 +168,7 @@ def table(*numbers: int) -> pa.Table:
 
 
 def test_what_is_added_is_read(tmp_path: Path) -> None:
-    with writing(tmp_path / "a.parquet", SCHEMA) as add:
+    with open_writer(tmp_path / "a.parquet", SCHEMA) as add:
         add(table(*range(3000)))
         add(table())
         add(table(7))
@@ -180,7 +180,7 @@ def test_what_is_added_is_read(tmp_path: Path) -> None:
 
 
 def test_a_file_without_rows_has_its_columns_and_a_damaged_one_is_told(tmp_path: Path) -> None:
-    with writing(tmp_path / "a.parquet", SCHEMA):
+    with open_writer(tmp_path / "a.parquet", SCHEMA):
         pass
     assert pq.read_schema(tmp_path / "a.parquet").equals(SCHEMA)
     assert list(read_batches(tmp_path / "a.parquet")) == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nerbert.corpus.columns import codes_of, words_of
 from nerbert.corpus.settings import BUILT_IN_STEPS, USUAL_STEPS, CorpusSettings
 from nerbert.corpus.shards import read_sentences
-from nerbert.corpus.unknown import NAME, NameIndex, inside, joined_words, span_hashes, without_overlaps
+from nerbert.corpus.unknown import NAME, NameIndex, drop_overlaps, inside, join_words, span_hashes
 from nerbert.errors import SettingsError
 from nerbert.records import Sentence
 from tests.stages import CorpusPlan, build_corpus
@@ -110,7 +110,7 @@ def test_names_are_found_as_word_by_word(texts: list[str], names: list[str]) -> 
     firsts = hashes(own.starts[own.first[:-1]], own.ends[own.first[:-1]])
     columns = [hashes(own.sentences[:-1], own.sentences[1:] - 1), firsts, np.diff(own.first)]
     known = NameIndex.of(np.rec.fromarrays(columns, NAME))
-    hits = known.found(words, span_hashes(codes_of(text)))
+    hits = known.find_names(words, span_hashes(codes_of(text)))
     places = [tuple(zip(words.starts[a:b].tolist(), words.ends[a:b].tolist(), strict=True))
               for a, b in zip(words.first, words.first[1:], strict=False)]  # fmt: skip
     wanted = set()
@@ -126,7 +126,7 @@ def test_names_are_found_as_word_by_word(texts: list[str], names: list[str]) -> 
 def test_the_longest_come_first_then_the_leftmost() -> None:
     free = np.array([True, True, True, True, False])
     hits = [(np.array([1, 2, 3]), 2, np.array([7, 8, 9])), (np.array([0, 1, 3]), 1, np.array([1, 2, 3]))]
-    begins, lengths, keys = without_overlaps(hits, free)
+    begins, lengths, keys = drop_overlaps(hits, free)
     assert (begins.tolist(), lengths.tolist(), keys.tolist()) == ([0, 1, 3], [1, 2, 1], [1, 7, 3])
 
 
@@ -138,7 +138,7 @@ def test_words_inside_stretches() -> None:
          pa.array([[(2, 6)], [], [(0, 1)]], spans)],
         names=["text", "words", "links"],
     )  # fmt: skip
-    text, words = joined_words(rows)
+    text, words = join_words(rows)
     assert text == "a bc d\n\nx y\n"
     assert [text[a:b] for a, b in zip(words.starts, words.ends, strict=True)] == ["a", "bc", "d", "x", "y"]
     assert inside(words, rows["links"]).tolist() == [False, True, True, True, False]

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from nerbert.artifacts import link_file
 from nerbert.corpus.dump.sites import TEMPLATE, fold_redirects, normalise_title, wiki_code
 from nerbert.corpus.rows import ARTICLE
-from nerbert.corpus.shards import TITLES, UNTYPED, read_batches, read_table, shard_paths, writing
+from nerbert.corpus.shards import TITLES, UNTYPED, open_writer, read_batches, read_table, shard_paths
 from nerbert.executors import HERE, Executor
 from nerbert.records import Infobox, Reason
 from nerbert.tables import read_columns
@@ -172,7 +172,7 @@ def _rewrite_part(path: Path, folder: Path, schema: pa.Schema, gone: Numbers, ch
     if not len(gone) or not any(_is_of(batch, gone).any() for batch in read_batches(path, ["page_number"])):
         link_file(path, folder / path.name)
         return
-    with writing(folder / path.name, schema) as add:
+    with open_writer(folder / path.name, schema) as add:
         for batch in read_batches(path, rows=_ROWS):
             add(change(pa.Table.from_batches([batch])))
 
