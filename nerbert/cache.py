@@ -22,15 +22,15 @@ Read = TypeVar("Read")
 _CHECKSUMS = "checksums.json"
 
 
-def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], read: Callable[[Path], Read]) -> Read:
-    """Return what `read` reads from the cached folder of a kind that was made from `made_from`, a JSON value.
+def load_cached(cache: str, kind: str, origin: Any, make: Callable[[Path], None], read: Callable[[Path], Read]) -> Read:
+    """Return what `read` reads from the cached folder of a kind that was made from `origin`, a JSON value.
 
     `make` fills it first if it is missing or a file is damaged, or `read` raises InputError; a failure leaves nothing
     behind. `cache` is the setting. Safe to call from several processes at once.
     """
-    target = cache_place(cache, kind, sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest())
+    target = cache_place(cache, kind, sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest())
     lock = target.with_name(f".{target.name}.lock")
-    if (content := _whole(target, read)) is not None:
+    if (content := _read_whole(target, read)) is not None:
         if lock.exists():  # of a run that was killed after the folder got its name
             with suppress(OSError, OutputExists), held(lock, ""):
                 finish(target)
@@ -49,7 +49,7 @@ def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], 
         except OSError as error:
             raise unwritable(target.parent, error, "name another folder as cache") from error
         stack.callback(lock.unlink, missing_ok=True)
-        if (content := _whole(target, read)) is not None:
+        if (content := _read_whole(target, read)) is not None:
             return content
         if target.is_dir():
             tell(f"{target}: damaged, or made by an older version; it is made again")
@@ -57,14 +57,14 @@ def cached(cache: str, kind: str, made_from: Any, make: Callable[[Path], None], 
         target.unlink(missing_ok=True)
         with publish_folder(target) as folder:
             make(folder)
-            write_json(folder / "made_from.json", made_from)
+            write_json(folder / "made_from.json", origin)
             write_json(folder / _CHECKSUMS, _checksums(folder))
             for path in filter(Path.is_file, folder.rglob("*")):
                 to_disk(path)
     return read(target)
 
 
-def _whole(target: Path, read: Callable[[Path], Read]) -> Read | None:
+def _read_whole(target: Path, read: Callable[[Path], Read]) -> Read | None:
     """Return what is read from a folder; None if there is none, or a damaged one."""
     if not target.is_dir():
         return None
@@ -89,17 +89,17 @@ def cache_place(cache: str, kind: str, name: str) -> Path:
     """Return a cached folder's path, below `cache` or the user's cache folder; raise OutputExists for a foreign one."""
     try:
         home = user_cache()
-        place, parts = (Path(cache).expanduser(), (kind, name)) if cache else (home, ("nerbert", kind, name))
+        path, parts = (Path(cache).expanduser(), (kind, name)) if cache else (home, ("nerbert", kind, name))
     except (RuntimeError, ValueError) as error:  # half a character is no user's name
         raise SettingsError(f"cache = {cache!r:.80}: there is no home folder for it; name a folder") from error
     try:
         for part in parts:
-            place /= part
-            check_own(place)
+            path /= part
+            check_own(path)
             with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                place.lstat()
+                path.lstat()
     except OutputExists as error:
         raise OutputExists(f"{error}, or set cache to a folder that is yours") from error
     except (OSError, ValueError) as error:
         raise SettingsError(f"cache = {cache!r:.80}: can't be a folder: {error}") from error
-    return place
+    return path

@@ -20,16 +20,16 @@ def is_hub_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def check_hub_name(name: str, own: Iterable[str]) -> None:
+def check_hub_name(name: str, built_in: Iterable[str]) -> None:
     """Raise InputError for what can't be a model on the hub, or is, without an owner, like one of `own`."""
-    own = list(own)
-    like = "" if "/" in name else nearest(name[:96], own, _ALIKE)
+    built_in = list(built_in)
+    like = "" if "/" in name else nearest(name[:96], built_in, _ALIKE)
     if like or not is_hub_name(name):
-        remedy = f"; give a model's folder or its name on the hub, or one of {', '.join(own)}"
+        remedy = f"; give a model's folder or its name on the hub, or one of {', '.join(built_in)}"
         raise InputError(f"{name:.200}: no such folder{like or remedy}")
 
 
-def download(name: str, files: Iterable[str], **how: Any) -> Path:
+def download(name: str, files: Iterable[str], **options: Any) -> Path:
     """Return the local copy of a model on the hub, with the files of these patterns; raise InputError without one.
 
     `how` goes to `huggingface_hub.snapshot_download`, which uses an earlier download if the hub can't be reached.
@@ -39,17 +39,17 @@ def download(name: str, files: Iterable[str], **how: Any) -> Path:
 
     remedy = "check the name and the network, or give a model's folder (`embedded` is a small encoder in the package)"
     with refused(f"{name}: no such folder, and not available from the hub", remedy=remedy):
-        return Path(snapshot_download(name, allow_patterns=list(files), **how))
+        return Path(snapshot_download(name, allow_patterns=list(files), **options))
 
 
 @lru_cache
-def downloaded(name: str, files: tuple[str, ...], **how: Any) -> str:
+def download_once(name: str, files: tuple[str, ...], **options: Any) -> str:
     """Return the local copy of a model on the hub; the hub is asked once in a process."""
-    return str(download(name, files, **how))
+    return str(download(name, files, **options))
 
 
 def push_folder(folder: Path, repo_id: str, *, token: str | None = None, private: bool | None = None,
-                repo_type: str = "model", branch: str | None = None, **how: Any) -> str:  # fmt: skip
+                repo_type: str = "model", branch: str | None = None, **options: Any) -> str:  # fmt: skip
     """Upload a folder to a repository of the hub as one commit, and return the commit's address.
 
     A missing repository is made, `private` or not; `how` are options of huggingface_hub's `upload_folder`. Raise
@@ -61,4 +61,4 @@ def push_folder(folder: Path, repo_id: str, *, token: str | None = None, private
     with refused(f"{repo_id}: can't be pushed to the hub"):
         api = HfApi(token=token)
         name = api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True).repo_id
-        return str(api.upload_folder(repo_id=name, repo_type=repo_type, folder_path=folder, revision=branch, **how))
+        return str(api.upload_folder(repo_id=name, repo_type=repo_type, folder_path=folder, revision=branch, **options))

@@ -97,11 +97,11 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
         raise SettingsError(f"label_set = {str(path)!r}{unknown(path, _BUILT_IN, allowed=must)}")
     if path.name in _BUILT_IN:
         raise SettingsError(f"label_set = {str(path)!r}: has the name of a built-in set; rename the file")
-    known = {name.casefold() for name in classes}
-    found: dict[str, str] = {}
+    listed = {name.casefold() for name in classes}
+    labels: dict[str, str] = {}
     for number, line in enumerate(_text(path).splitlines(), 1):
         cells = [cell.strip() for cell in line.split("\t")]
-        header = not found and [cell.lower() for cell in cells] == ["class", "label"]
+        header = not labels and [cell.lower() for cell in cells] == ["class", "label"]
         if not line.strip() or line.lstrip().startswith("#") or header:
             continue
         with at(path, number):
@@ -111,13 +111,13 @@ def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
             if len(label) > _LONGEST or not label.isprintable() or " " in label:
                 raise InputError(f"label {label[:80]!r}: must be one word")
             folded = class_name(name).casefold()
-            if known and folded not in known:
+            if listed and folded not in listed:
                 raise InputError(f"class {name[:80]!r} is not in the ontology{nearest(name[:80], classes)}")
-            if found.setdefault(folded, label) != label:
-                raise InputError(f"class {name[:80]!r} has two labels, {found[folded]!r} and {label!r}")
-    if not set(found.values()) - {ENTITY}:
+            if labels.setdefault(folded, label) != label:
+                raise InputError(f"class {name[:80]!r} has two labels, {labels[folded]!r} and {label!r}")
+    if not set(labels.values()) - {ENTITY}:
         raise InputError(f"{path}: gives no class a label; write class<TAB>label on each line")
-    return LabelSet(path.name, found)
+    return LabelSet(path.name, labels)
 
 
 def _text(path: Path) -> str:

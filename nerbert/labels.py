@@ -26,34 +26,23 @@ def split_tag(tag: str) -> tuple[str, str]:
         raise InputError(f"tag {tag!r}: must be O, B-TYPE or I-TYPE, as a str")
     prefix, dash, type_ = tag.partition("-")
     if prefix not in ("B", "I") or not dash or not type_:
-        raise InputError(f"tag {tag!r}: must be O, B-TYPE or I-TYPE{_other_scheme(prefix, type_)}")
+        remedy = "; the file seems to be BIOES or BILOU: write S- and U- as B-, and E-, L- and M- as I-, in all of it"
+        is_other_scheme = type_ and prefix in ("S", "E", "L", "U", "M")
+        raise InputError(f"tag {tag!r}: must be O, B-TYPE or I-TYPE{remedy if is_other_scheme else ''}")
     return prefix, type_
-
-
-def _other_scheme(prefix: str, type_: str) -> str:
-    """Return the remedy for a tag of a scheme that also marks single and last words; "" for any other bad tag."""
-    if not type_ or prefix not in ("S", "E", "L", "U", "M"):
-        return ""
-    return "; the file seems to be BIOES or BILOU: write S- and U- as B-, and E-, L- and M- as I-, in all of it"
-
-
-def continued(tag: str) -> str:
-    """Return the tag of a word that continues the entity of a word tagged `tag`."""
-    type_ = split_tag(tag)[1]
-    return f"I-{type_}" if type_ else OUTSIDE
 
 
 def spans_from_bio(tags: Sequence[str]) -> list[WordSpan]:
     """Return the entities of one tagged sentence, by the rules of the CoNLL script."""
     spans: list[WordSpan] = []
     start, current = 0, ""
-    for place, tag in enumerate(tags):
+    for index, tag in enumerate(tags):
         prefix, type_ = split_tag(tag)
         if current and (prefix != "I" or type_ != current):
-            spans.append((start, place, current))
+            spans.append((start, index, current))
             current = ""
         if prefix != OUTSIDE and not current:
-            start, current = place, type_
+            start, current = index, type_
     if current:
         spans.append((start, len(tags), current))
     return spans
@@ -95,7 +84,7 @@ def types_of_examples(examples: Iterable[Example]) -> list[str]:
 def learnt_words(card: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return what a tagger of labels at run time reads for each type that it was fine-tuned on, by its card."""
     words = card.get("words_of_types") or {}
-    return {type_: [each] if isinstance(each, str) else list(each) for type_, each in words.items()}
+    return {type_: [value] if isinstance(value, str) else list(value) for type_, value in words.items()}
 
 
 def common_name(type_: str) -> str:
@@ -106,11 +95,11 @@ def common_name(type_: str) -> str:
 
 def shared_tags(tags: Sequence[str], others: Sequence[str]) -> dict[str, str]:
     """Return O and those of some tags whose type other tags have too, by its common name → the other's tag."""
-    known = {split_tag(tag): tag for tag in others}
-    common = {(prefix, common_name(type_)): tag for (prefix, type_), tag in reversed(known.items())}
-    found = {tag: known.get((prefix, type_)) or common.get((prefix, common_name(type_)))
+    by_parts = {split_tag(tag): tag for tag in others}
+    common = {(prefix, common_name(type_)): tag for (prefix, type_), tag in reversed(by_parts.items())}
+    shared = {tag: by_parts.get((prefix, type_)) or common.get((prefix, common_name(type_)))
              for tag, (prefix, type_) in zip(tags, map(split_tag, tags), strict=True)}  # fmt: skip
-    return {tag: other for tag, other in found.items() if other}
+    return {tag: other for tag, other in shared.items() if other}
 
 
 def sentence_example(sentence: Sentence) -> Example:
@@ -122,8 +111,8 @@ def sentence_example(sentence: Sentence) -> Example:
 
 def word_spans(example: Example) -> list[WordSpan]:
     """Return the entities of an example in words; raise InputError for one that cuts a word."""
-    first = {start: place for place, (start, _) in enumerate(example.words)}
-    last = {end: place + 1 for place, (_, end) in enumerate(example.words)}
+    first = {start: index for index, (start, _) in enumerate(example.words)}
+    last = {end: index + 1 for index, (_, end) in enumerate(example.words)}
     try:
         return [(first[span.start], last[span.end], span.type) for span in example.spans]
     except KeyError as error:
@@ -132,7 +121,7 @@ def word_spans(example: Example) -> list[WordSpan]:
 
 def unknown_words(example: Example) -> list[int]:
     """Return the words that lie, or reach, into a stretch of which nothing is known."""
-    return [place for place, (start, end) in enumerate(example.words)
+    return [index for index, (start, end) in enumerate(example.words)
             if any(start < last and first < end for first, last in example.unknown)]  # fmt: skip
 
 

@@ -29,7 +29,7 @@ class Pool:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        with _writing():
+        with _catch_write_errors():
             self._tasks = TemporaryDirectory(prefix="nerbert-", ignore_cleanup_errors=True)
         self._started: tuple[ProcessPoolExecutor, Connection] | None = None
         self._under_way = 0
@@ -39,7 +39,7 @@ class Pool:
         futures: deque[Future[Result]] = deque()
         self._under_way += 1
         try:
-            path = self._shared(task)
+            path = self._share_task(task)
             for item in items:
                 with without_ctrl_c():
                     futures.append(self._start().submit(_run, path, item))
@@ -65,12 +65,12 @@ class Pool:
         self._end(at_once=self._under_way > 0)
         self._tasks.cleanup()
 
-    def _shared(self, task: Callable[[Any], Any]) -> str:
+    def _share_task(self, task: Callable[[Any], Any]) -> str:
         """Return the file of a pickled task, which each worker reads once; items travel without it."""
         pickled = pickle.dumps(task)
         path = Path(self._tasks.name, sha256(pickled).hexdigest())
         if not path.exists():
-            with _writing():
+            with _catch_write_errors():
                 path.parent.mkdir(exist_ok=True)
                 draft = path.with_suffix(".part")
                 draft.write_bytes(pickled)
@@ -95,7 +95,7 @@ class Pool:
             ours.close()
 
 
-def _writing() -> AbstractContextManager[None]:
+def _catch_write_errors() -> AbstractContextManager[None]:
     return refused("workers' tasks can't be written", WriteError, OSError, remedy="set TMPDIR to another folder")
 
 
@@ -119,7 +119,7 @@ def without_ctrl_c() -> Iterator[None]:
     """
     with _own_path():
         resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         try:
             with _own_path():
@@ -129,7 +129,7 @@ def without_ctrl_c() -> Iterator[None]:
             raise InputError(f"workers can't be started: {error.strerror or error}{remedy}") from error
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager
@@ -140,12 +140,12 @@ def _own_path() -> Iterator[None]:
     """
     path = os.pathsep.join(str(Path(folder or ".").absolute()) for folder in sys.path if os.pathsep not in folder)
     ours = {"PYTHONSAFEPATH": "1", "PYTHONPATH": path}
-    before = {name: os.environ.get(name) for name in ours}
+    saved = {name: os.environ.get(name) for name in ours}
     os.environ |= ours
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in saved.items():
             if value is None:
                 os.environ.pop(name, None)
             else:

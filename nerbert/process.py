@@ -38,7 +38,7 @@ def in_worker() -> bool:
     modules = (sys.modules.get(f"{name}.process") for name in ("multiprocessing", "multiprocess"))
     ray: Any = sys.modules.get("ray._private.worker")
     of_ray = ray is not None and ray.global_worker.mode == ray.WORKER_MODE
-    return of_ray or any(each is not None and each.parent_process() is not None for each in modules)
+    return of_ray or any(module is not None and module.parent_process() is not None for module in modules)
 
 
 def check_alone(what: str) -> None:
@@ -54,20 +54,20 @@ def stop_asked() -> Iterator[Callable[[], int]]:
     So work can stop without losses. A second Ctrl-C acts as usual; a second SIGTERM doesn't, since torchrun and service
     managers send it twice.
     """
-    came, before = list[int](), dict[int, Any]()
+    came, handlers = list[int](), dict[int, Any]()
 
     def note(number: int, _: object) -> None:
         came.append(number)
         if number == signal.SIGINT:
-            signal.signal(number, before[number])
+            signal.signal(number, handlers[number])
 
     if threading.current_thread() is threading.main_thread():
-        before |= {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+        handlers |= {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: came[0] if came else 0
     finally:
-        for each, handler in before.items():
-            signal.signal(each, signal.SIG_DFL if handler is None else handler)
+        for number, handler in handlers.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 _REPORTED = ("torch", "transformers", "onnxruntime")

@@ -68,13 +68,13 @@ class Span:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end < _BEYOND:
-            raise _misplaced("span", self.start, self.end, self.type)
+            raise _offset_error("span", self.start, self.end, self.type)
 
 
-def _misplaced(what: str, start: int, end: int, type_: str) -> InputError:
+def _offset_error(noun: str, start: int, end: int, type_: str) -> InputError:
     if max(abs(start), abs(end)) >= _BEYOND:
-        return InputError(f"{what} of type {type_!r:.80} has an offset of more than 18 digits, and no text is so long")
-    return InputError(f"{what} [{start}, {end}) of type {type_!r:.80} is empty or negative")
+        return InputError(f"{noun} of type {type_!r:.80} has an offset of more than 18 digits, and no text is so long")
+    return InputError(f"{noun} [{start}, {end}) of type {type_!r:.80} is empty or negative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class OpenEntity:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end < _BEYOND:
-            raise _misplaced("entity", self.start, self.end, self.type)
+            raise _offset_error("entity", self.start, self.end, self.type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class OpenText:
     asked: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if last := next((each for each in self.entities if each.end > len(self.text)), None):
+        if last := next((entity for entity in self.entities if entity.end > len(self.text)), None):
             length = len(self.text)
             raise InputError(f"entity [{last.start}, {last.end}) ends beyond the text, which has {length} characters")
 

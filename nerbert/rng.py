@@ -24,12 +24,12 @@ def uniform(seed: int, step: str, identity: str) -> float:
 def uniforms(seed: int, step: str, numbers: Array) -> Array:
     """Return numbers in [0, 1) for many whole numbers: a key of seed and step, mixed with each as in SplitMix64."""
     key = np.uint64(hash64(f"{seed}\0{step}"))
-    drawn = mixed(mixed(numbers.astype(np.uint64) + key) ^ key)
-    found: Array = (drawn >> np.uint64(11)).astype(np.float64) / float(1 << 53)
-    return found
+    drawn = mix_bits(mix_bits(numbers.astype(np.uint64) + key) ^ key)
+    result: Array = (drawn >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+    return result
 
 
-def mixed(values: Array) -> Array:
+def mix_bits(values: Array) -> Array:
     """Mix the bits by SplitMix64's output function."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

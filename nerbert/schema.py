@@ -20,38 +20,38 @@ _JSON = json.JSONEncoder(ensure_ascii=False)
 _RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def read_json(path: Path, kind: type[Read], *, limit: int = LARGEST_FILE, remedy: str = "") -> Read:
+def read_json(path: Path, type_: type[Read], *, limit: int = LARGEST_FILE, remedy: str = "") -> Read:
     """Return the content of a JSON file, of at most `limit` bytes, as a `kind`.
 
     Raise InputError that names the file, the path inside, the value and what is allowed; `remedy` is added.
     """
-    return parse_json(_content(path, limit), kind, path, remedy=remedy)
+    return parse_json(_content(path, limit), type_, path, remedy=remedy)
 
 
 def read_checked(
-    path: Path, kind: type[Read], *, limit: int = LARGEST_FILE, remedy: str = ""
+    path: Path, type_: type[Read], *, limit: int = LARGEST_FILE, remedy: str = ""
 ) -> tuple[Read, dict[str, Any]]:
     """Return the object in a JSON file as a `kind`, and with all its keys in their order, as `read_json` does."""
     content = _content(path, limit)
-    return parse_json(content, kind, path, remedy=remedy), parse_json(content, dict, path, remedy=remedy)
+    return parse_json(content, type_, path, remedy=remedy), parse_json(content, dict, path, remedy=remedy)
 
 
-def parse_json(content: bytes | str, kind: type[Read], source: Path | str, *, remedy: str = "") -> Read:
+def parse_json(content: bytes | str, type_: type[Read], source: Path | str, *, remedy: str = "") -> Read:
     """Return JSON text as a `kind`; `source` names it in errors, as in `read_json`."""
-    return _checked(lambda: _adapter(kind).validate_json(content, strict=True), content, source, remedy)  # type: ignore[no-any-return, arg-type]
+    return _validate(lambda: _adapter(type_).validate_json(content, strict=True), content, source, remedy)  # type: ignore[no-any-return, arg-type]
 
 
-def check_value(value: object, kind: type[Read]) -> Read:
+def check_value(value: object, type_: type[Read]) -> Read:
     """Return a value of JSON as a `kind`; raise InputError that names the path inside and the value."""
-    return _checked(lambda: _adapter(kind).validate_python(value, strict=True), "", "", "")  # type: ignore[no-any-return, arg-type]
+    return _validate(lambda: _adapter(type_).validate_python(value, strict=True), "", "", "")  # type: ignore[no-any-return, arg-type]
 
 
-def parse_strings(values: Mapping[str, str], kind: type[Read], source: str) -> Read:
+def parse_strings(values: Mapping[str, str], type_: type[Read], source: str) -> Read:
     """Return texts by name, as an address has them, as a `kind`; `source` names them in errors."""
-    return _checked(lambda: _adapter(kind).validate_strings(values), "", source, "")  # type: ignore[no-any-return, arg-type]
+    return _validate(lambda: _adapter(type_).validate_strings(values), "", source, "")  # type: ignore[no-any-return, arg-type]
 
 
-def _checked(validate: Callable[[], Any], content: bytes | str, source: Path | str, remedy: str) -> Any:
+def _validate(validate: Callable[[], Any], content: bytes | str, source: Path | str, remedy: str) -> Any:
     from pydantic import ValidationError
 
     try:
@@ -62,11 +62,11 @@ def _checked(validate: Callable[[], Any], content: bytes | str, source: Path | s
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         if fault["type"] == "json_invalid":
-            what, line = _syntax_error(fault["ctx"]["error"], content)
+            reason, line = _syntax_error(fault["ctx"]["error"], content)
         else:
-            what, line = _describe(fault["type"], fault["loc"], fault["msg"], fault["input"]), None
+            reason, line = _describe(fault["type"], fault["loc"], fault["msg"], fault["input"]), None
         with at(source, line):
-            raise InputError(f"{what}{remedy and '; ' + remedy}") from error
+            raise InputError(f"{reason}{remedy and '; ' + remedy}") from error
 
 
 def to_plain(value: object) -> Any:
@@ -84,34 +84,34 @@ def _content(path: Path, limit: int) -> bytes:
 
 
 @cache
-def _adapter(kind: Any) -> Any:
+def _adapter(type_: Any) -> Any:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(kind)
+    return TypeAdapter(type_)
 
 
 def _describe(fault: str, location: tuple[int | str, ...], message: str, value: object) -> str:
     """Return `a.b[0] = 'x': must be a valid integer` for one of pydantic's errors."""
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     if fault == "missing":
-        return f"{place:.200} is missing"
-    return f"{place:.200}{place and ' = '}{value!r:.80}: {message.replace('Input should', 'must')}"
+        return f"{path:.200} is missing"
+    return f"{path:.200}{path and ' = '}{value!r:.80}: {message.replace('Input should', 'must')}"
 
 
-def _syntax_error(what: str, content: bytes | str) -> tuple[str, int | None]:
+def _syntax_error(message: str, content: bytes | str) -> tuple[str, int | None]:
     """Return why a text is not JSON, and the line if known."""
     try:
         text = content if isinstance(content, str) else content.decode()
     except UnicodeDecodeError:
         return "not JSON in UTF-8", None
-    line = re.search(r" at line ([0-9]+) ", what)
-    cut = what.startswith("EOF") or not text.strip()
-    return f"not JSON: {what}{'; it is cut off or damaged' if cut else ''}", int(line[1]) if line else None
+    line = re.search(r" at line ([0-9]+) ", message)
+    cut = message.startswith("EOF") or not text.strip()
+    return f"not JSON: {message}{'; it is cut off or damaged' if cut else ''}", int(line[1]) if line else None
 
 
 def json_line(value: Any) -> str:
     """Return readable JSON on one line, with control characters and lone surrogates escaped."""
-    return _RAW_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", _JSON.encode(value))
+    return _RAW_CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", _JSON.encode(value))
 
 
 def difference(old: Any, new: Any, name: str = "") -> str:
@@ -121,7 +121,7 @@ def difference(old: Any, new: Any, name: str = "") -> str:
     if isinstance(old, dict) and isinstance(new, dict):
         pairs = [(f"{name}.{key}".strip("."), old.get(key), new.get(key)) for key in {**old, **new}]
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = [(f"{name}[{place}]", *pair) for place, pair in enumerate(zip(old, new, strict=True))]
+        pairs = [(f"{name}[{index}]", *pair) for index, pair in enumerate(zip(old, new, strict=True))]
     else:
         return f"{name}: {old!r:.80} then, {new!r:.80} now"
-    return next((difference(one, other, key) for key, one, other in pairs if one != other), "")
+    return next((difference(then, now, key) for key, then, now in pairs if then != now), "")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from nerbert.tables import read_columns
-from nerbert.words import DOMAIN_ENDING
+from nerbert.words import DOMAIN_ENDING, is_small
 
 Span = tuple[int, int]
 
@@ -28,14 +28,14 @@ _NO_END = "(?!\\ ?ល\\ ?។|を|の(?!ち))"
 
 
 @cache
-def _candidates(own: str, spaced: bool) -> re.Pattern[str]:
+def _candidates(marks: str, spaced: bool) -> re.Pattern[str]:
     """Return the expression of every place where a sentence may end; `own` are the language's own end marks.
 
     End marks before white space have (1) the sentence's end and (2) the first character after it; wide ones (3) the
     end. `spaced` is for languages that write « Oui. ». It begins with one class, since `re` skips to a class at the
     speed of C; lookbehinds make the engine read a run of marks once.
     """
-    end, opening = _END + own, _OPEN.replace("»", "") if spaced else _OPEN
+    end, opening = _END + marks, _OPEN.replace("»", "") if spaced else _OPEN
     close = rf"[{_CLOSE}]*+(?:[ \xa0\u202f]»)?+" if spaced else rf"[{_CLOSE}]*+"
     return re.compile(
         rf"[\n{end}{_WIDE}](?:(?<=\n)"
@@ -112,14 +112,14 @@ class RuleSplitter:
 
     def spans(self, text: str) -> list[Span]:
         """Return the sentences of a text, in order."""
-        found: list[Span] = []
+        spans: list[Span] = []
         start = seen = 0
         for match in self._candidates.finditer(text):
             (mark, end), (close, _), (first, _), (wide, _) = match.regs
             if first >= 0:
                 word = text[text.rfind(" ", seen, mark) + 1 or seen : mark]
                 plain = len(word) >= _PLAIN and word.isalpha() and word not in self._listed and text[mark] not in "…:"
-                small = text[first] > "z" and _is_small(text[first])
+                small = text[first] > "z" and is_small(text[first])
                 house = bool(self._streets) and close == mark + 1 and _HOUSE.match(text, first)
                 street = house and word.lower().endswith(self._streets)
                 ends = not small and not street and (plain or self._ends(text, word, mark, close, first, start))
@@ -130,27 +130,27 @@ class RuleSplitter:
                 close, ends = mark, True
             seen = end
             if ends:
-                found.append((start, close))
+                spans.append((start, close))
                 start = end
-        found.append((start, len(text)))
+        spans.append((start, len(text)))
         if self._long:
-            found = [piece for span in found for piece in self._cut_at_spaces(text, *span)]
-        return found if text == text.strip() and text and not _UNTIDY.search(text) else trimmed(text, found)
+            spans = [piece for span in spans for piece in self._cut_at_spaces(text, *span)]
+        return spans if text == text.strip() and text and not _UNTIDY.search(text) else trim_spans(text, spans)
 
     def _cut_at_spaces(self, text: str, start: int, end: int) -> Iterator[Span]:
         """Yield the parts of a sentence; a part ends at a space between two long stretches of the script."""
         for match in _SPACE.finditer(text, start, end) if end - start > self._long else ():
-            place = match.start(1)
-            if place - start >= self._long and end - place >= _PART and not text.startswith(self._joiners, match.end()):
-                yield start, place
+            cut = match.start(1)
+            if cut - start >= self._long and end - cut >= _PART and not text.startswith(self._joiners, match.end()):
+                yield start, cut
                 start = match.end()
         yield start, end
 
     def _ends(self, text: str, word: str, mark: int, close: int, first: int, start: int) -> bool:
         """Return whether a sentence ends after `word` and the mark at `mark`, before a capital or a caseless letter."""
         if text[mark] == "…" or text.startswith("..", mark):
-            before = text[mark - 1] if word else text[max(start, mark - 2)]
-            return mark > start and before not in _OPENERS and text[first].isalpha() and "]" not in text[mark:close]
+            previous = text[mark - 1] if word else text[max(start, mark - 2)]
+            return mark > start and previous not in _OPENERS and text[first].isalpha() and "]" not in text[mark:close]
         if text[mark] not in ".۔":
             return (
                 text[first].isupper() if text[mark] == ":" else not (text[first].isdigit() and text[first - 1] == "(")
@@ -158,20 +158,21 @@ class RuleSplitter:
         core = word if word.isalnum() or word in self._listed else _core(word)
         if core.isupper() and len(core) > 1 and (text[first].isdigit() or text[first : first + 2].isupper()):
             core = lower if (lower := core.lower()) in self._listed else core
-        numbered = core in self._numbered and _is_number(text, first)
+        numbered = core in self._numbered and (text[first].isdigit() or _ROMAN.match(text, first))
         if numbered or core in self._never or self._is_pair(text, core, mark):
             return False
         if core in self._units and core == word:
             return True
         if core in self._seldom or (not _ADDRESS.search(word) and self._looks_short(core, word)):
-            return self._starts(text, close)
+            following = _NEXT_WORD.match(text, close + 1)
+            return following is not None and following[1] in self._starters
         return not (self._no_stops or (core.isdigit() and mark - len(core) == start))
 
     def _looks_short(self, core: str, word: str) -> bool:
         """Return whether an unlisted word looks like an initial, acronym, ordinal or abbreviation."""
         if len(core) == 1 and (core.lower() != core.upper() or _CASELESS.match(core)):
-            before = word[-2:-1]
-            return not before or (core.isupper() if before in "'’" else before in _OPENERS)
+            previous = word[-2:-1]
+            return not previous or (core.isupper() if previous in "'’" else previous in _OPENERS)
         if _SYLLABLE.fullmatch(core) or ("." in core and _DOTTED.fullmatch(core)):
             return True
         if self._ordinals and core.isdigit():
@@ -184,10 +185,6 @@ class RuleSplitter:
         """Return whether a letter and a short word before `mark` are one abbreviation ("z. B", "p. ex")."""
         match = _SPACED.search(text, max(mark - 8, 0), mark) if len(core) < 4 else None
         return match is not None and f"{match[1]}.{match[2]}".lower() in self._never
-
-    def _starts(self, text: str, close: int) -> bool:
-        following = _NEXT_WORD.match(text, close + 1)
-        return following is not None and following[1] in self._starters
 
 
 def join_in_links(spans: Sequence[Span], starts: Sequence[int], ends: Sequence[int]) -> list[Span]:
@@ -218,15 +215,10 @@ def listed_words(language: str, kind: str) -> frozenset[str]:
     The kinds are those of `nerbert/tables/sentence_words.tsv`.
     """
     rows = _word_rows()
-    words = [word for some, each, listed in rows if each == kind and (some == "*" or language in some.split())
+    words = [word for codes, group, listed in rows if group == kind and (codes == "*" or language in codes.split())
              for word in listed.split()]  # fmt: skip
     abbreviations = kind in ("never", "seldom", "numbered")
     return frozenset([*words, *(word[0].upper() + word[1:] for word in words if len(word) > 1 and abbreviations)])
-
-
-def _is_small(char: str) -> bool:
-    """Return whether a letter has a capital form that a sentence would begin with; Georgian letters have none."""
-    return char.islower() and char.title() != char
 
 
 def _core(word: str) -> str:
@@ -236,16 +228,12 @@ def _core(word: str) -> str:
     return core.lower() if "." in core else core
 
 
-def _is_number(text: str, place: int) -> bool:
-    return text[place].isdigit() or _ROMAN.match(text, place) is not None
-
-
-def _in_parenthesis(text: str, start: int, mark: int, close: int, place: int) -> bool:
+def _in_parenthesis(text: str, start: int, mark: int, close: int, end: int) -> bool:
     """Return whether an end mark is in a parenthesis, but one that starts the sentence, that closes soon after."""
     opened = text.rfind("(", start, mark)
     if opened < 0 or opened <= text.rfind(")", start, close) or text[start] == "(":
         return False
-    following = text[place : place + _PARENTHESIS].partition("\n")[0]
+    following = text[end : end + _PARENTHESIS].partition("\n")[0]
     return ")" in following.partition("(")[0]
 
 
@@ -254,7 +242,7 @@ def _ends_wide(text: str, start: int, mark: int, close: int, end: int) -> bool:
 
     Not inside brackets that close soon, nor in a quotation ("「…。」と言った") that no white space or colon sets apart.
     """
-    if _is_small(text[end]):
+    if is_small(text[end]):
         return False
     low = max(start, mark - _PARENTHESIS)
     if _OPENS.search(text, low, mark) and (inside := _INSIDE.match(text, close, close + _PARENTHESIS)):
@@ -268,12 +256,12 @@ def _ends_wide(text: str, start: int, mark: int, close: int, end: int) -> bool:
     return opened >= 0 and (text[opened - 1 : opened] in (":", "：") or (opened == start and last in ")）"))
 
 
-def trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
+def trim_spans(text: str, spans: Sequence[Span]) -> list[Span]:
     """Return spans without outer white space; blank spans are left out."""
-    found = []
+    result = []
     for start, end in spans:
         piece = text[start:end]
         first = start + len(piece) - len(piece.lstrip())
         if first < end:
-            found.append((first, start + len(piece.rstrip())))
-    return found
+            result.append((first, start + len(piece.rstrip())))
+    return result

@@ -47,18 +47,18 @@ class Upload:
         """
         folder = self.staged.parents[1]
         asked, state = folder / "asked", folder / "state"
-        wanted = json_line([__version__, str(Path.cwd()), *arguments])
+        call = json_line([__version__, str(Path.cwd()), *arguments])
         self.staged.parent.mkdir(parents=True, exist_ok=True)
         with held(folder / "lock", f"{self}: another run is making it; wait for its end or choose another place"):
-            if not asked.exists() or asked.read_text("utf-8") != wanted:
+            if not asked.exists() or asked.read_text("utf-8") != call:
                 shutil.rmtree(self.staged.parent)
                 self.staged.parent.mkdir()
                 state.unlink(missing_ok=True)
-                asked.write_text(wanted, "utf-8")
+                asked.write_text(call, "utf-8")
             if not state.exists():
                 with self._faults():
                     self._check_free(overwrite=overwrite)
-            if not self.staged.is_file() and not any((self.staged / each).is_file() for each in MARKERS):
+            if not self.staged.is_file() and not any((self.staged / marker).is_file() for marker in MARKERS):
                 command()
             if self.staged.exists():
                 with self._faults():
@@ -68,28 +68,28 @@ class Upload:
 
     def _check_free(self, *, overwrite: bool) -> None:
         """Raise OutputExists if something is there that may not be replaced. Then try to write."""
-        files, place = file_system(self.address)
+        files, root = file_system(self.address)
         files.invalidate_cache()
-        there = [name.removeprefix(place).lstrip("/") for name in files.find(place)]
-        if there and not overwrite:
+        names = [name.removeprefix(root).lstrip("/") for name in files.find(root)]
+        if names and not overwrite:
             raise OutputExists(f"{self}: exists already; choose another place or pass --overwrite")
-        if there and set(there).isdisjoint(("", *MARKERS)):
+        if names and set(names).isdisjoint(("", *MARKERS)):
             raise OutputExists(f"{self}: no whole folder that nerbert made, so --overwrite leaves it alone; delete it")
-        files.pipe_file(f"{place}{_PROBE}", b"")
-        files.rm_file(f"{place}{_PROBE}")
+        files.pipe_file(f"{root}{_PROBE}", b"")
+        files.rm_file(f"{root}{_PROBE}")
 
     def _send(self, state: Path) -> None:
         """Remove what is there, then upload each file and remove it here; markers last, the outermost at the end."""
-        files, place = file_system(self.address)
+        files, root = file_system(self.address)
         if not state.exists() or state.read_text("utf-8") == _CLEARING:
             state.write_text(_CLEARING, "utf-8")
             files.invalidate_cache()
-            for name in sorted(files.find(place), key=lambda name: Path(name).name not in MARKERS):
+            for name in sorted(files.find(root), key=lambda name: Path(name).name not in MARKERS):
                 files.rm_file(name)
             state.write_text(_CLEARED, "utf-8")
-        made = [self.staged] if self.staged.is_file() else [path for path in self.staged.rglob("*") if path.is_file()]
-        for path in sorted(made, key=lambda path: (path.name in MARKERS, -len(path.parts), path)):
-            files.put_file(str(path), "/".join((place, *path.relative_to(self.staged).parts)))
+        paths = [self.staged] if self.staged.is_file() else [path for path in self.staged.rglob("*") if path.is_file()]
+        for path in sorted(paths, key=lambda path: (path.name in MARKERS, -len(path.parts), path)):
+            files.put_file(str(path), "/".join((root, *path.relative_to(self.staged).parts)))
             path.unlink()
 
     def __str__(self) -> str:

@@ -80,25 +80,25 @@ _SERVER = rf"(?:@{_LABEL}(?:\.{_LABEL}){{1,9}})?+"
 _NAME = rf"(?<![[[\p{{L}}\p{{M}}\p{{N}}]--[{ALONE}]]_@.])@{_LETTER}++(?:(?:[.-]|[{JOINERS}]++){_LETTER}++)*+{_SERVER}"
 _WEB = "|".join((_URL, _MAIL, _DOMAIN, _TAG, _NAME))
 """Addresses, hashtags and names of the web, without punctuation at the end."""
-_HINTS = ("://", "ww.", "WW.", "@", "#", *(f".{each}" for each in AFTER_STOP))
+_HINTS = ("://", "ww.", "WW.", "@", "#", *(f".{ending}" for ending in AFTER_STOP))
 """Text with addresses, hashtags or names of the web contains one of these."""
 
 _OLD_CJK = rf"[{_OLD_ALONE}]\p{{M}}*"
 _OLD_RUN = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{_OLD_ALONE}]][[\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d]--[{_OLD_ALONE}]]*+"
 
 
-def _joined(run: str) -> str:
+def _join_words(run: str) -> str:
     """Return the expression of words as in most data sets: hyphens and apostrophes inside, clitics apart."""
     return rf"(?i:{_CLITIC})|(?:\p{{Lu}}\.){{2,}}|{run}(?:(?!(?i:{_CLITIC}))[-.,'’/&]{run})*"
 
 
 _EXPRESSIONS = {
     "unicode-words-1": rf"{_OLD_CJK}|{_OLD_RUN}|{_OTHER}",
-    "joined-words-1": rf"{_OLD_CJK}|{_joined(_OLD_RUN)}|{_OTHER}",
+    "joined-words-1": rf"{_OLD_CJK}|{_join_words(_OLD_RUN)}|{_OTHER}",
     "gliner-words-1": "",
     "gliner2-words-1": "",
     "unicode-words-2": rf"{_RUN}|{_SINGLE}|{_OTHER}",
-    "joined-words-2": rf"{_SINGLE}|{_joined(_RUN)}|{_OTHER}",
+    "joined-words-2": rf"{_SINGLE}|{_join_words(_RUN)}|{_OTHER}",
 }
 SPLITTER = "unicode-words-2"
 """The splitter of the corpus, and of taggers whose tokens are unknown. A changed rule needs a new name."""
@@ -114,23 +114,23 @@ def _expression(splitter: str, *, web: bool) -> Any:
     if splitter == "gliner2-words-1":
         # addresses and names of the web, else runs that keep their marks; the part of a mail address before the @ is
         # bounded, as standards have it, so hostile text takes linear time
-        marks = "".join(each for each in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(each)[0] == "M")
+        marks = "".join(char for char in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(char)[0] == "M")
         run, mail = rf"[\w{JOINERS}{marks}]++", r"[a-z0-9._%+-]{1,64}+@[a-z0-9.-]+\.[a-z]{2,}+"
         return re.compile(rf"(?:https?://|www\.)\S++|{mail}|@[a-z0-9_]++|{run}(?:[-_]{run})*+|\S", re.IGNORECASE)
     if with_dictionaries(splitter):
-        begin, rest = rf"(?P<spaceless>{_BY_DICTIONARY})|", _EXPRESSIONS["unicode-words-2"]
+        begin, expression = rf"(?P<spaceless>{_BY_DICTIONARY})|", _EXPRESSIONS["unicode-words-2"]
     else:
-        begin, rest = "", _EXPRESSIONS[splitter]
-    return regex.compile(f"{_WEB}|{begin}{rest}" if web else begin + rest, regex.VERSION1)
+        begin, expression = "", _EXPRESSIONS[splitter]
+    return regex.compile(f"{_WEB}|{begin}{expression}" if web else begin + expression, regex.VERSION1)
 
 
 def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], ...]:
     """Return each word's character span, in order; only GLiNER's splitters count control characters as words."""
     web = not splitter.endswith("-1") and any(hint in text for hint in _HINTS)
-    found = _expression(splitter, web=web).finditer(text)
+    matches = _expression(splitter, web=web).finditer(text)
     if not with_dictionaries(splitter):
-        return tuple(match.span() for match in found)
-    return tuple(span for match in found for span in _by_dictionary(text, match))
+        return tuple(match.span() for match in matches)
+    return tuple(span for match in matches for span in _by_dictionary(text, match))
 
 
 def _by_dictionary(text: str, match: Any) -> Iterator[tuple[int, int]]:
@@ -142,20 +142,20 @@ def _by_dictionary(text: str, match: Any) -> Iterator[tuple[int, int]]:
     need("icu", "icu")
     from icu import BreakIterator, Locale
 
-    places = BreakIterator.createWordInstance(Locale("th"))
-    places.setText(text[start:end])
-    yield from pairwise([start, *(start + place for place in _characters(text[start:end], places))])
+    breaks = BreakIterator.createWordInstance(Locale("th"))
+    breaks.setText(text[start:end])
+    yield from pairwise([start, *(start + offset for offset in _characters(text[start:end], breaks))])
 
 
-def _characters(text: str, places: Iterable[int]) -> Sequence[int]:
-    found = list(places)
+def _characters(text: str, breaks: Iterable[int]) -> Sequence[int]:
+    units = list(breaks)
     if all(char <= "\uffff" for char in text):
-        return found
-    before, units = {0: 0}, 0
+        return units
+    characters, unit = {0: 0}, 0
     for number, char in enumerate(text, 1):
-        units += 1 + (char > "\uffff")
-        before[units] = number
-    return [before[place] for place in found]
+        unit += 1 + (char > "\uffff")
+        characters[unit] = number
+    return [characters[unit] for unit in units]
 
 
 def whole_words(example: Example) -> Example:
@@ -164,24 +164,24 @@ def whole_words(example: Example) -> Example:
     Visible characters between words become words; others join the words beside them, but never across the border of an
     entity. A byte order mark at the beginning is left out.
     """
-    text, own = example.text, set(example.words)
-    places = [0, *(place for word in example.words for place in word), len(text)]
-    gaps = zip(places[::2], places[1::2], strict=True)
+    text, pieces = example.text, set(example.words)
+    edges = [0, *(offset for word in example.words for offset in word), len(text)]
+    gaps = zip(edges[::2], edges[1::2], strict=True)
     loose = [part.span() for start, end in gaps for part in _NO_SPACE.finditer(text, start, end)]
     if not loose:
         return example
-    own.update((place + start, place + stop) for place, end in loose for start, stop in split_words(text[place:end]))
+    pieces.update((gap + start, gap + stop) for gap, end in loose for start, stop in split_words(text[gap:end]))
     words, joins = list[tuple[int, int]](), False
-    borders = {place for span in example.spans for place in (span.start, span.end)}
-    for piece in pairwise(sorted({place for each in (*own, *loose) for place in each})):
+    borders = {offset for span in example.spans for offset in (span.start, span.end)}
+    for piece in pairwise(sorted({offset for word in (*pieces, *loose) for offset in word})):
         start, end = piece
-        if piece not in own and not _NO_SPACE.match(text, start, end):
+        if piece not in pieces and not _NO_SPACE.match(text, start, end):
             continue
-        if words and words[-1][1] == start and start not in borders and (joins or piece not in own):
+        if words and words[-1][1] == start and start not in borders and (joins or piece not in pieces):
             words[-1] = words[-1][0], end
         else:
             words.append(piece)
-        joins = piece not in own and _BREAK not in text[start:end]
+        joins = piece not in pieces and _BREAK not in text[start:end]
     return replace(example, words=tuple(words))
 
 
@@ -223,18 +223,18 @@ def with_dictionaries(splitter: str) -> bool:
     return splitter.startswith(_ICU)
 
 
-def nearest_splitter(examples: Iterable[Example], own: str = "") -> str:
+def nearest_splitter(examples: Iterable[Example], preferred: str = "") -> str:
     """Return the splitter that finds most of the examples' words in their text; of several, the corpus's or newest.
 
     `own` cuts texts without words. Korean data with words instead of syllables needs an older one.
     """
-    names = (SPLITTER, "joined-words-2", own or SPLITTER, "unicode-words-1", "joined-words-1")
-    found = dict.fromkeys(names, 0)
+    names = (SPLITTER, "joined-words-2", preferred or SPLITTER, "unicode-words-1", "joined-words-1")
+    hits = dict.fromkeys(names, 0)
     for example in examples:
         words = set(example.words)
-        for name in found:
-            found[name] += len(words.intersection(split_words(example.text, name)))
-    return max(found, key=lambda name: found[name])
+        for name in hits:
+            hits[name] += len(words.intersection(split_words(example.text, name)))
+    return max(hits, key=lambda name: hits[name])
 
 
 def is_small(text: str) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from nerbert import cache
 from nerbert.artifacts import held
-from nerbert.cache import cached
+from nerbert.cache import load_cached
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, WriteError
 from tests.raised import raises
 
@@ -35,7 +35,7 @@ def reads(folder: Path) -> str:
 def entry(place: Path) -> tuple[str, bool]:
     """Return what an entry of the cache holds, and whether it was made now."""
     made = list[str]()
-    return cached(str(place), "kind", 1, makes(made), reads), bool(made)
+    return load_cached(str(place), "kind", 1, makes(made), reads), bool(made)
 
 
 def folder_of(place: Path) -> Path:
@@ -50,7 +50,7 @@ def names(place: Path) -> list[str]:
 def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     made = list[str]()
     for version in (1, 2, 1, 2, 1):
-        assert cached(str(tmp_path), "kind", {"version": version}, makes(made), reads) == "whole"
+        assert load_cached(str(tmp_path), "kind", {"version": version}, makes(made), reads) == "whole"
     assert len(made) == 2
     assert len(list((tmp_path / "kind").iterdir())) == 2
 
@@ -71,11 +71,11 @@ def test_what_a_run_left_that_was_killed_after_its_last_rename_is_removed(tmp_pa
 
 def test_its_place_by_default_is_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    cached("", "kind", 1, makes([]), reads)
+    load_cached("", "kind", 1, makes([]), reads)
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    cached("", "kind", 1, makes([]), reads)
-    cached("~/mine", "kind", 1, makes([]), reads)
+    load_cached("", "kind", 1, makes([]), reads)
+    load_cached("~/mine", "kind", 1, makes([]), reads)
     (key,) = {path.name for path in tmp_path.rglob("kind/*")}
     for place in ("xdg/nerbert", "home/.cache/nerbert", "home/mine"):
         assert (tmp_path / place / "kind" / key / "text").read_text() == "whole"
@@ -116,11 +116,11 @@ def test_what_is_damaged_is_made_again(tmp_path: Path, capsys: pytest.CaptureFix
         (folder / "below" / "more").write_bytes(bytes(3 << 20))
         makes([])(folder)
 
-    cached(str(tmp_path), "kind", 1, make, reads)
+    load_cached(str(tmp_path), "kind", 1, make, reads)
     folder = folder_of(tmp_path)
     DAMAGES[damage](folder)
     told = f"{folder}: damaged, or made by an older version; it is made again\n" if folder.is_dir() else ""
-    assert cached(str(tmp_path), "kind", 1, make, reads) == "whole"
+    assert load_cached(str(tmp_path), "kind", 1, make, reads) == "whole"
     assert capsys.readouterr().err == told
     assert {each.name for each in folder.iterdir()} == {"text", "below", "made_from.json", "checksums.json"}
     assert entry(tmp_path) == ("whole", False)
@@ -128,7 +128,7 @@ def test_what_is_damaged_is_made_again(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_what_cannot_be_read_any_more_is_made_again(tmp_path: Path) -> None:
-    cached(str(tmp_path), "kind", 1, makes([], "older"), lambda folder: (folder / "text").read_text())
+    load_cached(str(tmp_path), "kind", 1, makes([], "older"), lambda folder: (folder / "text").read_text())
     assert [entry(tmp_path), entry(tmp_path)] == [("whole", True), ("whole", False)]
 
 
@@ -138,7 +138,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
         raise InputError("no")
 
     with raises(InputError):
-        cached(str(tmp_path), "kind", 1, fail, reads)
+        load_cached(str(tmp_path), "kind", 1, fail, reads)
     assert names(tmp_path) == ["kind"]
 
 
@@ -156,10 +156,10 @@ def test_of_two_that_want_the_same_the_second_waits(tmp_path: Path, monkeypatch:
         waiting.set()
 
     monkeypatch.setattr(cache, "tell", tell)
-    first = threading.Thread(target=lambda: found.append(cached(str(tmp_path), "kind", 1, slow, reads)))
+    first = threading.Thread(target=lambda: found.append(load_cached(str(tmp_path), "kind", 1, slow, reads)))
     first.start()
     assert begun.wait(60)
-    found.append(cached(str(tmp_path), "kind", 1, makes(made), reads))
+    found.append(load_cached(str(tmp_path), "kind", 1, makes(made), reads))
     first.join()
     assert (found, made) == (["whole", "whole"], ["whole"])
     assert [line.partition(": ")[2] for line in told] == ["another run is making it; waiting for its end"]
@@ -199,4 +199,4 @@ def test_a_place_that_can_not_be_written_or_be_is_refused(tmp_path: Path) -> Non
         entry(tmp_path / "file")
     for place in ("a\0b", "x" * 300):
         with raises(SettingsError, words="can't be a folder"):
-            cached(place, "kind", 1, makes([]), reads)
+            load_cached(place, "kind", 1, makes([]), reads)

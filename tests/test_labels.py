@@ -12,7 +12,6 @@ from nerbert.labels import (
     bio_from_spans,
     check_tags,
     common_name,
-    continued,
     example_tags,
     learnt_words,
     sentence_example,
@@ -56,7 +55,6 @@ def test_tags_of_types_words_and_heads() -> None:
     """A tag is split at its first dash."""
     tags = ["O", "B-x", "I-x-y"]
     assert [split_tag(tag) for tag in tags] == [("O", ""), ("B", "x"), ("I", "x-y")]
-    assert [continued(tag) for tag in tags] == ["O", "I-x", "I-x-y"]
     assert tag_names(["y", "x", "y"]) == ["O", "B-x", "I-x", "B-y", "I-y"]
     assert types_of(tag_names(["work-of-art", "x", "x"])) == ["work-of-art", "x"]
     assert example_tags(example_of(["a", "b"], ["O", "I-x"])) == ["O", "B-x"], "a lone inside tag is mended"

@@ -73,20 +73,20 @@ def annotate_texts(
     `texts` are files or folders, as `nerbert tag` reads them. Each answer is saved at once: after a kill or an error,
     the same call resumes. If the budget is used up, raise BudgetSpent, which names a larger one.
     """
-    found = find_sources([*map(str, texts)], from_, field=field, errors=errors)
+    inputs = find_sources([*map(str, texts)], from_, field=field, errors=errors)
     prompt, key, target = load_prompt(settings.prompt), load_key(settings.key_variable), Path(output)
     report = target.with_name(f"{target.stem}.report.json")
-    asked = {"endpoint": settings.endpoint, "model": settings.model, "prompt": [prompt.form, prompt.text],
+    query = {"endpoint": settings.endpoint, "model": settings.model, "prompt": [prompt.form, prompt.text],
              "request": settings.request_fields()}  # fmt: skip
     for path in (target, report):
-        check_no_input(found, path)
+        check_no_input(inputs, path)
     check_free(target, overwrite=overwrite, file=True)
-    check_free(report, overwrite=overwrite or (not target.exists() and _made_from(report) == asked), file=True)
+    check_free(report, overwrite=overwrite or (not target.exists() and _made_from(report) == query), file=True)
     address = urlsplit(settings.endpoint)
     if key.get_secret_value() and address.scheme == "http" and address.hostname not in _LOCAL:
         tell(f"{settings.endpoint}: the key travels unencrypted; use https if the server has it")
-    with publish_job(target, None, overwrite=overwrite, file=True) as draft, open_store(settings.cache, asked) as store:
-        sources = [source.copied(draft.work / f"{number}") for number, source in enumerate(found.sources)]
+    with publish_job(target, None, overwrite=overwrite, file=True) as draft, open_store(settings.cache, query) as store:
+        sources = [source.copied(draft.work / f"{number}") for number, source in enumerate(inputs.sources)]
         run = _AnnotateRun(settings, prompt, key, store, partial(_rows, sources))
         try:
             run.ask()
@@ -95,8 +95,8 @@ def annotate_texts(
             raise
         run.write(draft.path)
         # before the output: a run killed between them is run again
-        write_json(report, {"made_from": asked} | to_plain(run.report))
-    found.tell_skipped()
+        write_json(report, {"made_from": query} | to_plain(run.report))
+    inputs.tell_skipped()
     tell(run.summary())
     use = shlex.quote(f"open_types.files={json.dumps([str(output)], ensure_ascii=False)}")
     tell(f"{output}: {run.report.answered:,} texts with {run.report.entities:,} entities; report: {report}; to train "
@@ -127,20 +127,20 @@ class _AnnotateRun:
 
     def ask(self) -> None:
         """Get an answer to each text without one; raise NerbertError if the run can't be finished."""
-        taken, given = 0, 0
+        taken, produced = 0, 0
         for text in self._distinct():
-            reply, labels = self._kept(text)
+            reply, labels = self._find_answer(text)
             self.report.distinct += 1
             self.report.kept_before += labels is not None
-            taken, given = taken + reply.tokens.input, given + reply.tokens.output
-        self._done, self._budget.spent = self.report.kept_before, Tokens(taken, given)
+            taken, produced = taken + reply.tokens.input, produced + reply.tokens.output
+        self._done, self._budget.spent = self.report.kept_before, Tokens(taken, produced)
         if self._done < self.report.distinct:
             with progress("texts", self.report.distinct) as bar:
                 bar.advance(self._done, before=True)
                 asyncio.run(self._ask_all(bar))
         if self._stop is not None:
-            how = self._budget.remedy(self._done, self.report.distinct - self._done - len(self._failures)) or _AGAIN
-            raise type(self._stop)(f"{self._stop}; {self.summary()}; {how}") from None
+            remedy = self._budget.remedy(self._done, self.report.distinct - self._done - len(self._failures)) or _AGAIN
+            raise type(self._stop)(f"{self._stop}; {self.summary()}; {remedy}") from None
         if self.report.distinct and len(self._failures) == self.report.distinct:
             fault, message = next(iter(self._failures.values()))
             raise InputError(f"no text got a usable answer ({fault}: {message}); {self.summary()}")
@@ -167,7 +167,7 @@ class _AnnotateRun:
         for text in texts:
             if self._stop is not None:
                 return
-            if self._kept(text)[1] is not None:
+            if self._find_answer(text)[1] is not None:
                 self._failed_in_a_row = 0  # else no run could skip what failed in an earlier one
                 await asyncio.sleep(0)  # so that requests in flight continue meanwhile
                 continue
@@ -207,7 +207,7 @@ class _AnnotateRun:
 
     async def _try(self, client: "ChatClient", text: str) -> None:
         """Ask once, keep the answer, and read it; raise Failure if it is unusable."""
-        size = len(self._prompt.filled(text).encode("utf-8", "replace"))
+        size = len(self._prompt.fill(text).encode("utf-8", "replace"))
         estimate = size // BYTES_PER_TOKEN
         most, taken, reply = size + _OVERHEAD + self._settings.longest_answer, Tokens(), None
         await self._budget.reserve(most)
@@ -227,7 +227,7 @@ class _AnnotateRun:
             read_labels(text, reply.content or "", cut=reply.cut)
             self._done, self._failed_in_a_row = self._done + 1, 0
 
-    def _kept(self, text: str) -> tuple[Reply, Labels | None]:
+    def _find_answer(self, text: str) -> tuple[Reply, Labels | None]:
         """Return a text's saved answer and what it means; None without a usable answer."""
         reply = self._store.get(text)
         if reply.content is not None:
@@ -247,11 +247,11 @@ class _AnnotateRun:
         """Write the labels of all passages in order, and count."""
         report = self.report
         with path.open("wb") as stream:
-            for place, row, text in self._rows():
+            for file, row, text in self._rows():
                 if not text.strip():
                     report.empty += 1
                     continue
-                reply, labels = self._kept(text)
+                reply, labels = self._find_answer(text)
                 report.passages += 1
                 report.tokens_are_estimated |= reply.estimated
                 if labels is not None:
@@ -266,10 +266,10 @@ class _AnnotateRun:
                     report.failed += 1
                     report.failures[failure[0]] += 1
                     if len(report.failed_passages) < _LISTED:
-                        listed = {"file": place, "row": row, "reason": failure[0], "message": failure[1]}
+                        listed = {"file": file, "row": row, "reason": failure[0], "message": failure[1]}
                         report.failed_passages.append(listed)
                 else:
-                    raise InputError(f"{place}: changed while it was read; rerun the command")
+                    raise InputError(f"{file}: changed while it was read; rerun the command")
         report.input_tokens, report.output_tokens = self._budget.spent
 
 

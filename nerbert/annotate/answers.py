@@ -93,17 +93,17 @@ def read_reply(data: str, input_estimate: int) -> Reply:
         why = f"no chat completion: {error!r}; is this an OpenAI-compatible server? most addresses end in /v1"
         raise Failure(Fault.NO_COMPLETION, why, lost=True) from None
     spent = [used.get(f"{name}_tokens") for name in ("prompt", "completion")] if isinstance(used, dict) else [None]
-    known = all(type(each) is int and 0 <= each < 1 << 40 for each in spent)
-    tokens = Tokens(*spent) if known else Tokens(input_estimate, len(content) // BYTES_PER_TOKEN)
+    is_known = all(type(count) is int and 0 <= count < 1 << 40 for count in spent)
+    tokens = Tokens(*spent) if is_known else Tokens(input_estimate, len(content) // BYTES_PER_TOKEN)
     refused = refusal or finish == "content_filter"  # an answer all the same, and paid for
-    return Reply("" if refused else content.decode(), finish == "length", tokens, not known)
+    return Reply("" if refused else content.decode(), finish == "length", tokens, not is_known)
 
 
 def read_labels(text: str, content: str, *, cut: bool) -> Labels:
     """Return a text with the entities that an answer names; raise Failure if the answer is unusable."""
     content = _without_thoughts(content, cut=cut)
     entries, bad = _read_lines(content, cut=cut)
-    short = (each for each in entries[:MOST_MENTIONS] if len(each[2]) <= LONGEST_DESCRIPTION)
+    short = (entry for entry in entries[:MOST_MENTIONS] if len(entry[2]) <= LONGEST_DESCRIPTION)
     good = list(usable(short, Counter()))
     bad += len(entries) - len(good)
     entities, invented = locate(text, dict.fromkeys(good))
@@ -129,9 +129,9 @@ def _read_lines(content: str, *, cut: bool) -> tuple[list[Mention], int]:
         return [], 0
     entries = []
     for line in lines[:-1] if cut else lines:
-        mention, *rest = line.split(SEPARATOR)
-        if 1 <= len(rest) <= 2:
-            entries.append((mention, rest[0], rest[1] if len(rest) == 2 else ""))
+        mention, *parts = line.split(SEPARATOR)
+        if 1 <= len(parts) <= 2:
+            entries.append((mention, parts[0], parts[1] if len(parts) == 2 else ""))
     if not entries:
         fault = Fault.CUT_OFF if cut else Fault.NOT_THE_FORM
         raise Failure(fault, f"no line is `mention {SEPARATOR} concept`: {content!r:.120}", tries=1 if cut else 2)

@@ -43,24 +43,24 @@ class ChatClient:
 
     async def ask(self, text: str, input_estimate: int) -> Reply:
         """Return the server's answer; raise Failure if this try failed, NerbertError if all others would too."""
-        content = self._prompt.filled(text).encode("utf-8", "replace").decode()
+        content = self._prompt.fill(text).encode("utf-8", "replace").decode()
         body = {"model": self._settings.model, "messages": [{"role": "user", "content": content}], **self._fields}
         try:
-            asked = self._http.stream(
+            request = self._http.stream(
                 "POST", f"{self._settings.endpoint}/chat/completions", json=body, headers=self._headers
             )
-            async with asyncio.timeout(self._settings.deadline), asked as response:
+            async with asyncio.timeout(self._settings.deadline), request as response:
                 data = await self._read(response)
         except TimeoutError:
             seconds = f"{self._settings.deadline:g} seconds"
             raise Failure(Fault.TOO_SLOW, f"no whole answer within {seconds} (deadline)", lost=True) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise self._broken(error) from None
+            raise self._explain_loss(error) from None
         if not response.is_success:
             raise self._refusal(response, data)
         reply = read_reply(data.decode("utf-8", "replace"), input_estimate)
         self._answered = True
-        return replace(reply, content=self._hidden(reply.content or ""))
+        return replace(reply, content=self._hide_key(reply.content or ""))
 
     async def _read(self, response: httpx.Response) -> bytes:
         """Return the bytes of an answer, also of one with an error; raise Failure for far too many."""
@@ -73,35 +73,35 @@ class ChatClient:
 
     def _refusal(self, response: httpx.Response, data: bytes) -> Exception:
         """Return what an answer with a status of 300 or more means."""
-        code, wait, what = response.status_code, asked_wait(response.headers), ""
-        message = self._said(data)
+        code, wait, fault = response.status_code, asked_wait(response.headers), ""
+        message = self._read_message(data)
         detail = f"(status {code}{message and ': ' + message})"
         if code == 401:
-            what = f"refuses the key {detail}; check the variable {self._settings.key_variable}"
+            fault = f"refuses the key {detail}; check the variable {self._settings.key_variable}"
         elif code == 402 or b"insufficient_quota" in data:
-            what = f"reports that the account is used up {detail}"
+            fault = f"reports that the account is used up {detail}"
         elif code < 400:
-            place = self._hidden(response.headers.get("Location", ""))
-            what = f"redirects to {place!r:.200}; not followed: give that address as endpoint"
+            target = self._hide_key(response.headers.get("Location", ""))
+            fault = f"redirects to {target!r:.200}; not followed: give that address as endpoint"
         elif code in (404, 405):
-            what = f"has no model {self._settings.model!r:.100}, or isn't an endpoint {detail}; most end in /v1"
+            fault = f"has no model {self._settings.model!r:.100}, or isn't an endpoint {detail}; most end in /v1"
         elif wait > DEFAULT_POLICY.longest_pause:
-            what = f"asks for a pause of {wait:.0f} seconds {detail}; rerun the command then"
-        if what:
-            return self._stop(what)
+            fault = f"asks for a pause of {wait:.0f} seconds {detail}; rerun the command then"
+        if fault:
+            return self._stop(fault)
         if code in _BUSY or code >= 500:
             return Failure(Fault.BUSY, f"the server is busy or broken {detail}", tries=DEFAULT_POLICY.tries, wait=wait)
         return Failure(Fault.REJECTED, f"the server rejects the request {detail}", tries=1)
 
-    def _broken(self, error: Exception) -> Exception:
+    def _explain_loss(self, error: Exception) -> Exception:
         """Return what a request without a whole answer means."""
-        message = self._hidden(f"{type(error).__name__}: {error}")[:200]
+        message = self._hide_key(f"{type(error).__name__}: {error}")[:200]
         unreached = isinstance(error, _UNREACHED)
         if (unreached and not self._answered) or isinstance(error, httpx.InvalidURL):
             return self._stop(f"can't be reached ({message}); is the server running, and the address right?")
         return Failure(Fault.CONNECTION, f"connection lost: {message}", tries=DEFAULT_POLICY.tries, lost=not unreached)
 
-    def _said(self, body: bytes) -> str:
+    def _read_message(self, body: bytes) -> str:
         """Return the message of an error, "" where there is none that can be shown."""
         try:
             fault = json.loads(body)
@@ -109,17 +109,17 @@ class ChatClient:
             message = fault if isinstance(fault, str) else fault.get("message") or fault.get("detail")
         except (ValueError, AttributeError, RecursionError):
             return ""
-        return " ".join(self._hidden(message).split())[:200] if isinstance(message, str) else ""
+        return " ".join(self._hide_key(message).split())[:200] if isinstance(message, str) else ""
 
-    def _hidden(self, text: str) -> str:
+    def _hide_key(self, text: str) -> str:
         """Return a text or JSON without the key; a short one is a word for servers without keys, and no secret."""
         key = self._key.get_secret_value()
         if len(key) < _SHORTEST_SECRET:
             return text
         return text.replace(key, "***").replace(json.dumps(key)[1:-1], "***")
 
-    def _stop(self, what: str) -> NerbertError:
-        return InputError(f"{self._settings.endpoint} {what}")
+    def _stop(self, fault: str) -> NerbertError:
+        return InputError(f"{self._settings.endpoint} {fault}")
 
 
 @asynccontextmanager

@@ -72,18 +72,18 @@ class AnnotateSettings(Settings):
     def longest_answer(self) -> int:
         """Tokens of the longest answer that a request allows; 0 if it sets no bound."""
         fields, names = self.request_fields(), ("max_tokens", "max_completion_tokens")
-        return max(each if isinstance(each := fields.get(name), int) and each > 0 else 0 for name in names)
+        return max(value if isinstance(value := fields.get(name), int) and value > 0 else 0 for name in names)
 
     def request_fields(self) -> dict[str, Any]:
         """Return the fields of a request, but for model and messages; those with None are left out of it."""
         try:
-            more = json.loads(self.request or "{}")
+            extra = json.loads(self.request or "{}")
         except (ValueError, RecursionError):
-            more = None
-        good = isinstance(more, dict) and not any(name in more for name in _FIXED)
+            extra = None
+        good = isinstance(extra, dict) and not any(name in extra for name in _FIXED)
         refuse(not good, "request", self.request, f"a JSON object without {', '.join(_FIXED)}")
-        own: dict[str, Any] = {"temperature": self.temperature, "max_tokens": self.max_answer_tokens}
-        return {**own, **more}
+        defaults: dict[str, Any] = {"temperature": self.temperature, "max_tokens": self.max_answer_tokens}
+        return {**defaults, **extra}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,18 +94,18 @@ class Prompt(Settings):
     form: Literal["lines"] = "lines"
     asked: tuple[str, ...] = ()
 
-    def filled(self, passage: str) -> str:
+    def fill(self, passage: str) -> str:
         """Return the prompt with a passage in its place."""
         return self.text.strip().replace(PLACE, passage)
 
 
 def load_prompt(name: str) -> Prompt:
     """Return a prompt of the package by its name, or that of a TOML file."""
-    known = {path.stem: path for path in sorted(_PROMPTS.glob("*.toml"))}
-    path = known.get(name, Path(name))
-    if name not in known and path.suffix != ".toml":
-        must = f"{', '.join(sorted(known))} or a TOML file"
-        raise SettingsError(f"setting prompt = {name!r}{unknown(name, known, allowed=must)}", setting="prompt")
+    paths = {path.stem: path for path in sorted(_PROMPTS.glob("*.toml"))}
+    path = paths.get(name, Path(name))
+    if name not in paths and path.suffix != ".toml":
+        must = f"{', '.join(sorted(paths))} or a TOML file"
+        raise SettingsError(f"setting prompt = {name!r}{unknown(name, paths, allowed=must)}", setting="prompt")
     with at(path):
         prompt = load_settings(Prompt, path)
         refuse(prompt.text.count(PLACE) != 1, "text", prompt.text[:80], f"a text that contains {PLACE} once")

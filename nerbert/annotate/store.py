@@ -39,26 +39,26 @@ class AnswerStore:
 
     def get(self, text: str) -> Reply:
         """Return the last answer, with all tokens that the text has taken."""
-        with self.used():
+        with self.catch_errors():
             row = self.database.execute(_GET, (text_key(text),)).fetchone()
-        content, cut, taken, given, estimated = row or (None, 0, 0, 0, 0)
-        return Reply(content, bool(cut), Tokens(taken, given), bool(estimated))
+        content, cut, taken, produced, estimated = row or (None, 0, 0, 0, 0)
+        return Reply(content, bool(cut), Tokens(taken, produced), bool(estimated))
 
     def add(self, text: str, reply: Reply) -> None:
         """Save an answer; of a lost one, only the tokens that it took."""
-        with self.used():
+        with self.catch_errors():
             self.database.execute(_ADD, (text_key(text), reply.content, reply.cut, *reply.tokens, reply.estimated))
 
-    def used(self) -> AbstractContextManager[None]:
+    def catch_errors(self) -> AbstractContextManager[None]:
         """Turn an error of the database into a WriteError."""
         kinds = (sqlite3.Error, OverflowError)
         return refused(f"{self.path}: saved answers can't be used", WriteError, kinds, remedy="set another cache")
 
 
 @contextmanager
-def open_store(cache: str, asked: Any) -> Iterator[AnswerStore]:
+def open_store(cache: str, request: Any) -> Iterator[AnswerStore]:
     """Open the answers to one way of asking, a JSON value; `cache` is the setting."""
-    name = sha256(json.dumps([_FORMAT, asked], sort_keys=True).encode()).hexdigest()
+    name = sha256(json.dumps([_FORMAT, request], sort_keys=True).encode()).hexdigest()
     path = cache_place(cache, "answers", f"{name}.sqlite")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def open_store(cache: str, asked: Any) -> Iterator[AnswerStore]:
         raise unwritable(path.parent, error, "set another cache") from error
     with closing(database):
         store = AnswerStore(database, path)
-        with store.used():
+        with store.catch_errors():
             for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", _MAKE):
                 database.execute(statement)
         yield store
@@ -111,7 +111,7 @@ class Budget:
         """Return the limit with which a run can do `left` more texts; "" if it was not stopped by it."""
         if not self._refused:
             return ""
-        wanted = sum(self.spent) + self._refused + (sum(self.spent) / done * left if done else 0)
-        limit = ceil(wanted / 1000) * 1000
+        needed = sum(self.spent) + self._refused + (sum(self.spent) / done * left if done else 0)
+        limit = ceil(needed / 1000) * 1000
         why = "about what all texts take" if done else "enough for the next request"
         return f"rerun it with --max-total-tokens {limit} (max_total_tokens={limit}), {why}"

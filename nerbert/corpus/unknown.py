@@ -26,7 +26,7 @@ from nerbert.corpus.shards import TYPED
 from nerbert.corpus.steps import Upstream
 from nerbert.corpus.types import SCRATCH
 from nerbert.records import TRAIN
-from nerbert.rng import mixed
+from nerbert.rng import mix_bits
 
 Hashes = npt.NDArray[np.uint64]
 Marks = npt.NDArray[np.bool_]
@@ -67,8 +67,8 @@ def span_hashes(codes: npt.NDArray[np.uint32]) -> Hasher:
     """Return the function that hashes stretches of a text; equal characters have equal hashes in every text."""
     powers, inverse = _powers(-(-(len(codes) + 1) // _STEP) * _STEP)
     sums = np.zeros(len(codes) + 1, np.uint64)
-    np.cumsum(mixed(codes.astype(np.uint64)) * powers[: len(codes)], out=sums[1:])
-    return lambda starts, ends: mixed((sums[ends] - sums[starts]) * inverse[starts])
+    np.cumsum(mix_bits(codes.astype(np.uint64)) * powers[: len(codes)], out=sums[1:])
+    return lambda starts, ends: mix_bits((sums[ends] - sums[starts]) * inverse[starts])
 
 
 @lru_cache(maxsize=2)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbert.artifacts import write_json
-from nerbert.cache import cached
+from nerbert.cache import load_cached
 from nerbert.config import refuse
 from nerbert.corpus.shards import (
     checked_shards,
@@ -208,7 +208,7 @@ def held_out(manifest: Mapping[str, Any], labels: CorpusLabels, settings: Pretra
     """Return the validation split, or a part of it drawn by seed, in the order of the draw."""
     shards = shard_hashes(settings.corpus_folder, manifest)
     origin = {"version": _VERSION, "shards": shards, "seed": settings.seed, "at_most": settings.max_eval_samples}
-    sentences = cached(
+    sentences = load_cached(
         settings.cache, "validation", origin, lambda folder: write_table(_drawn(manifest, settings), folder / _TABLE),
         lambda folder: [*typed_sentences(folder / _TABLE)],
     )  # fmt: skip
@@ -243,7 +243,7 @@ def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> K
         return Counter({(path, own): count for path, own, count in rows})
 
     origin = {"version": _VERSION, "shards": shard_hashes(settings.corpus_folder, manifest)}
-    return cached(settings.cache, "mentions", origin, make, read)
+    return load_cached(settings.cache, "mentions", origin, make, read)
 
 
 def _frequent(kinds: Kinds, some: LabelSet, at_least: int) -> frozenset[str]:

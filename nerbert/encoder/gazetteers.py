@@ -16,7 +16,7 @@ import numpy as np
 from annotated_types import Interval
 
 from nerbert.artifacts import sha256_of, write_json
-from nerbert.cache import cached
+from nerbert.cache import load_cached
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, at, refused
 from nerbert.model.windows import mapped
@@ -105,7 +105,7 @@ def open_gazetteers(settings: PretrainSettings) -> Gazetteers:
             with refused(f"{path}: can't be read", of=OSError):
                 files.append([path.name, sha256_of(path)])
         origin = {"version": _VERSION, "match": "anchors", "files": files}
-        folder, facts = cached(settings.cache, "gazetteers", origin, partial(_write, paths=own.files),
+        folder, facts = load_cached(settings.cache, "gazetteers", origin, partial(_write, paths=own.files),
                                lambda folder: (folder, read_json(folder / _FACTS, GazetteerFacts)))  # fmt: skip
     digest = sha256(json.dumps([origin, own.max_words]).encode()).hexdigest()
     counts = {name: count for name, count in asdict(facts).items() if name != "types"}

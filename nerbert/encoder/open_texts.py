@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Interval
 
 from nerbert.artifacts import publish, sha256_of, write_json
-from nerbert.cache import cached
+from nerbert.cache import load_cached
 from nerbert.config import Settings, refuse
 from nerbert.errors import InputError, at, refused
 from nerbert.formats.open_types import normalised, open_type_line, read_open_types, types_asked
@@ -148,7 +148,7 @@ class OpenTexts:
             texts = read_open_types(folder / _TEXTS)
             return OpenTypes(table, list(map(self._example, texts)), files, found.dropped, dev_files, found.untold)
 
-        return cached(self.cache, "open_types", origin, self._write, read)
+        return load_cached(self.cache, "open_types", origin, self._write, read)
 
     def examples(self) -> Iterator[OpenExample]:
         """Yield the texts that are trained on, in the order of the files."""

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from nerbert.artifacts import sha256_of
-from nerbert.cache import cached
+from nerbert.cache import load_cached
 from nerbert.corpus.shards import is_corpus, read_manifest, shard_hashes, train_pages
 from nerbert.encoder.preprocess import cut, tokenizer_hash
 from nerbert.errors import InputError
@@ -123,7 +123,7 @@ def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> Trai
             count += len(some)
             bar.advance(len(some))
 
-    windows = cached(cache, "blocks", origin, make, open_windows)
+    windows = load_cached(cache, "blocks", origin, make, open_windows)
     if not len(windows):
         raise InputError(f"{texts.name}: nothing to train on: no text has a word that the tokenizer knows")
     unknown = pieces.tokenizer.unk_token_id

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbert.artifacts import write_json
-from nerbert.cache import cached
+from nerbert.cache import load_cached
 from nerbert.corpus.shards import checked_shards, sentence_batches, shard_hashes
 from nerbert.encoder.corpus_labels import CorpusLabels, LabelledCorpus, training_rows
 from nerbert.encoder.open_texts import VERSION, OpenTexts
@@ -140,7 +140,7 @@ def open_training_data(
         how = [open_texts.settings.copies, open_texts.settings.asked]
         origin["open_types"] = [VERSION, open_texts.splitter, *how, *open_texts.content.digests]
     make = partial(_make, corpora=corpora, pieces=pieces, word_labels=labels, executor=executor, open_texts=open_texts)
-    windows, copies, counts = cached(settings.cache, "pieces", origin, make, _read)
+    windows, copies, counts = load_cached(settings.cache, "pieces", origin, make, _read)
     numbers = np.repeat(np.arange(len(windows)), copies[windows.sentences])
     if not len(numbers):
         raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")

@@ -12,7 +12,7 @@ from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
 from nerbert.formats.data import DataSet
 from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of, types_of_examples
-from nerbert.metrics.calibration import uncalibrated
+from nerbert.metrics.calibration import uncalibrate
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import ModelFolder, read_card
 from nerbert.model.fresh import JOINED, copy_head
@@ -93,7 +93,7 @@ def _kept_facts(card: Mapping[str, Any], settings: FinetuneSettings) -> dict[str
     facts = {name: value for name, value in card.items() if name == "num_frozen_layers"}
     if card.get("threshold") is not None and takes_labels(settings):
         temperature = (card.get("calibration") or {}).get("temperature", 1.0)
-        facts["threshold"] = uncalibrated(card["threshold"], temperature)  # the new tagger has no temperature yet
+        facts["threshold"] = uncalibrate(card["threshold"], temperature)  # the new tagger has no temperature yet
     return facts
 
 

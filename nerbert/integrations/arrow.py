@@ -43,11 +43,11 @@ class Tagging:
         """Return what is pickled; `datasets` caches a result by the digest of that."""
         return {**vars(self), "fingerprint": self._tagger.fingerprint}
 
-    def __call__(self, batch: pa.Table, places: Sequence[int] = ()) -> pa.Table:
+    def __call__(self, batch: pa.Table, indices: Sequence[int] = ()) -> pa.Table:
         """Return the rows with their entities in the column `spans`: text, type, start, end, confidence.
 
         The column `field` holds a text, or a list of words. Raise InputError that names the row of a text that can't
-        be tagged (from 1 in the batch; with `places`, all rows' numbers from 0, in the whole), and for a column
+        be tagged (from 1 in the batch; with `indices`, all rows' numbers from 0, in the whole), and for a column
         `spans` that holds no earlier entities.
         """
         if not isinstance(batch, pa.Table):
@@ -56,14 +56,14 @@ class Tagging:
             )
         if SPANS in batch.column_names and not pa.types.is_nested(batch.schema.field(SPANS).type):
             raise InputError(f"column {SPANS!r} holds no entities, and would be replaced; rename it")
-        first, done = next(iter(places), 0) + 1, list[pa.Table]()
+        first, done = next(iter(indices), 0) + 1, list[pa.Table]()
         for rows in batch.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=batch.schema)]:
-            done.append(self._tagged(rows, first))
+            done.append(self._tag_batch(rows, first))
             first += len(rows)
         return pa.concat_tables(done)
 
-    def _tagged(self, batch: pa.RecordBatch, first: int) -> pa.Table:
+    def _tag_batch(self, batch: pa.RecordBatch, first: int) -> pa.Table:
         rows = batch_texts(batch, "batch", self._job.field, self._job.errors, first)
-        found = zip(rows, tag_rows(self._tagger, "batch", rows, Progress()), strict=True)
-        done = [replace(row, spans=tuple(counted_spans(row.text, spans, self._job.offsets))) for row, spans in found]
+        tagged = zip(rows, tag_rows(self._tagger, "batch", rows, Progress()), strict=True)
+        done = [replace(row, spans=tuple(counted_spans(row.text, spans, self._job.offsets))) for row, spans in tagged]
         return tagged_table(done, columns=batch)

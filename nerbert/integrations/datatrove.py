@@ -51,8 +51,8 @@ class TaggingStep(PipelineStep):  # type: ignore[misc]
         """
         for batch in batched(data, self.batch_size):
             with self.track_time("batch"):
-                found = self._load().tag_batch(TagRequest(each.text) for each in batch)
-            for document, spans in zip(batch, found, strict=True):
+                results = self._load().tag_batch(TagRequest(document.text) for document in batch)
+            for document, spans in zip(batch, results, strict=True):
                 document.metadata[SPANS] = spans.to_dicts() if isinstance(spans, Spans) else self._none(document, spans)
                 self.stat_update(StatHints.total, StatHints.forwarded)
                 self.stat_update("entities", value=len(document.metadata[SPANS]))

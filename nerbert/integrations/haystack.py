@@ -38,16 +38,16 @@ class EntityTagger:
         self.warm_up()
         assert self._tagger is not None  # noqa: S101  (for mypy)
         tagger = self._tagger.for_labels(labels or self.labels)
-        found = tagger.tag_batch(TagRequest(each.content or "") for each in documents)
-        return {"documents": [_tagged(*each) for each in zip(documents, found, strict=True)]}
+        results = tagger.tag_batch(TagRequest(document.content or "") for document in documents)
+        return {"documents": [_add_entities(*pair) for pair in zip(documents, results, strict=True)]}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the component's settings; a pipeline's YAML holds no model."""
         return default_to_dict(self, model=self.model, labels=self.labels, **self.loading)
 
 
-def _tagged(document: Document, found: Spans | NerbertError | None) -> Document:
-    if isinstance(found, NerbertError):
+def _add_entities(document: Document, result: Spans | NerbertError | None) -> Document:
+    if isinstance(result, NerbertError):
         with at(part=f"document {document.id}"):
-            raise found
-    return replace(document, meta={**document.meta, "named_entities": (found or Spans("")).to_dicts()})
+            raise result
+    return replace(document, meta={**document.meta, "named_entities": (result or Spans("")).to_dicts()})

@@ -39,14 +39,14 @@ def mcp_server(job: ServeJob) -> MCPServer[None]:
         service = Service(job.sources(), job.load, job.limits)
 
     @asynccontextmanager
-    async def running(_: MCPServer[None]) -> AsyncIterator[None]:
+    async def run_service(_: MCPServer[None]) -> AsyncIterator[None]:
         service.start()
         try:
             yield
         finally:
             await service.stop()
 
-    server = MCPServer[None]("nerbert", version=__version__, log_level="WARNING", lifespan=running)
+    server = MCPServer[None]("nerbert", version=__version__, log_level="WARNING", lifespan=run_service)
 
     @server.tool(annotations=_READS)
     async def tag(texts: _Texts, labels: _Labels = None, min_confidence: _Least = None) -> RootModel[TagAnswer]:
@@ -54,8 +54,8 @@ def mcp_server(job: ServeJob) -> MCPServer[None]:
         try:
             served, of_texts = await service.tag(texts, Ask(labels=labels, thresholds=min_confidence))
             results = [
-                TextResult([FoundEntity(each.text, each.type, each.start, each.end, round(each.confidence, 4))
-                            for each in spans], len(spans.text), spans.read)
+                TextResult([FoundEntity(span.text, span.type, span.start, span.end, round(span.confidence, 4))
+                            for span in spans], len(spans.text), spans.read)
                 for spans in of_texts
             ]  # fmt: skip
         except NerbertError as error:
@@ -73,6 +73,6 @@ def mcp_server(job: ServeJob) -> MCPServer[None]:
 def serve_mcp(job: ServeJob) -> None:
     """Serve a tagger on standard input and output until the input ends; signals end the process at once."""
     server = mcp_server(job)
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_DFL)  # else the process waits for the thread that reads the input
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # else the process waits for the thread that reads the input
     server.run()

@@ -35,14 +35,14 @@ class NerbertRecognizer(LocalRecognizer):
 
     def load(self) -> None:
         """Load the tagger; Presidio calls this once."""
-        loaded, wanted = Tagger.load(self._model, **self._loading), self.supported_entities
-        labels = self._labels or (() if loaded.types else [label_of(each) for each in wanted])
+        loaded, entities = Tagger.load(self._model, **self._loading), self.supported_entities
+        labels = self._labels or (() if loaded.types else [label_of(name) for name in entities])
         self._tagger = loaded.for_labels(labels)
         self._tagger.tag_many([])  # raises, if it needs labels
-        known = sorted(map(presidio_name, self._tagger.types))
-        self._names = asked_types(self._tagger.types, wanted or known)
-        if missing := set(wanted) - set(self._names.values()):
-            raise SettingsError(f"supported_entities: {min(missing)}{unknown(min(missing), known)}")
+        names = sorted(map(presidio_name, self._tagger.types))
+        self._names = asked_types(self._tagger.types, entities or names)
+        if missing := set(entities) - set(self._names.values()):
+            raise SettingsError(f"supported_entities: {min(missing)}{unknown(min(missing), names)}")
         self.supported_entities = sorted(set(self._names.values()))
         self.supported_language = self.supported_language or self._tagger.language
 
@@ -52,14 +52,14 @@ class NerbertRecognizer(LocalRecognizer):
         `nlp_artifacts` changes nothing: the tagger has sentences and words of its own. Raise InputError for what is no
         text.
         """
-        asked = set(entities or self.supported_entities)
+        requested = set(entities or self.supported_entities)
         by = {RecognizerResult.RECOGNIZER_NAME_KEY: self.name, RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id}
         results = list[RecognizerResult]()
-        for each in self._tagger.tag(text):
-            if (name := self._names.get(each.type)) in asked:
-                reason = f"{self._model} found the type {each.type!r}"
-                why = AnalysisExplanation(self.name, each.confidence, textual_explanation=reason)
-                results.append(RecognizerResult(name, each.start, each.end, each.confidence, why, by))
+        for span in self._tagger.tag(text):
+            if (name := self._names.get(span.type)) in requested:
+                reason = f"{self._model} found the type {span.type!r}"
+                why = AnalysisExplanation(self.name, span.confidence, textual_explanation=reason)
+                results.append(RecognizerResult(name, span.start, span.end, span.confidence, why, by))
         return results
 
 

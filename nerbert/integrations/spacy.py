@@ -80,18 +80,18 @@ class TaggingComponent:
         Each document that can't be tagged goes to the error handler, which by default raises its error.
         """
         for docs in minibatch(stream, batch_size):
-            for doc, found in zip(docs, self.tagger.tag_batch(TagRequest(doc.text) for doc in docs), strict=True):
-                if isinstance(found, Spans):
-                    yield self._with_entities(doc, found)
+            for doc, result in zip(docs, self.tagger.tag_batch(TagRequest(doc.text) for doc in docs), strict=True):
+                if isinstance(result, Spans):
+                    yield self._with_entities(doc, result)
                 else:
-                    self._on_error(self.name, self, [doc], found)
+                    self._on_error(self.name, self, [doc], result)
 
-    def _with_entities(self, doc: Doc, found: Spans) -> Doc:
-        spans = [doc.char_span(each.start, each.end, each.type, alignment_mode="expand") for each in found]
-        scores = np.array([each.confidence for each in found])
+    def _with_entities(self, doc: Doc, entities: Spans) -> Doc:
+        spans = [doc.char_span(span.start, span.end, span.type, alignment_mode="expand") for span in entities]
+        scores = np.array([span.confidence for span in entities])
         doc.spans[self.spans_key] = SpanGroup(doc, name=self.spans_key, spans=spans, attrs={"scores": scores})
         merged = prioritize_new_ents_filter if self.overwrite_ents else prioritize_existing_ents_filter
-        doc.ents = merged(doc.ents, [spans[place] for place in np.argsort(-scores, kind="stable")])
+        doc.ents = merged(doc.ents, [spans[index] for index in np.argsort(-scores, kind="stable")])
         return doc
 
     def set_error_handler(self, error_handler: Callable[..., Any]) -> None:

@@ -30,12 +30,12 @@ class Calibration:
 
 def calibrate(confidences: Sequence[float], right: Sequence[bool], *, bins: int = BINS) -> Calibration:
     """Return the expected calibration error of predictions, each with its confidence (0–1) and whether it is right."""
-    sure, places = _binned(confidences, bins)
-    gaps = np.bincount(places, np.asarray(right, float) - sure, bins)
+    sure, numbers = _assign_bins(confidences, bins)
+    gaps = np.bincount(numbers, np.asarray(right, float) - sure, bins)
     return Calibration(float(np.abs(gaps).sum() / max(1, sure.size)), bins, sure.size)
 
 
-def _binned(confidences: Sequence[float], bins: int) -> tuple[Shares, npt.NDArray[np.int64]]:
+def _assign_bins(confidences: Sequence[float], bins: int) -> tuple[Shares, npt.NDArray[np.int64]]:
     """Return the confidences, checked, and the number of each one's bin."""
     sure = np.asarray(confidences, float)
     if not ((sure >= 0) & (sure <= 1)).all():
@@ -56,8 +56,8 @@ class Bin:
 
 def reliability(confidences: Sequence[float], right: Sequence[bool], *, bins: int = BINS) -> list[Bin]:
     """Return the bins that hold an entity; `calibrate` has the mean gap between their confidence and precision."""
-    sure, places = _binned(confidences, bins)
-    columns = [np.bincount(places, weights, bins).tolist() for weights in (None, sure, np.asarray(right, float))]
+    sure, numbers = _assign_bins(confidences, bins)
+    columns = [np.bincount(numbers, weights, bins).tolist() for weights in (None, sure, np.asarray(right, float))]
     return [
         Bin(number / bins, (number + 1) / bins, count, total / count, hits / count)
         for number, (count, total, hits) in enumerate(zip(*columns, strict=True)) if count
@@ -75,22 +75,22 @@ class Temperatures:
         """Return the temperature of a label."""
         return self.by_label.get(label, self.pooled)
 
-    def uncalibrated(self, thresholds: Mapping[str, float], labels: Iterable[str]) -> tuple[float, ...]:
+    def uncalibrate(self, thresholds: Mapping[str, float], labels: Iterable[str]) -> tuple[float, ...]:
         """Return the probability (0–1) of each label that its temperature turns into its threshold (default: 0)."""
-        return tuple(uncalibrated(thresholds.get(label, 0.0), self.of(label)) for label in labels)
+        return tuple(uncalibrate(thresholds.get(label, 0.0), self.of(label)) for label in labels)
 
     @classmethod
     def of_card(cls, card: Mapping[str, Any]) -> "Temperatures":
         """Return those of a model's `nerbert.json`."""
-        own = card.get("calibration") or {}
-        return cls(float(own.get("temperature", 1.0)), own.get("temperatures") or {})
+        stored = card.get("calibration") or {}
+        return cls(float(stored.get("temperature", 1.0)), stored.get("temperatures") or {})
 
     def as_json(self) -> dict[str, Any]:
         """Return them as a card's `calibration` has them."""
         return {"temperature": self.pooled} | ({"temperatures": dict(self.by_label)} if self.by_label else {})
 
 
-def uncalibrated(confidence: float, temperature: float) -> float:
+def uncalibrate(confidence: float, temperature: float) -> float:
     """Return the probability (0–1) of one of two classes that a temperature turns into `confidence`."""
     if confidence in (0.0, 1.0) or temperature == 1:
         return confidence
@@ -141,14 +141,14 @@ def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.A
     outcomes, part = np.asarray(right, bool), np.asarray(sentences, np.int64) % folds
     if not outcomes.size:
         return Fitted(1.0, calibrate([], []), calibrate([], []), folds)
-    losses = np.stack([log_loss(confidences(math.exp(each)), outcomes) for each in _GRID])
+    losses = np.stack([log_loss(confidences(math.exp(point)), outcomes) for point in _GRID])
     after = np.zeros(outcomes.size)
     for fold in np.unique(part):
-        own = part == fold
-        after[own] = confidences(best_temperature(losses[:, ~own]))[own]
-    known: list[bool] = outcomes.tolist()
-    before = calibrate(confidences(1.0).tolist(), known)
-    return Fitted(best_temperature(losses), before, calibrate(after.tolist(), known), folds)
+        in_fold = part == fold
+        after[in_fold] = confidences(best_temperature(losses[:, ~in_fold]))[in_fold]
+    flags: list[bool] = outcomes.tolist()
+    before = calibrate(confidences(1.0).tolist(), flags)
+    return Fitted(best_temperature(losses), before, calibrate(after.tolist(), flags), folds)
 
 
 def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
@@ -174,8 +174,8 @@ def kept_counts(
 ) -> list[Counts]:
     """Return the counts of the entities that are at least as sure as each threshold, of `gold` annotated ones."""
     sure, outcomes = np.asarray(confidences, float), np.asarray(right, bool)
-    kept = [sure >= each for each in thresholds]
-    return [Counts(int(outcomes[each].sum()), int(each.sum()), gold) for each in kept]
+    kept = [sure >= threshold for threshold in thresholds]
+    return [Counts(int(outcomes[mask].sum()), int(mask.sum()), gold) for mask in kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +205,11 @@ def lowest_thresholds(
     """Return each predicted type's threshold for a precision (above 0, at most 1), sorted by type."""
     sure, outcomes = np.asarray(confidences, float), np.asarray(right, bool)
     of_entity = np.asarray(types, object)
-    found = {}
+    thresholds = {}
     for name in sorted(set(types)):
-        own = of_entity == name
-        found[name] = _lowest(sure[own], outcomes[own], precision)
-    return found
+        mask = of_entity == name
+        thresholds[name] = _lowest(sure[mask], outcomes[mask], precision)
+    return thresholds
 
 
 def _lowest(sure: Shares, right: npt.NDArray[np.bool_], precision: float) -> Threshold:
@@ -218,9 +218,9 @@ def _lowest(sure: Shares, right: npt.NDArray[np.bool_], precision: float) -> Thr
     kept = np.arange(1, sure.size + 1)
     last_of_equals = np.append(sure[1:] < sure[:-1], True)
     reaches = np.flatnonzero(last_of_equals & (hits >= precision * kept - 1e-9))
-    whole, hit = int(sure.size), int(hits[-1])
+    total, hit = int(sure.size), int(hits[-1])
     if not reaches.size:
-        return Threshold(None, whole, hit, whole, hit)
+        return Threshold(None, total, hit, total, hit)
     last = int(reaches[-1])
-    confidence = 0.0 if last == whole - 1 else float(sure[last])
-    return Threshold(confidence, whole, hit, last + 1, int(hits[last]))
+    confidence = 0.0 if last == total - 1 else float(sure[last])
+    return Threshold(confidence, total, hit, last + 1, int(hits[last]))

@@ -72,7 +72,7 @@ class Judgement:
 
 
 def assess(
-    gold: Sequence[Sequence[str]], found: Sequence[Sequence[str]], *,
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *,
     confidences: Sequence[Sequence[float]] | None = None, words: Sequence[Sequence[str]] | None = None,
     seen: AbstractSet[Entity] | None = None, without: Collection[int] = (), seed: int = 0,
 ) -> Judgement:  # fmt: skip
@@ -81,7 +81,7 @@ def assess(
     `confidences` are the probabilities of the predicted tags; `seen` are the training entities (`seen_entities`), and
     require `words`; `without` are indices of sentences to omit from a second score; `seed` draws the interval.
     """
-    pair = pair_of(gold, found)
+    pair = pair_of(gold, predicted)
     in_seen, in_unseen = (None, None) if seen is None else _by_seen(pair, words, seen)
     return Judgement(
         sentences=pair.sentences,
@@ -105,7 +105,7 @@ def seen_entities(examples: Iterable[Example]) -> set[Entity]:
     """Return text and type of every entity in the training sentences, as `assess` takes them for `seen`."""
     return {
         (" ".join(words[start:end]), type_)
-        for words, spans in ((each.tokens, word_spans(each)) for each in examples)
+        for words, spans in ((example.tokens, word_spans(example)) for example in examples)
         for start, end, type_ in spans
     }
 
@@ -116,26 +116,26 @@ def _by_seen(pair: Pair, words: Sequence[Sequence[str]] | None, seen: AbstractSe
     check_lengths(pair.offsets, "words", words)
     flat = list(chain.from_iterable(words))
 
-    def known(columns: Columns) -> Mask:
+    def is_seen(columns: Columns) -> Mask:
         spans = pair.spans(columns)
         return np.fromiter(((" ".join(flat[start:end]), type_) in seen for start, end, type_ in spans), bool)
 
-    in_gold, in_found = known(pair.gold), known(pair.found)
+    in_gold, in_found = is_seen(pair.gold), is_seen(pair.found)
     return count_where(pair, in_gold, in_found), count_where(pair, ~in_gold, ~in_found)
 
 
 def without_types(
-    gold: Sequence[Sequence[str]], found: Sequence[Sequence[str]], types: Collection[str]
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], types: Collection[str]
 ) -> Counts:  # fmt: skip
     """Return counts without the entities, gold and predicted, of some types; raise InputError as `assess` does."""
-    pair = pair_of(gold, found)
+    pair = pair_of(gold, predicted)
     other = np.array([name not in types for name in pair.types])
     return count_where(pair, other[pair.gold.types], other[pair.found.types])
 
 
-def _without(pair: Pair, places: Collection[int]) -> Counts:
+def _without(pair: Pair, sentences: Collection[int]) -> Counts:
     kept = np.ones(pair.sentences, bool)
-    kept[list(places)] = False
+    kept[list(sentences)] = False
     return count_where(pair, kept[pair.sentence_of(pair.gold)], kept[pair.sentence_of(pair.found)])
 
 
@@ -163,7 +163,7 @@ def find_mistakes(gold: Collection[WordSpan], predicted: Collection[WordSpan]) -
     mistakes: list[Mistake] = []
     for pair in sorted(_overlaps(sorted(gold_left), sorted(predicted_left)), key=_worth):
         if pair[0] in gold_left and pair[1] in predicted_left:
-            mistakes.append(Mistake(_kind(*pair), *pair))
+            mistakes.append(Mistake(_classify(*pair), *pair))
             gold_left.remove(pair[0])
             predicted_left.remove(pair[1])
     mistakes += [Mistake(MistakeKind.MISSED, span, None) for span in sorted(gold_left)]
@@ -173,8 +173,8 @@ def find_mistakes(gold: Collection[WordSpan], predicted: Collection[WordSpan]) -
 def kinds_of(pair: Pair) -> dict[str, int]:
     """Count the mistakes of each kind, by the CoNLL script's rules; all kinds are included."""
     gold = pair.gold.where(~pair.gold.within(pair.found))
-    found = pair.found.where(~pair.found.within(pair.gold))
-    counts = Counter(mistake.kind for mistake in find_mistakes(pair.spans(gold), pair.spans(found)))
+    wrong = pair.found.where(~pair.found.within(pair.gold))
+    counts = Counter(mistake.kind for mistake in find_mistakes(pair.spans(gold), pair.spans(wrong)))
     return {kind.value: counts[kind] for kind in MistakeKind}
 
 
@@ -188,31 +188,32 @@ def _overlaps(gold: list[WordSpan], predicted: list[WordSpan]) -> Iterator[tuple
                 yield span, other
 
 
-def _kind(gold: WordSpan, predicted: WordSpan) -> MistakeKind:
+def _classify(gold: WordSpan, predicted: WordSpan) -> MistakeKind:
     if gold[:2] == predicted[:2]:
         return MistakeKind.TYPE
     return MistakeKind.BOUNDARY if gold[2] == predicted[2] else MistakeKind.BOTH
 
 
-_ORDER = {kind: place for place, kind in enumerate(MistakeKind)}
+_ORDER = {kind: rank for rank, kind in enumerate(MistakeKind)}
 
 
 def _worth(pair: tuple[WordSpan, WordSpan]) -> tuple[int, int, WordSpan, WordSpan]:
     gold, predicted = pair
     shared = min(gold[1], predicted[1]) - max(gold[0], predicted[0])
-    return _ORDER[_kind(gold, predicted)], -shared, gold, predicted
+    return _ORDER[_classify(gold, predicted)], -shared, gold, predicted
 
 
 def counts_by_sentence(pair: Pair) -> Numbers:
     """Return one row per sentence: its right, predicted and gold entities."""
     right = pair.found.where(pair.found.within(pair.gold))
-    places = (pair.sentence_of(columns) for columns in (right, pair.found, pair.gold))
-    return np.stack([np.bincount(each, minlength=pair.sentences) for each in places], axis=1)
+    numbers = (pair.sentence_of(columns) for columns in (right, pair.found, pair.gold))
+    return np.stack([np.bincount(sentences, minlength=pair.sentences) for sentences in numbers], axis=1)
 
 
-def span_counts(gold: Sequence[Sequence[WordSpan]], found: Sequence[Sequence[WordSpan]]) -> Numbers:
+def span_counts(gold: Sequence[Sequence[WordSpan]], predicted: Sequence[Sequence[WordSpan]]) -> Numbers:
     """Return one row per sentence: its right, predicted and gold entities, of those in lists."""
-    rows = [(len({*one} & {*other}), len({*other}), len({*one})) for one, other in zip(gold, found, strict=True)]
+    sets = (map(set, spans) for spans in zip(gold, predicted, strict=True))
+    rows = [(len(annotated & tagged), len(tagged), len(annotated)) for annotated, tagged in sets]
     return np.array(rows, np.int64).reshape(-1, 3)
 
 
@@ -224,13 +225,13 @@ def bootstrap(
 
 
 def bootstrap_difference(
-    one: Numbers, other: Numbers, *, samples: int = SAMPLES, level: float = LEVEL, seed: int = 0
+    base: Numbers, other: Numbers, *, samples: int = SAMPLES, level: float = LEVEL, seed: int = 0
 ) -> Interval:
     """Return the interval of `one`'s micro F1 less `other`'s on the same sentences, which are drawn together.
 
     Both are as in `bootstrap`, row by row of the same sentence.
     """
-    both = np.hstack([one, other])
+    both = np.hstack([base, other])
     return _interval(both, lambda sums: _f1(sums[:, :3]) - _f1(sums[:, 3:]), samples, level, seed)
 
 
@@ -318,7 +319,7 @@ class Confusion(NamedTuple):
 def by_type(pair: Pair) -> list[Part]:
     """Return the counts of each type that occurs, the types with the most gold entities first."""
     parts = [_part(name, pair.of_type(name)) for name in pair.types[1:]]
-    return sorted((each for each in parts if each.counts != Counts()), key=lambda each: (-each.counts.gold, each.name))
+    return sorted((part for part in parts if part.counts != Counts()), key=lambda part: (-part.counts.gold, part.name))
 
 
 def by_length(pair: Pair) -> list[Part]:
@@ -327,30 +328,30 @@ def by_length(pair: Pair) -> list[Part]:
     names = [*map(str, lengths[:-1]), f"{LONGEST} or more"]
     parts = []
     for name, length in zip(names, lengths, strict=True):
-        gold, found = (each.where(np.minimum(each.ends - each.starts, LONGEST) == length)
-                       for each in (pair.gold, pair.found))  # fmt: skip
-        parts.append(_part(name, replace(pair, gold=gold, found=found)))
-    return [each for each in parts if each.counts != Counts()]
+        gold, predicted = (columns.where(np.minimum(columns.ends - columns.starts, LONGEST) == length)
+                       for columns in (pair.gold, pair.found))  # fmt: skip
+        parts.append(_part(name, replace(pair, gold=gold, found=predicted)))
+    return [part for part in parts if part.counts != Counts()]
 
 
 def confusions(pair: Pair) -> list[Confusion]:
     """Return the pairs of types that were confused, the most frequent first; their sum is `kinds_of`'s `type`."""
-    columns = [one.types[one.within(other, typed=False)] for one, other in ((pair.gold, pair.found),
+    columns = [columns.types[columns.within(other, typed=False)] for columns, other in ((pair.gold, pair.found),
                                                                             (pair.found, pair.gold))]  # fmt: skip
-    numbers = zip(*(each.tolist() for each in columns), strict=True)
-    counts = Counter((pair.types[gold], pair.types[found]) for gold, found in numbers if gold != found)
-    return [Confusion(*types, count) for types, count in sorted(counts.items(), key=lambda each: (-each[1], each[0]))]
+    numbers = zip(*(column.tolist() for column in columns), strict=True)
+    counts = Counter((pair.types[gold], pair.types[predicted]) for gold, predicted in numbers if gold != predicted)
+    return [Confusion(*types, count) for types, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 
 
-def differences(one: Pair, other: Pair) -> Iterator[ScoreDifference]:
+def differences(base: Pair, other: Pair) -> Iterator[ScoreDifference]:
     """Yield the difference of two taggers over all entities, then by type, the types with the most gold entities first.
 
     Both pairs have the same gold tags.
     """
-    yield _difference("", counts_by_sentence(one), counts_by_sentence(other))
-    names = dict.fromkeys((*one.types[1:], *other.types[1:]))
-    found = [_difference(name, *(_of_type(each, name) for each in (one, other))) for name in names]
-    yield from sorted(found, key=lambda each: (-each.gold, each.name))
+    yield _difference("", counts_by_sentence(base), counts_by_sentence(other))
+    names = dict.fromkeys((*base.types[1:], *other.types[1:]))
+    results = [_difference(name, *(_of_type(pair, name) for pair in (base, other))) for name in names]
+    yield from sorted(results, key=lambda result: (-result.gold, result.name))
 
 
 def _part(name: str, pair: Pair) -> Part:
@@ -364,7 +365,7 @@ def _of_type(pair: Pair, name: str) -> Numbers:
     return counts_by_sentence(pair.of_type(name))
 
 
-def _difference(name: str, one: Numbers, other: Numbers) -> ScoreDifference:
-    first, second = (Counts(*each.sum(axis=0).tolist()) for each in (one, other))
-    rows = ([one, _RIGHT, _WRONG], [other, _WRONG, _RIGHT])
+def _difference(name: str, base: Numbers, other: Numbers) -> ScoreDifference:
+    first, second = (Counts(*counts.sum(axis=0).tolist()) for counts in (base, other))
+    rows = ([base, _RIGHT, _WRONG], [other, _WRONG, _RIGHT])
     return ScoreDifference(name, first.gold, first.f1, second.f1, bootstrap_difference(*map(np.vstack, rows)))

@@ -36,10 +36,10 @@ class Columns:
         """Return for each entity whether the other tagging has it too; unless `typed`, its type may differ."""
         if not other.starts.size:
             return np.zeros(self.starts.size, bool)
-        place = np.minimum(np.searchsorted(other.starts, self.starts), other.starts.size - 1)
-        same: Mask = (other.starts[place] == self.starts) & (other.ends[place] == self.ends)
+        index = np.minimum(np.searchsorted(other.starts, self.starts), other.starts.size - 1)
+        same: Mask = (other.starts[index] == self.starts) & (other.ends[index] == self.ends)
         if typed:
-            same &= other.types[place] == self.types
+            same &= other.types[index] == self.types
         return same
 
     def over(self, other: "Columns") -> Mask:
@@ -90,25 +90,25 @@ class Pair:
         return [(start, end, self.types[type_]) for start, end, type_ in rows]
 
 
-def pair_of(gold: Iterable[Iterable[str]], found: Iterable[Iterable[str]]) -> Pair:
+def pair_of(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]]) -> Pair:
     """Decode two taggings; raise InputError for a bad tag, or for different sentences or words."""
-    gold, found = _sentences("gold", gold), _sentences("predicted", found)
+    gold, predicted = _sentences("gold", gold), _sentences("predicted", predicted)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(_lengths(gold))])
-    check_lengths(offsets, "predicted", found)
+    check_lengths(offsets, "predicted", predicted)
     codes = _Codes()
-    numbers = [_numbers(name, each, codes, int(offsets[-1])) for name, each in (("gold", gold), ("predicted", found))]
-    return Pair(("", *codes.types), offsets, *(decode_columns(each, offsets) for each in numbers))
+    coded = [_numbers(name, tags, codes, int(offsets[-1])) for name, tags in (("gold", gold), ("predicted", predicted))]
+    return Pair(("", *codes.types), offsets, *(decode_columns(column, offsets) for column in coded))
 
 
-def check_lengths(offsets: Numbers, what: str, other: Sequence[Sequence[object]]) -> None:
+def check_lengths(offsets: Numbers, noun: str, other: Sequence[Sequence[object]]) -> None:
     """Raise InputError unless `other` has as many items in each sentence as there are gold tags."""
     gold = np.diff(offsets)
     if gold.size != len(other):
-        raise InputError(f"{gold.size} gold sentences, {len(other)} {what}: score the same sentences")
+        raise InputError(f"{gold.size} gold sentences, {len(other)} {noun}: score the same sentences")
     lengths = _lengths(other)
     if (wrong := np.flatnonzero(gold != lengths)).size:
-        place = int(wrong[0])
-        raise InputError(f"sentence {place}: {gold[place]} gold tags, {lengths[place]} {what}: score the same words")
+        index = int(wrong[0])
+        raise InputError(f"sentence {index}: {gold[index]} gold tags, {lengths[index]} {noun}: score the same words")
 
 
 def _lengths(sentences: Sequence[Sequence[object]]) -> Numbers:
@@ -117,7 +117,7 @@ def _lengths(sentences: Sequence[Sequence[object]]) -> Numbers:
 
 def _sentences(name: str, sentences: Iterable[Iterable[str]]) -> list[Sequence[str]]:
     with refused(f"{name}: must be one list of tags per sentence", of=TypeError):
-        return [each if isinstance(each, (list, tuple)) else list(each) for each in sentences]
+        return [tags if isinstance(tags, (list, tuple)) else list(tags) for tags in sentences]
 
 
 class _Codes(dict[str, int]):
@@ -138,8 +138,8 @@ def _numbers(name: str, sentences: Sequence[Sequence[str]], codes: _Codes, words
         return np.fromiter(map(codes.__getitem__, chain.from_iterable(sentences)), np.int32, words)
     except (InputError, TypeError):
         for number, sentence in enumerate(sentences):
-            for place, tag in enumerate(sentence):
-                with at(part=f"{name}, sentence {number}, word {place}"):
+            for position, tag in enumerate(sentence):
+                with at(part=f"{name}, sentence {number}, word {position}"):
                     split_tag(tag)
         raise
 
@@ -213,9 +213,9 @@ class Macro(NamedTuple):
     @classmethod
     def of(cls, counts: Sequence[Counts]) -> "Macro":
         """Return the means over the counts of all types; 0 if there are none."""
-        many = max(1, len(counts))
-        sums = (sum(each.precision for each in counts), sum(each.recall for each in counts), sum(e.f1 for e in counts))
-        return cls(sums[0] / many, sums[1] / many, sums[2] / many, len(counts))
+        count = max(1, len(counts))
+        sums = (sum(c.precision for c in counts), sum(c.recall for c in counts), sum(c.f1 for c in counts))
+        return cls(sums[0] / count, sums[1] / count, sums[2] / count, len(counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,41 +259,41 @@ def score_words(pair: Pair) -> Score:
     `macro.f1` is *macro token F1*, scikit-learn's `f1_score(average="macro")` with all labels but O. Never put it into
     one column with entity F1 (docs/explanation/glossary.md).
     """
-    gold, found = pair.word_types(pair.gold), pair.word_types(pair.found)
-    return _score(pair.types, gold[(gold == found) & (gold > 0)], found[found > 0], gold[gold > 0], TOKEN_RULES)
+    gold, tagged = pair.word_types(pair.gold), pair.word_types(pair.found)
+    return _score(pair.types, gold[(gold == tagged) & (gold > 0)], tagged[tagged > 0], gold[gold > 0], TOKEN_RULES)
 
 
 def _score(
-    names: Sequence[str], right: npt.NDArray[Any], found: npt.NDArray[Any], gold: npt.NDArray[Any], rules: str
+    names: Sequence[str], right: npt.NDArray[Any], predicted: npt.NDArray[Any], gold: npt.NDArray[Any], rules: str
 ) -> Score:
     """Return the score from the type numbers of right, predicted and gold items."""
-    columns = [np.bincount(each, minlength=len(names)) for each in (right, found, gold)]
+    columns = [np.bincount(types, minlength=len(names)) for types in (right, predicted, gold)]
     by_number = [Counts(*row) for row in np.stack(columns, axis=1).tolist()]
     by_type = {name: counts for name, counts in zip(names, by_number, strict=True) if counts != Counts()}
-    return Score(right.size, found.size, gold.size, dict(sorted(by_type.items())), rules)
+    return Score(right.size, predicted.size, gold.size, dict(sorted(by_type.items())), rules)
 
 
 def score_boundaries(pair: Pair) -> Counts:
     """Return counts of the same entities without their types."""
-    return count_where(pair, *(np.ones(each.starts.size, bool) for each in (pair.gold, pair.found)), typed=False)
+    return count_where(pair, *(np.ones(columns.starts.size, bool) for columns in (pair.gold, pair.found)), typed=False)
 
 
-def count_where(pair: Pair, gold: Mask, found: Mask, *, typed: bool = True) -> Counts:
+def count_where(pair: Pair, gold: Mask, predicted: Mask, *, typed: bool = True) -> Counts:
     """Return counts of the entities that the masks keep; a gold entity and its equal must agree."""
-    right = pair.found.within(pair.gold, typed=typed) & found
-    return Counts(int(right.sum()), int(found.sum()), int(gold.sum()))
+    right = pair.found.within(pair.gold, typed=typed) & predicted
+    return Counts(int(right.sum()), int(predicted.sum()), int(gold.sum()))
 
 
 def score_spans(gold: Iterable[Iterable[WordSpan]], predicted: Iterable[Iterable[WordSpan]]) -> Score:
     """Score entities `(start, end, type)`, one iterable per sentence."""
-    right, found, wanted = Counter[str](), Counter[str](), Counter[str]()
+    right, tagged, expected = Counter[str](), Counter[str](), Counter[str]()
     for gold_spans, predicted_spans in zip(gold, predicted, strict=True):
         gold_set, predicted_set = set(gold_spans), set(predicted_spans)
         right.update(type_ for _, _, type_ in gold_set & predicted_set)
-        found.update(type_ for _, _, type_ in predicted_set)
-        wanted.update(type_ for _, _, type_ in gold_set)
-    by_type = {t: Counts(right[t], found[t], wanted[t]) for t in sorted(found.keys() | wanted.keys())}
-    return Score(right.total(), found.total(), wanted.total(), by_type)
+        tagged.update(type_ for _, _, type_ in predicted_set)
+        expected.update(type_ for _, _, type_ in gold_set)
+    by_type = {t: Counts(right[t], tagged[t], expected[t]) for t in sorted(tagged.keys() | expected.keys())}
+    return Score(right.total(), tagged.total(), expected.total(), by_type)
 
 
 def collapse_types(spans: Iterable[WordSpan]) -> list[WordSpan]:

@@ -17,7 +17,7 @@ from pydantic import Field
 from nerbert.about import __version__
 from nerbert.artifacts import sha256_of, write_json
 from nerbert.errors import InputError, at, need
-from nerbert.hub import check_hub_name, download, downloaded
+from nerbert.hub import check_hub_name, download, download_once
 from nerbert.metrics.calibration import HIGHEST, LOWEST
 from nerbert.registry import Registry
 from nerbert.schema import LARGEST, read_checked, read_json
@@ -219,7 +219,7 @@ class ModelFolder:
             return cls(name)
         check_hub_name(name, EMBEDDED)
         if files != "tagger":
-            return cls(downloaded(name, FILES[files], **how))
+            return cls(download_once(name, FILES[files], **how))
         need("train", *(() if find_spec("onnxruntime") else ("torch", "transformers")))
         found = cls(str(download(name, FILES[files], **how)))
         if found.kind.pickled and not (found.path / WEIGHTS).is_file():

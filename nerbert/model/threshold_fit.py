@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nerbert.labels import WordSpan, word_spans
-from nerbert.metrics.calibration import uncalibrated
+from nerbert.metrics.calibration import uncalibrate
 from nerbert.metrics.score import Counts
 from nerbert.model.heads import Entities, Head
 from nerbert.records import EntityLabel, Example
@@ -75,7 +75,7 @@ def calibrated(threshold: float, temperature: float) -> float:
     """Return the confidence (0–1) that a temperature makes of a probability, rounded down, as cards have it."""
     if temperature == 1:
         return threshold
-    found = uncalibrated(threshold, 1 / temperature)
+    found = uncalibrate(threshold, 1 / temperature)
     rounds = _ROUNDED <= found <= 1 - _ROUNDED
     return math.floor(found * _CARD_SCALE) / _CARD_SCALE if rounds else min(found, _SUREST)
 

@@ -15,7 +15,7 @@ from nerbert.errors import InputError, SettingsError, few
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import types_of_examples, word_spans
-from nerbert.metrics.calibration import Threshold, lowest_thresholds, uncalibrated
+from nerbert.metrics.calibration import Threshold, lowest_thresholds, uncalibrate
 from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
 from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.model.heads import Head, Predicted, predict_entities
@@ -136,14 +136,14 @@ def _thresholds(
     predicted, scale = find(lambda _: _LEAST), 10**_PLACES
     confidences = [math.floor(each * scale) / scale for each in predicted.entities.confidences(temperature).tolist()]
     # below the least probability that was tried the precision is unknown
-    least = 0.0 if all_found else math.floor(uncalibrated(_LEAST, 1 / temperature) * scale) / scale
+    least = 0.0 if all_found else math.floor(uncalibrate(_LEAST, 1 / temperature) * scale) / scale
     bounds = {
         name: each if each.confidence is None else replace(each, confidence=max(each.confidence, least))
         for name, each in lowest_thresholds(predicted.entities.types, confidences, predicted.right, precision).items()
     }
     # types compete for words, so with other thresholds some type may be found more often
     wanted = {name: usual if each.confidence is None else each.confidence for name, each in bounds.items()}
-    predicted = find(lambda name: uncalibrated(wanted.get(name, usual), temperature))
+    predicted = find(lambda name: uncalibrate(wanted.get(name, usual), temperature))
     sure = predicted.entities.confidences(temperature).tolist()
     kept, right = Counter[str](), Counter[str]()
     for type_, confidence, is_right in zip(predicted.entities.types, sure, predicted.right.tolist(), strict=True):

@@ -262,7 +262,7 @@ class Tagger:
         """Return the head that finds the tagger's labels, if any, at thresholds and the current temperature."""
         if not self.labels:
             return self.head
-        least = self.scaling.uncalibrated(thresholds, [label.name for label in self.labels])
+        least = self.scaling.uncalibrate(thresholds, [label.name for label in self.labels])
         with self._finding:  # else two threads may make a head each
             kept = self._heads(self.labels)
         return kept.at_least(self.head, least)

@@ -35,7 +35,7 @@ SHORT: dict[str, Any] = {"max_answer_tokens": 50}
 
 def most_of(text: str) -> int:
     """Return the tokens that a request may take at most, with `SHORT`."""
-    return len(load_prompt("lines-1").filled(text)) + 64 + 50
+    return len(load_prompt("lines-1").fill(text)) + 64 + 50
 
 
 def kept_answers(desk: Desk) -> Path:
@@ -62,7 +62,7 @@ def test_a_request_has_the_prompt_the_text_and_the_bounds(desk: Desk) -> None:
     desk.annotate(ADA, max_answer_tokens=77, request='{"temperature": null, "top_p": 0.5}')
     (asked,) = desk.server.asked
     assert asked.path == "/v1/chat/completions"
-    messages = [{"role": "user", "content": load_prompt("lines-1").filled(ADA)}]
+    messages = [{"role": "user", "content": load_prompt("lines-1").fill(ADA)}]
     assert asked.body == {"model": "m", "max_tokens": 77, "top_p": 0.5, "messages": messages}
 
 
@@ -227,7 +227,7 @@ def test_use_is_estimated_where_the_server_does_not_say(desk: Desk) -> None:
     desk.server.always = say("Ada <> name", usage=None)
     report = desk.annotate(ADA)
     assert report.tokens_are_estimated
-    tokens = len(load_prompt("lines-1").filled(ADA)) // 3, len("Ada <> name") // 3
+    tokens = len(load_prompt("lines-1").fill(ADA)) // 3, len("Ada <> name") // 3
     assert (report.input_tokens, report.output_tokens) == tokens
 
 

@@ -21,7 +21,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import DataSet
 from nerbert.formats.documents import document_of
 from nerbert.formats.jsonl import JsonLines
-from nerbert.metrics.calibration import uncalibrated
+from nerbert.metrics.calibration import uncalibrate
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import read_card
 from nerbert.model.gliner.head import GlinerHead
@@ -88,7 +88,7 @@ def test_the_threshold_goes_with_the_folder(start: Path, tmp_path: Path) -> None
     before = Path(shutil.copytree(start / "m", tmp_path / "m"))
     card = read_card(str(before)) | {"threshold": 0.3, "calibration": {"temperature": 2.0}}
     (before / "nerbert.json").write_text(json.dumps(card))
-    plain = pytest.approx(uncalibrated(0.3, 2.0))
+    plain = pytest.approx(uncalibrate(0.3, 2.0))
     for split, some in (("train", EXAMPLES), ("dev", EXAMPLES[:3])):
         (tmp_path / "data").mkdir(exist_ok=True)
         JsonLines().write(tmp_path / "data" / f"{split}.jsonl", map(document_of, some))
@@ -100,7 +100,7 @@ def test_the_threshold_goes_with_the_folder(start: Path, tmp_path: Path) -> None
     assert Tagger.load(kept, device="cpu").with_labels(["city"]).thresholds == {"city": plain}
     card = read_card(str(fitted))
     assert card["calibration"]["threshold_f1"] == card["dev"]["f1"]
-    raw = uncalibrated(card["threshold"], card["calibration"]["temperature"])
+    raw = uncalibrate(card["threshold"], card["calibration"]["temperature"])
     assert min(abs(raw - each) for each in TRIED) < 1e-3
 
 

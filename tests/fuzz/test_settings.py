@@ -37,7 +37,7 @@ WORDS = (
 
 
 def as_prompt(path: Path) -> object:
-    return load_prompt(str(path)).filled("a {text} b")
+    return load_prompt(str(path)).fill("a {text} b")
 
 
 def as_stages(path: Path) -> object:

@@ -17,7 +17,7 @@ from nerbert.metrics.calibration import (
     calibrate,
     cross_fit,
     log_loss,
-    uncalibrated,
+    uncalibrate,
 )
 
 Numbers = npt.NDArray[np.float64]
@@ -79,10 +79,10 @@ def test_the_least_of_a_parabola_is_found_between_the_temperatures_that_are_trie
 @pytest.mark.parametrize("margin", [-800.0, -3.0, 0.0, 1.0, 9.0])
 def test_a_calibrated_confidence_is_turned_back(margin: float, temperature: float) -> None:
     sure, calibrated = (float(sigmoid(np.array(margin))(each)) for each in (1.0, temperature))
-    assert uncalibrated(calibrated, temperature) == pytest.approx(sure)
-    assert uncalibrated(0.1, 1.0) == 0.1
-    assert (uncalibrated(0.0, temperature), uncalibrated(1.0, temperature)) == (0.0, 1.0)
-    assert uncalibrated(1 - 2**-53, HIGHEST) == 1.0, "where its odds overflow"
+    assert uncalibrate(calibrated, temperature) == pytest.approx(sure)
+    assert uncalibrate(0.1, 1.0) == 0.1
+    assert (uncalibrate(0.0, temperature), uncalibrate(1.0, temperature)) == (0.0, 1.0)
+    assert uncalibrate(1 - 2**-53, HIGHEST) == 1.0, "where its odds overflow"
 
 
 @given(st.lists(st.tuples(st.floats(-30, 30), st.booleans()), max_size=30))

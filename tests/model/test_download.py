@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.hub import check_hub_name, download, downloaded
+from nerbert.hub import check_hub_name, download, download_once
 from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.folder import EMBEDDED, FILES, ModelFolder, embedded, read_card
 from tests.raised import raises
@@ -32,9 +32,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     made = Hub()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.snapshot_download", made.snapshot_download)
-    downloaded.cache_clear()
+    download_once.cache_clear()
     yield made
-    downloaded.cache_clear()
+    download_once.cache_clear()
 
 
 USES: list[Callable[[str], object]] = [

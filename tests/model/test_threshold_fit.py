@@ -10,7 +10,7 @@ import pytest
 
 from nerbert.formats.conll import example_of
 from nerbert.labels import word_spans
-from nerbert.metrics.calibration import uncalibrated
+from nerbert.metrics.calibration import uncalibrate
 from nerbert.metrics.score import score_spans
 from nerbert.model.concept_head import ConceptHead
 from nerbert.model.heads import Entities, Head
@@ -104,8 +104,8 @@ def test_a_cards_threshold_keeps_what_it_was_fitted_to(temperature: float) -> No
     """
     for threshold in TRIED:
         told = calibrated(threshold, temperature)
-        kept = uncalibrated(told, temperature)
+        kept = uncalibrate(told, temperature)
         assert 0 <= told <= 1
         assert kept <= threshold + 1e-9
         assert kept == pytest.approx(threshold, abs={1.0: 0, 0.05: 0.1}.get(temperature, 1e-4), rel=0)
-    assert uncalibrated(calibrated(0.01, 0.05), 0.05) == pytest.approx(0.01)
+    assert uncalibrate(calibrated(0.01, 0.05), 0.05) == pytest.approx(0.01)

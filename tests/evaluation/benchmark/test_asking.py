@@ -18,7 +18,7 @@ from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
 from nerbert.formats.format import read_examples
-from nerbert.metrics.calibration import uncalibrated
+from nerbert.metrics.calibration import uncalibrate
 from nerbert.render.benchmark import notes_of
 from nerbert.tagger.tagger import Tagger
 from tests.evaluation.benchmark.outcome import cells_of, made, planned
@@ -155,7 +155,7 @@ def test_a_folders_own_threshold_is_a_reading_of_its_own(monkeypatch: pytest.Mon
     system = ZeroShotTagger(labels=("A=ship", "B=port"), encoder=Encoder("x", "x", ""), precision="fp32", device="cpu")
     part = CellSentences([], rows, {})
     found = system.predict(part, tmp_path)
-    assert found.facts["own_threshold"] == pytest.approx(uncalibrated(0.6, 3.0))
+    assert found.facts["own_threshold"] == pytest.approx(uncalibrate(0.6, 3.0))
     assert len(found.entities[0]) == 3
     assert [each[:3] for each in found.others["at_own_threshold"][0]] == [(0, 1, "A")]
     scores = score_part(part, found)

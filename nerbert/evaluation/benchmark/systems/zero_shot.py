@@ -15,7 +15,7 @@ from nerbert.evaluation.benchmark.systems.finetuned import Encoder
 from nerbert.evaluation.evaluate import labels_by_type
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.labels import types_of_examples, word_spans
-from nerbert.metrics.calibration import uncalibrated
+from nerbert.metrics.calibration import uncalibrate
 from nerbert.model.concept_table import class_words
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import Entities
@@ -83,7 +83,7 @@ class ZeroShotTagger:
             entities.types[:] = [types[name] for name in entities.types]
             return entities
 
-        thresholds = {AT_OWN: uncalibrated(tagger.usual_threshold, tagger.temperature)}
+        thresholds = {AT_OWN: uncalibrate(tagger.usual_threshold, tagger.temperature)}
         facts: dict[str, Any] = {"threshold": USUAL, "own_threshold": thresholds[AT_OWN]}
         if part.dev:
             best = best_threshold(found_in(part.dev, TRIED[0]), list(map(word_spans, part.dev)))
