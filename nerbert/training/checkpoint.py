@@ -97,7 +97,7 @@ class BestCheckpoint:
 
     def is_out_of_patience(self, log: TrainLog) -> bool:
         """Return whether the training is to end: the log has enough evaluations after the best one."""
-        return bool(self._patience) and sum(each["step"] > log.best_step for each in log.entries) >= self._patience
+        return bool(self._patience) and sum(entry["step"] > log.best_step for entry in log.entries) >= self._patience
 
 
 class Checkpoints:
@@ -137,14 +137,14 @@ class Checkpoints:
                     np.lib.format.write_array_header_2_0(stream, head)
                     stream.write(np.ascontiguousarray(column).data)  # np.save can lose the end on a full disk
             write_json(folder / _STATE, asdict(_State(3, log)))
-        for old in [*self._unreadable, *self._found()[: -self._keep]]:
+        for old in [*self._unreadable, *self._readable()[: -self._keep]]:
             shutil.rmtree(old, ignore_errors=old in self._unreadable)
         self._unreadable.clear()
         self._last = time.monotonic()
 
     def resume(self, model: Any, optimizer: torch.optim.Optimizer) -> tuple[TrainLog, Columns]:
         """Load model and optimiser from the newest readable checkpoint; return its log and columns, empty without."""
-        for folder in reversed(self._found()):
+        for folder in reversed(self._readable()):
             try:
                 return _load(folder, model, optimizer)
             except InputError as error:
@@ -154,11 +154,11 @@ class Checkpoints:
 
     def newest(self) -> Path | None:
         """Return the newest checkpoint's folder."""
-        return next(reversed(self._found()), None)
+        return next(reversed(self._readable()), None)
 
-    def _found(self) -> list[Path]:
-        found = sorted(path for path in self._folder.glob("step-*") if (path / _STATE).is_file())
-        return [path for path in found if path not in self._unreadable]
+    def _readable(self) -> list[Path]:
+        folders = sorted(path for path in self._folder.glob("step-*") if (path / _STATE).is_file())
+        return [path for path in folders if path not in self._unreadable]
 
 
 def _name(step: int) -> str:
@@ -173,8 +173,8 @@ def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
 def _weights(model: Any) -> dict[str, torch.Tensor]:
     """Return all tensors that training may change, each once (tied ones under their first name)."""
     kept = model.state_dict().keys()
-    tensors = dict(model.named_parameters()) | {name: each for name, each in model.named_buffers() if name in kept}
-    return {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
+    tensors = dict(model.named_parameters()) | {name: buffer for name, buffer in model.named_buffers() if name in kept}
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def _moments(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
@@ -195,9 +195,9 @@ def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[T
     weights, moments = _read(folder / _WEIGHTS), _read(folder / _OPTIMIZER)
     columns = _read_columns(folder, log.columns)
     _check(folder / _WEIGHTS, weights, wanted)
-    named = {name: each for name, each in model.named_parameters() if f"{name}.step" in moments}
-    shapes = {f"{name}.{moment}": each for name, each in named.items() for moment in _MOMENTS[:2]}
-    _check(folder / _OPTIMIZER, {key: each for key, each in moments.items() if not key.endswith(".step")}, shapes)
+    named = {name: parameter for name, parameter in model.named_parameters() if f"{name}.step" in moments}
+    shapes = {f"{name}.{moment}": parameter for name, parameter in named.items() for moment in _MOMENTS[:2]}
+    _check(folder / _OPTIMIZER, {key: tensor for key, tensor in moments.items() if not key.endswith(".step")}, shapes)
     model.load_state_dict(weights, strict=False)
     for name, parameter in named.items():
         for moment in _MOMENTS:
@@ -216,8 +216,8 @@ def _read_columns(folder: Path, digest: str) -> Columns:
         with refused(f"{path}: can't be read"):
             columns[path.name.removeprefix(before).removesuffix(after)] = np.lib.format.open_memmap(path, mode="r")
     with refused(f"{folder}: its columns can't be read"):
-        found = digest_of(columns)
-    if found != digest:
+        differs = digest_of(columns) != digest
+    if differs:
         raise InputError(f"{folder}: its columns aren't those that the checkpoint was made with")
     return {name: copied_to_file(column) for name, column in columns.items()}
 
@@ -238,10 +238,10 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)  # type: ignore[no-any-return]
 
 
-def _check(path: Path, found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
+def _check(path: Path, read: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
     """Raise InputError unless the tensors are those that are wanted."""
-    other = found.keys() ^ wanted.keys()
-    other |= {name for name in found.keys() & wanted.keys() if found[name].shape != wanted[name].shape}
+    other = read.keys() ^ wanted.keys()
+    other |= {name for name in read.keys() & wanted.keys() if read[name].shape != wanted[name].shape}
     if other:
         raise InputError(f"{path}: {len(other)} tensors are missing or of another shape, say {min(other)}")
 

@@ -39,16 +39,16 @@ class ProcessGroup:
         """Return the sums over all processes."""
         if self.count == 1:
             return list(values)
-        own = torch.tensor(values, dtype=torch.float64, device=self.device)
+        share = torch.tensor(values, dtype=torch.float64, device=self.device)
         with _others():
-            summed: torch.Tensor = self._accelerator.reduce(own)
-            return [float(each) for each in summed.tolist()]
+            total: torch.Tensor = self._accelerator.reduce(share)
+            return [float(value) for value in total.tolist()]
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Give each parameter the sum of its gradients over all processes; what has none in any keeps none."""
         if self.count == 1:
             return
-        have = self.totals(*(each.grad is not None for each in parameters))
+        have = self.totals(*(parameter.grad is not None for parameter in parameters))
         for parameter, anywhere in zip(parameters, have, strict=True):
             if anywhere:
                 grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad

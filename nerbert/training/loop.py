@@ -73,8 +73,8 @@ def _packed(model: Any, settings: TrainSettings) -> Iterator[None]:
     """Let a model's passes be packed, if the settings say so."""
     with packing(model) if settings.packing else nullcontext(True) as packs:
         if not packs:
-            kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
-            tell(f"packing: the windows of a {kind} stay padded: a trial gave other states without")
+            name = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+            tell(f"packing: the windows of a {name} stay padded: a trial gave other states without")
         yield
 
 
@@ -103,8 +103,8 @@ class Record:
     def epoch(self, begun: EpochColumns | None) -> None:
         """Log an objective's figures for a new epoch, under the first of its steps: a resumed run writes them once."""
         if self._steps and begun and begun.figures:
-            place = {"step": self._log.steps + 1, "epoch": self._log.begun - 1}
-            self._steps.write("epoch", place | dict(begun.figures))
+            position = {"step": self._log.steps + 1, "epoch": self._log.begun - 1}
+            self._steps.write("epoch", position | dict(begun.figures))
 
     def add(self, step: PreparedStep, read: Callable[[], Figures]) -> None:
         """Add a step that was launched; `read` returns its figures."""

@@ -281,7 +281,7 @@ def find_objective(name: str) -> type[Objective]:
 
 Spans = Sequence[Sequence[WordSpan]]
 SpanFigures = Callable[[Spans, Spans], dict[str, int | float]]
-"""(gold, found) → figures by name (0–1), higher is better."""
+"""(gold, predicted) → figures by name (0–1), higher is better."""
 
 
 @contextmanager
@@ -311,22 +311,22 @@ class SpanScore:
 
     def __call__(self, model: Any) -> CheckpointScore:
         """Return the model's score."""
-        own = self._head(model).predict(self._share).word_spans(len(self._share))
-        found: list[list[WordSpan]] = [[] for _ in self._gold]
-        for rank, share in enumerate(self._processes.gather([own]) if self._processes else [own]):
-            found[rank :: self._count] = share
+        predicted = self._head(model).predict(self._share).word_spans(len(self._share))
+        every: list[list[WordSpan]] = [[] for _ in self._gold]
+        for rank, share in enumerate(self._processes.gather([predicted]) if self._processes else [predicted]):
+            every[rank :: self._count] = share
         known = [
             [span for span in spans if unknown.isdisjoint(range(*span[:2]))]
-            for spans, unknown in zip(found, self._unknown, strict=True)
+            for spans, unknown in zip(every, self._unknown, strict=True)
         ]
         figures = self._figures(self._gold, known)
         return CheckpointScore(figures[self._chooses], True, figures)
 
 
-def typed_figures(gold: Spans, found: Spans) -> dict[str, int | float]:
+def typed_figures(gold: Spans, predicted: Spans) -> dict[str, int | float]:
     """Return `typed_f1`, of entities with a type, and `span_f1`, which ignores types."""
-    typed = ([[span for span in spans if span[2] != ENTITY] for spans in each] for each in (gold, found))
+    typed = ([[span for span in spans if span[2] != ENTITY] for spans in examples] for examples in (gold, predicted))
     return {
         "typed_f1": score_spans(*typed).f1,
-        "span_f1": score_spans(map(collapse_types, gold), map(collapse_types, found)).f1,
+        "span_f1": score_spans(map(collapse_types, gold), map(collapse_types, predicted)).f1,
     }

@@ -155,15 +155,16 @@ def make_optimizer(
 
     Layers that the `objective` calls new are groups with a rate of their own, if the settings have one.
     """
-    if objective and (its_own := objective.optimizer(model, settings)):
-        return its_own
+    if objective and (optimizer := objective.optimizer(model, settings)):
+        return optimizer
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    own = settings.new_layers_learning_rate
-    apart = {id(each) for each in objective.new_parameters(model)} if own and objective else set[int]()
-    groups = _groups([each for each in trained if id(each) not in apart], settings)
-    if apart:
-        further = _groups([each for each in trained if id(each) in apart], settings)
-        groups += [each | {"lr": own, "share": own / settings.learning_rate} for each in further]
+    rate, new = settings.new_layers_learning_rate, set[int]()
+    if rate and objective:
+        new = {id(parameter) for parameter in objective.new_parameters(model)}
+    groups = _groups([parameter for parameter in trained if id(parameter) not in new], settings)
+    if new:
+        further = _groups([parameter for parameter in trained if id(parameter) in new], settings)
+        groups += [group | {"lr": rate, "share": rate / settings.learning_rate} for group in further]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=device in ("cpu", "cuda"))
 
 

@@ -121,29 +121,30 @@ class TrainSettings(Settings):
         return next((section for section in self.sections if type(section) is kind), None) or make_settings(kind, {})
 
 
-def plain_settings(settings: TrainSettings, own: type[Section] = Section) -> dict[str, Any]:
-    """Return the values of settings by name, those of sections by their names, of `own` though it isn't given.
+def plain_settings(settings: TrainSettings, declared: type[Section] = Section) -> dict[str, Any]:
+    """Return the values of settings by name, those of sections by their names, of `declared` though it isn't given.
 
     Of what a section reads and of its models only the last part of a path is there.
     """
-    values = {each.name: getattr(settings, each.name) for each in fields(settings) if each.name != "sections"}
-    rest = [settings.of(own)] if own.section and all(type(each) is not own for each in settings.sections) else []
-    for section in sorted([*settings.sections, *rest], key=lambda each: each.section):
-        found = asdict(section)
-        found |= {name: [path.name for path in found[name]] for name in section.reads}
-        values[section.section] = found | {name: Path(found[name]).name for name in section.models}
+    values = {field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "sections"}
+    given = declared.section in ("", *(section.section for section in settings.sections))
+    sections = settings.sections if given else (*settings.sections, settings.of(declared))
+    for section in sorted(sections, key=lambda section: section.section):
+        plain = asdict(section)
+        plain |= {name: [path.name for path in plain[name]] for name in section.reads}
+        values[section.section] = plain | {name: Path(plain[name]).name for name in section.models}
     return values
 
 
 def changed_names(settings: TrainSettings) -> list[str]:
     """Return the names of settings that aren't their defaults, those of sections with their names before."""
-    parts: list[tuple[str, Settings]] = [("", settings), *((f"{each.section}.", each) for each in settings.sections)]
-    names = [(place, part, each) for place, part in parts for each in fields(part) if each.name != "sections"]
-    return [f"{place}{each.name}" for place, part, each in names if getattr(part, each.name) != each.default]
+    changed = [(part, field) for part in (settings, *settings.sections) for field in fields(part)
+               if field.name != "sections" and getattr(part, field.name) != field.default]  # fmt: skip
+    return [part.dotted(field.name) for part, field in changed]
 
 
 def flat_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings by name, those of a section with its name before theirs, after the others."""
-    found = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
+    flat = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
     sections = {name: value for name, value in values.items() if isinstance(value, Mapping)}
-    return found | {f"{name}.{key}": value for name, own in sections.items() for key, value in own.items()}
+    return flat | {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}

@@ -62,8 +62,8 @@ def prepare_step(run: Run, numbers: Array, step: int) -> PreparedStep:
     shared = hooks.begin_step(windows, numbers, step)
     pin = run.settings.overlap and device == "cuda"
 
-    def cut(most: int) -> list[Batch]:
-        batches = batches_of(windows, share, most, device, run.data.pad_id, hooks.start_cost)
+    def cut(max_tokens: int) -> list[Batch]:
+        batches = batches_of(windows, share, max_tokens, device, run.data.pad_id, hooks.start_cost)
         prepared = (hooks.prepare(batch, step, shared) for batch in batches)
         return [batch.pinned() if pin else batch for batch in prepared]
 
@@ -85,36 +85,36 @@ def launch_step(run: Run, step: PreparedStep, rate: float, *, late: bool = False
     than there is.
     """
     model, objective, settings, processes = run.model, run.objective, run.settings, run.processes
-    parts, most, batches = objective.parts, settings.max_tokens_per_batch, step.batches
+    parts, max_tokens, batches = objective.parts, settings.max_tokens_per_batch, step.batches
     terms = [objective.terms(batch) for batch in batches]
-    divisors = processes.totals(*(sum(each[part] for each in terms) for part in parts))
+    divisors = processes.totals(*(sum(shares[part] for shares in terms) for part in parts))
     while (losses := _add_gradients(run, batches, step, divisors)) is None:
-        most = _smaller(batches, step.number)
-        batches = step.cut(most)
-    parameters = [each for each in model.parameters() if each.requires_grad]
+        max_tokens = _smaller(batches, step.number)
+        batches = step.cut(max_tokens)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     processes.sum_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
     on_host = _copied(torch.stack([*losses, norm.to(losses.device)]))
 
-    def figures() -> Figures:
+    def read() -> Figures:
         *means, length = on_host()
         means = processes.totals(*means)
-        found = dict(zip(parts, means, strict=True)) if len(parts) > 1 else {}
-        found |= run.step_hooks.step_figures(step.shared) | {"loss": sum(means), "norm": length, "rate": rate}
-        for what, value in (("loss", found["loss"]), ("gradient's norm", length)):
+        figures = dict(zip(parts, means, strict=True)) if len(parts) > 1 else {}
+        figures |= run.step_hooks.step_figures(step.shared) | {"loss": sum(means), "norm": length, "rate": rate}
+        for what, value in (("loss", figures["loss"]), ("gradient's norm", length)):
             if not math.isfinite(value):
                 raise SettingsError(f"step {step.number}: the {what} became {value}: nothing was updated; try a "
                                     "smaller learning_rate or precision=fp32")  # fmt: skip
-        return found | ({"max_tokens_per_batch": most} if most != settings.max_tokens_per_batch else {})
+        return figures | ({"max_tokens_per_batch": max_tokens} if max_tokens != settings.max_tokens_per_batch else {})
 
-    found = {} if late else figures()
+    known = {} if late else read()
     for group in run.optimizer.param_groups:
         group["lr"] = rate * group.get("share", 1.0)
     if late:  # AdamW reads it on the device
         run.optimizer.found_inf = (~(losses.sum() + norm).isfinite()).float()  # type: ignore[attr-defined]
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
-    return figures if late else lambda: found
+    return read if late else lambda: known
 
 
 def _copied(values: torch.Tensor) -> Callable[[], list[float]]:
