@@ -19,7 +19,7 @@ from lxml import etree
 
 from nerbert.corpus.columns import words_of
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.wikitext.scan import clean_page
+from nerbert.corpus.wikitext.scan import scan_page
 
 _LINK = re.compile(r"\[\[([^\[\]|{}]+)(?:\|([^\[\]]*))?\]\]")
 
@@ -41,7 +41,7 @@ def stages(path: Path) -> dict[str, float]:
     xml = bz2.decompress(packed)
     dump = Dump(path)
     pages = [page for page in dump.pages() if not page.redirect and not (page.ns or dump.site.namespace(page.title))]
-    texts = [clean_page(page.title, page.text, dump.site).text for page in pages]
+    texts = [scan_page(page.title, page.text, dump.site).text for page in pages]
     split, punkt = splitter("nerbert"), splitter("punkt")
     sentences = [text[start:end] for text in texts for start, end in split(text)]
     todo: dict[str, Callable[[], object]] = {

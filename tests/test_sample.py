@@ -9,7 +9,7 @@ import pytest
 import regex
 
 from nerbert.corpus.dump.dump import Dump
-from nerbert.corpus.wikitext.scan import clean_page
+from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.formats.conll import conll_block
 from nerbert.formats.format import read_examples
 from nerbert.records import CleanPage, Example
@@ -32,7 +32,7 @@ def clean() -> dict[str, CleanPage]:
     (path,) = (SAMPLE / "wiki").iterdir()
     dump = Dump(path)
     articles = [page for page in dump.pages() if page.ns == 0 and "{{disambiguation}}" not in page.text]
-    return {page.title: clean_page(page.title, page.text, dump.site) for page in articles if not page.redirect}
+    return {page.title: scan_page(page.title, page.text, dump.site) for page in articles if not page.redirect}
 
 
 @pytest.fixture(scope="module")

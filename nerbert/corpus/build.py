@@ -75,7 +75,7 @@ def build_corpus(
     executor: Executor = HERE,
 ) -> BuiltCorpus:  # fmt: skip
     """Build a corpus in `plan.output` (NER-BERT §2); `card` adds a data card to the unfinished folder."""
-    own = open_own_steps(settings)
+    own_steps = open_own_steps(settings)
     check_free(plan.output, overwrite=plan.overwrite)
     with _open_dumps(plan.dumps, settings) as dumps:
         knowledge = open_knowledge(plan.knowledge, dumps[0].site.language, dumps[0].site.wiki)
@@ -84,7 +84,7 @@ def build_corpus(
         made = fingerprint(dumps, settings)
         with publish_job(plan.output, made, overwrite=plan.overwrite) as (folder, work):
             funnel = Funnel(settings.seed)
-            steps = _steps(folder, settings, dumps[0].site.language, label_set, forbidden, own)
+            steps = _make_steps(folder, settings, dumps[0].site.language, label_set, forbidden) | own_steps
             sizes = [dump.size for dump in dumps]
             with progress("pages", None if None in sizes else sum(size or 0 for size in sizes), of_bytes=True) as bar:
                 report = write_pages(dumps, work, settings, executor, bar)
@@ -95,7 +95,7 @@ def build_corpus(
             funnel.note("targets", found=targets.targets, typed=targets.typed, bad_redirects=targets.bad_redirects)
             for kind, learnt in targets.evidence.items():
                 funnel.note(f"evidence of {kind}", **learnt)
-            done = run_steps(steps, folder, funnel, executor)
+            done = run_steps([steps[name] for name in settings.steps], folder, funnel, executor)
             kept = len(done.find(RareCategories).kept)
             if plan.exclude:
                 funnel.note("exclude", **forbidden.judged)
@@ -116,25 +116,25 @@ def build_corpus(
 
 
 @contextmanager
-def _open_dumps(places: Sequence[Path | str], settings: CorpusSettings) -> Iterator[list[Dump]]:
+def _open_dumps(paths: Sequence[Path | str], settings: CorpusSettings) -> Iterator[list[Dump]]:
     """Open the dumps, not their indexes, and read their sites; they must be of one wiki."""
-    sources = [source for source in map(Source, map(str, places)) if not is_index(source)]
-    _check_places(sources)
+    sources = [source for source in map(Source, map(str, paths)) if not is_index(source)]
+    _check_sources(sources)
     dumps: list[Dump] = []
     with ExitStack() as stack:
         for source in sources:
             dumps.append(Dump(source, wiki=settings.wiki, language=settings.language))
             stack.callback(dumps[-1].close)
-            one, other = (each.database or each.site.wiki for each in (dumps[0], dumps[-1]))
-            if one != other:
+            first, wiki = (dump.database or dump.site.wiki for dump in (dumps[0], dumps[-1]))
+            if first != wiki:
                 raise InputError(
-                    f"{source}: of {other}, {dumps[0].source.name} of {one}: "
+                    f"{source}: of {wiki}, {dumps[0].source.name} of {first}: "
                     "page ids and titles differ between wikis; build a corpus for each"
                 )
         yield dumps
 
 
-def _check_places(sources: Sequence[Source]) -> None:
+def _check_sources(sources: Sequence[Source]) -> None:
     """Raise InputError unless there are dumps, and each exists and is named once."""
     if not sources:
         raise InputError("no dump given: put it before --knowledge and --exclude, which take everything that follows")
@@ -142,19 +142,18 @@ def _check_places(sources: Sequence[Source]) -> None:
     for source in sources:
         local = Path(source.place)
         if not source.pipe and not source.remote and (not local.exists() or local.is_dir()):
-            what = "option or dump" if source.place.startswith("-") else "dump"
-            raise InputError(f"{source}: no such {what}; give a pages-articles file (.xml, .xml.bz2, .xml.gz, .xml.xz)")
-        place = source.place if source.pipe or source.remote else str(local.resolve())
-        if place in seen:
+            noun = "option or dump" if source.place.startswith("-") else "dump"
+            raise InputError(f"{source}: no such {noun}; give a pages-articles file (.xml, .xml.bz2, .xml.gz, .xml.xz)")
+        path = source.place if source.pipe or source.remote else str(local.resolve())
+        if path in seen:
             raise InputError(f"{source}: given twice; give each file once")
-        seen.add(place)
+        seen.add(path)
 
 
-def _steps(
-    folder: Path, settings: CorpusSettings, language: str, label_set: LabelSet, forbidden: Excluded,
-    own: Mapping[str, AnyStep],
-) -> list[AnyStep]:  # fmt: skip
-    built_in: dict[str, AnyStep] = {
+def _make_steps(
+    folder: Path, settings: CorpusSettings, language: str, label_set: LabelSet, forbidden: Excluded
+) -> dict[str, AnyStep]:
+    return {
         "exclude": ExcludedTexts(forbidden.ngrams, settings.exclude_ngram_size),
         "no link": WithoutLink(),
         "typing": Typing(folder, settings, label_set),
@@ -165,7 +164,6 @@ def _steps(
         "filter 3": CommonCategories(settings, label_set.typed),
         "sampling": Sampling(settings),
     }
-    return [own[name] if name in own else built_in[name] for name in settings.steps]
 
 
 def _count_pages(funnel: Funnel, report: PageReport, titles: Titles, ambiguous: int) -> None:
@@ -176,8 +174,7 @@ def _count_pages(funnel: Funnel, report: PageReport, titles: Titles, ambiguous: 
     funnel.step("newest revisions", articles, newest, {Reason.DUPLICATE_PAGE: titles.superseded_articles})
     funnel.step("disambiguation pages", newest, newest - ambiguous, {Reason.DISAMBIGUATION_PAGE: ambiguous})
     links = Counter(report.links)
-    found, kept = links.pop("found", 0), links.pop("kept", 0)
-    funnel.step("links", found, kept, links)
+    funnel.step("links", links.pop("found", 0), links.pop("kept", 0), links)
     if report.grown:
         funnel.note("links", grown=report.grown)
 
@@ -202,7 +199,7 @@ def make_manifest(
 ) -> dict[str, Any]:  # fmt: skip
     """Return the content of `manifest.json`, the last file of a corpus, for the one in `folder`."""
     shards = {f"sentences/{path.name}": path for path in shard_paths(folder / "sentences")}
-    outside = {kind: funnel.under("outside", kind) for kind in ("to_ancestor", "to_entity")}
+    outside = {name: funnel.under("outside", name) for name in ("to_ancestor", "to_entity")}
     splits = {name: funnel.under("splits", name) for name in (TRAIN, VALIDATION)}
     categories = most_first(funnel.under("categories", "mentions"))
     return {
@@ -219,7 +216,7 @@ def make_manifest(
         "excluded": list(forbidden.files),
         "settings": settings.to_dict(),
         "label_set": {"name": label_set.name, "labels": len(label_set.labels), "sha256": label_set.digest}
-        | {kind: most_first(classes) for kind, classes in outside.items()},
+        | {name: most_first(classes) for name, classes in outside.items()},
         "steps": funnel.steps,
         "notes": funnel.notes,
         "splits": {name: dict(counts) for name, counts in splits.items() if counts},
@@ -237,17 +234,17 @@ def make_manifest(
     }
 
 
-def _with_copies(funnel: Funnel, kind: str, names: Iterable[str]) -> dict[str, dict[str, int]]:
+def _with_copies(funnel: Funnel, group: str, names: Iterable[str]) -> dict[str, dict[str, int]]:
     """Return for each name how many mentions it has, and how many with their sentences' copies."""
-    counts = {key: funnel.under(kind, key) for key in ("mentions", "with_copies")}
-    return {name: {key: some[name] for key, some in counts.items()} for name in names}
+    counters = {key: funnel.under(group, key) for key in ("mentions", "with_copies")}
+    return {name: {key: counts[name] for key, counts in counters.items()} for name in names}
 
 
 def licence_of(knowledge: Mapping[str, Any]) -> str:
     """Return the licences of the text and the types, according to the kinds of the sources used."""
-    used = {each["kind"] for each in knowledge["used"]}
-    there = {licence: [kind.value for kind in kinds if kind in used] for licence, kinds in _LICENCES.items()}
-    of_types = [licence.format(kinds=", ".join(kinds)) for licence, kinds in there.items() if kinds]
+    used = {file["kind"] for file in knowledge["used"]}
+    applied = {licence: [kind.value for kind in kinds if kind in used] for licence, kinds in _LICENCES.items()}
+    of_types = [licence.format(kinds=", ".join(kinds)) for licence, kinds in applied.items() if kinds]
     return f"{_LICENCE} Types: {'; '.join(of_types)}." if of_types else _LICENCE
 
 

@@ -23,8 +23,7 @@ from nerbert.label_sets import LabelSet
 from nerbert.records import ENTITY, TRAIN, VALIDATION
 from nerbert.rng import uniform
 
-_MENTIONS = TYPED.field("mentions").type
-_MENTION = _MENTIONS.value_type
+_MENTION = TYPED.field("mentions").type.value_type
 _OF_TARGETS = ("target", "resolved_target", "class_path", "source")
 """The fields of a mention that are facts of its target."""
 CATEGORIES = "mentions.list.element.category"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.corpus.wikitext.scan import clean_page
+from nerbert.corpus.wikitext.scan import scan_page
 
 pytest.importorskip("mwparserfromhell")
 from tests.corpus.oracle import article_pages, oracle_links, scanner_links
@@ -22,7 +22,7 @@ def test_links_agree_with_the_oracle(shared: Path, language: str, least: int) ->
     """Micro-agreement over (target, anchor, place), all articles; 0.996 in each language when this was written."""
     both = extra = missing = 0
     for site, page in article_pages(shared / "data" / "wiki", language):
-        clean = clean_page(page.title, page.text, site)
+        clean = scan_page(page.title, page.text, site)
         ours = Counter(scanner_links(clean.text, clean.links))
         theirs = Counter(oracle_links(page.title, page.text, site))
         both += (ours & theirs).total()

@@ -18,7 +18,7 @@ from nerbert.corpus.pages import fingerprint, write_pages
 from nerbert.corpus.rows import ARTICLE, PageReport
 from nerbert.corpus.settings import PASS_1, CorpusSettings
 from nerbert.corpus.shards import read_table, shard_paths
-from nerbert.corpus.wikitext.scan import clean_page
+from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.errors import InputError
 from nerbert.executors import HERE, LocalExecutor
 from nerbert.records import Reason, sentence_id
@@ -285,7 +285,7 @@ def check_dump(path: Path, folder: Path) -> list[dict[str, Any]]:
     check_counts(report, len(raw))
     assert len(titles) == len(raw)
     texts = {
-        title["page_number"]: clean_page(each.title, each.text, source.site).text
+        title["page_number"]: scan_page(each.title, each.text, source.site).text
         for title, each in zip(titles, raw, strict=True)
         if title["fate"] == ARTICLE
     }

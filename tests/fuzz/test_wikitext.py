@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import nerbert
 from nerbert.corpus.dump.sites import make_site
-from nerbert.corpus.wikitext.scan import clean_page
+from nerbert.corpus.wikitext.protected import without_ours
+from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.records import CleanPage
 from tests.corpus.wikitext.test_scan import DE, EN, HOSTILE, TOKENS, check
 from tests.fuzz.conftest import Fuzz
@@ -40,15 +41,15 @@ def pages() -> list[bytes]:
 
 def check_page(case: tuple[str, int, int]) -> CleanPage:
     """Check what holds for the page of a text; the number says which wiki's and with which options."""
-    source, site, options = case
+    source, site, options = without_ours(case[0]), *case[1:]
     wiki, lists = SITES[site % len(SITES)], bool(options)
-    page = clean_page("Own title", source, wiki, lists=lists)
+    page = scan_page("Own title", source, wiki, lists=lists)
     check(page)
     there = controls(source) | {"\n"}
     shown = (page.text, *page.targets, *page.categories, *(box.template for box in page.infoboxes))
     assert all(controls(each) <= there for each in shown), shown
     assert "\n" not in "".join([*page.targets, *page.categories])
-    assert clean_page("Own title", source, wiki, lists=lists) == page
+    assert scan_page("Own title", source, wiki, lists=lists) == page
     return page
 
 

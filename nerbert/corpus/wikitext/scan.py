@@ -18,7 +18,6 @@ from nerbert.corpus.wikitext.protected import (
     OPEN,
     remove_opaque,
     show_protected,
-    without_ours,
 )
 from nerbert.corpus.wikitext.templates import remove_tables, template_reader
 from nerbert.records import CleanPage, Reason
@@ -48,16 +47,8 @@ _LINK = re.compile(f"{OPEN}(\\d++){NUMBERED}([^{_MARKS}\n]*+){CLOSE}")
 _LINK_OR_MARK = re.compile(f"{_LINK.pattern}|{OPEN}\\d*+{NUMBERED}?|[{_MARKS}]")
 
 
-def clean_page(title: str, wikitext: str, site: Site, *, lists: bool = False) -> CleanPage:
-    """Scan one page; `lists` keeps list items as separate paragraphs.
-
-    Control characters that the scanner uses are removed first; `scan_page` is for text from XML, which has none.
-    """
-    return scan_page(without_ours(title), without_ours(wikitext), site, lists=lists)
-
-
 def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False) -> CleanPage:
-    """Scan one page like `clean_page`, for text without control characters."""
+    """Scan one page, without control characters, as from XML; `lists` keeps list items as separate paragraphs."""
     page_title, reader = normalise_title(title), link_reader(site)
     text = show_variant(remove_opaque(wikitext), site.code)
     text, boxes = template_reader(site).expand(do_pipe_tricks(text), title)

@@ -2,7 +2,7 @@ import pytest
 
 from nerbert.corpus.dump.sites import Site, make_site, normalise_title
 from nerbert.corpus.wikitext.protected import without_ours
-from nerbert.corpus.wikitext.scan import clean_page
+from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.records import CleanPage, Infobox, Reason
 from tests.expected import rows
 
@@ -11,7 +11,7 @@ DE = make_site("dewiki", "de", {"Datei": 6, "Kategorie": 14})
 
 
 def clean(source: str, *, lists: bool = False, site: Site = EN) -> CleanPage:
-    page = clean_page("Own title", source, site, lists=lists)
+    page = scan_page("Own title", source, site, lists=lists)
     check(page)
     return page
 
@@ -215,18 +215,18 @@ HOSTILE = [
 @pytest.mark.parametrize("piece", HOSTILE)
 @pytest.mark.parametrize("closing", ["", "]]", "}}"])
 def test_hostile_input_is_finished(piece: str, closing: str) -> None:
-    clean_page("T", piece * 20_000 + closing * 20_000, EN, lists=True)
+    scan_page("T", piece * 20_000 + closing * 20_000, EN, lists=True)
 
 
 @pytest.mark.parametrize("inside", ["|c" * 40_000, "[[b|c|d]]" * 20_000, "[[b" + "|c" * 40_000])
 def test_hostile_captions_are_finished(inside: str) -> None:
-    clean_page("T", f"[[File:a|{inside}]]]]", EN)
-    clean_page("T", f"<gallery>\na|{inside}]]\n</gallery>", EN)
+    scan_page("T", f"[[File:a|{inside}]]]]", EN)
+    scan_page("T", f"<gallery>\na|{inside}]]\n</gallery>", EN)
 
 
 @pytest.mark.parametrize("title", ["Own\x160\x17x\x18", "\x19"])
 def test_marks_in_titles_are_no_marks(title: str) -> None:
-    check(clean_page(title, "{{PAGENAME}} a [[b]] &#x16;0&#x17;foo&#x18; [[c%160%17]]", EN))
+    check(scan_page(title, "{{PAGENAME}} a [[b]] &#x16;0&#x17;foo&#x18; [[c%160%17]]", EN))
 
 
 @pytest.mark.parametrize(

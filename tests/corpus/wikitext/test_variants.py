@@ -3,7 +3,7 @@
 import pytest
 
 from nerbert.corpus.dump.sites import make_site
-from nerbert.corpus.wikitext.scan import clean_page, show_variant
+from nerbert.corpus.wikitext.scan import scan_page, show_variant
 from tests.expected import rows
 
 
@@ -13,7 +13,7 @@ def test_one_variant_is_shown(code: str, source: str, shown: str) -> None:
 
 
 def test_links_and_templates_in_variants_are_read() -> None:
-    page = clean_page(
+    page = scan_page(
         "x", "是-{zh-hans:[[软件]]; zh-hant:[[軟體]]}-的<nowiki>-{a}-</nowiki>。", make_site("zhwiki", "zh", {})
     )
     assert (page.text, page.targets) == ("是软件的-{a}-。", ["软件"])
