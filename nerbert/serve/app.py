@@ -56,9 +56,9 @@ class Access:
 
 def application(
     service: Service, operations: Sequence[Operation], access: Access, metrics: Metrics,
-    beside: Callable[[Service], AbstractAsyncContextManager[object]] = lambda _: nullcontext(),
+    learning: Callable[[Service], AbstractAsyncContextManager[object]] = lambda _: nullcontext(),
 ) -> ASGIApp:  # fmt: skip
-    """Return the application; its lifespan starts and stops the service, and what runs `beside` it."""
+    """Return the application; its lifespan starts and stops the service, and what is `learning` beside it."""
     metrics.watch(service.queue)
     description = to_json(describe(operations, token=bool(access.token)))
     packed = Middleware(GZipMiddleware, minimum_size=_PACKED, compresslevel=4)
@@ -72,7 +72,7 @@ def application(
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         service.start()
-        async with beside(service):
+        async with learning(service):
             yield
         await service.stop()
 
@@ -103,17 +103,17 @@ class _Gate:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"").decode("latin-1")
-        rest = b"expect" not in headers
+        id_ = headers.get(b"x-request-id", b"").decode("latin-1")
+        is_sending = b"expect" not in headers
         """Whether the client sends the rest of its body before it reads an answer."""
 
         async def receive_part() -> Message:
-            nonlocal rest
+            nonlocal is_sending
             message = await receive()
-            rest = rest and message.get("more_body", False)
+            is_sending = is_sending and message.get("more_body", False)
             return message
 
-        call = Call(self._service, given if _ID.fullmatch(given) else secrets.token_hex(8), receive_part)
+        call = Call(self._service, id_ if _ID.fullmatch(id_) else secrets.token_hex(8), receive_part)
         scope["app"], scope["nerbert"] = self, call  # with an app, a router raises its faults
 
         async def reply(message: Message) -> None:
@@ -123,7 +123,7 @@ class _Gate:
                 left = _DROPPED if call.status >= 400 else 0
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_DROPPING):
-                        while rest and left > 0:
+                        while is_sending and left > 0:
                             left -= len((await receive_part()).get("body", b""))
             await send(message)
 
@@ -141,7 +141,7 @@ class _Gate:
             if fault is not error:
                 log.exception("%s failed", call.id, exc_info=error)
             if not call.status:  # else the answer has begun
-                await _fault(fault, call)(scope, receive_part, reply)
+                await _make_refusal(fault, call)(scope, receive_part, reply)
         finally:
             self._service.held -= call.held
             took, model = time.perf_counter() - call.started, call.served.name if call.served else ""
@@ -161,19 +161,19 @@ class _Gate:
         if self._access.local and not _is_local(host):
             why = f"this server answers as 127.0.0.1 or localhost, not as {host!r:.80}; give it a token, or --no-token"
             raise HTTPException(403, why)
-        token = _token(headers.get(b"authorization", b""))
+        token = _read_token(headers.get(b"authorization", b""))
         if self._access.token and not hmac.compare_digest(token, self._access.token.encode()):
             why = "a token is needed: send it as `Authorization: Bearer TOKEN`, or as the password of any user"
             raise HTTPException(401, why, {"WWW-Authenticate": "Bearer"})
 
 
-def _token(authorization: bytes) -> bytes:
+def _read_token(authorization: bytes) -> bytes:
     """Return the token in a header `Authorization`, where it may be a user's password; b"" if there is none."""
-    kind, _, token = authorization.partition(b" ")
-    if kind.lower() == b"basic":
+    scheme, _, token = authorization.partition(b" ")
+    if scheme.lower() == b"basic":
         with suppress(ValueError):
             return b64decode(token).partition(b":")[2]
-    return token.strip() if kind.lower() == b"bearer" else b""
+    return token.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _is_local(host: str) -> bool:
@@ -189,12 +189,12 @@ async def _reply(operation: Operation, request: Request) -> Response:
     call.route, call.path = operation.path, request.path_params
     try:
         async with asyncio.timeout(None if operation.streams else call.service.limits.timeout):
-            return await _answer(operation, request, call)
+            return await _run_operation(operation, request, call)
     except TimeoutError as error:
         raise TimedOut("the answer takes longer than this server's limit") from error
 
 
-async def _answer(operation: Operation, request: Request, call: Call) -> Response:
+async def _run_operation(operation: Operation, request: Request, call: Call) -> Response:
     """Read and check what an operation takes, call it, and make its answer a response."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise HTTPException(415, "the body is packed; send it as it is")
@@ -202,14 +202,14 @@ async def _answer(operation: Operation, request: Request, call: Call) -> Respons
     if operation.streams:
         return _Lines(await operation.run(call), media_type="application/x-ndjson")
     if operation.body is not None:
-        call.body = parse_json(await _body(call, request), operation.body, "body")
+        call.body = parse_json(await _read_body(call, request), operation.body, "body")
     answer = await operation.run(call)
     if isinstance(answer, Response):
         return answer
-    return Response(await call.made(partial(to_json, answer)), media_type="application/json")
+    return Response(await call.make_answer(partial(to_json, answer)), media_type="application/json")
 
 
-async def _body(call: Call, request: Request) -> bytes:
+async def _read_body(call: Call, request: Request) -> bytes:
     """Return the body; raise HTTPException for one that is too long, Overloaded for one too many."""
     limits, body = call.service.limits, bytearray()
     if int(request.headers.get("content-length") or 0) <= limits.max_body:
@@ -236,7 +236,7 @@ class _Lines(StreamingResponse):
             await self.stream_response(send)
 
 
-def _fault(error: NerbertError | HTTPException, call: Call) -> Response:
+def _make_refusal(error: NerbertError | HTTPException, call: Call) -> Response:
     """Return an error in the one shape, which the clients of all protocols read."""
     if isinstance(error, HTTPException):
         message, status, headers = str(error.detail), error.status_code, dict(error.headers or {})

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 from math import ceil
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -53,13 +53,13 @@ _IN_FLIGHT = 4
 _MOST_TEXTS, _MOST_BYTES = 256, 1 << 17
 """Texts of a request, and their bytes; escaped in JSON these are fewer than a server's default limit."""
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
-_KINDS = {error.http_status: error for error in (InputError, SettingsError, Overloaded, Unavailable, TimedOut)}
-_KINDS |= {401: SettingsError, 413: InputError, 502: Unavailable}
+_ERRORS = {error.http_status: error for error in (InputError, SettingsError, Overloaded, Unavailable, TimedOut)}
+_ERRORS |= {401: SettingsError, 413: InputError, 502: Unavailable}
 _BUSY = frozenset({429, 502, 503})
-_UNREACHED = 3
+_CONNECTION_TRIES = 3
 """Tries while no connection can be made."""
-_STRANGE = "the answer doesn't fit what was asked"
-_ELSE = "is this the address of a nerbert server?"
+_UNFIT = "the answer doesn't fit what was asked"
+_REMEDY = "is this the address of a nerbert server?"
 RETRIES = RetryPolicy(longest_pause=30.0, tell=lambda _: None)
 """Tries while a server is busy or out of reach. One that asks for a longer pause isn't asked again."""
 
@@ -81,7 +81,7 @@ class _BaseClient:
     ) -> None:  # fmt: skip
         self._url, self._timeout, self._retries = url.rstrip("/"), timeout, retries
         self.offsets, self._fingerprint = check_offsets(offsets), fingerprint
-        self._wanted = {"model": model, "thresholds": thresholds, "nested": nested, "offsets": offsets}
+        self._settings = {"model": model, "thresholds": thresholds, "nested": nested, "offsets": offsets}
         token = (token or os.environ.get(TOKEN, "")).strip()
         if not _URL.fullmatch(self._url):
             raise SettingsError(f"server {without_secrets(self._url)!r:.200}: must be http://HOST:PORT, or https://…, "
@@ -94,9 +94,9 @@ class _BaseClient:
 
         headers = {"User-Agent": f"nerbert/{__version__}", "Accept-Encoding": "identity"}
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
-        kind = httpx.AsyncClient if isinstance(self, AsyncClient) else httpx.Client
+        client = httpx.AsyncClient if isinstance(self, AsyncClient) else httpx.Client
         with refused(f"{self._url}: can't be asked", SettingsError):
-            self._http = kind(
+            self._http = client(
                 base_url=self._url, headers=headers, timeout=httpx.Timeout(timeout, pool=None), transport=transport,
                 follow_redirects=False, cookies=no_cookies(), verify=ssl.create_default_context(),
                 trust_env=self._url.startswith("https:"),  # other proxies would see what is sent
@@ -138,63 +138,62 @@ class _BaseClient:
 
     async def _tag_at_once(self, texts: list[str]) -> list[Spans]:
         labels = [label.text for label in self.labels] or None
-        body = to_json({"text": list(map(without_surrogates, texts)), "labels": labels, **self._wanted})
-        answer = parse_json(await self._answer("POST", "/tag", body), TagAnswer, self._url, remedy=_ELSE)
+        body = to_json({"text": list(map(without_surrogates, texts)), "labels": labels, **self._settings})
+        answer = parse_json(await self._request("POST", "/tag", body), TagAnswer, self._url, remedy=_REMEDY)
         if self._fingerprint and answer.fingerprint != self._fingerprint:
             raise Unavailable(f"{self._url}: has another version of the model now ({answer.fingerprint:.40} in place "
                               f"of {self._fingerprint}); make a new client")  # fmt: skip
         with at(self._url):
             if len(answer.results) != len(texts) or answer.offsets != self.offsets:
-                raise InputError(_STRANGE)
-            return [_check_spans(*each, self.offsets) for each in zip(texts, answer.results, strict=True)]
+                raise InputError(_UNFIT)
+            return [_check_spans(*pair, self.offsets) for pair in zip(texts, answer.results, strict=True)]
 
     async def _describe_model(self) -> ServedModel:
         """Return what the server says of the model; it is asked once."""
         if self._model is None:
-            answer = parse_json(await self._answer("GET", "/models"), ServedModels, self._url, remedy=_ELSE)
+            answer = parse_json(await self._request("GET", "/models"), ServedModels, self._url, remedy=_REMEDY)
             models = {model.name: model for model in answer.models}
-            name = str(self._wanted["model"] or next(iter(models), ""))
+            name = str(self._settings["model"] or next(iter(models), ""))
             if name not in models:
                 raise SettingsError(f"{self._url}: model {name!r:.80}{unknown(name, models)}", setting="model")
             self._model = models[name]
         return self._model
 
-    async def _answer(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    async def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Return the body of an answer; ask again as long as that may help."""
         import httpx
 
-        policy, failed = self._retries, 0
+        policy = self._retries
         error: NerbertError
-        while True:
-            failed += 1
+        for number in count(1):
             tries, wait = policy.tries, 0.0
             try:
                 response, content = await self._send(method, path, body)
                 if response.status_code == 200:
                     return content
-                error = self._fault(response, content)
-                wait = asked_wait(response.headers)
+                error, wait = self._read_error(response, content), asked_wait(response.headers)
                 tries = policy.tries if response.status_code in _BUSY and wait <= policy.longest_pause else 1
-            except httpx.HTTPError as lost:
-                error = Unavailable(f"{self._url}: can't be reached, or hung up: {type(lost).__name__} {lost}")
-                if isinstance(lost, httpx.ConnectError | httpx.ConnectTimeout):
-                    tries = min(tries, _UNREACHED)
-                elif isinstance(lost, httpx.TimeoutException):
+            except httpx.HTTPError as fault:
+                error = Unavailable(f"{self._url}: can't be reached, or hung up: {type(fault).__name__} {fault}")
+                if isinstance(fault, httpx.ConnectError | httpx.ConnectTimeout):
+                    tries = min(tries, _CONNECTION_TRIES)
+                elif isinstance(fault, httpx.TimeoutException):
                     error, tries = TimedOut(f"{self._url}: no answer within {self._timeout:g} seconds"), 1
-            if failed >= tries:
-                raise error
-            pause = pause_after(failed, wait, self._url, policy)
-            policy.tell(f"{error} (try {failed} of {policy.tries} failed; the next in {pause:g} seconds)")
+            if number >= tries:
+                break
+            pause = pause_after(number, wait, self._url, policy)
+            policy.tell(f"{error} (try {number} of {policy.tries} failed; the next in {pause:g} seconds)")
             await self._sleep(pause)
+        raise error
 
-    def _fault(self, response: "httpx.Response", content: bytes) -> NerbertError:
+    def _read_error(self, response: "httpx.Response", content: bytes) -> NerbertError:
         """Return the error of an answer that is none."""
         status = response.status_code
         try:
-            message, kind = parse_json(content, Refusal, self._url).error, _KINDS.get(status, NerbertError)
+            message, type_ = parse_json(content, Refusal, self._url).error, _ERRORS.get(status, NerbertError)
         except InputError:
-            message, kind = ("busy", _KINDS[status]) if status in _BUSY else (_ELSE, SettingsError)
-        error = kind(f"{self._url}: {message} (status {status})")
+            message, type_ = ("busy", _ERRORS[status]) if status in _BUSY else (_REMEDY, SettingsError)
+        error = type_(f"{self._url}: {message} (status {status})")
         if isinstance(error, Overloaded):
             error.retry_after = max(1, ceil(asked_wait(response.headers)))
         return error
@@ -203,7 +202,7 @@ class _BaseClient:
         """Add a block to an answer; raise InputError for one that is too long."""
         content += block
         if len(content) > LARGEST_FILE:
-            raise InputError(f"{self._url}: the answer is longer than {LARGEST_FILE:,} bytes; {_ELSE}")
+            raise InputError(f"{self._url}: the answer is longer than {LARGEST_FILE:,} bytes; {_REMEDY}")
 
 
 class Client(_BaseClient):
@@ -366,7 +365,7 @@ def _check_spans(text: str, result: TextResult, offsets: str) -> Spans:
     sent, in_characters = without_surrogates(text), character_spans(text, spans, offsets)
     fits = all(span.end <= len(text) and sent[span.start : span.end] == span.text for span in in_characters)
     if not fits or result.characters != len(text) or not 0 <= result.read <= len(text):
-        raise InputError(_STRANGE)
+        raise InputError(_UNFIT)
     pairs = zip(spans, in_characters, strict=True)
     return Spans(text, (replace(span, text=text[part.start : part.end]) for span, part in pairs), offsets, result.read)
 
@@ -386,18 +385,18 @@ def _in_lists(texts: Iterable[str | Example]) -> Iterator[list[str]]:
 
 
 def _fill_lists(texts: Iterable[object]) -> Iterator[list[str]]:
-    held, size = list[str](), 0
+    block, size = list[str](), 0
     for text in texts:
         if isinstance(text, Example):
             raise InputError("a sentence with its own words can't be sent to a server, which splits texts itself; give "
                              "its text, or use a local tagger")  # fmt: skip
         if not isinstance(text, str):
             raise InputError(f"can't tag {type(text).__name__}: give a str")
-        more = len(text.encode("utf-8", "surrogatepass"))
-        if held and (len(held) >= _MOST_TEXTS or size + more > _MOST_BYTES):
-            yield held
-            held, size = [], 0
-        held.append(text)
-        size += more
-    if held:
-        yield held
+        bytes_ = len(text.encode("utf-8", "surrogatepass"))
+        if block and (len(block) >= _MOST_TEXTS or size + bytes_ > _MOST_BYTES):
+            yield block
+            block, size = [], 0
+        block.append(text)
+        size += bytes_
+    if block:
+        yield block

@@ -83,8 +83,8 @@ class Call:
     @property
     async def content(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes, when there is room for it; raise Gone if the client hangs up."""
-        more = True
-        while more:
+        message: Mapping[str, Any] = {"more_body": True}
+        while message.get("more_body", False):
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise Gone
@@ -95,7 +95,6 @@ class Call:
                 raise Unavailable("the server is stopping; the stream ends here")
             self.hold(len(part))
             yield part
-            more = message.get("more_body", False)
 
     async def tag(self, texts: Sequence[str], ask: Ask) -> list[Spans]:
         """Return the entities of each text; raise the error of the first one that can't be tagged.
@@ -107,7 +106,7 @@ class Call:
         self.entities += sum(map(len, spans))
         return spans
 
-    async def made(self, make: Callable[[], Result]) -> Result:
+    async def make_answer(self, make: Callable[[], Result]) -> Result:
         """Return what a function makes of the entities; if they are many, in a thread, so that others needn't wait."""
         return await asyncio.to_thread(make) if self.entities > _MANY else make()
 
@@ -173,12 +172,12 @@ PROTOCOLS: Registry[Protocol] = Registry(
 def operations_of(protocol: str) -> Sequence[Operation]:
     """Return the operations of a protocol by name; raise SettingsError for one that returns something else."""
     operations = PROTOCOLS.find(protocol)()
-    if not isinstance(operations, list | tuple) or not all(isinstance(each, Operation) for each in operations):
+    if not isinstance(operations, list | tuple) or not all(isinstance(item, Operation) for item in operations):
         raise SettingsError(f"protocol {protocol!r}: must return a list of Operation; leave it out of --protocols")
     return operations
 
 
-def named(spans: Iterable[Span], *names: str) -> list[dict[str, Any]]:
+def list_entities(spans: Iterable[Span], *names: str) -> list[dict[str, Any]]:
     """Return entities as objects: text, type, start, end and confidence under these names."""
     rows = ((span.text, span.type, span.start, span.end, span.confidence) for span in spans)
     return [dict(zip(names, row, strict=True)) for row in rows]
@@ -201,8 +200,8 @@ def describe(operations: Sequence[Operation], *, token: bool) -> dict[str, Any]:
     schemas: dict[str, Any] = {name: schema for (name, _), schema in by_mode.items()}
     paths = dict[str, dict[str, Any]]()
     for operation in operations:
-        described = _describe_operation(operation, schemas, token=token and not operation.open)
-        paths.setdefault(operation.path, {})[operation.method.lower()] = described
+        facts = _describe_operation(operation, schemas, token=token and not operation.open)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = facts
     return {
         "openapi": "3.1.0",
         "info": {"title": "nerbert", "version": __version__,
@@ -215,7 +214,7 @@ def describe(operations: Sequence[Operation], *, token: bool) -> dict[str, Any]:
 
 def _describe_operation(operation: Operation, schemas: Mapping[str, Any], *, token: bool) -> dict[str, Any]:
     media, name = _LINES if operation.streams else _JSON, f"{operation.method} {operation.path}"
-    described: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "summary": operation.summary or (operation.run.__doc__ or "").partition("\n")[0].rstrip("."),
         "operationId": name.replace("/", " ").replace("{", "").replace("}", ""),
         "parameters": [
@@ -225,17 +224,17 @@ def _describe_operation(operation: Operation, schemas: Mapping[str, Any], *, tok
               for key, schema in operation.query.model_json_schema()["properties"].items()),
         ],
         "responses": {
-            "200": {"description": "The answer", **_content(media, schemas.get(f"{name} answer"))},
-            "default": {"description": "An error", **_content(_JSON, schemas["fault"])},
+            "200": {"description": "The answer", **_wrap_schema(media, schemas.get(f"{name} answer"))},
+            "default": {"description": "An error", **_wrap_schema(_JSON, schemas["fault"])},
         },
     }  # fmt: skip
     if operation.body is not None:
-        described["requestBody"] = {"required": True, **_content(media, schemas[f"{name} body"], operation.examples)}
+        facts["requestBody"] = {"required": True, **_wrap_schema(media, schemas[f"{name} body"], operation.examples)}
     if token:
-        described["security"] = [{"token": []}]
-    return described
+        facts["security"] = [{"token": []}]
+    return facts
 
 
-def _content(media: str, schema: Any, examples: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    shown = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
-    return {"content": {media: {"schema": schema, **shown}}} if schema else {}
+def _wrap_schema(media: str, schema: Any, examples: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    values = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
+    return {"content": {media: {"schema": schema, **values}}} if schema else {}

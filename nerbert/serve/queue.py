@@ -68,7 +68,7 @@ class Queue(Generic[Work]):
         """Return for how many milliseconds a new text would probably wait."""
         waiting = sum(cost * self._pace.get(group, 0.0) for group, cost in self._costs.items())
         running = (batch.cost * self._pace.get(batch.group, 0.0) - (now - batch.started) for batch in self._running)
-        return (waiting + sum(max(0.0, left) for left in running)) / self._workers
+        return (waiting + sum(max(0.0, cost) for cost in running)) / self._workers
 
     def check(self, now: float) -> None:
         """Raise Overloaded if there is no place for a text."""
@@ -87,7 +87,7 @@ class Queue(Generic[Work]):
 
     def next_batch(self, now: float) -> QueuedBatch[Work] | None:
         """Return the oldest text with those after it that fit, or None; drop those that nobody waits for."""
-        chosen = list(self._fitting([ticket for ticket in self._waiting if not ticket.cancelled()]))
+        chosen = list(self._choose_tickets([ticket for ticket in self._waiting if not ticket.cancelled()]))
         in_batch, waiting = {*chosen}, deque[Ticket[Work]]()
         for ticket in self._waiting:
             if ticket in in_batch or ticket.cancelled():
@@ -101,7 +101,7 @@ class Queue(Generic[Work]):
         self._running.append(batch)
         return batch
 
-    def _fitting(self, tickets: Sequence[Ticket[Work]]) -> Iterator[Ticket[Work]]:
+    def _choose_tickets(self, tickets: Sequence[Ticket[Work]]) -> Iterator[Ticket[Work]]:
         count, longest = 0, 0
         share = ceil((len(tickets) + sum(len(batch.tickets) for batch in self._running)) / self._workers)
         for ticket in tickets:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 _TEXT = "Ada Lovelace came to London."
 
 
-def _get(path: str, run: Any, **more: Any) -> Operation:
-    return Operation(path=path, run=run, method="GET", **more)
+def _get(path: str, run: Any, **fields: Any) -> Operation:
+    return Operation(path=path, run=run, method="GET", **fields)
 
 
-def _post(path: str, run: Any, body: Any, example: Any, **more: Any) -> Operation:
-    return Operation(path=path, run=run, body=body, examples={"an example": example}, **more)
+def _post(path: str, run: Any, body: Any, example: Any, **fields: Any) -> Operation:
+    return Operation(path=path, run=run, body=body, examples={"an example": example}, **fields)
 
 
 def own_routes() -> Sequence[Operation]:
@@ -53,11 +53,11 @@ def gliner_routes() -> Sequence[Operation]:
 def presidio_routes() -> Sequence[Operation]:
     """Return those of Presidio's analyzer."""
     example = {"text": _TEXT, "language": "en", "entities": ["PERSON"]}
-    lives = partial(status.says, "Presidio Analyzer service is up")
+    health = partial(status.send_text, "Presidio Analyzer service is up")
     return [
         _post("/analyze", presidio.analyze, presidio.PresidioRequest, example),
-        _get("/supportedentities", presidio.supported, answer=list[str], query=presidio.LanguageQuery),
-        _get("/health", lives, summary="Return whether it lives, as Presidio's analyzer", open=True),
+        _get("/supportedentities", presidio.list_types, answer=list[str], query=presidio.LanguageQuery),
+        _get("/health", health, summary="Return whether it lives, as Presidio's analyzer", open=True),
     ]
 
 
@@ -79,7 +79,7 @@ def label_studio_routes() -> Sequence[Operation]:
         _get("/label-studio/health", label_studio.health, open=True),
         _post("/label-studio/setup", label_studio.setup, label_studio.LabelStudioSetup, project),
         _post("/label-studio/predict", label_studio.predict, label_studio.LabelStudioTasks, task),
-        _post("/label-studio/webhook", label_studio.Trainings().event, label_studio.LabelStudioEvent, event),
+        _post("/label-studio/webhook", label_studio.Trainings().take_event, label_studio.LabelStudioEvent, event),
     ]
 
 
@@ -91,16 +91,17 @@ def inception_routes() -> Sequence[Operation]:
 
 def page_routes() -> Sequence[Operation]:
     """Return those of the page."""
-    return [_get("/", status.file, summary="Return the page", open=True), _get("/page/{name}", status.file, open=True)]
+    page = _get("/", status.send_file, summary="Return the page", open=True)
+    return [page, _get("/page/{name}", status.send_file, open=True)]
 
 
 def status_routes(metrics: status.Metrics) -> Sequence[Operation]:
     """Return those of any server."""
     return [
-        _get("/models", status.models, answer=ServedModels),
-        _get("/healthz", partial(status.says, "ok"), summary="Return whether the server lives", open=True),
+        _get("/models", status.list_models, answer=ServedModels),
+        _get("/healthz", partial(status.send_text, "ok"), summary="Return whether the server lives", open=True),
         _get("/ready", status.is_ready, open=True),
-        _get("/metrics", partial(status.count, metrics), summary="Counts, for Prometheus"),
+        _get("/metrics", partial(status.send_metrics, metrics), summary="Counts, for Prometheus"),
     ]
 
 
@@ -110,10 +111,10 @@ def label_routes(work: "Labelling") -> Sequence[Operation]:
 
     saved = {"tab": "a1", "id": 0, "revision": 0, "entities": [{"start": 0, "end": 3, "type": "ship"}]}
     return [
-        _get("/label", work.state_of),
-        _get("/label/list", work.listed),
+        _get("/label", work.describe_state),
+        _get("/label/list", work.list_answered),
         _post("/label/next", work.next, bodies.TabBody, {"tab": "a1"}),
-        _post("/label/open", work.opened, bodies.OpenBody, {"tab": "a1", "id": 0}),
+        _post("/label/open", work.open_sentence, bodies.OpenBody, {"tab": "a1", "id": 0}),
         _post("/label/save", work.save, bodies.SaveBody, saved),
         _post("/label/undo", work.undo, bodies.TabBody, {"tab": "a1"}),
         _post("/label/types", work.set_types, bodies.TypesBody, {"types": [{"name": "ship"}]}),

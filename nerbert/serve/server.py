@@ -59,8 +59,9 @@ class ServeJob:
         if not self.taggers:
             raise SettingsError("TAGGERS is missing: name the folder of a tagger at least (see nerbert serve --help)")
         for tagger in self.taggers:
-            given, equals, rest = tagger.partition("=")
-            name, source = (given, rest) if equals and "/" not in given else (Path(tagger).absolute().name, tagger)
+            name, equals, source = tagger.partition("=")
+            if not equals or "/" in name:
+                name, source = Path(tagger).absolute().name, tagger
             if not _NAME.fullmatch(name) or not source or name in sources:
                 raise SettingsError(f"model {name!r:.80}: must be one model's name, of letters, digits and . _ + - "
                                     "only; give another one (NAME=TAGGER)")  # fmt: skip
@@ -115,13 +116,14 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
         raise SettingsError(f"--protocols: two of them answer {twice}; leave one out")
     if not check:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until models are loaded
-    with nullcontext() if check else _listening(job.host, job.port) as listening:
+    with nullcontext() if check else _open_socket(job.host, job.port) as listening:
         service = Service(sources, job.load, job.limits, metrics.batch)
         app = application(
             service, operations, Access(token=token, origins=job.cors, local=not (token or job.no_token)), metrics,
-            *([labelling.running] if labelling else []),
+            *([labelling.run] if labelling else []),
         )  # fmt: skip
-        address = _address(*(listening.getsockname() if listening else (job.host, job.port)))
+        host, port, *_ = listening.getsockname() if listening else (job.host, job.port)
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         lines = [
             *(f"{served.name}: {served.source}, {served.fingerprint}, {model_of(served).answering}"
               for served in service.models.values()),
@@ -145,7 +147,7 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
         log.info("stopped")
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _open_socket(host: str, port: int) -> socket.socket:
     """Return a socket that listens; what is sent isn't held back until the client has acknowledged more."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if not 0 <= port <= _LAST_PORT:
@@ -154,10 +156,6 @@ def _listening(host: str, port: int) -> socket.socket:
         listening = socket.create_server((host, port), family=family, backlog=2048)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
-
-
-def _address(host: str, port: int, *_: object) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _log_to_stderr(log: logging.Logger) -> None:
@@ -179,13 +177,12 @@ async def _run(app: Any, service: Any, listening: socket.socket, limits: Limits)
     )  # fmt: skip
     reloads = list[asyncio.Future[Any]]()
 
-    def again() -> None:
-        reloads.append(asyncio.ensure_future(service.reload()))
-
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: Any) -> None:
             service.draining = True
             super().handle_exit(sig, frame)
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, again)
+    asyncio.get_running_loop().add_signal_handler(
+        signal.SIGHUP, lambda: reloads.append(asyncio.ensure_future(service.reload()))
+    )
     await Server(config).serve(sockets=[listening])

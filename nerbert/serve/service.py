@@ -94,14 +94,14 @@ def milliseconds() -> float:
 class Service:
     """Taggers by name, the first one is the default; start it in the event loop that uses it.
 
-    `load` makes a tagger from a folder's name. `noted` is given each finished batch and the milliseconds that it took.
+    `load` makes a tagger from a folder's name. `note` is given each finished batch and the milliseconds that it took.
     """
 
     def __init__(
         self, sources: Mapping[str, str], load: Callable[[str], Tagger], limits: Limits,
-        noted: Callable[[QueuedBatch[Any], float], object] = lambda *_: None,
+        note: Callable[[QueuedBatch[Any], float], object] = lambda *_: None,
     ) -> None:  # fmt: skip
-        self._load, self.limits, self._noted = load, limits, noted
+        self._load, self.limits, self._note = load, limits, note
         self.queue = Queue[_Text](
             batch_cost=limits.batch, deadline=limits.deadline, most=limits.max_waiting, workers=limits.workers
         )
@@ -177,9 +177,7 @@ class Service:
                 with suppress(OSError, AttributeError):  # the C library isn't glibc
                     ctypes.CDLL(None).malloc_trim(0)  # the old model's memory goes back to the system
 
-    async def tag(
-        self, texts: Sequence[str], ask: Ask, *, patient: bool = False
-    ) -> tuple[Served, list[Spans]]:  # fmt: skip
+    async def tag(self, texts: Sequence[str], ask: Ask, *, patient: bool = False) -> tuple[Served, list[Spans]]:
         """Return the model, and the entities of each text, found in batches with those of others.
 
         Raise what is wrong with the request, or with its first text that can't be tagged; Overloaded if there is no
@@ -199,7 +197,7 @@ class Service:
                 self.queue.check(milliseconds())
         served = self.find(ask.model)
         labels, bounds = self._check_request(texts, ask, served)
-        least, slope = await self._rate(served, labels)
+        least, slope = await self._measure_rate(served, labels)
         costs = [least + int(slope * len(text.encode("utf-8", "replace"))) for text in texts]
         tickets = list[Ticket[_Text]]()
         for text, cost in zip(texts, costs, strict=True):
@@ -214,7 +212,13 @@ class Service:
                 if number >= self.limits.workers:
                     await asyncio.wait([ticket.work.future for ticket in chunks[number - self.limits.workers]])
                 await self._enter(chunk, patient=patient or number > 0)
-            spans = [_spans_of(await ticket.work.future, number, len(texts)) for number, ticket in enumerate(tickets)]
+            spans = list[Spans]()
+            for number, ticket in enumerate(tickets):
+                answer = await ticket.work.future
+                if isinstance(answer, NerbertError):
+                    with at(part=f"text {number}" if len(texts) > 1 else ""):
+                        raise answer
+                spans.append(answer)
             return served, spans
         finally:
             for ticket in tickets:
@@ -223,13 +227,11 @@ class Service:
     async def _enter(self, tickets: Sequence[Ticket[_Text]], *, patient: bool) -> None:
         """Put texts into the queue; with `patient` wait for a place, in turn with others."""
         if not patient:
-            self._submit(tickets)
-            return
+            return self._submit(tickets)
         async with self._patience:
             while True:
                 with suppress(Overloaded):
-                    self._submit(tickets)
-                    return
+                    return self._submit(tickets)
                 await asyncio.sleep(_PAUSE)
 
     def _submit(self, tickets: Sequence[Ticket[_Text]]) -> None:
@@ -259,12 +261,12 @@ class Service:
                 bounds = _raise_threshold(bounds, least)
         return None if ask.labels is None else entity_labels(ask.labels), bounds
 
-    async def _rate(self, served: Served, labels: _Labels) -> tuple[int, float]:
-        """Return the subwords of a very short text, and of each byte more, with labels' prompts."""
+    async def _measure_rate(self, served: Served, labels: _Labels) -> tuple[int, float]:
+        """Return the subwords of a very short text, and of each byte more; to count each text's would take long."""
         key = served.group, labels
         if key not in self._rates:
-            rate = await asyncio.to_thread(_rate, served.tagger, labels)
-            self._rates = dict([*self._rates.items()][1 - _KEPT :]) | {key: rate}
+            least, most = await asyncio.to_thread(lambda: [served.tagger.cost(text, labels) for text in ("a", _WARM)])
+            self._rates = dict([*self._rates.items()][1 - _KEPT :]) | {key: (least, (most - least) / len(_WARM))}
         return self._rates[key]
 
     def _work(self) -> None:
@@ -294,26 +296,12 @@ class Service:
         for ticket, answer in zip(batch.tickets, answers, strict=True):
             if answer is not None and not ticket.cancelled():
                 ticket.work.future.set_result(answer)
-        self._noted(batch, now - batch.started)
-
-
-def _spans_of(answer: Spans | NerbertError, number: int, count: int) -> Spans:
-    """Return the entities of a text, one of `count`; raise the error in place of them."""
-    if isinstance(answer, NerbertError):
-        with at(part=f"text {number}" if count > 1 else ""):
-            raise answer
-    return answer
+        self._note(batch, now - batch.started)
 
 
 def _raise_threshold(bound: float, least: float) -> float:
     """Return a threshold of at least so much; what is no threshold stays, to be refused."""
     return least if 0 <= bound < least else bound
-
-
-def _rate(tagger: Tagger, labels: _Labels) -> tuple[int, float]:
-    """Return the rate by two texts: counting each text's subwords would take a tenth of the time to tag it."""
-    least = tagger.cost("a", labels)
-    return least, (tagger.cost(_WARM, labels) - least) / len(_WARM)
 
 
 def _tag_texts(tagger: Tagger, requests: Sequence[TagRequest]) -> list[Spans | NerbertError | None]:

@@ -27,7 +27,7 @@ from nerbert.serve.app import Access, application
 from nerbert.serve.protocol import PROTOCOLS, Operation
 from nerbert.serve.protocols.status import Metrics
 from nerbert.serve.routes import label_routes, status_routes
-from nerbert.serve.server import _listening
+from nerbert.serve.server import _open_socket
 from nerbert.serve.service import Service, log
 from nerbert.serve.settings import Limits
 from nerbert.tagger.tagger import Tagger
@@ -148,7 +148,7 @@ def built(
     service = Service({name: "nowhere"}, load, limits, metrics.batch)
     operations = [operation for protocol in PROTOCOLS for operation in PROTOCOLS.find(protocol)()]
     operations += [*status_routes(metrics), *(label_routes(labelling) if labelling else [])]
-    running = [labelling.running] if labelling else []
+    running = [labelling.run] if labelling else []
     return service, operations, application(service, operations, access, metrics, *running)
 
 
@@ -181,7 +181,7 @@ def inside(
         for logger in (log, logging.getLogger("uvicorn.error")):
             stack.enter_context(patch.object(logger, "handlers", [records]))
         log.setLevel(logging.INFO)
-        listening = stack.enter_context(_listening("127.0.0.1", 0))
+        listening = stack.enter_context(_open_socket("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         pool = stack.enter_context(ThreadPoolExecutor(16))
         server = Inside(url, gate, records.text, service=service, clock=clock, pool=pool)

@@ -12,7 +12,7 @@ from urllib.request import ProxyHandler, build_opener
 import httpx
 import pytest
 
-from nerbert.serve.server import _listening
+from nerbert.serve.server import _open_socket
 from tests.serve.conftest import Serve
 from tests.serve.heads import DEADLINE
 from tests.serve.servers import LABELS, Inside, assert_fault, begun
@@ -130,7 +130,7 @@ def test_what_the_model_does_not_foresee(serve: Serve) -> None:
 
 
 def test_answers_are_sent_at_once() -> None:
-    with _listening("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+    with _open_socket("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -59,9 +59,8 @@ class Learner:
     def __init__(self, project: Project, encoder: str, config: Path | None = None) -> None:
         self._project, self._encoder, self._config = project, encoder, config
         self._folder = project.folder / "rounds"
-        paths = sorted(self._folder.glob("[0-9][0-9][0-9][0-9]*/round.json"))
         self.rounds, self._closing = list[Round](), False
-        for path in paths:
+        for path in sorted(self._folder.glob("[0-9][0-9][0-9][0-9]*/round.json")):
             self._note(replace(read_json(path, Round), tagger=str(path.parent / "tagger")))
         self._task: asyncio.Task[None] | None = None
         self.started, self.sentences = 0.0, 0
@@ -83,7 +82,7 @@ class Learner:
         """Return how many accepted sentences start the next training by themselves."""
         return (max([self.sentences, *(round_.sentences for round_ in self.rounds)]) // EVERY + 1) * EVERY
 
-    async def open(self, service: Service) -> None:
+    async def resume(self, service: Service) -> None:
         """Let the server answer with the newest tagger of an earlier run, if there is one."""
         if self.newest:
             try:
@@ -106,8 +105,8 @@ class Learner:
             raise SettingsError("no accepted sentence outside the test has an entity; label some first")
         self._project.write_labels()
         self.sentences, self.started = len(accepted), time.monotonic()
-        again = len([*self._folder.glob(f"{self.sentences:04d}*")])
-        folder = self._folder / f"{self.sentences:04d}{f'-{again}' if again else ''}"
+        earlier = len([*self._folder.glob(f"{self.sentences:04d}*")])
+        folder = self._folder / f"{self.sentences:04d}{f'-{earlier}' if earlier else ''}"
         folder.mkdir(parents=True)
         for name, test in (("train", False), ("test", True)):
             part = [item for item in accepted if item.test == test]
@@ -150,53 +149,51 @@ class Learner:
         return {"answer": "yes", "why": f"The last {added} sentences added only {100 * gain:.1f} points of F1."}
 
     async def _run(self, folder: Path, sentences: int, service: Service) -> None:
-        tagger = folder / "tagger"
+        tagger, tests = folder / "tagger", folder / "test.jsonl"
         config = ["--config", str(self._config)] if self._config else []
         train = ["finetune", self._encoder, "--data", str(folder / "train.jsonl"), "-o", str(tagger), *config]
-        tests = folder / "test.jsonl"
         commands = [train, *([["evaluate", str(tagger), str(tests)]] if tests.exists() else [])]
-        made = Round(sentences, tagger=str(tagger), commands=tuple(shlex.join(["nerbert", *args]) for args in commands))
+        last = Round(sentences, tagger=str(tagger), commands=tuple(shlex.join(["nerbert", *args]) for args in commands))
         try:
             await run_command(*train)
-            await service.add(MINE, made.tagger)
-            made = await self._score(made, tests)
+            await service.add(MINE, last.tagger)
+            last = await self._score(last, tests)
         except asyncio.CancelledError:
             if self._closing:
                 return
-            made = replace(made, state="cancelled", message="cancelled")
+            last = replace(last, state="cancelled", message="cancelled")
         except NerbertError as error:
             trained = (tagger / "nerbert.json").exists()
-            made = replace(made, state="done" if trained else "failed", message=str(error))
+            last = replace(last, state="done" if trained else "failed", message=str(error))
         except Exception as error:
             log.exception("a training failed", exc_info=error)
-            made = replace(made, state="failed", message=INTERNAL)
-        made = replace(made, seconds=round(time.monotonic() - self.started, 1), finished=time.time())
-        self._keep(folder, made)
+            last = replace(last, state="failed", message=INTERNAL)
+        last = replace(last, seconds=round(time.monotonic() - self.started, 1), finished=time.time())
+        self._keep(folder, last)
         for round_ in self.rounds:  # the earlier taggers, on the newest test
-            if made.state == round_.state == "done" and tests.exists() and round_ is not self.newest:
+            if last.state == round_.state == "done" and tests.exists() and round_ is not self.newest:
                 with suppress(NerbertError):
                     self._keep(Path(round_.tagger).parent, await self._score(round_, tests))
 
-    def _keep(self, folder: Path, made: Round) -> None:
-        write_json(folder / "round.json", asdict(made))
-        self._note(made)
+    def _keep(self, folder: Path, round_: Round) -> None:
+        write_json(folder / "round.json", asdict(round_))
+        self._note(round_)
 
-    def _note(self, made: Round) -> None:
+    def _note(self, last: Round) -> None:
         """Add a round, in place of one of as many sentences; one with a tagger isn't replaced by one without."""
-        same = [round_ for round_ in self.rounds if round_.sentences == made.sentences]
-        if made.state == "done" or not any(round_.state == "done" for round_ in same):
+        same = [round_ for round_ in self.rounds if round_.sentences == last.sentences]
+        if last.state == "done" or not any(round_.state == "done" for round_ in same):
             others = [round_ for round_ in self.rounds if round_ not in same]
-            self.rounds = sorted([*others, made], key=lambda round_: round_.sentences)
+            self.rounds = sorted([*others, last], key=lambda round_: round_.sentences)
 
-    async def _score(self, made: Round, tests: Path) -> Round:
+    async def _score(self, round_: Round, tests: Path) -> Round:
         """Return a round with what `nerbert evaluate` says of its tagger."""
         if not tests.exists():
-            return made
-        scores = json.loads(await run_command("evaluate", made.tagger, str(tests), "--json"))
-        (judged,) = scores["taggers"].values()
-        interval = judged["interval"]
-        return replace(made, f1=scores["f1"], low=interval["low"], high=interval["high"],
-                       test_sentences=scores["sentences"])  # fmt: skip
+            return round_
+        scores = json.loads(await run_command("evaluate", round_.tagger, str(tests), "--json"))
+        (facts,) = scores["taggers"].values()
+        bounds = {name: facts["interval"][name] for name in ("low", "high")}
+        return replace(round_, f1=scores["f1"], test_sentences=scores["sentences"], **bounds)
 
 
 async def run_command(*arguments: str) -> bytes:

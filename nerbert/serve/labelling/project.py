@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,15 +29,7 @@ from nerbert.formats.open_types import normalised
 from nerbert.records import Document, Example, Span
 from nerbert.rng import hash64
 from nerbert.schema import json_line, parse_json
-from nerbert.serve.labelling.sentences import (
-    LONGEST,
-    LONGEST_NAME,
-    MOST,
-    kept_sentences,
-    read_sentences,
-    type_name,
-    write_sentences,
-)
+from nerbert.serve.labelling.sentences import LONGEST, LONGEST_NAME, MOST, kept_sentences, read_sentences, type_name
 
 Answer = Literal["", "accept", "reject", "skip"]
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d9c400", "#0072b2", "#d55e00", "#cc79a7", "#7a7a7a")
@@ -140,19 +133,20 @@ class Project:
         It may run beside all but itself. Raise InputError for a file that can't be read, or that holds too much; then
         nothing is kept.
         """
-        known, added, long = {item.sentence.text for item in self.items}, list[Example](), 0
+        texts, added, long = {item.sentence.text for item in self.items}, list[Example](), 0
         for sentence in read_sentences(path, self._reading):
             if len(sentence.text) > LONGEST:
                 long += 1
-            elif sentence.text not in known:
-                known.add(sentence.text)
+            elif sentence.text not in texts:
+                texts.add(sentence.text)
                 added.append(replace(sentence, spans=()) if bare else sentence)
-            if len(known) > MOST:
+            if len(texts) > MOST:
                 raise InputError(f"{path}: has more than {MOST:,} sentences; label a part of them")
-        if not known:
+        if not texts:
             raise InputError(f"{path}: holds no sentence")
         if added:
-            write_sentences(self._sentences, [*(item.sentence for item in self.items), *added])
+            sentences = chain((item.sentence for item in self.items), added)
+            JsonLines().write(self._sentences, map(document_of, sentences))
         return added, long
 
     def add(self, sentences: Iterable[Example]) -> None:
@@ -191,9 +185,8 @@ class Project:
         if item.revision != revision:
             raise StaleOutput("this sentence was changed in another tab; it is shown as it is now")
         spans = self._check_entities(item.sentence, entities)
-        placed = [[span.start, span.end, span.type] for span in spans]
-        entry = {"do": "set", "id": item.id, "entities": placed, "answer": answer, "tab": tab, "request": request}
-        self._do(entry)
+        rows = [[span.start, span.end, span.type] for span in spans]
+        self._do({"do": "set", "id": item.id, "entities": rows, "answer": answer, "tab": tab, "request": request})
 
     def undo(self, tab: str, request: str = "") -> LabelItem | None:
         """Take back what a tab saved last, on the disk first; return the sentence, None if nothing is left.
@@ -223,13 +216,10 @@ class Project:
             yield replace(document_of(labelled), fields={"id": item.id, "test": item.test})
 
     def _check_entities(self, sentence: Example, entities: Iterable[tuple[int, int, str]]) -> tuple[Span, ...]:
-        """Return entities in order; raise InputError for one that is outside, blank, of no type, or over another.
-
-        Two parts of one word overlap, too: a tagger learns whole words.
-        """
-        text, known, spans = sentence.text, {type_.name for type_ in self.types}, list[Span]()
+        """Return entities in order; raise InputError for one outside, blank, of no type, or in another's words."""
+        text, types, spans = sentence.text, {type_.name for type_ in self.types}, list[Span]()
         for start, end, type_ in sorted(entities):
-            if type_ not in known:
+            if type_ not in types:
                 raise InputError(f"type {type_!r:.120}: is none of this project's types; add it first")
             if not 0 <= start < end <= len(text) or not text[start:end].strip():
                 raise InputError(f"entity [{start}, {end}): there is nothing at this place")

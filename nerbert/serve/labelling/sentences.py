@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nerbert.errors import InputError, at
-from nerbert.formats.documents import Reading, document_of, sentences_of
+from nerbert.formats.documents import Reading, sentences_of
 from nerbert.formats.format import read_documents, recognised
 from nerbert.formats.inputs import find_sources
 from nerbert.formats.jsonl import JsonLines
@@ -51,13 +51,8 @@ def type_name(name: str) -> str:
     return kept if len(kept) <= LONGEST_NAME and kept.isprintable() else ""
 
 
-def write_sentences(path: Path, sentences: list[Example]) -> None:
-    """Write sentences with their words, whole or not at all."""
-    JsonLines().write(path, map(document_of, sentences))
-
-
 def kept_sentences(path: Path) -> list[Example]:
-    """Return the sentences that `write_sentences` wrote."""
+    """Return the sentences of a project's file, with their words."""
     sentences = list[Example]()
     for document in JsonLines().read(path, Repairs()) if path.exists() else ():
         if document.words is None:

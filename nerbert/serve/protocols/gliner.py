@@ -17,10 +17,10 @@ from pydantic_core import to_json
 
 from nerbert.errors import InputError
 from nerbert.records import EntityLabel, Span
-from nerbert.serve.protocol import Call, Strings, named, refuse
+from nerbert.serve.protocol import Call, Strings, list_entities, refuse
 from nerbert.serve.service import Ask
 
-_USUAL = 0.5
+_THRESHOLD = 0.5
 
 
 class GlinerRequest(BaseModel):
@@ -42,20 +42,19 @@ async def predict(call: Call) -> dict[str, Any]:
     refuse("adapter_id", body.adapter_id, "this server has no adapters; leave it out")
     refuse("multi_label", body.multi_label, "a place has one label; leave it out")
     labels = [EntityLabel(*label) for label in body.labels.items()] if isinstance(body.labels, dict) else body.labels
-    least = _USUAL if body.threshold is None else body.threshold
-    decoding = "" if body.flat_ner else "nested"
-    (spans,) = await call.tag([body.text], Ask(call.query.model, labels, least, decoding))
-    return {"entities": named(spans, "text", "label", "start", "end", "score")}
+    threshold, decoding = _THRESHOLD if body.threshold is None else body.threshold, "" if body.flat_ner else "nested"
+    (spans,) = await call.tag([body.text], Ask(call.query.model, labels, threshold, decoding))
+    return {"entities": list_entities(spans, "text", "label", "start", "end", "score")}
 
 
-class _Wanted(BaseModel):
+class _EntityQuery(BaseModel):
     """What to find."""
 
     labels: Strings | None = None
     threshold: float | None = Field(None, ge=0, le=1)
 
 
-class ExtractRequest(_Wanted):
+class ExtractRequest(_EntityQuery):
     """A text, and what to find in it."""
 
     text: str
@@ -75,7 +74,7 @@ class ChatMessage(BaseModel):
     content: str | list[ContentPart]
 
 
-class ChatRequest(_Wanted):
+class ChatRequest(_EntityQuery):
     """Messages, of which the last is tagged; `model` names one of the server's, other names are the first's."""
 
     model: str = ""
@@ -108,7 +107,8 @@ async def _find_entities(call: Call, text: str, model: str, *names: str) -> dict
     (spans,) = await call.tag([text], Ask(model, call.body.labels or None, call.body.threshold, flat))
     if spans.read < len(text):  # a rail that reads half of a text lets the rest pass
         raise InputError(f"the model read {spans.read:,} of {len(text):,} characters; send less at once")
-    return {"entities": named(spans, *names), "total_entities": len(spans), "tagged_text": _mark_entities(text, spans)}
+    entities = list_entities(spans, *names)
+    return {"entities": entities, "total_entities": len(spans), "tagged_text": _mark_entities(text, spans)}
 
 
 def _mark_entities(text: str, spans: Sequence[Span]) -> str:

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from nerbert.records import Span
 from nerbert.serve.protocol import Call, Strings
 from nerbert.tagger.spans import Spans
 from nerbert.words import split_words
@@ -33,24 +32,20 @@ class Inputs(BaseModel):
 async def classify(call: Call) -> list[Any]:
     """Find entities, as Hugging Face's token classification."""
     body: Inputs = call.body
-    how, texts = body.parameters or Parameters(), body.inputs
+    parameters, texts = body.parameters or Parameters(), body.inputs
     several = texts if isinstance(texts, list) else [texts]
     call.query.model = call.path["model"]
-    results = [list(_elements(spans, how)) for spans in await call.tag(several, call.query.ask())]
+    results = [list(_list_elements(spans, parameters)) for spans in await call.tag(several, call.query.ask())]
     return results if isinstance(texts, list) else results[0]
 
 
-def _elements(spans: Spans, how: Parameters) -> Iterator[dict[str, Any]]:
-    ignored = how.ignore_labels or ()
+def _list_elements(spans: Spans, parameters: Parameters) -> Iterator[dict[str, Any]]:
     for span in spans:
-        if how.aggregation_strategy == "none":
-            for number, (start, end) in enumerate(split_words(span.text)):
-                if (name := f"{'I' if number else 'B'}-{span.type}") not in ignored:
-                    yield {"entity": name, **_element(span, span.start + start, span.start + end)}
-        elif span.type not in ignored:
-            yield {"entity_group": span.type, **_element(span, span.start, span.end)}
-
-
-def _element(span: Span, start: int, end: int) -> dict[str, Any]:
-    word = span.text[start - span.start : end - span.start]
-    return {"score": span.confidence, "word": word, "start": start, "end": end}
+        parts = [("entity_group", span.type, 0, len(span.text))]
+        if parameters.aggregation_strategy == "none":
+            words = enumerate(split_words(span.text))
+            parts = [("entity", f"{'I' if number else 'B'}-{span.type}", *word) for number, word in words]
+        for key, name, start, end in parts:
+            if name not in (parameters.ignore_labels or ()):
+                yield {key: name, "score": span.confidence, "word": span.text[start:end],
+                       "start": span.start + start, "end": span.start + end}  # fmt: skip

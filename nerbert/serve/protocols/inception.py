@@ -84,8 +84,8 @@ def _annotate(cas: Any, metadata: RecommenderMetadata, spans: Spans) -> str:
     layer = cas.typesystem.get_type(metadata.layer)
     score = f"{metadata.feature}_score"
     scored = any(feature.name == score for feature in layer.all_features)
-    whole = metadata.anchoring != "characters" and cas.typesystem.contains_type(_TOKEN)
-    tokens = cas.select(_TOKEN) if whole else []
+    grows = metadata.anchoring != "characters" and cas.typesystem.contains_type(_TOKEN)
+    tokens = cas.select(_TOKEN) if grows else []
     begins, ends = [token.begin for token in tokens], [token.end for token in tokens]
     for span in spans:
         first, last = bisect_right(ends, span.start), bisect_left(begins, span.end)

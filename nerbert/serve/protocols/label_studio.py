@@ -99,12 +99,9 @@ async def predict(call: Call) -> dict[str, list[Any]]:
 
 
 def _read_interface(config: str, served: Served) -> tuple[tuple[str, str, str], dict[str, str]]:
-    """Return an interface's control, its text and that text's key; and its labels by the names to find.
-
-    Log and raise what is wrong with it for a model.
-    """
+    """Return an interface's control, text and the text's key, and labels by the names to find; log what is wrong."""
     try:
-        places, names = _parse_interface(config)
+        control, names = _parse_interface(config)
         labels = asked_labels(served, names)
         if not labels:
             raise InputError(f"the model {served.name} finds {', '.join(served.tagger.types)}, and none of "
@@ -112,7 +109,7 @@ def _read_interface(config: str, served: Served) -> tuple[tuple[str, str, str], 
     except (ElementTree.ParseError, InputError) as error:
         log.warning("Label Studio: the labelling interface: %s", error)
         raise InputError(f"the labelling interface: {error}") from error
-    return places, labels
+    return control, labels
 
 
 def _parse_interface(config: str) -> tuple[tuple[str, str, str], list[str]]:
@@ -140,7 +137,7 @@ class Trainings:
         self._task: asyncio.Task[None] | None = None
         self._sources = dict[str, str]()
 
-    async def event(self, call: Call) -> dict[str, str]:
+    async def take_event(self, call: Call) -> dict[str, str]:
         """Take notice of what happened in Label Studio; START_TRAINING starts a training."""
         body: LabelStudioEvent = call.body
         if body.action != "START_TRAINING":
@@ -179,7 +176,7 @@ async def _train(
         log.warning("Label Studio: no training in %s: %s", folder, error, exc_info=unforeseen)
 
 
-async def _export(url: str, key: str, project: int, path: Path) -> None:
+async def _export(url: str, key: str, project: int, target: Path) -> None:
     """Write the annotations of a project to a file; raise InputError if they can't be had."""
     import httpx
 
@@ -189,10 +186,10 @@ async def _export(url: str, key: str, project: int, path: Path) -> None:
             if key.count(".") == 2:  # a personal access token: it is exchanged for one that lives for minutes
                 answer = await client.post("/api/token/refresh", json={"refresh": key})
                 headers = {"Authorization": f"Bearer {answer.raise_for_status().json()['access']}"}
-            wanted = f"/api/projects/{project}/export?exportType=JSON"
-            async with client.stream("GET", wanted, headers=headers) as answer:
+            path = f"/api/projects/{project}/export?exportType=JSON"
+            async with client.stream("GET", path, headers=headers) as answer:
                 answer.raise_for_status()
-                with path.open("wb") as file:
+                with target.open("wb") as file:
                     async for part in answer.aiter_bytes():
                         file.write(part)
                         if file.tell() > _LARGEST:

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
@@ -117,8 +117,8 @@ class Labelling:
         self.note = ""
         for path in job.files:
             self._add(*self.project.read(path))
-        known = {type_.name for type_ in self.project.types}
-        if missing := [LabelType(label.name, label.description) for label in job.types if label.name not in known]:
+        types = {type_.name for type_ in self.project.types}
+        if missing := [LabelType(label.name, label.description) for label in job.types if label.name not in types]:
             self.project.set_types([*self.project.types, *missing])
         self._learner = Learner(self.project, job.encoder, job.config)
         self._draw = self._start_draw()
@@ -127,9 +127,9 @@ class Labelling:
         self._loading = asyncio.Lock()
 
     @asynccontextmanager
-    async def running(self, service: Service) -> AsyncIterator[None]:
+    async def run(self, service: Service) -> AsyncIterator[None]:
         """Answer with the newest tagger; end the training at the end."""
-        await self._learner.open(service)
+        await self._learner.resume(service)
         try:
             yield
         finally:
@@ -139,7 +139,7 @@ class Labelling:
             except NerbertError as error:
                 log.warning("the labels: %s", error)
 
-    async def state_of(self, _: Call) -> dict[str, Any]:
+    async def describe_state(self, _: Call) -> dict[str, Any]:
         """Return the state of the project, which the page shows beside the sentence."""
         project, learner = self.project, self._learner
         answers = Counter[tuple[str, bool]]((item.state.answer, item.test) for item in project.drawn)
@@ -169,7 +169,7 @@ class Labelling:
             self._draw.show(item.id)
         return await self._open_item(call, item, tab)
 
-    async def opened(self, call: Call) -> dict[str, Any]:
+    async def open_sentence(self, call: Call) -> dict[str, Any]:
         """Return a sentence that was shown."""
         body: OpenBody = call.body
         return await self._open_item(call, self.project.find(body.id), body.tab)
@@ -182,7 +182,7 @@ class Labelling:
         self.project.save(item, body.revision, entities, body.answer, body.tab, body.request)
         self._open[body.tab] = (item.id, time.monotonic())
         self._learner.start_if_due(call.service)
-        return {"revision": item.revision, "state": await self.state_of(call)}
+        return {"revision": item.revision, "state": await self.describe_state(call)}
 
     async def undo(self, call: Call) -> dict[str, Any]:
         """Take back what a tab saved last."""
@@ -192,7 +192,7 @@ class Labelling:
     async def _open_item(self, call: Call, item: LabelItem | None, tab: str) -> dict[str, Any]:
         """Return a sentence as the page shows it, which the tab has open from now on."""
         if item is None:
-            return {"item": None, "state": await self.state_of(call)}
+            return {"item": None, "state": await self.describe_state(call)}
         self._open[tab] = (item.id, time.monotonic())
         suggestions, by = await self._suggest(call, item)
         items = self.project.items
@@ -202,37 +202,28 @@ class Labelling:
             "test": item.test, "revision": item.revision,
             "before": items[item.id - 1].sentence.text if item.id else "",
             "after": items[item.id + 1].sentence.text if item.id + 1 < len(items) else "",
-        }, "state": await self.state_of(call)}  # fmt: skip
+        }, "state": await self.describe_state(call)}  # fmt: skip
 
     async def _suggest(self, call: Call, item: LabelItem) -> tuple[list[Span], str]:
-        """Return what a file or the models say of a sentence, and who says it; nothing for one of the test.
-
-        The newest tagger answers for the types that it knows, the first model for the others.
-        """
+        """Return what a file, or the newest model of each type, says of a sentence, and who; nothing for the test."""
         if item.test or item.state.answer:
             return [], ""
-        known = {type_.name for type_ in self.project.types}
-        if of_file := [span for span in item.sentence.spans if span.type in known]:
+        left = {type_.name: EntityLabel(type_.name, type_.description) for type_ in self.project.types}
+        if of_file := [span for span in item.sentence.spans if span.type in left]:
             return of_file, "the file"
-        kept, by, left = list[Span](), list[str](), {type_.name: type_ for type_ in self.project.types}
+        kept, by = list[Span](), list[str]()
         for name, served in reversed(list(call.service.models.items())):
-            labels = [EntityLabel(type_.name, type_.description) for type_ in left.values()
-                      if served.takes_labels or type_.name in served.tagger.types]  # fmt: skip
-            if not labels:
-                continue
-            try:
-                (spans,) = await call.tag([item.sentence.text], Ask(model=name, labels=labels))
-            except NerbertError:
-                continue  # it is labelled without suggestions
-            kept += [
-                span for span in spans if all(span.end <= other.start or other.end <= span.start for other in kept)
-            ]
-            by.append("your tagger" if name == MINE else name)
-            for label in labels:
-                del left[label.name]
+            labels = [label for label in left.values() if served.takes_labels or label.name in served.tagger.types]
+            with suppress(NerbertError):  # it is labelled without suggestions
+                if labels:
+                    (spans,) = await call.tag([item.sentence.text], Ask(model=name, labels=labels))
+                    kept += [span for span in spans
+                             if all(span.end <= other.start or other.end <= span.start for other in kept)]  # fmt: skip
+                    by.append("your tagger" if name == MINE else name)
+                    left = {type_: label for type_, label in left.items() if label not in labels}
         return sorted(kept, key=lambda span: span.start), " and ".join(by)
 
-    async def listed(self, _: Call) -> dict[str, Any]:
+    async def list_answered(self, _: Call) -> dict[str, Any]:
         """Return the sentences that were answered, the last first."""
         answered = self.project.with_answer("accept", "reject", "skip")[: -_LISTED - 1 : -1]
         return {"items": [{"id": item.id, "text": item.sentence.text[:_HEAD], "answer": item.state.answer,
@@ -241,17 +232,17 @@ class Labelling:
     async def set_types(self, call: Call) -> dict[str, Any]:
         """Set the types."""
         self.project.set_types(call.body.types)
-        return {"state": await self.state_of(call)}
+        return {"state": await self.describe_state(call)}
 
     async def train(self, call: Call) -> dict[str, Any]:
         """Train a tagger now."""
         self._learner.start(call.service)
-        return {"state": await self.state_of(call)}
+        return {"state": await self.describe_state(call)}
 
     async def cancel(self, call: Call) -> dict[str, Any]:
         """Cancel the training."""
         await self._learner.cancel()
-        return {"state": await self.state_of(call)}
+        return {"state": await self.describe_state(call)}
 
     async def load(self, call: Call) -> AsyncIterator[bytes]:
         """Add the sentences of a file that is sent, part by part, to the disk first."""
@@ -267,14 +258,14 @@ class Labelling:
                     stream.write(part)
                     call.hold(-len(part))
             await self._read(path)
-        return _yield_line(to_json({"state": await self.state_of(call)}) + b"\n")
+        return _yield_line(to_json({"state": await self.describe_state(call)}) + b"\n")
 
     async def sample(self, call: Call) -> dict[str, Any]:
         """Add the sentences of the sample domain, without its labels, and its types if there are none."""
         await self._read(_SAMPLE, bare=True)
         if not self.project.types:
             self.project.set_types([LabelType(name) for name in _SAMPLE_TYPES])
-        return {"state": await self.state_of(call)}
+        return {"state": await self.describe_state(call)}
 
     async def _read(self, path: Path, *, bare: bool = False) -> None:
         """Add the sentences of a file, one file at a time; the page is answered meanwhile."""

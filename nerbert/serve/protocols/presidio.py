@@ -41,7 +41,7 @@ async def analyze(call: Call) -> list[Any]:
     body: PresidioRequest = call.body
     refuse("ad_hoc_recognizers", body.ad_hoc_recognizers, "this server has only its models; leave it out")
     refuse("allow_list_match", body.allow_list_match == "regex" and body.allow_list and "regex", "use exact matches")
-    served = _of_language(call, body.language)
+    served = _find_model(call, body.language)
     names = asked_labels(served, body.entities) if body.entities else None
     if names == {}:
         raise InputError(f"entities: the model {served.name} finds none of {', '.join(body.entities or ())!r:.200}; "
@@ -57,16 +57,16 @@ async def analyze(call: Call) -> list[Any]:
     return results if isinstance(body.text, list) else results[0]
 
 
-def _of_language(call: Call, language: str) -> Served:
+def _find_model(call: Call, language: str) -> Served:
     """Return the named model, else the first of a language."""
     if call.query.model:
         return call.service.find(call.query.model)
     for served in call.service.models.values():
         if served.tagger.language == language:
             return served
-    known = sorted({served.tagger.language for served in call.service.models.values()})
-    raise InputError(f"language {language!r:.40}: the models here are for {', '.join(known)}; for another language "
-                     "name a model in the address (?model=NAME)")  # fmt: skip
+    languages = ", ".join(sorted({served.tagger.language for served in call.service.models.values()}))
+    raise InputError(f"language {language!r:.40}: the models here are for {languages}; for another language name a "
+                     "model in the address (?model=NAME)")  # fmt: skip
 
 
 def asked_labels(served: Served, names: Iterable[str]) -> dict[str, str]:
@@ -74,7 +74,7 @@ def asked_labels(served: Served, names: Iterable[str]) -> dict[str, str]:
     return {label_of(name): name for name in names} if served.takes_labels else asked_types(served.tagger.types, names)
 
 
-async def supported(call: Call) -> list[str]:
+async def list_types(call: Call) -> list[str]:
     """Return the names of types, as Presidio's analyzer."""
     taggers = (served.tagger for served in call.service.models.values())
     of_language = [tagger for tagger in taggers if call.query.language in ("", tagger.language)]

@@ -33,14 +33,14 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        made: dict[str, Any] = {"registry": self.registry, "namespace": "nerbert"}
-        self._requests = Counter("requests", "Requests answered", ["path", "status"], **made)
-        self._seconds = Histogram("request_seconds", "Duration of requests", ["path"], buckets=_SECONDS, **made)
-        self._words = Counter("words", "Words of requests answered", ["model"], **made)
-        self._batches = Histogram("batch_texts", "Texts of a batch", ["model"], buckets=_TEXTS, **made)
-        self._computing = Histogram("batch_seconds", "Duration of batches", ["model"], buckets=_SECONDS, **made)
-        self._queued = Histogram("queue_seconds", "Time of texts in the queue", ["model"], buckets=_SECONDS, **made)
-        self._waiting = Gauge("waiting_texts", "Texts in the queue", **made)
+        common: dict[str, Any] = {"registry": self.registry, "namespace": "nerbert"}
+        self._requests = Counter("requests", "Requests answered", ["path", "status"], **common)
+        self._seconds = Histogram("request_seconds", "Duration of requests", ["path"], buckets=_SECONDS, **common)
+        self._words = Counter("words", "Words of requests answered", ["model"], **common)
+        self._batches = Histogram("batch_texts", "Texts of a batch", ["model"], buckets=_TEXTS, **common)
+        self._computing = Histogram("batch_seconds", "Duration of batches", ["model"], buckets=_SECONDS, **common)
+        self._queued = Histogram("queue_seconds", "Time of texts in the queue", ["model"], buckets=_SECONDS, **common)
+        self._waiting = Gauge("waiting_texts", "Texts in the queue", **common)
 
     def request(self, path: str, status: int, seconds: float, model: str, words: int) -> None:
         """Count a request; `path` is that of its operation, `model` "" if none answered."""
@@ -62,12 +62,12 @@ class Metrics:
         self._waiting.set_function(lambda: len(queue))
 
 
-async def models(call: Call) -> ServedModels:
+async def list_models(call: Call) -> ServedModels:
     """Return the models, the default first."""
     return ServedModels([model_of(served) for served in call.service.models.values()])
 
 
-async def says(text: str, _: Call) -> Response:
+async def send_text(text: str, _: Call) -> Response:
     """Return a text."""
     return PlainTextResponse(text)
 
@@ -79,23 +79,23 @@ async def is_ready(call: Call) -> Response:
     return PlainTextResponse("ready")
 
 
-async def count(metrics: Metrics, _: Call) -> Response:
+async def send_metrics(metrics: Metrics, _: Call) -> Response:
     """Return counts."""
     return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-async def file(call: Call) -> Response:
+async def send_file(call: Call) -> Response:
     """Return the page or a file of it, with the policy that browsers hold it to; raise HTTPException for none."""
-    (files, policy), name = _page(), call.path.get("name", "index.html")
+    (files, policy), name = _read_page(), call.path.get("name", "index.html")
     if name not in files:
         raise HTTPException(404, f"no file {name!r:.80} on this page")
-    kind = f"{_FILE_TYPES.get(Path(name).suffix, 'text/plain')}; charset=utf-8"
+    media = f"{_FILE_TYPES.get(Path(name).suffix, 'text/plain')}; charset=utf-8"
     safety = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-    return Response(files[name], headers={"Content-Type": kind, "Cache-Control": "no-cache", **safety})
+    return Response(files[name], headers={"Content-Type": media, "Cache-Control": "no-cache", **safety})
 
 
 @cache
-def _page() -> tuple[dict[str, bytes], str]:
+def _read_page() -> tuple[dict[str, bytes], str]:
     """Return the page's files by name, and its policy; the import map is the one script that stands in the page."""
     files = {path.name: path.read_bytes() for path in _FILES.iterdir() if path.is_file()}
     inline = _INLINE.search(files["index.html"])

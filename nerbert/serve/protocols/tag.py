@@ -72,12 +72,12 @@ async def tag(call: Call) -> dict[str, Any]:
         raise SettingsError("model: is named in the address and in the body; leave one out", setting="model")
     body.model = body.model or call.query.model
     answers = await call.tag(texts, body.ask())
-    results = await call.made(lambda: [_result(spans, body) for spans in answers])
+    results = await call.make_answer(lambda: [_describe_result(spans, body) for spans in answers])
     model, fingerprint = call.served.group  # type: ignore[union-attr]
     return {"model": model, "fingerprint": fingerprint, "offsets": body.offsets, "results": results}
 
 
-def _result(spans: Spans, wish: _Wish) -> dict[str, Any]:
+def _describe_result(spans: Spans, wish: _Wish) -> dict[str, Any]:
     counted = counted_spans(spans.text, spans, wish.offsets)
     return {"spans": list(map(span_json, counted)), "characters": len(spans.text), "read": spans.read}
 
@@ -90,7 +90,7 @@ async def stream(call: Call) -> AsyncGenerator[bytes, None]:
 async def _answer_lines(call: Call) -> AsyncGenerator[bytes, None]:
     """Yield a line for each line; few are in progress, so a client that doesn't read is not read from."""
     lines = _Lines(_WINDOW)
-    reader = asyncio.create_task(_read(call, lines))
+    reader = asyncio.create_task(_read_lines(call, lines))
     try:
         while read := await lines.get():
             task, size = read
@@ -114,34 +114,34 @@ _Lines = asyncio.Queue[tuple[asyncio.Task[bytes], int] | None]
 """Answers to come, each with the bytes of its line; None after the last."""
 
 
-async def _read(call: Call, lines: _Lines) -> None:
+async def _read_lines(call: Call, lines: _Lines) -> None:
     """Put an answer to come for each line into a queue; end when the client hangs up."""
-    number = 0
+    number = 1
     try:
         async for line in split_lines(call.content, call.service.limits.max_body):
-            number += 1
             await lines.put((asyncio.create_task(_answer_line(call, line, number)), len(line)))
+            number += 1
     except Gone:
         await lines.put(None)
         return
     except Exception as error:
-        await lines.put((asyncio.create_task(_fault({"line": number + 1}, error)), 0))
+        await lines.put((asyncio.create_task(_describe_fault({"line": number}, error)), 0))
     await lines.put(None)
     await call.hang_up()
 
 
 async def split_lines(content: AsyncIterable[bytes], longest: int) -> AsyncIterator[bytes]:
     """Yield the lines of a body with their ends; raise InputError for one of more than `longest` bytes."""
-    rest = b""
+    last = b""
     async for part in content:
-        *lines, rest = (rest + part).split(b"\n")
-        for number, line in enumerate((*lines, rest)):
+        *lines, last = (last + part).split(b"\n")
+        for number, line in enumerate((*lines, last)):
             if len(line) > longest:
                 raise InputError(f"a line of more than {longest:,} bytes; the stream ends here")
             if number < len(lines):
                 yield line + b"\n"
-    if rest:
-        yield rest
+    if last:
+        yield last
 
 
 async def _answer_line(call: Call, content: bytes, number: int) -> bytes:
@@ -152,18 +152,18 @@ async def _answer_line(call: Call, content: bytes, number: int) -> bytes:
     try:
         line = parse_json(content, StreamLine, "line")
         kept = {name: value for name, value in (line.model_extra or {}).items() if name not in _OWN} or kept
-        query, given = call.query.ask(), {name for name in line.model_fields_set if getattr(line, name) is not None}
+        query, names = call.query.ask(), {name for name in line.model_fields_set if getattr(line, name) is not None}
         default = {"model": query.model, "offsets": call.query.offsets, "labels": query.labels,
                    "thresholds": query.thresholds}  # fmt: skip
-        wish = line.model_copy(update={name: value for name, value in default.items() if name not in given})
+        wish = line.model_copy(update={name: value for name, value in default.items() if name not in names})
         call.words += len(line.text.split())
         call.served, (spans,) = await call.service.tag([line.text], wish.ask(), patient=True)
-        return _json_line({**kept, **_result(spans, wish)})
+        return _json_line({**kept, **_describe_result(spans, wish)})
     except Exception as error:
-        return await _fault(kept, error)
+        return await _describe_fault(kept, error)
 
 
-async def _fault(kept: dict[str, JsonValue], error: Exception) -> bytes:
+async def _describe_fault(kept: dict[str, JsonValue], error: Exception) -> bytes:
     if not isinstance(error, NerbertError):
         log.exception("a line of a stream failed", exc_info=error)
         error = NerbertError(INTERNAL)
