@@ -66,6 +66,7 @@ _AFTER = {
     (_LETTER, _AM): _PART, (_LETTER, _LETTER): _PART,
 }  # fmt: skip
 """What a character becomes after one of another class; the expression decides all other pairs."""
+_CHANGED = np.array([[_AFTER.get((base, mark), _TRICKY) for mark in range(9)] for base in range(9)], np.uint8)
 _LONGEST_GLUED = 64
 """Maximum characters by which a link may grow on one side."""
 _CODES = 0x110000
@@ -132,18 +133,9 @@ def _resolve(classes: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint32]) -> P
         positions = np.union1d(positions, stacked[classes[stacked] == _LETTER])
     first = np.diff(positions, prepend=-2) != 1
     bases = classes[positions[first] - 1]  # a gap before the first text: that is the last newline
-    classes[positions] = _transitions()[bases[np.cumsum(first) - 1], classes[positions]]
+    classes[positions] = _CHANGED[bases[np.cumsum(first) - 1], classes[positions]]
     tricky: Places = positions[classes[positions] == _TRICKY]
     return tricky
-
-
-@cache
-def _transitions() -> npt.NDArray[np.uint8]:
-    """Return `_AFTER` as a table: the class of the character before, and of the one that depends on it."""
-    table = np.full((_TRICKY + 1, _TRICKY + 1), _TRICKY, np.uint8)
-    for pair, becomes in _AFTER.items():
-        table[pair] = becomes
-    return table
 
 
 def _web_places(text: str, codes: npt.NDArray[np.uint32]) -> Places:

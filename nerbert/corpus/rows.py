@@ -12,15 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.columns import (
-    Links,
-    Places,
-    Words,
-    links_on_words,
-    numbers_column,
-    strings_column,
-    words_of,
-)
+from nerbert.corpus.columns import Links, Places, Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.corpus.dump.sites import Site
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TITLES, UNTYPED

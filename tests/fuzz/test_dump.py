@@ -14,6 +14,7 @@ from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.dump.parts import read_pages
 from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.knowledge.wikidata import site_of
+from nerbert.corpus.wikitext.protected import without_ours
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.records import RawPage
 from tests.corpus.dump.test_dump import HEAD, TAIL, page
@@ -113,7 +114,7 @@ def test_any_site(fuzz: Fuzz) -> None:
     def check(case: tuple[str, str, dict[str, int], str]) -> None:
         wiki, language, names, source = case
         site = make_site(wiki, language, names)
-        check_page(scan_page("T", source, site))
+        check_page(scan_page("T", without_ours(source), site))
         assert isinstance(is_disambiguation(source, (source,), language), bool)
         assert site_of(language, wiki).endswith("wiki")
 

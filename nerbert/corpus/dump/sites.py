@@ -133,11 +133,6 @@ class Site:
         return "language" if name in _LANGUAGES else "sister" if name in _SISTERS else ""
 
     @property
-    def own_prefixes(self) -> tuple[str, ...]:
-        """Prefixes of links to the wiki itself, lower-case: `de:`."""
-        return tuple(f"{code}:" for code in wiki_codes(self.wiki, self.language))
-
-    @property
     def dotted(self) -> bool:
         """Whether a title's first `i` becomes `İ`, as in Turkish."""
         return self.code in _DOTTED

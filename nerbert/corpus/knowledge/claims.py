@@ -111,11 +111,9 @@ class ClaimCounts:
 
 
 def read_rows(
-    file: FoundFile,
-    parse: Callable[[bytes], Pair | None],
-    tally: ClaimCounts,
+    file: FoundFile, parse: Callable[[bytes], Pair | None], tally: ClaimCounts,
     is_header: Callable[[bytes], bool] | None = None,
-) -> Iterator[Pair]:
+) -> Iterator[Pair]:  # fmt: skip
     """Yield the valid rows of a file; count broken rows and rows with an overlong title as bad."""
     bad = partial(tally.bad_line, file.name)
     for first, block in read_blocks(file.path, _LONGEST_LINE, bad):
@@ -144,11 +142,9 @@ def claims_of(answers: Iterable[tuple[str, Answer]], tally: ClaimCounts, *, deep
 
 
 def ask_infoboxes(
-    mappings: Sequence[tuple[int, Mappings, ClaimCounts]],
-    ontology: Ontology,
-    pages: Iterable[tuple[str, Sequence[Infobox]]],
-    template_redirects: Mapping[str, str],
-) -> Iterator[tuple[int, Claim]]:
+    mappings: Sequence[tuple[int, Mappings, ClaimCounts]], ontology: Ontology,
+    pages: Iterable[tuple[str, Sequence[Infobox]]], template_redirects: Mapping[str, str],
+) -> Iterator[tuple[int, Claim]]:  # fmt: skip
     """Yield the claim of each page's infoboxes with its mappings' rank; read `pages` once; redirects are folded."""
     for _, mapping, tally in mappings:
         for title, reason in mapping.unread:

@@ -130,12 +130,9 @@ class WikidataClasses:
             return True, ()
         if index >= len(self.ordered):
             return False, (f"Q{index - len(self.ordered)}",)
-        match self._sort[index]:
-            case Sort.CLASSED:
-                return True, self._paths[self._rank[index]]
-            case Sort.DISAMBIGUATION:
-                return True, DISAMBIGUATION
-        return True, ()
+        if self._sort[index] == Sort.CLASSED:
+            return True, self._paths[self._rank[index]]
+        return True, DISAMBIGUATION if self._sort[index] == Sort.DISAMBIGUATION else ()
 
 
 def site_of(language: str, name: str = "") -> str:

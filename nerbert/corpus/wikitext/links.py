@@ -11,7 +11,7 @@ from functools import lru_cache
 from html.entities import html5
 from urllib.parse import unquote
 
-from nerbert.corpus.dump.sites import CATEGORY, DIRECTION_MARKS, FILE, Site, without_direction_marks
+from nerbert.corpus.dump.sites import CATEGORY, DIRECTION_MARKS, FILE, Site, wiki_codes, without_direction_marks
 from nerbert.corpus.wikitext.protected import CLOSE, DYNAMIC, NUMBERED, OPEN, as_prose, show_protected, without_ours
 from nerbert.corpus.wikitext.templates import IN_LINK
 from nerbert.records import Reason
@@ -60,7 +60,7 @@ class LinkReader:
             re.escape(name).replace(r"\ ", f"[{_BLANK}]++") for name, key in site.namespaces.items() if key == FILE
         )
         self._file = re.compile(rf"\[\[[{_BLANK}\n]*+(?:{names})[{_BLANK}]*+:({IN_LINK})\]\]", re.IGNORECASE)
-        self._own = site.own_prefixes
+        self._own = tuple(f"{code}:" for code in wiki_codes(site.wiki, site.language))
         self._link = re.compile(
             rf"\[\[([^\[\]|{{}}<>\n]*+\n?+)(?:\|(\s*+)({_ANCHOR}))?\]\]((?:{site.wikitext.trail.pattern})?)"
         )

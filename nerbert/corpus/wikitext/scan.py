@@ -11,14 +11,7 @@ from itertools import accumulate
 from nerbert.corpus.dump.sites import Site, normalise_title
 from nerbert.corpus.wikitext.links import ENTITY, PageLinks, character, count_links, do_pipe_tricks, link_reader
 from nerbert.corpus.wikitext.prose import join_paragraphs, keep_prose, remove_marks, squeeze, tidy_lines
-from nerbert.corpus.wikitext.protected import (
-    CLOSE,
-    DYNAMIC,
-    NUMBERED,
-    OPEN,
-    remove_opaque,
-    show_protected,
-)
+from nerbert.corpus.wikitext.protected import CLOSE, DYNAMIC, NUMBERED, OPEN, remove_opaque, show_protected
 from nerbert.corpus.wikitext.templates import remove_tables, template_reader
 from nerbert.records import CleanPage, Reason
 from nerbert.tables import read_columns

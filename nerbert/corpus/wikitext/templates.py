@@ -78,8 +78,8 @@ class TemplateReader:
                 shown = title
             elif meaning.box:
                 end = match.end()
-                ends_line = text[end : end + 40].lstrip(" ")[:1] in ("", "\n")
-                if self._begins_line(text, start) or (not bar and ends_line):
+                ends_line = not bar and text[end : end + 40].lstrip(" ")[:1] in ("", "\n")
+                if ends_line or self._begins_line(text, start):
                     boxes.append(_infobox(meaning.box, arguments(inside)[1:], protected=protected))
             if _in_target(text, start):
                 return shown or DYNAMIC
