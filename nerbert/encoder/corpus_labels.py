@@ -46,7 +46,7 @@ _STEP, _END = "\x1f", "\x1e"
 """Between classes, and after the last one; white space to Python, so no class name holds it."""
 _FILE, _TABLE = "mentions.json", "sentences.parquet"
 
-Kinds = Counter[tuple[tuple[str, ...], str]]
+MentionCounts = Counter[tuple[tuple[str, ...], str]]
 """How many mentions of the train part have a class path and a category of the corpus's own set."""
 
 
@@ -67,26 +67,25 @@ class CorpusLabels:
     concept_texts: Mapping[str, str] = field(default_factory=dict)
     gazetteers: Gazetteers | None = None
 
-    def category(self, path: Sequence[str], own: str) -> str:
-        """Return the category of a mention with a class path that is `own` in the corpus's set."""
+    def category(self, path: Sequence[str], category: str) -> str:
+        """Return the category of a mention with a class path, `category` in the corpus's set."""
         if self.other is None:
-            return own
+            return category
         label = self.other.label(path)
         return label if label in self.categories else ENTITY
 
-    def relabelled(self, sentence: Sentence) -> Sentence:
+    def relabel(self, sentence: Sentence) -> Sentence:
         """Return the sentence with these categories."""
         if self.other is None:
             return sentence
-        mentions = (replace(each, category=self.category(each.class_path, "")) for each in sentence.mentions)
+        mentions = (replace(mention, category=self.category(mention.class_path, "")) for mention in sentence.mentions)
         return replace(sentence, mentions=tuple(mentions))
 
     def of_source(self, example: Example, source: int | None) -> Example:
-        """Return an example as one of several sources: with texts of concepts for types, all of that source asked
-        for."""
+        """Return an example as one of several sources: types are texts of concepts, and all of the source are asked."""
         if source is None:
             return example
-        spans = (replace(each, type=self.concept_texts[each.type]) for each in example.spans)
+        spans = (replace(span, type=self.concept_texts[span.type]) for span in example.spans)
         return OpenExample(
             example.text, example.words, tuple(spans), all_of(source), unknown=example.unknown, partial=example.partial
         )
@@ -127,15 +126,13 @@ class LabelledCorpus:
                 yield from rows.filter(pc.greater(rows["copies"], 0))["text"].to_pylist()
 
     def held_out(self) -> list[Example]:
-        """Return the validation sentences, labelled by gazetteers if there are any; raise InputError for no short
-        one.
-        """
+        """Return the validation sentences, labelled by gazetteers if any; raise InputError if all are too long."""
         labels, examples = self.labels, map(sentence_example, held_out(self.manifest, self.labels, self.settings))
         if not (lists := labels.gazetteers):
-            return [labels.of_source(each, self.source) for each in examples]
-        found = lists.relabelled([each for each in examples if len(each.words) <= (lists.max_words or math.inf)])
-        refuse(not found, "gazetteers.max_words", lists.max_words, "larger: all validation sentences have more words")
-        return found
+            return [labels.of_source(example, self.source) for example in examples]
+        kept = [example for example in examples if len(example.words) <= (lists.max_words or math.inf)]
+        refuse(not kept, "gazetteers.max_words", lists.max_words, "larger: all validation sentences have more words")
+        return lists.relabel(kept)
 
 
 def read_label_set(
@@ -151,32 +148,31 @@ def read_label_set(
         lists = open_gazetteers(settings)
         facts = {"name": "gazetteers", "sha256": lists.digest, "match": "anchors", **lists.facts}
         return CorpusLabels(facts, tuple(sorted(lists.types)), gazetteers=lists)
-    own, categories = manifest["label_set"], tuple(manifest["categories"])
+    corpus_set, categories = manifest["label_set"], tuple(manifest["categories"])
     name = settings.label_set or (_EACH_CLASS if named else "")
-    some = open_label_set(name) if name else None
-    other = some if some is not None and (named or some.digest != own["sha256"]) else None
-    kinds = _mention_kinds(manifest, settings)
+    chosen = open_label_set(name) if name else None
+    other = chosen if chosen is not None and (named or chosen.digest != corpus_set["sha256"]) else None
+    mentions = _count_mentions(manifest, settings)
     if other is not None:
-        kept = _frequent(kinds, other, 1 if named else int(manifest["settings"]["min_mentions"]))
+        kept = _find_frequent(mentions, other, 1 if named else int(manifest["settings"]["min_mentions"]))
         labels = CorpusLabels({"name": other.name, "sha256": other.digest}, tuple(sorted(kept | {ENTITY})), other)
     else:
-        if strange := sorted({category for _, category in kinds}.difference(categories)):
+        if strange := sorted({category for _, category in mentions}.difference(categories)):
             raise InputError(
                 f"{settings.corpus_folder}: its shards have the category {strange[0]!r}, which manifest.json doesn't "
                 "list: they changed since; build the corpus again"
             )
-        labels = CorpusLabels({"name": own["name"], "sha256": own["sha256"]}, categories)
-    typed = {kind: count for kind, count in kinds.items() if kind[0]}
-    without_label = sum(count for kind, count in typed.items() if labels.category(*kind) == ENTITY)
+        labels = CorpusLabels({"name": corpus_set["name"], "sha256": corpus_set["sha256"]}, categories)
+    typed = {pair: count for pair, count in mentions.items() if pair[0]}
+    without_label = sum(count for pair, count in typed.items() if labels.category(*pair) == ENTITY)
     labels = replace(labels, facts=labels.facts | {"typed_mentions": sum(typed.values()), "made_entity": without_label})
-    return _with_concepts(manifest, labels, kinds, descriptions=descriptions) if named else labels
+    return _with_concepts(manifest, labels, mentions, descriptions=descriptions) if named else labels
 
 
 def _with_concepts(
-    manifest: Mapping[str, Any], labels: CorpusLabels, kinds: Kinds, *, descriptions: bool
+    manifest: Mapping[str, Any], labels: CorpusLabels, mentions: MentionCounts, *, descriptions: bool
 ) -> CorpusLabels:
-    """Return the labels with concepts: the knowledge's name of a class, else the class's own; and categories above
-    it."""
+    """Return the labels with concepts: names of classes, the knowledge's if any, and the categories above."""
     classes = manifest.get("classes", {})
 
     def name(category: str) -> str:
@@ -186,10 +182,10 @@ def _with_concepts(
         return {labels.category(path[:end], ENTITY) for end in range(1, len(path))}
 
     table, texts = ConceptTable(sentences=int(manifest["splits"][TRAIN]["sentences"])), dict[str, str]()
-    every = {labels.category(*kind) for kind in kinds}.union(*(above_of(path) for path, _ in kinds))
+    every = {labels.category(*pair) for pair in mentions}.union(*(above_of(path) for path, _ in mentions))
     named = Counter(map(name, every))
-    for (path, own), count in sorted(kinds.items()):
-        category = labels.category(path, own)
+    for (path, own_category), count in sorted(mentions.items()):
+        category = labels.category(path, own_category)
         above = above_of(path) - {category, ENTITY}
         description = classes.get(category, {}).get("description", "") if descriptions else ""
         others = {class_words(category)} - {name(category)} if named[name(category)] == 1 else set[str]()
@@ -209,10 +205,10 @@ def held_out(manifest: Mapping[str, Any], labels: CorpusLabels, settings: Pretra
     shards = shard_hashes(settings.corpus_folder, manifest)
     origin = {"version": _VERSION, "shards": shards, "seed": settings.seed, "at_most": settings.max_eval_samples}
     sentences = load_cached(
-        settings.cache, "validation", origin, lambda folder: write_table(_drawn(manifest, settings), folder / _TABLE),
+        settings.cache, "validation", origin, lambda folder: write_table(_draw(manifest, settings), folder / _TABLE),
         lambda folder: [*typed_sentences(folder / _TABLE)],
     )  # fmt: skip
-    return list(map(labels.relabelled, sentences))
+    return list(map(labels.relabel, sentences))
 
 
 def training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -221,7 +217,7 @@ def training_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.filter(pc.and_(pc.equal(batch["split"], TRAIN), possible))
 
 
-def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> Kinds:
+def _count_mentions(manifest: Mapping[str, Any], settings: PretrainSettings) -> MentionCounts:
     """Return the mentions of the train part by class path and category."""
 
     def make(folder: Path) -> None:
@@ -229,41 +225,41 @@ def _mention_kinds(manifest: Mapping[str, Any], settings: PretrainSettings) -> K
         for path in checked_shards(settings.corpus_folder, manifest):
             for batch in sentence_batches(path, ["split", "mentions"]):
                 mentions = batch.filter(pc.equal(batch["split"], TRAIN))["mentions"].flatten()
-                kinds = pc.binary_join(pc.struct_field(mentions, "class_path"), _STEP)
+                paths = pc.binary_join(pc.struct_field(mentions, "class_path"), _STEP)
                 counts = pc.value_counts(
-                    pc.binary_join_element_wise(kinds, pc.struct_field(mentions, "category"), _END)
+                    pc.binary_join_element_wise(paths, pc.struct_field(mentions, "category"), _END)
                 )
-                joined.update(dict(zip(*(counts.field(place).to_pylist() for place in range(2)), strict=True)))
+                joined.update(dict(zip(*(counts.field(index).to_pylist() for index in range(2)), strict=True)))
         paths = ((key.partition(_END), count) for key, count in sorted(joined.items()))
-        rows = [[path.split(_STEP) if path else [], own, count] for (path, _, own), count in paths]
+        rows = [[path.split(_STEP) if path else [], category, count] for (path, _, category), count in paths]
         write_json(folder / _FILE, rows)
 
-    def read(folder: Path) -> Kinds:
+    def read(folder: Path) -> MentionCounts:
         rows = read_json(folder / _FILE, list[tuple[tuple[str, ...], str, int]])
-        return Counter({(path, own): count for path, own, count in rows})
+        return Counter({(path, category): count for path, category, count in rows})
 
     origin = {"version": _VERSION, "shards": shard_hashes(settings.corpus_folder, manifest)}
     return load_cached(settings.cache, "mentions", origin, make, read)
 
 
-def _frequent(kinds: Kinds, some: LabelSet, at_least: int) -> frozenset[str]:
+def _find_frequent(mentions: MentionCounts, label_set: LabelSet, at_least: int) -> frozenset[str]:
     """Filter 1 (NER-BERT §2.3) under another label set: its labels with enough mentions in the train part."""
     counts, classes = Counter[str](), Counter[str]()
-    for (path, _), count in kinds.items():
-        counts[some.label(path)] += count
+    for (path, _), count in mentions.items():
+        counts[label_set.label(path)] += count
         if path:
             classes[path[-1]] += count
     kept = frequent_categories(counts, at_least)
-    if some.typed and not kept:
+    if label_set.typed and not kept:
         named = ", ".join(name for name, _ in classes.most_common(5))
         raise InputError(
-            f"label_set = {some.name!r}: no label of it has {at_least} mentions in the corpus; does it name "
+            f"label_set = {label_set.name!r}: no label of it has {at_least} mentions in the corpus; does it name "
             f"classes as the corpus does, {named}?"
         )
     return kept
 
 
-def _drawn(manifest: Mapping[str, Any], settings: PretrainSettings) -> pa.Table:
+def _draw(manifest: Mapping[str, Any], settings: PretrainSettings) -> pa.Table:
     """Return the validation sentences with the lowest random numbers; no more than twice as many are held at once."""
     drawn: pa.Table | None = None
     for path in checked_shards(settings.corpus_folder, manifest):

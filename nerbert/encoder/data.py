@@ -55,11 +55,11 @@ class PretrainData:
     @cached_property
     def open_texts(self) -> OpenTexts | None:
         """Return the files of open types."""
-        own, settings = self.settings.of(OpenTypesSettings), self.settings
-        if not self.named or not own.files:
+        open_types, settings = self.settings.of(OpenTypesSettings), self.settings
+        if not self.named or not open_types.files:
             return None
         return OpenTexts(
-            own, self.word_splitter, self.descriptions, settings.seed, settings.max_eval_samples, settings.cache
+            open_types, self.word_splitter, self.descriptions, settings.seed, settings.max_eval_samples, settings.cache
         )
 
     @cached_property
@@ -72,12 +72,12 @@ class PretrainData:
         """Return what messages call it."""
         if self.plain:
             return self.plain.name
-        return ", ".join(str(each.folder) for each in self.corpora) or "the texts of open types"
+        return ", ".join(str(corpus.folder) for corpus in self.corpora) or "the texts of open types"
 
     @property
     def manifests(self) -> list[Mapping[str, Any]]:
         """Return the manifests of the corpora; without one, what stands for it."""
-        return [each.manifest for each in self.corpora] or [_NO_CORPUS]
+        return [corpus.manifest for corpus in self.corpora] or [_NO_CORPUS]
 
     @property
     def language(self) -> str:
@@ -108,14 +108,14 @@ class PretrainData:
         """Yield the texts that are trained on."""
         if self.plain:
             return chain.from_iterable(self.plain.documents(held_out=False))
-        corpora = chain.from_iterable(each.texts() for each in self.corpora)
-        return chain(corpora, (each.text for each in self.open_texts.examples()) if self.open_texts else ())
+        corpora = chain.from_iterable(corpus.texts() for corpus in self.corpora)
+        return chain(corpora, (text.text for text in self.open_texts.examples()) if self.open_texts else ())
 
     def held_out(self) -> list[Example]:
         """Return the validation sentences, then the held-out texts of open types."""
         if self.plain:
             return self.plain.held_out()
-        examples = [one for each in self.corpora for one in each.held_out()]
+        examples = [example for corpus in self.corpora for example in corpus.held_out()]
         return [*examples, *(self.open_texts.content.held_out if self.open_texts else ())]
 
     def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
@@ -128,9 +128,9 @@ class PretrainData:
         """Return what of the data decides a training's outcome."""
         synonyms = sorted((name, sorted(others)) for name, others in read_synonyms().items())
         return {
-            "corpus": [sha256_of(each.folder / "manifest.json") for each in self.corpora],
-            "shards": [shard_hashes(each.folder, each.manifest) for each in self.corpora],
-            "label_set": [each.labels.facts for each in self.corpora],
+            "corpus": [sha256_of(corpus.folder / "manifest.json") for corpus in self.corpora],
+            "shards": [shard_hashes(corpus.folder, corpus.manifest) for corpus in self.corpora],
+            "label_set": [corpus.labels.facts for corpus in self.corpora],
             "open_types": self.open_texts.content.digests if self.open_texts else [],
             **({"texts": self.plain.digests} if self.plain else {}),
             **({"synonyms": sha256(json.dumps(synonyms).encode()).hexdigest()} if self.concepts else {}),
@@ -138,32 +138,31 @@ class PretrainData:
 
     def facts(self) -> dict[str, Any]:
         """Return what the encoder's card says of it: of one corpus as `corpus`, of several as `corpora`."""
-        found: dict[str, Any] = {}
-        corpora = [self._facts_of(each) for each in self.corpora]
-        if len(corpora) == 1:
-            found = corpora[0]
-        elif corpora:
-            several = zip(corpora, self.corpora, strict=True)
-            found["corpora"] = [of | of.pop("corpus") | {"language": each.manifest["language"]} for of, each in several]
+        corpora = [self._facts_of(corpus) for corpus in self.corpora]
+        facts = corpora[0] if len(corpora) == 1 else {}
+        if len(corpora) > 1:
+            for entry, manifest in zip(corpora, self.manifests, strict=True):
+                entry.update(entry.pop("corpus"), language=manifest["language"])
+            facts = {"corpora": corpora}
         if self.settings.shares:
-            found["shares"] = list(self.settings.shares)
+            facts["shares"] = list(self.settings.shares)
         if self.concepts and self.concepts.contradictions:
-            found["contradictions"] = len(self.concepts.contradictions)
+            facts["contradictions"] = len(self.concepts.contradictions)
         if self.plain:
-            found["texts"] = [{"file": name, "sha256": digest} for name, digest, *_ in self.plain.digests]
-        return found | ({"open_types": self.open_texts.content.facts} if self.open_texts else {})
+            facts["texts"] = [{"file": name, "sha256": digest} for name, digest, *_ in self.plain.digests]
+        return facts | ({"open_types": self.open_texts.content.facts} if self.open_texts else {})
 
     def _facts_of(self, corpus: LabelledCorpus) -> dict[str, Any]:
         digest = sha256_of(corpus.folder / "manifest.json")
-        found: dict[str, Any] = {"corpus": {"wiki": corpus.manifest["wiki"], "manifest_sha256": digest}}
+        facts: dict[str, Any] = {"corpus": {"wiki": corpus.manifest["wiki"], "manifest_sha256": digest}}
         if self.reads_labels:
-            found |= {"label_set": corpus.labels.facts, "categories": len(corpus.labels.categories)}
-        return found
+            facts |= {"label_set": corpus.labels.facts, "categories": len(corpus.labels.categories)}
+        return facts
 
 
 def _common(manifests: Sequence[Mapping[str, Any]], name: str, otherwise: str) -> str:
     """Return a value that all manifests have, or another one where they differ."""
-    values = {str(each[name]) for each in manifests}
+    values = {str(manifest[name]) for manifest in manifests}
     return values.pop() if len(values) == 1 else otherwise
 
 
@@ -200,41 +199,40 @@ class PretrainSources:
         if not settings.corpus and not files:
             _ = settings.corpus_folder
         several = len(settings.corpus) + files > 1
-        alone = (replace(settings, corpus=(each,), shares=()) for each in settings.corpus)
-        corpora = (LabelledCorpus(each, place if several else None, True, descriptions)
-                   for place, each in enumerate(alone))  # fmt: skip
-        return PretrainData(settings, tuple(corpora), self.executor, named=True, descriptions=descriptions)
+        alone = (replace(settings, corpus=(path,), shares=()) for path in settings.corpus)
+        corpora = tuple(LabelledCorpus(corpus_settings, index if several else None, True, descriptions)
+                        for index, corpus_settings in enumerate(alone))  # fmt: skip
+        return PretrainData(settings, corpora, self.executor, named=True, descriptions=descriptions)
 
 
 def _joined_concepts(data: PretrainData) -> ConceptTable:
     """Return the concepts of all sources; print what is odd about them."""
-    tables = {str(each.folder): each.labels.concepts for each in data.corpora}
+    tables = {str(corpus.folder): corpus.labels.concepts for corpus in data.corpora}
     if data.open_texts:
         tables["open_types.files"] = data.open_texts.content.table
-    made, *others = [each for each in tables.values() if each]
+    joined, *others = [table for table in tables.values() if table]
     for source, table in tables.items():
-        names = {each.name for each in table.concepts} - {ROOT} if table else set[str]()
+        names = {concept.name for concept in table.concepts} - {ROOT} if table else set[str]()
         if len(names) == 1 and is_first_process():
             tell(f"{source}: has one type, {names.pop()!r}: no other is known to be absent from its texts")
     if others:
-        made = deepcopy(made)  # the sources keep their own tables
-    made.synonyms, made.reworded = read_synonyms(), data.settings.wordings
-    if others:
-        made.close()
-        for each in others:
-            made.extend(each)
-    if (pairs := made.contradictions) and is_first_process():
-        one, other = pairs[0]
-        tell(f"the sources disagree about which type is broader in {len(pairs):,} cases, such as {one!r} and "
+        joined = deepcopy(joined)  # the sources keep their own tables
+        joined.close()
+        for table in others:
+            joined.extend(table)
+    joined.synonyms, joined.reworded = read_synonyms(), data.settings.wordings
+    if (pairs := joined.contradictions) and is_first_process():
+        name, other = pairs[0]
+        tell(f"the sources disagree about which type is broader in {len(pairs):,} cases, such as {name!r} and "
              f"{other!r}: neither counts as absent where the other is")  # fmt: skip
-    return made
+    return joined
 
 
 def files_read(settings: PretrainSettings) -> list[Path]:
     """Return the corpora's manifests and all files that the settings' sections name."""
-    sections = sorted(settings.sections, key=lambda each: each.section)
-    files = [path for each in sections for name in each.reads for path in getattr(each, name)]
-    return [*files, *(each / "manifest.json" for each in settings.corpus)]
+    sections = sorted(settings.sections, key=lambda section: section.section)
+    files = [path for section in sections for name in section.reads for path in getattr(section, name)]
+    return [*files, *(corpus / "manifest.json" for corpus in settings.corpus)]
 
 
 @cache

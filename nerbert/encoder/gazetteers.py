@@ -29,7 +29,7 @@ from nerbert.training.settings import Section
 
 _VERSION = 1
 """Of what is cached, and of how it matches."""
-_FACTS, _HASHES, _KINDS = "gazetteers.json", "hashes.bin", "kinds.bin"
+_FACTS, _HASHES, _TYPES = "gazetteers.json", "hashes.bin", "kinds.bin"
 _LONGEST, _LONGEST_TYPE = 1 << 12, 200
 _MOST_TYPES = 1 << 14
 _PACKED = frozenset({".gz", ".bz2", ".xz"})
@@ -79,43 +79,44 @@ class Gazetteers:
         kept: Array = words <= self.max_words if self.max_words else np.ones(len(words), bool)
         return kept
 
-    def relabelled(self, examples: Sequence[Example]) -> list[Example]:
+    def relabel(self, examples: Sequence[Example]) -> list[Example]:
         """Return the examples with those of their spans that are in the lists, under the lists' types."""
-        table, kinds = _open_table(self.folder)
-        hashes = np.array([hash64(span.text) for each in examples for span in each.spans], np.uint64)
-        places = np.minimum(np.searchsorted(table, hashes), len(table) - 1)
-        found = iter(np.where(table[places] == hashes, kinds[places].astype(int), -1).tolist())
-        typed = ((replace(span, type=self.types[kind]) if (kind := next(found)) >= 0 else None for span in each.spans)
-                 for each in examples)  # fmt: skip
-        return [replace(each, spans=tuple(filter(None, spans))) for each, spans in zip(examples, typed, strict=True)]
+        table, types = _open_table(self.folder)
+        hashes = np.array([hash64(span.text) for example in examples for span in example.spans], np.uint64)
+        rows = np.minimum(np.searchsorted(table, hashes), len(table) - 1)
+        numbers = iter(np.where(table[rows] == hashes, types[rows].astype(int), -1).tolist())
+        typed = ([replace(span, type=self.types[number])
+                  for span, number in zip(example.spans, numbers, strict=False) if number >= 0]
+                 for example in examples)  # fmt: skip
+        return [replace(example, spans=tuple(spans)) for example, spans in zip(examples, typed, strict=True)]
 
 
 @lru_cache(maxsize=1)
 def _open_table(folder: Path) -> tuple[Array, Array]:
     """Return the hashes of entries, sorted, and the number of each one's type."""
     entries = read_json(folder / _FACTS, GazetteerFacts).entries
-    return mapped(folder / _HASHES, np.uint64, entries), mapped(folder / _KINDS, np.uint16, entries)
+    return mapped(folder / _HASHES, np.uint64, entries), mapped(folder / _TYPES, np.uint16, entries)
 
 
 def open_gazetteers(settings: PretrainSettings) -> Gazetteers:
     """Return the lists of the settings; raise InputError for a bad file or line."""
-    own, files = settings.of(GazetteersSettings), list[list[str]]()
+    lists, files = settings.of(GazetteersSettings), list[list[str]]()
     with at(setting="setting gazetteers.files"):
-        for path in own.files:
+        for path in lists.files:
             with refused(f"{path}: can't be read", of=OSError):
                 files.append([path.name, sha256_of(path)])
         origin = {"version": _VERSION, "match": "anchors", "files": files}
-        folder, facts = load_cached(settings.cache, "gazetteers", origin, partial(_write, paths=own.files),
+        folder, facts = load_cached(settings.cache, "gazetteers", origin, partial(_write, paths=lists.files),
                                lambda folder: (folder, read_json(folder / _FACTS, GazetteerFacts)))  # fmt: skip
-    digest = sha256(json.dumps([origin, own.max_words]).encode()).hexdigest()
+    digest = sha256(json.dumps([origin, lists.max_words]).encode()).hexdigest()
     counts = {name: count for name, count in asdict(facts).items() if name != "types"}
-    return Gazetteers(folder, facts.types, own.max_words, digest, counts)
+    return Gazetteers(folder, facts.types, lists.max_words, digest, counts)
 
 
 def _write(folder: Path, paths: Sequence[Path]) -> None:
     types, hashes, numbers, one_letter = dict[str, int](), array("Q"), array("H"), 0
     for path in paths:
-        before = len(hashes)
+        start = len(hashes)
         for entry, type_ in _entries(path):
             if len(entry) < 2:
                 one_letter += 1
@@ -125,11 +126,11 @@ def _write(folder: Path, paths: Sequence[Path]) -> None:
             else:
                 hashes.append(hash64(entry))
                 numbers.append(types[type_])
-        if len(hashes) == before:
+        if len(hashes) == start:
             raise InputError(f"{path}: has no entry of more than one letter; leave the file out, or fill it")
     kept, first = np.unique(np.frombuffer(hashes, np.uint64), return_index=True)
     kept.tofile(folder / _HASHES)
-    np.frombuffer(numbers, np.uint16)[first].tofile(folder / _KINDS)
+    np.frombuffer(numbers, np.uint16)[first].tofile(folder / _TYPES)
     facts = GazetteerFacts(tuple(types), len(first), one_letter, len(hashes) - len(first))
     tell(f"gazetteers: {facts.entries:,} entries of {len(types)} types; left out: {one_letter:,} of one letter, "
          f"{facts.repeated:,} repeated")  # fmt: skip
@@ -139,7 +140,7 @@ def _write(folder: Path, paths: Sequence[Path]) -> None:
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the entries of a list with their types; blank lines and a header (`entry`, `type`) are skipped."""
     name = Path(path.name.removesuffix(path.suffix) if path.suffix in _PACKED else path.name)
-    table, stem = name.suffix == ".tsv", "" if name.suffix == ".tsv" else _checked(name.stem)
+    table, stem = name.suffix == ".tsv", "" if name.suffix == ".tsv" else _check_type(name.stem)
 
     def refuse_line(number: int) -> None:
         with at(path, number):
@@ -148,7 +149,7 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
     for first, block in read_blocks(path, _LONGEST, refuse_line):
         for number, raw in enumerate(block.split(b"\n"), first):
             with at(path, number):
-                line = _decoded(raw).strip()
+                line = _decode(raw).strip()
                 if not line or (table and number == 1 and line.lower().split() == ["entry", "type"]):
                     continue
                 cells = [cell.strip() for cell in line.split("\t")]
@@ -156,10 +157,10 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
                     raise InputError(f"{line[:80]!r}: must be entry<TAB>type")
                 if not table and len(cells) > 1:
                     raise InputError(f"{line[:80]!r}: has a tab: if lines are entry<TAB>type, name the file .tsv")
-                yield cells[0], (_checked(cells[1]) if table else stem)
+                yield cells[0], (_check_type(cells[1]) if table else stem)
 
 
-def _decoded(raw: bytes) -> str:
+def _decode(raw: bytes) -> str:
     if len(raw) > _LONGEST:
         raise InputError(f"{len(raw)} bytes: is it a list of names?")
     try:
@@ -169,7 +170,7 @@ def _decoded(raw: bytes) -> str:
 
 
 @lru_cache(maxsize=256)
-def _checked(type_: str) -> str:
+def _check_type(type_: str) -> str:
     """Return a type; raise InputError for one that can't be a label."""
     if not type_ or len(type_) > _LONGEST_TYPE or not type_.isprintable() or " " in type_:
         raise InputError(f"type {type_[:80]!r}: must be one word, as labels are")

@@ -88,8 +88,8 @@ class OpenTypes:
     @property
     def digests(self) -> list[str]:
         """Return the digests of all files, in order; those held out come after an empty one."""
-        dev = ["", *(each["sha256"] for each in self.dev_files)] if self.dev_files else []
-        return [*(each["sha256"] for each in self.files), *dev]
+        dev = ["", *(file["sha256"] for file in self.dev_files)] if self.dev_files else []
+        return [*(file["sha256"] for file in self.files), *dev]
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class OpenTypes:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The content of `concepts.json`; a row's second number is the place of what was asked for, which many share.
+    """The content of `concepts.json`; a row's second number is the index of what was asked for, which many share.
 
     `ancestors` are the broader names of names.
     """
@@ -131,114 +131,115 @@ class OpenTexts:
     @cached_property
     def content(self) -> OpenTypes:
         """Return what the files hold; raise InputError where there is no entity."""
-        files, dev_files = (_files(getattr(self.settings, name), name) for name in ("files", "dev"))
+        files, dev_files = (_hash_files(getattr(self.settings, name), name) for name in ("files", "dev"))
         origin = {
-            "version": VERSION, "words": check_splitter(self.splitter), "files": [each["sha256"] for each in files],
+            "version": VERSION, "words": check_splitter(self.splitter), "files": [file["sha256"] for file in files],
             "seed": self.seed, "descriptions": self.descriptions, "asked": self.settings.asked, "at_most": self.most,
-        } | ({"dev": [each["sha256"] for each in dev_files]} if dev_files else {})  # fmt: skip
+        } | ({"dev": [file["sha256"] for file in dev_files]} if dev_files else {})  # fmt: skip
 
         def read(folder: Path) -> OpenTypes:
-            found = read_json(folder / _TABLE, _Table, limit=_LARGEST)
-            table = ConceptTable(sentences=found.sentences)
-            for (name, description), count in zip(found.concepts, found.counts, strict=True):
+            stored = read_json(folder / _TABLE, _Table, limit=_LARGEST)
+            table = ConceptTable(sentences=stored.sentences)
+            for (name, description), count in zip(stored.concepts, stored.counts, strict=True):
                 table.add(Concept(name, description), count)
-            for name, above in found.ancestors.items():
+            for name, above in stored.ancestors.items():
                 table.put_below(name, above)
-            table.add_rows((own, found.asked[place]) for own, place in found.rows)
+            table.add_rows((numbers, stored.asked[index]) for numbers, index in stored.rows)
             texts = read_open_types(folder / _TEXTS)
-            return OpenTypes(table, list(map(self._example, texts)), files, found.dropped, dev_files, found.untold)
+            return OpenTypes(table, list(map(self._example, texts)), files, stored.dropped, dev_files, stored.untold)
 
         return load_cached(self.cache, "open_types", origin, self._write, read)
 
     def examples(self) -> Iterator[OpenExample]:
         """Yield the texts that are trained on, in the order of the files."""
-        yield from (self._example(one) for one, trained in self._sided() if trained)
+        yield from (self._example(text) for text, trained in self._split_texts() if trained)
 
     def _write(self, folder: Path) -> None:
         """Read the files once, and write the table and the held-out texts."""
         table, dropped, broader, untold = ConceptTable(), Counter[Reason](), BroaderTypes(), 0
         held_out = []
         with progress("reading open types") as bar:
-            for one, trained in self._sided(dropped):
-                example = self._example(one)
-                for type_ in one.asked or ():
+            for text, trained in self._split_texts(dropped):
+                example = self._example(text)
+                for type_ in text.asked or ():
                     table.add(self._concept(type_))
-                concepts = (self._concept(each.type, each.description) for each in one.entities)
-                of_text = {each.text: each for each in concepts}
+                concepts = (self._concept(entity.type, entity.description) for entity in text.entities)
+                by_text = {concept.text: concept for concept in concepts}
                 for span in example.spans:
-                    table.add(of_text[span.type], int(trained))
-                dropped[Reason.NOT_IN_TEXT] += len(one.entities) - len(example.spans)
+                    table.add(by_text[span.type], int(trained))
+                dropped[Reason.NOT_IN_TEXT] += len(text.entities) - len(example.spans)
                 table.add_rows(table.word_rows(example))
                 table.sentences += trained
                 if trained:
-                    spans = ((span.start, span.end, of_text[span.type].name) for span in example.spans)
+                    spans = ((span.start, span.end, by_text[span.type].name) for span in example.spans)
                     broader.add(spans, example.asked)
                     untold += example.asked == ()
                 else:
-                    held_out.append(one)
+                    held_out.append(text)
                 bar.advance()
         names = ", ".join(path.name for path in self.settings.files)
         if not any(table.counts):
-            some = f"{table.sentences} texts" + (f", {len(held_out)} others are held out" if held_out else "")
-            raise InputError(f"{names}: no entity to train on in {some}; give texts with entities")
+            others = f", {len(held_out)} others are held out" if held_out else ""
+            raise InputError(f"{names}: no entity to train on in {table.sentences} texts{others}; give texts with "
+                             "entities")  # fmt: skip
         if not held_out:
-            few = f"{table.sentences} texts are too few: none is held out (a random one in ten is)"
-            raise InputError(f"{names}: {few}; add some")
+            raise InputError(f"{names}: {table.sentences} texts are too few: none is held out (a random one in ten "
+                             "is); add some")  # fmt: skip
         drawn = nsmallest(
-            self.most or len(held_out), held_out, key=lambda one: uniform(self.seed, "validation part", one.text)
+            self.most or len(held_out), held_out, key=lambda text: uniform(self.seed, "validation part", text.text)
         )
         with publish(folder / _TEXTS) as draft, draft.open("wb") as stream:
             stream.writelines(map(open_type_line, drawn))
-        names_of = [(each.name, each.description) for each in table.concepts]
+        names_of = [(concept.name, concept.description) for concept in table.concepts]
         reasons = {str(reason): count for reason, count in sorted(dropped.items()) if count}
-        places = {asked: place for place, asked in enumerate(dict.fromkeys(asked for _, asked in table.rows))}
-        rows = [(own, places[asked]) for own, asked in table.rows]
+        indices = {asked: index for index, asked in enumerate(dict.fromkeys(asked for _, asked in table.rows))}
+        rows = [(concepts, indices[asked]) for concepts, asked in table.rows]
         facts = _Table(
-            names_of, table.counts, list(places), rows, table.sentences, reasons, broader.ancestors(), untold
+            names_of, table.counts, list(indices), rows, table.sentences, reasons, broader.ancestors(), untold
         )
         write_json(folder / _TABLE, to_plain(facts))
 
-    def _sided(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
+    def _split_texts(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
         """Yield the texts of all files, and whether each is trained on; equal ones of files held out are left out."""
         files, dev = self.settings.files, self.settings.dev
         if not dev:
-            yield from ((one, not is_held_out(one.text)) for one in self._texts(files, dropped))
+            yield from ((text, not is_held_out(text.text)) for text in self._texts(files, dropped))
             return
         held_out = set[str]()
-        for one in self._texts(dev, dropped):
-            held_out.add(one.text)
-            yield one, False
-        yield from ((one, True) for one in self._texts(files, dropped) if one.text not in held_out)
+        for text in self._texts(dev, dropped):
+            held_out.add(text.text)
+            yield text, False
+        yield from ((text, True) for text in self._texts(files, dropped) if text.text not in held_out)
 
     def _texts(self, paths: Iterable[Path], dropped: Counter[Reason] | None) -> Iterator[OpenText]:
         """Yield the texts of some files, with the types that count as asked for."""
-        for one in chain.from_iterable(read_open_types(path, dropped) for path in paths):
-            yield one if self.settings.asked == "file" else replace(one, asked=None)
+        for text in chain.from_iterable(read_open_types(path, dropped) for path in paths):
+            yield text if self.settings.asked == "file" else replace(text, asked=None)
 
-    def _example(self, one: OpenText) -> OpenExample:
+    def _example(self, text: OpenText) -> OpenExample:
         """Return a text with its words, cut where an entity begins or ends; an entity without a word is left out."""
-        found = [Span(each.start, each.end, self._concept(each.type, each.description).text) for each in one.entities]
-        edges = (place for each in found for place in (each.start, each.end))
-        words = tuple(words_between(one.text, edges, self.splitter))
+        edges = (edge for entity in text.entities for edge in (entity.start, entity.end))
+        words = tuple(words_between(text.text, edges, self.splitter))
         spans = []
-        for each in found:  # without what isn't a word at its edges (spaces, say)
-            first = bisect_left(words, each.start, key=lambda word: word[0])
-            last = bisect_right(words, each.end, key=lambda word: word[1])
+        for entity in text.entities:  # without what isn't a word at its edges (spaces, say)
+            first = bisect_left(words, entity.start, key=lambda word: word[0])
+            last = bisect_right(words, entity.end, key=lambda word: word[1])
             if first < last:
-                spans.append(replace(each, start=words[first][0], end=words[last - 1][1]))
-        return OpenExample(one.text, words, tuple(spans), types_asked(one))
+                concept = self._concept(entity.type, entity.description)
+                spans.append(Span(words[first][0], words[last - 1][1], concept.text))
+        return OpenExample(text.text, words, tuple(spans), types_asked(text))
 
     def _concept(self, type_: str, description: str = "") -> Concept:
         return Concept(normalised(type_), description if self.descriptions else "")
 
 
-def _files(paths: Iterable[Path], name: str) -> list[dict[str, str]]:
-    found = []
+def _hash_files(paths: Iterable[Path], name: str) -> list[dict[str, str]]:
+    files = []
     with at(setting=f"setting open_types.{name}"):
         for path in paths:
             with refused(f"{path}: can't be read", of=OSError, remedy="name a file"):
-                found.append({"file": path.name, "sha256": sha256_of(path)})
-    return found
+                files.append({"file": path.name, "sha256": sha256_of(path)})
+    return files
 
 
 def is_held_out(text: str) -> bool:
@@ -273,11 +274,11 @@ class BroaderTypes:
     def ancestors(self) -> dict[str, tuple[str, ...]]:
         """Return the sorted broader names of each name that has any."""
         totals = {name: counts.total() for name, counts in self._mentions.items()}
-        found: dict[str, set[str]] = {}
+        ancestors: dict[str, set[str]] = {}
         for (name, other), both in self._both.items():
             if totals[other] > totals[name] and self._is_usual(name, other, both):
-                found.setdefault(name, set()).add(other)
-        return {name: tuple(sorted(found[name])) for name in sorted(found)}
+                ancestors.setdefault(name, set()).add(other)
+        return {name: tuple(sorted(ancestors[name])) for name in sorted(ancestors)}
 
     def _is_usual(self, name: str, other: str, both: int) -> bool:
         """Return whether most mentions of a name have the other one too, where that was asked for."""

@@ -58,40 +58,40 @@ class PlainTexts:
     @cached_property
     def digests(self) -> list[list[str]]:
         """Return the name and the SHA-256 of each file; of a corpus the name and those of its shards."""
-        found = []
+        digests = []
         for path in self.paths:
             if is_corpus(path):
-                found.append([path.name, *shard_hashes(path, read_manifest(path)).values()])
-            found += [[str(each.name), sha256_of(Path(each.place))] for each in _files(path)]
-        return found
+                digests.append([path.name, *shard_hashes(path, read_manifest(path)).values()])
+            digests += [[str(file.name), sha256_of(Path(file.place))] for file in _find_files(path)]
+        return digests
 
     def documents(self, *, held_out: bool) -> Iterator[Lines]:
         """Yield the documents that are trained on, or those that are held out."""
         for path in self.paths:
             pages = (page.lines for page in train_pages(path)) if is_corpus(path) else ()
-            for lines in chain(pages, chain.from_iterable(map(_documents, _files(path)))):
+            for lines in chain(pages, chain.from_iterable(map(_documents, _find_files(path)))):
                 if (uniform(0, "documents held out", "\n".join(lines)) < _HELD_OUT) == held_out:
                     yield lines
 
     def held_out(self) -> list[Example]:
         """Return the lines of held-out documents, drawn by the seed; raise InputError if there are none."""
-        every = [line for lines in self.documents(held_out=True) for line in lines]
-        if not every:
+        lines = [line for document in self.documents(held_out=True) for line in document]
+        if not lines:
             raise InputError(f"{self.name}: too few documents: none of them is held out (one in twenty is); give more "
                              "files, or put empty lines between documents")  # fmt: skip
-        drawn = nsmallest(self.most or len(every), every, key=lambda line: uniform(self.seed, "validation part", line))
+        drawn = nsmallest(self.most or len(lines), lines, key=lambda line: uniform(self.seed, "validation part", line))
         return [Example(line, split_words(line)) for line in drawn]
 
     def blocks(self, pieces: SubwordTokenizer) -> Iterator[Example]:
         """Yield the blocks of the documents that are trained on."""
         documents = self.documents(held_out=False)
-        while some := list(islice(documents, _CHUNK)):
-            counts = iter(pieces.counts([line for lines in some for line in lines]))
-            for lines in some:
-                yield from (Example(text, split_words(text)) for text in packed(lines, counts, pieces.body))
+        while chunk := list(islice(documents, _CHUNK)):
+            counts = iter(pieces.counts([line for lines in chunk for line in lines]))
+            for lines in chunk:
+                yield from (Example(text, split_words(text)) for text in pack_lines(lines, counts, pieces.body))
 
 
-def packed(lines: Iterable[str], counts: Iterable[int], most: int) -> Iterator[str]:
+def pack_lines(lines: Iterable[str], counts: Iterable[int], most: int) -> Iterator[str]:
     """Yield texts of whole lines that together have at most `most` subwords, or of one line that has more."""
     block, size = Lines(), 0
     for line, count in zip(lines, counts, strict=False):
@@ -114,14 +114,14 @@ def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> Trai
 
     def make(folder: Path) -> None:
         with progress("cutting texts into blocks") as bar:
-            write_windows(folder, numbered(bar))
+            write_windows(folder, number_windows(bar))
 
-    def numbered(bar: Progress) -> Iterator[Windows]:
+    def number_windows(bar: Progress) -> Iterator[Windows]:
         count = 0
-        for some, found in cut(texts.blocks(pieces), pieces):
-            yield replace(found, sentences=found.sentences + count)
-            count += len(some)
-            bar.advance(len(some))
+        for chunk, windows in cut(texts.blocks(pieces), pieces):
+            yield replace(windows, sentences=windows.sentences + count)
+            count += len(chunk)
+            bar.advance(len(chunk))
 
     windows = load_cached(cache, "blocks", origin, make, open_windows)
     if not len(windows):
@@ -134,7 +134,7 @@ def open_blocks(texts: PlainTexts, pieces: SubwordTokenizer, cache: str) -> Trai
     return TrainingData.each_once(windows, pieces.pad_id)
 
 
-def _files(path: Path) -> Sequence[InputFile]:
+def _find_files(path: Path) -> Sequence[InputFile]:
     """Return the files at a path that is no corpus, in order; raise InputError if there are none."""
     return () if is_corpus(path) else find_sources([str(path)], "").sources
 
@@ -143,12 +143,12 @@ def _documents(file: InputFile) -> Iterator[Lines]:
     """Yield the documents of a file without empty lines."""
     lines, group = Lines(), ""
     for row in file.documents():
-        own = [line for each in row.text.splitlines() if (line := " ".join(each.split()))]
-        ends = not own if file.kind == TEXT else not (row.group and row.group == group)
+        row_lines = [line for raw in row.text.splitlines() if (line := " ".join(raw.split()))]
+        ends = not row_lines if file.kind == TEXT else not (row.group and row.group == group)
         if ends and lines:
             yield lines
             lines = []
-        lines += own
+        lines += row_lines
         group = row.group
     if lines:
         yield lines

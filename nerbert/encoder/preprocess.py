@@ -42,7 +42,7 @@ _FEW = 50_000
 """Sentences that one process has cut before others have started."""
 _CHUNK = 1000
 """Texts that are cut at once."""
-_One = TypeVar("_One")
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,9 @@ def cut_shard(
                 raise InputError(f"copies = {least}: must be at least 0; build the corpus again")
             if lists := labels.gazetteers:
                 rows = rows.filter(pa.array(lists.short(pc.list_value_length(rows["words"]).to_numpy())))
-            examples = list(_examples(rows, lambda path, own: category(tuple(path), own)))
-            examples = lists.relabelled(examples) if lists else examples
-            examples = [labels.of_source(each, source) for each in examples]
+            examples = list(_examples(rows, lambda path, name: category(tuple(path), name)))
+            examples = lists.relabel(examples) if lists else examples
+            examples = [labels.of_source(example, source) for example in examples]
             windows = Windows.pack(pieces.windows(examples, word_labels))
             copies = rows["copies"].to_numpy()
             parts.append(ShardWindows(len(batch), windows, copies, len(every) - len(rows), source or 0))
@@ -85,23 +85,22 @@ def cut(
     examples: Iterator[Example], pieces: SubwordTokenizer, labels: WordLabels | None = None
 ) -> Iterator[tuple[list[Example], Windows]]:
     """Yield some examples at a time, and their windows, numbered by their places among them."""
-    while some := list(islice(examples, _CHUNK)):
-        yield some, Windows.pack(pieces.windows(some, labels))
+    while chunk := list(islice(examples, _CHUNK)):
+        yield chunk, Windows.pack(pieces.windows(chunk, labels))
 
 
 def _examples(batch: pa.RecordBatch, category: Any) -> Iterator[Example]:
     """Yield rows of the corpus as `labels.sentence_example` gives them, from the columns that it needs."""
     mentions = batch["mentions"]
-    kinds = map(category, _field(mentions, "class_path"), _field(mentions, "category"))
-    types = _by_row(mentions, list(kinds))
+    types_by_row = _by_row(mentions, list(map(category, _field(mentions, "class_path"), _field(mentions, "category"))))
     columns = (_by_row(column, list(zip(_field(column, "start"), _field(column, "end"), strict=True)))
                for column in (batch["words"], batch["unknown"], mentions))  # fmt: skip
-    for text, words, unknown, found, own in zip(batch["text"].to_pylist(), *columns, types, strict=True):
-        spans = tuple(Span(start, end, type_, text[start:end]) for (start, end), type_ in zip(found, own, strict=True))
+    for text, words, unknown, edges, types in zip(batch["text"].to_pylist(), *columns, types_by_row, strict=True):
+        spans = tuple(Span(start, end, name, text[start:end]) for (start, end), name in zip(edges, types, strict=True))
         yield Example(text, tuple(words), spans, unknown=tuple(unknown), partial=True)
 
 
-def _by_row(column: pa.ListArray, values: list[_One]) -> Iterator[list[_One]]:
+def _by_row(column: pa.ListArray, values: list[_Value]) -> Iterator[list[_Value]]:
     first = 0
     for last in np.cumsum(pc.list_value_length(column).to_numpy()).tolist():
         yield values[first:last]
@@ -115,68 +114,68 @@ def _field(column: pa.ListArray, name: str) -> list[Any]:
 
 def open_training_data(
     corpora: Sequence[LabelledCorpus], pieces: SubwordTokenizer, settings: PretrainSettings,
-    executor: Executor | None = None, own: WordLabels | None = None, open_texts: OpenTexts | None = None,
+    executor: Executor | None = None, word_labels: WordLabels | None = None, open_texts: OpenTexts | None = None,
 ) -> TrainingData:  # fmt: skip
     """Open the train parts' windows in the cache; an `executor` (None: processes on all cores) makes missing ones.
 
-    `own` are the labels of an objective that reads some; others, of one corpus, share the windows of BIO tags. Each
+    `word_labels` are those of an objective that reads some; others, of one corpus, share the windows of BIO tags. Each
     epoch has a window as often as its sentence has copies, or so that the sources have their shares. Safe to call from
     several processes at once: one makes them. Raise InputError for a shard that isn't as the manifest says, and where
     there is nothing to train on.
     """
     import tokenizers
 
-    labels = own or BioLabels(tag_names([name for each in corpora for name in each.labels.categories]))
+    labels = word_labels or BioLabels(tag_names([name for corpus in corpora for name in corpus.labels.categories]))
     origin: dict[str, Any] = {
         "version": _VERSION, "windows": WINDOWS_FORMAT,
-        "shards": [shard_hashes(each.folder, each.manifest) for each in corpora],
+        "shards": [shard_hashes(corpus.folder, corpus.manifest) for corpus in corpora],
         "tokenizer": tokenizer_hash(pieces.tokenizer), "tokenizers": tokenizers.__version__, "pieces": pieces.key(),
-        "label_sets": [str(each.labels.facts["sha256"]) for each in corpora],
+        "label_sets": [str(corpus.labels.facts["sha256"]) for corpus in corpora],
         "labels": [type(labels).__module__, type(labels).__qualname__, labels.key()],
     }  # fmt: skip
     if len(corpora) > 1:  # the key of an objective's labels has those of one corpus
-        origin["types"] = [sorted(each.labels.concept_texts.items()) for each in corpora]
+        origin["types"] = [sorted(corpus.labels.concept_texts.items()) for corpus in corpora]
     if open_texts:
-        how = [open_texts.settings.copies, open_texts.settings.asked]
-        origin["open_types"] = [VERSION, open_texts.splitter, *how, *open_texts.content.digests]
-    make = partial(_make, corpora=corpora, pieces=pieces, word_labels=labels, executor=executor, open_texts=open_texts)
+        options = [open_texts.settings.copies, open_texts.settings.asked]
+        origin["open_types"] = [VERSION, open_texts.splitter, *options, *open_texts.content.digests]
+    make = partial(_make, corpora=corpora, pieces=pieces, labels=labels, executor=executor, open_texts=open_texts)
     windows, copies, counts = load_cached(settings.cache, "pieces", origin, make, _read)
     numbers = np.repeat(np.arange(len(windows)), copies[windows.sentences])
     if not len(numbers):
         raise InputError("nothing to train on: no training sentence has copies and a word that the tokenizer knows")
     lists = corpora[0].labels.gazetteers if corpora else None
-    if lists and own and not (windows.labels > 0).any():
+    if lists and word_labels and not (windows.labels > 0).any():
         raise InputError("setting gazetteers.files: no link of the corpus is in the lists: do they have its language "
                          "and spelling?")  # fmt: skip
     if not settings.shares:
         return TrainingData(windows, lambda _: numbers, pieces.pad_id)
-    places = np.searchsorted(numbers, np.searchsorted(windows.sentences, np.cumsum(counts)))
-    sources = [*(str(each.folder) for each in corpora), *(["open_types.files"] if open_texts else [])]
-    parts = dict(zip(sources, np.split(numbers, places[:-1]), strict=True))
-    drawn = lru_cache(maxsize=1)(partial(drawn_by_shares, parts, settings.shares, settings.seed))
+    ends = np.searchsorted(numbers, np.searchsorted(windows.sentences, np.cumsum(counts)))
+    sources = [*(str(corpus.folder) for corpus in corpora), *(["open_types.files"] if open_texts else [])]
+    parts = dict(zip(sources, np.split(numbers, ends[:-1]), strict=True))
+    drawn = lru_cache(maxsize=1)(partial(draw_by_shares, parts, settings.shares, settings.seed))
     return TrainingData(windows, drawn, pieces.pad_id)
 
 
 def _make(
-    folder: Path, corpora: Sequence[LabelledCorpus], pieces: SubwordTokenizer, word_labels: WordLabels,
+    folder: Path, corpora: Sequence[LabelledCorpus], pieces: SubwordTokenizer, labels: WordLabels,
     executor: Executor | None, open_texts: OpenTexts | None,
 ) -> None:  # fmt: skip
-    rows = sum(count for each in corpora for count in each.manifest["shards"].values())
+    rows = sum(count for corpus in corpora for count in corpus.manifest["shards"].values())
     opened = given_or_local(executor, 1 if rows < _FEW else cores())
     counts, too_long = [0] * (len(corpora) + bool(open_texts)), 0
 
     def parts(cutting: Executor) -> Iterator[ShardWindows]:
-        for each in corpora:
-            task = partial(cut_shard, pieces=pieces, word_labels=word_labels, labels=each.labels, source=each.source)
-            for shard in cutting.map_ordered(task, checked_shards(each.folder, each.manifest)):
+        for corpus in corpora:
+            task = partial(cut_shard, pieces=pieces, word_labels=labels, labels=corpus.labels, source=corpus.source)
+            for shard in cutting.map_ordered(task, checked_shards(corpus.folder, corpus.manifest)):
                 yield from shard
         if open_texts:
-            for some, windows in cut(open_texts.examples(), pieces, word_labels):
-                chances = uniforms(0, "copies of open types", np.array([hash64(each.text) for each in some], np.uint64))
-                copies = np.floor(open_texts.settings.copies + chances)
-                yield ShardWindows(len(some), windows, copies, source=len(corpora))
+            for chunk, windows in cut(open_texts.examples(), pieces, labels):
+                hashes = np.array([hash64(text.text) for text in chunk], np.uint64)
+                copies = np.floor(open_texts.settings.copies + uniforms(0, "copies of open types", hashes))
+                yield ShardWindows(len(chunk), windows, copies, source=len(corpora))
 
-    def written(cutting: Executor) -> Iterator[Windows]:
+    def number_windows(cutting: Executor) -> Iterator[Windows]:
         nonlocal too_long
         with (folder / _COPIES).open("wb") as file:
             for part in parts(cutting):
@@ -187,7 +186,7 @@ def _make(
                 bar.advance(part.rows)
 
     with progress("cutting sentences into pieces", rows or None) as bar, opened as cutting:
-        write_windows(folder, written(cutting))
+        write_windows(folder, number_windows(cutting))
     write_json(folder / _COUNTS, counts)
     if too_long:
         tell(f"{too_long:,} sentences have more words than gazetteers.max_words and are left out; {sum(counts):,} are "
@@ -206,7 +205,7 @@ def tokenizer_hash(tokenizer: Any) -> str:
     return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def drawn_by_shares(parts: Mapping[str, Array], shares: Sequence[float], seed: int, epoch: int) -> Array:
+def draw_by_shares(parts: Mapping[str, Array], shares: Sequence[float], seed: int, epoch: int) -> Array:
     """Return the windows of an epoch: as many as all `parts` have, in proportion to `shares`, source by source.
 
     `parts` are the numbers of each source's windows. All of a part come as often as they can; the rest is drawn by
@@ -214,13 +213,12 @@ def drawn_by_shares(parts: Mapping[str, Array], shares: Sequence[float], seed: i
     """
     total = sum(map(len, parts.values()))
     drawn = []
-    for place, ((name, numbers), share) in enumerate(zip(parts.items(), shares, strict=True)):
+    for source, ((name, numbers), share) in enumerate(zip(parts.items(), shares, strict=True)):
         if not len(numbers):
             raise InputError(f"setting shares: {name} has nothing to train on: no text with copies and a word that the "
                              "tokenizer knows; leave it out")  # fmt: skip
-        wanted = max(1, round(total * share / sum(shares)))
-        whole, rest = divmod(wanted, len(numbers))
-        chances = uniforms(seed, f"share {place} of epoch {epoch}", np.arange(len(numbers)))
-        some = numbers[np.sort(np.argsort(chances, kind="stable")[:rest])]
-        drawn += [np.tile(numbers, whole), some]
+        count = max(1, round(total * share / sum(shares)))
+        repeats, remainder = divmod(count, len(numbers))
+        chances = uniforms(seed, f"share {source} of epoch {epoch}", np.arange(len(numbers)))
+        drawn += [np.tile(numbers, repeats), numbers[np.sort(np.argsort(chances, kind="stable")[:remainder])]]
     return np.concatenate(drawn)

@@ -64,24 +64,25 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
     common = read_toml(path)
     if _STAGES not in common:
         return []
-    tables, wanted = common.pop(_STAGES), parse_changes(changes)
-    names = _names(tables)
-    of_all = {key: value for key, value in wanted.items() if not key.startswith(tuple(f"{name}." for name in names))}
+    tables, overrides = common.pop(_STAGES), parse_changes(changes)
+    names = _read_names(tables)
+    of_all = {key: value for key, value in overrides.items() if not key.startswith(tuple(f"{name}." for name in names))}
     stages, read = list[PretrainStage](), set[str]()
     for name, table in zip(names, tables, strict=True):
         before = {"backbone": str(stages[-1].folder)} if stages else {}
         if stages:
             of_all.pop("backbone", None)
-        own = {key.partition(".")[2]: value for key, value in wanted.items() if key.startswith(f"{name}.")}
+        of_stage = {key.partition(".")[2]: value for key, value in overrides.items() if key.startswith(f"{name}.")}
         with at(part=f"stage {name}"):
-            values = reduce(merged, (before, {key: table[key] for key in table if key != "name"}, of_all, own), common)
-            objective = values.get("objective", PretrainSettings().objective)
-            kind = OBJECTIVES.find(make_settings(PretrainSettings, {"objective": objective}).objective)
-            sections = {kind.settings.section, *kind.traits.sources} - {""}
+            layers = (before, {key: table[key] for key in table if key != "name"}, of_all, of_stage)
+            values = reduce(merged, layers, common)
+            setting = {"objective": values.get("objective", PretrainSettings().objective)}
+            objective = OBJECTIVES.find(make_settings(PretrainSettings, setting).objective)
+            sections = {objective.settings.section, *objective.traits.sources} - {""}
             if both := next((stage for stage in names if stage in sections or find_section(stage)), ""):
                 why = f"stages: name = {both!r}: is a section of settings; use another name"
                 raise SettingsError(why, setting=_STAGES)
-            mine = {*sections, *table, *(key.partition(".")[0] for key in own)}
+            mine = {*sections, *table, *(key.partition(".")[0] for key in of_stage)}
             values = {key: value for key, value in values.items() if key in mine or not isinstance(value, Mapping)}
             settings = make_settings(PretrainSettings, values)
             OBJECTIVES.find(settings.objective).data(PretrainSources(settings))
@@ -135,12 +136,12 @@ def pretrain_stages(
     processes.end()
 
 
-def _names(tables: Any) -> list[str]:
-    if not isinstance(tables, list) or not tables or not all(isinstance(each, Mapping) for each in tables):
+def _read_names(tables: Any) -> list[str]:
+    if not isinstance(tables, list) or not tables or not all(isinstance(table, Mapping) for table in tables):
         raise SettingsError("stages: must be tables, each under a line [[stages]]", setting=_STAGES)
-    names = [each.get("name") for each in tables]
-    for place, name in enumerate(names):
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in names[:place]:
+    names = [table.get("name") for table in tables]
+    for index, name in enumerate(names):
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in names[:index]:
             raise SettingsError(
                 f"stages: name = {name!r:.80}: must be unique, of letters, digits, - and _: it is a folder",
                 setting=_STAGES,

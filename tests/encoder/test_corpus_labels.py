@@ -59,7 +59,7 @@ def test_streaming_finds_what_reading_it_whole_finds(
     for _ in range(2):
         labels = labels_of(settings)
         assert (labels.facts, labels.categories) == (expected.facts, expected.categories)
-    assert [labels.relabelled(each) for each in read_sentences(settings.corpus_folder, "train")] == train
+    assert [labels.relabel(each) for each in read_sentences(settings.corpus_folder, "train")] == train
     own = labels_of(replace(settings, label_set=""))
     assert (labels == own) == (name in ("", "paper315"))
     assert (train == list(read_sentences(settings.corpus_folder, "train"))) == (labels == own)
@@ -69,7 +69,7 @@ def test_a_class_that_only_the_validation_part_has_is_an_entity(
     settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where each mention of the train part has a class."""
-    monkeypatch.setattr(silver, "_mention_kinds", lambda *_: Counter({(("Place",), "Place"): 9}))
+    monkeypatch.setattr(silver, "_count_mentions", lambda *_: Counter({(("Place",), "Place"): 9}))
     manifest = read_manifest(settings.corpus_folder)
     labels = read_label_set(manifest, settings, named=True)
     assert labels.concepts is not None
@@ -85,7 +85,7 @@ def test_classes_with_one_name_in_the_ontology_are_no_synonyms(
 ) -> None:
     """DBpedia calls City and Town `Stadt` in German, and Place and Venue `lieu` in French."""
     paths = [("Place", "City"), ("Place", "Town"), ("Place", "Island")]
-    monkeypatch.setattr(silver, "_mention_kinds", lambda *_: Counter({(path, path[-1]): 9 for path in paths}))
+    monkeypatch.setattr(silver, "_count_mentions", lambda *_: Counter({(path, path[-1]): 9 for path in paths}))
     words = {"City": "Stadt", "Town": "Stadt", "Island": "Insel"}
     classes = {"classes": {name: {"label": label} for name, label in words.items()}}
     table = read_label_set(read_manifest(settings.corpus_folder) | classes, settings, named=True).concepts
@@ -101,7 +101,7 @@ def test_the_validation_part_is_drawn_by_coin(
     monkeypatch.setattr(silver, "sentence_batches", partial(sentence_batches, rows=rows))
     settings = replace(settings, max_eval_samples=at_most, label_set="4types")
     labels = labels_of(settings)
-    validation = [labels.relabelled(each) for each in read_sentences(settings.corpus_folder, "validation")]
+    validation = [labels.relabel(each) for each in read_sentences(settings.corpus_folder, "validation")]
     ordered = sorted(validation, key=lambda each: uniform(settings.seed, "validation part", each.id))
     for _ in range(2):
         assert held_out(read_manifest(settings.corpus_folder), labels, settings) == ordered[: at_most or None]

@@ -42,7 +42,7 @@ def opened(folder: Path, *paths: Path) -> Gazetteers:
 
 def typed(found: Gazetteers, text: str, *anchors: str) -> list[tuple[str, str]]:
     spans = tuple(Span(text.index(each), text.index(each) + len(each), "own", each) for each in anchors)
-    (example,) = found.relabelled([Example(text, split_words(text), spans)])
+    (example,) = found.relabel([Example(text, split_words(text), spans)])
     assert all(text[span.start : span.end] == span.text for span in example.spans)
     return [(span.text, span.type) for span in example.spans]
 

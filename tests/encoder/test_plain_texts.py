@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.encoder.plain_texts import PlainTexts, open_blocks, packed
+from nerbert.encoder.plain_texts import PlainTexts, open_blocks, pack_lines
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
@@ -73,9 +73,9 @@ def test_blocks_are_whole_lines_of_one_document_and_fit(texts: Path) -> None:
     ships = [{word for word in block.split() if word.isdigit()} for block in blocks if "number" in block]
     assert all(len(each) == 1 for each in ships), "no block has two documents"
     assert max(len(block.split(". ")) for block in blocks) > 2
-    assert list(packed(["a", "b", "long", "c"], [2, 3, 9, 1], 5)) == ["a b", "long", "c"]
-    assert list(packed(["a", "b"], [5, 5], 5)) == ["a", "b"]
-    assert list(packed([], [], 5)) == []
+    assert list(pack_lines(["a", "b", "long", "c"], [2, 3, 9, 1], 5)) == ["a b", "long", "c"]
+    assert list(pack_lines(["a", "b"], [5, 5], 5)) == ["a", "b"]
+    assert list(pack_lines([], [], 5)) == []
 
 
 def test_an_encoder_learns_from_texts(texts: Path, tmp_path: Path) -> None:

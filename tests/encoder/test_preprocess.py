@@ -11,7 +11,7 @@ import pytest
 
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.encoder.corpus_labels import LabelledCorpus, read_label_set
-from nerbert.encoder.preprocess import drawn_by_shares, open_training_data
+from nerbert.encoder.preprocess import draw_by_shares, open_training_data
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.executors import HERE, LocalExecutor
@@ -63,7 +63,7 @@ def opened(settings: PretrainSettings, pieces: SubwordTokenizer) -> Opened:
 def training(settings: PretrainSettings, *, every: bool = False) -> list[Sentence]:
     """Sentences with copies, or `every` one that was expected to have some, relabelled."""
     labels = read_label_set(read_manifest(settings.corpus_folder), settings)
-    train = map(labels.relabelled, read_sentences(settings.corpus_folder, "train"))
+    train = map(labels.relabel, read_sentences(settings.corpus_folder, "train"))
     return [each for each in train if (each.expected_copies if every else each.copies)]
 
 
@@ -223,16 +223,16 @@ def sizes(drawn: Array) -> list[int]:
 
 
 def test_sources_have_their_shares_and_an_epoch_its_size() -> None:
-    assert sizes(drawn_by_shares(PARTS, (1, 1), 1, 0)) == [500, 500]
-    assert sizes(drawn_by_shares(PARTS, (1, 1e-5), 1, 0)) == [1000, 1]
-    drawn = drawn_by_shares(PARTS, (3.0, 1.0), 1, 0)
+    assert sizes(draw_by_shares(PARTS, (1, 1), 1, 0)) == [500, 500]
+    assert sizes(draw_by_shares(PARTS, (1, 1e-5), 1, 0)) == [1000, 1]
+    drawn = draw_by_shares(PARTS, (3.0, 1.0), 1, 0)
     assert sizes(drawn) == [750, 250]
     counts = np.bincount(drawn, minlength=1000)
     assert (set(counts[:900].tolist()), set(counts[900:].tolist())) == ({0, 1}, {2, 3})
 
 
 def test_each_epoch_and_seed_draws_anew_and_the_same_again() -> None:
-    one, again, epoch, seed = (drawn_by_shares(PARTS, (1, 1), *of) for of in ((1, 0), (1, 0), (1, 1), (2, 0)))
+    one, again, epoch, seed = (draw_by_shares(PARTS, (1, 1), *of) for of in ((1, 0), (1, 0), (1, 1), (2, 0)))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, epoch)
     assert not np.array_equal(one, seed)
@@ -240,11 +240,11 @@ def test_each_epoch_and_seed_draws_anew_and_the_same_again() -> None:
 
 def test_copies_count() -> None:
     parts = {"a": np.repeat(np.arange(10), 30), "b": np.arange(10, 110)}
-    counts = np.bincount(drawn_by_shares(parts, (1, 1), 1, 0), minlength=110)
+    counts = np.bincount(draw_by_shares(parts, (1, 1), 1, 0), minlength=110)
     assert counts[:10].sum() == counts[10:].sum() == 200
     assert counts[:10].min() > 10
 
 
 def test_an_empty_source_is_named() -> None:
     with raises(InputError, "setting shares: small has nothing to train on"):
-        drawn_by_shares(PARTS | {"small": np.arange(0)}, (1, 1), 1, 0)
+        draw_by_shares(PARTS | {"small": np.arange(0)}, (1, 1), 1, 0)
