@@ -197,7 +197,7 @@ class _AnnotateRun:
                         raise InputError(f"{many}, the last one: {fault}: {message}") from None
                     break
                 if fault in (Fault.BUSY, Fault.CONNECTION):
-                    pause = pause_after(failed[fault], failure.wait, text, DEFAULT_POLICY)
+                    pause = pause_after(failed[fault], failure.wait, DEFAULT_POLICY)
                     bar.advance(0, f"pauses: {message}"[:80])
                     if failure.wait:  # asked of all requests, not of this one alone
                         self._resume_at = max(self._resume_at, now() + pause)

@@ -181,7 +181,7 @@ class _BaseClient:
                     error, tries = TimedOut(f"{self._url}: no answer within {self._timeout:g} seconds"), 1
             if number >= tries:
                 break
-            pause = pause_after(number, wait, self._url, policy)
+            pause = pause_after(number, wait, policy)
             policy.tell(f"{error} (try {number} of {policy.tries} failed; the next in {pause:g} seconds)")
             await self._sleep(pause)
         raise error

@@ -4,7 +4,7 @@ A failure is final or transient; only a transient one is retried, after a pause 
 server can't send parts of a file, a lost connection means reading it again from its beginning.
 """
 
-import os
+import random
 import re
 import socket
 import time
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nerbert.about import __version__
 from nerbert.errors import InputError, MissingExtra, NerbertError, need
-from nerbert.rng import uniform
 from nerbert.terminal import tell
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ def retry_call(name: str, call: Callable[[], Result], policy: RetryPolicy | None
             reason, wait = _transient(name, error)
             if failed >= policy.tries:
                 raise InputError(f"{name}: {reason} (tried {failed} times); rerun the command to resume") from error
-            pause = pause_after(failed, wait, name, policy)
+            pause = pause_after(failed, wait, policy)
             policy.tell(f"{name}: {reason} (try {failed} of {policy.tries} failed; the next in {pause:g} seconds)")
             policy.sleep(pause)
 
@@ -146,9 +145,9 @@ def _reason(error: Exception) -> str:
     return without_secrets(f"{type(error).__name__} {error}").strip()[:200]
 
 
-def pause_after(failed: int, wait: float, name: str, policy: RetryPolicy) -> float:
+def pause_after(failed: int, wait: float, policy: RetryPolicy) -> float:
     """Return the seconds to wait after so many failures in a row, if the server asks for `wait` seconds."""
-    share = policy.jitter * uniform(0, "retry", f"{os.getpid()} {name} {failed}")
+    share = policy.jitter * random.random()  # noqa: S311  (spreads retries, decides nothing)
     return round(min(max((1 + share) * 2.0 ** (failed - 1), wait), policy.longest_pause), 1)
 
 
