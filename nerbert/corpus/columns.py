@@ -52,7 +52,7 @@ def _share_script(glued: str, inside: str) -> bool:
     return len({name(letter, "").partition(" ")[0] for letter in _OF_A_SCRIPT.findall(glued + inside)}) <= 1
 
 
-Places = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.int64]
 
 _GAP, _RUN, _PART, _SINGLE, _LETTER, _MARK, _JOINER, _AM, _TRICKY = range(9)
 """Classes of characters. A letter is one of a script without spaces; a part belongs to the single one or letter before
@@ -81,10 +81,10 @@ class Words:
     `first[n]` is the number of the first word of sentence n; `first[-1]` is the number of all words.
     """
 
-    starts: Places
-    ends: Places
-    sentences: Places
-    first: Places
+    starts: Ints
+    ends: Ints
+    sentences: Ints
+    first: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,10 @@ class Links:
     other links, `cutting` cut a word and `outside` are in no sentence.
     """
 
-    numbers: Places
-    starts: Places
-    ends: Places
-    first: Places
+    numbers: Ints
+    starts: Ints
+    ends: Ints
+    first: Ints
     grown: int
     cutting: int
     outside: int
@@ -125,7 +125,7 @@ def codes_of(text: str) -> npt.NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def _resolve(classes: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint32]) -> Places:
+def _resolve(classes: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint32]) -> Ints:
     """Give characters that depend on others their class, in place; return the positions that the expression decides."""
     positions = np.flatnonzero(classes >= _MARK)
     stacked = positions[np.isin(codes[positions], [ord(mark) for mark in STACKERS])] + 1  # a text ends with a newline
@@ -134,11 +134,11 @@ def _resolve(classes: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint32]) -> P
     first = np.diff(positions, prepend=-2) != 1
     bases = classes[positions[first] - 1]  # a gap before the first text: that is the last newline
     classes[positions] = _CHANGED[bases[np.cumsum(first) - 1], classes[positions]]
-    tricky: Places = positions[classes[positions] == _TRICKY]
+    tricky: Ints = positions[classes[positions] == _TRICKY]
     return tricky
 
 
-def _web_places(text: str, codes: npt.NDArray[np.uint32]) -> Places:
+def _web_places(text: str, codes: npt.NDArray[np.uint32]) -> Ints:
     """Return places in or beside a possible address, hashtag or name of the web."""
     dots, colons = np.flatnonzero(codes == ord(".")), np.flatnonzero(codes == ord(":"))
     after = codes[dots + 1]  # a text ends with a newline
@@ -209,7 +209,7 @@ def is_among(values: npt.NDArray[Any], members: npt.NDArray[Any]) -> npt.NDArray
     return among
 
 
-def _edges(classes: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
+def _edges(classes: npt.NDArray[np.uint8]) -> tuple[Ints, Ints]:
     """Return the starts and ends of words: whole runs, and single characters with their parts."""
     run = classes == _RUN
     single = classes >= _SINGLE
@@ -220,8 +220,8 @@ def _edges(classes: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
 
 
 def _resplit(
-    texts: Sequence[str], numbers: Places, sentences: Places, starts: Places, ends: Places, splitter: str
-) -> tuple[Places, Places]:
+    texts: Sequence[str], numbers: Ints, sentences: Ints, starts: Ints, ends: Ints, splitter: str
+) -> tuple[Ints, Ints]:
     """Replace the words of some sentences by those of the expression."""
     spans = [
         (sentences[number] + start, sentences[number] + end)
@@ -238,7 +238,7 @@ def _resplit(
     return both[0], both[1]
 
 
-def numbers_column(values: Places | Sequence[int], type_: pa.DataType) -> pa.Array:
+def numbers_column(values: Ints | Sequence[int], type_: pa.DataType) -> pa.Array:
     """Return integers as an Arrow array; `pa.array` would import pandas, which takes half a second per worker."""
     array = np.ascontiguousarray(values, type_.to_pandas_dtype())
     return pa.Array.from_buffers(type_, len(array), [None, pa.py_buffer(array)])

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.columns import Places
+from nerbert.corpus.columns import Ints
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TYPED, UNTYPED, read_table, with_columns
 from nerbert.corpus.types import SCRATCH
@@ -110,13 +110,13 @@ def sides_of(rows: pa.RecordBatch, settings: CorpusSettings) -> list[str]:
     return [side_of(f"{wiki}:{page}") for wiki, page in pages]
 
 
-def flat_categories(rows: pa.RecordBatch) -> tuple[pa.Array, Places]:
+def flat_categories(rows: pa.RecordBatch) -> tuple[pa.Array, Ints]:
     """Return the categories of all mentions in one array, and each sentence's number of mentions."""
     mentions = rows["mentions"]
     return pc.struct_field(mentions.flatten(), "category"), pc.list_value_length(mentions).to_numpy()
 
 
-def count_by_sentence(marks: pa.Array, lengths: Places) -> Places:
+def count_by_sentence(marks: pa.Array, lengths: Ints) -> Ints:
     """Return how many of each sentence's mentions are marked; `marks` has a value for each mention, in order."""
     sums = np.concatenate(([0], np.cumsum(marks.to_numpy(zero_copy_only=False), dtype=np.int64)))
     ends = np.cumsum(lengths, dtype=np.int64)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbert.corpus.columns import Links, Places, Words, links_on_words, numbers_column, strings_column, words_of
+from nerbert.corpus.columns import Ints, Links, Words, links_on_words, numbers_column, strings_column, words_of
 from nerbert.corpus.dump.sites import Site
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import TITLES, UNTYPED
@@ -181,7 +181,7 @@ def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.R
     return pa.RecordBatch.from_arrays([columns[name] for name in UNTYPED.names], schema=UNTYPED)
 
 
-def _lists(first: Places, starts: Places, ends: Places, **texts: pa.Array) -> pa.Array:
+def _lists(first: Ints, starts: Ints, ends: Ints, **texts: pa.Array) -> pa.Array:
     """Return lists of (start, end) and further texts; list n runs from `first[n]` to `first[n + 1]`."""
     arrays = {"start": numbers_column(starts, pa.int32()), "end": numbers_column(ends, pa.int32()), **texts}
     structs = pa.StructArray.from_arrays([*arrays.values()], names=[*arrays])

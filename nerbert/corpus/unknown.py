@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nerbert.corpus.columns import Places, Words, codes_of, is_among, numbers_column, strings_column
+from nerbert.corpus.columns import Ints, Words, codes_of, is_among, numbers_column, strings_column
 from nerbert.corpus.knowledge.database import ask_counts
 from nerbert.corpus.mentions import make_lists
 from nerbert.corpus.settings import CorpusSettings
@@ -30,7 +30,7 @@ from nerbert.rng import mix_bits
 
 Hashes = npt.NDArray[np.uint64]
 Marks = npt.NDArray[np.bool_]
-Hasher: TypeAlias = Callable[[Places, Places], Hashes]
+Hasher: TypeAlias = Callable[[Ints, Ints], Hashes]
 """Gives the hash of each stretch of a text, from its start and end."""
 
 CAPITALISED, ELSEWHERE = "capitalised", "mention_elsewhere"
@@ -59,7 +59,7 @@ CAPITALISE_NOUNS = ("bar", "de", "frr", "gsw", "ksh", "lb", "nds", "pdc", "pfl",
 NAME = np.dtype([("whole", np.uint64), ("first", np.uint64), ("words", np.int64)])
 """A name: the hashes of the whole and of its first word, and its number of words."""
 Names: TypeAlias = npt.NDArray[np.void]
-Found: TypeAlias = tuple[Places, int, Places]
+Found: TypeAlias = tuple[Ints, int, Ints]
 """Where names of some number of words are found: their first words, that number, and the names' places in `keys`."""
 
 
@@ -86,7 +86,7 @@ def join_words(rows: pa.RecordBatch) -> tuple[str, Words]:
     return "\n".join(texts) + "\n", Words(*places_in_text(sentences, words), sentences, first)
 
 
-def places_in_text(sentences: Places, lists: pa.ListArray) -> tuple[Places, Places]:
+def places_in_text(sentences: Ints, lists: pa.ListArray) -> tuple[Ints, Ints]:
     """Return the starts and ends of the stretches of sentences, a list for each, in the text that begins each sentence
     at its place in `sentences`."""
     flat, shift = lists.flatten(), np.repeat(sentences[:-1], pc.list_value_length(lists).to_numpy())
@@ -113,7 +113,7 @@ class NameIndex:
             return
         owner = np.repeat(np.arange(len(words.first) - 1), np.diff(words.first))
 
-        def keys_at(first: Places, last: Places) -> Hashes:
+        def keys_at(first: Ints, last: Ints) -> Hashes:
             return hashes(words.starts[first], words.ends[last])
 
         numbers = np.arange(len(words.starts))
@@ -126,7 +126,7 @@ class NameIndex:
             yield starts[matches], length, np.searchsorted(self.keys, keys[matches])
 
 
-def drop_overlaps(names: Iterable[Found], free: Marks) -> tuple[Places, Places, Places]:
+def drop_overlaps(names: Iterable[Found], free: Marks) -> tuple[Ints, Ints, Ints]:
     """Return first words, lengths and keys of the names that are kept: the longest, of equal ones the first.
 
     Only words that are `free` (words,) may be taken, and they are no longer free then.
@@ -277,7 +277,7 @@ def _letters() -> Marks:
     return marks
 
 
-def _frequent_names(upstream: Upstream, folder: Path, least: int) -> tuple[Names, Places]:
+def _frequent_names(upstream: Upstream, folder: Path, least: int) -> tuple[Names, Ints]:
     """Return the names that are mentions of the train split at least so often, and how often."""
     counts = folder / "mentions"
     counts.mkdir()
@@ -304,7 +304,7 @@ def _write_mentions(part: Path, batches: Iterator[pa.RecordBatch], folder: Path)
     pq.write_table(pa.table(list(map(pa.array, arrays)), schema=_COUNTED), folder / part.name)
 
 
-def _count_others(_: Path, batches: Iterator[pa.RecordBatch], names: Path) -> tuple[Places, Places]:
+def _count_others(_: Path, batches: Iterator[pa.RecordBatch], names: Path) -> tuple[Ints, Ints]:
     """Return the numbers of the names that a part's train split has outside mentions, and how often."""
     index, keys = NameIndex.of(np.load(names, allow_pickle=False)), [np.zeros(0, np.int64)]
     for rows in _filter_train(batches):
@@ -315,7 +315,7 @@ def _count_others(_: Path, batches: Iterator[pa.RecordBatch], names: Path) -> tu
     return numbers, counts
 
 
-def _runs(words: Words, marked: Marks) -> tuple[Places, Places]:
+def _runs(words: Words, marked: Marks) -> tuple[Ints, Ints]:
     """Return the first and last words of the runs of marked words within sentences; a hyphen between two is one."""
     joined = (words.starts[1:] == words.ends[:-1]) & (np.diff(words.starts) > 0)
     marked = marked.copy()
@@ -328,7 +328,7 @@ def _runs(words: Words, marked: Marks) -> tuple[Places, Places]:
     return first, np.flatnonzero(marked & (~after | begins[1:]))
 
 
-def _group_stretches(words: Words, stretches: Sequence[tuple[Places, Places, str]]) -> pa.ListArray:
+def _group_stretches(words: Words, stretches: Sequence[tuple[Ints, Ints, str]]) -> pa.ListArray:
     """Return stretches from first to last words, with their reasons, as lists of sentences."""
     firsts, lasts = (np.concatenate([group[side] for group in stretches]) for side in range(2))
     reasons = np.repeat(np.arange(len(stretches)), [len(group[0]) for group in stretches])

@@ -201,9 +201,8 @@ def _read_site(root: "etree._Element", name: str, database: str, wiki: str, lang
     if language and not same:
         shown = f"{declared or database!r:.80}"
         tell(f"{name}: its language is {shown}, but it is read as {language!r}, by the setting language")
-        site = make_site(wiki, language, namespaces)
-    else:
-        site = make_site(wiki or database, language or declared, namespaces)
+        database = ""
+    site = make_site(wiki or database, language or declared, namespaces)
     if not is_known_language(code := language_code(language or declared or site.language)):
         tell(f"{name}: language {code!r:.80} is of no known Wikipedia; words and sentences are read as in "
              "English; set language to a closer one's code if there is one")  # fmt: skip

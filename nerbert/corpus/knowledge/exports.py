@@ -110,11 +110,11 @@ def _words(template: "Template", language: str) -> dict[str, str]:
     for key, argument, tag, longest in _WORDS:
         old = f"rdfs:{tag.lower()}@"
         texts = {name.removeprefix(old): template.text(name) for name in template.fields if name.startswith(old)}
-        for nested in template.nested(argument):
-            if nested.name == tag and len(nested.fields) > 1 and "1" in nested.fields:
-                number = list(nested.fields)[1]  # text with "=" was read as a named argument
-                text = nested.text(number)
-                texts[nested.text("1").lower()] = text if number == "2" else f"{number}={text}"
+        for inner in template.find_nested(argument):
+            if inner.name == tag and len(inner.fields) > 1 and "1" in inner.fields:
+                number = list(inner.fields)[1]  # text with "=" was read as a named argument
+                text = inner.text(number)
+                texts[inner.text("1").lower()] = text if number == "2" else f"{number}={text}"
         plain = (_plain(texts.get(code, ""), longest) for code in (language, "en"))
         if text := next(filter(None, plain), ""):
             words[key] = text
@@ -127,7 +127,7 @@ def _plain(text: str, longest: int) -> str:
     text = visible(" ".join(text.split()))
     if len(text) <= longest:
         return text
-    ends = [found.end() for found in _SENTENCE_END.finditer(text, 0, longest + 2) if found.end() <= longest]
+    ends = [match.end() for match in _SENTENCE_END.finditer(text, 0, longest + 2) if match.end() <= longest]
     return text[: ends[-1]] if ends else text[: longest + 1].rpartition(" ")[0] or text[:longest]
 
 
@@ -142,7 +142,7 @@ class Template:
         """Return the text of the argument `name` without the templates nested in it, "" if it is absent."""
         return _TEMPLATE.sub("", self.fields.get(name, "")).strip()
 
-    def nested(self, name: str) -> tuple["Template", ...]:
+    def find_nested(self, name: str) -> tuple["Template", ...]:
         """Return the templates nested in the argument `name`."""
         return templates(self.fields.get(name, ""))
 
@@ -284,8 +284,8 @@ def _outcome(calls: tuple[Template, ...]) -> Outcome:
         if template.name == "ConditionalMapping":
             return tuple(
                 Case(case.text("templateProperty"), case.text("operator").lower(), _strip_links(case.text("value")),
-                     _outcome(case.nested("mapping")))
-                for case in template.nested("cases") if case.name == "Condition"
+                     _outcome(case.find_nested("mapping")))
+                for case in template.find_nested("cases") if case.name == "Condition"
             )  # fmt: skip
     return ""
 

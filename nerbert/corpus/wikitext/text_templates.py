@@ -53,7 +53,7 @@ class Arguments:
         """Return the first of these arguments that is not blank, stripped; else ""."""
         return next((value for name in names if (value := self.values.get(name, "").strip())), "")
 
-    def numbered(self) -> list[str]:
+    def list_numbered(self) -> list[str]:
         """Return the stripped values of 1, 2, 3 … up to the last unnamed one."""
         last = max(self.count, next((n for n in (3, 2, 1) if str(n) in self.values), 0))
         return [self.text(str(number)) for number in range(1, last + 1)]
@@ -147,19 +147,19 @@ def _raw(names: str, arguments: Arguments) -> str:
 def _join_arguments(pattern: str, arguments: Arguments) -> str:
     """Return all numbered arguments, each with the text before `{}`, separated by the text after it."""
     before, _, between = pattern.partition("{}")
-    return between.join(f"{before}{value}" for value in arguments.numbered() if value) or before.strip()
+    return between.join(f"{before}{value}" for value in arguments.list_numbered() if value) or before.strip()
 
 
 def _quantity(form: str, arguments: Arguments) -> str:
     """Expand `{{convert|5|km|mi}}`, and `{{cvt|…}}` in the form `short`."""
     named = {name: value.strip() for name, value in arguments.values.items()}
-    return shown_measure(arguments.numbered(), named, short=form == "short")
+    return format_measure(arguments.list_numbered(), named, short=form == "short")
 
 
 def _chemistry(_: str, arguments: Arguments) -> str:
     """Expand `{{chem|NH|4|+}}`: keep letters, lower numbers, raise charges."""
     pieces = []
-    for part in arguments.numbered():
+    for part in arguments.list_numbered():
         charged, counted = part[-1:] in ("+", "-", "−"), part[:1].isdigit()
         charge = f"<sup>{part.replace('-', '−')}</sup>" if len(part) < 20 else part
         pieces.append(charge if charged else f"<sub>{part}</sub>" if counted else part)
@@ -168,7 +168,7 @@ def _chemistry(_: str, arguments: Arguments) -> str:
 
 def _french_number(_: str, arguments: Arguments) -> str:
     """Expand `{{unité|12500|km|h|-1}}` to `12 500 km h^−1`; one argument may contain a number and its noun."""
-    first, *parts = arguments.numbered() or [""]
+    first, *parts = arguments.list_numbered() or [""]
     number, blank, noun = first.partition(" ")
     pieces = [thousands(number, "\xa0") + blank + noun]
     for part in filter(None, parts):
@@ -189,11 +189,11 @@ def _in_language(_: str, arguments: Arguments) -> str:
 _KINDS: dict[str, Callable[[str, Arguments], str]] = {
     "text": _text, "raw": _raw, "each": _join_arguments, "quantity": _quantity, "chemistry": _chemistry,
     "number": _french_number, "langx": _in_language,
-    "last": lambda _, arguments: (arguments.numbered() or [""])[-1],  # `{{transl|ar|ALA|alif}}`
+    "last": lambda _, arguments: (arguments.list_numbered() or [""])[-1],  # `{{transl|ar|ALA|alif}}`
 }  # fmt: skip
 
 
-def shown_measure(numbered: Sequence[str], named: Mapping[str, str], *, short: bool) -> str:
+def format_measure(numbered: Sequence[str], named: Mapping[str, str], *, short: bool) -> str:
     """Return the text of `convert` (`short`: of `cvt`); the arguments must be stripped."""
     if not numbered:
         return ""
@@ -201,7 +201,9 @@ def shown_measure(numbered: Sequence[str], named: Mapping[str, str], *, short: b
     code = others[0] if others else ""
     short = named.get("abbr", "") in ("on", "in", "~") or (short and not named.get("abbr"))
     adjective = named.get("adj", "") in ("on", "mid", "1")
-    singular = adjective or named.get("sing") == "on" or (_is_one(numbered) and amount == _number(numbered[0]))
+    fraction = _FRACTION.fullmatch(numbered[0])
+    is_one = numbered[0] in ("1", "-1") or (fraction is not None and not fraction[2])
+    singular = adjective or named.get("sing") == "on" or (is_one and amount == _number(numbered[0]))
     join = partial(_join_unit, short=short, hyphen=adjective)
     british = join(amount, code, singular=singular)
     if len(others) > 2 and others[2] in ("in", "inch", "inches", "oz", "lb", "lbs") and _PLAIN.fullmatch(others[1]):
@@ -241,11 +243,6 @@ def thousands(digits: str, mark: str) -> str:
     return mark.join([digits[:head], *(digits[at : at + 3] for at in range(head, len(digits), 3))])
 
 
-def _is_one(numbered: Sequence[str]) -> bool:
-    fraction = _FRACTION.fullmatch(numbered[0])
-    return numbered[0] in ("1", "-1") or (fraction is not None and not fraction[2])
-
-
 def _join_unit(amount: str, code: str, *, short: bool, singular: bool, hyphen: bool) -> str:
     """Join number and unit: `5 km`, `5 kilometres`, `5-kilometre`."""
     names = unit_names(code)
@@ -282,7 +279,7 @@ def _units() -> Mapping[str, Names]:
     return {code: (symbol.strip("∅"), single, plural) for code, symbol, single, plural in rows}
 
 
-def shown_gauge(text: str) -> str:
+def format_gauge(text: str) -> str:
     """Return a track gauge such as `1435mm` as `1,435 mm`, any other text as it is."""
     match = re.fullmatch(r"(\d{1,5})\s{0,3}(mm|m|ft|in)", text)
     return f"{thousands(match[1], ',')} {match[2]}" if match else text
@@ -313,13 +310,10 @@ def _month(text: str) -> str:
     return _MONTHS[number - 1] if 0 < number <= len(_MONTHS) else text
 
 
-def _bare(text: str) -> str:
-    """Return part of a French date without the hyphen that keeps it from being a link."""
-    return text.strip("-")
-
-
 _FILTERS: dict[str, Callable[..., str]] = {
-    "": _join_texts, "dmy": _day_first, "mdy": _month_first, "ordinal": ordinal, "gauge": shown_gauge, "bare": _bare,
-    "minus": lambda text: text.replace("-", "−", 1), "jour": lambda text: "1er" if _bare(text) == "1" else _bare(text),
-    "whole": lambda text: _bare(text) if len(_bare(text)) > 3 else "",
+    "": _join_texts, "dmy": _day_first, "mdy": _month_first, "ordinal": ordinal, "gauge": format_gauge,
+    "minus": lambda text: text.replace("-", "−", 1),
+    # parts of a French date, without the hyphen that keeps each from being a link
+    "bare": lambda text: text.strip("-"), "whole": lambda text: text.strip("-") if len(text.strip("-")) > 3 else "",
+    "jour": lambda text: "1er" if text.strip("-") == "1" else text.strip("-"),
 }  # fmt: skip

@@ -132,7 +132,7 @@ def test_labels_are_short() -> None:
 def test_templates_nest_and_links_hide_bars() -> None:
     (outer,) = templates("text {{ outer_name | a = [[x|y]] | b = {{in|1}} tail <!-- | c = d --> | plain }} }} | z")
     assert (outer.name, [outer.text(name) for name in "ab3c"]) == ("Outer name", ["[[x|y]]", "tail", "plain", ""])
-    assert ([inner.name for inner in outer.nested("b")], outer.nested("c")) == (["In"], ())
+    assert ([inner.name for inner in outer.find_nested("b")], outer.find_nested("c")) == (["In"], ())
     (unclosed,) = templates("{{TemplateMapping | mapToClass = Film <!-- open")
     assert unclosed.text("mapToClass") == "Film"
 

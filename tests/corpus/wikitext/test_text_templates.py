@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nerbert.corpus.wikitext.text_templates import Arguments, _rules, shown_measure, text_rule, unit_names
+from nerbert.corpus.wikitext.text_templates import Arguments, _rules, format_measure, text_rule, unit_names
 from nerbert.tables import read_columns
 from tests.expected import rows
 
@@ -54,15 +54,15 @@ UNITS = {code: (one, many) for code, one, many in read_columns("units.tsv", "cod
 @example("/d")
 @example("m/")
 def test_unit_codes_of_any_kind_are_read_or_left(code: str) -> None:
-    names, shown = unit_names(code), shown_measure(["5", code], {}, short=False)
+    names, shown = unit_names(code), format_measure(["5", code], {}, short=False)
     assert shown == f"5 {names[2]}" if names else code.strip() in shown
 
 
 def test_a_unit_has_a_name_for_one_and_for_many() -> None:
     assert len(UNITS) > 150
     for code, (one, many) in UNITS.items():
-        assert shown_measure(["1", code], {}, short=False) == f"1 {one}"
-        assert shown_measure(["2", code], {}, short=False) == f"2 {many}"
+        assert format_measure(["1", code], {}, short=False) == f"1 {one}"
+        assert format_measure(["2", code], {}, short=False) == f"2 {many}"
 
 
 @pytest.mark.parametrize("template", ["flag", "hms", "stnlnk", "sortname", "ill", "section link", "sclass", "nihongo"])
