@@ -86,7 +86,7 @@ def annotate_texts(
     if key.get_secret_value() and address.scheme == "http" and address.hostname not in _LOCAL:
         tell(f"{settings.endpoint}: the key travels unencrypted; use https if the server has it")
     with publish_job(target, None, overwrite=overwrite, file=True) as draft, open_store(settings.cache, query) as store:
-        sources = [source.copied(draft.work / f"{number}") for number, source in enumerate(inputs.sources)]
+        sources = [source.copy_to(draft.work / f"{number}") for number, source in enumerate(inputs.sources)]
         run = _AnnotateRun(settings, prompt, key, store, partial(_rows, sources))
         try:
             run.ask()

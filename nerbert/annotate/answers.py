@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from nerbert.formats.open_types import Mention, locate, usable
+from nerbert.formats.open_types import Mention, keep_usable, locate
 from nerbert.records import OpenText
 
 BYTES_PER_TOKEN = 3
@@ -104,7 +104,7 @@ def read_labels(text: str, content: str, *, cut: bool) -> Labels:
     content = _without_thoughts(content, cut=cut)
     entries, bad = _read_lines(content, cut=cut)
     short = (entry for entry in entries[:MOST_MENTIONS] if len(entry[2]) <= LONGEST_DESCRIPTION)
-    good = list(usable(short, Counter()))
+    good = list(keep_usable(short, Counter()))
     bad += len(entries) - len(good)
     entities, invented = locate(text, dict.fromkeys(good))
     if entries and not entities:

@@ -30,7 +30,7 @@ from nerbert.encoder.gazetteers import Gazetteers, GazetteersSettings, open_gaze
 from nerbert.encoder.open_texts import OpenExample
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
-from nerbert.formats.open_types import normalised
+from nerbert.formats.open_types import fold_type
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
 from nerbert.labels import sentence_example
 from nerbert.model.concept_table import Concept, ConceptTable, all_of, class_words
@@ -176,7 +176,7 @@ def _with_concepts(
     classes = manifest.get("classes", {})
 
     def name(category: str) -> str:
-        return normalised(classes.get(category, {}).get("label", "")) or class_words(category)
+        return fold_type(classes.get(category, {}).get("label", "")) or class_words(category)
 
     def above_of(path: tuple[str, ...]) -> set[str]:
         return {labels.category(path[:end], ENTITY) for end in range(1, len(path))}

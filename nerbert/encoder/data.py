@@ -20,7 +20,7 @@ from nerbert.encoder.plain_texts import PlainTexts, open_blocks
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.executors import Executor
-from nerbert.formats.open_types import normalised
+from nerbert.formats.open_types import fold_type
 from nerbert.model.concept_table import ROOT, ConceptTable
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.process import is_first_process
@@ -238,5 +238,5 @@ def files_read(settings: PretrainSettings) -> list[Path]:
 @cache
 def read_synonyms() -> dict[str, frozenset[str]]:
     """Return the other words for each normalised name of a type that has some."""
-    lines = [[*map(normalised, cell.split(","))] for (cell,) in read_columns("synonyms.tsv", "names")]
+    lines = [[*map(fold_type, cell.split(","))] for (cell,) in read_columns("synonyms.tsv", "names")]
     return {name: frozenset(names) - {name} for names in lines for name in names}

@@ -19,7 +19,7 @@ from nerbert.artifacts import publish, sha256_of, write_json
 from nerbert.cache import load_cached
 from nerbert.config import Settings, refuse
 from nerbert.errors import InputError, at, refused
-from nerbert.formats.open_types import normalised, open_type_line, read_open_types, types_asked
+from nerbert.formats.open_types import fold_type, open_type_line, read_open_types, types_asked
 from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.records import Example, OpenText, Reason, Span
 from nerbert.rng import uniform
@@ -230,7 +230,7 @@ class OpenTexts:
         return OpenExample(text.text, words, tuple(spans), types_asked(text))
 
     def _concept(self, type_: str, description: str = "") -> Concept:
-        return Concept(normalised(type_), description if self.descriptions else "")
+        return Concept(fold_type(type_), description if self.descriptions else "")
 
 
 def _hash_files(paths: Iterable[Path], name: str) -> list[dict[str, str]]:

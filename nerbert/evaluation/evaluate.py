@@ -17,7 +17,7 @@ from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
 from nerbert.formats.data import AnyData, GoldSentences, read_data, read_gold, train_sum
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.formats.entity_labels import entity_labels
-from nerbert.formats.open_types import normalised, read_open_types, types_asked
+from nerbert.formats.open_types import fold_type, read_open_types, types_asked
 from nerbert.labels import example_tags, types_of_examples
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Counts, Score
@@ -228,7 +228,7 @@ def labels_by_type(types: Iterable[str], given: Mapping[str, str]) -> dict[str, 
     labels = {type_: entity_labels([given.get(type_) or EntityLabel(type_)])[0] for type_ in types}
     first = dict[str, str]()
     for type_, label in labels.items():
-        if (other := first.setdefault(normalised(label.name), type_)) != type_:
+        if (other := first.setdefault(fold_type(label.name), type_)) != type_:
             both = f"types {other!r:.80} and {type_!r:.80}"
             raise InputError(f"{both} have the same label, {label.name!r:.80}; give them different ones (labels)")
     return labels
@@ -291,13 +291,13 @@ def evaluate_open(
     if loaded.types and not loaded.labels:
         raise InputError(f"{path}: asks for its own types, but this tagger finds only the types that it was trained on")
     texts = list(read_open_types(path))
-    all_types = tuple(sorted({normalised(entity.type) for text in texts for entity in text.entities}))
+    all_types = tuple(sorted({fold_type(entity.type) for text in texts for entity in text.entities}))
     by_types: dict[tuple[str, ...], list[OpenText]] = {}
     for text in texts:
         types = types_asked(text)
         by_types.setdefault(all_types if types is None else types, []).append(text)
     names = labels_asked({type_ for types in by_types for type_ in types},
-                         {normalised(type_): label for type_, label in (labels or {}).items()})  # fmt: skip
+                         {fold_type(type_): label for type_, label in (labels or {}).items()})  # fmt: skip
     check_thresholds(thresholds, (label.name for label in names.values()))
     right = predicted = gold = 0
     bounds = dict[str, float]()
@@ -311,7 +311,7 @@ def evaluate_open(
                 predictions = {(span.start, span.end): type_of[span.type] for span in spans}
                 mentions: dict[tuple[int, int], set[str]] = {}
                 for entity in text.entities:
-                    mentions.setdefault((entity.start, entity.end), set()).add(normalised(entity.type))
+                    mentions.setdefault((entity.start, entity.end), set()).add(fold_type(entity.type))
                 right += sum(type_ in mentions.get(span, ()) for span, type_ in predictions.items())
                 predicted, gold = predicted + len(predictions), gold + len(mentions)
     how = answering_of(loaded.head, loaded.scaling, bounds, list(bounds))

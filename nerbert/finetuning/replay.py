@@ -17,7 +17,7 @@ from nerbert.errors import InputError, at, few
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
 from nerbert.formats.data import DataSet
-from nerbert.formats.open_types import normalised
+from nerbert.formats.open_types import fold_type
 from nerbert.labels import common_name, types_of_examples
 from nerbert.model.concept_table import Concept, ConceptTable, class_words
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
@@ -146,10 +146,10 @@ def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str,
     Types that would be read as the same words keep their own names. Raise InputError where these differ only in case or
     underscores.
     """
-    found = {each: normalised(labels.get(each) or common_name(class_words(each))) or each for each in types}
+    found = {each: fold_type(labels.get(each) or common_name(class_words(each))) or each for each in types}
     same = Counter(found.values())
     if alike := [each for each, text in found.items() if same[text] > 1]:
-        found |= {each: normalised(labels.get(each) or each) or each for each in alike}
+        found |= {each: fold_type(labels.get(each) or each) or each for each in alike}
         tell(f"types {few(alike)} mean the same in words, so each is read as it is written; --labels says it better")
     by_text: dict[str, str] = {}
     for each, text in found.items():

@@ -41,13 +41,13 @@ class Brat:
     suffixes: ClassVar[tuple[str, ...]] = ()
     holds: ClassVar[Abilities] = replace(
         LEAST, nested=True, text="whole",
-        fields=lambda document: {name: each for name, each in document.fields.items() if name == "id"},
+        fields=lambda document: {name: value for name, value in document.fields.items() if name == "id"},
     )  # fmt: skip
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a folder holds an `.ann` file, or whether a file is one."""
         if path.is_dir():
-            return any(each.name.endswith(_ANN) for each in find_files(path))
+            return any(file.name.endswith(_ANN) for file in find_files(path))
         return path.name.endswith(_ANN) and (not head.strip() or bool(_BEGIN.search(head)))
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
@@ -55,15 +55,15 @@ class Brat:
         if not path.is_dir():
             yield _document(path.with_suffix(_ANN), writable(path.stem), None, repairs)
             return
-        root, ids = Path(os.path.realpath(path)), _listed(path / _LIST)
-        places = {f"{name}{_ANN}": place for place, name in enumerate(ids)}
-        for found in sorted(find_files(path), key=lambda each: places.get(each.name, len(places))):
-            if found.name.endswith(_ANN):
-                name = found.name.removesuffix(_ANN)
-                document = _document(found.path, name, root, repairs)
+        root, ids = Path(os.path.realpath(path)), _read_ids(path / _LIST)
+        order = {f"{name}{_ANN}": number for number, name in enumerate(ids)}
+        for file in sorted(find_files(path), key=lambda file: order.get(file.name, len(order))):
+            if file.name.endswith(_ANN):
+                name = file.name.removesuffix(_ANN)
+                document = _document(file.path, name, root, repairs)
                 yield replace(document, fields={"id": ids[name]}) if name in ids else document
-            elif found.name.endswith(_TXT):
-                _check(found.path.with_suffix(_ANN), found.path, root)
+            elif file.name.endswith(_TXT):
+                _check(file.path.with_suffix(_ANN), file.path, root)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write a folder, whole or not at all; files are named after a text's field `id` if possible, else by a number.
@@ -80,7 +80,7 @@ class Brat:
                     number += 1
                     name = f"{number:06}"
                 with at(part=name):
-                    lines = [_line(place, span, document.text) for place, span in enumerate(document.spans, 1)]
+                    lines = [_line(index, span, document.text) for index, span in enumerate(document.spans, 1)]
                 types.update(dict.fromkeys(span.type for span in document.spans))
                 ids[name] = document.fields.get("id", name)
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -88,13 +88,13 @@ class Brat:
                 (folder / f"{name}{_ANN}").write_bytes("".join(lines).encode("utf-8", "replace"))
             sections = ["[entities]", *types, "", "[relations]", "", "[events]", "", "[attributes]", ""]
             (folder / "annotation.conf").write_bytes("\n".join(sections).encode())
-            names = (each.name.removesuffix(_ANN) for each in find_files(folder) if each.name.endswith(_ANN))
-            if [*ids.items()] != [(each, each) for each in names]:
+            names = (file.name.removesuffix(_ANN) for file in find_files(folder) if file.name.endswith(_ANN))
+            if [*ids.items()] != [(name, name) for name in names]:
                 lines = [f"{name}\t{json_text(id_)}\n" for name, id_ in ids.items()]
                 (folder / _LIST).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
-def _listed(path: Path) -> dict[str, Any]:
+def _read_ids(path: Path) -> dict[str, Any]:
     """Return the texts' ids by name, in the order of a folder's list; nothing without a list."""
     ids: dict[str, Any] = {}
     if path.is_file():
@@ -102,7 +102,7 @@ def _listed(path: Path) -> dict[str, Any]:
             for line in file_lines(path):
                 if line.text:
                     name, _, id_ = line.text.partition("\t")
-                    with line.place():
+                    with line.locate_errors():
                         ids[name] = json_value(id_)
     return ids
 
@@ -117,21 +117,21 @@ def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Doc
         for line in file_lines(path):
             if not line.text.strip():
                 continue
-            with line.place():
-                found = _entity(line.text)
-            if found is None:
+            with line.locate_errors():
+                entity = _entity(line.text)
+            if entity is None:
                 repairs[Repair.PASSED_OVER] += 1
             else:
-                marked.append(found)
+                marked.append(entity)
     with refused(f"{source}: can't be read", of=OSError), source.open("rb") as stream:
         text = _as_counted(read_text(stream, source), [span for span, _ in marked], repairs)
     spans = list[Span]()
     for span, in_pieces in marked:
-        there = text[span.start : span.end]
-        if in_pieces and "".join(there.split()) != "".join(span.text.split()):  # more than white space between them
+        surface = text[span.start : span.end]
+        if in_pieces and "".join(surface.split()) != "".join(span.text.split()):  # more than white space between them
             repairs[Repair.PASSED_OVER] += 1
         else:
-            spans.append(replace(span, text=there) if in_pieces else span)
+            spans.append(replace(span, text=surface) if in_pieces else span)
     return Document(text, tuple(spans), group=name, fields={"id": name})
 
 
@@ -146,28 +146,28 @@ def _check(path: Path, other: Path, root: Path | None) -> None:
 
 def _entity(line: str) -> tuple[Span, bool] | None:
     """Return the whole stretch of a line's entity, and whether it has several pieces; None if it is no entity."""
-    found = _ENTITY.fullmatch(line)
-    if found is None:
+    match = _ENTITY.fullmatch(line)
+    if match is None:
         if _OTHER.match(line):
             return None
         raise InputError(
             f"broken line {line!r:.60}: expected T1, a tab, the type, a space, start, a space, end, a tab, the text"
         )
-    pieces = sorted((int(start), int(end)) for start, end in map(str.split, found[2].split(";")))
-    if broken := next((each for each in pieces if each[0] >= each[1]), None):
-        raise InputError(f"entity {broken[0]}–{broken[1]} of type {found[1]!r:.60} is empty; mark a text, or delete it")
-    return Span(pieces[0][0], max(end for _, end in pieces), found[1], found[3] or ""), len(pieces) > 1
+    pieces = sorted((int(start), int(end)) for start, end in map(str.split, match[2].split(";")))
+    if broken := next((piece for piece in pieces if piece[0] >= piece[1]), None):
+        raise InputError(f"entity {broken[0]}–{broken[1]} of type {match[1]!r:.60} is empty; mark a text, or delete it")
+    return Span(pieces[0][0], max(end for _, end in pieces), match[1], match[3] or ""), len(pieces) > 1
 
 
 def _as_counted(text: str, spans: list[Span], repairs: Repairs) -> str:
     """Return a text as the offsets of its entities count it: with or without `\\r` and byte order mark."""
 
-    def fitting(one: str) -> int:
-        return sum(one[span.start : span.end].split() == span.text.split() for span in spans)
+    def count_fits(form: str) -> int:
+        return sum(form[span.start : span.end].split() == span.text.split() for span in spans)
 
     unix, bare = text.replace("\r\n", "\n"), text.removeprefix("\ufeff")
     forms = dict.fromkeys((text, unix, bare, unix.removeprefix("\ufeff")))
-    chosen = max(forms, key=fitting) if len(forms) > 1 else text
+    chosen = max(forms, key=count_fits) if len(forms) > 1 else text
     repairs[Repair.UNIT] += len(spans) if chosen != text else 0
     return chosen
 
@@ -179,16 +179,16 @@ def _line(number: int, span: Span, text: str) -> str:
             f"type {span.type!r:.60}: a type in BRAT has only letters from a to z, digits, - and _; rename it, or "
             "choose jsonl"
         )
-    pieces = [each for each in _PIECE.finditer(text, span.start, span.end) if not each[0].isspace()]
-    places = ";".join(f"{each.start()} {each.end()}" for each in pieces)
-    return f"T{number}\t{span.type} {places}\t{' '.join(each[0] for each in pieces)}\n"
+    pieces = [piece for piece in _PIECE.finditer(text, span.start, span.end) if not piece[0].isspace()]
+    offsets = ";".join(f"{piece.start()} {piece.end()}" for piece in pieces)
+    return f"T{number}\t{span.type} {offsets}\t{' '.join(piece[0] for piece in pieces)}\n"
 
 
 def _own_name(document: Document) -> str:
     """Return a text's field `id` if it is a valid file name on any system, and in this locale; else ""."""
     name = document.fields.get("id")
     parts = name.split("/") if isinstance(name, str) else [""]
-    fit = all(_NAME.fullmatch(each) and len(each.encode()) <= _LONGEST_NAME for each in parts)
+    fit = all(_NAME.fullmatch(part) and len(part.encode()) <= _LONGEST_NAME for part in parts)
     with suppress(UnicodeEncodeError):
         return os.fsdecode(os.fsencode("/".join(parts))) if fit and len(parts) <= _MOST_FOLDERS else ""
     return ""
@@ -198,4 +198,4 @@ def _is_free(folder: Path, name: str) -> bool:
     """Return whether this name is free, and no file is in the place of one of its folders."""
     files = [folder / f"{name}{suffix}" for suffix in (_TXT, _ANN)]
     above = files[0].relative_to(folder).parents
-    return not any(each.exists() for each in files) and not any((folder / each).is_file() for each in above)
+    return not any(path.exists() for path in files) and not any((folder / path).is_file() for path in above)

@@ -19,7 +19,7 @@ from nerbert.formats.documents import as_documents, sentences_of
 from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import fields_but
 from nerbert.formats.jsonl import ANNOTATIONS, JsonLines, in_iob2
-from nerbert.formats.rows import SPANS, TOKENS, Stream, spooled
+from nerbert.formats.rows import SPANS, TOKENS, Stream, spool
 from nerbert.labels import example_tags, tag_names
 from nerbert.records import Document, Example, Repairs
 
@@ -74,7 +74,7 @@ class Parquet:
         """Write documents as `nerbert tag` writes texts, with their words as `tokens`."""
         from nerbert.formats.parquet import write_parquet
 
-        with spooled(documents) as again, publish(path) as draft:
+        with spool(documents) as again, publish(path) as draft:
             write_parquet(draft, lambda: _as_rows(again()), path)
 
 
@@ -97,10 +97,10 @@ class Datasets:
         from datasets import DatasetDict
 
         with refused(f"{path}: can't be read as a data set of Hugging Face"), _quietly():
-            data = _opened(path)
+            data = _open_data_set(path)
             if isinstance(data, DatasetDict):
-                there = ", ".join(f"{path / split}" for split in data)
-                raise InputError(f"{path}: holds several splits; name one of them: {there:.200}")
+                names = ", ".join(f"{path / split}" for split in data)
+                raise InputError(f"{path}: holds several splits; name one of them: {names:.200}")
             # Rows outside their file or not in UTF-8 may end the process. All are checked at once, because a slice's
             # check covers all values of its lists.
             for table in filter(None, (data.data, data._indices)):
@@ -118,11 +118,11 @@ class Datasets:
         from nerbert.formats.parquet import write_parquet
 
         with (
-            spooled(_sentences(documents)) as again,
+            spool(_sentences(documents)) as again,
             TemporaryDirectory(prefix="nerbert-") as scratch,
             publish_folder(path) as draft,
         ):
-            names = tag_names({span.type for each in again() for span in each.spans})
+            names = tag_names({span.type for document in again() for span in document.spans})
             numbers = {name: number for number, name in enumerate(names)}
 
             def rows() -> Iterator[Document]:
@@ -145,7 +145,7 @@ class Datasets:
 def _as_rows(documents: Iterable[Document]) -> Iterator[Document]:
     """Yield documents with all that they hold as fields."""
     format_ = JsonLines()
-    return (replace(each, fields=format_.value(each)) for each in documents)
+    return (replace(document, fields=format_.value(document)) for document in documents)
 
 
 class _Rows(JsonLines):
@@ -165,10 +165,10 @@ class _Rows(JsonLines):
 def _features_of(metadata: Mapping[bytes, bytes]) -> Mapping[str, Any]:
     """Return the features that Hugging Face's `datasets` wrote into a schema; none otherwise."""
     try:
-        found = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return features if isinstance(features, dict) else {}
 
 
 def _numbered_rows(
@@ -177,7 +177,7 @@ def _numbered_rows(
     """Yield the number (from 1) and columns of each row: labels by name, no nulls, but no spans for a null of them."""
     from nerbert.formats.parquet import plain_rows
 
-    labelled = {name: each for name, each in features.items() if "ClassLabel" in json.dumps(each)}
+    labelled = {name: feature for name, feature in features.items() if "ClassLabel" in json.dumps(feature)}
     number = 0
     for batch in batches():
         with at(path):
@@ -196,9 +196,9 @@ def _numbered_rows(
 def _without_nulls(value: Any) -> Any:
     """Return a value without the nulls in its objects."""
     if isinstance(value, list):
-        return [_without_nulls(each) for each in value]
+        return [_without_nulls(item) for item in value]
     if isinstance(value, Mapping):
-        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
     return value
 
 
@@ -215,24 +215,24 @@ def _label_names(value: Any, feature: Any, column: str) -> Any:
             raise InputError(f"column {column!r} holds label {value}: the file names {len(names)} labels, from 0 on")
         return names[value] if type(value) is int else value
     if isinstance(value, list):
-        return [_label_names(each, inner, column) for each in value]
+        return [_label_names(item, inner, column) for item in value]
     if isinstance(value, dict) and isinstance(inner, dict):  # a list of structs, kept as a struct of lists
         return {
-            name: [_label_names(one, inner.get(name), column) for one in each or []] for name, each in value.items()
+            name: [_label_names(item, inner.get(name), column) for item in items or []] for name, items in value.items()
         }
     if isinstance(value, dict):
-        return {name: _label_names(each, feature.get(name), column) for name, each in value.items()}
+        return {name: _label_names(item, feature.get(name), column) for name, item in value.items()}
     return value
 
 
 def _as_list(value: Any) -> Any:
     """Return a struct of lists as a list of structs."""
-    if isinstance(value, dict) and "start" in value and all(isinstance(each, list) for each in value.values()):
-        return [dict(zip(value, each, strict=False)) for each in zip(*value.values(), strict=False)]
+    if isinstance(value, dict) and "start" in value and all(isinstance(item, list) for item in value.values()):
+        return [dict(zip(value, row, strict=False)) for row in zip(*value.values(), strict=False)]
     return value
 
 
-def _opened(path: Path) -> Any:
+def _open_data_set(path: Path) -> Any:
     """Return the data set of a folder, or of the hub."""
     from datasets import load_dataset, load_from_disk
 
@@ -240,7 +240,7 @@ def _opened(path: Path) -> Any:
         return load_from_disk(str(path))
     if not _NAME.fullmatch(str(path)):
         raise InputError(f"{path}: no such folder, and not the name of a data set (OWNER/NAME/SPLIT)")
-    name, config, split = _named(path)
+    name, config, split = _split_name(path)
     return load_dataset(name, *config, split=_SPLITS[split or "train"])
 
 
@@ -249,15 +249,15 @@ def hub_splits(path: Path) -> list[str]:
     need("datasets", "datasets")
     from datasets import get_dataset_split_names
 
-    name, config, split = _named(path)
+    name, config, split = _split_name(path)
     if split:
         return []
     with refused(f"{path}: can't be loaded from the hub"):
-        there = get_dataset_split_names(name, *config)
-    return [split for split in ("train", "dev", "test") if _SPLITS[split] in there]
+        splits = get_dataset_split_names(name, *config)
+    return [split for split in ("train", "dev", "test") if _SPLITS[split] in splits]
 
 
-def _named(path: Path) -> tuple[str, list[str], str]:
+def _split_name(path: Path) -> tuple[str, list[str], str]:
     """Return a name on the hub, its configuration (one or none), and the split in the name, "" for none."""
     parts = str(path).split("/")
     split = parts.pop() if len(parts) > 1 and parts[-1] in _SPLITS else ""
@@ -267,8 +267,8 @@ def _named(path: Path) -> tuple[str, list[str], str]:
 def _sentences(documents: Iterable[Document]) -> Iterator[Document]:
     """Yield documents with words: each unchanged, or its sentences, which then share a group."""
     for number, document in enumerate(documents, 1):
-        whole = document.words is not None
-        yield from [document] if whole else as_documents(document, sentences_of(document), f"{number}")
+        has_words = document.words is not None
+        yield from [document] if has_words else as_documents(document, sentences_of(document), f"{number}")
 
 
 @contextmanager

@@ -55,11 +55,11 @@ class TokenRows(NamedTuple):
 
     def tokens(self) -> list[str]:
         """Return the first column; of CoNLL-U the second."""
-        if _numbered(self.columns) and all(len(each) == _CONLL_U for each in self.columns):
-            return [each[1] for each in self.columns if not _UNWRITTEN.fullmatch(each[0])]
+        if _has_numbers(self.columns) and all(len(row) == _CONLL_U for row in self.columns):
+            return [row[1] for row in self.columns if not _UNWRITTEN.fullmatch(row[0])]
         if _is_2012(self.columns):
-            return [each[_WORD_2012] for each in self.columns]
-        return [each[0] for each in self.columns]
+            return [row[_WORD_2012] for row in self.columns]
+        return [row[0] for row in self.columns]
 
 
 class ColumnLayout(NamedTuple):
@@ -76,7 +76,7 @@ class ColumnLayout(NamedTuple):
     def words(self, rows: TokenRows) -> list[tuple[int, str, str]]:
         """Return (line, token, tag) of each word; raise InputError for a line that lacks one of them."""
         token_at, tag_at, numbered, inside, brackets = self
-        found, needed, open_type = [], max(token_at, tag_at, 1), ""
+        words, needed, open_type = [], max(token_at, tag_at, 1), ""
         for line, columns in zip(rows.lines, rows.columns, strict=True):
             if numbered and _UNWRITTEN.fullmatch(columns[0]):
                 continue
@@ -84,16 +84,16 @@ class ColumnLayout(NamedTuple):
             if inside:
                 tag = field[1] if (field := _ENTITY.search(tag)) else OUTSIDE
             elif brackets:
-                tag, open_type = _opened(tag, open_type, line)
+                tag, open_type = _read_bracket(tag, open_type, line)
             token = columns[token_at] if len(columns) > token_at else ""
             if not tag or not token:
-                with line.place():
-                    raise _broken(line.text)
-            found.append((line.number, token, tag))
+                with line.locate_errors():
+                    raise _line_error(line.text)
+            words.append((line.number, token, tag))
         if open_type:
-            with rows.lines[-1].place():
+            with rows.lines[-1].locate_errors():
                 raise InputError(f"the sentence ends inside an entity of type {open_type!r:.60}: its bracket is open")
-        return found
+        return words
 
 
 def scheme_of(path: Path) -> Scheme:
@@ -115,16 +115,16 @@ def _read_rows(path: Path) -> Iterator[TokenRows]:
 
 def _layout_of(path: Path) -> ColumnLayout:
     """Return the layout of a file, by its first sentences."""
-    found = list[list[list[str]]]()
+    sentences = list[list[list[str]]]()
     for rows in _read_rows(path):
         first = rows.lines[0]
-        if not found and _HEADER.fullmatch("\t".join(rows.columns[0])):
-            with first.place():
+        if not sentences and _HEADER.fullmatch("\t".join(rows.columns[0])):
+            with first.locate_errors():
                 raise InputError(f"{first.text!r:.60} is a header, and would be read as a word; delete the line")
-        found.append(rows.columns)
-        if sum(map(len, found)) >= _FIRST_LINES:
+        sentences.append(rows.columns)
+        if sum(map(len, sentences)) >= _FIRST_LINES:
             break
-    return find_layout(found)
+    return find_layout(sentences)
 
 
 def write_conll(path: Path, examples: Iterable[Example]) -> None:
@@ -135,7 +135,7 @@ def write_conll(path: Path, examples: Iterable[Example]) -> None:
 
 def check_types(types: Iterable[str]) -> None:
     """Raise InputError for a type that splits CoNLL's columns."""
-    if broken := next((each for each in types if each.split() != [each]), ""):
+    if broken := next((type_ for type_ in types if type_.split() != [type_]), ""):
         raise InputError(f"type {broken!r} holds white space, which splits CoNLL's columns; choose jsonl")
 
 
@@ -181,24 +181,24 @@ class Conll:
             tagged = layout.words(rows)
             example = example_of((token for _, token, _ in tagged), scheme.bio(tag for _, _, tag in tagged))
             group = f"{rows.document}" if len(numbers) > 1 else ""
-            named = (found for each in rows.comments if (found := _COMMENT.fullmatch(each)))
-            fields = {found["key"] or found["name"]: found["value"].strip() for found in named}
+            named = (match for comment in rows.comments if (match := _COMMENT.fullmatch(comment)))
+            fields = {match["key"] or match["name"]: match["value"].strip() for match in named}
             yield Document(example.text, example.spans, example.words, group, fields, rows.lines[0].number)
 
-    def writer(self, how: WritingRows) -> TextWriter:
+    def writer(self, writing: WritingRows) -> TextWriter:
         """Return a writer of tagged texts as `word<TAB>tag`: its own words, or else its sentences.
 
         For a terminal, control characters are escaped. Raise InputError for types that CoNLL can't hold.
         """
-        check_types(how.types)
+        check_types(writing.types)
 
         def lines(row: Document) -> bytes:
             if row.words is not None:
                 examples: Iterable[Example] = [Example(row.text, row.words, row.spans)]
             else:
-                examples = _annotated(how.sentences(row.text), row.spans)
-            text = "".join(conll_block(whole_words(each)) for each in examples if each.words)
-            shown = _COLUMN.sub(lambda part: visible(part[0]), text) if how.terminal else text
+                examples = _annotate(writing.sentences(row.text), row.spans)
+            text = "".join(conll_block(whole_words(example)) for example in examples if example.words)
+            shown = _COLUMN.sub(lambda part: visible(part[0]), text) if writing.terminal else text
             return shown.encode("utf-8", "replace")
 
         return lines
@@ -211,36 +211,36 @@ class Conll:
 
 def _blocks(documents: Iterable[Document]) -> Iterator[str]:
     """Yield the sentences of documents as lines, and a mark before each group of sentences."""
-    before = ""
+    last = ""
     for number, document in enumerate(documents):
         sentences = sentences_of(document)
         group = document.group or (f"\0{number}" if len(sentences) > 1 else "")
-        if group != before:
+        if group != last:
             yield f"{DOCUMENT_START}\t{OUTSIDE}\n\n"
-            before = group
-        yield from (conll_block(whole_words(each)) for each in sentences if each.words)
+            last = group
+        yield from (conll_block(whole_words(example)) for example in sentences if example.words)
 
 
 def _all_tagged(lines: Iterable[str]) -> bool:
     """Return whether there are rows, each with a token and a tag."""
     named = (Line("", number, line.rstrip("\r")) for number, line in enumerate(lines, 1))
     try:
-        found = list(token_rows(named, tagged=True))
-        found = found[:-1] or found  # the last one may be cut
-        layout = find_layout([rows.columns for rows in found])
-        find_scheme([(line, tag) for line, _, tag in layout.words(rows)] for rows in found)
+        sentences = list(token_rows(named, tagged=True))
+        sentences = sentences[:-1] or sentences  # the last one may be cut
+        layout = find_layout([rows.columns for rows in sentences])
+        find_scheme([(line, tag) for line, _, tag in layout.words(rows)] for rows in sentences)
     except InputError:
         return False
-    return found != []
+    return sentences != []
 
 
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
     """Return tokens and BIO tags as an Example; its text is the tokens joined by spaces."""
     tokens = list(tokens)
-    words, place = [], 0
+    words, offset = [], 0
     for token in tokens:
-        words.append((place, place + len(token)))
-        place += len(token) + 1
+        words.append((offset, offset + len(token)))
+        offset += len(token) + 1
     text = " ".join(tokens)
     spans = tuple(
         Span(words[first][0], words[last - 1][1], type_, text[words[first][0] : words[last - 1][1]])
@@ -249,78 +249,78 @@ def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
     return Example(text, tuple(words), spans)
 
 
-def _annotated(sentences: Iterable[tuple[int, Example]], spans: Sequence[Span]) -> Iterator[Example]:
+def _annotate(sentences: Iterable[tuple[int, Example]], spans: Sequence[Span]) -> Iterator[Example]:
     """Yield the sentences of a text, each with its entities: the words that end in one."""
-    place = 0
+    index = 0
     for offset, sentence in sentences:
         inside, ends = [], [offset + end for _, end in sentence.words]
-        while place < len(spans):
-            span = spans[place]
+        while index < len(spans):
+            span = spans[index]
             first, last = bisect_right(ends, span.start), bisect_right(ends, span.end)
             if first == last:
                 break
             inside.append(replace(span, start=sentence.words[first][0], end=sentence.words[last - 1][1]))
-            place += 1
+            index += 1
         yield replace(sentence, spans=tuple(inside))
-    if place < len(spans):
+    if index < len(spans):
         raise InputError(
-            f"entity {spans[place].text!r:.60} is in no sentence, so CoNLL can't hold it; choose --to jsonl"
+            f"entity {spans[index].text!r:.60} is in no sentence, so CoNLL can't hold it; choose --to jsonl"
         )
 
 
 def find_layout(sentences: Sequence[list[list[str]]]) -> ColumnLayout:
     """Return the columns of tokens and tags; usually the first and the last."""
     rows = [columns for sentence in sentences for columns in sentence]
-    numbered = len(rows) > len(sentences) and all(_numbered(each) for each in sentences)
+    numbered = len(rows) > len(sentences) and all(_has_numbers(sentence) for sentence in sentences)
     if numbered:
         rows = [columns for columns in rows if not _UNWRITTEN.fullmatch(columns[0])]
-    usual = ColumnLayout(int(numbered), -1, numbered)
+    default = ColumnLayout(int(numbered), -1, numbered)
     widths = {len(columns) for columns in rows}
     if _all_tags(rows, -1):
-        return usual
+        return default
     if sentences and all(map(_is_2012, sentences)):
         return ColumnLayout(_WORD_2012, _ENTITY_2012, brackets=True)
     if len(widths) != 1:
-        return usual
+        return default
     (width,) = widths
     if width == 2 and not numbered and _all_tags(rows, 0):
         return ColumnLayout(1, 0)
     if numbered and width == _CONLL_U and any(_ENTITY.search(columns[-1]) for columns in rows):
-        return usual._replace(inside=True)
+        return default._replace(inside=True)
     others = range(width - 2, 1, -1) if numbered else ()
-    return next((usual._replace(tag=place) for place in others if _all_tags(rows, place)), usual)
+    return next((default._replace(tag=column) for column in others if _all_tags(rows, column)), default)
 
 
-def _numbered(columns: Sequence[list[str]]) -> bool:
+def _has_numbers(columns: Sequence[list[str]]) -> bool:
     """Return whether the first of three or more columns numbers the rows, from 0 or 1 on."""
-    numbers = [each[0] if len(each) > 2 else "" for each in columns if not _UNWRITTEN.fullmatch(each[0])]
+    numbers = [row[0] if len(row) > 2 else "" for row in columns if not _UNWRITTEN.fullmatch(row[0])]
     return numbers != [] and numbers in ([f"{n + first}" for n in range(len(numbers))] for first in (0, 1))
 
 
 def _is_2012(rows: Sequence[list[str]]) -> bool:
     """Return whether a sentence has CoNLL-2012's columns: document, part, number of the word, word …, entities."""
     return rows != [] and all(
-        len(each) >= _LEAST_2012
-        and each[:3] == [*rows[0][:2], f"{number}"]
-        and each[1].isdecimal()
-        and _BRACKETS.fullmatch(each[_ENTITY_2012])
-        for number, each in enumerate(rows)
+        len(row) >= _LEAST_2012
+        and row[:3] == [*rows[0][:2], f"{number}"]
+        and row[1].isdecimal()
+        and _BRACKETS.fullmatch(row[_ENTITY_2012])
+        for number, row in enumerate(rows)
     )
 
 
-def _opened(cell: str, open_type: str, line: Line) -> tuple[str, str]:
+def _read_bracket(cell: str, open_type: str, line: Line) -> tuple[str, str]:
     """Return the BIO tag of a CoNLL-2012 cell, and the type of the entity that is open after it."""
-    found = _BRACKETS.fullmatch(cell)
-    begun, ended = (found[1], found[2]) if found else (None, None)
-    if not found or (begun and open_type) or (ended and not begun and not open_type):
-        with line.place():
+    match = _BRACKETS.fullmatch(cell)
+    begun, ended = (match[1], match[2]) if match else (None, None)
+    if not match or (begun and open_type) or (ended and not begun and not open_type):
+        with line.locate_errors():
             raise InputError(f"entity {cell!r:.60}: expected (TYPE*, *, *) or (TYPE), and no entity inside another")
     type_ = begun or open_type
     return f"{'B' if begun else 'I'}-{type_}" if type_ else OUTSIDE, "" if ended else type_
 
 
-def _all_tags(rows: Iterable[list[str]], place: int) -> bool:
-    return all(is_tag(columns[place].strip()) for columns in rows)
+def _all_tags(rows: Iterable[list[str]], index: int) -> bool:
+    return all(is_tag(columns[index].strip()) for columns in rows)
 
 
 def token_rows(lines: Iterable[Line], *, tagged: bool) -> Iterator[TokenRows]:
@@ -332,7 +332,7 @@ def token_rows(lines: Iterable[Line], *, tagged: bool) -> Iterator[TokenRows]:
         if text.strip(" \t") and not begins and text.rstrip() != _ENDS:
             held.append(line)
             if len(held) > _LONGEST_SENTENCE:
-                with line.place():
+                with line.locate_errors():
                     raise InputError(f"a sentence of more than {_LONGEST_SENTENCE} words; a blank line ends a sentence")
             continue
         rows = _sentence(held, document, tagged=tagged)
@@ -349,11 +349,11 @@ def _sentence(lines: list[Line], document: int, *, tagged: bool) -> TokenRows:
     comments = [line.text for line in takewhile(lambda line: _is_comment(line.text, width, tagged=tagged), lines)]
     kept = lines[len(comments) :]
     columns = [split_columns(line.text) for line in kept]
-    for line, found in zip(kept, columns, strict=True):
-        if not found[0] or (tagged and len(found) < 2):
-            with line.place():
-                raise _broken(line.text)
-    begins = any((comment := _COMMENT.match(each)) and comment["name"] == "newdoc" for each in comments)
+    for line, row in zip(kept, columns, strict=True):
+        if not row[0] or (tagged and len(row) < 2):
+            with line.locate_errors():
+                raise _line_error(line.text)
+    begins = any((comment := _COMMENT.match(text)) and comment["name"] == "newdoc" for text in comments)
     return TokenRows(kept, columns, document + begins, comments)
 
 
@@ -372,5 +372,5 @@ def split_columns(line: str) -> list[str]:
     return line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
 
 
-def _broken(line: str) -> InputError:
+def _line_error(line: str) -> InputError:
     return InputError(f"broken line {line!r:.60}: expected a token, a tab (or space) and a tag")

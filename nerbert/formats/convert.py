@@ -18,10 +18,10 @@ from nerbert.formats.format import (
     Abilities,
     Format,
     abilities,
+    check_needs,
     find_format,
     format_name,
     formats_of_suffix,
-    usable,
 )
 from nerbert.records import Document, Example, Repairs
 from nerbert.words import whole_words
@@ -61,15 +61,15 @@ def convert_data(
     reading = reading or Reading()
     stream = stream_splits(source, reading, tagged=not reading.split)
     files = stream.files
-    whole = set(files.values()) == {source} and not reading.split
+    is_single = set(files.values()) == {source} and not reading.split
     name = _target(output, to, next(iter(files.values())), reading.from_)
-    kind = usable(FORMATS.find(name)())
-    if not whole and output.name.lower().endswith(kind.suffixes):
+    format_ = check_needs(FORMATS.find(name)())
+    if not is_single and output.name.lower().endswith(format_.suffixes):
         raise InputError(f"{output}: {source} becomes several files, so the output must be a folder; name one")
-    as_file = whole and kind.suffixes != ()
+    as_file = is_single and format_.suffixes != ()
     check_free(output, overwrite=overwrite, file=as_file)
-    made = Conversion(output, name)
-    work = _Work(stream, kind, made)
+    result = Conversion(output, name)
+    work = _Work(stream, format_, result)
     if as_file:
         with publish_job(output, None, overwrite=overwrite, file=True) as draft:
             path = draft.work / output.name  # a writer may use the suffix
@@ -78,16 +78,16 @@ def convert_data(
     else:
         with publish_folder(output, overwrite=overwrite) as folder:
             for split in files:
-                suffix = kind.suffixes[0] if kind.suffixes else ""
-                work.write(split, "all" if whole else split, folder if whole else folder / f"{split}{suffix}")
+                suffix = format_.suffixes[0] if format_.suffixes else ""
+                work.write(split, "all" if is_single else split, folder if is_single else folder / f"{split}{suffix}")
             manifest = {
                 "kind": "converted", "format": name, "source": source.name, "source_sha256": stream.sums(),
                 "split": reading.split, "split_seed": reading.split_seed,
-                "documents": dict(made.documents), "entities": dict(made.entities), "repairs": dict(+made.repairs),
+                "documents": dict(result.documents), "entities": dict(result.entities), "repairs": dict(+result.repairs)
             }  # fmt: skip
             write_json(folder / "manifest.json", manifest)
-    made.losses = list(work.losses.lines())
-    return made
+    result.losses = list(work.losses.lines())
+    return result
 
 
 def check_apart(output: Path, source: Path) -> None:
@@ -102,11 +102,11 @@ def _target(output: Path, to: str, first: Path, from_: str) -> str:
     if to:
         return to
     suffix = output.suffix.lower()
-    found = formats_of_suffix(suffix)
-    if suffix[1:] in found or len(found) == 1:
-        return suffix[1:] if suffix[1:] in found else found[0]
-    if found:
-        raise SettingsError(f"{output.name}: {suffix} may be {', '.join(found)}; choose one with --to")
+    formats = formats_of_suffix(suffix)
+    if suffix[1:] in formats or len(formats) == 1:
+        return suffix[1:] if suffix[1:] in formats else formats[0]
+    if formats:
+        raise SettingsError(f"{output.name}: {suffix} may be {', '.join(formats)}; choose one with --to")
     if suffix:
         raise SettingsError(f"{output.name}: no format has the suffix {suffix}; name the format with --to: {FORMATS}")
     return from_ or format_name(find_format(first))
@@ -115,9 +115,9 @@ def _target(output: Path, to: str, first: Path, from_: str) -> str:
 class _Work:
     """A running conversion: counts what is written, and what the format can't hold."""
 
-    def __init__(self, stream: SplitStream, kind: Format, made: Conversion) -> None:
-        self.losses = Losses(abilities(kind))
-        self._stream, self._kind, self._made, self._repairs = stream, kind, made, made.repairs
+    def __init__(self, stream: SplitStream, format_: Format, result: Conversion) -> None:
+        self.losses = Losses(abilities(format_))
+        self._stream, self._format, self._result, self._repairs = stream, format_, result, result.repairs
         self._written: tuple[Path, int | None] | None = None
         """The place of the text that is being written; None while the source is read, whose errors have a place."""
 
@@ -125,37 +125,37 @@ class _Work:
         """Write a split to a file or folder, and count it as `name`; errors name the text of the source."""
         self.losses.begin_file()
         try:
-            self._kind.write(path, self._documents(split, name))
+            self._format.write(path, self._documents(split, name))
         except NerbertError as error:
-            message = str(error).replace(str(path), str(self._made.output))
+            message = str(error).replace(str(path), str(self._result.output))
             again = type(error)(message, path=error.path, line=error.line)
             with at(*self._written) if self._written and isinstance(error, InputError) else nullcontext():
                 raise again from error
-        if not self._made.documents[name]:
+        if not self._result.documents[name]:
             raise InputError(f"{self._stream.files[split]}: holds no text")
-        self._repairs = Repairs() if self._stream.cut else self._made.repairs  # the file is read again for each split
+        self._repairs = Repairs() if self._stream.cut else self._result.repairs  # the file is read again for each split
 
     def _documents(self, split: str, name: str) -> Iterator[Document]:
-        made = self._made
+        result = self._result
         self._written = None
         for path, document in self._stream.split(split, self._repairs):
-            made.documents[name] += 1
+            result.documents[name] += 1
             with at(path, document.line or None):
-                fitted = self._fitted(path, document, made.documents[name])
+                fitted = self._fit(path, document, result.documents[name])
             self._written = path, document.line or None
-            for each in fitted:
-                made.entities[name] += len(each.spans)
-                yield each
+            for part in fitted:
+                result.entities[name] += len(part.spans)
+                yield part
             self._written = None
         self._written = self._stream.files[split], None
 
-    def _fitted(self, path: Path, document: Document, number: int) -> Sequence[Document]:
+    def _fit(self, path: Path, document: Document, number: int) -> Sequence[Document]:
         """Return a document in a form that the format can hold: unchanged, or as sentences of words."""
-        whole, reading, sentences = self.losses.holds.keep_text(document.text), self._stream.reading, None
-        if not whole or reading.cut_words == "error":
-            sentences = sentences_of(document, reading, self._made.repairs)
-        self.losses.note(document, None if whole else sentences)
-        if whole or sentences is None:
+        is_kept, reading, sentences = self.losses.holds.keep_text(document.text), self._stream.reading, None
+        if not is_kept or reading.cut_words == "error":
+            sentences = sentences_of(document, reading, self._result.repairs)
+        self.losses.note(document, None if is_kept else sentences)
+        if is_kept or sentences is None:
             return (document,)
         return as_documents(document, sentences, f"{path.name} {number}")
 
@@ -175,14 +175,14 @@ class Losses:
         """Note what a document loses, or its sentences if these are written in its place."""
         holds, lost = self.holds, self._lost
         if sentences is not None:
-            shown = [each for each in sentences if holds.text != "line" or each.text.strip()]
-            lost["texts"] += not any(each.words for each in shown)
+            shown = [sentence for sentence in sentences if holds.text != "line" or sentence.text.strip()]
+            lost["texts"] += not any(sentence.words for sentence in shown)
             if holds.text == "words":
-                written = [" ".join(whole_words(each).tokens) for each in sentences]
+                written = [" ".join(whole_words(sentence).tokens) for sentence in sentences]
             else:
-                written = [each.text.strip().removeprefix("\ufeff") for each in sentences]
+                written = [sentence.text.strip().removeprefix("\ufeff") for sentence in sentences]
             if holds.text == "line":
-                written = [each.translate({ord("\n"): " ", ord("\r"): " "}) for each in written]
+                written = [text.translate({ord("\n"): " ", ord("\r"): " "}) for text in written]
             lost["spaces"] += sentences != [] and written != [document.text]
         elif holds.text == "line":
             lost["spaces"] += document.text != document.text.strip()
@@ -210,7 +210,7 @@ class Losses:
             f"confidences{annotated}: {lost['confidences']:,}": lost["confidences"],
             "which texts belong together": lost["groups"],
         }
-        return (each for each, there in words.items() if there)
+        return (loss for loss, amount in words.items() if amount)
 
     def _keep_group(self, group: str, sentences: int) -> bool:
         """Return whether a text, written as so many sentences, stays with those of its group."""

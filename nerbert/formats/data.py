@@ -17,7 +17,7 @@ import numpy as np
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, SettingsError, at, nearest, refused, unknown
 from nerbert.formats.documents import Reading, no_sentence, repairs_line
-from nerbert.formats.format import FORMATS, annotated, examples_of, known_formats, read_documents, recognised
+from nerbert.formats.format import FORMATS, examples_of, keep_annotated, known_formats, read_documents, recognise_format
 from nerbert.records import Document, Example, Repairs
 from nerbert.rng import uniform
 from nerbert.schema import json_line
@@ -74,13 +74,13 @@ def read_data(
 
     Raise InputError with the fault; of the requested splits only train must exist. Data in memory is used unchanged.
     """
-    if strange := [each for each in splits if each not in SPLITS]:
+    if strange := [split for split in splits if split not in SPLITS]:
         raise SettingsError(f"split {strange[0]!r}{unknown(strange[0], SPLITS)}")
     if not isinstance(data, str | Path):
-        found = data if isinstance(data, DataSet) else _in_memory(data)
-        if "train" in splits and not found.train:
-            raise InputError(f"{found.folder}: its train split holds no sentence, or was not read")
-        return found
+        data_set = data if isinstance(data, DataSet) else _in_memory(data)
+        if "train" in splits and not data_set.train:
+            raise InputError(f"{data_set.folder}: its train split holds no sentence, or was not read")
+        return data_set
     reading = reading or Reading()
     folder, repairs = Path(data), Repairs()
     files = find_splits(folder, reading, splits)
@@ -105,16 +105,16 @@ def read_data(
 def _in_memory(data: object) -> DataSet:
     """Return examples as a data set: all in train, or by split."""
     by_split = isinstance(data, Mapping)
-    given: Mapping[str, object] = data if isinstance(data, Mapping) else {"train": data}
-    if strange := [each for each in given if each not in SPLITS]:
+    examples_of_split: Mapping[str, object] = data if isinstance(data, Mapping) else {"train": data}
+    if strange := [split for split in examples_of_split if split not in SPLITS]:
         raise InputError(f"data: split {strange[0]!r:.80}{unknown(strange[0], SPLITS)}")
     read: dict[str, list[Example]] = {}
-    for split, examples in given.items():
+    for split, examples in examples_of_split.items():
         if not isinstance(examples, Iterable) or isinstance(examples, str | Example):
-            what = type(examples).__name__
-            raise InputError(f"data: {what} is not data; give a folder, a file or a list of examples")
+            name = type(examples).__name__
+            raise InputError(f"data: {name} is not data; give a folder, a file or a list of examples")
         read[split] = list(examples)
-        if wrong := [each for each in read[split] if not isinstance(each, Example)]:
+        if wrong := [item for item in read[split] if not isinstance(item, Example)]:
             raise InputError(f"data: {type(wrong[0]).__name__} is not an Example; make examples with nerbert.example")
     train, dev, test = (read.get(split, []) for split in SPLITS)
     files = {split: _MEMORY / split if by_split else _MEMORY for split in read}
@@ -135,9 +135,9 @@ class GoldSentences:
 
     def learnt_by(self, data: object) -> bool:
         """Return whether a card's training data is the same file: all of it, or a part by another cut."""
-        known = data if isinstance(data, dict) else {}
-        same_cut = bool(self.cut) and all(known.get(key) == value for key, value in self.cut.items())
-        return bool(self.sha256) and self.sha256 == train_sum(known) and not same_cut
+        card_data = data if isinstance(data, dict) else {}
+        same_cut = bool(self.cut) and all(card_data.get(key) == value for key, value in self.cut.items())
+        return bool(self.sha256) and self.sha256 == train_sum(card_data) and not same_cut
 
 
 def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> GoldSentences:
@@ -146,24 +146,24 @@ def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> Gold
     """
     reading = reading or Reading()
     if isinstance(data, str | Path):
-        place = Path(data)
-        files = find_splits(place, reading)
-        if set(files.values()) == {place} and not reading.split:
+        path = Path(data)
+        files = find_splits(path, reading)
+        if set(files.values()) == {path} and not reading.split:
             split = "train"
         elif split not in files:
             if files and reading.split:
-                raise InputError(f"{place}: --split {reading.split} cuts no {split} split; give it a share: 80/10/10")
-            raise no_split(place, split, reading.from_)
-        data = read_data(place, (split,), reading)
+                raise InputError(f"{path}: --split {reading.split} cuts no {split} split; give it a share: 80/10/10")
+            raise no_split(path, split, reading.from_)
+        data = read_data(path, (split,), reading)
     elif not isinstance(data, DataSet):
         split = split if isinstance(data, Mapping) else "train"
         data = _in_memory(data)
     examples, source = data.splits[split], data.source(split)
     if not examples:
         raise InputError(f"{data.folder}: its {split} split holds no sentence")
-    place = data.files.get(split, data.folder)
-    cut = cut_of(data.reading) if set(data.files.values()) == {place} and split != "train" else {}
-    return GoldSentences(str(place), examples, source.get("name", ""), source.get("sha256", ""), cut)
+    path = data.files.get(split, data.folder)
+    cut = cut_of(data.reading) if set(data.files.values()) == {path} and split != "train" else {}
+    return GoldSentences(str(path), examples, source.get("name", ""), source.get("sha256", ""), cut)
 
 
 def cut_of(reading: Reading) -> dict[str, Any]:
@@ -177,20 +177,20 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
     One file, or a folder in one format, is train, or every split if `reading.split` cuts it. Raise InputError for two
     files of one of these splits, and for a cut of data that has splits.
     """
-    reading, found = reading or Reading(), dict[str, Path]()
+    reading, files = reading or Reading(), dict[str, Path]()
     with refused(f"{data}: can't be read", of=OSError):
         if reading.from_ == "datasets" and not data.exists():
             from nerbert.formats.columns import hub_splits  # a name of the hub
 
-            found = {split: data / split for split in hub_splits(data)} or {"train": data}
+            files = {split: data / split for split in hub_splits(data)} or {"train": data}
         for split, path in split_files(data, reading.from_):
-            if split in splits and (other := found.setdefault(split, path)) != path:
+            if split in splits and (other := files.setdefault(split, path)) != path:
                 raise InputError(f"{data}: holds {other.name} and {path.name}; move one away, or choose with --from")
-        if found and reading.split:
-            raise InputError(f"{data}: has splits of its own ({', '.join(found)}); leave out --split, or name one file")
-        if not found and (data.is_file() or (data.is_dir() and _is_format(data, reading.from_))):
-            found = dict.fromkeys(_shares(reading.split) if reading.split else ("train",), data)
-    return {split: found[split] for split in SPLITS if split in found and split in splits}
+        if files and reading.split:
+            raise InputError(f"{data}: has splits of its own ({', '.join(files)}); leave out --split, or name one file")
+        if not files and (data.is_file() or (data.is_dir() and _is_format(data, reading.from_))):
+            files = dict.fromkeys(_shares(reading.split) if reading.split else ("train",), data)
+    return {split: files[split] for split in SPLITS if split in files and split in splits}
 
 
 def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
@@ -199,13 +199,13 @@ def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
     """
     if not folder.is_dir():
         return
-    whole, inside = recognised(folder), [path for path, _ in entries_of(folder)]
-    usual = {path for path in inside if path.name.lower().partition(".")[0] in _USUAL}
-    others = {path.suffix for path in inside if path not in usual} if whole else set()
+    folder_format, inside = recognise_format(folder), [path for path, _ in entries_of(folder)]
+    named = {path for path in inside if path.name.lower().partition(".")[0] in _USUAL}
+    others = {path.suffix for path in inside if path not in named} if folder_format else set()
 
     def is_part(path: Path) -> bool:
-        is_one = path in usual and not (path.suffix in others and type(recognised(path)) is type(whole))
-        return whole is not None and path.is_file() and not is_one
+        is_one = path in named and not (path.suffix in others and type(recognise_format(path)) is type(folder_format))
+        return folder_format is not None and path.is_file() and not is_one
 
     for path in inside:
         split = split_of(path.name)
@@ -218,13 +218,13 @@ def _is_format(path: Path, format_: str) -> bool:
     content decides if the name is more than a split and a suffix, so that `train_log.json` is no data.
     """
     formats = [FORMATS.find(format_)()] if format_ else [*known_formats().values()]
-    stem, dot, rest = path.name.lower().partition(".")
-    if path.is_file() and stem in _USUAL and any(dot + rest in each.suffixes for each in formats):
+    stem, dot, suffix = path.name.lower().partition(".")
+    if path.is_file() and stem in _USUAL and any(dot + suffix in format_.suffixes for format_ in formats):
         return True
     if format_:
-        (one,) = formats
-        return path.is_file() and path.name.lower().endswith(one.suffixes) if one.suffixes else path.is_dir()
-    return path.exists() and recognised(path) is not None
+        (chosen,) = formats
+        return path.is_file() and path.name.lower().endswith(chosen.suffixes) if chosen.suffixes else path.is_dir()
+    return path.exists() and recognise_format(path) is not None
 
 
 def no_split(data: Path, split: str, format_: str = "") -> InputError:
@@ -232,24 +232,24 @@ def no_split(data: Path, split: str, format_: str = "") -> InputError:
     remedy = f"name a file of annotated sentences, or a folder with a {split} split"
     if not data.is_dir():
         with suppress(OSError):
-            if like := nearest(data.name, (each.name for each in data.parent.iterdir())):
+            if like := nearest(data.name, (path.name for path in data.parent.iterdir())):
                 return InputError(f"{data}: no such file or folder{like}")
         return InputError(f"{data}: no such file or folder; {remedy}")
     suffixes = FORMATS.find(format_)().suffixes[:1] if format_ else (".conll", ".jsonl")
-    usual = " or ".join(split + each for each in suffixes) or split
-    return InputError(f"{data}: holds no {split} split, say {usual}; {remedy}")
+    names = " or ".join(split + suffix for suffix in suffixes) or split
+    return InputError(f"{data}: holds no {split} split, say {names}; {remedy}")
 
 
 def split_of(name: str) -> str:
     """Return the split in a file's name: `train` for `train.conll`, `dev` for `eng.testa`; "" for none or several."""
-    found = {_USUAL[word] for word in _WORD.findall(name.lower()) if word in _USUAL}
-    return found.pop() if len(found) == 1 else ""
+    splits = {_USUAL[word] for word in _WORD.findall(name.lower()) if word in _USUAL}
+    return splits.pop() if len(splits) == 1 else ""
 
 
 def split_sum(sums: Mapping[str, Any], split: str) -> str:
     """Return the SHA-256 of a split's file, of several by name; "" if it is missing."""
-    found = next((each for name, each in sums.items() if split_of(name) == split), "")
-    return found if isinstance(found, str) else ""
+    digest = next((digest for name, digest in sums.items() if split_of(name) == split), "")
+    return digest if isinstance(digest, str) else ""
 
 
 def train_sum(data: object) -> str:
@@ -264,23 +264,23 @@ def data_sum(path: Path) -> str:
     """Return the SHA-256 of a file, or of the names and digests of all files below a folder."""
     if not path.is_dir():
         return sha256_of(path)
-    files = sorted(each for each in path.rglob("*") if each.is_file())
-    lines = (f"{each.relative_to(path)} {sha256_of(each)}\n" for each in files)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = (f"{file.relative_to(path)} {sha256_of(file)}\n" for file in files)
     return hashlib.sha256("".join(lines).encode("utf-8", "replace")).hexdigest()
 
 
 def examples_digest(examples: Iterable[Example]) -> str:
     """Return the SHA-256 of examples in memory."""
     digest = hashlib.sha256()
-    for each in examples:
-        spans = [(span.start, span.end, span.type) for span in each.spans]
-        digest.update(json_line([each.text, each.words, spans]).encode("utf-8", "replace") + b"\n")
+    for example in examples:
+        spans = [(span.start, span.end, span.type) for span in example.spans]
+        digest.update(json_line([example.text, example.words, spans]).encode("utf-8", "replace") + b"\n")
     return digest.hexdigest()
 
 
 def _shares(split: str) -> dict[str, float]:
     """Return the share (0–1) of each split from `80/10/10` (train, dev, test) or `80/20` (train, dev)."""
-    parts = [int(each) for each in split.split("/")] if _SHARES.fullmatch(split) else []
+    parts = [int(part) for part in split.split("/")] if _SHARES.fullmatch(split) else []
     if sum(parts) != 100 or not parts[0]:
         raise SettingsError(f"split {split!r}: must be percentages of train, dev and test that sum to 100: 80/10/10")
     return {name: part / 100 for name, part in zip(SPLITS, parts, strict=False) if part}
@@ -291,16 +291,16 @@ def cut_documents(keys: Iterable[str], split: str, seed: int, path: Path | str =
     InputError, which names `path`, if there are too few for one of the splits. Keys are not kept in memory.
     """
     shares = _shares(split)
-    places = np.fromiter((uniform(seed, "split", key) for key in keys), np.float64)
-    _, parts, sizes = np.unique(places, return_inverse=True, return_counts=True)
-    middles = (np.cumsum(sizes) - sizes / 2) / max(1, len(places))
-    found = np.searchsorted(list(accumulate(shares.values()))[:-1], middles, side="right")
-    if empty := {name for number, name in enumerate(shares) if number not in found}:
+    draws = np.fromiter((uniform(seed, "split", key) for key in keys), np.float64)
+    _, parts, sizes = np.unique(draws, return_inverse=True, return_counts=True)
+    middles = (np.cumsum(sizes) - sizes / 2) / max(1, len(draws))
+    chosen = np.searchsorted(list(accumulate(shares.values()))[:-1], middles, side="right")
+    if empty := {name for number, name in enumerate(shares) if number not in chosen}:
         with at(path):
             raise InputError(f"{len(sizes)} documents are too few for {split}: none would be "
                              f"{' or '.join(sorted(empty))}")  # fmt: skip
     names = list(shares)
-    return [names[number] for number in found[parts]]
+    return [names[number] for number in chosen[parts]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,8 +318,8 @@ class SplitStream:
     def documents(self, repairs: Repairs) -> Iterator[tuple[str, Path, Document]]:
         """Yield each document with its split and file, split by split, or in the order of the file that is cut."""
         if self.cut:
-            found = self.read(self.data, repairs)
-            yield from ((split, self.data, document) for split, document in zip(self.cut, found, strict=True))
+            documents = self.read(self.data, repairs)
+            yield from ((split, self.data, document) for split, document in zip(self.cut, documents, strict=True))
             return
         for split, path in self.files.items():
             yield from ((split, path, document) for document in self.read(path, repairs))
@@ -336,7 +336,7 @@ class SplitStream:
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield the documents of a file."""
         documents = read_documents(path, self.reading, repairs)
-        return documents if self.tagged else annotated(documents, repairs)
+        return documents if self.tagged else keep_annotated(documents, repairs)
 
 
 def stream_splits(data: Path, reading: Reading, *, tagged: bool = False) -> SplitStream:
@@ -354,5 +354,5 @@ def _stream(data: Path, files: Mapping[str, Path], reading: Reading, *, tagged: 
     if not reading.split or not files:
         return stream
     documents = stream.read(data, Repairs())
-    keys = (f"group {each.group}" if each.group else f"text {each.text}" for each in documents)
+    keys = (f"group {document.group}" if document.group else f"text {document.text}" for document in documents)
     return replace(stream, cut=cut_documents(keys, reading.split, reading.split_seed, data))

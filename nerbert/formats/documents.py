@@ -92,13 +92,13 @@ def reading_for(card: Mapping[str, Any], reading: Reading | None, *, training: b
     """
     reading, words = reading or _DEFAULT, str(card.get("word_splitter") or "")
     kept = with_dictionaries(words) or not (training or card.get("head") == "gliner")
-    language, own = str(card.get("language") or ""), words if kept else ""
-    return replace(reading, language=reading.language or language, word_splitter=reading.word_splitter or own)
+    language, default = str(card.get("language") or ""), words if kept else ""
+    return replace(reading, language=reading.language or language, word_splitter=reading.word_splitter or default)
 
 
 def repairs_line(repairs: Repairs) -> str:
     """Return what was repaired or left out, in words; "" for nothing."""
-    return "; ".join(f"{words}: {repairs[each]:,}" for each, words in _REPAIRS.items() if repairs[each])
+    return "; ".join(f"{words}: {repairs[repair]:,}" for repair, words in _REPAIRS.items() if repairs[repair])
 
 
 def no_sentence(repairs: Repairs) -> str:
@@ -108,7 +108,7 @@ def no_sentence(repairs: Repairs) -> str:
     return f"holds no sentence{why}{remedy if repairs[Repair.UNANNOTATED] else ''}"
 
 
-def prepared(
+def prepare_documents(
     path: Path | str, read: Callable[[Repairs], Iterable[Document]], reading: Reading, repairs: Repairs
 ) -> Iterator[Document]:
     """Yield the documents that `read` gives, their spans in characters, in order and apart, with their text.
@@ -125,8 +125,8 @@ def prepared(
         with at(path, document.line or None, part="" if document.line else document.group):
             spans = _in_characters(document, "characters" if unit == "auto" else unit, repairs)
             spans = _clean(document.text, spans, repairs)
-            one = replace(document, spans=tuple(_apart(document.text, spans, reading.overlaps, repairs)))
-        yield one
+            result = replace(document, spans=tuple(_apart(document.text, spans, reading.overlaps, repairs)))
+        yield result
 
 
 def sentences_of(document: Document, reading: Reading | None = None, repairs: Repairs | None = None) -> list[Example]:
@@ -140,13 +140,13 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
     spans = document.spans and _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
     if document.words is not None:
         return [Example(text, words, tuple(spans))]
-    splitter, found, offset = _splitter(reading.language or "en"), list[tuple[int, int]](), 0
+    splitter, sentences, offset = _splitter(reading.language or "en"), list[tuple[int, int]](), 0
     for line in text.splitlines(keepends=True):
-        found.extend((offset + start, offset + end) for start, end in splitter.spans(line))
+        sentences.extend((offset + start, offset + end) for start, end in splitter.spans(line))
         offset += len(line)
     for parts in (words, [(span.start, span.end) for span in spans]):  # none ends inside one
-        found = join_in_links(found, [start for start, _ in parts], [end for _, end in parts])
-    return list(_cut(text, words, spans, found))
+        sentences = join_in_links(sentences, [start for start, _ in parts], [end for _, end in parts])
+    return list(_cut(text, words, spans, sentences))
 
 
 def example_of_spans(
@@ -160,18 +160,18 @@ def example_of_spans(
         raise InputError(f"a sentence is a str, not {type(text).__name__}")
     words = split_words(text) if tokens is None else tuple(find_words(text, tokens))
     document = Document(text, tuple(map(_span, spans)), words)
-    (one,) = prepared("", lambda _: [document], Reading(units="characters"), Repairs())
-    return sentences_of(one)[0]
+    (result,) = prepare_documents("", lambda _: [document], Reading(units="characters"), Repairs())
+    return sentences_of(result)[0]
 
 
-def _span(given: object) -> Span:
+def _span(entity: object) -> Span:
     """Return a user's entity as a span."""
-    match given:
+    match entity:
         case Span():
-            return replace(given, confidence=1.0)
+            return replace(entity, confidence=1.0)
         case (SupportsIndex() as start, SupportsIndex() as end, str(type_)):
             return Span(index(start), index(end), type_)
-    raise InputError(f"entity {given!r:.80}: write (start, end, type), say (3, 7, 'port')")
+    raise InputError(f"entity {entity!r:.80}: write (start, end, type), say (3, 7, 'port')")
 
 
 def document_of(example: Example) -> Document:
@@ -182,25 +182,25 @@ def document_of(example: Example) -> Document:
 def as_documents(document: Document, sentences: Sequence[Example], key: str) -> list[Document]:
     """Return sentences of a document as documents; several are a group, that of the document or `key`."""
     group = document.group or (key if len(sentences) > 1 else "")
-    return [replace(document, text=each.text, words=each.words, spans=each.spans, group=group) for each in sentences]
+    return [replace(document, text=part.text, words=part.words, spans=part.spans, group=group) for part in sentences]
 
 
 def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
     """Yield where each token is in the text; raise InputError for one that is missing."""
-    place = 0
+    end = 0
     for number, token in enumerate(tokens):
-        start = text.find(token, place)
+        start = text.find(token, end)
         if start < 0:
             raise InputError(f"token {number} (from 0), {token!r:.60}, isn't in the text after the previous token")
-        place = start + len(token)
-        yield start, place
+        end = start + len(token)
+        yield start, end
 
 
 def _units_differ(document: Document) -> bool:
     """Return whether spans have other places in another unit; those that a reader made from words count characters."""
     text, spans = document.text, document.spans
     if text.isascii() or (
-        document.words is not None and all(text[each.start : each.end] == each.text for each in spans)
+        document.words is not None and all(text[span.start : span.end] == span.text for span in spans)
     ):
         return False
     return not text[: max((span.end for span in spans), default=0)].isascii()
@@ -217,13 +217,13 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
         starts, ends = {start for start, _ in words}, {end for _, end in words}
         offsets = {unit: _offsets(text, unit) for unit in _UNITS}
         for span in document.spans:
-            found = {unit: _place(each, span) for unit, each in offsets.items()}
-            if len(set(found.values())) == 1:
+            candidates = {unit: _find_bounds(table, span) for unit, table in offsets.items()}
+            if len(set(candidates.values())) == 1:
                 continue
-            apart.update(pair for pair in combinations(_UNITS, 2) if found[pair[0]] != found[pair[1]])
-            for unit, place in found.items():
-                if place is not None:
-                    start, end = place
+            apart.update(pair for pair in combinations(_UNITS, 2) if candidates[pair[0]] != candidates[pair[1]])
+            for unit, bounds in candidates.items():
+                if bounds is not None:
+                    start, end = bounds
                     by_text[unit] += span.text != "" and _same(text[start:end], span.text)
                     by_border[unit] += start in starts and end in ends
     votes = by_text if by_text.total() else by_border
@@ -246,7 +246,7 @@ def _offsets(text: str, unit: Units) -> Sequence[int]:
     return array("q", accumulate(map(size, text), initial=0))
 
 
-def _place(offsets: Sequence[int], span: Span) -> tuple[int, int] | None:
+def _find_bounds(offsets: Sequence[int], span: Span) -> tuple[int, int] | None:
     """Return a span's start and end in characters; None if it is outside the text, or cuts a character."""
     if isinstance(offsets, range):
         return (span.start, span.end) if span.end < len(offsets) else None
@@ -260,26 +260,26 @@ def _in_characters(document: Document, unit: Units, repairs: Repairs) -> Iterato
     text = document.text
     offsets = _offsets(text, unit)
     for span in document.spans:
-        place = _place(offsets, span)
-        if place is None:
+        bounds = _find_bounds(offsets, span)
+        if bounds is None:
             size = len(text)
             raise InputError(
                 f"entity {span.start}–{span.end} of type {span.type!r:.60}: the text has {size} characters "
                 f"(offsets count {unit})"
             )
-        there = text[place[0] : place[1]]
-        if span.text and not _same(there, span.text):
+        surface = text[bounds[0] : bounds[1]]
+        if span.text and not _same(surface, span.text):
             raise InputError(
-                f"entity {span.start}–{span.end} of type {span.type!r:.60}: the text has {there!r:.60} there, not "
+                f"entity {span.start}–{span.end} of type {span.type!r:.60}: the text has {surface!r:.60} there, not "
                 f"{span.text!r:.60} (offsets count {unit})"
             )
-        repairs[Repair.UNIT] += place != (span.start, span.end)
-        yield replace(span, start=place[0], end=place[1], text=there)
+        repairs[Repair.UNIT] += bounds != (span.start, span.end)
+        yield replace(span, start=bounds[0], end=bounds[1], text=surface)
 
 
-def _same(one: str, other: str) -> bool:
+def _same(text: str, other: str) -> bool:
     """Return whether two texts are equal; tools write a line's end inside a span as a space."""
-    return one == other or one.split() == other.split()
+    return text == other or text.split() == other.split()
 
 
 def _clean(text: str, spans: Iterable[Span], repairs: Repairs) -> Iterator[Span]:
@@ -287,8 +287,8 @@ def _clean(text: str, spans: Iterable[Span], repairs: Repairs) -> Iterator[Span]
     for span in spans:
         type_, piece = span.type.strip(), text[span.start : span.end]
         if not type_ or visible(type_) != type_:
-            what = "holds control characters" if type_ else "is empty"
-            raise InputError(f"entity {piece!r:.60}: its type {span.type!r:.60} {what}; give it a name")
+            fault = "holds control characters" if type_ else "is empty"
+            raise InputError(f"entity {piece!r:.60}: its type {span.type!r:.60} {fault}; give it a name")
         start = span.start + len(piece) - len(piece.lstrip())
         end = span.end - len(piece) + len(piece.rstrip())
         if start >= end:
@@ -302,29 +302,29 @@ def _clean(text: str, spans: Iterable[Span], repairs: Repairs) -> Iterator[Span]
 
 def _apart(text: str, spans: Iterable[Span], overlaps: Overlaps, repairs: Repairs) -> list[Span]:
     """Return spans in the order of the text, none of which overlap; equal ones are one."""
-    given = list(spans)
-    if len(given) < 2:
-        return given
+    listed = list(spans)
+    if len(listed) < 2:
+        return listed
     once: dict[tuple[int, int, str], Span] = {}
-    for span in given:
+    for span in listed:
         once.setdefault((span.start, span.end, span.type), span)
-    repairs[Repair.REPEATED] += len(given) - len(once)
+    repairs[Repair.REPEATED] += len(listed) - len(once)
     ordered = sorted(once.values(), key=lambda span: span.start)
     clash = next((pair for pair in pairwise(ordered) if pair[0].end > pair[1].start), None)
     if clash is None:
         return ordered
     if overlaps == "error":
-        one, other = clash
+        first, other = clash
         raise InputError(
-            f"entities {text[one.start : one.end]!r:.60} ({one.type}) and {text[other.start : other.end]!r:.60} "
+            f"entities {text[first.start : first.end]!r:.60} ({first.type}) and {text[other.start : other.end]!r:.60} "
             f"({other.type}) overlap; choose which to keep: overlaps (--overlaps) longest or first"
         )
     kept: list[Span] = []
     for span in sorted(once.values(), key=lambda span: span.start - span.end if overlaps == "longest" else 0):
-        place = bisect_left(kept, span.start, key=lambda each: each.start)
-        free = place == 0 or kept[place - 1].end <= span.start
-        if free and (place == len(kept) or span.end <= kept[place].start):
-            kept.insert(place, span)
+        index = bisect_left(kept, span.start, key=lambda item: item.start)
+        free = index == 0 or kept[index - 1].end <= span.start
+        if free and (index == len(kept) or span.end <= kept[index].start):
+            kept.insert(index, span)
         else:
             repairs[Repair.OVERLAP] += 1
     return kept
@@ -368,6 +368,6 @@ def _cut(
         if first_word < word:
             yield Example(
                 text[start:end],
-                tuple((one - start, other - start) for one, other in words[first_word:word]),
-                tuple(replace(each, start=each.start - start, end=each.end - start) for each in spans[first_span:span]),
+                tuple((begin - start, stop - start) for begin, stop in words[first_word:word]),
+                tuple(replace(part, start=part.start - start, end=part.end - start) for part in spans[first_span:span]),
             )

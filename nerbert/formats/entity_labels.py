@@ -29,24 +29,24 @@ class CheckedLabels(tuple[EntityLabel, ...]):
     __slots__ = ()
 
 
-def entity_labels(given: Iterable[str | EntityLabel]) -> tuple[EntityLabel, ...]:
+def entity_labels(requested: Iterable[str | EntityLabel]) -> tuple[EntityLabel, ...]:
     """Return labels in their order; raise InputError for none, an empty or long one, or one given twice.
 
     A text is a name, or a name and a description with a colon and a space between them.
     """
-    if isinstance(given, CheckedLabels):
-        return given
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise InputError(f"labels {given!r:.80}: must be a list of texts; for one label, a list of one")
-    labels = CheckedLabels(map(_label, given))
+    if isinstance(requested, CheckedLabels):
+        return requested
+    if isinstance(requested, str) or not isinstance(requested, Iterable):
+        raise InputError(f"labels {requested!r:.80}: must be a list of texts; for one label, a list of one")
+    labels = CheckedLabels(map(_label, requested))
     if not labels:
         raise InputError("labels: none given; give at least one")
     first: dict[str, str] = {}
-    for each in labels:
-        if (other := first.setdefault(each.name.casefold(), each.name)) != each.name:
-            raise InputError(f"labels {other!r:.80} and {each.name!r:.80} differ only in case; leave one out")
+    for label in labels:
+        if (other := first.setdefault(label.name.casefold(), label.name)) != label.name:
+            raise InputError(f"labels {other!r:.80} and {label.name!r:.80} differ only in case; leave one out")
     if len(first) < len(labels):
-        twice = Counter(each.name for each in labels).most_common(1)[0][0]
+        twice = Counter(label.name for label in labels).most_common(1)[0][0]
         raise InputError(f"label {twice!r:.80} is given twice; leave one out")
     return labels
 
@@ -59,28 +59,28 @@ def as_learnt(labels: Iterable[str | EntityLabel], card: Mapping[str, Any]) -> t
     words, checked = learnt_words(card), entity_labels(labels)
     if not words:
         return checked
-    return tuple(replace(each, reads=one) for each in checked for one in words.get(each.name) or ("",))
+    return tuple(replace(label, reads=word) for label in checked for word in words.get(label.name) or ("",))
 
 
-def parse_labels(given: str) -> tuple[EntityLabel, ...]:
+def parse_labels(text: str) -> tuple[EntityLabel, ...]:
     """Return the labels of a command line: a file, lines as in such a file, or labels with commas between them.
 
     A line is `name`, `name: description`, or name and description with a tab between them; empty lines and comments
     (`#`) are skipped. Raise InputError for a comma that may be part of a description.
     """
-    is_file = "," not in given and "\n" not in given and os.path.isfile(given)  # noqa: PTH113  (for what no path can be)
-    if not is_file and "\n" not in given:
-        if given.endswith((".txt", ".tsv")) and "," not in given:
-            raise InputError(f"{given}: no such file of labels")
-        labels = [part.strip() for part in given.replace("\t", ": ").split(",") if part.strip()]
-        for one, other in pairwise(labels):
-            if ": " in one and ": " not in other:
-                raise InputError(f"labels {f'{one}, {other}'!r:.160}: the comma may be part of the description, or end "
-                                 "it; put labels without a description first, or write one per line: in a file, or "
-                                 "with line breaks instead of commas")  # fmt: skip
+    is_file = "," not in text and "\n" not in text and os.path.isfile(text)  # noqa: PTH113  (for what no path can be)
+    if not is_file and "\n" not in text:
+        if text.endswith((".txt", ".tsv")) and "," not in text:
+            raise InputError(f"{text}: no such file of labels")
+        labels = [part.strip() for part in text.replace("\t", ": ").split(",") if part.strip()]
+        for label, other in pairwise(labels):
+            if ": " in label and ": " not in other:
+                raise InputError(f"labels {f'{label}, {other}'!r:.160}: the comma may be part of the description, or "
+                                 "end it; put labels without a description first, or write one per line: in a file, "
+                                 "or with line breaks instead of commas")  # fmt: skip
         return entity_labels(labels)
-    with at(given if is_file else ""):
-        return entity_labels(line.replace("\t", ": ", 1) for line in _lines(given, is_file=is_file))
+    with at(text if is_file else ""):
+        return entity_labels(line.replace("\t", ": ", 1) for line in _lines(text, is_file=is_file))
 
 
 _WITHOUT_WIDTH = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
@@ -89,55 +89,55 @@ _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Invisible letters and signs: fillers of Korean, and Braille without a dot."""
 
 
-def parse_type_labels(given: Iterable[str]) -> dict[str, str]:
+def parse_type_labels(items: Iterable[str]) -> dict[str, str]:
     """Return type → label of `TYPE=label` or `TYPE` each; "": the type's own name in words.
 
     Raise SettingsError for a repeated type.
     """
-    found: dict[str, str] = {}
-    for each in given:
-        name, _, label = (part.strip() for part in each.partition("="))
-        if not name or name in found:
-            raise SettingsError(f"setting labels: {each!r:.80}: write TYPE=label, each type once", setting="labels")
-        found[name] = label
-    return found
+    labels: dict[str, str] = {}
+    for item in items:
+        name, _, label = (part.strip() for part in item.partition("="))
+        if not name or name in labels:
+            raise SettingsError(f"setting labels: {item!r:.80}: write TYPE=label, each type once", setting="labels")
+        labels[name] = label
+    return labels
 
 
-def read_type_labels(given: str) -> dict[str, str]:
+def read_type_labels(text: str) -> dict[str, str]:
     """Return type → label of a command line: `TYPE=label` with commas between them, or a file with one a line."""
-    is_file = os.path.isfile(given)  # noqa: PTH113
-    found = parse_type_labels(_lines(given) if is_file else (part for part in given.split(",") if part.strip()))
-    for name, label in found.items():
+    is_file = os.path.isfile(text)  # noqa: PTH113
+    labels = parse_type_labels(_lines(text) if is_file else (part for part in text.split(",") if part.strip()))
+    for name, label in labels.items():
         if not label:
             why = "write TYPE=label: the data's type and the tagger's label; put labels with commas into a file"
             raise SettingsError(f"--labels {name!r:.80}: {why}", setting="labels")
-    return found
+    return labels
 
 
-def _lines(given: str, *, is_file: bool = True) -> list[str]:
+def _lines(text: str, *, is_file: bool = True) -> list[str]:
     """Return the lines of a file of labels, or of a text, without empty ones and comments."""
-    with open_plain(Path(given)) if is_file else nullcontext() as stream:
-        lines = (line.text for line in read_lines(stream, given)) if stream else given.splitlines()
+    with open_plain(Path(text)) if is_file else nullcontext() as stream:
+        lines = (line.text for line in read_lines(stream, text)) if stream else text.splitlines()
         return [line for line in map(str.strip, lines) if line and not line.startswith("#")]
 
 
-def _label(given: str | EntityLabel) -> EntityLabel:
-    if isinstance(given, str):
-        given = EntityLabel(*given.removesuffix(":").split(": ", 1))
-    if not isinstance(given, EntityLabel):
-        raise InputError(f"label {given!r:.80}: must be a text")
-    name, description = (" ".join(text.translate(_WITHOUT_WIDTH).split()) for text in (given.name, given.description))
-    given = EntityLabel(name, description, given.reads)
+def _label(label: str | EntityLabel) -> EntityLabel:
+    if isinstance(label, str):
+        label = EntityLabel(*label.removesuffix(":").split(": ", 1))
+    if not isinstance(label, EntityLabel):
+        raise InputError(f"label {label!r:.80}: must be a text")
+    name, description = (" ".join(text.translate(_WITHOUT_WIDTH).split()) for text in (label.name, label.description))
+    label = EntityLabel(name, description, label.reads)
     has_ink = any(unicodedata.category(char)[0] not in "CMZ" and char not in _BLANK for char in name)
     if not has_ink or any(
-        not part.isprintable() and visible(part) != part for part in (name, description, given.reads)
+        not part.isprintable() and visible(part) != part for part in (name, description, label.reads)
     ):
-        raise InputError(f"label {given.text!r:.80}: must be printable, and its name not empty")
-    for what, text, most in (("name", given.name, LONGEST_NAME),
-                             ("description", given.description, LONGEST_DESCRIPTION)):  # fmt: skip
+        raise InputError(f"label {label.text!r:.80}: must be printable, and its name not empty")
+    for part, text, most in (("name", label.name, LONGEST_NAME),
+                             ("description", label.description, LONGEST_DESCRIPTION)):  # fmt: skip
         if len(text) > most:
-            raise InputError(f"label {given.name!r:.60}: its {what} has {len(text):,} characters, more than {most:,}")
-    return given
+            raise InputError(f"label {label.name!r:.60}: its {part} has {len(text):,} characters, more than {most:,}")
+    return label
 
 
 _PRESIDIO = {"per": "PERSON", "loc": "LOCATION", "gpe": "LOCATION", "org": "ORGANIZATION", "norp": "NRP"}
@@ -157,6 +157,6 @@ def label_of(name: str) -> str:
 
 def asked_types(types: Iterable[str], names: Iterable[str]) -> dict[str, str]:
     """Return the types that are asked for by their own or by Presidio's names, in any case, each with that name."""
-    asked = {each.casefold(): each for each in names}
-    named = {type_: asked.get(presidio_name(type_).casefold()) or asked.get(type_.casefold()) for type_ in types}
+    folded = {name.casefold(): name for name in names}
+    named = {type_: folded.get(presidio_name(type_).casefold()) or folded.get(type_.casefold()) for type_ in types}
     return {type_: name for type_, name in named.items() if name}

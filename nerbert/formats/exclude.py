@@ -13,7 +13,7 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.formats.data import data_sum
-from nerbert.formats.format import FORMATS, foreign, head_of, recognised, usable
+from nerbert.formats.format import FORMATS, check_needs, foreign, head_of, recognise_format
 from nerbert.formats.json_files import json_value
 from nerbert.formats.jsonl import JsonLines, text_of
 from nerbert.formats.rows import file_lines
@@ -45,13 +45,13 @@ class Excluded:
 
 def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
     """Return the n-grams of the sentences of these files, or of the files of a folder."""
-    found: set[str] = set()
+    grams: set[str] = set()
     files: list[dict[str, Any]] = []
     total = Counter[str]()
     for path, name in _files(paths):
         texts = [text for text in _texts(path) if text.strip()]
-        some = {gram for text in texts for gram in ngrams(text, length)}
-        if not some:
+        runs = {gram for text in texts for gram in ngrams(text, length)}
+        if not runs:
             raise InputError(
                 f"{path}: no sentence of {min(length, _MIN_WORDS)} or more words to exclude; give CoNLL, JSON lines, "
                 "or one sentence per line"
@@ -61,31 +61,31 @@ def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
         judged.update("by_ngram" if size >= length else "by_equality" if size >= _MIN_WORDS else "not_judged"
                       for size in sizes)  # fmt: skip
         share = round(judged["not_judged"] / len(texts), 4)
-        files.append({"file": name, "sha256": data_sum(path), "ngrams": len(some), **judged, "not_judged_share": share})
-        found |= some
+        files.append({"file": name, "sha256": data_sum(path), "ngrams": len(runs), **judged, "not_judged_share": share})
+        grams |= runs
         total.update(judged)
-    return Excluded(frozenset(found), tuple(files), total)
+    return Excluded(frozenset(grams), tuple(files), total)
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """Yield each file with a unique name."""
-    named = {found.path: found.name for found in find_all(paths)}
+    named = {file.path: file.name for file in find_all(paths)}
     texts = (*_TEXTS, *(suffix for name in FORMATS for suffix in FORMATS.find(name)().suffixes))
     for path in paths:
-        whole = list(_whole_folders(path))
-        for folder in whole:
+        folders = list(_whole_folders(path))
+        for folder in folders:
             yield folder, writable((Path(path.name) / folder.relative_to(path)).as_posix())
-        some = len(whole)
-        for found in find_files(path):
-            if not found.direct and (
-                _ABOUT.match(found.path.name) or any(each in whole for each in found.path.parents)
+        count = len(folders)
+        for file in find_files(path):
+            if not file.direct and (
+                _ABOUT.match(file.path.name) or any(parent in folders for parent in file.path.parents)
             ):
                 continue
-            if not found.direct and not found.path.name.lower().endswith(texts):
-                raise InputError(f"{found.path}: not a text by its name; name the files to exclude one by one")
-            some += 1
-            yield found.path, named[found.path]
-        if not some:
+            if not file.direct and not file.path.name.lower().endswith(texts):
+                raise InputError(f"{file.path}: not a text by its name; name the files to exclude one by one")
+            count += 1
+            yield file.path, named[file.path]
+        if not count:
             raise InputError(
                 f"{path}: holds no text to exclude; give CoNLL, JSON lines, or text with one sentence per line"
             )
@@ -93,25 +93,25 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
 
 def _whole_folders(path: Path) -> Iterator[Path]:
     """Yield the folders at and below a path that are each in a format of folders, as their splits may be."""
-    if path.is_dir() and recognised(path):
+    if path.is_dir() and recognise_format(path):
         yield path
     elif path.is_dir():
-        below = sorted(each for each in path.iterdir() if not each.name.startswith(".") and not each.is_symlink())
-        for each in below:
-            yield from _whole_folders(each)
+        below = sorted(child for child in path.iterdir() if not child.name.startswith(".") and not child.is_symlink())
+        for child in below:
+            yield from _whole_folders(child)
 
 
 def _texts(path: Path) -> Iterator[str]:
     """Yield annotated sentences, the texts of JSON lines, or the lines of a text."""
-    if (found := recognised(path)) and not isinstance(found, JsonLines):  # of JSON the text is enough
-        yield from (document.text for document in usable(found).read(path, Repairs()))
+    if (format_ := recognise_format(path)) and not isinstance(format_, JsonLines):  # of JSON the text is enough
+        yield from (document.text for document in check_needs(format_).read(path, Repairs()))
         return
     head = head_of(path).removeprefix(BOM).lstrip()
-    what = foreign(head, ".json")
-    if what and not head.startswith(b"<"):
-        raise InputError(f"{path}: seems to be {what}")
+    guess = foreign(head, ".json")
+    if guess and not head.startswith(b"<"):
+        raise InputError(f"{path}: seems to be {guess}")
     for line in file_lines(path):
-        with line.place():
+        with line.locate_errors():
             text = _json_text(line.text) if head.startswith(b"{") and line.text.strip() else line.text
         yield text
 
@@ -137,4 +137,4 @@ def ngrams(text: str, length: int) -> set[str]:
     """
     words = normalised_words(text)
     size = length if len(words) >= length else max(len(words), _MIN_WORDS)
-    return {" ".join(words[place : place + size]) for place in range(len(words) - size + 1)}
+    return {" ".join(words[start : start + size]) for start in range(len(words) - size + 1)}

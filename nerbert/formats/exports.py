@@ -66,12 +66,12 @@ def text_key(values: Mapping[str, Any], names: Iterable[str], surfaces: Iterable
     texts = [key for key, value in values.items() if isinstance(value, str)]
     if named := next((name for name in names if name in texts), ""):
         return named
-    wanted = [surface for surface in surfaces if surface]
-    holding = [key for key in texts if all(surface in values[key] for surface in wanted)] if wanted else texts
+    required = [surface for surface in surfaces if surface]
+    holding = [key for key in texts if all(surface in values[key] for surface in required)] if required else texts
     texts = holding if len(holding) == 1 else texts
     if len(texts) != 1:
-        known = ", ".join(texts) or "no text"
-        raise InputError(f"the annotated text is unclear: there is {known:.200}; rename its key to 'text'")
+        listed = ", ".join(texts) or "no text"
+        raise InputError(f"the annotated text is unclear: there is {listed:.200}; rename its key to 'text'")
     return texts[0]
 
 
@@ -84,7 +84,7 @@ class Doccano(JsonFormat):
     def matches(self, value: Any) -> bool:
         """Return whether there is a text with labels as lists."""
         text, label = _doccano(value) if isinstance(value, dict) else ("", "")
-        return text != "" and label != "" and all(isinstance(each, list) for each in value[label])
+        return text != "" and label != "" and all(isinstance(item, list) for item in value[label])
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether the first object is doccano's; one without labels must have a field that only doccano
@@ -125,14 +125,14 @@ class Gliner(JsonFormat):
         if not isinstance(value, dict) or not isinstance(value.get(_tokens_field(value)), list):
             return False
         entities = value.get(_NER)
-        return isinstance(entities, list) and not any(isinstance(each, str | int) for each in entities[:1])
+        return isinstance(entities, list) and not any(isinstance(entity, str | int) for entity in entities[:1])
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
         """Return the sentence of an object."""
         name = _tokens_field(value)
         example = example_of(checked_words(value[name], name), ())
-        places = (token_span(each, example.words) for each in value[_NER])
-        spans = tuple(Span(start, end, type_, example.text[start:end]) for start, end, type_ in places)
+        bounds = (token_span(entity, example.words) for entity in value[_NER])
+        spans = tuple(Span(start, end, type_, example.text[start:end]) for start, end, type_ in bounds)
         return [Document(example.text, spans, example.words, fields=fields_but(value, name, _NER))]
 
     def values(self, document: Document) -> Iterator[Any]:
@@ -202,9 +202,9 @@ class Prodigy(JsonFormat):
         repairs[Repair.PASSED_OVER] += len(task.get("relations") or ())
         text, tagged = task["text"], task.get("answer") is None
         words = _words(text, task.get("tokens") or ())
-        spans = [export_span(each, each["label"], tagged=tagged) for each in task.get("spans") or ()]
+        spans = [export_span(span, span["label"], tagged=tagged) for span in task.get("spans") or ()]
         if words:  # they show that offsets count characters
-            spans = [replace(each, text=each.text or text[each.start : each.end]) for each in spans]
+            spans = [replace(span, text=span.text or text[span.start : span.end]) for span in spans]
         return [Document(text, tuple(spans), words, fields=fields_but(value, *self.written), tagged=tagged)]
 
     def value(self, document: Document) -> Any:
@@ -218,27 +218,27 @@ class Prodigy(JsonFormat):
             ]
         firsts, lasts = ({word[side]: number for number, word in enumerate(words)} for side in (0, 1))
         task[SPANS] = [
-            {"start": each.start, "end": each.end, _LABEL: each.type}
-            | ({"token_start": firsts[each.start], "token_end": lasts[each.end]}
-               if each.start in firsts and each.end in lasts else {})
-            | score_json(each, tagged=tagged)
-            for each in document.spans
+            {"start": span.start, "end": span.end, _LABEL: span.type}
+            | ({"token_start": firsts[span.start], "token_end": lasts[span.end]}
+               if span.start in firsts and span.end in lasts else {})
+            | score_json(span, tagged=tagged)
+            for span in document.spans
         ]  # fmt: skip
         return task if tagged else {**task, _ANSWER: _ACCEPTED}
 
 
 def _has_object(value: Any, key: str) -> bool:
-    return isinstance(value, list) and any(isinstance(each, dict) and key in each for each in value)
+    return isinstance(value, list) and any(isinstance(item, dict) and key in item for item in value)
 
 
 def _words(text: str, tokens: Sequence[_Token]) -> tuple[tuple[int, int], ...] | None:
     """Return the places of tokens other than white space; None if there are none, or they don't fit the text."""
-    words, place = list[tuple[int, int]](), 0
+    words, reached = list[tuple[int, int]](), 0
     for token in tokens:
         start, end = token["start"], token["end"]
-        if not place <= start <= end or text[start:end] != token["text"]:
+        if not reached <= start <= end or text[start:end] != token["text"]:
             return None
-        place = end
+        reached = end
         if token["text"].strip():
             words.append((start, end))
     return tuple(words) or None
@@ -277,26 +277,26 @@ class Argilla(JsonFormat):
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
         """Return a record's text, unless its answer was discarded."""
         record = check_value(value, _Record)
-        responses = [given or [] for given in (record.get("responses") or {}).values()]
-        spans, tagged = _answered(responses, repairs, tagged=False), False
-        if spans is None and any(_is_discarded(each) for given in responses for each in given):
+        responses = [answers or [] for answers in (record.get("responses") or {}).values()]
+        spans, tagged = _read_answers(responses, repairs, tagged=False), False
+        if spans is None and any(_is_discarded(answer) for answers in responses for answer in answers):
             repairs[Repair.REJECTED] += 1
             return []
         if spans is None:
-            suggestions = [[given] for given in (record.get("suggestions") or {}).values() if given]
-            spans, tagged = _answered(suggestions, repairs, tagged=True) or [], True
+            suggestions = [[answer] for answer in (record.get("suggestions") or {}).values() if answer]
+            spans, tagged = _read_answers(suggestions, repairs, tagged=True) or [], True
         texts = record["fields"]
-        key, own = text_key(texts, [TEXT]), {} if value.get(_ID) is None else {_ID: value[_ID]}
-        fields = {**fields_but(texts, key), **own, **(record.get("metadata") or {})}
+        key, ids = text_key(texts, [TEXT]), {} if value.get(_ID) is None else {_ID: value[_ID]}
+        fields = {**fields_but(texts, key), **ids, **(record.get("metadata") or {})}
         return [Document(texts[key], tuple(spans), fields=fields, tagged=tagged)]
 
     def value(self, document: Document) -> Any:
         """Return a record with a response or, for a text that a model tagged, a suggestion."""
         fields = self.holds.fields(document)
-        spans = [{"start": each.start, "end": each.end, "label": each.type} for each in document.spans]
-        scores = [round(each.confidence, 4) for each in document.spans]
+        spans = [{"start": span.start, "end": span.end, "label": span.type} for span in document.spans]
+        scores = [round(span.confidence, 4) for span in document.spans]
         return {
-            **{name: each for name, each in fields.items() if name == _ID},
+            **{name: value for name, value in fields.items() if name == _ID},
             "fields": {TEXT: document.text},
             "metadata": fields_but(fields, _ID),
             "responses": {} if document.tagged else {
@@ -314,30 +314,30 @@ def _is_discarded(answer: _Response) -> bool:
     return status == "discarded" or (status is None and answer.get("value") is None)
 
 
-def _answered(answers: Iterable[list[_Response]], repairs: Repairs, *, tagged: bool) -> list[Span] | None:
+def _read_answers(answers: Iterable[list[_Response]], repairs: Repairs, *, tagged: bool) -> list[Span] | None:
     """Return the spans of each question's first answer; None if no question has an answer that is a list of spans."""
-    found: list[Span] | None = None
-    for given in answers:
+    spans: list[Span] | None = None
+    for responses in answers:
         first = True
-        for answer in given:
+        for answer in responses:
             value = answer.get("value")
             if value is None or _is_discarded(answer):
                 continue
             # other questions' lists hold texts, or options with ranks
-            are_spans = isinstance(value, list) and all(isinstance(each, dict) and "rank" not in each for each in value)
+            are_spans = isinstance(value, list) and all(isinstance(item, dict) and "rank" not in item for item in value)
             if answer.get("status") == "draft" or not are_spans:
                 repairs[Repair.PASSED_OVER] += 1
             elif first:
-                places, score = check_value(value, list[_Labelled]), answer.get("score")
-                scores = score if isinstance(score, list) else [score] * len(places)
-                if len(scores) != len(places):
+                regions, score = check_value(value, list[_Labelled]), answer.get("score")
+                scores = score if isinstance(score, list) else [score] * len(regions)
+                if len(scores) != len(regions):
                     raise InputError(
-                        f"a suggestion of {len(places)} spans with {len(scores)} scores; give one for each"
+                        f"a suggestion of {len(regions)} spans with {len(scores)} scores; give one for each"
                     )
-                found, first = found or [], False
-                for one, sure in zip(places, scores, strict=True):
-                    span = ExportPlace(start=one["start"], end=one["end"], score=sure)
-                    found.append(export_span(span, one["label"], tagged=tagged))
+                spans, first = spans or [], False
+                for region, sure in zip(regions, scores, strict=True):
+                    span = ExportPlace(start=region["start"], end=region["end"], score=sure)
+                    spans.append(export_span(span, region["label"], tagged=tagged))
             else:
                 repairs[Repair.ANNOTATOR] += len(value)
-    return found
+    return spans

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from nerbert.errors import InputError, at, need, refused
-from nerbert.formats.documents import Reading, no_sentence, prepared, sentences_of
+from nerbert.formats.documents import Reading, no_sentence, prepare_documents, sentences_of
 from nerbert.formats.rows import UTF_16, is_utf16
 from nerbert.records import Document, Example, Repair, Repairs
 from nerbert.registry import Registry
@@ -44,7 +44,7 @@ Fields = Callable[[Document], Mapping[str, Any]]
 
 def fields_without(*reserved: str) -> Fields:
     """Return a function for all fields except those whose names the format uses itself."""
-    return lambda document: {name: each for name, each in document.fields.items() if name not in reserved}
+    return lambda document: {name: value for name, value in document.fields.items() if name not in reserved}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +141,11 @@ FORMATS: Registry[Callable[[], Format]] = Registry(
 """The formats of annotated sentences, in the order in which they are asked whether they recognise a file."""
 
 
-def usable(one: Format) -> Format:
+def check_needs(format_: Format) -> Format:
     """Return a format; raise MissingExtra if a library that it needs is missing."""
-    if needs := getattr(one, "needs", ()):
+    if needs := getattr(format_, "needs", ()):
         need(*needs)
-    return one
+    return format_
 
 
 def known_formats() -> dict[str, Format]:
@@ -153,19 +153,19 @@ def known_formats() -> dict[str, Format]:
     return {name: FORMATS.find(name)() for name in FORMATS}
 
 
-def abilities(one: Format) -> Abilities:
+def abilities(format_: Format) -> Abilities:
     """Return a format's abilities; older formats of users may declare none."""
-    return getattr(one, "holds", LEAST)
+    return getattr(format_, "holds", LEAST)
 
 
-def format_name(one: Format | None) -> str:
+def format_name(format_: Format | None) -> str:
     """Return the registered name of a format; "" if it has none."""
-    return next((name for name, each in known_formats().items() if type(each) is type(one)), "")
+    return next((name for name, known in known_formats().items() if type(known) is type(format_)), "")
 
 
 def formats_of_suffix(suffix: str) -> list[str]:
     """Return the names of the formats with a suffix, in the order in which they are asked."""
-    return [name for name, each in known_formats().items() if suffix in each.suffixes]
+    return [name for name, format_ in known_formats().items() if suffix in format_.suffixes]
 
 
 def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs | None = None) -> Iterator[Document]:
@@ -175,11 +175,11 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
     """
     reading, counts = reading or Reading(), Repairs() if repairs is None else repairs
     with refused(f"{path}: can't be read", of=OSError):
-        kind = usable(find_format(path, reading.from_))
-        yield from prepared(path, lambda wanted: kind.read(path, wanted), reading, counts)
+        format_ = check_needs(find_format(path, reading.from_))
+        yield from prepare_documents(path, lambda count: format_.read(path, count), reading, counts)
 
 
-def annotated(documents: Iterable[Document], repairs: Repairs) -> Iterator[Document]:
+def keep_annotated(documents: Iterable[Document], repairs: Repairs) -> Iterator[Document]:
     """Yield the documents that people annotated; those that only a model tagged are counted and left out."""
     for document in documents:
         if document.tagged:
@@ -194,8 +194,8 @@ def read_examples(path: Path, reading: Reading | None = None, repairs: Repairs |
     A text that only a model tagged is left out and counted: nobody looked for the entities that it lacks.
     """
     counts = Repairs() if repairs is None else repairs
-    documents = annotated(read_documents(path, reading, counts), counts)
-    examples = [each for document in documents for each in examples_of(path, document, reading, counts)]
+    documents = keep_annotated(read_documents(path, reading, counts), counts)
+    examples = [example for document in documents for example in examples_of(path, document, reading, counts)]
     if not examples:
         raise InputError(f"{path}: {no_sentence(counts)}")
     return examples
@@ -211,21 +211,21 @@ def find_format(path: Path, format_: str = "") -> Format:
     """Return the given format, or that of a file; raise InputError for a file of an unsupported format."""
     if format_:
         return FORMATS.find(format_)()
-    if found := recognised(path):
-        return found
-    what = foreign(head_of(path), path.name.lower())
-    named = [each for each in _by_suffix(path) if path.name.lower().endswith(each.suffixes)]
-    if named and not what:
+    if recognised := recognise_format(path):
+        return recognised
+    guess = foreign(head_of(path), path.name.lower())
+    named = [format_ for format_ in _by_suffix(path) if path.name.lower().endswith(format_.suffixes)]
+    if named and not guess:
         return named[-1]  # of one suffix the last format is the most open; its reader names the fault
-    seems = f"seems to be {what}" if what else "is in no known format"
+    seems = f"seems to be {guess}" if guess else "is in no known format"
     raise InputError(f"{path}: {seems}; formats are {', '.join(FORMATS)}, or your own with --from module:name")
 
 
-def recognised(path: Path) -> Format | None:
+def recognise_format(path: Path) -> Format | None:
     """Return the format of a file by its content; None if no format recognises it."""
     with refused(f"{path}: can't be read", of=OSError):
         head = head_of(path)
-        return next((each for each in _by_suffix(path) if each.recognise(path, head)), None)
+        return next((format_ for format_ in _by_suffix(path) if format_.recognise(path, head)), None)
 
 
 def foreign(head: bytes, name: str) -> str:
@@ -233,9 +233,9 @@ def foreign(head: bytes, name: str) -> str:
     a file named as such is left to its reader, which names the line and the fault.
     """
     text = head.decode("utf-8-sig", "replace").lstrip()
-    gone = next((what for mark, what in _GONE.items() if mark.search(text)), "")
-    if found := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), gone):
-        return found
+    gone = next((tool for mark, tool in _GONE.items() if mark.search(text)), "")
+    if guess := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), gone):
+        return guess
     if is_utf16(head):
         return UTF_16
     if b"\0" in head[:_BINARY]:
@@ -247,7 +247,7 @@ def foreign(head: bytes, name: str) -> str:
 
 def _by_suffix(path: Path) -> list[Format]:
     """Return all formats, those of the file's suffix first."""
-    return sorted(known_formats().values(), key=lambda each: not path.name.lower().endswith(each.suffixes))
+    return sorted(known_formats().values(), key=lambda format_: not path.name.lower().endswith(format_.suffixes))
 
 
 def head_of(path: Path) -> bytes:

@@ -21,7 +21,7 @@ from nerbert.artifacts import publish
 from nerbert.config import check_choice
 from nerbert.errors import InputError, NerbertError, refused, shortened
 from nerbert.formats import kinds
-from nerbert.formats.format import foreign, format_name, formats_of_suffix, head_of, recognised, usable
+from nerbert.formats.format import check_needs, foreign, format_name, formats_of_suffix, head_of, recognise_format
 from nerbert.formats.jsonl import with_all_fields
 from nerbert.formats.rows import ERRORS, TEXT, Stream
 from nerbert.records import Document, Repairs
@@ -54,8 +54,8 @@ class InputFile:
 
     def __str__(self) -> str:
         """Return the path for messages."""
-        given = "standard input" if self.text is None else "--text"
-        return given if self.place == STDIN else self.place
+        origin = "standard input" if self.text is None else "--text"
+        return origin if self.place == STDIN else self.place
 
     @property
     def path(self) -> Path:
@@ -81,22 +81,22 @@ class InputFile:
         """Yield the file's texts while it is read; raise InputError that names the line. `repairs` counts what a format
         leaves out.
         """
-        kind, streams, path = kinds.kind_named(self.kind), kinds.can(self.kind, "streams"), self.path
+        format_, streams, path = kinds.kind_named(self.kind), kinds.can(self.kind, "streams"), self.path
         repairs = Repairs() if repairs is None else repairs
         if not streams and self.field != TEXT:
             raise InputError(f"{self}: {self.kind} has a fixed field for its texts; leave --field {self.field} out")
         is_table = self.kind == kinds.CSV and self.field == TEXT and self._plain
-        if streams and not (is_table and kind.recognise(path, head_of(path))):
-            source = Stream(str(self), self.opened, self.field, self.errors, path if self.on_disk else None)
-            yield from kind.read(source, repairs)
+        if streams and not (is_table and format_.recognise(path, head_of(path))):
+            source = Stream(str(self), self.open_bytes, self.field, self.errors, path if self.on_disk else None)
+            yield from format_.read(source, repairs)
             return
         if not self.on_disk:
             raise InputError(f"{self}: {self.kind} can't be read from a pipe; name a file")
         if kinds.unpacked_name(path) != path:
             raise InputError(f"{self}: {self.kind} can't be read compressed; unpack it first")
         with refused(f"{self}: can't be read", of=OSError):
-            for number, each in enumerate(kind.read(path, repairs), 1):
-                yield with_all_fields(each, number)
+            for number, document in enumerate(format_.read(path, repairs), 1):
+                yield with_all_fields(document, number)
 
     def at_hand(self, repairs: Repairs | None = None) -> Iterator[list[Document]]:
         """Yield the texts in lists of about 64 KiB; of a pipe those that are there, so that a slow one is answered at
@@ -105,19 +105,19 @@ class InputFile:
         rows = self.documents(repairs)
         return in_lists(rows, before_fault=True) if self.on_disk or self.text is not None else at_hand(rows)
 
-    def copied(self, folder: Path) -> "InputFile":
+    def copy_to(self, folder: Path) -> "InputFile":
         """Return an input that can be read several times: standard input or a pipe is copied into `folder` first."""
         path = Path(self.place)
         if self.place != STDIN and (path.is_file() or path.is_dir() or not path.exists()):
             return self
         copy = folder / "stdin"
         folder.mkdir(parents=True, exist_ok=True)
-        with self.opened() as stream, publish(copy) as draft, draft.open("wb") as file:
+        with self.open_bytes() as stream, publish(copy) as draft, draft.open("wb") as file:
             shutil.copyfileobj(stream, file)
         return replace(self, copy=copy)
 
     @contextmanager
-    def opened(self) -> Iterator[IO[bytes]]:
+    def open_bytes(self) -> Iterator[IO[bytes]]:
         """Provide the file's bytes, decompressed if need be."""
         if self.copy or self.place != STDIN:
             with self.copy.open("rb") if self.copy else open_plain(Path(self.place)) as stream:
@@ -130,10 +130,10 @@ class InputFile:
             raise InputError(f"{self}: is closed; name a file")
         if sys.stdin.isatty():
             tell("nerbert: reading from the terminal; end with Ctrl-D")
-        given: AbstractContextManager[IO[bytes]] = nullcontext(sys.stdin.buffer)
+        source: AbstractContextManager[IO[bytes]] = nullcontext(sys.stdin.buffer)
         with suppress(OSError, ValueError):  # Python can't end while a thread waits inside of `sys.stdin`
-            given = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
-        with refused(f"{self}: can't be read", of=OSError), given as stream:
+            source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+        with refused(f"{self}: can't be read", of=OSError), source as stream:
             yield stream
 
 
@@ -170,56 +170,56 @@ def find_sources(
     check_choice("--errors", errors, ERRORS)
     sources: list[InputFile] = []
     passed_over: list[Path] = []
-    folders = [Path(place) for place in inputs if os.path.isdir(place)]  # noqa: PTH112  ("" is no folder)
+    folders = [Path(path) for path in inputs if os.path.isdir(path)]  # noqa: PTH112  ("" is no folder)
     many = len(inputs) > 1
-    for place in inputs or [STDIN]:
-        path = Path(place)
-        if place == STDIN:
+    for argument in inputs or [STDIN]:
+        path = Path(argument)
+        if argument == STDIN:
             stdin = PurePath("stdin" if text is None else "text")
             sources.append(InputFile(STDIN, stdin, kind or kinds.TEXT, text=text))
-        elif place and (kind or os.path.lexists(place)) and (own := _whole(path, kind)):
-            sources.append(InputFile(place, PurePath(path.name or "data"), own))
-        elif place and path in folders:
-            found, other = _in_folder(path, kind)
-            sources += found
+        elif argument and (kind or os.path.lexists(argument)) and (file_kind := _find_folder_format(path, kind)):
+            sources.append(InputFile(argument, PurePath(path.name or "data"), file_kind))
+        elif argument and path in folders:
+            files, other = _in_folder(path, kind)
+            sources += files
             passed_over += other
             many = True
-        elif os.path.lexists(place):
-            own = kind or kinds.kind_of_name(path) or _kind_by_content(path)
-            sources.append(InputFile(place, PurePath(path.name), own))
+        elif os.path.lexists(argument):
+            file_kind = kind or kinds.kind_of_name(path) or _kind_by_content(path)
+            sources.append(InputFile(argument, PurePath(path.name), file_kind))
         else:
             remedy = "give files or folders, - for standard input, or a text itself with --text"
-            raise InputError(f"{shortened(place, 80) or repr(place)}: no such file or folder; {remedy}")
+            raise InputError(f"{shortened(argument, 80) or repr(argument)}: no such file or folder; {remedy}")
     if [source.place for source in sources].count(STDIN) > 1:
         raise InputError("standard input (-) can be read only once; name it once")
     for name in dict.fromkeys(source.kind for source in sources):
-        usable(kinds.kind_named(name))
+        check_needs(kinds.kind_named(name))
     return JobPaths([replace(source, field=field, errors=errors) for source in sources], many, folders, passed_over)
 
 
-def _whole(path: Path, kind: str) -> str:
+def _find_folder_format(path: Path, kind: str) -> str:
     """Return the format that reads a folder (or a name of the hub) as one input; "" if none does."""
     if kind:
         return "" if kinds.kind_named(kind).suffixes else kind
-    return format_name(recognised(path)) if path.is_dir() else ""
+    return format_name(recognise_format(path)) if path.is_dir() else ""
 
 
 def _kind_by_content(path: Path) -> str:
     """Return the kind of a file whose name doesn't say it; raise InputError if it is clearly no text."""
     suffix = kinds.unpacked_name(path).suffix.lower()
-    usual = kinds.JSONL if suffix == JSON else kinds.CSV if suffix in kinds.kind_named(kinds.CSV).suffixes else ""
+    default = kinds.JSONL if suffix == JSON else kinds.CSV if suffix in kinds.kind_named(kinds.CSV).suffixes else ""
     if not path.is_file():
-        return usual or kinds.TEXT
-    known = formats_of_suffix(suffix)
-    if usual or known:
-        found = format_name(recognised(path)) if kinds.unpacked_name(path) == path else ""
-        return found or usual or known[0]
+        return default or kinds.TEXT
+    names = formats_of_suffix(suffix)
+    if default or names:
+        name = format_name(recognise_format(path)) if kinds.unpacked_name(path) == path else ""
+        return name or default or names[0]
     with open_plain(path) as stream:
         seems = foreign(stream.read(1 << 16), path.name.lower())
     if suffix in _NOT_TEXT or seems:
-        what = seems or "XML or HTML"
+        guess = seems or "XML or HTML"
         raise InputError(
-            f"{path}: seems to be {what}; extract its text, or name its format with --from (text: one row per line)"
+            f"{path}: seems to be {guess}; extract its text, or name its format with --from (text: one row per line)"
         )
     return kinds.TEXT
 
@@ -228,23 +228,23 @@ def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
     """Return the files below a folder of a known kind, or of the given one; and the other files."""
     inside = folder.resolve()
     sources, passed_over = [], []
-    wanted = kinds.kind_named(kind).suffixes if kind else ()
-    for each in find_files(folder):
-        fits = kinds.unpacked_name(each.path).suffix.lower() in wanted
-        own = (kind if fits else "") if kind else kinds.kind_of_name(each.path)
-        if own and each.path.is_file() and each.path.resolve().is_relative_to(inside):
-            sources.append(InputFile(str(each.path), each.path.relative_to(folder), own))
+    suffixes = kinds.kind_named(kind).suffixes if kind else ()
+    for file in find_files(folder):
+        fits = kinds.unpacked_name(file.path).suffix.lower() in suffixes
+        file_kind = (kind if fits else "") if kind else kinds.kind_of_name(file.path)
+        if file_kind and file.path.is_file() and file.path.resolve().is_relative_to(inside):
+            sources.append(InputFile(str(file.path), file.path.relative_to(folder), file_kind))
         else:
-            passed_over.append(each.path)
+            passed_over.append(file.path)
     if not sources:
         ends = f"a name for {kind}" if kind else "a known name (.txt, .jsonl, .conll, .parquet)"
         raise InputError(f"{folder}: contains no file with {ends}; name the files themselves, with --from")
     return sources, passed_over
 
 
-def check_no_input(found: JobPaths, output: Path) -> None:
+def check_no_input(inputs: JobPaths, output: Path) -> None:
     """Raise InputError if the output is an input."""
-    for path in (Path(source.place) for source in found.sources if source.place != STDIN):
+    for path in (Path(source.place) for source in inputs.sources if source.place != STDIN):
         if output.exists() and path.exists() and output.samefile(path):
             raise InputError(f"{output}: is the input itself; name another output")
 
@@ -269,9 +269,9 @@ def in_lists(
     """Yield texts in lists of so many bytes, or rows; with `before_fault` those before one are a list, too."""
     held, bytes_ = list[Document](), 0
     try:
-        for each in documents:
-            held.append(each)
-            bytes_ += each.size
+        for document in documents:
+            held.append(document)
+            bytes_ += document.size
             if bytes_ >= size or len(held) == most:
                 yield held
                 held, bytes_ = [], 0
@@ -289,21 +289,21 @@ def at_hand(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
     def read() -> None:
         try:
-            for each in documents:
-                ready.put(each)
+            for document in documents:
+                ready.put(document)
             ready.put(None)
         except BaseException as error:  # raised again below
             ready.put(error)
 
     Thread(target=read, daemon=True).start()
-    while isinstance(one := ready.get(), Document):
-        held, size, end = [one], one.size, monotonic() + _WAIT
+    while isinstance(item := ready.get(), Document):
+        held, size, end = [item], item.size, monotonic() + _WAIT
         with suppress(Empty):
-            while size < _LIST and isinstance(one := ready.get(timeout=max(0.0, end - monotonic())), Document):
-                held.append(one)
-                size += one.size
+            while size < _LIST and isinstance(item := ready.get(timeout=max(0.0, end - monotonic())), Document):
+                held.append(item)
+                size += item.size
         yield held
-        if not isinstance(one, Document):
+        if not isinstance(item, Document):
             break
-    if one is not None:
-        raise one
+    if item is not None:
+        raise item

@@ -65,13 +65,13 @@ class JsonFormat:
         for number, (line, value) in enumerate(self.rows(path, repairs)):
             with at(path, line):
                 if not self.matches(value):
-                    wanted = self.keys or format_name(self) or "another form"
-                    fault = f"earlier lines have {wanted}; a file holds one format: split it, or fix the line"
+                    expected = self.keys or format_name(self) or "another form"
+                    fault = f"earlier lines have {expected}; a file holds one format: split it, or fix the line"
                     if number == 0:
-                        fault = f"is not {wanted}; name its format with --from, or fix it"
-                    raise InputError(f"{_described(value)}; {fault}")
-                found = list(self.documents(value, repairs))
-            yield from (each if each.line else replace(each, line=line) for each in found)
+                        fault = f"is not {expected}; name its format with --from, or fix it"
+                    raise InputError(f"{_describe(value)}; {fault}")
+                documents = list(self.documents(value, repairs))
+            yield from (document if document.line else replace(document, line=line) for document in documents)
 
     def rows(self, path: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
         """Yield each object of a file with its line."""
@@ -98,16 +98,16 @@ def values_of_file(path: Path) -> Iterator[tuple[int, Any]]:
 def json_values(stream: IO[bytes], source: Path | str, errors: str = "") -> Iterator[tuple[int, Any, int]]:
     """Yield each value of JSON lines, or of one array, between the number of its line and its size.
 
-    Raise InputError that names source and line for invalid JSON; `errors` is as in `decoded`.
+    Raise InputError that names source and line for invalid JSON; `errors` is as in `decode_line`.
     """
-    whole = stream if hasattr(stream, "peek") else BufferedReader(stream)  # type: ignore[type-var]
-    head: bytes = whole.peek(_HEAD)
+    peekable = stream if hasattr(stream, "peek") else BufferedReader(stream)  # type: ignore[type-var]
+    head: bytes = peekable.peek(_HEAD)
     if is_array(head):
-        yield from _elements_of(read_text(whole, source, errors).removeprefix("\ufeff"), source)
+        yield from _elements_of(read_text(peekable, source, errors).removeprefix("\ufeff"), source)
         return
-    for line in read_lines(whole, source, errors):
+    for line in read_lines(peekable, source, errors):
         if line.text.strip():
-            with line.place():
+            with line.locate_errors():
                 value = json_value(line.text)
             yield line.number, value, line.size
 
@@ -152,38 +152,38 @@ def is_array(head: bytes) -> bool:
 
 def _elements_of(text: str, source: Path | str) -> Iterator[tuple[int, Any, int]]:
     """Yield the elements of an array, as `json_values` does."""
-    place, line, counted = _next(text, _next(text, 0) + 1), 1, 0
-    more = text[place : place + 1] != "]"
-    while more:
-        line, counted = line + text.count("\n", counted, place), place
+    position, line, counted = _next(text, _next(text, 0) + 1), 1, 0
+    goes_on = text[position : position + 1] != "]"
+    while goes_on:
+        line, counted = line + text.count("\n", counted, position), position
         with at(source, line):
             try:
-                value, place = _DECODER.raw_decode(text, place)
+                value, position = _DECODER.raw_decode(text, position)
             except json.JSONDecodeError as error:
                 raise InputError(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
             except (ValueError, RecursionError):
                 raise InputError("not JSON that can be read: too deep, or too long a number") from None
-        yield line, value, place - counted
-        place = _next(text, place)
-        if (char := text[place : place + 1]) not in (",", "]") or not char:
-            with at(source, text.count("\n", 0, place) + 1):
+        yield line, value, position - counted
+        position = _next(text, position)
+        if (char := text[position : position + 1]) not in (",", "]") or not char:
+            with at(source, text.count("\n", 0, position) + 1):
                 raise InputError(f"not JSON: {repr(char) if char else 'the end'} where a comma or ] must be")
-        more = char == ","
-        place = _next(text, place + 1) if more else place
-    place = _next(text, place + 1)
-    if char := text[place : place + 1]:
-        with at(source, text.count("\n", 0, place) + 1):
+        goes_on = char == ","
+        position = _next(text, position + 1) if goes_on else position
+    position = _next(text, position + 1)
+    if char := text[position : position + 1]:
+        with at(source, text.count("\n", 0, position) + 1):
             raise InputError(f"{char!r} after the array's end: a file holds one array, or one object per line")
 
 
-def _next(text: str, place: int) -> int:
+def _next(text: str, position: int) -> int:
     """Return the place of the next character that is no white space of JSON."""
-    return found.end() if (found := _SPACE.match(text, place)) else place
+    return match.end() if (match := _SPACE.match(text, position)) else position
 
 
-def fields_but(value: Mapping[str, Any], *own: str) -> dict[str, Any]:
+def fields_but(value: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Return the fields of an object except the format's own."""
-    return {name: each for name, each in value.items() if name not in own}
+    return {name: item for name, item in value.items() if name not in names}
 
 
 def is_json_min(value: Any) -> bool:
@@ -229,9 +229,9 @@ def seem_spans(value: Any) -> bool:
     return isinstance(value[0], list) or (isinstance(value[0], dict) and any(name in value[0] for name in _STARTS))
 
 
-def _described(value: Any) -> str:
+def _describe(value: Any) -> str:
     """Describe an object for messages."""
     if isinstance(value, dict):
-        fields = ", ".join(f"{name}: {each!r:.20}" for name, each in value.items()) or "no field"
+        fields = ", ".join(f"{name}: {item!r:.20}" for name, item in value.items()) or "no field"
         return f"an object with {fields:.180}"
     return f"{value!r:.60}"

@@ -51,9 +51,9 @@ def text_in(fields: Mapping[str, Any], field: str) -> tuple[str, tuple[tuple[int
     if field not in fields and field == TEXT and TOKENS in fields:
         field = TOKENS
     if field not in fields:
-        there = ", ".join(fields) or "none"
+        names = ", ".join(fields) or "none"
         raise InputError(
-            f"no field {field!r} (there are: {there:.200}); name the text's with --field, or the format with --from"
+            f"no field {field!r} (there are: {names:.200}); name the text's with --field, or the format with --from"
         )
     value = fields[field]
     if isinstance(value, str):
@@ -79,12 +79,12 @@ class JsonLines(json_files.JsonFormat):
                 with at(source.name, line):
                     if not isinstance(value, dict):
                         raise InputError(f"not a JSON object: {value!r:.60}; write one object per line")
-                    one = text_of(value, source.field, line, size)
-                yield one
+                    document = text_of(value, source.field, line, size)
+                yield document
 
-    def writer(self, how: WritingRows) -> TextWriter:
+    def writer(self, writing: WritingRows) -> TextWriter:
         """Return a writer of texts as objects: all fields of the input, and `spans`."""
-        return lambda row: json_files.object_line({**row.fields, SPANS: [span_json(each) for each in row.spans]})
+        return lambda row: json_files.object_line({**row.fields, SPANS: [span_json(span) for span in row.spans]})
 
     def matches(self, value: Any) -> bool:
         """Return whether there is a text or tokens, and spans, or tags of tokens."""
@@ -102,12 +102,12 @@ class JsonLines(json_files.JsonFormat):
             tokens = checked_words(value[words_field], words_field)
             joined = example_of(tokens, ())
             text, words = (text, tuple(find_words(text, tokens))) if text_field else (joined.text, joined.words)
-        given = value[name]
-        if words is not None and _are_tags(given):
-            spans = _tagged(text, words, given, name, repairs)
+        annotation = value[name]
+        if words is not None and _are_tags(annotation):
+            spans = _spans_of_tags(text, words, annotation, name, repairs)
         else:
-            spans = tuple(map(json_files.json_span, given))
-            may_count_tokens = words is not None and all(each.end <= len(words) and not each.text for each in spans)
+            spans = tuple(map(json_files.json_span, annotation))
+            may_count_tokens = words is not None and all(span.end <= len(words) and not span.text for span in spans)
             if words is not None and (not text_field or may_count_tokens):
                 starts, ends = ({word[side] for word in words} for side in (0, 1))
                 if cut := next((span for span in spans if span.start not in starts or span.end not in ends), None):
@@ -122,14 +122,14 @@ class JsonLines(json_files.JsonFormat):
         """Return a document as an object, its own fields first."""
         text, fields = document.text, self.holds.fields(document)
         tokens = {} if document.words is None else {TOKENS: [text[start:end] for start, end in document.words]}
-        return {TEXT: text, **tokens, SPANS: [span_json(each) for each in document.spans], **fields}
+        return {TEXT: text, **tokens, SPANS: [span_json(span) for span in document.spans], **fields}
 
 
 def in_iob2(
     path: Path, rows: Callable[[], Iterator[tuple[int, Any]]], repairs: Repairs
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """Yield numbered rows with tags in IOB2, by the scheme of all rows; the first rows show which field has tags."""
-    name = next((found for _, row in islice(rows(), _FIRST_ROWS) if (found := _tags_field(row))), "")
+    name = next((field for _, row in islice(rows(), _FIRST_ROWS) if (field := _tags_field(row))), "")
     if not name:
         yield from rows()
         return
@@ -146,12 +146,12 @@ def _tags_field(row: Any) -> str:
     """Return the name of a row's tags, if these are texts; else ""."""
     name = _annotation(row) if isinstance(row, dict) else ""
     tags = row[name] if name and _words_field(row) else []
-    return name if tags and all(isinstance(each, str) for each in tags) else ""
+    return name if tags and all(isinstance(tag, str) for tag in tags) else ""
 
 
 def group_of(fields: Mapping[str, Any]) -> str:
     """Return the field that names a text's document; "" if there is none."""
-    return next((f"{fields[each]}" for each in _GROUPS if isinstance(fields.get(each), str | int)), "")
+    return next((f"{fields[name]}" for name in _GROUPS if isinstance(fields.get(name), str | int)), "")
 
 
 def _text_field(value: Mapping[str, Any]) -> str:
@@ -170,16 +170,16 @@ def _annotation(value: Mapping[str, Any]) -> str:
     words = _words_field(value) != ""
     if not words and not _text_field(value):
         return ""
-    there = ((name, value[name]) for name in ANNOTATIONS if name in value)
-    found = [name for name, given in there if json_files.seem_spans(given) or (words and _are_tags(given))]
-    return next((name for name in found if value[name] or name == SPANS), found[0] if found else "")
+    values = ((name, value[name]) for name in ANNOTATIONS if name in value)
+    names = [name for name, items in values if json_files.seem_spans(items) or (words and _are_tags(items))]
+    return next((name for name in names if value[name] or name == SPANS), names[0] if names else "")
 
 
-def _are_tags(given: Any) -> bool:
-    return isinstance(given, list) and given != [] and isinstance(given[0], str | int)
+def _are_tags(value: Any) -> bool:
+    return isinstance(value, list) and value != [] and isinstance(value[0], str | int)
 
 
-def _tagged(
+def _spans_of_tags(
     text: str, words: Sequence[tuple[int, int]], tags: Sequence[Any], name: str, repairs: Repairs
 ) -> tuple[Span, ...]:
     """Return the spans of tagged words."""
@@ -193,9 +193,9 @@ def _tagged(
         raise InputError(f"field {name!r} has {len(tags)} tags for {len(words)} tokens; each token must have one")
     scheme = find_scheme([[(1, tag) for tag in tags]])
     repairs[Repair.TAG] += scheme.repaired
-    found = spans_from_bio(scheme.bio(tags))
-    places = [(words[first][0], words[last - 1][1], type_) for first, last, type_ in found]
-    return tuple(Span(start, end, type_, text[start:end]) for start, end, type_ in places)
+    spans = spans_from_bio(scheme.bio(tags))
+    bounds = [(words[first][0], words[last - 1][1], type_) for first, last, type_ in spans]
+    return tuple(Span(start, end, type_, text[start:end]) for start, end, type_ in bounds)
 
 
 def with_all_fields(document: Document, number: int) -> Document:
@@ -211,7 +211,7 @@ def tagged_document(row: Document, field: str) -> Document:
     """Return a text that a model tagged as a document; `field` has the text (or words), and is removed from its
     fields.
     """
-    own = [row.text] if row.words is None else [row.text, [*Example(row.text, row.words).tokens]]
-    texts = [name for name in (TEXT, TOKENS, field) if row.fields.get(name) in own]
+    values = [row.text] if row.words is None else [row.text, [*Example(row.text, row.words).tokens]]
+    texts = [name for name in (TEXT, TOKENS, field) if row.fields.get(name) in values]
     fields = json_files.fields_but(row.fields, SPANS, *texts)
     return replace(row, group=group_of(row.fields), fields=fields, tagged=True)

@@ -43,14 +43,14 @@ class PlainText:
         for line in source.lines():
             yield Document(line.text, fields={TEXT_FIELD: line.text}, line=line.number, size=line.size)
 
-    def writer(self, how: WritingRows) -> TextWriter:
+    def writer(self, writing: WritingRows) -> TextWriter:
         """Return a writer of tagged texts for people, in colour on a terminal."""
         page = io.StringIO()
-        if not how.terminal and not is_terminal(page):
+        if not writing.terminal and not is_terminal(page):
             return _plain_lines
         from rich.console import Console
 
-        return partial(_shown, Console(file=page, soft_wrap=True, force_terminal=how.terminal or None), page)
+        return partial(_print_row, Console(file=page, soft_wrap=True, force_terminal=writing.terminal or None), page)
 
 
 class Page:
@@ -81,7 +81,7 @@ def is_known(name: str) -> bool:
 
 def can(name: str, *does: str) -> bool:
     """Return whether a kind has one of these members."""
-    return any(getattr(kind_named(name), each, None) for each in does)
+    return any(getattr(kind_named(name), member, None) for member in does)
 
 
 def keeps_rows(name: str) -> bool:
@@ -126,15 +126,15 @@ def write_rows(path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns
 def read_rows(path: Path, kind: str) -> Iterator[Document]:
     """Yield the rows of such a file, with all fields."""
     source = Stream(str(path), lambda: path.open("rb"), path=path, strip="")
-    found: Iterator[Document] = kind_named(kind).read(source, Repairs())
-    return found
+    documents: Iterator[Document] = kind_named(kind).read(source, Repairs())
+    return documents
 
 
 def _cell(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else json_text(value)
 
 
-def _shown(console: "Console", page: io.StringIO, row: Document) -> bytes:
+def _print_row(console: "Console", page: io.StringIO, row: Document) -> bytes:
     if row.text:
         print_tagged(console, row.text, row.spans)
     shown = page.getvalue().encode()
@@ -144,7 +144,7 @@ def _shown(console: "Console", page: io.StringIO, row: Document) -> bytes:
 
 
 def _plain_lines(row: Document) -> bytes:
-    lines = [bracketed(*each) for each in _marked_lines(row.text, row.spans)] if row.text else []
+    lines = [bracketed(*marked) for marked in _marked_lines(row.text, row.spans)] if row.text else []
     return "".join(f"{line}\n" for line in [*lines, *map(_entity_row, row.spans)]).encode()
 
 
@@ -152,8 +152,8 @@ def print_tagged(console: "Console", text: str, spans: Sequence[Span]) -> None:
     """Print a text, line by line, with its entities in colour or brackets, then one entity per row."""
     for line, marked in _marked_lines(text, spans):
         console.print(coloured(console, line, marked))
-    for each in spans:
-        console.print(_entity_row(each), style="dim", markup=False, highlight=False, emoji=False)
+    for span in spans:
+        console.print(_entity_row(span), style="dim", markup=False, highlight=False, emoji=False)
 
 
 def _marked_lines(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[tuple[int, int, str]]]]:
@@ -162,17 +162,17 @@ def _marked_lines(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[
         yield line, [(start, end, span.type) for start, end, span in marked]
 
 
-def _entity_row(each: Span) -> str:
-    return f"  {each.start}–{each.end}  {visible(each.type)}  {each.confidence:.2f}  {visible(each.text)}"
+def _entity_row(span: Span) -> str:
+    return f"  {span.start}–{span.end}  {visible(span.type)}  {span.confidence:.2f}  {visible(span.text)}"
 
 
 def _outermost(spans: Iterable[Span]) -> list[Span]:
     """Return the spans, in order, that are in no other."""
-    found = list[Span]()
-    for each in spans:
-        if not found or found[-1].end <= each.start:
-            found.append(each)
-    return found
+    outermost = list[Span]()
+    for span in spans:
+        if not outermost or outermost[-1].end <= span.start:
+            outermost.append(span)
+    return outermost
 
 
 def lines_of(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[tuple[int, int, Span]]]]:

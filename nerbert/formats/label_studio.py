@@ -64,21 +64,21 @@ class LabelStudio(JsonFormat):
         """Return a task's text with its first annotation that wasn't cancelled; without one, its first prediction."""
         value = _task_of(value) if is_json_min(value) else value
         task = check_value(value, _StudioTask)
-        given = task.get("annotations") or []
-        kept = [each for each in given if not each.get("was_cancelled")]
-        if given and not kept:
+        annotations = task.get("annotations") or []
+        kept = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
+        if annotations and not kept:
             repairs[Repair.REJECTED] += 1
             return []
-        tagged = not given
-        results = [_result(each, repairs if number == 0 else Repairs(), tagged)
-                   for number, each in enumerate(task.get("predictions") or [] if tagged else kept)]  # fmt: skip
+        tagged = not annotations
+        results = [_result(entry, repairs if number == 0 else Repairs(), tagged)
+                   for number, entry in enumerate(task.get("predictions") or [] if tagged else kept)]  # fmt: skip
         spans, tags = results[0] if results else ([], [])
         repairs[Repair.ANNOTATOR] += sum(len(others) for others, _ in results[1:])
-        data, surfaces = task["data"], (each.text for each in spans if _LINE_END not in each.text)
+        data, surfaces = task["data"], (span.text for span in spans if _LINE_END not in span.text)
         key = text_key(fields_but(data, *_ABOUT), [*tags, TEXT], surfaces)
         text: str = data[key]
         spans = [
-            each if each.text in text else replace(each, text=each.text.replace(_LINE_END, "\n")) for each in spans
+            span if span.text in text else replace(span, text=span.text.replace(_LINE_END, "\n")) for span in spans
         ]
         fields = {name: value[name] for name in ("id", "meta") if value.get(name)} | fields_but(data, key)
         return [Document(text, tuple(spans), fields=fields, tagged=tagged)]
@@ -98,14 +98,14 @@ class LabelStudio(JsonFormat):
         """Return a task with an annotation or, for a text that a model tagged, a prediction."""
         regions = [
             {"id": f"entity-{number}", "from_name": "label", "to_name": TEXT, "type": _LABELS,
-             "value": {"start": each.start, "end": each.end, "text": document.text[each.start : each.end],
-                       _LABELS: [each.type]}} | score_json(each, tagged=document.tagged)
-            for number, each in enumerate(document.spans)
+             "value": {"start": span.start, "end": span.end, "text": document.text[span.start : span.end],
+                       _LABELS: [span.type]}} | score_json(span, tagged=document.tagged)
+            for number, span in enumerate(document.spans)
         ]  # fmt: skip
         data = {**self.holds.fields(document), TEXT: document.text}
         if not document.tagged:
             return {_DATA: data, "annotations": [{"result": regions}]}
-        score = min((round(each.confidence, 4) for each in document.spans), default=1.0)
+        score = min((round(span.confidence, 4) for span in document.spans), default=1.0)
         return {_DATA: data, "predictions": [{"model_version": "nerbert", "score": score, "result": regions}]}
 
 
@@ -116,18 +116,18 @@ def _result(result: _Result, repairs: Repairs, tagged: bool) -> tuple[list[Span]
     """
     spans, tags = list[Span](), dict[str, None]()
     for number, region in enumerate(result.get("result") or ()):
-        kind, value = region["type"], region.get("value") or {}
-        if kind.endswith(_LABELS) and (kind != _LABELS or "startOffset" in value):
+        type_, value = region["type"], region.get("value") or {}
+        if type_.endswith(_LABELS) and (type_ != _LABELS or "startOffset" in value):
             raise InputError(
-                f"a region of type {kind!r:.60} of a page; only labels of plain text ({_LABELS!r}) are read"
+                f"a region of type {type_!r:.60} of a page; only labels of plain text ({_LABELS!r}) are read"
             )
-        if kind != _LABELS:
+        if type_ != _LABELS:
             repairs[Repair.PASSED_OVER] += 1
             continue
         score = region.get("score", result.get("score"))
         with at(part=f"region {number}"):
-            given = {**value, "score": score, "confidence": region.get("confidence")}
-            labelled = check_value(given, _LabelledRegion) if value.get(_LABELS) else None
+            fields = {**value, "score": score, "confidence": region.get("confidence")}
+            labelled = check_value(fields, _LabelledRegion) if value.get(_LABELS) else None
         if labelled is None:
             repairs[Repair.PASSED_OVER] += 1
         else:
@@ -141,8 +141,8 @@ def _result(result: _Result, repairs: Repairs, tagged: bool) -> tuple[list[Span]
 def _task_of(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return an annotation of JSON-MIN as a task of the full export."""
     regions = {
-        name: each for name, each in value.items()
-        if isinstance(each, list) and any(isinstance(one, dict) and {"start", _LABELS} <= one.keys() for one in each)
+        name: rows for name, rows in value.items()
+        if isinstance(rows, list) and any(isinstance(part, dict) and {"start", _LABELS} <= part.keys() for part in rows)
     }  # fmt: skip
-    result = [{"type": _LABELS, "value": region} for each in regions.values() for region in each]
+    result = [{"type": _LABELS, "value": region} for rows in regions.values() for region in rows]
     return {_DATA: fields_but(value, *regions), "annotations": [{"result": result}]}

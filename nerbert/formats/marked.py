@@ -22,12 +22,12 @@ _DEEPEST = 100
 
 
 class _OpenMark(NamedTuple):
-    """A mark that is not closed yet; its types are in pieces. `pieces` of text and `place` entities are before it."""
+    """A mark that is not closed yet; its types are in pieces. `pieces` of text and `entities` are before it."""
 
     column: int
     start: int
     pieces: int
-    place: int
+    entities: int
     types: list[list[str]]
 
 
@@ -46,14 +46,14 @@ class Marked:
         for line in file_lines(path):
             if line.text.strip() and not line.text.startswith(_COMMENT):
                 indent = len(line.text) - len(line.text.lstrip())
-                with line.place():
+                with line.locate_errors():
                     text, spans = parse_marks(line.text.strip(), indent + 1)
                 yield Document(text, spans, line=line.number)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write one text per line, whole or not at all; line ends in a text become spaces, lone surrogates a `?`."""
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
-            stream.writelines(f"{write_marks(each)}\n" for each in documents)
+            stream.writelines(f"{write_marks(document)}\n" for document in documents)
 
 
 def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:
@@ -67,22 +67,22 @@ def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:
     spans: list[Span] = []
     open_: list[_OpenMark] = []
     for part in _PARTS.finditer(line):
-        what, column = part[0], part.start() + first
-        if what == "[" and not (open_ and open_[-1].types):
+        token, column = part[0], part.start() + first
+        if token == "[" and not (open_ and open_[-1].types):
             if len(open_) == _DEEPEST:
                 raise InputError(f"column {column}: {_DEEPEST} nested marks; no more are read")
             open_.append(_OpenMark(column, size, len(text), len(spans), []))
-        elif what == "[":
+        elif token == "[":
             raise InputError(f"column {column}: '[' in a type; write \\[ if it belongs there")
-        elif what == "|" and open_:
+        elif token == "|" and open_:
             open_[-1].types.append([])
-        elif what == "]":
+        elif token == "]":
             if not open_:
                 raise InputError(f"column {column}: ']' closes no mark; write \\] if it belongs to the text")
             mark = open_.pop()
-            spans[mark.place : mark.place] = _of_mark(mark, "".join(text[mark.pieces :]))
+            spans[mark.entities : mark.entities] = _of_mark(mark, "".join(text[mark.pieces :]))
         else:
-            piece = what[1:] if len(what) == 2 and what[0] == "\\" else what
+            piece = token[1:] if len(token) == 2 and token[0] == "\\" else token
             if open_ and open_[-1].types:
                 open_[-1].types[-1].append(piece)
             else:
@@ -98,35 +98,35 @@ def write_marks(document: Document) -> str:
 
     Raise InputError for entities that cross each other, which marks can't show.
     """
-    places: dict[tuple[int, int], list[str]] = {}
-    for span in sorted(document.spans, key=lambda each: (each.start, -each.end)):
-        places.setdefault((span.start, span.end), []).append(span.type)
+    marks: dict[tuple[int, int], list[str]] = {}
+    for span in sorted(document.spans, key=lambda span: (span.start, -span.end)):
+        marks.setdefault((span.start, span.end), []).append(span.type)
     line, here = [], 0
     open_: list[tuple[int, list[str]]] = []  # end, types
 
-    def go(place: int) -> None:
+    def go(position: int) -> None:
         nonlocal here
-        while open_ and open_[-1][0] <= place:
+        while open_ and open_[-1][0] <= position:
             end, types = open_.pop()
-            line.append(_escaped(document.text[here:end]) + "".join(f"|{_escaped(each)}" for each in types) + "]")
+            line.append(_escape(document.text[here:end]) + "".join(f"|{_escape(type_)}" for type_ in types) + "]")
             here = end
-        line.append(_escaped(document.text[here:place]))
-        here = place
+        line.append(_escape(document.text[here:position]))
+        here = position
 
-    for (start, end), types in places.items():
+    for (start, end), types in marks.items():
         go(start)
         if open_ and end > open_[-1][0]:
             raise InputError(f"entity {document.text[start:end]!r:.60} crosses another, which marks can't show")
         line.append("[")
         open_.append((end, types))
     go(len(document.text))
-    made = "".join(line)
-    return "\\" + made if made.startswith(_COMMENT) else made
+    text = "".join(line)
+    return "\\" + text if text.startswith(_COMMENT) else text
 
 
 def _of_mark(mark: _OpenMark, content: str) -> Iterator[Span]:
     """Yield the entities of a closed mark."""
-    names = ["".join(each).strip() for each in mark.types]
+    names = ["".join(pieces).strip() for pieces in mark.types]
     where = f"column {mark.column}: mark {content!r:.60}"
     if not all(names) or not names:
         raise InputError(f"{where} has no type; write [text|type], or \\[ for a bracket")
@@ -136,5 +136,5 @@ def _of_mark(mark: _OpenMark, content: str) -> Iterator[Span]:
         yield Span(mark.start, mark.start + len(content), name, content)
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", text).replace("\n", " ").replace("\r", " ")

@@ -59,36 +59,36 @@ def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterat
     """
     dropped = Counter[Reason]() if counts is None else counts
     empty = True
-    for place, fields in _rows(path):
-        with at(path, place if isinstance(place, int) else None, part="" if isinstance(place, int) else place):
+    for row, fields in _rows(path):
+        with at(path, row if isinstance(row, int) else None, part="" if isinstance(row, int) else row):
             read = next((read for names, read in _FIELDS if names <= fields.keys()), None)
             if read is None:
-                there = f"fields {', '.join(fields) or 'none'}"
-                what = "tagged text, whose types are closed" if SPANS in fields else there
-                raise InputError(f"{what:.200}: not a form of open types; fields must be {_FORMS}")
-            one = read(fields, dropped)
-        yield one
+                listed = f"fields {', '.join(fields) or 'none'}"
+                guess = "tagged text, whose types are closed" if SPANS in fields else listed
+                raise InputError(f"{guess:.200}: not a form of open types; fields must be {_FORMS}")
+            text = read(fields, dropped)
+        yield text
         empty = False
     if empty:
         raise InputError(f"{path}: holds no text")
 
 
-def types_asked(one: OpenText) -> tuple[str, ...] | None:
+def types_asked(text: OpenText) -> tuple[str, ...] | None:
     """Return the sorted, normalised names of the types asked for in a text, with its entities' types; None: all."""
-    if one.asked is None:
+    if text.asked is None:
         return None
-    return tuple(sorted({normalised(type_) for type_ in (*one.asked, *(each.type for each in one.entities))}))
+    return tuple(sorted({fold_type(type_) for type_ in (*text.asked, *(entity.type for entity in text.entities))}))
 
 
-def open_type_line(one: OpenText) -> bytes:
+def open_type_line(text: OpenText) -> bytes:
     """Return a text as a line of nerbert's form, with any descriptions."""
     entities = [
-        {"start": each.start, "end": each.end, "type": each.type}
-        | ({"description": each.description} if each.description else {})
-        for each in one.entities
+        {"start": entity.start, "end": entity.end, "type": entity.type}
+        | ({"description": entity.description} if entity.description else {})
+        for entity in text.entities
     ]
-    asked = _ALL if one.asked is None else list(one.asked)
-    return object_line({TEXT: one.text, _ENTITIES: entities, _ASKED: asked})
+    asked = _ALL if text.asked is None else list(text.asked)
+    return object_line({TEXT: text.text, _ENTITIES: entities, _ASKED: asked})
 
 
 def locate(text: str, mentions: Iterable[Mention]) -> tuple[tuple[OpenEntity, ...], list[str]]:
@@ -98,22 +98,22 @@ def locate(text: str, mentions: Iterable[Mention]) -> tuple[tuple[OpenEntity, ..
     """
     spans = [match.span() for match in _TOKEN.finditer(text)]
     keys = [text[start:end].casefold() for start, end in spans]
-    places: dict[str, list[int]] = {}
-    for place, key in enumerate(keys):
-        places.setdefault(key, []).append(place)
-    found, missing = list[OpenEntity](), list[str]()
+    indices: dict[str, list[int]] = {}
+    for index, key in enumerate(keys):
+        indices.setdefault(key, []).append(index)
+    entities, missing = list[OpenEntity](), list[str]()
     for mention, type_, description in mentions:
-        wanted = [token.casefold() for token in _TOKEN.findall(mention)]
-        starts = places.get(wanted[0], ()) if wanted else ()
-        there = [place for place in starts if keys[place : place + len(wanted)] == wanted]
-        for place in there:
-            found.append(OpenEntity(spans[place][0], spans[place + len(wanted) - 1][1], type_, description))
-        if not there:
+        words = [token.casefold() for token in _TOKEN.findall(mention)]
+        starts = indices.get(words[0], ()) if words else ()
+        matches = [index for index in starts if keys[index : index + len(words)] == words]
+        for index in matches:
+            entities.append(OpenEntity(spans[index][0], spans[index + len(words) - 1][1], type_, description))
+        if not matches:
             missing.append(mention)
-    return _once(sorted(found, key=lambda each: (each.start, each.end))), missing
+    return _once(sorted(entities, key=lambda entity: (entity.start, entity.end))), missing
 
 
-def usable(mentions: Iterable[Mention], dropped: Counter[Reason]) -> Iterator[Mention]:
+def keep_usable(mentions: Iterable[Mention], dropped: Counter[Reason]) -> Iterator[Mention]:
     """Yield mentions with a usable type, spaces normalised; count the others in `dropped`."""
     for mention, type_, description in mentions:
         name = " ".join(type_.split())
@@ -124,20 +124,20 @@ def usable(mentions: Iterable[Mention], dropped: Counter[Reason]) -> Iterator[Me
 
 
 @lru_cache(1 << 16)
-def normalised(type_: str) -> str:
+def fold_type(type_: str) -> str:
     """Return a type's name without differences of case, width and underscores."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", type_).casefold())
     return " ".join(folded.replace("_", " ").split())
 
 
-def normalised_labels(labels: Iterable[EntityLabel]) -> list[EntityLabel]:
+def fold_labels(labels: Iterable[EntityLabel]) -> list[EntityLabel]:
     """Return labels with the names that models of open types learn from."""
-    return [replace(each, name=normalised(each.name)) for each in labels]
+    return [replace(label, name=fold_type(label.name)) for label in labels]
 
 
 def _once(entities: Iterable[OpenEntity]) -> tuple[OpenEntity, ...]:
     """Return entities in order, those of equal span and type once."""
-    return tuple({(each.start, each.end, each.type): each for each in entities}.values())
+    return tuple({(entity.start, entity.end, entity.type): entity for entity in entities}.values())
 
 
 def _refusal(mention: str, type_: str) -> Reason | None:
@@ -146,13 +146,13 @@ def _refusal(mention: str, type_: str) -> Reason | None:
         return Reason.NOT_IN_TEXT
     if not _is_type(type_):
         return Reason.BAD_TYPE
-    same = len(mention) <= 2 * LONGEST_TYPE and normalised(type_) == normalised(mention)
+    same = len(mention) <= 2 * LONGEST_TYPE and fold_type(type_) == fold_type(mention)
     return Reason.TYPE_IS_MENTION if same else None
 
 
 def _is_type(type_: object) -> bool:
     """Return whether this is a type: printable, and neither empty nor huge."""
-    return isinstance(type_, str) and len(type_) <= LONGEST_TYPE and normalised(type_) != "" and visible(type_) == type_
+    return isinstance(type_, str) and len(type_) <= LONGEST_TYPE and fold_type(type_) != "" and visible(type_) == type_
 
 
 class _OwnEntity(TypedDict):
@@ -169,75 +169,75 @@ class _NerbertEntry(TypedDict):
     asked: NotRequired[Literal["all"] | list[str]]
 
 
-def _own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
+def _read_own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     row = check_value(fields, _NerbertEntry)
     text, asked, entities = _text(row["text"]), row.get("asked", _ALL), []
     if asked != _ALL and not all(map(_is_type, asked)):
         raise InputError(f'field "{_ASKED}" is {asked!r:.80}: must be "{_ALL}" or a list of {_TYPES}')
-    for each in row["entities"]:
-        start, end, type_ = each["start"], each["end"], each["type"]
+    for item in row["entities"]:
+        start, end, type_ = item["start"], item["end"], item["type"]
         if not _is_type(type_):
             raise InputError(f"entity {start}–{end}: type {type_!r:.80} must be one of {_TYPES}")
-        one = OpenEntity(start, end, type_, _text(each.get("description", "")))
-        if each.get(TEXT, text[start:end]) != text[start:end]:
-            raise InputError(f"entity {each!r:.80}: the text has {text[start:end]!r:.60} there")
+        entity = OpenEntity(start, end, type_, _text(item.get("description", "")))
+        if item.get(TEXT, text[start:end]) != text[start:end]:
+            raise InputError(f"entity {item!r:.80}: the text has {text[start:end]!r:.60} there")
         if reason := _refusal(text[start:end], type_):
             dropped[reason] += 1
         else:
-            entities.append(one)
+            entities.append(entity)
     return OpenText(text, _once(entities), None if asked == _ALL else tuple(asked))
 
 
-def _nuner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    parts = ([*map(str.strip, each.split("<>", 2)), "", ""] for each in _strings(fields[_OUTPUT]))
-    mentions = ((name, type_, more) for name, type_, more, *_ in parts)
-    return _located(check_value(fields[_INPUT], str), mentions, dropped)
+def _read_nuner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
+    parts = ([*map(str.strip, line.split("<>", 2)), "", ""] for line in _strings(fields[_OUTPUT]))
+    mentions = ((name, type_, description) for name, type_, description, *_ in parts)
+    return _locate_mentions(check_value(fields[_INPUT], str), mentions, dropped)
 
 
-def _conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
+def _read_conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     """Read Pile-NER's row: a turn with the text, then questions for one type each, answered by a list of mentions."""
-    given = check_value(fields[_CONVERSATIONS], list[dict[str, Any]])
-    turns = [(each.get("from"), each.get("value")) for each in given]
+    entries = check_value(fields[_CONVERSATIONS], list[dict[str, Any]])
+    turns = [(entry.get("from"), entry.get("value")) for entry in entries]
     texts = [value for who, value in turns[:1] if who == "human" and isinstance(value, str)]
     if not texts or not texts[0].startswith(_SAID):
         raise InputError(f'field "conversations": the first turn must be a human\'s, and begin with {_SAID!r}')
     mentions, asked = list[Mention](), list[str]()
     for (who, question), (_, answer) in zip(turns[2::2], turns[3::2], strict=False):
-        said = _QUESTION.fullmatch(question) if isinstance(question, str) and who == "human" else None
-        if said is None:
+        match = _QUESTION.fullmatch(question) if isinstance(question, str) and who == "human" else None
+        if match is None:
             raise InputError(f"turn {question!r:.80}: must be a human's, 'What describes TYPE in the text?'")
-        asked.append(said[1])
-        mentions += [(mention, said[1], "") for mention in _strings(answer)]
-    return _located(texts[0].removeprefix(_SAID), mentions, dropped, asked)
+        asked.append(match[1])
+        mentions += [(mention, match[1], "") for mention in _strings(answer)]
+    return _locate_mentions(texts[0].removeprefix(_SAID), mentions, dropped, asked)
 
 
-def _gliner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
+def _read_gliner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     """Read the tokens joined by spaces, with entities given by their first and last token and type."""
     tokens = check_value(fields.get("tokenized_text", fields.get(TOKENS)), list[str])
     example, entities = example_of(map(_text, tokens), ()), list[OpenEntity]()
-    for start, end, type_ in (token_span(each, example.words) for each in check_value(fields["ner"], list[list[Any]])):
-        named = usable([(example.text[start:end], type_, "")], dropped)
+    rows = check_value(fields["ner"], list[list[Any]])
+    for start, end, type_ in (token_span(row, example.words) for row in rows):
+        named = keep_usable([(example.text[start:end], type_, "")], dropped)
         entities += (OpenEntity(start, end, name) for _, name, _ in named)
     return OpenText(example.text, _once(entities))
 
 
 _FIELDS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], Counter[Reason]], OpenText]], ...] = (
-    (frozenset({_INPUT, _OUTPUT}), _nuner),
-    (frozenset({_CONVERSATIONS}), _conversation),
-    (frozenset({"ner"}), _gliner),
-    (frozenset({TEXT, _ENTITIES}), _own),
+    (frozenset({_INPUT, _OUTPUT}), _read_nuner),
+    (frozenset({_CONVERSATIONS}), _read_conversation),
+    (frozenset({"ner"}), _read_gliner),
+    (frozenset({TEXT, _ENTITIES}), _read_own),
 )
 """The fields of each form, and its reader; the first that fits counts."""
 
 
-def _located(
+def _locate_mentions(
     text: str, mentions: Iterable[Mention], dropped: Counter[Reason], asked: Iterable[str] | None = None
 ) -> OpenText:
     """Return a text with its mentions located; unusable types are left out of those asked for."""
     text = _text(text)
-    entities, missing = locate(
-        text, usable(((_text(one), _text(type_), _text(more)) for one, type_, more in mentions), dropped)
-    )
+    plain = ((_text(mention), _text(type_), _text(description)) for mention, type_, description in mentions)
+    entities, missing = locate(text, keep_usable(plain, dropped))
     dropped.update([Reason.NOT_IN_TEXT] * len(missing))
     if asked is None:
         return OpenText(text, entities)
@@ -283,9 +283,9 @@ def _rows(path: Path) -> Iterator[tuple[int | str, Mapping[str, Any]]]:
             source = Stream(str(path), lambda: nullcontext(stream), _INPUT)
             yield from ((row.line, row.fields) for row in table_texts(source))
         else:
-            known = next((name for name in FORMATS if FORMATS.find(name)().recognise(path, head)), "")
-            what = foreign(head, "") or (known and f"annotated sentences ({known})") or "something else"
-            raise InputError(f"{path}: seems to be {what}; open types are read from {_READ}")
+            name = next((name for name in FORMATS if FORMATS.find(name)().recognise(path, head)), "")
+            guess = foreign(head, "") or (name and f"annotated sentences ({name})") or "something else"
+            raise InputError(f"{path}: seems to be {guess}; open types are read from {_READ}")
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -295,14 +295,14 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     first = 1
     for batch in read_batches(path):
         names = batch.schema.names
-        columns = next((some for some in _COLUMNS if {*some} <= {*names}), None)
+        columns = next((needed for needed in _COLUMNS if {*needed} <= {*names}), None)
         if columns is None:
             raise InputError(f"{path}: has the columns {', '.join(map(repr, names)):.200}; open types in Parquet have "
                              f"{_INPUT} and {_OUTPUT} (NuNER), or {_CONVERSATIONS} (Pile-NER)")  # fmt: skip
-        wanted = batch.select(list(columns))
+        selected = batch.select(list(columns))
         with at(path):
             for name in columns:  # some writers don't say that their bytes are UTF-8
-                wanted = decoded_column(wanted, name, first, ERRORS[0])
-            rows = plain_rows(wanted)
+                selected = decoded_column(selected, name, first, ERRORS[0])
+            rows = plain_rows(selected)
         yield from ((f"row {number}", fields) for number, fields in enumerate(rows, first))
         first += len(rows)

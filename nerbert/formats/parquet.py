@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from nerbert.errors import InputError, at, refused
 from nerbert.formats.jsonl import text_in
-from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream, decoded, span_json
+from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream, decode_line, span_json
 from nerbert.records import Document
 
 _BATCH_BYTES, _MOST_ROWS = 1 << 18, 2_000
@@ -39,13 +39,13 @@ class ArrowRow(Mapping[str, Any]):
     `added` are fields that the columns lack.
     """
 
-    __slots__ = ("added", "batch", "place")
+    __slots__ = ("added", "batch", "index")
 
-    def __init__(self, batch: "_Batch", place: int, added: Mapping[str, Any]) -> None:
-        self.batch, self.place, self.added = batch, place, added
+    def __init__(self, batch: "_Batch", index: int, added: Mapping[str, Any]) -> None:
+        self.batch, self.index, self.added = batch, index, added
 
     def __getitem__(self, name: str) -> Any:
-        return self.added[name] if name in self.added else self.batch.plain[self.place][name]
+        return self.added[name] if name in self.added else self.batch.plain[self.index][name]
 
     def __iter__(self) -> Iterator[str]:
         return iter((*self.added, *self.batch.columns.schema.names))
@@ -86,14 +86,14 @@ def batch_texts(
     """
     with at(name):
         mended, rows = decoded_column(batch, field, first, errors), list[Document]()
-        whole, has_text = _Batch(batch if errors == "strict" else mended), TEXT in batch.schema.names
-        there = [name for name in ((field, TOKENS) if field == TEXT else (field,)) if name in batch.schema.names]
+        shared, has_text = _Batch(batch if errors == "strict" else mended), TEXT in batch.schema.names
+        names = [name for name in ((field, TOKENS) if field == TEXT else (field,)) if name in batch.schema.names]
         # without one all columns, so that the error names them
-        for place, fields in enumerate(plain_rows(mended.select(there[:1]) if there else mended)):
-            with at(part=f"row {first + place}"):
+        for index, fields in enumerate(plain_rows(mended.select(names[:1]) if names else mended)):
+            with at(part=f"row {first + index}"):
                 text, words = text_in(fields, field)
-            row = ArrowRow(whole, place, {} if has_text else {TEXT: text})
-            rows.append(Document(text, (), words, "", row, first + place, size=size))
+            row = ArrowRow(shared, index, {} if has_text else {TEXT: text})
+            rows.append(Document(text, (), words, "", row, first + index, size=size))
     return rows
 
 
@@ -104,7 +104,7 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
     """
     with refused(f"{path}: can't be read as Parquet"), pq.ParquetFile(path) as file:
         names = file.schema_arrow.names
-        if repeated := next((name for place, name in enumerate(names) if name in names[:place]), ""):
+        if repeated := next((name for index, name in enumerate(names) if name in names[:index]), ""):
             raise InputError(f"{path}: has several columns {repeated!r}; rename all but one")
         size = sum(file.metadata.row_group(number).total_byte_size for number in range(file.num_row_groups))
         rows = file.metadata.num_rows * _BATCH_BYTES // max(1, size)  # on average
@@ -115,25 +115,25 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 def decoded_column(batch: pa.RecordBatch, field: str, first: int, errors: str) -> pa.RecordBatch:
     """Return the rows with the column of texts decoded, if it is one; `first` is the number of the first row."""
-    place = batch.schema.get_field_index(field)
-    kind = batch.schema.types[place] if place >= 0 else pa.null()
-    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    if place < 0 or (pa.types.is_nested(kind) and not lists):
+    index = batch.schema.get_field_index(field)
+    type_ = batch.schema.types[index] if index >= 0 else pa.null()
+    lists = pa.types.is_list(type_) or pa.types.is_large_list(type_)
+    if index < 0 or (pa.types.is_nested(type_) and not lists):
         return batch
-    wanted = [pa.large_list(each) if lists else each for each in (pa.large_binary(), pa.large_string())]
+    types = [pa.large_list(leaf) if lists else leaf for leaf in (pa.large_binary(), pa.large_string())]
     try:
-        values = batch.column(place).cast(wanted[0]).to_pylist()
+        values = batch.column(index).cast(types[0]).to_pylist()
     except pa.ArrowException:
         return batch
     texts = []
     for number, value in enumerate(values, first):
         with at(part=f"row {number}"):
-            texts.append([_decoded(each, errors) for each in value] if value and lists else _decoded(value, errors))
-    return batch.set_column(place, field, pa.array(texts, wanted[1]))
+            texts.append([_decode(item, errors) for item in value] if value and lists else _decode(value, errors))
+    return batch.set_column(index, field, pa.array(texts, types[1]))
 
 
-def _decoded(value: Any, errors: str) -> Any:
-    return decoded(value, 0, errors) if isinstance(value, bytes) else value
+def _decode(value: Any, errors: str) -> Any:
+    return decode_line(value, 0, errors) if isinstance(value, bytes) else value
 
 
 def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
@@ -152,7 +152,7 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     columns = {}
     for name in names:
         try:
-            columns[_whole(name)] = _column([row.get(name) for row in rows])
+            columns[_mend(name)] = _column([row.get(name) for row in rows])
         except (pa.ArrowException, OverflowError) as error:
             reason = str(error).partition("\n")[0]
             raise InputError(
@@ -170,10 +170,10 @@ def write_parquet(
     which names `name`, for fields that no type takes.
     """
     schema = pa.schema([])
-    for some in _groups(rows()):
-        with at(f"{name}", some[0].line or None):
+    for group in _groups(rows()):
+        with at(f"{name}", group[0].line or None):
             try:
-                schema = pa.unify_schemas([schema, _table(some).schema], promote_options="permissive")
+                schema = pa.unify_schemas([schema, _table(group).schema], promote_options="permissive")
             except pa.ArrowException as error:
                 raise InputError(
                     f"{error}; such fields can't be one Parquet column: write JSON lines (--to jsonl)"
@@ -184,17 +184,17 @@ def write_parquet(
     empty = (schema.append(_SPANS) if tagged else schema).empty_table()
     not_parquet = refused(f"{name}", of=pa.ArrowNotImplementedError, remedy="write JSON lines (--to jsonl)")
     with not_parquet, pq.ParquetWriter(path, empty.schema, compression="zstd") as writer:
-        for some in _groups(rows()):
-            table = tagged_table(some) if tagged else _table(some)
-            whole = pa.concat_tables([empty, table], promote_options="permissive")
-            writer.write_table(whole.combine_chunks())
+        for group in _groups(rows()):
+            table = tagged_table(group) if tagged else _table(group)
+            complete = pa.concat_tables([empty, table], promote_options="permissive")
+            writer.write_table(complete.combine_chunks())
 
 
 def _groups(rows: Iterable[Document]) -> Iterator[list[Document]]:
     """Yield lists of rows that become a row group each."""
     left = iter(rows)
-    while some := list(islice(left, _MOST_ROWS)):
-        yield some
+    while group := list(islice(left, _MOST_ROWS)):
+        yield group
 
 
 def tagged_table(rows: Sequence[Document], columns: pa.RecordBatch | None = None) -> pa.Table:
@@ -206,12 +206,12 @@ def tagged_table(rows: Sequence[Document], columns: pa.RecordBatch | None = None
 def _table(rows: Sequence[Document], columns: pa.RecordBatch | None = None) -> pa.Table:
     """Return the rows' own columns, without earlier entities."""
     runs = [] if columns is None or rows else [pa.Table.from_batches([columns])]
-    for _, some in groupby(rows, lambda row: row.fields.batch if isinstance(row.fields, ArrowRow) else None):
-        run = [row.fields for row in some]
+    for _, group in groupby(rows, lambda row: row.fields.batch if isinstance(row.fields, ArrowRow) else None):
+        run = [row.fields for row in group]
         if not isinstance(first := run[0], ArrowRow):
             runs.append(table_of(run))
             continue
-        table = pa.Table.from_batches([first.batch.columns.slice(first.place, len(run))])
+        table = pa.Table.from_batches([first.batch.columns.slice(first.index, len(run))])
         for name in first.added:
             table = table.append_column(name, _column([fields[name] for fields in run], pa.string()))
         runs.append(table)
@@ -219,20 +219,20 @@ def _table(rows: Sequence[Document], columns: pa.RecordBatch | None = None) -> p
     return table.drop_columns([SPANS]) if SPANS in table.column_names else table
 
 
-def _column(values: list[Any], kind: pa.DataType | None = None) -> pa.Array:
+def _column(values: list[Any], type_: pa.DataType | None = None) -> pa.Array:
     try:
-        return pa.array(values, kind)
+        return pa.array(values, type_)
     except UnicodeEncodeError:
-        return pa.array([_whole(value) for value in values], kind)
+        return pa.array([_mend(value) for value in values], type_)
 
 
-def _whole(value: Any) -> Any:
+def _mend(value: Any) -> Any:
     """Return a value without lone surrogates."""
     if isinstance(value, str):
         return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
     if isinstance(value, list):
-        return [_whole(each) for each in value]
-    return {_whole(key): _whole(each) for key, each in value.items()} if isinstance(value, dict) else value
+        return [_mend(item) for item in value]
+    return {_mend(key): _mend(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _plain(value: Any) -> Any:
@@ -244,7 +244,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -43,7 +43,7 @@ class Line(NamedTuple):
         """Return its bytes."""
         return len(self.text.encode()) + 1
 
-    def place(self) -> AbstractContextManager[None]:
+    def locate_errors(self) -> AbstractContextManager[None]:
         """Add the line's place to errors raised inside."""
         return at(self.source, self.number)
 
@@ -77,25 +77,23 @@ def file_lines(path: Path, strip: str = "\r") -> Iterator[Line]:
 
 
 def read_lines(stream: IO[bytes], source: Path | str, errors: str = "", strip: str = "\r") -> Iterator[Line]:
-    """Yield the lines of a stream as they come; `errors` is as in `decoded`. The characters of `strip` are removed from
-    a line's end.
-    """
+    """Yield a stream's lines as they come, without characters of `strip` at the ends; `errors` as in `decode_line`."""
     read: Any = getattr(stream, "read1", stream.read)
-    name, number, rest, held = str(source), 0, list[bytes](), 0
+    name, number, pieces, held = str(source), 0, list[bytes](), 0
     while block := read(_BLOCK):
         lines, newline, tail = block.rpartition(b"\n")
         if newline:
-            for number, raw in enumerate(b"".join([*rest, lines]).split(b"\n"), number + 1):  # noqa: B020
+            for number, raw in enumerate(b"".join([*pieces, lines]).split(b"\n"), number + 1):  # noqa: B020
                 yield _line(name, number, raw, errors, strip)
-            rest, held = [], 0
+            pieces, held = [], 0
         if tail:
-            rest.append(tail)
+            pieces.append(tail)
             held += len(tail)
         if held > LONGEST_LINE:
             with at(name, number + 1):
                 raise InputError(f"a line of more than {LONGEST_LINE} bytes is no text; split it into lines")
-    if rest:
-        yield _line(name, number + 1, b"".join(rest), errors, strip)
+    if pieces:
+        yield _line(name, number + 1, b"".join(pieces), errors, strip)
 
 
 def _line(source: str, number: int, raw: bytes, errors: str, strip: str) -> Line:
@@ -104,10 +102,10 @@ def _line(source: str, number: int, raw: bytes, errors: str, strip: str) -> Line
     with at(source, number):
         if number == 1 and raw.startswith(_PARQUET):
             raise InputError("is Parquet, not text; pass --from parquet")
-        return Line(source, number, decoded(raw, number, errors).rstrip(strip))
+        return Line(source, number, decode_line(raw, number, errors).rstrip(strip))
 
 
-def decoded(raw: bytes, number: int, errors: str = "") -> str:
+def decode_line(raw: bytes, number: int, errors: str = "") -> str:
     """Return a line's text; the first line may begin with a byte order mark.
 
     `errors` is one of ERRORS if the user can choose, and "" if bytes that are no UTF-8 are always refused.
@@ -124,7 +122,7 @@ def decoded(raw: bytes, number: int, errors: str = "") -> str:
 
 
 def read_text(stream: IO[bytes], source: Path | str, errors: str = "") -> str:
-    """Return the text of a stream unchanged; raise InputError if it is too long. `errors` is as in `decoded`."""
+    """Return the text of a stream unchanged; raise InputError if it is too long. `errors` is as in `decode_line`."""
     raw = stream.read(LONGEST_FILE + 1)
     if len(raw) > LONGEST_FILE:
         raise InputError(f"{source}: more than {LONGEST_FILE} bytes; split it, or write JSON as one object per line")
@@ -142,17 +140,17 @@ def is_utf16(start: bytes) -> bool:
     if start.startswith(codecs.BOM_UTF32_LE) or len(start) < 2:
         return False
     even, odd = start[:1000:2], start[1:1000:2]
-    few, many = sorted(each.count(0) / len(each) for each in (even, odd))
-    return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (few < 0.1 and many > 0.7)
+    few, most = sorted(half.count(0) / len(half) for half in (even, odd))
+    return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (few < 0.1 and most > 0.7)
 
 
 def checked_words(value: object, field: str) -> list[str]:
     """Return `value` if it is a list of words; raise InputError that names the invalid one."""
     if not isinstance(value, list):
         raise InputError(f"field {field!r} holds {value!r:.60}: must be a text, or a list of words")
-    for place, word in enumerate(value):
+    for index, word in enumerate(value):
         if not isinstance(word, str) or not word:
-            raise InputError(f"field {field!r}: word {place} (from 0) is {word!r:.60}: must be a nonempty text")
+            raise InputError(f"field {field!r}: word {index} (from 0) is {word!r:.60}: must be a nonempty text")
     return value
 
 
@@ -165,7 +163,7 @@ def span_json(span: Span) -> dict[str, str | int | float]:
 
 
 @contextmanager
-def spooled(documents: Iterable[Document]) -> Iterator[Callable[[], Iterator[Document]]]:
+def spool(documents: Iterable[Document]) -> Iterator[Callable[[], Iterator[Document]]]:
     """Yield a function; each call gives the documents from the beginning. They are kept in a temporary file, since a
     stream may be larger than memory.
     """

@@ -42,13 +42,13 @@ class Scheme:
 
     def bio(self, tags: Iterable[str]) -> list[str]:
         """Return the tags of a sentence of the file in IOB2."""
-        found, before = [], (OUTSIDE, "")
+        result, last = [], (OUTSIDE, "")
         for tag in tags:
             prefix, type_ = _parts(tag) or ("I", tag)
             here = (_ROLES[prefix], type_)
-            found.append(OUTSIDE if prefix == OUTSIDE else f"{'B' if _begins(before, here) else 'I'}-{type_}")
-            before = here
-        return found
+            result.append(OUTSIDE if prefix == OUTSIDE else f"{'B' if _begins(last, here) else 'I'}-{type_}")
+            last = here
+        return result
 
 
 class _Uses:
@@ -57,38 +57,38 @@ class _Uses:
     def __init__(self) -> None:
         self.prefixes, self.count, self.first = Counter[str](), Counter[str](), dict[str, int]()
 
-    def note(self, what: str, line: int) -> None:
+    def note(self, case: str, line: int) -> None:
         """Count a case."""
-        self.count[what] += 1
-        self.first.setdefault(what, line)
+        self.count[case] += 1
+        self.first.setdefault(case, line)
 
     def add(self, words: Iterable[tuple[int, tuple[str, str]]]) -> None:
         """Count the prefixes and types of a sentence's words, each with its line."""
-        before, open_line = (OUTSIDE, ""), 0
-        for line, (prefix, type_) in (*words, (0, before)):
+        last, open_line = (OUTSIDE, ""), 0
+        for line, (prefix, type_) in (*words, (0, last)):
             here = (_ROLES[prefix], type_)
-            begins = _begins(before, here)
+            begins = _begins(last, here)
             orphan = begins and here[0] not in _BEGIN
-            if open_line and before[0] not in _END and (begins or here[0] == OUTSIDE):
+            if open_line and last[0] not in _END and (begins or here[0] == OUTSIDE):
                 self.note(_UNENDED, open_line)
             if orphan:
                 self.note(_ORPHAN, line)
-            if here[0] == "B" and before[1] != type_:  # IOB1 has no such tag
+            if here[0] == "B" and last[1] != type_:  # IOB1 has no such tag
                 self.note(_OWN_BEGIN, line)
             self.prefixes[prefix] += line > 0
-            before, open_line = here, 0 if orphan else line
+            last, open_line = here, 0 if orphan else line
 
     def scheme(self) -> Scheme:
         """Return the scheme of tags that have prefixes."""
         prefixes, broken = set(+self.prefixes) - {OUTSIDE}, [_ORPHAN, _UNENDED]
-        name = next((name for name, known in _WITH_ENDS.items() if prefixes <= set(known)), "mixed")
+        name = next((name for name, allowed in _WITH_ENDS.items() if prefixes <= set(allowed)), "mixed")
         if prefixes <= set("BI"):
             broken = [_ORPHAN]
             name = "mixed" if self.count[_OWN_BEGIN] else _IOB1 if "B" in prefixes else _I_ALONE
             if not self.count[_ORPHAN]:
                 name = "IOB2" if prefixes else "no entity"
-        first = min((self.first[each] for each in broken if each in self.first), default=0)
-        return Scheme(name, sum(self.count[each] for each in broken), first)
+        first = min((self.first[case] for case in broken if case in self.first), default=0)
+        return Scheme(name, sum(self.count[case] for case in broken), first)
 
 
 def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str = "") -> Scheme:
@@ -121,9 +121,9 @@ def is_tag(value: str) -> bool:
         return False
 
 
-def _begins(before: tuple[str, str], here: tuple[str, str]) -> bool:
+def _begins(last: tuple[str, str], here: tuple[str, str]) -> bool:
     """Return whether a word begins an entity, by the rules of the CoNLL script."""
-    return here[0] != OUTSIDE and (here[0] in _BEGIN or before[0] in _END or before[1] != here[1])
+    return here[0] != OUTSIDE and (here[0] in _BEGIN or last[0] in _END or last[1] != here[1])
 
 
 @lru_cache(1 << 16)

@@ -45,11 +45,11 @@ class SpacyDocBin:
         """Yield the texts, with spaCy's tokens as words; white space is no word."""
         packed = path.read_bytes()
         with at(path), refused("not a DocBin that spaCy can read"):
-            bin_, strings, columns = _unpacked(packed)
-        for place in range(len(bin_.tokens)):
-            with at(path, place + 1), refused("broken DocBin"):
-                document = _document(bin_, place, strings, columns)
-                repairs[Repair.PASSED_OVER] += len(bin_.span_groups[place]) > _NO_GROUPS
+            bin_, strings, columns = _unpack(packed)
+        for index in range(len(bin_.tokens)):
+            with at(path, index + 1), refused("broken DocBin"):
+                document = _document(bin_, index, strings, columns)
+                repairs[Repair.PASSED_OVER] += len(bin_.span_groups[index]) > _NO_GROUPS
             yield document
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
@@ -62,13 +62,13 @@ class SpacyDocBin:
             with at(path), refused(f"spaCy can't hold text {number}"):
                 words, spaces = _tokens(document)
                 doc = Doc(vocab, words=words, spaces=spaces)
-                doc.ents = [doc.char_span(each.start, each.end, each.type) for each in document.spans]
+                doc.ents = [doc.char_span(span.start, span.end, span.type) for span in document.spans]
                 bin_.add(doc)
         with publish(path) as draft:
             draft.write_bytes(bin_.to_bytes())
 
 
-def _unpacked(packed: bytes) -> tuple[Any, Any, list[int]]:
+def _unpack(packed: bytes) -> tuple[Any, Any, list[int]]:
     """Return a DocBin, its strings by their hashes, and its columns of words, of I, O and B, of types (-1: none)."""
     from spacy.attrs import ENT_IOB, ENT_TYPE, ORTH
     from spacy.strings import StringStore
@@ -89,18 +89,18 @@ def _unpacked(packed: bytes) -> tuple[Any, Any, list[int]]:
     attrs = list(bin_.attrs)
     if ORTH not in attrs:
         raise InputError("has no column of words")
-    columns = [attrs.index(each) if each in attrs else -1 for each in (ORTH, ENT_IOB, ENT_TYPE)]
+    columns = [attrs.index(attr) if attr in attrs else -1 for attr in (ORTH, ENT_IOB, ENT_TYPE)]
     return bin_, StringStore(bin_.strings), columns
 
 
-def _document(bin_: Any, place: int, strings: Any, columns: list[int]) -> Document:
+def _document(bin_: Any, index: int, strings: Any, columns: list[int]) -> Document:
     """Return a text of a DocBin; tokens whose entity is unknown are in none."""
-    rows, marks = bin_.tokens[place].tolist(), bin_.spaces[place].ravel().tolist()
+    rows, marks = bin_.tokens[index].tolist(), bin_.spaces[index].ravel().tolist()
     if len(rows) != len(marks):
         raise InputError(f"broken DocBin: a text of {len(rows)} words has spaces for {len(marks)}")
     word, tag, type_ = columns
     parts, words, entities, length, inside = list[str](), list[tuple[int, int]](), list[list[Any]](), 0, False
-    spaced = bool(bin_.flags[place].get("has_unknown_spaces"))
+    spaced = bool(bin_.flags[index].get("has_unknown_spaces"))
     for row, mark in zip(rows, marks, strict=True):
         piece = strings[row[word]]
         end = length + len(piece)
@@ -117,7 +117,7 @@ def _document(bin_: Any, place: int, strings: Any, columns: list[int]) -> Docume
         length = end + len(parts[-1])
     text = "".join(parts[:-1] if spaced else parts)
     spans = tuple(Span(start, end, name, text[start:end]) for start, end, name in entities)
-    return Document(text, spans, tuple(words), line=place + 1)
+    return Document(text, spans, tuple(words), line=index + 1)
 
 
 def _tokens(document: Document) -> tuple[list[str], list[bool]]:
@@ -127,8 +127,8 @@ def _tokens(document: Document) -> tuple[list[str], list[bool]]:
     """
     text = document.text
     words = split_words(text) if document.words is None else document.words
-    borders = {0, len(text), *(place for start, end in words for place in (start, end))}
-    borders.update(place for span in document.spans for place in (span.start, span.end))
+    borders = {0, len(text), *(offset for start, end in words for offset in (start, end))}
+    borders.update(offset for span in document.spans for offset in (span.start, span.end))
     pieces, spaces = list[str](), list[bool]()
     for start, end in pairwise(sorted(borders)):
         piece = text[start:end]

@@ -20,7 +20,7 @@ from nerbert.formats.conll import example_of
 from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import json_span
 from nerbert.formats.jsonl import text_of
-from nerbert.formats.rows import LONGEST_LINE, Line, Stream, file_lines, spooled
+from nerbert.formats.rows import LONGEST_LINE, Line, Stream, file_lines, spool
 from nerbert.formats.schemes import find_scheme
 from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.sources.files import BOM
@@ -58,11 +58,11 @@ _NUMBER = re.compile(r"\s*-?\d+(?:[.,]\d+)?\s*")
 
 
 class TableForm(NamedTuple):
-    """A table's delimiter, the names of its columns, and their meanings: meaning → place."""
+    """A table's delimiter, the names of its columns, and their roles: role → index."""
 
     delimiter: str
     names: list[str]
-    own: dict[str, int]
+    roles: dict[str, int]
 
 
 class TableRow(NamedTuple):
@@ -79,14 +79,14 @@ class TableRow(NamedTuple):
 
     def get(self, meaning: str) -> str:
         """Return a cell, "" if the table has no such column."""
-        place = self.form.own.get(meaning)
-        return "" if place is None else self.cells[place]
+        index = self.form.roles.get(meaning)
+        return "" if index is None else self.cells[index]
 
 
 def _fields(row: TableRow) -> dict[str, str]:
     """Return the cells of all other columns, except empty ones; the texts' id too."""
-    own, names = row.form.own, row.form.names
-    others = set(range(len(names))) - (set(own.values()) - {own.get(_ID), own.get(_DOCUMENT)})
+    indices, names = row.form.roles, row.form.names
+    others = set(range(len(names))) - (set(indices.values()) - {indices.get(_ID), indices.get(_DOCUMENT)})
     return {names[n].removeprefix(_FIELD): row.cells[n] for n in sorted(others) if row.cells[n]}
 
 
@@ -97,7 +97,7 @@ class Tables:
     streams = True
     holds = Abilities(
         nested=True, words=False, tagged=False,
-        fields=lambda document: {name: cell for name, each in _with_group(document).items() if (cell := _cell(each))},
+        fields=lambda document: {name: cell for name, value in _with_group(document).items() if (cell := _cell(value))},
     )  # fmt: skip
 
     def recognise(self, path: Path, head: bytes) -> bool:
@@ -107,7 +107,7 @@ class Tables:
         with suppress(InputError):
             form = _find_form(next((line.text for line in lines if line.text.strip()), ""))
             cells = (row.get(_SPANS).lstrip() for row in table_rows(lines, lambda _: form))
-            return _SPANS not in form.own or next(filter(None, cells), "").startswith(("[", "{"))
+            return _SPANS not in form.roles or next(filter(None, cells), "").startswith(("[", "{"))
         return False
 
     def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
@@ -118,19 +118,21 @@ class Tables:
         header = next((line for line in file_lines(source) if line.text.strip()), None)
         if header is None:
             raise InputError(f"{source}: has no header; name the columns in the first row: text, start, end, label")
-        with header.place():
+        with header.locate_errors():
             form = _find_form(header.text)
-        if _SPANS not in form.own:
-            yield from _token_documents(source, form, repairs) if _WORD in form.own else _span_documents(source, form)
+        if _SPANS not in form.roles:
+            yield from (
+                _token_documents(source, form, repairs) if _WORD in form.roles else _span_documents(source, form)
+            )
             return
         for row in table_rows(file_lines(source, strip=""), lambda _: form):
             with at(source, row.line):
-                spans = tuple(_listed(row.get(_SPANS)))
+                spans = tuple(_read_spans(row.get(_SPANS)))
             yield Document(row.get(_TEXT), spans, None, row.get(_DOCUMENT), _fields(row), row.line)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write one row per span, with commas (in `.csv`) or tabs; a text without entities has one row."""
-        with spooled(documents) as again, publish(path) as draft:
+        with spool(documents) as again, publish(path) as draft:
             names, numbered = _columns_of(again())
             with draft.open("w", encoding="utf-8", errors="replace", newline="") as stream:
                 table = csv.writer(stream, delimiter="," if path.suffix.lower() == ".csv" else "\t")
@@ -149,16 +151,16 @@ def _find_form(header: str) -> TableForm:
     """Return the form of a header, by whichever delimiter gives one."""
     any_known = False
     for form in cuts_of(header) if len(header) <= _LONGEST_HEADER else ():
-        folded = [*map(_folded, form.names)]
+        folded = [*map(_fold, form.names)]
         any_known = any_known or not _KNOWN.isdisjoint(folded)
         for needed, others in _FORMS.items():
-            form.own.clear()
+            form.roles.clear()
             for meaning in (*needed, *others):
-                usual = _NAMES[meaning].split()
-                free = [place for place, name in enumerate(folded) if name in usual and place not in form.own.values()]
+                names = _NAMES[meaning].split()
+                free = [n for n, name in enumerate(folded) if name in names and n not in form.roles.values()]
                 if free:
-                    form.own[meaning] = min(free, key=lambda place: usual.index(folded[place]))
-            if all(meaning in form.own for meaning in needed):
+                    form.roles[meaning] = min(free, key=lambda index: names.index(folded[index]))
+            if all(meaning in form.roles for meaning in needed):
                 return form
     remedy = "" if any_known else "; if it is no header, write one above: text,start,end,label"
     raise InputError(
@@ -167,7 +169,7 @@ def _find_form(header: str) -> TableForm:
     )
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold()) if not name.startswith(_FIELD) else name
 
 
@@ -177,11 +179,11 @@ def _span_documents(path: Path, form: TableForm) -> Iterator[Document]:
     rows = table_rows(file_lines(path, strip=""), lambda _: form)
     for (id_, _, text), group in groupby(rows, lambda row: tuple(map(row.get, (_ID, _DOCUMENT, _TEXT)))):
         first = next(group)
-        if _ID in form.own:
+        if _ID in form.roles:
             with at(path, first.line):
                 if hash(id_) in seen:
                     raise InputError(
-                        f"{form.names[form.own[_ID]]} {id_!r:.60} has another text above, or rows between; sort the "
+                        f"{form.names[form.roles[_ID]]} {id_!r:.60} has another text above, or rows between; sort the "
                         "table by it, and give each text its own"
                     )
             seen.add(hash(id_))
@@ -194,15 +196,15 @@ def _span_documents(path: Path, form: TableForm) -> Iterator[Document]:
 
 def _span(row: TableRow) -> Iterator[Span]:
     """Yield the span of a row; nothing if it has none."""
-    start, end, label, sure = (row.get(each).strip() for each in (_START, _END, _LABEL, _CONFIDENCE))
+    start, end, label, sure = (row.get(name).strip() for name in (_START, _END, _LABEL, _CONFIDENCE))
     if not start and not end:
         if label not in ("", "O"):
             raise InputError(f"label {label!r:.60} has neither start nor end; leave all three empty for no entity")
         return
     try:
-        numbers = [int(each) if each.isdecimal() else float(each) for each in (start, end)]
+        numbers = [int(text) if text.isdecimal() else float(text) for text in (start, end)]
         confidence = float(sure or 1)
-        if not all(isinstance(each, int) or each.is_integer() for each in numbers) or not 0 <= confidence <= 1:
+        if not all(isinstance(number, int) or number.is_integer() for number in numbers) or not 0 <= confidence <= 1:
             raise ValueError
     except ValueError:
         raise InputError(
@@ -212,21 +214,21 @@ def _span(row: TableRow) -> Iterator[Span]:
     yield Span(int(numbers[0]), int(numbers[1]), row.get(_LABEL), row.get(_MENTION), confidence)
 
 
-def _listed(cell: str) -> Iterator[Span]:
+def _read_spans(cell: str) -> Iterator[Span]:
     """Yield the spans of a cell: a list in JSON, or as Python prints it; Label Studio's have `labels`, one or more."""
-    given: Any = None
+    value: Any = None
     for read in (json.loads, ast.literal_eval):
         with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            given = read(cell.strip() or "[]")
+            value = read(cell.strip() or "[]")
             break
-    if isinstance(given, dict):
-        given = next((each for each in given.values() if isinstance(each, list)), None)
-    if not isinstance(given, list):
+    if isinstance(value, dict):
+        value = next((item for item in value.values() if isinstance(item, list)), None)
+    if not isinstance(value, list):
         raise InputError(f"spans {cell!r:.60}: must be a JSON list of [start, end, label], or of objects with these")
-    for each in given:
-        labels = each.get("labels") if isinstance(each, dict) else None
-        found = [{**each, "label": label} for label in labels] if isinstance(labels, list) else [each]
-        yield from map(json_span, found)
+    for item in value:
+        labels = item.get("labels") if isinstance(item, dict) else None
+        items = [{**item, "label": label} for label in labels] if isinstance(labels, list) else [item]
+        yield from map(json_span, items)
 
 
 def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[Document]:
@@ -234,12 +236,12 @@ def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[
     tags = ([(row.line, row.get(_TAG).strip()) for row in rows] for rows in _sentences(path, form))
     scheme = find_scheme(tags, path)
     repairs[Repair.TAG] += scheme.repaired
-    own = set(form.own.values())
-    others = {name: place for place, name in enumerate(form.names) if place not in own}
+    indices = set(form.roles.values())
+    others = {name: index for index, name in enumerate(form.names) if index not in indices}
     for rows in _sentences(path, form):
         words = [row.get(_WORD) for row in rows]
         example = example_of(words, scheme.bio(row.get(_TAG).strip() for row in rows))
-        fields = {name: [row.cells[place] for row in rows] for name, place in others.items()}
+        fields = {name: [row.cells[index] for row in rows] for name, index in others.items()}
         group = rows[0].get(_DOCUMENT)
         yield Document(example.text, example.spans, example.words, group, fields, rows[0].line)
 
@@ -274,14 +276,14 @@ def _columns_of(documents: Iterable[Document]) -> tuple[list[str], bool]:
 
 def _with_group(document: Document) -> Mapping[str, Any]:
     """Return a document's fields, with its group in the reader's column for it."""
-    taken = any(_folded(name) in _NAMES[_DOCUMENT].split() for name in document.fields)
+    taken = any(_fold(name) in _NAMES[_DOCUMENT].split() for name in document.fields)
     return {**document.fields, _DOCUMENT: document.group} if document.group or taken else document.fields
 
 
 def _column_name(name: str) -> str:
     """Return the name of a field's column, different from the table's own."""
-    own = {each for meaning, known in _NAMES.items() if meaning != _DOCUMENT for each in known.split()}
-    return _FIELD + name if _folded(name) in own or name.startswith(_FIELD) else name
+    reserved = {word for meaning, names in _NAMES.items() if meaning != _DOCUMENT for word in names.split()}
+    return _FIELD + name if _fold(name) in reserved or name.startswith(_FIELD) else name
 
 
 def _cell(value: Any) -> str:
@@ -294,10 +296,10 @@ def table_texts(source: Stream) -> Iterator[Document]:
     and for rows that don't fit it.
     """
     for row in table_rows(source.lines(), lambda header: _text_form(header, source.field)):
-        with row.lines[0].place():
+        with row.lines[0].locate_errors():
             fields = dict(zip(row.form.names, row.cells, strict=True))
-            found = text_of(fields, source.field, row.line, sum(line.size for line in row.lines))
-        yield found
+            document = text_of(fields, source.field, row.line, sum(line.size for line in row.lines))
+        yield document
 
 
 def _text_form(header: str, field: str) -> TableForm:
@@ -305,18 +307,18 @@ def _text_form(header: str, field: str) -> TableForm:
     cuts = list(cuts_of(header))
     if not cuts:
         _cells(header, _DELIMITERS[0])  # says why
-    found = next((form for form in cuts if field in form.names), None)
-    names = (found or max(cuts, key=lambda form: len(form.names))).names
-    if found is None:
-        there, numbers = ", ".join(map(repr, names)), [name for name in names if _NUMBER.fullmatch(name)]
+    form = next((form for form in cuts if field in form.names), None)
+    names = (form or max(cuts, key=lambda form: len(form.names))).names
+    if form is None:
+        listed, numbers = ", ".join(map(repr, names)), [name for name in names if _NUMBER.fullmatch(name)]
         remedy = "write a first row that names the columns" if numbers else "name the text's with --field"
         raise InputError(
-            f"no column {field!r}{nearest(field, names)} (the header has {there:.200}); {remedy}, "
+            f"no column {field!r}{nearest(field, names)} (the header has {listed:.200}); {remedy}, "
             "or pass --from text for one text per line"
         )
-    if repeated := next((name for place, name in enumerate(names) if name in names[:place]), None):
+    if repeated := next((name for index, name in enumerate(names) if name in names[:index]), None):
         raise InputError(f"several columns {repeated!r}; rename all but one")
-    return found
+    return form
 
 
 def cuts_of(header: str) -> Iterator[TableForm]:
@@ -340,7 +342,7 @@ def table_rows(lines: Iterable[Line], form_of: Callable[[str], TableForm]) -> It
     header = next((line for line in lines if line.text.strip()), None)
     if header is None:
         return
-    with header.place():
+    with header.locate_errors():
         form = form_of(header.text.strip("\r"))
 
     def texts() -> Iterator[str]:
@@ -352,12 +354,12 @@ def table_rows(lines: Iterable[Line], form_of: Callable[[str], TableForm]) -> It
         for cells in csv.reader(texts(), delimiter=form.delimiter, strict=True):
             row, held = held, []
             if cells and len(cells) != len(form.names):
-                with row[0].place():
+                with row[0].locate_errors():
                     raise InputError(f"the row has {len(cells)} columns, and the header {len(form.names)}; fix it")
             if cells:
                 yield TableRow(form, cells, row)
     except csv.Error as error:
-        with held[0].place():
+        with held[0].locate_errors():
             raise _unreadable(error) from None
 
 

@@ -69,13 +69,13 @@ class WebAnno:
     suffixes: ClassVar[tuple[str, ...]] = (".tsv",)
     holds: ClassVar[Abilities] = replace(
         LEAST, text="sentences", words=True,
-        fields=lambda one: {"id": name} if isinstance(name := one.fields.get("id"), str) and name.strip() else {},
+        fields=lambda text: {"id": name} if isinstance(name := text.fields.get("id"), str) and name.strip() else {},
     )  # fmt: skip
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether a file, or the first `.tsv` file of a folder, has the header of WebAnno TSV 3."""
         if path.is_dir():
-            first = next((each.path for each in find_files(path) if each.name.endswith(".tsv")), None)
+            first = next((file.path for file in find_files(path) if file.name.endswith(".tsv")), None)
             if first is None or not first.is_file():
                 return False
             with first.open("rb") as stream:
@@ -85,16 +85,16 @@ class WebAnno:
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield the sentences of a file, or of all `.tsv` files of a folder; raise InputError with file and line."""
         chosen = ""
-        for found in find_files(path):
-            if not found.direct and not (found.name.endswith(".tsv") and found.path.is_file()):
+        for file in find_files(path):
+            if not file.direct and not (file.name.endswith(".tsv") and file.path.is_file()):
                 continue
-            with refused(f"{found.path}: can't be read", of=OSError):
-                layers, lines = _header(found.path, file_lines(found.path))
-                layer, column = _entity_layer(found.path, layers)
+            with refused(f"{file.path}: can't be read", of=OSError):
+                layers, lines = _header(file.path, file_lines(file.path))
+                layer, column = _entity_layer(file.path, layers)
                 if layer and chosen not in ("", layer):
-                    raise InputError(f"{found.path}: has the layer {layer}, earlier files {chosen}; export only one")
+                    raise InputError(f"{file.path}: has the layer {layer}, earlier files {chosen}; export only one")
                 chosen = layer or chosen
-                group = "" if found.direct else found.name
+                group = "" if file.direct else file.name
                 held: _Sentence | None = None
                 for sentence in chain(_sentences(lines, layers), (None,)):
                     if held:
@@ -103,7 +103,7 @@ class WebAnno:
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write all sentences as one file of WebAnno TSV 3.3, whole or not at all."""
-        number = place = annotations = 0
+        number = offset = annotations = 0
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
             stream.write(f"{_FORMAT}.3\n{_SPAN_LAYER}={_ENTITIES}|identifier|value\n\n")
             for document in documents:
@@ -113,23 +113,23 @@ class WebAnno:
                         continue
                     number += 1
                     if name is not None:
-                        stream.write(f"\n{_ID}{_escaped(name)}")
+                        stream.write(f"\n{_ID}{_escape(name)}")
                     name = None
                     first, last = example.words[0][0], example.words[-1][1]  # with those before and after them
                     words = [*whole_words(Example(example.text[:first], ())).words, *example.words]
                     words += ((last + start, last + end) for start, end in split_words(example.text[last:]))
                     text = example.text[words[0][0] :]
-                    stream.write("".join(f"\n{_TEXT}{_escaped(line)}" for line in text.split("\n")) + "\n")
-                    stream.writelines(_token_rows(example, words, f"{number}-", place, annotations))
+                    stream.write("".join(f"\n{_TEXT}{_escape(line)}" for line in text.split("\n")) + "\n")
+                    stream.writelines(_token_rows(example, words, f"{number}-", offset, annotations))
                     annotations += len(example.spans)
-                    place += _utf16_units(text) + 1
+                    offset += _utf16_units(text) + 1
 
 
 def _header(path: Path, lines: Iterator[Line]) -> tuple[list[_Layer], Iterator[Line]]:
     """Return the layers, and the lines after the header; other lines are comments."""
     first = next(lines, Line(str(path), 1, ""))
     if not _HEADER.fullmatch(first.text):
-        with first.place():
+        with first.locate_errors():
             raise InputError(f"{first.text!r:.60}: expected {_FORMAT}.3; export as WebAnno TSV v3.3")
     layers: list[_Layer] = []
     column = 0
@@ -137,14 +137,14 @@ def _header(path: Path, lines: Iterator[Line]) -> tuple[list[_Layer], Iterator[L
         if not line.text.strip() or line.text.startswith((_TEXT, _ID)):
             lines = chain([line], lines)
             break
-        kind, _, rest = line.text.partition("=")
-        name, *features = rest.strip().split("|")
+        kind, _, value = line.text.partition("=")
+        name, *features = value.strip().split("|")
         if line.text.startswith("#") and not kind.startswith("#T_"):
             continue
         if kind not in _LAYERS or not name:
-            with line.place():
+            with line.locate_errors():
                 raise InputError(f"{line.text!r:.60}: expected a layer ({', '.join(_LAYERS)}), or a blank line")
-        features = [each for each in features if each] or [""]
+        features = [feature for feature in features if feature] or [""]
         layers.append(_Layer(kind, name, features, column))
         column += len(features)
     return layers, lines
@@ -157,12 +157,12 @@ def _entity_layer(path: Path, layers: list[_Layer]) -> tuple[str, int]:
         named = layer.name == _ENTITIES
         if layer.kind != _SPAN_LAYER or (layer.name.startswith(_BUILT_IN) and not named):
             continue
-        plain = [each for each in layer.features if each and "." not in each and not each.startswith("ROLE_")]
+        plain = [name for name in layer.features if name and "." not in name and not name.startswith("ROLE_")]
         for feature in ["value"] if "value" in plain else [] if named else plain:
-            found = {f"{layer.name}|{feature}": layer.column + layer.features.index(feature)}
+            columns = {f"{layer.name}|{feature}": layer.column + layer.features.index(feature)}
             if named:
-                return next(iter(found.items()))
-            candidates |= found
+                return next(iter(columns.items()))
+            candidates |= columns
     if len(candidates) > 1:
         raise InputError(
             f"{path}: has no layer NamedEntity, and several that could hold entities: {', '.join(candidates):.300}; "
@@ -175,20 +175,20 @@ def _sentences(lines: Iterator[Line], layers: list[_Layer]) -> Iterator[_Sentenc
     columns = sum(len(layer.features) for layer in layers)
     held: _Sentence | None = None
     for line in lines:
-        name, _, rest = line.text.partition("=")
+        name, _, value = line.text.partition("=")
         heads = f"{name}=" in (_TEXT, _ID)
         if held and (not line.text.strip() or (heads and held.rows)):
             yield held
             held = None
         if heads:
             held = held or _Sentence(line)
-            text = _TEXT_ESCAPE.sub(lambda found: _SHORT.get(found[1], found[1]), rest)
+            text = _TEXT_ESCAPE.sub(lambda match: _SHORT.get(match[1], match[1]), value)
             if f"{name}=" == _ID:
                 held.id = text
             else:
                 held.texts.append(text)
         elif line.text.strip() and not line.text.startswith("#"):
-            with line.place():
+            with line.locate_errors():
                 if held is None or not held.texts:
                     raise InputError(f"{line.text!r:.60}: a token, but a sentence must begin with {_TEXT}")
                 held.rows.append(_row(line, columns))
@@ -197,14 +197,14 @@ def _sentences(lines: Iterator[Line], layers: list[_Layer]) -> Iterator[_Sentenc
 
 
 def _row(line: Line, columns: int) -> _TokenRow:
-    found = _ROW.match(line.text)
-    token, *values = line.text[found.end() :].split("\t") if found else [""]
-    if found is None or len(values) < columns or any(values[columns:]):
+    match = _ROW.match(line.text)
+    token, *values = line.text[match.end() :].split("\t") if match else [""]
+    if match is None or len(values) < columns or any(values[columns:]):
         raise InputError(
             f"broken row {line.text!r:.60}: expected sentence-token, start-end, the token and {columns} columns, "
             "between tabs; the file is cut off, or export it again"
         )
-    return _TokenRow(line, token, found[1] is None, int(found[2]), int(found[3]), values[:columns])
+    return _TokenRow(line, token, match[1] is None, int(match[2]), int(match[3]), values[:columns])
 
 
 def _document(
@@ -212,22 +212,22 @@ def _document(
 ) -> Document:
     rows = sentence.rows
     if not rows or not rows[0].whole:
-        with sentence.first.place():
+        with sentence.first.locate_errors():
             raise InputError("a sentence without a token at its beginning; the file is cut off, or export it again")
     text = "\n".join(sentence.texts)
-    places = list(_placed(text, rows))
-    words = [place for row, place in zip(rows, places, strict=True) if row.whole]
+    bounds = list(_locate_rows(text, rows))
+    words = [word for row, word in zip(rows, bounds, strict=True) if row.whole]
     if last and split_words(text[words[-1][1] :]):
-        with rows[-1].line.place():
+        with rows[-1].line.locate_errors():
             raise InputError(
                 f"the sentence continues after its last token: {text[words[-1][1] :]!r:.60}; the file is cut off, or "
                 "export it again"
             )
     marked: dict[object, tuple[int, int, str]] = {}
-    for row, (start, end) in zip(rows, places, strict=True):
+    for row, (start, end) in zip(rows, bounds, strict=True):
         stacked = [] if column < 0 or row.values[column] == "_" else _STACKED.findall(row.values[column])
-        for each in stacked:  # still escaped, and numbered if it has several tokens
-            value, number = (found[1], found[2]) if (found := _NUMBERED.fullmatch(each)) else (each, "")
+        for item in stacked:  # still escaped, and numbered if it has several tokens
+            value, number = (match[1], match[2]) if (match := _NUMBERED.fullmatch(item)) else (item, "")
             key: object = (value, number) if number else len(marked)
             begin = marked[key][0] if key in marked else start
             marked[key] = begin, end, value
@@ -239,28 +239,28 @@ def _document(
             repairs[Repair.EMPTY] += 1
         else:
             spans.append(Span(start, end, _plain_value(value), text[start:end]))
-    others = [each for each in layers if not each.column <= column < each.column + len(each.features)]
+    others = [layer for layer in layers if not layer.column <= column < layer.column + len(layer.features)]
     repairs[Repair.PASSED_OVER] += sum(row.values[layer.column] != "_" for row in rows for layer in others)
     fields = {"id": sentence.id} if sentence.id else {}
     return Document(text, tuple(spans), tuple(words), group, fields, sentence.first.number)
 
 
-def _placed(text: str, rows: list[_TokenRow]) -> Iterator[tuple[int, int]]:
+def _locate_rows(text: str, rows: list[_TokenRow]) -> Iterator[tuple[int, int]]:
     """Yield the place of each row in the text of its sentence, in characters; raise InputError if a token isn't there.
 
     `table` has the character at each offset, -1 inside of one that has two units, and the text's length at the end.
     """
-    table = [each for place, char in enumerate(text) for each in ((place, -1) if char > "\uffff" else (place,))]
+    table = [entry for index, char in enumerate(text) for entry in ((index, -1) if char > "\uffff" else (index,))]
     table.append(len(text))
     origin, reached = rows[0].start - (0 if text.startswith(rows[0].token) else len(text) - len(text.lstrip())), 0
     for row in rows:
         start, end = (
-            table[place] if 0 <= place < len(table) else -1 for place in (row.start - origin, row.end - origin)
+            table[offset] if 0 <= offset < len(table) else -1 for offset in (row.start - origin, row.end - origin)
         )
-        with row.line.place():
+        with row.line.locate_errors():
             if start < 0 or end < start or text[start:end] not in (row.token, _plain_value(row.token)):
-                there = text[max(start, 0) : max(end, 0)]
-                raise InputError(f"token {row.token!r:.60}: the sentence has {there!r:.60} at {row.start}-{row.end}")
+                surface = text[max(start, 0) : max(end, 0)]
+                raise InputError(f"token {row.token!r:.60}: the sentence has {surface!r:.60} at {row.start}-{row.end}")
             if row.whole and not reached <= start < end:
                 raise InputError(f"token {row.token!r:.60}: is empty, or overlaps the previous token")
         reached = end if row.whole else reached
@@ -268,7 +268,7 @@ def _placed(text: str, rows: list[_TokenRow]) -> Iterator[tuple[int, int]]:
 
 
 def _token_rows(
-    example: Example, words: list[tuple[int, int]], prefix: str, place: int, annotations: int
+    example: Example, words: list[tuple[int, int]], prefix: str, offset: int, annotations: int
 ) -> Iterator[str]:
     """Yield the rows of a sentence whose first word begins at `place`, after so many annotations."""
     reached = words[0][0]
@@ -277,8 +277,8 @@ def _token_rows(
         token = example.text[start:end]
         if _BREAKS.search(token):
             raise InputError(f"word {token!r:.60} contains a tab or line break, which TSV can't hold; choose jsonl")
-        begin = place + _utf16_units(example.text[reached:start])
-        place, reached = begin + _utf16_units(token), end
+        begin = offset + _utf16_units(example.text[reached:start])
+        offset, reached = begin + _utf16_units(token), end
         while spans and spans[0][1].end <= start:
             spans.popleft()
         columns = "_\t_"
@@ -287,7 +287,7 @@ def _token_rows(
             mark = "" if (span.start, span.end) == (start, end) else f"[{key}]"
             type_ = _VALUE_SPECIAL.sub(lambda char: "\\" + {"\t": "t", "\n": "n"}.get(char[0], char[0]), span.type)
             columns = f"*{mark}\t{type_}{mark}"
-        yield f"{prefix}{count}\t{begin}-{place}\t{token}\t{columns}\t\n"
+        yield f"{prefix}{count}\t{begin}-{offset}\t{token}\t{columns}\t\n"
 
 
 def _utf16_units(text: str) -> int:
@@ -297,9 +297,9 @@ def _utf16_units(text: str) -> int:
 
 def _plain_value(value: str) -> str:
     """Return a feature's value without escapes."""
-    return _VALUE_ESCAPE.sub(lambda found: {"t": "\t", "n": "\n"}.get(found[1]) or found[1], value)
+    return _VALUE_ESCAPE.sub(lambda match: {"t": "\t", "n": "\n"}.get(match[1]) or match[1], value)
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """Return a line of text with control characters and backslashes escaped."""
-    return _TEXT_SPECIAL.sub(lambda found: "\\" + _LONG.get(found[0], found[0]), text)
+    return _TEXT_SPECIAL.sub(lambda match: "\\" + _LONG.get(match[0], match[0]), text)

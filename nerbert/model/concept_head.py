@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from nerbert.errors import InputError
-from nerbert.formats.open_types import normalised_labels
+from nerbert.formats.open_types import fold_labels
 from nerbert.model.gliner.head import Candidate, chosen_candidates
 from nerbert.model.heads import NEEDS_LABELS, Entities, is_one_entity
 from nerbert.model.linear import MAX_TOKENS, WindowedHead, WordScores, linked_words, owners, scored
@@ -83,7 +83,7 @@ class ConceptHead(WindowedHead):
             bounds = np.log(least) - np.log1p(-least)
         if self.asked and self.asked.labels == some:
             return replace(self, asked=replace(self.asked, bounds=bounds))
-        numbers, scales = whole_numbers(self.vectors(normalised_labels(some)))  # as in training
+        numbers, scales = whole_numbers(self.vectors(fold_labels(some)))  # as in training
         return replace(self, asked=AskedLabels(some, numbers.T, scales, bounds))
 
     def predict(self, examples: Sequence[Example]) -> Entities:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nerbert.formats.open_types import normalised
+from nerbert.formats.open_types import fold_type
 from nerbert.labels import word_spans
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
@@ -28,7 +28,7 @@ _EDGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s_]+")
 
 def class_words(name: str) -> str:
     """Return the name of a class in words: `PoliticalParty` → `political party`."""
-    return normalised(" ".join(_EDGES.split(name)))
+    return fold_type(" ".join(_EDGES.split(name)))
 
 
 @dataclass(frozen=True, slots=True)

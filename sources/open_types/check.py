@@ -15,7 +15,7 @@ from pathlib import Path
 from domains import NAME, PASSAGES, Domain, Type, read_domain, read_domains
 
 from nerbert.errors import InputError
-from nerbert.formats.open_types import normalised, read_open_types
+from nerbert.formats.open_types import fold_type, read_open_types
 from nerbert.records import Document
 
 FEWEST_PASSAGES, LEAST_EMPTY = 78, 0.05
@@ -61,7 +61,7 @@ def faults_of(domain: Domain) -> Iterator[str]:
 
 
 def _type_faults(type_: Type, used: int) -> Iterator[str]:
-    if normalised(type_.name) != type_.name or not _SINGULAR.fullmatch(type_.name):
+    if fold_type(type_.name) != type_.name or not _SINGULAR.fullmatch(type_.name):
         yield f"type {type_.name!r} must be lower case and singular"
     if not 3 <= len(type_.description.split()) <= 30:
         yield f"type {type_.name!r}: its description must have 3 to 30 words"

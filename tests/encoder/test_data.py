@@ -15,7 +15,7 @@ from nerbert.encoder.open_texts import OpenExample, is_held_out
 from nerbert.encoder.pretrain import Preparation, dry_run
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
-from nerbert.formats.open_types import normalised
+from nerbert.formats.open_types import fold_type
 from nerbert.model.concept_table import ROOT, all_of
 from nerbert.tables import read_columns
 from nerbert.training.sections import change_settings, make_settings
@@ -232,7 +232,7 @@ def test_texts_of_which_nothing_is_known_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_word_is_in_one_set() -> None:
-    sets = [[*map(normalised, cell.split(","))] for (cell,) in read_columns("synonyms.tsv", "names")]
+    sets = [[*map(fold_type, cell.split(","))] for (cell,) in read_columns("synonyms.tsv", "names")]
     words = [word for each in sets for word in each]
     assert len(words) == len({*words})
     assert all(len(each) > 1 and all(each) for each in sets)

@@ -8,7 +8,7 @@ import pytest
 
 from nerbert.errors import InputError, OutputExists
 from nerbert.formats.brat import Brat
-from nerbert.formats.documents import Reading, prepared
+from nerbert.formats.documents import Reading, prepare_documents
 from nerbert.records import Document, Repair, Repairs, Span
 from tests.raised import raises
 
@@ -39,8 +39,8 @@ def read(path: Path, repairs: Repairs | None = None) -> list[Document]:
 
 
 def whole(path: Path) -> list[Document]:
-    """Return what `path` holds as `prepared` puts it right."""
-    return list(prepared(path, lambda counted: Brat().read(path, counted), Reading(), Repairs()))
+    """Return what `path` holds as `prepare_documents` puts it right."""
+    return list(prepare_documents(path, lambda counted: Brat().read(path, counted), Reading(), Repairs()))
 
 
 def spans(documents: Iterable[Document]) -> list[tuple[int, int, str, str]]:

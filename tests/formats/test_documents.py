@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.documents import Reading, Units, prepared, repairs_line, sentences_of
+from nerbert.formats.documents import Reading, Units, prepare_documents, repairs_line, sentences_of
 from nerbert.labels import example_tags
 from nerbert.records import Document, Example, Repair, Repairs, Span
 from nerbert.tagger.spans import counted_spans
@@ -19,7 +19,7 @@ Entity = tuple[int, int, str]
 
 def read(documents: Sequence[Document], repairs: Repairs | None = None, **how: Any) -> list[Document]:
     counts = Repairs() if repairs is None else repairs
-    return list(prepared("a.json", lambda _: documents, Reading(**how), counts))
+    return list(prepare_documents("a.json", lambda _: documents, Reading(**how), counts))
 
 
 def entities(document: Document | Example) -> list[tuple[str, str]]:

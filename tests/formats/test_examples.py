@@ -9,7 +9,7 @@ import pytest
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import Conll, example_of
 from nerbert.formats.documents import Reading, document_of, example_of_spans
-from nerbert.formats.format import FORMATS, find_format, read_examples, recognised
+from nerbert.formats.format import FORMATS, find_format, read_examples, recognise_format
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Example
 from tests.raised import raises
@@ -31,7 +31,7 @@ def written(tmp_path: Path, name: str, content: str | bytes) -> Path:
 def test_content_decides_whatever_the_name(tmp_path: Path, name: str, content: str, kind: type) -> None:
     path = written(tmp_path, name, content)
     assert isinstance(find_format(path), kind)
-    assert isinstance(recognised(path), kind)
+    assert isinstance(recognise_format(path), kind)
     assert read_examples(path) == [ADA]
 
 

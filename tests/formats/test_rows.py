@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.formats.rows import decoded, read_lines
+from nerbert.formats.rows import decode_line, read_lines
 from tests.raised import raises
 
 
@@ -52,10 +52,10 @@ def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_decoding() -> None:
-    assert decoded("\ufeffä".encode(), 1) == "ä"
-    assert decoded("\ufeffä".encode(), 2) == "\ufeffä"
-    assert decoded(b"a\xff\xc3", 1, "replace") == "a\ufffd\ufffd"
+    assert decode_line("\ufeffä".encode(), 1) == "ä"
+    assert decode_line("\ufeffä".encode(), 2) == "\ufeffä"
+    assert decode_line(b"a\xff\xc3", 1, "replace") == "a\ufffd\ufffd"
     with raises(InputError, "not UTF-8 at byte 1 of the line; convert"):
-        decoded(b"a\xff", 1, "strict")
+        decode_line(b"a\xff", 1, "strict")
     with raises(InputError, "not UTF-8 at byte 0"):
-        decoded(b"\xed\xa0\x80", 1)  # half a character, which UTF-8 never holds
+        decode_line(b"\xed\xa0\x80", 1)  # half a character, which UTF-8 never holds

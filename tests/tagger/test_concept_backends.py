@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from nerbert import Tagger
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.formats.open_types import normalised
+from nerbert.formats.open_types import fold_type
 from nerbert.model.backbone import save_model
 from nerbert.model.concept_encoder import ConceptModel, open_concepts
 from nerbert.model.concept_head import AskedLabels, ConceptHead
@@ -118,7 +118,7 @@ def test_scores_are_those_of_training(folder: Path, tagger: Tagger) -> None:
     first = [[start for start, _ in offsets[1:-1]].index(start) + 1 for start, _ in example.words]
     with torch.inference_mode():
         words = model.text(encoded["input_ids"]).last_hidden_state[0, first]
-        names = (model.name_vectors([normalised(label)]) for label in LABELS)
+        names = (model.name_vectors([fold_type(label)]) for label in LABELS)
         wanted = torch.cat([torch.sigmoid(model.logits(words, each)) for each in names], 1)
     for column, label in enumerate(LABELS):
         (found,) = tagger.with_labels([label]).tag_many([example])

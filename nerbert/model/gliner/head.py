@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.formats.open_types import normalised_labels
+from nerbert.formats.open_types import fold_labels
 from nerbert.labels import WordSpan
 from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow
@@ -137,7 +137,7 @@ class GlinerHead(Head):
 
     def _as_read(self, labels: Sequence[EntityLabel]) -> Sequence[EntityLabel]:
         """Return labels as the model was trained to read them."""
-        return normalised_labels(labels) if self.normalises else labels
+        return fold_labels(labels) if self.normalises else labels
 
     def _groups_of(self, labels: Sequence[EntityLabel]) -> list[slice]:
         """Return which labels share a prompt."""

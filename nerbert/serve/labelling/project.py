@@ -25,7 +25,7 @@ from nerbert.artifacts import held, writing
 from nerbert.errors import InputError, OutputExists, SettingsError, StaleOutput, at, refused
 from nerbert.formats.documents import Reading, document_of
 from nerbert.formats.jsonl import JsonLines
-from nerbert.formats.open_types import normalised
+from nerbert.formats.open_types import fold_type
 from nerbert.records import Document, Example, Span
 from nerbert.rng import hash64
 from nerbert.schema import json_line, parse_json
@@ -283,7 +283,7 @@ def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
         if not name or len(description) > _LONGEST_DESCRIPTION:
             raise SettingsError(f"type {type_.name!r:.120}: a name has 1 to {LONGEST_NAME} visible characters, a "
                                 f"description at most {_LONGEST_DESCRIPTION}")  # fmt: skip
-        if any(normalised(name) == normalised(other.name) or type_.key == other.key != "" for other in complete):
+        if any(fold_type(name) == fold_type(other.name) or type_.key == other.key != "" for other in complete):
             raise SettingsError(f"type {name!r:.120}: its name or key is another's, too; give it one of its own")
         if (type_.colour and not _COLOUR.fullmatch(type_.colour)) or (type_.key and type_.key not in _KEYS):
             raise SettingsError(f"type {name!r:.120}: a colour is written as #0072b2, a key is a digit or a letter "

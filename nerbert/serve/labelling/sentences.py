@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nerbert.errors import InputError, at
 from nerbert.formats.documents import Reading, sentences_of
-from nerbert.formats.format import read_documents, recognised
+from nerbert.formats.format import read_documents, recognise_format
 from nerbert.formats.inputs import find_sources
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Example, Repairs
@@ -32,7 +32,7 @@ _SAME = 0.8
 
 def read_sentences(path: Path, reading: Reading) -> Iterator[Example]:
     """Yield the sentences of a file or folder, annotated or not; raise InputError that names the place of a fault."""
-    if reading.from_ or (path.exists() and recognised(path) is not None):
+    if reading.from_ or (path.exists() and recognise_format(path) is not None):
         documents = read_documents(path, reading, Repairs())
     else:
         sources = find_sources([str(path)], "", errors="replace").sources

@@ -166,7 +166,7 @@ class TaggedParts:
 
     def parts(self, file: int) -> Iterator[FilePart]:
         """Yield the parts of the `file`-th file as they travel to workers, and count."""
-        self._source = self._source.copied(self._folder)
+        self._source = self._source.copy_to(self._folder)
         for part in self._parts(file, self.repairs):
             yield part._replace(rows=[replace(row, fields={}) for row in part.rows])
             self.count, self.rows = self.count + 1, self.rows + len(part.rows)

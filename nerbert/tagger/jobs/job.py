@@ -20,7 +20,7 @@ from nerbert.executors import HERE, Executor, LocalExecutor
 from nerbert.formats import kinds
 from nerbert.formats.documents import repairs_line
 from nerbert.formats.entity_labels import parse_labels
-from nerbert.formats.format import TextWriter, WritingRows, abilities, usable
+from nerbert.formats.format import TextWriter, WritingRows, abilities, check_needs
 from nerbert.formats.inputs import InputFile, JobPaths, find_sources
 from nerbert.formats.jsonl import tagged_document
 from nerbert.formats.rows import ERRORS
@@ -75,7 +75,7 @@ class TagJob:
             raise SettingsError(f"--text: is tagged instead of files, such as {self.inputs[0]!r:.80}; leave one out")
         paths = find_sources(self.inputs, self.from_, self.text, field=self.field, errors=self.errors)
         kind = kinds.JSONL if self.json else self.to or self._usual_kind(paths)
-        usable(kinds.kind_named(kind))
+        check_needs(kinds.kind_named(kind))
         if self.output is None and not kinds.can(kind, "writer"):
             what = "file" if kinds.kind_named(kind).suffixes else "folder"
             raise SettingsError(f"--to {kind}: is made as a whole, so name a {what} for it with -o")

@@ -17,7 +17,7 @@ from nerbert.artifacts import check_free, publish, publish_job, sha256_of, write
 from nerbert.config import check_choice
 from nerbert.errors import InputError, SettingsError, at, few, refused
 from nerbert.executors import HERE, Executor
-from nerbert.formats.format import usable
+from nerbert.formats.format import check_needs
 from nerbert.formats.inputs import JobPaths, check_no_input
 from nerbert.formats.jsonl import ANNOTATIONS
 from nerbert.formats.kinds import JSONL, ROW_KINDS, kind_named, read_rows, write_rows
@@ -67,7 +67,7 @@ class RedactJob:
         paths, _ = self.tag.find()
         kind = self.to or (JSONL if paths.many else target_kind(output))
         check_choice("--to", kind, ROW_KINDS)
-        usable(kind_named(kind))
+        check_needs(kind_named(kind))
         if self.keep and kind == LINES:
             raise SettingsError(f"--keep {self.keep[0]}: text has no other fields; choose --to jsonl, csv or parquet")
         if self.map and self.map.resolve().is_relative_to(output.resolve()):
