@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nerbert.model.windows import Window, Windows, chosen
+from nerbert.model.windows import Window, Windows, take_column
 
 
 def rows_of(windows: Windows) -> list[Window]:
@@ -13,9 +13,9 @@ def rows_of(windows: Windows) -> list[Window]:
 def row_of(windows: Windows, number: int) -> Window:
     """One window."""
     one = np.array([number])
-    ids, _ = chosen(windows.ids, windows.ends, one)
+    ids, _ = take_column(windows.ids, windows.ends, one)
     words, positions, labels = (
-        chosen(column, windows.word_ends, one)[0].tolist() if len(column) else []
+        take_column(column, windows.word_ends, one)[0].tolist() if len(column) else []
         for column in (windows.words, windows.positions, windows.labels)
     )
     plain = tuple(tuple(each) if isinstance(each, list) else each for each in labels)

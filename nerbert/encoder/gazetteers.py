@@ -19,7 +19,7 @@ from nerbert.artifacts import sha256_of, write_json
 from nerbert.cache import load_cached
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, at, refused
-from nerbert.model.windows import mapped
+from nerbert.model.windows import map_file
 from nerbert.records import Example
 from nerbert.rng import Array, hash64
 from nerbert.schema import read_json
@@ -95,7 +95,7 @@ class Gazetteers:
 def _open_table(folder: Path) -> tuple[Array, Array]:
     """Return the hashes of entries, sorted, and the number of each one's type."""
     entries = read_json(folder / _FACTS, GazetteerFacts).entries
-    return mapped(folder / _HASHES, np.uint64, entries), mapped(folder / _TYPES, np.uint16, entries)
+    return map_file(folder / _HASHES, np.uint64, entries), map_file(folder / _TYPES, np.uint16, entries)
 
 
 def open_gazetteers(settings: PretrainSettings) -> Gazetteers:

@@ -26,7 +26,7 @@ from nerbert.errors import InputError, at
 from nerbert.executors import Executor, given_or_local
 from nerbert.labels import tag_names
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
-from nerbert.model.windows import WINDOWS_FORMAT, Windows, mapped, open_windows, write_windows
+from nerbert.model.windows import WINDOWS_FORMAT, Windows, map_file, open_windows, write_windows
 from nerbert.process import cores
 from nerbert.records import Example, Span
 from nerbert.rng import Array, hash64, uniforms
@@ -195,7 +195,7 @@ def _make(
 
 def _read(folder: Path) -> tuple[Windows, Array, tuple[int, ...]]:
     counts = read_json(folder / _COUNTS, tuple[int, ...])
-    return open_windows(folder), mapped(folder / _COPIES, np.int32, sum(counts)), counts
+    return open_windows(folder), map_file(folder / _COPIES, np.int32, sum(counts)), counts
 
 
 def tokenizer_hash(tokenizer: Any) -> str:

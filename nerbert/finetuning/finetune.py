@@ -22,7 +22,7 @@ from nerbert.model.backbone import save_model
 from nerbert.model.folder import TaggerFacts, TaggerHook, read_card, write_card
 from nerbert.model.forward import precision_on
 from nerbert.model.heads import Head, predict_entities
-from nerbert.model.threshold_fit import calibrated, fit_threshold
+from nerbert.model.threshold_fit import calibrate_threshold, fit_threshold
 from nerbert.model.tokenizer import tell_hidden_entities
 from nerbert.process import check_alone
 from nerbert.terminal import progress, tell
@@ -194,6 +194,6 @@ def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:
     calibration, own = found.calibration_json(data.source("dev")), dict[str, float]()
     if best:
         calibration["threshold_f1"] = best.f1
-        own["threshold"] = calibrated(best.probability, calibration["temperature"])
+        own["threshold"] = calibrate_threshold(best.probability, calibration["temperature"])
     dev = {"sentences": found.examples, "decoding": found.decoding, **found.score.as_json()}
     return {"dev": dev, "calibration": calibration, **own}

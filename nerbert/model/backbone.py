@@ -23,7 +23,7 @@ def load_tokenizer(source: str) -> Any:
     from transformers import AutoTokenizer
 
     source = ModelFolder.open(source).name
-    with _loading(source, "tokenizer"):
+    with _load_quietly(source, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise InputError(f"{source}: its tokenizer isn't a fast one, so pieces have no offsets; convert it first")
@@ -77,10 +77,10 @@ class Backbone:
         if self.fresh is not None:
             return self.fresh
         source = ModelFolder.open(self.source, "model").check_trainable().name
-        with _loading(source, "model"):
+        with _load_quietly(source, "model"):
             return AutoConfig.from_pretrained(source, trust_remote_code=False)
 
-    def load(self, kind: Any, *, keep_head: bool = False, **config: Any) -> Any:
+    def load(self, model_class: Any, *, keep_head: bool = False, **config: Any) -> Any:
         """Return a model of an Auto class of `transformers`, or of a subclass of `PreTrainedModel`, in fp32.
 
         Its head has fresh weights. With `keep_head` only missing parts have, and a decoder that the configuration ties
@@ -96,10 +96,10 @@ class Backbone:
             full.update(config)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
-                return kind.from_config(full) if hasattr(kind, "from_config") else kind(full)
-        model, report = _load(kind, self.source, "model", ignore_mismatched_sizes=not keep_head, **config)
+                return model_class.from_config(full) if hasattr(model_class, "from_config") else model_class(full)
+        model, report = _load(model_class, self.source, "model", ignore_mismatched_sizes=not keep_head, **config)
         _check_weights(self.source, model, report, with_head=False)
-        if not hasattr(kind, JOINED):  # that of a tagger to start from
+        if not hasattr(model_class, JOINED):  # that of a tagger to start from
             vars(model.config).pop(JOINED, None)
         renew_head(model, self.seed, only=report["missing_keys"] if keep_head else None)
         keep_layers(model, self.num_layers)
@@ -112,13 +112,13 @@ class Backbone:
         return self.load(AutoModelForTokenClassification).base_model
 
 
-def _load(kind: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
+def _load(model_class: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
     """Return a model of an Auto class in fp32, and the loader's report on its weights; no code of the model is run."""
     source = ModelFolder.open(source, "model").check_trainable().name
     _check_kernels(source)
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
-    with _loading(source, what):
-        model, report = kind.from_pretrained(source, output_loading_info=True, **fixed, **names)
+    with _load_quietly(source, what):
+        model, report = model_class.from_pretrained(source, output_loading_info=True, **fixed, **names)
     return model.float(), report  # transformers before 5 leaves numbers of 8 bits as they are
 
 
@@ -126,27 +126,27 @@ def _check_kernels(source: str) -> None:
     """Raise InputError if a configuration names a repository of kernels, which the loader would fetch and run."""
     from transformers import PretrainedConfig
 
-    with _loading(source, "model"):
-        found, _ = PretrainedConfig.get_config_dict(source)
-    if name := next(_kernels(found), ""):
+    with _load_quietly(source, "model"):
+        config, _ = PretrainedConfig.get_config_dict(source)
+    if name := next(_kernels(config), ""):
         raise InputError(f"{source}: config.json names code on the hub, {name!r:.80}; delete that entry")
 
 
 def _kernels(value: Any, name: str = "") -> Iterator[str]:
     """Yield what entries named `…implementation` hold of repositories' names, at any depth."""
     if isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from _kernels(each, name if name.endswith("implementation") else str(key))
+        for key, entry in value.items():
+            yield from _kernels(entry, name if name.endswith("implementation") else str(key))
     elif isinstance(value, str) and "/" in value and name.endswith("implementation"):
         yield value
 
 
 def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_head: bool) -> None:
     """Raise InputError if weights of the model were not in the file: the loader gives them random values."""
-    mismatched = (each if isinstance(each, str) else each[0] for each in report["mismatched_keys"])
+    mismatched = (entry if isinstance(entry, str) else entry[0] for entry in report["mismatched_keys"])
     made_up = {*report["missing_keys"], *mismatched}
     inside = {id(parameter) for parameter in model.base_model.parameters()}
-    body = sorted(name for name, each in model.named_parameters() if name in made_up and id(each) in inside)
+    body = sorted(name for name, parameter in model.named_parameters() if name in made_up and id(parameter) in inside)
     if body:
         raise InputError(
             f"{source}: config.json and weights don't belong together: {len(body)} are missing or of another shape, "
@@ -189,9 +189,9 @@ def tags_of(model: Any, source: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _loading(source: str, what: str) -> Iterator[None]:
+def _load_quietly(source: str, noun: str) -> Iterator[None]:
     """Load quietly; turn what a library raises on a bad folder into one line."""
-    with quiet(), refused(f"{source}: can't be loaded as a {what}"):
+    with quiet(), refused(f"{source}: can't be loaded as a {noun}"):
         yield
 
 

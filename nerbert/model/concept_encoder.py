@@ -50,24 +50,25 @@ class ConceptModel(OverEncoder):
         super().__init__()
         self.text, self.names, self.tokenizer = text, names, tokenizer
         self.temperature, self.pooling = temperature, pooling
-        width, own = int(text.config.hidden_size), int(names.config.hidden_size)
-        self.projection = torch.nn.Linear(own, width, bias=False) if own != width else torch.nn.Identity()
+        width, inner = int(text.config.hidden_size), int(names.config.hidden_size)
+        self.projection = torch.nn.Linear(inner, width, bias=False) if inner != width else torch.nn.Identity()
         self.bias = torch.nn.Parameter(torch.tensor(bias))
         self.boundaries = torch.nn.Linear(width, len(BOUNDARIES)) if boundaries else None
 
     def own_parameters(self) -> dict[str, Any]:
         """Return the parameters that are neither encoder's."""
-        return {name: each for name, each in self.named_parameters() if not name.startswith(("text.", "names."))}
+        named = self.named_parameters()
+        return {name: parameter for name, parameter in named if not name.startswith(("text.", "names."))}
 
     def name_vectors(self, texts: Sequence[str]) -> torch.Tensor:
         """Return (texts, width) in fp32, one vector a name; long names, which are cut, are encoded apart."""
         starts = self.tokenizer(list(texts), truncation=True, max_length=_SHORT + 1)["input_ids"]
-        order = sorted(range(len(texts)), key=lambda place: len(starts[place]) > _SHORT)
-        short = sum(len(each) <= _SHORT for each in starts)
+        order = sorted(range(len(texts)), key=lambda number: len(starts[number]) > _SHORT)
+        short = sum(len(ids) <= _SHORT for ids in starts)
         if short in (0, len(texts)):
             return self._vectors(texts)
-        groups = ([texts[place] for place in some] for some in (order[:short], order[short:]))
-        return torch.cat([self._vectors(each) for each in groups])[torch.tensor(order).argsort()]
+        groups = ([texts[number] for number in numbers] for numbers in (order[:short], order[short:]))
+        return torch.cat([self._vectors(group) for group in groups])[torch.tensor(order).argsort()]
 
     def _vectors(self, texts: Sequence[str]) -> torch.Tensor:
         """Return the vectors of names that are padded to the longest of them."""
@@ -99,8 +100,8 @@ class ConceptModel(OverEncoder):
         inside = Path(folder) / FOLDER
         self.names.save_pretrained(inside)
         save_tokenizer(inside, self.tokenizer)
-        own = {name: each.detach().cpu().contiguous() for name, each in self.own_parameters().items()}
-        save_file(own, inside / _SCORER)
+        tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in self.own_parameters().items()}
+        save_file(tensors, inside / _SCORER)
         write_json(inside / _FACTS, asdict(Comparison(self.temperature, self.pooling, self.boundaries is not None)))
 
 
@@ -112,9 +113,9 @@ class WordModel(OverEncoder):
         self.text, self.boundaries = text, boundaries
 
     @classmethod
-    def of(cls, text: Any, own: Mapping[str, torch.Tensor]) -> "WordModel":
+    def of(cls, text: Any, tensors: Mapping[str, torch.Tensor]) -> "WordModel":
         """Return it with the layer that is among the tensors of a folder, if any, in fp32."""
-        weight, bias = own.get("boundaries.weight"), own.get("boundaries.bias")
+        weight, bias = tensors.get("boundaries.weight"), tensors.get("boundaries.bias")
         if weight is None or bias is None:
             return cls(text, None)
         if not (weight.is_floating_point() and bias.is_floating_point()):
@@ -137,7 +138,7 @@ class WordModel(OverEncoder):
 def open_concepts(source: str, text: Any = None) -> ConceptModel:
     """Load both encoders of a folder (`text`: the first, if loaded); raise InputError without a concept encoder."""
     source = ModelFolder.open(source).name
-    facts, own = open_comparison(source)
+    facts, tensors = open_comparison(source)
     inside = Path(source) / FOLDER
     text = Backbone(source, None, seed=0).load_body() if text is None else text
     names = Backbone(str(inside), None, seed=0).load_body()
@@ -145,11 +146,12 @@ def open_concepts(source: str, text: Any = None) -> ConceptModel:
         text, names, load_tokenizer(str(inside)), temperature=facts.temperature, bias=0.0, pooling=facts.pooling,
         boundaries=facts.boundaries,
     )  # fmt: skip
-    wanted = model.own_parameters()
-    if {name: each.shape for name, each in own.items()} != {name: each.shape for name, each in wanted.items()}:
+    parameters = model.own_parameters()
+    shapes, expected = ({name: tensor.shape for name, tensor in named.items()} for named in (tensors, parameters))
+    if shapes != expected:
         raise InputError(f"{inside / _SCORER}: its tensors are not those of the two encoders")
-    for name, each in wanted.items():
-        each.data.copy_(own[name])
+    for name, parameter in parameters.items():
+        parameter.data.copy_(tensors[name])
     return model
 
 
@@ -165,8 +167,8 @@ def open_comparison(source: str) -> tuple[Comparison, dict[str, torch.Tensor]]:
     if not any(path.name != _SCORER for path in inside.glob("*.safetensors")):
         raise InputError(f"{inside}: holds no weights of a concept encoder; copy the folder again, with all its files")
     with refused(f"{inside / _SCORER}: can't be read"):
-        own = load_file(inside / _SCORER)
-    bias = own.get("bias")
+        tensors = load_file(inside / _SCORER)
+    bias = tensors.get("bias")
     if bias is None or bias.numel() != 1 or not bias.isfinite().all():
         raise InputError(f"{inside / _SCORER}: holds no bias that is a number")
-    return facts, own
+    return facts, tensors

@@ -15,7 +15,7 @@ from nerbert.errors import InputError
 from nerbert.formats.open_types import fold_labels
 from nerbert.model.gliner.head import Candidate, chosen_candidates
 from nerbert.model.heads import NEEDS_LABELS, Entities, is_one_entity
-from nerbert.model.linear import MAX_TOKENS, WindowedHead, WordScores, linked_words, owners, scored
+from nerbert.model.linear import MAX_TOKENS, WindowedHead, WordScores, linked_words, owners, score_chunks
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 
@@ -42,7 +42,7 @@ class AskedLabels:
     @property
     def names(self) -> list[str]:
         """Return the labels' names."""
-        return [each.name for each in self.labels]
+        return [label.name for label in self.labels]
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ class ConceptHead(WindowedHead):
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "ConceptHead":
         """Return a head that finds entities of these labels, each at least as likely as its threshold."""
         pairs = sorted(zip(labels, thresholds, strict=True), key=lambda pair: pair[0].name)
-        some, least = [label for label, _ in pairs], np.array([bound for _, bound in pairs], np.float64)
+        ordered, least = [label for label, _ in pairs], np.array([bound for _, bound in pairs], np.float64)
         with np.errstate(divide="ignore"):
             bounds = np.log(least) - np.log1p(-least)
-        if self.asked and self.asked.labels == some:
+        if self.asked and self.asked.labels == ordered:
             return replace(self, asked=replace(self.asked, bounds=bounds))
-        numbers, scales = whole_numbers(self.vectors(fold_labels(some)))  # as in training
-        return replace(self, asked=AskedLabels(some, numbers.T, scales, bounds))
+        numbers, scales = whole_numbers(self.vectors(fold_labels(ordered)))  # as in training
+        return replace(self, asked=AskedLabels(ordered, numbers.T, scales, bounds))
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples; raise InputError without labels."""
@@ -95,17 +95,19 @@ class ConceptHead(WindowedHead):
         if not all(head.asked for head, _ in groups):
             raise InputError(NEEDS_LABELS)
         ends = [0, *accumulate(len(examples) for _, examples in groups)]
-        found: list[list[tuple[Entities, int]]] = [[(Entities.of([]), 0)] for _ in groups]
-        examples = [example for _, some in groups for example in some]
+        parts: list[list[tuple[Entities, int]]] = [[(Entities.of([]), 0)] for _ in groups]
+        examples = [example for _, group in groups for example in group]
         start = 0
-        for some, scores in scored(self.scorer, self.pieces, examples, self.columns_of(self.width), self.max_tokens):
-            for (head, _), own, (first, end) in zip(groups, found, pairwise(ends), strict=True):
-                here = slice(max(0, first - start), min(len(some), end - start))
+        for chunk, scores in score_chunks(
+            self.scorer, self.pieces, examples, self.columns_of(self.width), self.max_tokens
+        ):
+            for (head, _), head_parts, (first, end) in zip(groups, parts, pairwise(ends), strict=True):
+                here = slice(max(0, first - start), min(len(chunk), end - start))
                 if here.start < here.stop and head.asked:
                     part = scores.part(here.start, here.stop)
-                    own.append((head._entities(some[here], part, head.asked), here.stop - here.start))
-            start += len(some)
-        return [Entities.join(*zip(*own, strict=True)) for own in found]
+                    head_parts.append((head._entities(chunk[here], part, head.asked), here.stop - here.start))
+            start += len(chunk)
+        return [Entities.join(*zip(*head_parts, strict=True)) for head_parts in parts]
 
     def _entities(self, examples: Sequence[Example], scores: WordScores, asked: AskedLabels) -> Entities:
         labels, odds = np.full(scores.words, -1), np.zeros(scores.words, np.float32)
@@ -115,16 +117,16 @@ class ConceptHead(WindowedHead):
         words = np.flatnonzero(labels >= 0)
         labels, odds = labels[words], odds[words]
         numbers = np.searchsorted(scores.offsets, words, side="right") - 1
-        places = words - scores.offsets[numbers]
+        positions = words - scores.offsets[numbers]
         same = np.zeros(len(words), bool)
         same[1:] = (numbers[1:] == numbers[:-1]) & (labels[1:] == labels[:-1])
-        for place in np.flatnonzero(same).tolist():
-            before, word = places[place - 1 : place + 1].tolist()
-            same[place] = is_one_entity(examples[numbers[place]], before, word, touching=self.decoding == "touching")
+        for index in np.flatnonzero(same).tolist():
+            before, word = positions[index - 1 : index + 1].tolist()
+            same[index] = is_one_entity(examples[numbers[index]], before, word, touching=self.decoding == "touching")
         first, names = np.flatnonzero(~same), asked.names
         last = np.append(first[1:], len(words))[: len(first)] - 1
         return Entities(
-            numbers[first], places[first], places[last] + 1, [names[label] for label in labels[first].tolist()],
+            numbers[first], positions[first], positions[last] + 1, [names[label] for label in labels[first].tolist()],
             np.stack([np.zeros_like(odds), odds], 1), np.ones(len(words), np.int64), first,
         )  # fmt: skip
 
@@ -137,8 +139,7 @@ class ConceptHead(WindowedHead):
 
     def odds(self, numbers: Array, scales: Array, asked: AskedLabels) -> Array:
         """Return (vectors, labels): the log-odds of each label for vectors as whole numbers."""
-        found: Array = numbers @ asked.numbers * asked.scales * (scales / self.temperature)[:, None] + self.bias
-        return found
+        return np.asarray(numbers @ asked.numbers * asked.scales * (scales / self.temperature)[:, None] + self.bias)
 
 
 def likeliest(scores: Array, bounds: Array) -> tuple[Array, Array]:
@@ -186,7 +187,7 @@ class NamesHead(ConceptHead):
     def _entities(self, examples: Sequence[Example], scores: WordScores, asked: AskedLabels) -> Entities:
         bounds = -np.logaddexp(0, -asked.bounds)
         spans = likely_spans(scores.logits[:, self.width :], linked_words(scores), float(bounds.min()))
-        labels, logs = self._typed(scores.logits[:, : self.width], spans, asked, bounds)
+        labels, logs = self._label_spans(scores.logits[:, : self.width], spans, asked, bounds)
         kept = np.flatnonzero(labels >= 0)
         last_words = np.arange(scores.words)  # the last of the words that share a word's piece
         np.maximum.at(last_words, owners(scores), scores.followers)
@@ -194,22 +195,24 @@ class NamesHead(ConceptHead):
         numbers = np.searchsorted(scores.offsets, first, side="right") - 1
         begin, sure = scores.offsets[numbers], np.minimum(logs[kept], -1e-12)
         columns = (first - begin, last + 1 - begin, labels[kept], sure - np.log(-np.expm1(sure)), np.exp(sure))
-        found: list[list[Candidate]] = [[] for _ in examples]
-        for number, *candidate in zip(numbers.tolist(), *(each.tolist() for each in columns), strict=True):
-            found[number].append(Candidate(*candidate))
+        by_example: list[list[Candidate]] = [[] for _ in examples]
+        for number, *candidate in zip(numbers.tolist(), *(column.tolist() for column in columns), strict=True):
+            by_example[number].append(Candidate(*candidate))
         names, nested = asked.names, self.decoding == "nested"
-        chosen = (chosen_candidates(some, len(example.words), nested=nested)
-                  for example, some in zip(examples, found, strict=True))  # fmt: skip
-        return Entities.of([[((each.start, each.end, names[each.label]), each.odds) for each in some]
-                            for some in chosen], nested=nested)  # fmt: skip
+        chosen = (chosen_candidates(candidates, len(example.words), nested=nested)
+                  for example, candidates in zip(examples, by_example, strict=True))  # fmt: skip
+        return Entities.of([[((span.start, span.end, names[span.label]), span.odds) for span in group]
+                            for group in chosen], nested=nested)  # fmt: skip
 
-    def _typed(self, vectors: Array, spans: LikelySpans, asked: AskedLabels, bounds: Array) -> tuple[Array, Array]:
+    def _label_spans(
+        self, vectors: Array, spans: LikelySpans, asked: AskedLabels, bounds: Array
+    ) -> tuple[Array, Array]:
         """Return (spans,) twice: the likeliest label of those that reach their bounds, or −1; log P(entity, label)."""
         labels, logs = np.full(len(spans.starts), -1), np.full(len(spans.starts), -np.inf)
         for here in slices(len(labels), max(1, _CELLS // max(len(asked.labels), vectors.shape[1]))):
             numbers, scales = whole_numbers(mean_vectors(vectors, spans.starts[here], spans.ends[here]))
-            found = spans.logs[here, None] - np.logaddexp(0, -self.odds(numbers, scales, asked))
-            labels[here], logs[here] = likeliest(found, bounds)
+            scores = spans.logs[here, None] - np.logaddexp(0, -self.odds(numbers, scales, asked))
+            labels[here], logs[here] = likeliest(scores, bounds)
         return labels, logs
 
 
@@ -233,17 +236,17 @@ def likely_spans(logits: Array, linked: Array, least: float) -> LikelySpans:
     goes_on = np.append(linked[1:], False)
     stops = np.where(goes_on, np.roll(not_inside, -1), 0.0)
     starts = np.flatnonzero(begins >= least)
-    lasts, logs, found = starts, begins[starts], list[tuple[Array, Array, Array]]()
+    lasts, logs, parts = starts, begins[starts], list[tuple[Array, Array, Array]]()
     while len(starts):
-        whole = logs + stops[lasts]
-        kept = whole >= least
-        found.append((starts[kept], lasts[kept] + 1, whole[kept]))
+        total = logs + stops[lasts]
+        kept = total >= least
+        parts.append((starts[kept], lasts[kept] + 1, total[kept]))
         on = np.flatnonzero(goes_on[lasts])
         starts, lasts, logs = starts[on], lasts[on] + 1, logs[on]
         logs = logs + inside[lasts]
         likely = logs >= least
         starts, lasts, logs = starts[likely], lasts[likely], logs[likely]
-    columns = zip(*found, strict=True) if found else ([np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)])
+    columns = zip(*parts, strict=True) if parts else ([np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)])
     return LikelySpans(*map(np.concatenate, columns))
 
 

@@ -151,7 +151,7 @@ class ConceptTable:
         self.sources, rows = [frozenset(range(len(self.concepts)))], list(self.rows)
         self.rows = {rows[0]: 0}
         self._forget()
-        self.add_rows((own, all_of(0) if asked is None else asked) for own, asked in rows)
+        self.add_rows((concepts, all_of(0) if asked is None else asked) for concepts, asked in rows)
 
     def extend(self, other: "ConceptTable") -> None:
         """Add all of another table; it is a source of its own where this one is closed."""
@@ -165,8 +165,8 @@ class ConceptTable:
             self.put_below(name, above)
         for name, others in other._other_names.items():  # a concept that was given twice has those of both
             self._other_names.setdefault(name, set()).update(others)
-        self.add_rows((tuple(sorted(numbers[each] for each in own)), every if asked is None else asked)
-                      for own, asked in other.rows)  # fmt: skip
+        self.add_rows((tuple(sorted(numbers[number] for number in concepts)), every if asked is None else asked)
+                      for concepts, asked in other.rows)  # fmt: skip
         self.sentences += other.sentences
 
     def word_rows(self, example: Example, texts: Mapping[str, str] | None = None) -> list[Row]:
@@ -176,31 +176,31 @@ class ConceptTable:
         `texts`, else names); else all of the first source with `texts`, all of the last one without them. A mention
         with only `ROOT` leaves other concepts unknown. Raise InputError for a span that cuts a word.
         """
-        found: list[set[int]] = [set() for _ in example.words]
+        rows: list[set[int]] = [set() for _ in example.words]
         for start, end, type_ in word_spans(example):
-            for each in found[start:end]:
-                each.add(self._numbers[texts[type_] if texts is not None else type_])
+            for row in rows[start:end]:
+                row.add(self._numbers[texts[type_] if texts is not None else type_])
         asked: Asked = example.asked
         if texts is not None and example.asked:
-            asked = tuple(texts.get(each, each) for each in example.asked)
+            asked = tuple(texts.get(type_, type_) for type_ in example.asked)
         if asked is None and self.sources:
             asked = all_of(0 if texts is not None else len(self.sources) - 1)
-        return [(tuple(sorted(each)), (ROOT,) if {self.concepts[number].name for number in each} == {ROOT} else asked)
-                for each in found]  # fmt: skip
+        return [(tuple(sorted(row)), (ROOT,) if {self.concepts[number].name for number in row} == {ROOT} else asked)
+                for row in rows]  # fmt: skip
 
     def add_rows(self, rows: Iterable[Row]) -> None:
         """Give numbers to rows that have none yet."""
-        for each in rows:
-            self.rows.setdefault(each, len(self.rows))
+        for row in rows:
+            self.rows.setdefault(row, len(self.rows))
 
     @property
     def digest(self) -> str:
         """Return the SHA-256 of concepts, rows and sources."""
-        concepts = [[each.text, self.ancestors(each.name)] for each in self.concepts]
-        content = [concepts, list(self.rows), [sorted(each) for each in self.sources]]
+        concepts = [[concept.text, self.ancestors(concept.name)] for concept in self.concepts]
+        content = [concepts, list(self.rows), [sorted(source) for source in self.sources]]
         return sha256(json.dumps(content).encode()).hexdigest()
 
-    def expected(self, sentences: int) -> float:
+    def count_expected(self, sentences: int) -> float:
         """Return the expected number of different concepts in so many sentences, any of which has a mention."""
         shares = np.array(self.counts, np.float64) * sentences / max(1, self.sentences)
         return float((1 - np.exp(-shares)).sum())
@@ -212,75 +212,75 @@ class ConceptTable:
         a person may be a politician. A descendant that an annotator was asked for by name is known to be absent.
         """
         index = self._index
-        places = {number: column for column, number in enumerate(concepts.tolist())}
+        columns = {number: column for column, number in enumerate(concepts.tolist())}
         names = index.of_concepts[concepts]
         has = np.zeros((len(rows), len(concepts)), bool)
         known = np.ones((len(rows), len(concepts)), bool)
         asked_of: dict[Asked, Array] = {}
-        for place, (own, asked) in enumerate(rows):
+        for row, (numbers, asked) in enumerate(rows):
             if asked is not None:
                 if asked not in asked_of:
                     source = _source_of(asked)
                     asked_of[asked] = (np.isin(names, index.numbers_of(asked)) if source is None
                                        else index.members[source][concepts])  # fmt: skip
-                known[place] = asked_of[asked]
-            if own:
-                if own not in index.unknown:
-                    mine = {self.concepts[each].name for each in own}
-                    unknown = self._above_and_beside(mine), self._reached(mine, self._relations.below)
-                    index.unknown[own] = index.numbers_of(unknown[0]), index.numbers_of(unknown[1])
-                beside, below = index.unknown[own]
-                known[place] &= ~np.isin(names, beside)
+                known[row] = asked_of[asked]
+            if numbers:
+                if numbers not in index.unknown:
+                    mine = {self.concepts[number].name for number in numbers}
+                    unknown = self._above_and_beside(mine), self._follow(mine, self._relations.below)
+                    index.unknown[numbers] = index.numbers_of(unknown[0]), index.numbers_of(unknown[1])
+                beside, below = index.unknown[numbers]
+                known[row] &= ~np.isin(names, beside)
                 if asked is None or _source_of(asked) is not None:
-                    known[place] &= ~np.isin(names, below)
-                here = [places[each] for each in own if each in places]
-                has[place, here] = known[place, here] = True
+                    known[row] &= ~np.isin(names, below)
+                here = [columns[number] for number in numbers if number in columns]
+                has[row, here] = known[row, here] = True
         return has, known
 
     @cached_property
     def _index(self) -> _Index:
         names: dict[str, int] = {}
-        of_concepts = np.array([names.setdefault(each.name, len(names)) for each in self.concepts], np.int64)
+        of_concepts = np.array([names.setdefault(concept.name, len(names)) for concept in self.concepts], np.int64)
         members = [np.isin(np.arange(len(self.concepts)), list(source)) for source in self.sources]
         return _Index(names, of_concepts, members, {})
 
     @cached_property
     def _relations(self) -> _Relations:
-        made = _Relations(defaultdict(set), defaultdict(set), defaultdict(set))
-        for name, some in self._above.items():
-            for each in some:
-                if name in self._above.get(each, ()):
-                    made.beside[name].add(each)
+        relations = _Relations(defaultdict(set), defaultdict(set), defaultdict(set))
+        for name, ancestors in self._above.items():
+            for ancestor in ancestors:
+                if name in self._above.get(ancestor, ()):
+                    relations.beside[name].add(ancestor)
                 else:
-                    made.above[name].add(each)
-                    made.below[each].add(name)
-        return made
+                    relations.above[name].add(ancestor)
+                    relations.below[ancestor].add(name)
+        return relations
 
     @property
     def contradictions(self) -> list[tuple[str, str]]:
         """Return pairs of names each of which was given as the other's ancestor: nothing is known of one beside it."""
         beside = self._relations.beside
-        return sorted((name, each) for name, some in beside.items() for each in some if name < each)
+        return sorted((name, other) for name, others in beside.items() for other in others if name < other)
 
     def _above_and_beside(self, names: Collection[str]) -> set[str]:
         """Return names, their ancestors and those that contradict them, with all synonyms."""
         relations = self._relations
-        found = self._reached(names, relations.above) | {ROOT}
+        related = self._follow(names, relations.above) | {ROOT}
         same = set[str]().union(*map(self.names_like, names))
-        return found.union(*(relations.beside.get(name, ()) for name in same))
+        return related.union(*(relations.beside.get(name, ()) for name in same))
 
-    def _reached(self, names: Collection[str], next_to: Mapping[str, Collection[str]]) -> set[str]:
+    def _follow(self, names: Collection[str], next_to: Mapping[str, Collection[str]]) -> set[str]:
         """Return names and all that are next to them, directly or not, with all synonyms."""
-        found, todo = set[str](), list(names)
+        reached, todo = set[str](), list(names)
         while todo:
-            if (name := todo.pop()) not in found:
-                found.add(name)
+            if (name := todo.pop()) not in reached:
+                reached.add(name)
                 todo += [*self.synonyms.get(name, ()), *self._other_names.get(name, ()), *next_to.get(name, ())]
-        return found
+        return reached
 
     def names_like(self, name: str) -> set[str]:
         """Return a name and all its synonyms."""
-        return self._reached([name], {})
+        return self._follow([name], {})
 
     def texts_of(self, number: int) -> list[str]:
         """Return all that may be read of a concept in training, its `text` first."""
@@ -301,19 +301,19 @@ class ConceptTable:
 
         A description is read in half of the steps. Without a `step`, as in scoring, it is the concepts' `text`.
         """
-        some = np.array([*numbers], np.int64)
+        concepts = np.array([*numbers], np.int64)
         if not self.reworded or step is None:
-            return [self.concepts[number].text for number in some.tolist()]
-        words, descriptions = (uniforms(seed, f"{what} of step {step}", some).tolist()
+            return [self.concepts[number].text for number in concepts.tolist()]
+        words, descriptions = (uniforms(seed, f"{what} of step {step}", concepts).tolist()
                                for what in ("words", "descriptions"))  # fmt: skip
-        chances = zip(some.tolist(), words, descriptions, strict=True)
-        found = list[str]()
+        chances = zip(concepts.tolist(), words, descriptions, strict=True)
+        texts = list[str]()
         for number, chance, described in chances:
             name, *others = self._wordings(number)
             if others and chance >= _HALF:
                 name = others[int((chance - _HALF) / _HALF * len(others))]
-            found.append(_with_description(name, self.concepts[number].description if described < _HALF else ""))
-        return found
+            texts.append(_with_description(name, self.concepts[number].description if described < _HALF else ""))
+        return texts
 
     def candidates(self, rows: Iterable[Row]) -> Array:
         """Return the numbers of all concepts that some rows have or were asked for by name, in order.
@@ -321,12 +321,12 @@ class ConceptTable:
         A concept that was only asked for has no description. Those of its name with one replace it: else a model would
         learn that a name without a description is always absent.
         """
-        found, lists = set[int](), dict[int, tuple[str, ...]]()
-        for own, asked in rows:
-            found.update(own)
+        numbers, lists = set[int](), dict[int, tuple[str, ...]]()
+        for concepts, asked in rows:
+            numbers.update(concepts)
             if asked:
                 lists[id(asked)] = asked
         for name in {name for asked in lists.values() if asked[0] for name in asked}:
             bare = [self._numbers[name]] if name in self._numbers else []
-            found.update(self._described.get(name, bare))
-        return np.array(sorted(found), np.int64)
+            numbers.update(self._described.get(name, bare))
+        return np.array(sorted(numbers), np.int64)

@@ -61,7 +61,7 @@ class ExportTask:
         """Write a tokenizer as `transformers` has set it up."""
         tokenizer.backend_tokenizer.save(str(self.folder / file), pretty=False)
 
-    def exported(self, facts: Mapping[str, Any]) -> onnx.Exported:
+    def read_exported(self, facts: Mapping[str, Any]) -> onnx.Exported:
         """Return what is written so far, with the card that these facts will be."""
         card = json.dumps({"format": onnx.FORMAT, "made_from": {"weights": {}}, **facts})
         return onnx.Exported.of(self.folder, parse_json(card, onnx.OnnxCard, self.folder))
@@ -112,11 +112,11 @@ class ExportTask:
         self.trace(parts, run, file, inputs, outputs)
         graph = onnx.OnnxScorer(self.folder / file, columns, output=output)
         examples = [*map(as_example, TEXTS), long_example(10 * pieces.body)]
-        for some in (examples[:-1], examples[:1], examples[-1:]):
+        for batch in (examples[:-1], examples[:1], examples[-1:]):
             with at(self.source):
                 check_close(
                     self.source,
-                    *(word_scores(each, pieces, some, columns, onnx.MAX_TOKENS).logits for each in (torch, graph)),
+                    *(word_scores(scorer, pieces, batch, columns, onnx.MAX_TOKENS).logits for scorer in (torch, graph)),
                 )
         return graph
 
@@ -137,25 +137,25 @@ class ExportTask:
                 super().__init__()
                 self.parts = torch.nn.ModuleList(parts)
 
-            def forward(self, *given: Any) -> Any:
-                return run(*given)
+            def forward(self, *tensors: Any) -> Any:
+                return run(*tensors)
 
-        whole, path = Run().eval(), self.folder / file
-        weights = 4 * sum(each.numel() for each in whole.parameters())
+        network, path = Run().eval(), self.folder / file
+        weights = 4 * sum(parameter.numel() for parameter in network.parameters())
         if weights > _LARGEST:
             raise InputError(f"{self.source}: {weights:,} bytes of weights in fp32 don't fit into one ONNX file (2 GB);"
                              " tag with torch")  # fmt: skip
-        models: list[Any] = [each for each in whole.modules() if hasattr(each, "set_attn_implementation")]
+        models: list[Any] = [module for module in network.modules() if hasattr(module, "set_attn_implementation")]
         axes = {name: dict(free) for name, (_, free) in inputs.items()} | {
-            name: dict(each) for name, each in outputs.items()
+            name: dict(free) for name, free in outputs.items()
         }
         with quiet(), torch.inference_mode():
-            for each in models:
-                each.set_attn_implementation("eager")
-            names = ", ".join(dict.fromkeys(str(each.config.model_type) for each in models)) or "model"
+            for module in models:
+                module.set_attn_implementation("eager")
+            names = ", ".join(dict.fromkeys(str(module.config.model_type) for module in models)) or "model"
             with refused(f"{self.source}: a {names} can't be exported"):
                 torch.onnx.export(
-                    whole, tuple(example for example, _ in inputs.values()), str(path), input_names=list(inputs),
+                    network, tuple(example for example, _ in inputs.values()), str(path), input_names=list(inputs),
                     output_names=list(outputs), dynamic_axes=axes, opset_version=OPSET, dynamo=False,
                 )  # fmt: skip
                 _fold(path)
@@ -171,8 +171,8 @@ def _fold(path: Path) -> None:
     options.log_severity_level, options.optimized_model_filepath = 4, str(path)
     onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     model = library.load(path)
-    used = {each.domain for each in model.graph.node}
-    kept = [each for each in model.opset_import if each.domain in used]
+    used = {node.domain for node in model.graph.node}
+    kept = [opset for opset in model.opset_import if opset.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(kept)
     library.save(model, path)

@@ -123,7 +123,7 @@ class ModelKind:
         return read_json(path / cls.config, dict[str, Any])
 
     @classmethod
-    def scoring(cls, path: Path) -> str:
+    def describe_scoring(cls, path: Path) -> str:
         """Return in words what it scores, and what labels at run time cost; "" where they are fixed."""
         return ""
 
@@ -168,7 +168,7 @@ class ConceptKind(TransformersKind):
         return "names" if _has_boundaries(path) else "concepts"
 
     @classmethod
-    def scoring(cls, path: Path) -> str:
+    def describe_scoring(cls, path: Path) -> str:
         """Return whether it scores words or spans, and that each label is encoded once."""
         what = "spans" if _has_boundaries(path) else "single words"
         return f"{what}; each label is encoded once and kept in the cache folder, so thousands cost little"
@@ -194,7 +194,7 @@ MODEL_KINDS: Registry[type[ModelKind]] = Registry(
 """Of several that fit, the last counts."""
 
 
-def embedded(source: str) -> str:
+def find_embedded(source: str) -> str:
     """Return `source`, or the package's folder if it names an embedded model and no folder of that name is here."""
     if source in EMBEDDED and not Path(source).is_dir():
         return str(Path(__file__).parent.parent / "sample" / "encoder" / EMBEDDED[source])
@@ -208,23 +208,23 @@ class ModelFolder:
     name: str
 
     @classmethod
-    def open(cls, source: str | Path, files: Use = "small", **how: Any) -> "ModelFolder":
+    def open(cls, source: str | Path, files: Use = "small", **options: Any) -> "ModelFolder":
         """Return the folder of a path, a name of the package or a name on the hub.
 
         From the hub at least those `files` are fetched; `how` goes to `huggingface_hub.snapshot_download`. Raise
         InputError for a name that can't be one. The folder's content isn't checked.
         """
-        name = embedded(str(source))
+        name = find_embedded(str(source))
         if os.path.exists(name):  # noqa: PTH110  (false, too, for what no path can be)
             return cls(name)
         check_hub_name(name, EMBEDDED)
         if files != "tagger":
-            return cls(download_once(name, FILES[files], **how))
+            return cls(download_once(name, FILES[files], **options))
         need("train", *(() if find_spec("onnxruntime") else ("torch", "transformers")))
-        found = cls(str(download(name, FILES[files], **how)))
-        if found.kind.pickled and not (found.path / WEIGHTS).is_file():
-            found = cls(str(download(name, [*FILES["model"], *found.kind.pickled], **how)))
-        return found
+        folder = cls(str(download(name, FILES[files], **options)))
+        if folder.kind.pickled and not (folder.path / WEIGHTS).is_file():
+            folder = cls(str(download(name, [*FILES["model"], *folder.kind.pickled], **options)))
+        return folder
 
     def __str__(self) -> str:
         return self.name
@@ -238,7 +238,7 @@ class ModelFolder:
     def kinds(self) -> list[type[ModelKind]]:
         """Return the kinds that it may be of, the latest to be registered first."""
         known = map(MODEL_KINDS.find, reversed([*MODEL_KINDS]))
-        return [each for each in known if each.holds(self.path)]
+        return [kind for kind in known if kind.holds(self.path)]
 
     @property
     def kind(self) -> type[ModelKind]:
@@ -258,7 +258,7 @@ class ModelFolder:
         if other in self.kinds and not issubclass(kind, other):
             config = read_json(self.path / other.config, dict[str, Any])
             names = config.get("architectures") if config.get("model_type") != GLINER2 else None
-            if isinstance(names, list) and any("For" in str(each) for each in names):
+            if isinstance(names, list) and any("For" in str(name) for name in names):
                 why = f"holds {kind.marker} and {other.marker}, so it is {kind.noun} and {other.noun} at once"
                 remedy = f"delete {other.marker} if it is {kind.noun}, else {kind.marker}"
                 raise InputError(f"{self}: {why}; give each a folder of its own, or {remedy}")
@@ -285,8 +285,8 @@ class ModelFolder:
             patterns += (kind.config,)
         if use == "tagger":
             patterns += tuple(f"{folder}/{pattern}" for folder in kind.folders for pattern in FILES["model"])
-        found = {path for pattern in patterns for path in self.path.glob(pattern)}
-        return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+        paths = {path for pattern in patterns for path in self.path.glob(pattern)}
+        return sorted(path for path in paths if path.is_file() and not path.name.startswith("."))
 
     @property
     def fingerprint(self) -> str:
@@ -332,13 +332,13 @@ def seed_folders(source: str | Path) -> list[Path]:
     path = Path(source)
     if not path.is_dir() or ModelFolder.open(path).kinds:
         return []
-    return sorted(path.glob("seed-*"), key=lambda each: (len(each.name), each.name))
+    return sorted(path.glob("seed-*"), key=lambda path: (len(path.name), path.name))
 
 
 def to_copy(source: str) -> str:
     """Return how to get a model's folder that can be written to."""
     if source in EMBEDDED:
-        return f"that one is part of the package: copy {embedded(source)} into a folder, and give that"
+        return f"that one is part of the package: copy {find_embedded(source)} into a folder, and give that"
     return "a model on the hub must be copied into one first"
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 
-from nerbert.model.packing import Packing, passing, places_in
+from nerbert.model.packing import Packing, places_in, prepare_pass
 from nerbert.model.windows import Padded
 from nerbert.rng import Array
 
@@ -49,15 +49,17 @@ class Batch:
 
     def to(self, device: Any) -> Self:
         """Return the batch with its tensors on `device`."""
-        return self._mapped(lambda each: each.to(device, non_blocking=True))
+        return self._map_tensors(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pinned(self) -> Self:
+    def pin(self) -> Self:
         """Return the batch in memory that a GPU copies from while it computes."""
-        return self._mapped(torch.Tensor.pin_memory)
+        return self._map_tensors(torch.Tensor.pin_memory)
 
-    def _mapped(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Self:
-        own = {each.name: getattr(self, each.name) for each in fields(self)} | {"real": self.packing.places}
-        return replace(self, **{name: change(each) for name, each in own.items() if isinstance(each, torch.Tensor)})
+    def _map_tensors(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Self:
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)} | {"real": self.packing.places}
+        return replace(
+            self, **{name: change(value) for name, value in values.items() if isinstance(value, torch.Tensor)}
+        )
 
     @property
     def packing(self) -> Packing:
@@ -68,7 +70,7 @@ class Batch:
 def batch_of(batch: Padded, labels: Array = _NONE, numbers: Array = _NONE) -> Batch:
     """Return a padded micro-batch as tensors, with labels and windows' numbers if any."""
     columns = (batch.ids, batch.mask, batch.rows, batch.columns, labels, numbers)
-    return Batch(*(torch.from_numpy(each.astype(np.int64)) for each in columns))
+    return Batch(*(torch.from_numpy(column.astype(np.int64)) for column in columns))
 
 
 def autocast(device: str, precision: str) -> torch.autocast:
@@ -101,16 +103,16 @@ POINTWISE = frozenset(
 
 def logits_at(model: Any, batch: Batch) -> torch.Tensor:
     """Return (terms, classes): the head's output at the batch's rows and columns."""
-    kind = getattr(getattr(model, "config", None), "model_type", "")
-    body = model.base_model if kind in POINTWISE else None
-    with _passing(model, batch) as (inputs, places), _chosen_only(body, places) as handed:
+    model_type = getattr(getattr(model, "config", None), "model_type", "")
+    body = model.base_model if model_type in POINTWISE else None
+    with _prepare_batch(model, batch) as (inputs, places), _chosen_only(body, places) as handed:
         logits: torch.Tensor = model(**inputs).logits
     return logits[0] if handed else logits[places]
 
 
 def states_at(body: Any, batch: Batch) -> torch.Tensor:
     """Return (terms, width): a body's last states at the batch's rows and columns."""
-    with _passing(body, batch) as (inputs, places):
+    with _prepare_batch(body, batch) as (inputs, places):
         states: torch.Tensor = body(**inputs).last_hidden_state
     return states[places]
 
@@ -120,10 +122,10 @@ Places = tuple[torch.Tensor, torch.Tensor]
 
 
 @contextlib.contextmanager
-def _passing(model: Any, batch: Batch) -> Iterator[tuple[Mapping[str, torch.Tensor], Places]]:
+def _prepare_batch(model: Any, batch: Batch) -> Iterator[tuple[Mapping[str, torch.Tensor], Places]]:
     """Yield what the model reads within the context, and where the batch's rows and columns are in what it gives."""
     packed = batch.packing
-    with passing(model, batch.ids, packed) as inputs:
+    with prepare_pass(model, batch.ids, packed) as inputs:
         places = places_in(model, packed, batch.rows, batch.columns)
         yield inputs or {"input_ids": batch.ids, "attention_mask": batch.mask}, places
 
@@ -138,12 +140,12 @@ def _chosen_only(body: Any, places: Places) -> Iterator[list[bool]]:
         if get_ident() != mine:
             return output
         handed.append(True)
-        output[next(iter(output))] = chosen(output[0])
+        output[next(iter(output))] = choose_states(output[0])
         if output.get("hidden_states"):  # for a head that reads other layers too
-            output["hidden_states"] = tuple(map(chosen, output["hidden_states"]))
+            output["hidden_states"] = tuple(map(choose_states, output["hidden_states"]))
         return output
 
-    def chosen(states: torch.Tensor) -> torch.Tensor:
+    def choose_states(states: torch.Tensor) -> torch.Tensor:
         return states[places].unsqueeze(0)
 
     handle = body.register_forward_hook(choose) if body is not None else None
@@ -193,5 +195,4 @@ class TorchScorer:
         self._model.eval()
         with torch.inference_mode(), autocast(self._device.type, self._precision):
             logits = self._forward(self._model, batch_of(batch).to(self._device)).float()
-        found: Array = logits.cpu().numpy().astype(np.float32, copy=False)
-        return found
+        return np.asarray(logits.cpu().numpy())

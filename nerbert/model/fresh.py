@@ -37,8 +37,8 @@ def keep_layers(model: Any, count: int) -> None:
     if count == len(stack):
         return
     for name in _PER_LAYER:
-        if isinstance(each := getattr(model.config, name, None), list | tuple):
-            setattr(model.config, name, each[:count])
+        if isinstance(entries := getattr(model.config, name, None), list | tuple):
+            setattr(model.config, name, entries[:count])
     model.config.num_hidden_layers = count
     del stack[count:]
     with torch.device("meta"):  # takes no memory for weights
@@ -53,9 +53,9 @@ def keep_layers(model: Any, count: int) -> None:
 def layers_of(model: Any, setting: str, count: int) -> Any:
     """Return the body's list of layers; raise SettingsError if it has none, or fewer than `setting` asks for."""
     depth = int(getattr(model.config, "num_hidden_layers", 0) or 0)
-    lists = {name: each for name, each in model.base_model.named_modules()
-             if isinstance(each, torch.nn.ModuleList) and len(each) == depth}  # fmt: skip
-    outermost = [each for name, each in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
+    lists = {name: module for name, module in model.base_model.named_modules()
+             if isinstance(module, torch.nn.ModuleList) and len(module) == depth}  # fmt: skip
+    outermost = [layers for name, layers in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
     if len(outermost) != 1:
         raise SettingsError(
             f"setting {setting} = {count}: {model.config.model_type} has no list of {depth} layers that could be taken "
@@ -67,7 +67,7 @@ def layers_of(model: Any, setting: str, count: int) -> Any:
 
 
 def _shapes(model: Any) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(each.shape) for name, each in model.state_dict().items()}
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 def freeze(model: Any, layers: int) -> None:
@@ -81,21 +81,21 @@ def freeze(model: Any, layers: int) -> None:
 
 def _causes_of(model: Any, layer: Any) -> list[torch.nn.Parameter]:
     """Return the parameters of the body that a layer's output depends on."""
-    found: list[torch.Tensor] = []
+    outputs: list[torch.Tensor] = []
     handle = layer.register_forward_hook(
-        lambda _layer, _inputs, output: found.append(output[0] if isinstance(output, tuple) else output)
+        lambda _layer, _inputs, output: outputs.append(output[0] if isinstance(output, tuple) else output)
     )
     ids = torch.zeros((1, 2), dtype=torch.long, device=next(model.parameters()).device)
-    trained, was_training = [each for each in model.parameters() if each.requires_grad], model.training
+    trained, was_training = [parameter for parameter in model.parameters() if parameter.requires_grad], model.training
     try:
         model.eval()
         with torch.enable_grad():
             model.base_model(input_ids=ids, attention_mask=torch.ones_like(ids))
-            gradients = torch.autograd.grad(found[0].sum(), trained, allow_unused=True)
+            gradients = torch.autograd.grad(outputs[0].sum(), trained, allow_unused=True)
     finally:
         handle.remove()
         model.train(was_training)
-    return [each for each, gradient in zip(trained, gradients, strict=True) if gradient is not None]
+    return [parameter for parameter, gradient in zip(trained, gradients, strict=True) if gradient is not None]
 
 
 def renew_head(model: Any, seed: int, only: Collection[str] | None = None) -> None:
@@ -118,12 +118,12 @@ def copy_head(model: Any, other: Any, rows: Mapping[int, int]) -> None:
 
     Raise SettingsError unless both have a head with a linear layer over the labels.
     """
-    (last, own), (their_last, theirs) = head_of(model), head_of(other)
-    if not last or last != their_last or own.keys() != theirs.keys():
+    (last, parameters), (their_last, theirs) = head_of(model), head_of(other)
+    if not last or last != their_last or parameters.keys() != theirs.keys():
         raise SettingsError("setting source_head = 'shared': the head has no linear layer over labels; use 'new'",
                             setting="source_head")  # fmt: skip
     with torch.no_grad():
-        for name, parameter in own.items():
+        for name, parameter in parameters.items():
             if name.startswith(f"{last}."):
                 parameter[list(rows)] = theirs[name][list(rows.values())]
             else:
@@ -132,10 +132,12 @@ def copy_head(model: Any, other: Any, rows: Mapping[int, int]) -> None:
 
 def head_of(model: Any) -> tuple[str, dict[str, torch.nn.Parameter]]:
     """Return the name of the head's linear layer over the labels ("" if there is none), and the head's parameters."""
-    body = {id(each) for each in [*model.base_model.modules(), *model.base_model.parameters()]}
-    layers = [name for name, each in model.named_modules() if id(each) not in body
-              and isinstance(each, torch.nn.Linear) and each.out_features == model.config.num_labels]  # fmt: skip
-    return (layers or [""])[-1], {name: each for name, each in model.named_parameters() if id(each) not in body}
+    body = {id(part) for part in [*model.base_model.modules(), *model.base_model.parameters()]}
+    layers = [name for name, module in model.named_modules() if id(module) not in body
+              and isinstance(module, torch.nn.Linear) and module.out_features == model.config.num_labels]  # fmt: skip
+    return (layers or [""])[-1], {
+        name: parameter for name, parameter in model.named_parameters() if id(parameter) not in body
+    }
 
 
 JOINED = "nerbert_joined_layer"
@@ -154,19 +156,19 @@ def joined_kind(config: Any, layer: int) -> Any:
 
     def init(self: Any, config: Any) -> None:
         plain.__init__(self, config)
-        parts = {name: each for name, each in self.named_children() if each is not self.base_model}
+        parts = {name: part for name, part in self.named_children() if part is not self.base_model}
         self.last, _ = head_of(self)
         if self.last not in parts:
             raise ValueError(f"the head of a {config.model_type} has no one linear layer, so no layer can be joined")
         for name in parts:
             delattr(self, name)
-        self.drops = torch.nn.Sequential(*(each for each in parts.values() if isinstance(each, torch.nn.Dropout)))
+        self.drops = torch.nn.Sequential(*(part for part in parts.values() if isinstance(part, torch.nn.Dropout)))
         setattr(self, self.last, torch.nn.Linear(2 * parts[self.last].in_features, config.num_labels))
         setattr(self.config, JOINED, layer)
 
     def forward(self: Any, input_ids: Any, attention_mask: Any = None) -> Any:
-        found = self.base_model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
-        states = torch.cat([found[0], found.hidden_states[layer]], -1)
+        output = self.base_model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
+        states = torch.cat([output[0], output.hidden_states[layer]], -1)
         return TokenClassifierOutput(logits=getattr(self, self.last)(self.drops(states)))
 
     # transformers looks into the class's module for whether attention can be switched
@@ -185,16 +187,16 @@ def joined_in(config: Any, source: str) -> int:
     return layer
 
 
-def layer_to_join(wanted: int, config: Any, kept: int, card: Mapping[str, Any]) -> int:
+def layer_to_join(setting: int, config: Any, kept: int, card: Mapping[str, Any]) -> int:
     """Return the layer that `tagging.joined_layer` names, not 0 (`kept`: `num_layers`); raise SettingsError if none."""
-    layer = wanted if wanted > 0 else int(card.get("num_frozen_layers") or 0)
+    layer = setting if setting > 0 else int(card.get("num_frozen_layers") or 0)
     if not layer:
         why = "the encoder's nerbert.json names no frozen layers (num_frozen_layers); name a layer, or take 0"
-        raise SettingsError(f"setting tagging.joined_layer = {wanted}: {why}", setting="tagging.joined_layer")
+        raise SettingsError(f"setting tagging.joined_layer = {setting}: {why}", setting="tagging.joined_layer")
     depth = min(kept or _depth(config), _depth(config))
     if layer >= depth:
         why = f"layer {layer} isn't below the last one of {depth}, which is read in any case; take a lower one, or 0"
-        raise SettingsError(f"setting tagging.joined_layer = {wanted}: {why}", setting="tagging.joined_layer")
+        raise SettingsError(f"setting tagging.joined_layer = {setting}: {why}", setting="tagging.joined_layer")
     return layer
 
 
@@ -216,9 +218,9 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     tokenizer = _bert_like(models.WordPiece(unk_token=_UNKNOWN))
     texts = list(islice(texts, _MOST_TEXTS))
     first, inner = _characters(tokenizer, texts, int((vocabulary - len(_SPECIALS)) * _LETTERS))
-    given = [*_SPECIALS, *(f"##{each}" for each in inner)]
+    specials = [*_SPECIALS, *(f"##{char}" for char in inner)]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary, special_tokens=given, show_progress=False, initial_alphabet=sorted({*first, *inner}),
+        vocab_size=vocabulary, special_tokens=specials, show_progress=False, initial_alphabet=sorted({*first, *inner}),
         limit_alphabet=len({*first, *inner}),
     )  # fmt: skip
     tokenizer.train_from_iterator(texts, trainer)
@@ -253,10 +255,10 @@ def _characters(tokenizer: Any, texts: Iterable[str], most: int) -> tuple[list[s
             first[word[0]] += 1
             inner.update(word[1:])
     counts = first + inner
-    ranked = sorted(counts, key=lambda each: (-counts[each], each))
-    enough = bisect_left(list(accumulate(counts[each] for each in ranked)), _COVERED * counts.total()) + 1
-    forms = accumulate((each in first) + (each in inner) for each in ranked)
-    kept = {each for each, taken in zip(ranked[: max(_ALPHABET, enough)], forms, strict=False) if taken <= most}
+    ranked = sorted(counts, key=lambda char: (-counts[char], char))
+    enough = bisect_left(list(accumulate(counts[char] for char in ranked)), _COVERED * counts.total()) + 1
+    forms = accumulate((char in first) + (char in inner) for char in ranked)
+    kept = {char for char, taken in zip(ranked[: max(_ALPHABET, enough)], forms, strict=False) if taken <= most}
     return sorted(kept & first.keys()), sorted(kept & inner.keys())
 
 

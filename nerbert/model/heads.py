@@ -57,10 +57,10 @@ class Entities:
     parts: Array
 
     @classmethod
-    def of(cls, found: Sequence[Sequence[tuple[WordSpan, Odds]]], *, nested: bool = False) -> "Entities":
+    def of(cls, by_example: Sequence[Sequence[tuple[WordSpan, Odds]]], *, nested: bool = False) -> "Entities":
         """Return entities from a list an example; raise InputError where they overlap (`nested`: cut each other)."""
-        rows = [(number, *span, odds if isinstance(odds, tuple) else (odds,)) for number, spans in enumerate(found)
-                for span, odds in sorted(spans, key=lambda each: (each[0][0], -each[0][1], each[0][2]))]  # fmt: skip
+        rows = [(number, *span, odds if isinstance(odds, tuple) else (odds,)) for number, spans in enumerate(by_example)
+                for span, odds in sorted(spans, key=lambda pair: (pair[0][0], -pair[0][1], pair[0][2]))]  # fmt: skip
         _check_overlaps(rows, nested=nested)
         examples, starts, ends = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
         parts = np.cumsum([0, *(len(row[4]) for row in rows)])
@@ -72,15 +72,15 @@ class Entities:
     def join(cls, several: Sequence["Entities"], counts: Sequence[int]) -> "Entities":
         """Return the entities of several groups of examples, `counts` examples each, as those of one group."""
         first = np.cumsum([0, *counts])
-        parts = np.cumsum([0, *(len(each.chosen) for each in several)])
+        parts = np.cumsum([0, *(len(group.chosen) for group in several)])
         return cls(
-            examples=np.concatenate([each.examples + start for each, start in zip(several, first, strict=False)]),
-            starts=np.concatenate([each.starts for each in several]),
-            ends=np.concatenate([each.ends for each in several]),
-            types=[type_ for each in several for type_ in each.types],
-            logits=np.concatenate([each.logits for each in several]),
-            chosen=np.concatenate([each.chosen for each in several]),
-            parts=np.concatenate([each.parts + start for each, start in zip(several, parts, strict=False)]),
+            examples=np.concatenate([group.examples + start for group, start in zip(several, first, strict=False)]),
+            starts=np.concatenate([group.starts for group in several]),
+            ends=np.concatenate([group.ends for group in several]),
+            types=[type_ for group in several for type_ in group.types],
+            logits=np.concatenate([group.logits for group in several]),
+            chosen=np.concatenate([group.chosen for group in several]),
+            parts=np.concatenate([group.parts + start for group, start in zip(several, parts, strict=False)]),
         )
 
     def split(self, counts: Sequence[int]) -> "list[Entities]":
@@ -120,30 +120,29 @@ class Entities:
         else:
             divisors = np.repeat(np.array(list(map(temperature.of, self.types))), lengths)[:, None]
         sums = np.add.reduceat(probabilities(self.logits, self.chosen, divisors), self.parts)
-        sure: Array = np.clip(sums / lengths, 0.0, 1.0)
-        return sure
+        return np.asarray(np.clip(sums / lengths, 0.0, 1.0))
 
     def spans(self, temperature: float | Temperatures = 1.0) -> Iterator[tuple[int, int, int, str, float]]:
         """Yield (example, first word, word after the last, type, confidence) of each entity, in order."""
-        columns = (each.tolist() for each in (self.examples, self.starts, self.ends))
+        columns = (column.tolist() for column in (self.examples, self.starts, self.ends))
         return zip(*columns, self.types, self.confidences(temperature).tolist(), strict=True)
 
     def word_spans(self, count: int) -> list[list[WordSpan]]:
         """Return the entities of each of `count` examples."""
         rows = list(zip(self.starts.tolist(), self.ends.tolist(), self.types, strict=True))
-        places = np.searchsorted(self.examples, np.arange(count + 1)).tolist()
-        return [rows[start:end] for start, end in pairwise(places)]
+        cuts = np.searchsorted(self.examples, np.arange(count + 1)).tolist()
+        return [rows[start:end] for start, end in pairwise(cuts)]
 
     def word_tags(self, examples: Sequence[Example], temperature: float | Temperatures = 1.0) -> list[WordTags]:
         """Return the tags of words, by the outermost entities; a word has its entity's confidence, any other has 1."""
         outer: list[list[WordSpan]] = [[] for _ in examples]
-        sure = [[1.0] * len(each.words) for each in examples]
+        sure = [[1.0] * len(example.words) for example in examples]
         for number, first, last, type_, confidence in self.spans(temperature):
             if not outer[number] or outer[number][-1][1] <= first:
                 outer[number].append((first, last, type_))
                 sure[number][first:last] = [confidence] * (last - first)
-        return [WordTags(bio_from_spans(len(each.words), spans), confidences)
-                for each, spans, confidences in zip(examples, outer, sure, strict=True)]  # fmt: skip
+        return [WordTags(bio_from_spans(len(example.words), spans), confidences)
+                for example, spans, confidences in zip(examples, outer, sure, strict=True)]  # fmt: skip
 
 
 def _check_overlaps(rows: Sequence[tuple[int, int, int, str, tuple[float, ...]]], *, nested: bool) -> None:
@@ -212,11 +211,11 @@ class Head(Protocol):
 
         Default: its own labels. No model runs, so an encoder of labels doesn't count.
         """
-        return sum(len(each.words) for each in examples)
+        return sum(len(example.words) for example in examples)
 
     def characters_read(self, examples: Sequence[Example]) -> list[int]:
         """Return how many characters of each example the model reads: all, unless long ones are cut off."""
-        return [len(each.text) for each in examples]
+        return [len(example.text) for example in examples]
 
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "Head":
         """Return a head, over the same weights, that finds entities of these labels only.
@@ -226,18 +225,18 @@ class Head(Protocol):
         """
         return FilteredHead(self, labels)
 
-    def decoded(self, decoding: str) -> "Head":
+    def decode_by(self, decoding: str) -> "Head":
         """Return the head with another way of decoding, over the same weights; raise SettingsError if it has none."""
         if decoding == self.decoding:
             return self
-        own = f"its own, {self.decoding}" if self.decoding else "its own"
-        raise SettingsError(f"setting decoding = {decoding!r:.40}: this model has only {own}", setting="decoding")
+        only = f"its own, {self.decoding}" if self.decoding else "its own"
+        raise SettingsError(f"setting decoding = {decoding!r:.40}: this model has only {only}", setting="decoding")
 
     def tag(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
         """Return a tag and its probability for each word; a head that makes tags gives them raw."""
         return self.predict(examples).word_tags(examples, temperature)
 
-    def checked(self, decoding: str) -> "Head":
+    def for_self_check(self, decoding: str) -> "Head":
         """Return the head as its self-check asks it: by the decoding of the answers that are expected."""
         return self
 
@@ -250,13 +249,13 @@ class FilteredHead(Head):
     """A head of fixed types that gives entities of some of them; raise InputError for labels that it doesn't know."""
 
     def __init__(self, head: Head, labels: Sequence[EntityLabel]) -> None:
-        self._head, self._names = head, {each.name for each in labels}
+        self._head, self._names = head, {label.name for label in labels}
         self.decoding, self.longest_text = head.decoding, head.longest_text
         self.usual_threshold = head.usual_threshold
-        for each in labels:
-            if each.name not in head.types:
-                fixed = f"label {each.name!r:.80} is none of this tagger's fixed types"
-                raise InputError(f"{fixed}{unknown(each.name, head.types)}")
+        for label in labels:
+            if label.name not in head.types:
+                fixed = f"label {label.name!r:.80} is none of this tagger's fixed types"
+                raise InputError(f"{fixed}{unknown(label.name, head.types)}")
 
     @property
     def name(self) -> str:
@@ -272,9 +271,9 @@ class FilteredHead(Head):
         """Return the head of all types, limited to these labels."""
         return self._head.for_labels(labels, thresholds)
 
-    def decoded(self, decoding: str) -> Head:
+    def decode_by(self, decoding: str) -> Head:
         """Return it with another way of decoding."""
-        return FilteredHead(self._head.decoded(decoding), [EntityLabel(name) for name in self.types])
+        return FilteredHead(self._head.decode_by(decoding), [EntityLabel(name) for name in self.types])
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities that have one of the types."""
@@ -295,9 +294,9 @@ class FilteredHead(Head):
 
 def predict_filtered(head: Head, groups: Sequence[tuple[Head, Sequence[Example]]]) -> list[Entities]:
     """Return the entities of several groups, each of the types of its own head, from one pass of a head of them all."""
-    found = head.predict([example for _, examples in groups for example in examples])
-    parts = zip(groups, found.split([len(examples) for _, examples in groups]), strict=True)
-    return [part.of_types(set(own.types)) for (own, _), part in parts]
+    entities = head.predict([example for _, examples in groups for example in examples])
+    parts = zip(groups, entities.split([len(examples) for _, examples in groups]), strict=True)
+    return [part.of_types(set(owner.types)) for (owner, _), part in parts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,15 +327,14 @@ class Predicted:
 def predict_entities(head: Head, examples: Sequence[Example]) -> Predicted:
     """Find the entities of annotated sentences, and judge each."""
     entities = head.predict(examples)
-    gold, found = [word_spans(each) for each in examples], entities.word_spans(len(examples))
-    right = [span in wanted for spans, wanted in zip(found, map(set, gold), strict=True) for span in spans]
-    return Predicted(entities, np.array(right, bool), score_spans(gold, found), len(examples), head.decoding)
+    gold, predicted = list(map(word_spans, examples)), entities.word_spans(len(examples))
+    right = [span in gold_spans for spans, gold_spans in zip(predicted, map(set, gold), strict=True) for span in spans]
+    return Predicted(entities, np.array(right, bool), score_spans(gold, predicted), len(examples), head.decoding)
 
 
 def probabilities(logits: Array, chosen: Array, temperature: float | Array) -> Array:
     """Return (rows,): the softmax of each row at its class; `temperature` may be (rows, 1)."""
-    found: Array = softmax(logits, temperature)[np.arange(len(chosen)), chosen]
-    return found
+    return np.asarray(softmax(logits, temperature)[np.arange(len(chosen)), chosen])
 
 
 def softmax(logits: Array, temperature: float | Array = 1.0) -> Array:
@@ -344,5 +342,4 @@ def softmax(logits: Array, temperature: float | Array = 1.0) -> Array:
     scaled = logits.astype(np.float64) / temperature
     scaled -= scaled.max(1, keepdims=True, initial=-np.inf)
     powers = np.exp(scaled)
-    found: Array = powers / powers.sum(1, keepdims=True)
-    return found
+    return np.asarray(powers / powers.sum(1, keepdims=True))

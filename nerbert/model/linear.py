@@ -18,7 +18,7 @@ from nerbert.labels import split_tag, tag_names, types_of
 from nerbert.metrics.score import decode_columns
 from nerbert.model.heads import Entities, Head, WordTags, predict_filtered, probabilities
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.windows import Padded, Windows, chosen, micro_batches, padded
+from nerbert.model.windows import Padded, Windows, micro_batches, pad_windows, take_column
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array, uniform
 
@@ -44,11 +44,11 @@ def merged_tags(scorer: Scorer, tags: Sequence[str]) -> tuple[Scorer, list[str]]
         return scorer, names
     columns = [np.flatnonzero(np.array(tags) == name) for name in names]
 
-    def merged(batch: Padded) -> Array:
+    def merge_columns(batch: Padded) -> Array:
         logits = scorer(batch)
-        return np.stack([np.logaddexp.reduce(logits[:, each], axis=1) for each in columns], 1)
+        return np.stack([np.logaddexp.reduce(logits[:, group], axis=1) for group in columns], 1)
 
-    return merged, names
+    return merge_columns, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class WordScores:
     def part(self, first: int, last: int) -> "WordScores":
         """Return the output for the examples from `first` to the one before `last`."""
         start, end = self.offsets[first], self.offsets[last]
-        read, followers = (slice(*np.searchsorted(each, (start, end))) for each in (self.read, self.followers))
+        read, followers = (slice(*np.searchsorted(numbers, (start, end))) for numbers in (self.read, self.followers))
         return WordScores(
             self.offsets[first : last + 1] - start, self.read[read] - start, self.logits[read],
             self.followers[followers] - start,
@@ -85,19 +85,19 @@ def word_scores(
     """Return the logits of all words of some examples; `max_tokens` bounds a padded micro-batch."""
     windows = Windows.pack(pieces.windows(examples))
     logits = _logits(scorer, windows, pieces.pad_id, classes, max_tokens)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(each.words) for each in examples], dtype=np.int64)])
-    places = windows.words + offsets[np.repeat(windows.sentences, np.diff(windows.word_ends, prepend=0))]
+    offsets = np.cumsum([0, *(len(example.words) for example in examples)], dtype=np.int64)
+    words = windows.words + offsets[np.repeat(windows.sentences, np.diff(windows.word_ends, prepend=0))]
     follows = _same_piece(windows)
-    return WordScores(offsets, places[~follows], logits[~follows], places[follows])
+    return WordScores(offsets, words[~follows], logits[~follows], words[follows])
 
 
-def scored(
+def score_chunks(
     scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], classes: int, max_tokens: int = MAX_TOKENS
 ) -> Iterator[tuple[Sequence[Example], WordScores]]:
     """Yield the examples and the logits of their words in parts, so that memory is bounded."""
     for start in range(0, max(1, len(examples)), _CHUNK):
-        some = examples[start : start + _CHUNK]
-        yield some, word_scores(scorer, pieces, some, classes, max_tokens)
+        chunk = examples[start : start + _CHUNK]
+        yield chunk, word_scores(scorer, pieces, chunk, classes, max_tokens)
 
 
 def _logits(scorer: Scorer, windows: Windows, pad_id: int, classes: int, max_tokens: int) -> Array:
@@ -106,7 +106,7 @@ def _logits(scorer: Scorer, windows: Windows, pad_id: int, classes: int, max_tok
     terms = np.arange(len(windows.words))
     for group in micro_batches(windows.lengths, max_tokens):
         numbers = np.array(group)
-        logits[chosen(terms, windows.word_ends, numbers)[0]] = scorer(padded(windows, numbers, pad_id))
+        logits[take_column(terms, windows.word_ends, numbers)[0]] = scorer(pad_windows(windows, numbers, pad_id))
     if not np.isfinite(logits).all():
         raise InputError("the model's logits are no numbers: its weights are damaged, or its precision is too low")
     return logits
@@ -130,18 +130,17 @@ class TagClasses:
     def __init__(self, names: Sequence[str]) -> None:
         parts = [split_tag(name) for name in names]
         self.types = ("", *sorted({type_ for _, type_ in parts if type_}))
-        number = {type_: place for place, type_ in enumerate(self.types)}
+        number = {type_: index for index, type_ in enumerate(self.types)}
         self.codes = np.array([2 * number[type_] - (prefix == "B") for prefix, type_ in parts], np.int32)
         self.tags = tag_names(self.types[1:])
         self._inside = np.flatnonzero(_is_inside(self.codes))
-        of_code = {int(code): place for place, code in enumerate(self.codes)}
+        of_code = {int(code): index for index, code in enumerate(self.codes)}
         self._order = np.argsort(self.codes)
         self._begin = np.array([of_code.get(int(code) - 1, -1) for code in self.codes[self._inside]], np.int64)
 
     def of(self, codes: Array) -> Array:
         """Return the classes of tag numbers."""
-        found: Array = self._order[np.searchsorted(self.codes, codes, sorter=self._order)]
-        return found
+        return np.asarray(self._order[np.searchsorted(self.codes, codes, sorter=self._order)])
 
     def best(self, logits: Array, linked: Array) -> Array:
         """Return (words,): each word's class on the best legal path; `linked`: whether an entity may reach it."""
@@ -159,8 +158,7 @@ class TagClasses:
     def _illegal(self, classes: Array, linked: Array) -> Array:
         codes = self.codes[classes]
         before = np.concatenate([np.zeros(1, codes.dtype), codes[:-1]])
-        illegal: Array = _is_inside(codes) & ~(linked & ((codes == before) | (codes == before + 1)))
-        return illegal
+        return np.asarray(_is_inside(codes) & ~(linked & ((codes == before) | (codes == before + 1))))
 
     def _search(self, logits: Array) -> Array:
         """Return the best legal path through one chain of words."""
@@ -181,14 +179,13 @@ class TagClasses:
 
 
 def _is_inside(codes: Array) -> Array:
-    inside: Array = (codes > 0) & (codes % 2 == 0)
-    return inside
+    return np.asarray((codes > 0) & (codes % 2 == 0))
 
 
 def decode(scores: WordScores, classes: TagClasses, decoding: str = "greedy") -> Array:
     """Choose a tag for each word; return their numbers, (words,)."""
-    best: Array
-    best = scores.logits.argmax(1) if decoding == "greedy" else classes.best(scores.logits, linked_words(scores))
+    greedy = decoding == "greedy"
+    best: Array = scores.logits.argmax(1) if greedy else classes.best(scores.logits, linked_words(scores))
     codes = np.zeros(scores.words, np.int32)
     codes[scores.read] = classes.codes[best]
     owner = codes[owners(scores)]
@@ -198,16 +195,16 @@ def decode(scores: WordScores, classes: TagClasses, decoding: str = "greedy") ->
 
 def entities_of(scores: WordScores, classes: TagClasses, codes: Array) -> Entities:
     """Return the entities by the CoNLL script's rules; a word that shares the piece before has that word's logits."""
-    found = decode_columns(codes, scores.offsets)
-    number = np.searchsorted(scores.offsets, found.starts, side="right") - 1
-    begin, lengths = scores.offsets[number], found.ends - found.starts
+    spans = decode_columns(codes, scores.offsets)
+    number = np.searchsorted(scores.offsets, spans.starts, side="right") - 1
+    begin, lengths = scores.offsets[number], spans.ends - spans.starts
     parts = np.cumsum(lengths) - lengths
     row = np.full(scores.words, -1)
     row[scores.read] = np.arange(len(scores.read))
-    inside = np.repeat(found.starts - parts, lengths) + np.arange(int(lengths.sum()))
+    inside = np.repeat(spans.starts - parts, lengths) + np.arange(int(lengths.sum()))
     rows = np.maximum.accumulate(row)[inside]
     return Entities(
-        number, found.starts - begin, found.ends - begin, [classes.types[type_] for type_ in found.types.tolist()],
+        number, spans.starts - begin, spans.ends - begin, [classes.types[type_] for type_ in spans.types.tolist()],
         scores.logits[rows], classes.of(codes[scores.read[rows]]), parts,
     )  # fmt: skip
 
@@ -225,8 +222,7 @@ def owners(scores: WordScores) -> Array:
     """Return (followers,): the word whose piece each of them shares."""
     owner = np.arange(scores.words)
     owner[scores.followers] = 0
-    found: Array = np.maximum.accumulate(owner)[scores.followers]
-    return found
+    return np.asarray(np.maximum.accumulate(owner)[scores.followers])
 
 
 @dataclass(frozen=True)
@@ -240,13 +236,13 @@ class WindowedHead(Head):
     def __post_init__(self) -> None:
         check("decoding", self.decoding, self.decodings)
 
-    def decoded(self, decoding: str) -> Self:
+    def decode_by(self, decoding: str) -> Self:
         """Return it with another way of decoding."""
         return replace(self, decoding=decoding)  # type: ignore[call-arg]  # subclasses have it
 
     def cost(self, examples: Sequence[Example], labels: Sequence[EntityLabel] = ()) -> int:
         """Return how many subwords the model reads, whatever the labels."""
-        return sum(len(each.ids) for each in self.pieces.windows(examples))
+        return sum(len(window.ids) for window in self.pieces.windows(examples))
 
     def characters_read(self, examples: Sequence[Example]) -> list[int]:
         """Return how many characters of each example are in a window."""
@@ -281,9 +277,13 @@ class LinearHead(WindowedHead):
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples."""
-        parts = [(scores, decode(scores, self.classes, self.decoding)) for scores in self._scored(examples)]
-        found = [entities_of(scores, self.classes, codes) for scores, codes in parts]
-        return found[0] if len(found) == 1 else Entities.join(found, [len(each.offsets) - 1 for each, _ in parts])
+        parts = [(scores, decode(scores, self.classes, self.decoding)) for scores in self._score_chunks(examples)]
+        entities = [entities_of(scores, self.classes, codes) for scores, codes in parts]
+        return (
+            entities[0]
+            if len(entities) == 1
+            else Entities.join(entities, [len(scores.offsets) - 1 for scores, _ in parts])
+        )
 
     def predict_each(self, groups: Sequence[tuple[Head, Sequence[Example]]]) -> list[Entities]:
         """Return the entities of several groups, all read together."""
@@ -297,15 +297,17 @@ class LinearHead(WindowedHead):
         self, decodings: Sequence[str], examples: Sequence[Example], temperature: float = 1.0
     ) -> list[list[WordTags]]:
         """Return the same by each of several decodings, from one pass through the model."""
-        found: dict[str, list[WordTags]] = {decoding: [] for decoding in decodings}
-        for scores in self._scored(examples):
-            for decoding in found:
-                found[decoding] += word_tags(scores, self.classes, decode(scores, self.classes, decoding), temperature)
-        return [found[decoding] for decoding in decodings]
+        answers: dict[str, list[WordTags]] = {decoding: [] for decoding in decodings}
+        for scores in self._score_chunks(examples):
+            for decoding in answers:
+                answers[decoding] += word_tags(
+                    scores, self.classes, decode(scores, self.classes, decoding), temperature
+                )
+        return [answers[decoding] for decoding in decodings]
 
-    def checked(self, decoding: str) -> "LinearHead":
+    def for_self_check(self, decoding: str) -> "LinearHead":
         """Return it with a decoding; long sentences go through windows."""
-        return replace(self, decoding=decoding, pieces=self.pieces.windowing())
+        return replace(self, decoding=decoding, pieces=self.pieces.use_windows())
 
     def projections(self, texts: Sequence[Sequence[Example]]) -> list[float | None]:
         """Return for each text the mean over words of the tags' log probabilities, weighted by their names."""
@@ -314,14 +316,14 @@ class LinearHead(WindowedHead):
         logits -= logits.max(1, keepdims=True, initial=-np.inf)
         weights = np.array([2 * uniform(0, "self check", tag) - 1 for tag in self.tags]) / math.sqrt(len(self.tags))
         of_words = (logits - np.log(np.exp(logits).sum(1, keepdims=True))) @ weights
-        ends = np.cumsum([sum(len(example.words) for example in some) for some in texts])
+        ends = np.cumsum([sum(len(example.words) for example in text) for text in texts])
         text_of = np.searchsorted(ends, scores.read, side="right")
-        sums, counts = (np.bincount(text_of, each, len(texts)) for each in (of_words, np.ones(len(of_words))))
+        sums, counts = (np.bincount(text_of, values, len(texts)) for values in (of_words, np.ones(len(of_words))))
         means: list[float | None] = (sums / np.maximum(counts, 1)).tolist()
         return means
 
-    def _scored(self, examples: Sequence[Example]) -> Iterator[WordScores]:
-        for _, scores in scored(self.scorer, self.pieces, examples, len(self.tags), self.max_tokens):
+    def _score_chunks(self, examples: Sequence[Example]) -> Iterator[WordScores]:
+        for _, scores in score_chunks(self.scorer, self.pieces, examples, len(self.tags), self.max_tokens):
             yield scores
 
 
@@ -330,10 +332,10 @@ def tag_both_ways(
 ) -> tuple[list[WordTags], list[WordTags]]:
     """Return a head's tag of each word, and its most probable tag; without tags, both are the same."""
     if isinstance(head, LinearHead):
-        found, greedy = head.tag_by((head.decoding, "greedy"), examples, temperature)
-        return found, greedy
-    found = head.tag(examples, temperature)
-    return found, found
+        tags, greedy = head.tag_by((head.decoding, "greedy"), examples, temperature)
+        return tags, greedy
+    tags = head.tag(examples, temperature)
+    return tags, tags
 
 
 def linked_words(scores: WordScores) -> Array:
@@ -342,5 +344,4 @@ def linked_words(scores: WordScores) -> Array:
     has_piece[scores.read + 1] = True
     has_piece[scores.followers + 1] = True
     has_piece[scores.offsets] = False
-    linked: Array = has_piece[scores.read]
-    return linked
+    return np.asarray(has_piece[scores.read])

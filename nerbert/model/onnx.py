@@ -26,7 +26,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime would write f
 FOLDER, FORMAT = "onnx", 1
 (
     CARD, TOKENIZER, _FP32, _INT8, CONCEPTS_GRAPH, CONCEPTS_TOKENIZER, LABELS_GRAPH, LABELS_TOKENIZER, SCORES_GRAPH,
-) = (Path(each).name for each in EXPORTED)  # fmt: skip
+) = (Path(name).name for name in EXPORTED)  # fmt: skip
 GRAPHS = {"fp32": _FP32, "int8": _INT8}
 LOGITS, STATES = "logits", "last_hidden_state"
 """Outputs of graphs: of a tagger, and of an encoder."""
@@ -168,11 +168,14 @@ class LightTokenizer:
             return LightPieces({"input_ids": [*self._before, *ids, *self._after], "special_tokens_mask": mask})
         with refused(f"{self._path}: can't cut a text"):
             if is_split_into_words:
-                one = self._inner.encode(list(texts), is_pretokenized=True, add_special_tokens=False)
-                return LightPieces({"input_ids": one.ids}, one.word_ids)
-            found = self._inner.encode_batch(list(texts), add_special_tokens=False)
+                encoding = self._inner.encode(list(texts), is_pretokenized=True, add_special_tokens=False)
+                return LightPieces({"input_ids": encoding.ids}, encoding.word_ids)
+            encodings = self._inner.encode_batch(list(texts), add_special_tokens=False)
         return LightPieces(
-            {"input_ids": [each.ids for each in found], "offset_mapping": [each.offsets for each in found]}
+            {
+                "input_ids": [encoding.ids for encoding in encodings],
+                "offset_mapping": [encoding.offsets for encoding in encodings],
+            }
         )
 
 
@@ -224,13 +227,13 @@ class Graph:
 
         Raise InputError for other outputs.
         """
-        found = self.run(feed)
-        for name, each in zip(self.outputs, found, strict=True):
+        arrays = self.run(feed)
+        for name, array in zip(self.outputs, arrays, strict=True):
             count = others.get(name, rows)
-            if each.dtype != np.float32 or each.shape[:1] != (count,):
-                raise InputError(f"{self.path}: gives {each.dtype} {name} of the shape {each.shape} for {count} rows: "
-                                 "not a graph that nerbert made")  # fmt: skip
-        return dict(zip(self.outputs, found, strict=True))
+            if array.dtype != np.float32 or array.shape[:1] != (count,):
+                shape = f"{array.dtype} {name} of the shape {array.shape} for {count} rows"
+                raise InputError(f"{self.path}: gives {shape}: not a graph that nerbert made")
+        return dict(zip(self.outputs, arrays, strict=True))
 
     def run(self, feed: Mapping[str, Array]) -> list[Array]:
         """Return its outputs in order, whatever they are; `feed` may hold more than inputs."""
@@ -259,8 +262,7 @@ class OnnxScorer:
         if logits.shape != (*batch.ids.shape, self._classes):
             raise InputError(f"{self._graph.path}: gives logits of the shape {logits.shape} for windows of "
                              f"{batch.ids.shape}: not a graph that nerbert made")  # fmt: skip
-        found: Array = logits[batch.rows, batch.columns]
-        return found
+        return np.asarray(logits[batch.rows, batch.columns])
 
 
 def feed_of(batch: Padded) -> dict[str, Array]:

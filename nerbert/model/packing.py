@@ -41,7 +41,7 @@ class Packing:
         """Return (windows + 1,) int32: the places among the real pieces where windows begin, and their number."""
         return torch.nn.functional.pad(self.mask.sum(1).cumsum(0), (1, 0)).int()
 
-    def packed(self, rows: torch.Tensor) -> torch.Tensor:
+    def pack(self, rows: torch.Tensor) -> torch.Tensor:
         """Return (real pieces, …) of (windows, pieces, …)."""
         return rows.flatten(0, 1).index_select(0, self.places)
 
@@ -62,7 +62,7 @@ _NOW = local()
 
 
 @contextmanager
-def packing(model: Any) -> Iterator[bool]:
+def pack_passes(model: Any) -> Iterator[bool]:
     """Pack a model's passes within the context; yield whether it can be: where a trial gives the padded pass's states.
 
     What its attention can't leave out, or can't be told of, stays padded.
@@ -99,20 +99,20 @@ def _can_pack(body: Any) -> bool:
     body.eval()
     try:
         with torch.no_grad():
-            wanted = Packing.of(mask).packed(body(input_ids=ids, attention_mask=mask)[0])
+            expected = Packing.of(mask).pack(body(input_ids=ids, attention_mask=mask)[0])
             _attend_by(body, _NAME)
             _FIRST[body] = first
-            found = Packing.of(mask).packed(hidden_states(body, ids, mask))
+            states = Packing.of(mask).pack(hidden_states(body, ids, mask))
     except (TypeError, ValueError, RuntimeError, AttributeError, LookupError, AssertionError, ImportError):
         fits = False  # an encoder with other inputs
     else:
-        fits = bool((wanted - found).abs().max() < _CLOSE * wanted.abs().max())
+        fits = bool((expected - states).abs().max() < _CLOSE * expected.abs().max())
     body.train(training)
     return fits
 
 
 @contextmanager
-def passing(model: Any, ids: torch.Tensor, packed: Packing) -> Iterator[Mapping[str, torch.Tensor] | None]:
+def prepare_pass(model: Any, ids: torch.Tensor, packed: Packing) -> Iterator[Mapping[str, torch.Tensor] | None]:
     """Yield the inputs of a packed pass, to be made within the context; None for a model that isn't packed."""
     first = _FIRST.get(getattr(model, "base_model", model))
     if first is None:
@@ -121,7 +121,7 @@ def passing(model: Any, ids: torch.Tensor, packed: Packing) -> Iterator[Mapping[
     positions = torch.arange(first, first + ids.shape[1], device=ids.device).expand_as(ids)
     _NOW.packing = packed
     try:
-        yield {"input_ids": packed.packed(ids)[None], "position_ids": packed.packed(positions)[None]}
+        yield {"input_ids": packed.pack(ids)[None], "position_ids": packed.pack(positions)[None]}
     finally:
         _NOW.packing = None
 
@@ -129,7 +129,7 @@ def passing(model: Any, ids: torch.Tensor, packed: Packing) -> Iterator[Mapping[
 def hidden_states(body: Any, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
     """Return (windows, pieces, width): an encoder's last states; what they are at the padding means nothing."""
     packed = Packing.of(mask, places)
-    with passing(body, ids, packed) as inputs:
+    with prepare_pass(body, ids, packed) as inputs:
         states: torch.Tensor = body(**inputs or {"input_ids": ids, "attention_mask": mask})[0]
         return packed.rows(states[0]) if inputs else states
 
@@ -171,7 +171,7 @@ def _attend(
     now: Packing | None = getattr(_NOW, "packing", None)
     if now is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **named)
-    reach, states = named.pop("sliding_window", None), [each[0].transpose(0, 1) for each in (query, key, value)]
+    reach, states = named.pop("sliding_window", None), [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
         ends, longest, around = now.offsets, now.mask.shape[1], reach - 1 if reach else None
         share = float(named.get("dropout", 0.0))
@@ -183,6 +183,6 @@ def _attend(
     if reach:
         at = torch.arange(now.mask.shape[1], device=query.device)
         seen = seen & ((at[:, None] - at).abs() < reach) | ~now.mask[:, None, :, None]  # a row that sees nothing is NaN
-    rows = [now.rows(each).transpose(1, 2) for each in states]
-    found, _ = sdpa_attention_forward(module, *rows, seen, **named | {"is_causal": False})
-    return now.packed(found)[None], None
+    rows = [now.rows(tensor).transpose(1, 2) for tensor in states]
+    mixed, _ = sdpa_attention_forward(module, *rows, seen, **named | {"is_causal": False})
+    return now.pack(mixed)[None], None

@@ -34,67 +34,69 @@ class FittedThreshold(NamedTuple):
     f1: float
 
 
-def above(found: Entities, least: float) -> Entities:
+def above(entities: Entities, least: float) -> Entities:
     """Return what a head with thresholds finds at a higher one, `least` (0–1), without asking it again.
 
     An entity whose words each have a probability may fall into several. Nothing less likely kept a likelier one away.
     """
-    odds, lengths = found.logits[:, 1] - found.logits[:, 0], np.diff(found.parts, append=len(found.chosen))
+    odds, lengths = entities.logits[:, 1] - entities.logits[:, 0], np.diff(entities.parts, append=len(entities.chosen))
     owner = np.repeat(np.arange(len(lengths)), lengths)
-    place = np.arange(len(odds)) - found.parts[owner]
+    index = np.arange(len(odds)) - entities.parts[owner]
     with np.errstate(divide="ignore"):
         keep = odds >= np.log(least) - np.log1p(-least)
     before, after = np.append(False, keep[:-1]), np.append(keep[1:], False)
-    first = np.flatnonzero(keep & ((place == 0) | ~before))
-    last = np.flatnonzero(keep & ((place == lengths[owner] - 1) | ~after))
+    first = np.flatnonzero(keep & ((index == 0) | ~before))
+    last = np.flatnonzero(keep & ((index == lengths[owner] - 1) | ~after))
     of, whole = owner[first], lengths[owner[first]] == 1
-    starts = np.where(whole, found.starts[of], found.starts[of] + place[first])
-    ends = np.where(whole, found.ends[of], found.starts[of] + place[last] + 1)
-    types = [found.types[each] for each in of.tolist()]
-    return Entities(found.examples[of], starts, ends, types, found.logits[keep], found.chosen[keep],
+    starts = np.where(whole, entities.starts[of], entities.starts[of] + index[first])
+    ends = np.where(whole, entities.ends[of], entities.starts[of] + index[last] + 1)
+    types = [entities.types[number] for number in of.tolist()]
+    return Entities(entities.examples[of], starts, ends, types, entities.logits[keep], entities.chosen[keep],
                     (np.cumsum(keep) - 1)[first])  # fmt: skip
 
 
-def best_threshold(found: Entities, gold: Sequence[Sequence[WordSpan]]) -> FittedThreshold:
+def best_threshold(entities: Entities, gold: Sequence[Sequence[WordSpan]]) -> FittedThreshold:
     """Return the threshold of `TRIED` with the highest F1 on annotated sentences, nearest to 0.5, and its F1 (0–1).
 
     `gold` has the entities of each example, `found` is what the head finds at the lowest threshold of `TRIED`.
     """
-    f1 = dict(zip(TRIED, _scores(found, gold), strict=True))
-    best = max(TRIED, key=lambda each: (f1[each], -abs(each - USUAL), each))
+    f1 = dict(zip(TRIED, _scores(entities, gold), strict=True))
+    best = max(TRIED, key=lambda threshold: (f1[threshold], -abs(threshold - USUAL), threshold))
     return FittedThreshold(best, f1[best])
 
 
 def fit_threshold(head: Head, labels: Sequence[EntityLabel], examples: Sequence[Example]) -> FittedThreshold:
     """Return what `best_threshold` does, for a head that is asked for these labels."""
-    found = head.for_labels(labels, [TRIED[0]] * len(labels)).predict(examples)
-    return best_threshold(found, list(map(word_spans, examples)))
+    entities = head.for_labels(labels, [TRIED[0]] * len(labels)).predict(examples)
+    return best_threshold(entities, list(map(word_spans, examples)))
 
 
-def calibrated(threshold: float, temperature: float) -> float:
+def calibrate_threshold(threshold: float, temperature: float) -> float:
     """Return the confidence (0–1) that a temperature makes of a probability, rounded down, as cards have it."""
     if temperature == 1:
         return threshold
-    found = uncalibrate(threshold, 1 / temperature)
-    rounds = _ROUNDED <= found <= 1 - _ROUNDED
-    return math.floor(found * _CARD_SCALE) / _CARD_SCALE if rounds else min(found, _SUREST)
+    confidence = uncalibrate(threshold, 1 / temperature)
+    rounds = _ROUNDED <= confidence <= 1 - _ROUNDED
+    return math.floor(confidence * _CARD_SCALE) / _CARD_SCALE if rounds else min(confidence, _SUREST)
 
 
-def _scores(found: Entities, gold: Sequence[Sequence[WordSpan]]) -> list[float]:
+def _scores(entities: Entities, gold: Sequence[Sequence[WordSpan]]) -> list[float]:
     """Return F1 at each threshold of `TRIED`, as `score_spans` counts."""
     rows = [(number, *span) for number, spans in enumerate(gold) for span in spans]
     examples, starts, ends = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3).T
     types = [row[3] for row in rows]
-    codes = {type_: number for number, type_ in enumerate({*types, *found.types})}
-    width = int(max(ends.max(initial=0), found.ends.max(initial=0))) + 1
+    codes = {type_: number for number, type_ in enumerate({*types, *entities.types})}
+    width = int(max(ends.max(initial=0), entities.ends.max(initial=0))) + 1
 
-    def numbered(examples: Array, starts: Array, ends: Array, types: Sequence[str]) -> Array:
+    def number_spans(examples: Array, starts: Array, ends: Array, types: Sequence[str]) -> Array:
         of_types = np.fromiter(map(codes.__getitem__, types), np.int64, len(types))
         return np.unique(((examples * width + starts) * width + ends) * len(codes) + of_types)
 
-    wanted, scores = numbered(examples, starts, ends, types), []
+    gold_numbers, scores = number_spans(examples, starts, ends, types), []
     for least in TRIED:
-        kept = above(found, least)
-        there = numbered(kept.examples, kept.starts, kept.ends, kept.types)
-        scores.append(Counts(int(np.isin(there, wanted, assume_unique=True).sum()), len(there), len(wanted)).f1)
+        kept = above(entities, least)
+        there = number_spans(kept.examples, kept.starts, kept.ends, kept.types)
+        scores.append(
+            Counts(int(np.isin(there, gold_numbers, assume_unique=True).sum()), len(there), len(gold_numbers)).f1
+        )
     return scores

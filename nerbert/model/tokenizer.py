@@ -46,12 +46,12 @@ class WordLabels(Protocol):
     def of(self, example: Example) -> Sequence[Label]:
         """Return a label for each word: a number, or as many for each word."""
 
-    def known(self, example: Example) -> list[Label]:
+    def label_words(self, example: Example) -> list[Label]:
         """Return the label of each word; words of which nothing is known have none."""
-        found = list(self.of(example))
+        labels = list(self.of(example))
         for word in unknown_words(example):
-            found[word] = self.ignored
-        return found
+            labels[word] = self.ignored
+        return labels
 
     def key(self) -> Any:
         """Return all that decides the labels, as JSON: windows are cached under it and the name of the class."""
@@ -103,19 +103,19 @@ class SubwordTokenizer:
     def windows(self, examples: Sequence[Example], labels: WordLabels | None = None) -> Iterator[Window]:
         """Yield the windows of all examples, in order; with `labels`, labelled by them."""
         for start in range(0, len(examples), _CHUNK):
-            some = examples[start : start + _CHUNK]
-            cut = self._encoded([example.text for example in some])
-            for place, example in enumerate(some):
-                ids, offsets = cut["input_ids"][place], cut["offset_mapping"][place]
+            chunk = examples[start : start + _CHUNK]
+            cut = self._encode([example.text for example in chunk])
+            for index, example in enumerate(chunk):
+                ids, offsets = cut["input_ids"][index], cut["offset_mapping"][index]
                 check_pieces(ids, self.vocabulary)
                 read: list[Read] = [(word, at, IGNORED) for word, at in _first_pieces(example, offsets)]
                 if labels is not None:
-                    read = _labelled(read, labels.known(example), labels.ignored)
-                yield from self._cut(start + place, ids, read, labelled=labels is not None)
+                    read = _label_words(read, labels.label_words(example), labels.ignored)
+                yield from self._cut(start + index, ids, read, labelled=labels is not None)
 
-    def whole(self, text: str) -> tuple[int, ...]:
+    def encode_text(self, text: str) -> tuple[int, ...]:
         """Return the pieces of a text with the special ones; raise InputError for none, or more than a window holds."""
-        ids = self._encoded([text])["input_ids"][0]
+        ids = self._encode([text])["input_ids"][0]
         check_pieces(ids, self.vocabulary)
         if not 0 < len(ids) <= self.body:
             raise InputError(f"has {len(ids)} pieces; the model reads 1 to {self.body}")
@@ -124,27 +124,27 @@ class SubwordTokenizer:
     def characters_read(self, examples: Sequence[Example]) -> list[int]:
         """Return how many characters of each example are in a window: all, unless long ones are truncated."""
         if self._on_too_long != "truncate":
-            return [len(each.text) for each in examples]
-        offsets = self._encoded([each.text for each in examples])["offset_mapping"]
-        return [some[self.body - 1][1] if len(some) > self.body else len(each.text)
-                for each, some in zip(examples, offsets, strict=True)]  # fmt: skip
+            return [len(example.text) for example in examples]
+        offsets = self._encode([example.text for example in examples])["offset_mapping"]
+        return [spans[self.body - 1][1] if len(spans) > self.body else len(example.text)
+                for example, spans in zip(examples, offsets, strict=True)]  # fmt: skip
 
     def counts(self, texts: list[str]) -> list[int]:
         """Return how many pieces each text has, without special ones."""
-        return [len(each) for each in self._encoded(texts)["input_ids"]] if texts else []
+        return [len(ids) for ids in self._encode(texts)["input_ids"]] if texts else []
 
-    def _encoded(self, texts: list[str]) -> Any:
+    def _encode(self, texts: list[str]) -> Any:
         """Return pieces and offsets of texts, without special pieces.
 
         All calls have the same options: fast tokenizers keep them as their state, which threads share.
         """
-        return encoded(self.tokenizer, texts, return_offsets_mapping=True)
+        return encode(self.tokenizer, texts, return_offsets_mapping=True)
 
-    def windowing(self) -> "SubwordTokenizer":
+    def use_windows(self) -> "SubwordTokenizer":
         """Return the same with `on_too_long` = `window`."""
-        found = copy(self)
-        found._on_too_long = "window"
-        return found
+        pieces = copy(self)
+        pieces._on_too_long = "window"
+        return pieces
 
     def key(self) -> dict[str, Any]:
         """Return all that decides how texts are cut except the tokenizer itself, as JSON."""
@@ -163,40 +163,40 @@ class SubwordTokenizer:
                 "to have it cut into windows that overlap"
             )
         if self._on_too_long == "truncate":
-            ids, read = ids[: self.body], [each for each in read if each[1] < self.body]
-        for start, end, own in cut_into_windows(read, len(ids), self.body):
-            words, places, labels = zip(*own, strict=True)
+            ids, read = ids[: self.body], [row for row in read if row[1] < self.body]
+        for start, end, share in cut_into_windows(read, len(ids), self.body):
+            words, places, labels = zip(*share, strict=True)
             yield Window(
                 sentence=sentence,
                 ids=(*self._before, *ids[start:end], *self._after),
                 words=words,
-                positions=tuple(place - start + len(self._before) for place in places),
+                positions=tuple(position - start + len(self._before) for position in places),
                 labels=labels if labelled else (),
             )
 
 
-def _labelled(read: Sequence[Read], labels: Sequence[Label], ignored: Label) -> list[Read]:
+def _label_words(read: Sequence[Read], labels: Sequence[Label], ignored: Label) -> list[Read]:
     """Return first pieces with their words' labels; words that share an earlier word's piece give no loss."""
-    befores = [-1, *(place for _, place, _ in read)]
+    befores = [-1, *(position for _, position, _ in read)]
     return [
-        (word, place, labels[word] if place != before else ignored)
-        for (word, place, _), before in zip(read, befores, strict=False)
+        (word, position, labels[word] if position != before else ignored)
+        for (word, position, _), before in zip(read, befores, strict=False)
     ]
 
 
 def _first_pieces(example: Example, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return (word, place of its first piece), in order; words that share a piece have the same place."""
-    found: list[tuple[int, int]] = []
+    firsts: list[tuple[int, int]] = []
     words, word = example.words, 0
-    for place, (start, end) in enumerate(offsets):
+    for position, (start, end) in enumerate(offsets):
         while word < len(words) and words[word][1] <= start:
             word += 1
         alone = True
         while start < end and word < len(words) and words[word][0] < end:
             if alone or example.text[words[word][0]].isalnum():
-                found.append((word, place))
+                firsts.append((word, position))
             word, alone = word + 1, False
-    return found
+    return firsts
 
 
 def cut_into_windows(read: Sequence[Read], length: int, body: int) -> Iterator[tuple[int, int, Sequence[Read]]]:
@@ -207,10 +207,10 @@ def cut_into_windows(read: Sequence[Read], length: int, body: int) -> Iterator[t
             yield 0, length, read
         return
     shares: defaultdict[int, list[Read]] = defaultdict(list)
-    for each in read:
-        shares[best_window(windows, each[1], each[1], length)].append(each)
-    for number, own in shares.items():
-        yield *windows[number], own
+    for row in read:
+        shares[best_window(windows, row[1], row[1], length)].append(row)
+    for number, share in shares.items():
+        yield *windows[number], share
 
 
 def window_places(length: int, body: int) -> list[tuple[int, int]]:
@@ -228,12 +228,12 @@ def best_window(windows: Sequence[tuple[int, int]], first: int, last: int, lengt
         start, end = windows[number]
         return min(first - start if start else length, end - 1 - first if end < length else length)
 
-    holding = range(bisect_right(windows, last, key=lambda each: each[1]),
-                    bisect_right(windows, first, key=lambda each: each[0]))  # fmt: skip
+    holding = range(bisect_right(windows, last, key=lambda window: window[1]),
+                    bisect_right(windows, first, key=lambda window: window[0]))  # fmt: skip
     return max(holding, key=lambda number: (context(number), -number))
 
 
-def encoded(tokenizer: Any, texts: list[str], **how: Any) -> Any:
+def encode(tokenizer: Any, texts: list[str], **how: Any) -> Any:
     """Return the pieces of texts, without special ones; what looks like a special piece is plain text."""
     usual = {"add_special_tokens": False, "return_attention_mask": False, "return_token_type_ids": False}
     with refused("the tokenizer can't cut a text"):
@@ -285,24 +285,24 @@ class EntityBorders(NamedTuple):
 
 def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> EntityBorders:
     """Count the entities of examples, and those that the tokenizer hides; entities that cut a word are skipped."""
-    some, found = [each for each in examples if each.spans], list[tuple[int, int, int]]()
-    places, unknown = [dict[int, tuple[int, int]]() for _ in some], set[tuple[int, int]]()
-    for number, window in enumerate(pieces.windows(some)):
-        for word, place in zip(window.words, window.positions, strict=True):
-            places[window.sentence][word] = number, place
-            if window.ids[place] == pieces.tokenizer.unk_token_id:
-                unknown.add((number, place))
-    for example, of_words in zip(some, places, strict=True):
+    annotated, counts = [example for example in examples if example.spans], list[tuple[int, int, int]]()
+    positions, unknown = [dict[int, tuple[int, int]]() for _ in annotated], set[tuple[int, int]]()
+    for number, window in enumerate(pieces.windows(annotated)):
+        for word, position in zip(window.words, window.positions, strict=True):
+            positions[window.sentence][word] = number, position
+            if window.ids[position] == pieces.tokenizer.unk_token_id:
+                unknown.add((number, position))
+    for example, of_words in zip(annotated, positions, strict=True):
         starts = {start: number for number, (start, _) in enumerate(example.words)}
         ends = {end: number for number, (_, end) in enumerate(example.words)}
         for span in example.spans:
             if span.start in starts and span.end in ends:
                 words = range(starts[span.start], ends[span.end] + 1)
                 inside = {of_words[word] for word in words if word in of_words}
-                outside = {place for word, place in of_words.items() if word not in words}
+                outside = {position for word, position in of_words.items() if word not in words}
                 alone = words[0] in of_words and words[-1] in of_words and inside.isdisjoint(outside)
-                found += [(1, not alone, inside <= unknown)] if inside else []  # none where it lies in no window
-    return EntityBorders(*map(sum, zip(*found, strict=True)))
+                counts += [(1, not alone, inside <= unknown)] if inside else []  # none where it lies in no window
+    return EntityBorders(*map(sum, zip(*counts, strict=True)))
 
 
 def tell_hidden_entities(examples: Sequence[Example], pieces: SubwordTokenizer, name: str) -> None:

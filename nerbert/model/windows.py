@@ -91,7 +91,7 @@ class Windows:
         return _lengths(self.ends, numbers)
 
 
-def chosen(column: Array, ends: Array, numbers: Array) -> tuple[Array, Array]:
+def take_column(column: Array, ends: Array, numbers: Array) -> tuple[Array, Array]:
     """Return what a column holds of some windows, one after the other, and how much of each."""
     places, lengths = places_of(ends, numbers)
     return column[places], lengths
@@ -115,9 +115,9 @@ def write_windows(folder: Path, parts: Iterable[Windows]) -> None:
         files = {name: stack.enter_context((folder / f"{name}.bin").open("wb")) for name in _TYPES}
         for part in parts:
             shift = {"ends": pieces, "word_ends": words}
-            for name, kind in _TYPES.items():
+            for name, dtype in _TYPES.items():
                 column = getattr(part, name) + shift.get(name, 0)
-                files[name].write(np.ascontiguousarray(column, kind).data)
+                files[name].write(np.ascontiguousarray(column, dtype).data)
             pieces, words, count = pieces + len(part.ids), words + len(part.positions), count + len(part)
             labels += part.labels.size
     counts = {"windows": count, "pieces": pieces, "words": words, "labels": labels}
@@ -140,16 +140,16 @@ def open_windows(folder: Path) -> Windows:
     counts = read_json(folder / _COUNTS, _Counts, remedy="delete the folder")
     kinds = {"ids": "pieces", "words": "words", "positions": "words", "labels": "labels"}
     sizes = {name: getattr(counts, kinds.get(name, "windows")) for name in _TYPES}
-    windows = Windows(**{name: mapped(folder / f"{name}.bin", kind, sizes[name]) for name, kind in _TYPES.items()})
+    windows = Windows(**{name: map_file(folder / f"{name}.bin", dtype, sizes[name]) for name, dtype in _TYPES.items()})
     if counts.labels % max(1, counts.words):
         raise InputError(f"{folder / _COUNTS}: its words and labels don't belong together; delete the folder")
     several = counts.labels > counts.words > 0
     return replace(windows, labels=windows.labels.reshape(counts.words, -1)) if several else windows
 
 
-def mapped(path: Path, kind: type, size: Any) -> Array:
+def map_file(path: Path, number_type: type, size: Any) -> Array:
     """Map a file of `size` numbers; raise InputError if it isn't of that size."""
-    dtype = np.dtype(kind)
+    dtype = np.dtype(number_type)
     if type(size) is not int or not path.is_file() or path.stat().st_size != size * dtype.itemsize:
         raise InputError(f"{path}: cut off or missing; delete the folder {path.parent}, it is made again")
     return np.memmap(path, dtype, "r") if size else np.empty(0, dtype)
@@ -163,8 +163,8 @@ def copied_to_file(column: Array, beside: Array | None = None) -> Array:
     if not len(column) or (home is None and beside is not None):
         return np.array(column)
     folder = Path(home).parent if home else None
-    place = str(folder) if folder and os.access(folder, os.W_OK) else gettempdir()
-    with writing(Path(place) / "labels"), TemporaryFile(dir=place) as file:
+    directory = str(folder) if folder and os.access(folder, os.W_OK) else gettempdir()
+    with writing(Path(directory) / "labels"), TemporaryFile(dir=directory) as file:
         for start in range(0, len(column), _BLOCK):  # written, not mapped: a page without room on the disk is a crash
             file.write(np.ascontiguousarray(column[start : start + _BLOCK]).data)
         file.flush()
@@ -185,32 +185,32 @@ class Padded:
     columns: Array
 
 
-def padded(windows: Windows, numbers: Array, pad_id: int) -> Padded:
+def pad_windows(windows: Windows, numbers: Array, pad_id: int) -> Padded:
     """Return some windows, padded to the longest of them."""
-    pieces, lengths = chosen(windows.ids, windows.ends, numbers)
+    pieces, lengths = take_column(windows.ids, windows.ends, numbers)
     inside = np.arange(int(lengths.max())) < lengths[:, None]
     ids = np.full(inside.shape, pad_id, np.int64)
     ids[inside] = pieces
-    columns, words = chosen(windows.positions, windows.word_ends, numbers)
+    columns, words = take_column(windows.positions, windows.word_ends, numbers)
     return Padded(ids, inside, np.repeat(np.arange(len(numbers)), words), columns)
 
 
 def padded_rows(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Array, Array]:
     """Return the ids and the mask of some rows, (rows, pieces) each."""
-    mask = np.arange(max(map(len, rows))) < np.array([len(each) for each in rows])[:, None]
+    mask = np.arange(max(map(len, rows))) < np.array([len(row) for row in rows])[:, None]
     ids = np.full(mask.shape, pad_id, np.int64)
-    ids[mask] = np.concatenate([np.array(each, np.int64) for each in rows])
+    ids[mask] = np.concatenate([np.array(row, np.int64) for row in rows])
     return ids, mask.astype(np.int64)
 
 
 def micro_batches(lengths: Sequence[int] | Array, max_tokens: int) -> Iterator[list[int]]:
     """Yield places in `lengths` in groups of a padded size up to `max_tokens`; a longer window is alone."""
     group: list[int] = []
-    for place in _by_length(lengths):
-        if group and (len(group) + 1) * int(lengths[place]) > max_tokens:
+    for index in _by_length(lengths):
+        if group and (len(group) + 1) * int(lengths[index]) > max_tokens:
             yield group
             group = []
-        group.append(place)
+        group.append(index)
     if group:
         yield group
 
@@ -219,8 +219,8 @@ def cheapest_cuts(lengths: Sequence[int] | Array, max_tokens: int, start_cost: i
     """Return `micro_batches` of the least cost: padded pieces, and `start_cost` a group; by dynamic programming."""
     order = _by_length(lengths)
     costs, begins = [0], [0]
-    for end, place in enumerate(order, 1):
-        longest = int(lengths[place])
+    for end, index in enumerate(order, 1):
+        longest = int(lengths[index])
         fits = range(max(0, end - min(_MOST, max(1, max_tokens // longest))), end)
         cost, begin = min((costs[begin] + (end - begin) * longest + start_cost, begin) for begin in fits)
         costs.append(cost)

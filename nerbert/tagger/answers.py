@@ -46,7 +46,7 @@ class AnsweringTagger(Protocol):
     def with_default_labels(self) -> Self:
         """Return it with the types that it was fine-tuned on."""
 
-    def checked(self, decoding: str) -> Self:
+    def for_self_check(self, decoding: str) -> Self:
         """Return it by a decoding, without thresholds."""
 
     def tag_many(self, texts: Iterable[str]) -> Iterator[list[Span]]:
@@ -155,7 +155,7 @@ def check_texts() -> list[str]:
 
 def answers_of(tagger: AnsweringTagger, texts: Sequence[str], decoding: str) -> list[TextAnswer]:
     """Return a tagger's answers without its thresholds; long sentences go through windows."""
-    tagger = tagger.checked(decoding)
+    tagger = tagger.for_self_check(decoding)
     spans = [[replace(span, confidence=round(float(span.confidence), _PLACES)) for span in found]
              for found in tagger.tag_many(texts)]  # fmt: skip
     numbers = tagger.head.projections([[example for _, example in tagger.sentences(text)] for text in texts])

@@ -19,7 +19,7 @@ from nerbert.metrics.calibration import Threshold, lowest_thresholds, uncalibrat
 from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
 from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.model.heads import Head, Predicted, predict_entities
-from nerbert.model.threshold_fit import TRIED, best_threshold, calibrated
+from nerbert.model.threshold_fit import TRIED, best_threshold, calibrate_threshold
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.answers import CHECK
 from nerbert.tagger.self_check import try_write_check
@@ -100,7 +100,7 @@ def _calibrated(
         raise InputError(f"{folder}: finds no entity in {place['name']}; calibrate on sentences of its own domain")
     calibration, bounds = predicted.calibration_json(place), dict[str, Threshold]()
     temperature = calibration["temperature"]
-    own = {} if best is None else {"threshold": calibrated(best.probability, temperature)}
+    own = {} if best is None else {"threshold": calibrate_threshold(best.probability, temperature)}
     if best is not None:
         calibration["threshold_f1"] = round(best.f1, _PLACES)
     if precision is not None:

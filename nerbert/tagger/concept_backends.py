@@ -56,7 +56,7 @@ class ConceptHeadKind(HeadKind):
                     "pooling": model.pooling, "longest": LONGEST_NAME,
                     "boundaries": model.boundaries is not None, **names.facts()}  # fmt: skip
         facts = {"tags": [], "concepts": concepts, **pieces.facts()}
-        exported = task.exported(facts)
+        exported = task.read_exported(facts)
         heads = {f"onnx {each}": _on_onnx(exported, each, Wanted(longest=task.longest)) for each in exported.graphs}
         on_torch = _on_torch(task.source, Wanted(precision="fp32", device="cpu", longest=task.longest))
         return facts, {"torch fp32": on_torch, **heads}

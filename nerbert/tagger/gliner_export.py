@@ -41,7 +41,7 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_on
     """Write a model's graphs; return its card and a head for each back end, of which `own` is torch's."""
     facts = _write_tokenizers(task, loaded)
     _write_graphs(task, loaded.model)
-    heads = {"torch fp32": own, "onnx fp32": on_onnx(task.exported(facts), "fp32", Wanted())}
+    heads = {"torch fp32": own, "onnx fp32": on_onnx(task.read_exported(facts), "fp32", Wanted())}
     labels = [EntityLabel(each) for each in task.types()]
     least = [own.usual_threshold] * len(labels)
     asked = {name: each.for_labels(labels, least) for name, each in heads.items()}
@@ -49,7 +49,7 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_on
         _check(task.source, *(_odds(each, some) for each in asked.values()))
     if task.int8:
         task.quantise()
-        heads["onnx int8"] = on_onnx(task.exported(facts), "int8", Wanted())
+        heads["onnx int8"] = on_onnx(task.read_exported(facts), "int8", Wanted())
     return facts, heads
 
 
@@ -101,7 +101,7 @@ def _write_graphs(task: ExportTask, model: GlinerModel) -> None:
 def _odds(head: GlinerHead, examples: Sequence[Example]) -> Array:
     """Return all log-odds of examples' spans, -inf for none."""
     found = list[Array]()
-    for part, windows in head.prompted(examples):
+    for part, windows in head.prompt_windows(examples):
         for _, scores in sorted(part.scores(windows), key=lambda each: each[0]):
             more = max(0, len(scores) - scores.shape[1]) if head.config.chooses else 0
             found.append(np.pad(scores, ((0, 0), (0, more), (0, 0)), constant_values=-np.inf).ravel())
@@ -138,9 +138,9 @@ def _pooled(model: Any, states: torch.Tensor, places: torch.Tensor) -> torch.Ten
     """Return (texts, words, width)."""
     texts, pooling = torch.arange(states.shape[0])[:, None], model.config.subtoken_pooling
     if pooling not in ("mean", "max"):
-        first: torch.Tensor = model.projected(states[texts, places[:, :, 0].clamp(min=0)])
+        first: torch.Tensor = model.project(states[texts, places[:, :, 0].clamp(min=0)])
         return first
-    found: torch.Tensor = model.projected(states[texts[..., None], places.clamp(min=0)])
+    found: torch.Tensor = model.project(states[texts[..., None], places.clamp(min=0)])
     there = places[..., None] >= 0
     if pooling == "max":
         return found.masked_fill(~there, torch.finfo(found.dtype).min).amax(2)
@@ -162,13 +162,13 @@ def _directions(lstm: Any) -> list[torch.nn.Module]:
 
 def _label_graph(model: GlinerModel, *label: torch.Tensor) -> Parts:
     """Return (labels, …) of (labels, width) states of marks, or of (labels, pieces) ids and mask."""
-    return model.prepared(model.projected(*label) if len(label) == 1 else model.label_vectors(*label))
+    return model.prepare_labels(model.project(*label) if len(label) == 1 else model.label_vectors(*label))
 
 
 def _score_graph(model: Any, count: int, *given: torch.Tensor) -> Any:
     """Return log-odds of `count` parts of words, spans and labels, as `rows`; of spans that it chooses, these too."""
     if model.config.chooses:
-        return model.chosen(given[:count], given[count:])
+        return model.choose_spans(given[:count], given[count:])
     parts, (starts, ends, *labels) = given[:count], given[count:]
     first, last = (tuple(each[places] for each in parts) for places in (starts, ends))
     return model.rows(first, last, tuple(labels))

@@ -73,7 +73,7 @@ def _summary(source: str) -> ModelSummary:
     weights = [path for path in folder.files("weights") if path.suffix == ".safetensors"]
     return ModelSummary(
         name=source, head=head, types=_types(folder, config, exported), labels_at_run_time=labels_at_run_time(folder),
-        scoring=folder.kind.scoring(folder.path), architecture=str(body.get("model_type") or "unknown"),
+        scoring=folder.kind.describe_scoring(folder.path), architecture=str(body.get("model_type") or "unknown"),
         layers=_number(body, "num_hidden_layers", "n_layers"), width=_number(body, "hidden_size", "dim"),
         parameters=sum(map(_parameters, weights)) if weights else None,
         bytes=sum(path.stat().st_size for path in weights), card=card,

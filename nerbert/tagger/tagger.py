@@ -216,9 +216,9 @@ class Tagger:
         how = f"types {few(self.types)}; {self.answering}" if self.types else f"labels at run time; {self.head.name}"
         return f"<Tagger {self.origin.folder if self.origin else 'of no folder'}: {how}>"
 
-    def checked(self, decoding: str) -> "Tagger":
+    def for_self_check(self, decoding: str) -> "Tagger":
         """Return the tagger as its self-check asks it: without thresholds; long sentences go through windows."""
-        bare = type(self)(self.head.checked(decoding), self.splitter, self.language)
+        bare = type(self)(self.head.for_self_check(decoding), self.splitter, self.language)
         bare.scaling = self.scaling
         return bare
 
@@ -284,7 +284,7 @@ class Tagger:
         if key not in known:
             try:
                 head = tagger._head_for(bounds)
-                known[key] = pending.EntityFinder(head.decoded(decoding or head.decoding), bounds, tagger.scaling)
+                known[key] = pending.EntityFinder(head.decode_by(decoding or head.decoding), bounds, tagger.scaling)
             except NerbertError as error:
                 known[key] = error
         if isinstance(finder := known[key], NerbertError):

@@ -13,7 +13,7 @@ import numpy as np
 
 from nerbert.errors import InputError
 from nerbert.model.forward import Batch, batch_of
-from nerbert.model.windows import START_COST, Windows, cheapest_cuts, chosen, micro_batches, padded
+from nerbert.model.windows import START_COST, Windows, cheapest_cuts, micro_batches, pad_windows, take_column
 from nerbert.rng import Array, uniforms
 from nerbert.training.settings import TrainSettings
 
@@ -87,8 +87,10 @@ def most_tokens(settings: TrainSettings) -> int:
 
 def collate(windows: Windows, numbers: Array, pad_id: int) -> Batch:
     """Pad some windows to the longest and list their first pieces."""
-    labels = chosen(windows.labels, windows.word_ends, numbers)[0] if len(windows.labels) else np.empty(0, np.int64)
-    return batch_of(padded(windows, numbers, pad_id), labels, numbers)
+    labels = (
+        take_column(windows.labels, windows.word_ends, numbers)[0] if len(windows.labels) else np.empty(0, np.int64)
+    )
+    return batch_of(pad_windows(windows, numbers, pad_id), labels, numbers)
 
 
 class Sources(Protocol):

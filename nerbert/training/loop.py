@@ -14,7 +14,7 @@ from signal import SIGINT, SIGTERM
 from typing import Any
 
 from nerbert.errors import NerbertError
-from nerbert.model.packing import packing
+from nerbert.model.packing import pack_passes
 from nerbert.process import stop_asked
 from nerbert.terminal import tell
 from nerbert.training.checkpoint import TrainLog
@@ -71,7 +71,7 @@ def train(run: Run) -> TrainLog:
 @contextmanager
 def _packed(model: Any, settings: TrainSettings) -> Iterator[None]:
     """Let a model's passes be packed, if the settings say so."""
-    with packing(model) if settings.packing else nullcontext(True) as packs:
+    with pack_passes(model) if settings.packing else nullcontext(True) as packs:
         if not packs:
             name = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
             tell(f"packing: the windows of a {name} stay padded: a trial gave other states without")

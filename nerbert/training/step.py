@@ -65,7 +65,7 @@ def prepare_step(run: Run, numbers: Array, step: int) -> PreparedStep:
     def cut(max_tokens: int) -> list[Batch]:
         batches = batches_of(windows, share, max_tokens, device, run.data.pad_id, hooks.start_cost)
         prepared = (hooks.prepare(batch, step, shared) for batch in batches)
-        return [batch.pinned() if pin else batch for batch in prepared]
+        return [batch.pin() if pin else batch for batch in prepared]
 
     tokens = int(windows.lengths_of(numbers).sum())
     return PreparedStep(step, tokens, shared, cut, cut(run.settings.max_tokens_per_batch))

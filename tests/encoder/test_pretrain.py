@@ -25,7 +25,7 @@ from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import load_tokenizer, tags_of
 from nerbert.model.forward import TorchScorer
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.windows import padded
+from nerbert.model.windows import pad_windows
 from nerbert.training.checkpoint import BestCheckpoint, TrainLog
 from nerbert.training.distributed import make_process_group
 from nerbert.training.sections import make_settings
@@ -209,7 +209,7 @@ def test_scoring_takes_no_larger_batches_than_training(
     sizes: list[int] = []
 
     def noted(windows: Any, numbers: Any, pad_id: int) -> Any:
-        batch = padded(windows, numbers, pad_id)
+        batch = pad_windows(windows, numbers, pad_id)
         sizes.append(batch.ids.size)
         return batch
 

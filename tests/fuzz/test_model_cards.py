@@ -40,7 +40,7 @@ def open_kind(path: Path) -> None:
     """Find out what a folder is, and what its kind reads of it."""
     folder = ModelFolder.open(path).check()
     Temperatures.of_card(folder.card)
-    folder.kind.scoring(path)
+    folder.kind.describe_scoring(path)
     folder.kind.usual_objective(path)
     folder.kind.encoder(path)
     assert folder.fingerprint

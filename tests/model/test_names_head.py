@@ -117,7 +117,7 @@ def test_what_lies_in_another_entity_is_found_where_wanted() -> None:
         assert head.asked is not None
         assert head._entities([example], scores, head.asked).word_spans(1) == [wanted]
     with raises(SettingsError, "'flat' or 'nested'"):
-        head.decoded("touching")
+        head.decode_by("touching")
 
 
 def test_a_word_that_shares_a_piece_belongs_to_the_entity() -> None:

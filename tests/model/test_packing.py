@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nerbert.model.forward import Batch, logits_at, states_at
-from nerbert.model.packing import hidden_states, packing
+from nerbert.model.packing import hidden_states, pack_passes
 from tests.encoder.backbones import tiny_tagging
 
 PACKED = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "modernbert", "albert")
@@ -31,7 +31,7 @@ def test_packed_states_and_logits_are_those_of_padded_passes(kind: str) -> None:
     other.ids[[0, 2, 3]] = (batch.ids[[0, 2, 3]] + 7) % 58 + 2
     with torch.no_grad():
         wanted, states = logits_at(model, batch), states_at(model.base_model, batch)
-        with packing(model) as packs:
+        with pack_passes(model) as packs:
             assert packs
             embeddings = model.base_model.get_input_embeddings()
             handle = embeddings.register_forward_pre_hook(lambda _, given: seen.append(given))
@@ -58,7 +58,7 @@ def test_gradients_are_those_of_padded_passes(kind: str) -> None:
         return list(torch.autograd.grad(loss, parameters, allow_unused=True))
 
     wanted = gradients()
-    with packing(model) as packs:
+    with pack_passes(model) as packs:
         assert packs
         found = gradients()
     assert any(each is not None for each in wanted)
@@ -73,7 +73,7 @@ def test_other_encoders_stay_padded(kind: str) -> None:
     model, batch = tiny_tagging(kind, initializer_range=0.5), batch_of()
     with torch.no_grad():
         wanted = logits_at(model, batch)
-        with packing(model) as packs:
+        with pack_passes(model) as packs:
             assert not packs
             assert torch.equal(logits_at(model, batch), wanted)
 
@@ -84,10 +84,10 @@ def test_what_leaks_or_is_placed_wrongly_stays_padded(monkeypatch: pytest.Monkey
     for kind, name, wrong in (("bert", "_attend", sdpa_attention_forward), ("roberta", "first_position", lambda _: 0)):
         with monkeypatch.context() as patch:
             patch.setattr(f"nerbert.model.packing.{name}", wrong)
-            with packing(tiny_tagging(kind)) as packs:
+            with pack_passes(tiny_tagging(kind)) as packs:
                 assert not packs
 
 
 def test_a_model_of_another_library_stays_padded() -> None:
-    with packing(torch.nn.Linear(2, 2)) as packs:
+    with pack_passes(torch.nn.Linear(2, 2)) as packs:
         assert not packs

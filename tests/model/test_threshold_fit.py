@@ -14,7 +14,7 @@ from nerbert.metrics.calibration import uncalibrate
 from nerbert.metrics.score import score_spans
 from nerbert.model.concept_head import ConceptHead
 from nerbert.model.heads import Entities, Head
-from nerbert.model.threshold_fit import TRIED, above, best_threshold, calibrated, fit_threshold
+from nerbert.model.threshold_fit import TRIED, above, best_threshold, calibrate_threshold, fit_threshold
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger
 from tests.model.gliner import conftest as gliner
@@ -103,9 +103,9 @@ def test_a_cards_threshold_keeps_what_it_was_fitted_to(temperature: float) -> No
     With a low one, most confidences are next to 0 or 1, where six decimals would tell no threshold from another.
     """
     for threshold in TRIED:
-        told = calibrated(threshold, temperature)
+        told = calibrate_threshold(threshold, temperature)
         kept = uncalibrate(told, temperature)
         assert 0 <= told <= 1
         assert kept <= threshold + 1e-9
         assert kept == pytest.approx(threshold, abs={1.0: 0, 0.05: 0.1}.get(temperature, 1e-4), rel=0)
-    assert uncalibrate(calibrated(0.01, 0.05), 0.05) == pytest.approx(0.01)
+    assert uncalibrate(calibrate_threshold(0.01, 0.05), 0.05) == pytest.approx(0.01)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError, WriteError
-from nerbert.model.windows import Window, Windows, chosen, copied_to_file, open_windows, write_windows
+from nerbert.model.windows import Window, Windows, copied_to_file, open_windows, take_column, write_windows
 from tests.raised import raises
 from tests.windows import row_of, rows_of
 
@@ -40,10 +40,10 @@ def test_a_choice_is_that_of_the_rows(rows: list[Window], data: st.DataObject) -
     packed = Windows.pack(rows)
     wanted = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=9)) if rows else []
     numbers = np.array(wanted, np.int64)
-    ids, lengths = chosen(packed.ids, packed.ends, numbers)
+    ids, lengths = take_column(packed.ids, packed.ends, numbers)
     assert ids.tolist() == [piece for number in wanted for piece in rows[number].ids]
     assert lengths.tolist() == packed.lengths_of(numbers).tolist() == [len(rows[number].ids) for number in wanted]
-    labels, _ = chosen(packed.labels, packed.word_ends, numbers)
+    labels, _ = take_column(packed.labels, packed.word_ends, numbers)
     assert labels.tolist() == [label for number in wanted for label in rows[number].labels]
 
 

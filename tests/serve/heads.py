@@ -93,7 +93,7 @@ class ToldHead(NamesHead):
         found.decoding = self.decoding
         return found
 
-    def decoded(self, decoding: str) -> "ToldHead":
+    def decode_by(self, decoding: str) -> "ToldHead":
         if decoding not in ("flat", "nested"):
             raise SettingsError(f"setting decoding = {decoding!r:.40}: must be flat or nested", setting="decoding")
         found = copy(self)

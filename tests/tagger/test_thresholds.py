@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import SettingsError
-from nerbert.model.folder import embedded
+from nerbert.model.folder import find_embedded
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds, thresholds_of, usual_threshold
@@ -40,7 +40,7 @@ def test_a_cards_threshold_goes_before_the_heads(card: dict[str, float | None], 
 @pytest.mark.extras
 def test_the_threshold_of_a_folder_goes_with_it(tmp_path: Path) -> None:
     """Into copies, exports without torch's weights, and other processes."""
-    folder = Path(shutil.copytree(embedded("embedded-open"), tmp_path / "open"))
+    folder = Path(shutil.copytree(find_embedded("embedded-open"), tmp_path / "open"))
     card = json.loads((folder / "nerbert.json").read_text())
     (folder / "nerbert.json").write_text(json.dumps(card | {"threshold": 0.35}))
     tagger = Tagger.load(folder, backend="torch", precision="fp32", device="cpu")

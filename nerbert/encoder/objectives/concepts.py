@@ -25,7 +25,7 @@ from nerbert.model.concept_table import UNKNOWN, ConceptTable, Row
 from nerbert.model.forward import Batch, TorchScorer, autocast, states_at
 from nerbert.model.fresh import freeze
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.windows import IGNORED, Windows, chosen
+from nerbert.model.windows import IGNORED, Windows, take_column
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.batches import most_tokens
@@ -139,7 +139,7 @@ class Concepts(NamedTypes):
                 raise SettingsError(f"setting objective = {self._settings.objective!r}: {why}", setting="objective")
             return model
         text, names = backbone.load_body(), self._backbone.load_body()
-        expected = min(self._table.expected(self._settings.batch_size), self._own.max_concepts)
+        expected = min(self._table.count_expected(self._settings.batch_size), self._own.max_concepts)
         with torch.random.fork_rng(devices=[]):  # a projection is drawn
             torch.manual_seed(self._settings.seed)
             return ConceptModel(
@@ -167,7 +167,7 @@ class Concepts(NamedTypes):
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepConcepts:
         """Return the concepts of the step's words, in all processes."""
-        places = np.unique(chosen(windows.labels, windows.word_ends, numbers)[0])
+        places = np.unique(take_column(windows.labels, windows.word_ends, numbers)[0])
         rows = [self._rows[place] if place != IGNORED else UNKNOWN for place in places.tolist()]
         return self._concepts_of(rows, places, step)
 

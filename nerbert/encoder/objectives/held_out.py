@@ -79,7 +79,7 @@ def asked_texts(
 ) -> list[AskedText]:
     """Return what each text is asked for; raise InputError where no text has an entity of a known type."""
     rows = list(table.rows)
-    windows = {number: WindowLabels.of(np.array(labels.known(each), np.int64).reshape(-1, 2), rows)
+    windows = {number: WindowLabels.of(np.array(labels.label_words(each), np.int64).reshape(-1, 2), rows)
                for number, each in enumerate(examples)}  # fmt: skip
     prompts = maker.prompts(windows, "dev")
     without_root = [number for number, each in enumerate(table.concepts) if each.name != ROOT]

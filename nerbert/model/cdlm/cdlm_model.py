@@ -67,8 +67,8 @@ class Generator(torch.nn.Module):
 
     def __init__(self, shape: CdlmShape, lstm: torch.nn.LSTM) -> None:
         super().__init__()
-        self.shapes = {name: each.shape for name, each in lstm.named_parameters()}
-        size, bound = sum(each.numel() for each in self.shapes.values()), 1 / sqrt(shape.states)
+        self.shapes = {name: weight.shape for name, weight in lstm.named_parameters()}
+        size, bound = sum(dims.numel() for dims in self.shapes.values()), 1 / sqrt(shape.states)
         self.weight = torch.nn.Parameter(_uniform(shape.task_width, shape.domain_width, size, bound=bound))
         self.tasks = torch.nn.Parameter(_uniform(2, shape.task_width, bound=sqrt(3 / shape.task_width)))
         self.domains = torch.nn.Parameter(_uniform(2, shape.domain_width, bound=sqrt(3 / shape.domain_width)))
@@ -78,10 +78,10 @@ class Generator(torch.nn.Module):
         pairs = torch.einsum("ti,dj->tdij", self.tasks, self.domains)
         return (pairs.flatten(0, 1).flatten(1) @ self.weight.flatten(0, 1)).view(2, 2, -1)
 
-    def named(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
+    def name_weights(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the weights of one θ by name."""
-        parts = torch.split(theta, [each.numel() for each in self.shapes.values()])
-        return {name: part.view(each) for (name, each), part in zip(self.shapes.items(), parts, strict=True)}
+        parts = torch.split(theta, [dims.numel() for dims in self.shapes.values()])
+        return {name: part.view(dims) for (name, dims), part in zip(self.shapes.items(), parts, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,42 +137,42 @@ class CdlmModel(torch.nn.Module):
         """Return the words of padded pieces."""
         begins = (ids < self.shape.words) & (mask > 0)
         at = begins.cumsum(1) - 1
-        place = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-        start = torch.where(begins, place, 0).cummax(1).values
+        column = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        start = torch.where(begins, column, 0).cummax(1).values
         words = torch.full((len(ids), int(begins.sum(1).max())), -1, device=ids.device)
         words[begins.nonzero()[:, 0], at[begins]] = ids[begins]
-        inside = (mask > 0) & ~begins & (at >= 0) & (place - start <= LONGEST_WORD)
+        inside = (mask > 0) & ~begins & (at >= 0) & (column - start <= LONGEST_WORD)
         characters = torch.full((*words.shape, LONGEST_WORD), -1, device=ids.device)
         rows = inside.nonzero()[:, 0]
-        characters[rows, at[inside], (place - start - 1)[inside]] = ids[inside] - self.shape.words
+        characters[rows, at[inside], (column - start - 1)[inside]] = ids[inside] - self.shape.words
         return BatchWords(words, characters, at)
 
     def states(self, words: BatchWords, task: int, domain: int) -> torch.Tensor:
         """Return (windows, words, 2 · states): the forward direction, then the backward one."""
         inputs = self.dropout(torch.cat([self.words[words.ids.clamp(min=0)], self._of_characters(words)], 2))
         packed = pack_padded_sequence(inputs, words.mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        weights: list[torch.Tensor] = [*self.lstm.parameters()] if self.lstm else self._generated(task, domain)
+        weights: list[torch.Tensor] = [*self.lstm.parameters()] if self.lstm else self._generate_weights(task, domain)
         start = inputs.new_zeros(2, len(inputs), self.shape.states)
         data, _, _ = torch.lstm(packed.data, packed.batch_sizes, (start, start), weights, True, 1, 0.0, False, True)
         states = PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
-        found, _ = pad_packed_sequence(states, batch_first=True, total_length=words.ids.shape[1])
-        dropped: torch.Tensor = self.dropout(found)
+        padded, _ = pad_packed_sequence(states, batch_first=True, total_length=words.ids.shape[1])
+        dropped: torch.Tensor = self.dropout(padded)
         return dropped
 
-    def _generated(self, task: int, domain: int) -> list[torch.Tensor]:
+    def _generate_weights(self, task: int, domain: int) -> list[torch.Tensor]:
         if self.generator is None:
             raise TypeError("a plain LSTM has no generator")
         theta = (self.generator() if self.given is None else self.given)[task, domain]
-        return list(self.generator.named(theta).values())
+        return list(self.generator.name_weights(theta).values())
 
     def _of_characters(self, words: BatchWords) -> torch.Tensor:
         """Return (windows, words, filters): the largest output of each filter over a word's characters."""
-        some = words.characters[words.mask]
-        embedded = self.dropout(self.characters[some])  # −1, none, is the last row
-        found = self.convolution(embedded.transpose(1, 2))
-        found = found.masked_fill((some < 0).unsqueeze(1), -torch.inf).amax(2)
-        filled = torch.where((some >= 0).any(1, keepdim=True), found, 0.0)
-        return torch.zeros(*words.ids.shape, self.shape.filters, device=found.device).masked_scatter(
+        characters = words.characters[words.mask]
+        embedded = self.dropout(self.characters[characters])  # −1, none, is the last row
+        outputs = self.convolution(embedded.transpose(1, 2))
+        outputs = outputs.masked_fill((characters < 0).unsqueeze(1), -torch.inf).amax(2)
+        filled = torch.where((characters >= 0).any(1, keepdim=True), outputs, 0.0)
+        return torch.zeros(*words.ids.shape, self.shape.filters, device=outputs.device).masked_scatter(
             words.mask.unsqueeze(2), filled
         )
 
@@ -185,14 +185,14 @@ class CdlmModel(torch.nn.Module):
         with torch.autocast(batch.ids.device.type, enabled=False):
             words = self.read(batch.ids, batch.mask)
             layer = self.layer(domain)
-            found = layer.crf.best_through(layer(self.states(words, TAGS, domain)), words.mask)
-            return found[batch.rows, words.at[batch.rows, batch.columns]]
+            scores = layer.crf.best_through(layer(self.states(words, TAGS, domain)), words.mask)
+            return scores[batch.rows, words.at[batch.rows, batch.columns]]
 
     def save_pretrained(self, folder: Path) -> None:
         """Write the weights and the sizes into a folder."""
         from safetensors.torch import save_file
 
-        weights = {name: each.detach().cpu().contiguous() for name, each in self.named_parameters()}
+        weights = {name: weight.detach().cpu().contiguous() for name, weight in self.named_parameters()}
         save_file(weights, Path(folder) / WEIGHTS, metadata={"format": "pt"})
         write_json(Path(folder) / MARKER, asdict(self.shape))
 
@@ -226,7 +226,7 @@ class Crf(torch.nn.Module):
 
         The likeliest tags of a row's words are Viterbi's path, and the softmax over tags says how far it is ahead.
         """
-        steps, at_first = (each.to(emissions.device) for each in self._illegal)
+        steps, at_first = (illegal.to(emissions.device) for illegal in self._illegal)
         transitions, first = self.transitions.masked_fill(steps, _NEVER), self.first.masked_fill(at_first, _NEVER)
         forward = self._forward(emissions, mask, torch.amax, transitions, first)
         later = self.last.expand(emissions[:, 0].shape)
@@ -248,11 +248,11 @@ class Crf(torch.nn.Module):
         first: torch.Tensor,
     ) -> torch.Tensor:  # fmt: skip
         """Return (sequences, words, tags): the scores of all paths to each tag, joined."""
-        found = [first + emissions[:, 0]]
+        scores = [first + emissions[:, 0]]
         for word in range(1, emissions.shape[1]):
-            step = joined(found[-1].unsqueeze(2) + transitions, 1) + emissions[:, word]
-            found.append(torch.where(mask[:, word, None], step, found[-1]))
-        return torch.stack(found, 1)
+            step = joined(scores[-1].unsqueeze(2) + transitions, 1) + emissions[:, word]
+            scores.append(torch.where(mask[:, word, None], step, scores[-1]))
+        return torch.stack(scores, 1)
 
 
 class _TagLayer(torch.nn.Module):
@@ -265,8 +265,8 @@ class _TagLayer(torch.nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Return (windows, words, tags): the emissions."""
-        found: torch.Tensor = self.linear(states)
-        return found
+        emissions: torch.Tensor = self.linear(states)
+        return emissions
 
 
 def language_loss(model: CdlmModel, words: BatchWords, domain: int, negatives: int) -> torch.Tensor:
@@ -285,12 +285,12 @@ def language_loss(model: CdlmModel, words: BatchWords, domain: int, negatives: i
     losses = torch.zeros(len(known), device=known.device)
     rows = words.mask.nonzero()[:, 0]
     for states, targets in ((forward, after), (backward, before)):
-        some, wanted = states[words.mask], targets[words.mask]
-        own = (some * model.next_words[wanted]).sum(1) + model.next_bias[wanted] - logs[wanted]
-        others = some @ model.next_words[drawn].T + model.next_bias[drawn] - logs[drawn]
-        others = others.masked_fill(wanted[:, None] == drawn, -1e4)
-        each = torch.logsumexp(torch.cat([own[:, None], others], 1), 1) - own
-        losses = losses.index_add(0, rows, 0.5 * each)
+        vectors, numbers = states[words.mask], targets[words.mask]
+        score = (vectors * model.next_words[numbers]).sum(1) + model.next_bias[numbers] - logs[numbers]
+        others = vectors @ model.next_words[drawn].T + model.next_bias[drawn] - logs[drawn]
+        others = others.masked_fill(numbers[:, None] == drawn, -1e4)
+        loss = torch.logsumexp(torch.cat([score[:, None], others], 1), 1) - score
+        losses = losses.index_add(0, rows, 0.5 * loss)
     return losses
 
 
@@ -299,14 +299,14 @@ def draw_words(words: int, count: int, device: torch.device) -> tuple[torch.Tens
     if count >= words:
         return torch.arange(words, device=device), 1 << 40
     shares = torch.diff(torch.log(torch.arange(1, words + 2, dtype=torch.float64)))
-    found, tries = dict[int, None](), 0
-    while len(found) < count:
+    drawn, tries = dict[int, None](), 0
+    while len(drawn) < count:
         for word in torch.multinomial(shares, 2 * count, replacement=True).tolist():
-            found[word] = None
+            drawn[word] = None
             tries += 1
-            if len(found) == count:
+            if len(drawn) == count:
                 break
-    return torch.tensor(list(found), device=device), tries
+    return torch.tensor(list(drawn), device=device), tries
 
 
 def log_expected(words: torch.Tensor, vocabulary: int, tries: int) -> torch.Tensor:
@@ -328,15 +328,15 @@ def open_cdlm(source: str, tokenizer: Any) -> CdlmModel:
         weights = load_file(folder.path / WEIGHTS)
         with torch.device("meta"):
             model = CdlmModel(shape)
-    wanted = {name: each.shape for name, each in model.named_parameters()}
-    floats = all(each.is_floating_point() for each in weights.values())
-    if not floats or wanted != {name: each.shape for name, each in weights.items()}:
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    floats = all(weight.is_floating_point() for weight in weights.values())
+    if not floats or shapes != {name: weight.shape for name, weight in weights.items()}:
         raise InputError(f"{source}: {WEIGHTS} doesn't have the tensors that {MARKER} tells of")
     with at(source):
         check_tags(shape.tags)
         if len(set(shape.tags)) < len(shape.tags):
             raise InputError("a label is listed twice, and a CRF has no merged types")
-    model.load_state_dict({name: each.float() for name, each in weights.items()}, strict=False, assign=True)
+    model.load_state_dict({name: weight.float() for name, weight in weights.items()}, strict=False, assign=True)
     if model.generator:
         model.given = model.generator().detach()
     return model.eval()

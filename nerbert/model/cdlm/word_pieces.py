@@ -7,6 +7,7 @@ holds. Digits are read as 0 in words (NCRF++). Cost: a new word is known by its 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -74,8 +75,8 @@ def make_vocabulary(examples: Iterable[Example]) -> Any:
             characters.update(word[:LONGEST_WORD])
     for special in _SPECIALS:
         del words[special]
-    by_count = [sorted(counts, key=lambda each: (-counts[each], each)) for counts in (words, characters)]
-    names = [*_SPECIALS, *by_count[0], *(f" {each}" for each in by_count[1])]
+    by_count = [sorted(counts, key=lambda text: (-counts[text], text)) for counts in (words, characters)]
+    names = [*_SPECIALS, *by_count[0], *(f" {character}" for character in by_count[1])]
     model = WordLevel({name: number for number, name in enumerate(names)}, unk_token=UNKNOWN)
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model), pad_token=PAD, unk_token=UNKNOWN)
 
@@ -104,32 +105,30 @@ class WordPieces(SubwordTokenizer):
             if self._on_too_long == "error" and len(example.words) > self.body:
                 why = "use on_too_long = 'window' to have it cut into windows that overlap"
                 raise InputError(f"a sentence of {len(example.words)} words is longer than a window; {why}")
-            known = labels.known(example) if labels else [IGNORED] * len(example.words)
+            known = labels.label_words(example) if labels else [IGNORED] * len(example.words)
             read = [(word, word, label) for word, label in enumerate(known)]
             if self._on_too_long == "truncate":
                 read = read[: self.body]
             pieces = [self._pieces(example.text[start:end]) for start, end in example.words[: len(read)]]
-            for start, end, own in cut_into_windows(read, len(read), self.body):
-                here, places, place = pieces[start:end], [], 0
-                for each in here:
-                    places.append(place)
-                    place += len(each)
-                words, at, own_labels = zip(*own, strict=True)
+            for start, end, share in cut_into_windows(read, len(read), self.body):
+                here = pieces[start:end]
+                offsets = [0, *accumulate(map(len, here))]
+                words, at, own_labels = zip(*share, strict=True)
                 yield Window(
-                    sentence=number, ids=tuple(piece for each in here for piece in each), words=words,
-                    positions=tuple(places[word - start] for word in at), labels=own_labels if labels else (),
+                    sentence=number, ids=tuple(chain(*here)), words=words,
+                    positions=tuple(offsets[word - start] for word in at), labels=own_labels if labels else (),
                 )  # fmt: skip
 
     def _pieces(self, word: str) -> list[int]:
         word, unknown = "".join(word.split()), self._ids[UNKNOWN]
-        of_characters = (self._ids.get(f" {each}") for each in word[:LONGEST_WORD])
-        return [self._ids.get(normal(word), unknown), *(each for each in of_characters if each is not None)]
+        of_characters = (self._ids.get(f" {character}") for character in word[:LONGEST_WORD])
+        return [self._ids.get(normal(word), unknown), *(piece for piece in of_characters if piece is not None)]
 
     def characters_read(self, examples: Sequence[Example]) -> list[int]:
         """Return how many characters of each example are in a window."""
         cut = self._on_too_long == "truncate"
-        return [each.words[self.body - 1][1] if cut and len(each.words) > self.body else len(each.text)
-                for each in examples]  # fmt: skip
+        return [example.words[self.body - 1][1] if cut and len(example.words) > self.body else len(example.text)
+                for example in examples]  # fmt: skip
 
 
 def read_vectors(path: Path, words: Sequence[str]) -> Array:
@@ -137,8 +136,8 @@ def read_vectors(path: Path, words: Sequence[str]) -> Array:
 
     A word that it lacks has the vector of its lower case, or NaN. Raise InputError with the line for another form.
     """
-    wanted = {name for word in words for name in (word, word.lower())}
-    found, width, number = dict[str, Array](), 0, 0
+    names = {name for word in words for name in (word, word.lower())}
+    vectors, width, number = dict[str, Array](), 0, 0
     with open_plain(path) as stream:
         while line := stream.readline(_LONGEST):
             number += 1
@@ -150,22 +149,22 @@ def read_vectors(path: Path, words: Sequence[str]) -> Array:
                 if not 0 < width <= _WIDEST or len(cells) <= width or len(line) == _LONGEST:
                     raise InputError(f"expected a word and {width or 'its'} numbers; the line has {len(cells)} parts")
                 name = b" ".join(cells[:-width]).decode("utf-8", "replace")
-                if name in wanted:
+                if name in names:
                     with refused("a vector's number can't be read"):
-                        found[name] = np.array(cells[-width:], np.float32)
-                    if not np.isfinite(found[name]).all():
+                        vectors[name] = np.array(cells[-width:], np.float32)
+                    if not np.isfinite(vectors[name]).all():
                         raise InputError("a vector has a number that isn't finite")
-    if not found:
+    if not vectors:
         raise InputError(f"{path}: has no vector of a word of the training sentences")
     unknown = np.full(width, np.nan, np.float32)
-    return np.stack([found.get(word, found.get(word.lower(), unknown)) for word in words])
+    return np.stack([vectors.get(word, vectors.get(word.lower(), unknown)) for word in words])
 
 
 def subword_means(tokenizer: Any, embedding: Array, words: Sequence[str]) -> Array:
     """Return (words, width): the mean vector of each word's subwords; NaN where the tokenizer has none."""
-    found = np.full((len(words), embedding.shape[1]), np.nan, np.float32)
+    means = np.full((len(words), embedding.shape[1]), np.nan, np.float32)
     encoded = tokenizer(list(words), add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    for place, ids in enumerate(encoded):
+    for row, ids in enumerate(encoded):
         if ids and max(ids) < len(embedding):
-            found[place] = embedding[ids].mean(0)
-    return found
+            means[row] = embedding[ids].mean(0)
+    return means

@@ -144,12 +144,12 @@ def plain_config(body: Any) -> dict[str, Any]:
     return {name: value for name, value in body.to_dict().items() if name not in _NOT_OURS}
 
 
-def body_config(values: dict[str, Any], place: str) -> Any:
-    """Return the configuration of an encoder from what a GLiNER folder holds of it; `place` is for errors."""
+def body_config(values: dict[str, Any], entry: str) -> Any:
+    """Return the configuration of an encoder from what a GLiNER folder holds of it; `entry` is for errors."""
     from transformers import AutoConfig
 
-    sizes = parse_json(json.dumps(values), _BodySizes, place, remedy="the file is damaged")
-    with at(place):
+    sizes = parse_json(json.dumps(values), _BodySizes, entry, remedy="the file is damaged")
+    with at(entry):
         if sizes.model_type not in BODIES:
             raise InputError(f"a zero-shot model on {sizes.model_type!r:.60}, which nerbert doesn't support; supported "
                              f"are {', '.join(sorted(BODIES))}")  # fmt: skip

@@ -43,13 +43,13 @@ class GlinerKind(ModelKind):
         """Return its configuration; raise InputError for an architecture that can't be computed."""
         file = path / GLINER
         config = read_json(file, GlinerConfig, remedy=_REMEDY)
-        what = (
+        problem = (
             f"span_mode {config.span_mode!r:.40}" if config.span_mode not in ("marker", "markerV0", TOKEN_LEVEL)
             else "a streaming decoder" if "streaming" in (config.model_type or "")
             else "post-fusion" if config.two_encoders and config.post_fusion_schema else ""
         )  # fmt: skip
-        if what:
-            raise InputError(f"{file}: a GLiNER model with {what}; {_REMEDY}")
+        if problem:
+            raise InputError(f"{file}: a GLiNER model with {problem}; {_REMEDY}")
         return config
 
     @classmethod
@@ -63,7 +63,7 @@ class GlinerKind(ModelKind):
         return cls.read(path).encoder_config or super().encoder(path)
 
     @classmethod
-    def scoring(cls, path: Path) -> str:
+    def describe_scoring(cls, path: Path) -> str:
         """Return what it scores, and how it reads labels."""
         config = cls.read(path)
         together = f"labels are read with the text, {config.max_types} at a time"
@@ -84,7 +84,7 @@ class GlinerKind(ModelKind):
 
         from nerbert.model.gliner.weights import read_weights
 
-        save_file({name: each.contiguous().clone() for name, each in read_weights(source).items()}, folder / WEIGHTS)
+        save_file({name: data.contiguous().clone() for name, data in read_weights(source).items()}, folder / WEIGHTS)
 
 
 def gliner_kind(folder: ModelFolder) -> type[GlinerKind]:

@@ -74,7 +74,7 @@ class GlinerHead(Head):
         self._groups: tuple[GlinerHead, ...] = ()
         self._noted = [quiet]
         """Whether the note on groups of labels was printed; one list for all heads over the same weights."""
-        self.decoding = self._checked(decoding)
+        self.decoding = self._check_decoding(decoding)
 
     @property
     def name(self) -> str:
@@ -84,25 +84,25 @@ class GlinerHead(Head):
     @property
     def types(self) -> list[str]:
         """Return its labels, sorted; none before."""
-        return sorted({each.name for each in self._asked.labels}) if self._asked else []
+        return sorted({label.name for label in self._asked.labels}) if self._asked else []
 
     @property
     def labels(self) -> list[EntityLabel]:
         """Return its labels, in the order they were asked for."""
         return list(self._asked.labels) if self._asked else []
 
-    def _checked(self, decoding: str) -> str:
+    def _check_decoding(self, decoding: str) -> str:
         fit = DECODINGS if self._single else DECODINGS[:2]
         if decoding not in fit:
             raise SettingsError(f"setting decoding = {decoding!r:.40}: for this model it must be one of "
                                 f"{', '.join(fit)}", setting="decoding")  # fmt: skip
         return decoding
 
-    def decoded(self, decoding: str) -> "GlinerHead":
+    def decode_by(self, decoding: str) -> "GlinerHead":
         """Return it with another way of decoding."""
-        found = copy(self)
-        found.decoding = self._checked(decoding)
-        return found
+        head = copy(self)
+        head.decoding = self._check_decoding(decoding)
+        return head
 
     def for_labels(self, labels: Sequence[EntityLabel], thresholds: Sequence[float]) -> "GlinerHead":
         """Return a head over the same weights that finds these labels; raise InputError if one leaves no room."""
@@ -110,8 +110,8 @@ class GlinerHead(Head):
             return self._at(thresholds)
         read = self._as_read(labels)
         groups = self._groups_of(read)
-        found, vectors = copy(self), None
-        found._groups = ()
+        head, vectors = copy(self), None
+        head._groups = ()
         if len(groups) > 1:
             if not any(self._noted):
                 tell(
@@ -119,21 +119,21 @@ class GlinerHead(Head):
                     "times: this model is confused by more, or longer ones, at once than it had in training"
                 )
                 self._noted.append(True)
-            found._groups = tuple(self.for_labels(labels[each], thresholds[each]) for each in groups)
+            head._groups = tuple(self.for_labels(labels[group], thresholds[group]) for group in groups)
             prompt = LabelPrompt()
         else:
             prompt = self._prompt(read)
         if self.config.two_encoders:
             vectors = self.scorer.label_vectors(read)
-        found._asked = _Asked(tuple(labels), np.array(thresholds, np.float32), prompt, vectors)
-        return found
+        head._asked = _Asked(tuple(labels), np.array(thresholds, np.float32), prompt, vectors)
+        return head
 
     def _at(self, thresholds: Sequence[float]) -> "GlinerHead":
         """Return a head for the same labels at other thresholds."""
-        found, rest = copy(self), iter(thresholds)
-        found._asked = self._request._replace(thresholds=np.array(thresholds, np.float32))
-        found._groups = tuple(each._at(list(islice(rest, len(each._request.labels)))) for each in self._groups)
-        return found
+        head, remaining = copy(self), iter(thresholds)
+        head._asked = self._request._replace(thresholds=np.array(thresholds, np.float32))
+        head._groups = tuple(group._at(list(islice(remaining, len(group._request.labels)))) for group in self._groups)
+        return head
 
     def _as_read(self, labels: Sequence[EntityLabel]) -> Sequence[EntityLabel]:
         """Return labels as the model was trained to read them."""
@@ -152,61 +152,61 @@ class GlinerHead(Head):
 
     def predict_each(self, groups: "Sequence[tuple[GlinerHead, Sequence[Example]]]") -> list[Entities]:  # type: ignore[override]
         """Return the entities of several groups, their windows sorted by length together."""
-        found = list[Entities]()
+        answers = list[Entities]()
         parts = [[(part._request, examples) for part in head._groups or (head,)] for head, examples in groups]
-        candidates = self._candidates([part for some in parts for part in some])
+        candidates = self._candidates([*chain(*parts)])
         for head, examples in groups:
             of_labels = [next(candidates) for _ in head._groups or (head,)]
-            entities = [head._entities(*each) for each in zip(examples, head._joined(of_labels), strict=True)]
-            found.append(Entities.of(entities, nested=head.decoding == "nested"))
-        return found
+            entities = [head._entities(*pair) for pair in zip(examples, head._join_groups(of_labels), strict=True)]
+            answers.append(Entities.of(entities, nested=head.decoding == "nested"))
+        return answers
 
-    def _joined(self, of_labels: Sequence[Sequence[Sequence[Candidate]]]) -> list[list[Candidate]]:
+    def _join_groups(self, of_labels: Sequence[Sequence[Sequence[Candidate]]]) -> list[list[Candidate]]:
         """Return the candidates of each example, of those of each group of labels, by the numbers of all labels."""
         if not self._groups:
             return list(map(list, of_labels[0]))
-        firsts = accumulate((len(each._request.labels) for each in self._groups), initial=0)
-        shifted = [[[each._replace(label=each.label + first) for each in some] for some in found]
-                   for first, found in zip(firsts, of_labels, strict=False)]  # fmt: skip
-        return [list(chain(*some)) for some in zip(*shifted, strict=True)]
+        firsts = accumulate((len(group._request.labels) for group in self._groups), initial=0)
+        shifted = [[[span._replace(label=span.label + first) for span in candidates] for candidates in of_group]
+                   for first, of_group in zip(firsts, of_labels, strict=False)]  # fmt: skip
+        return [list(chain(*of_example)) for of_example in zip(*shifted, strict=True)]
 
     def _candidates(self, parts: Sequence[tuple[_Asked, Sequence[Example]]]) -> Iterator[list[list[Candidate]]]:
         """Yield, for labels and the examples that are asked for them, what may be an entity of each example."""
         cut = [self.pieces.windows(examples, asked.prompt) for asked, examples in parts]
-        windows = [window for some in cut for window in some]
-        owners = [asked for (asked, _), some in zip(parts, cut, strict=True) for _ in some]
+        windows = [*chain(*cut)]
+        owners = [asked for (asked, _), share in zip(parts, cut, strict=True) for _ in share]
         candidates: list[list[Candidate]] = [[] for _ in windows]
         find = word_candidates if self.config.token_level else span_candidates
         for number, scores in self.scores(windows, owners):
             candidates[number] = find(scores, sigmoid(scores), owners[number].thresholds)
-        rest = iter(candidates)
-        for (_, examples), some in zip(parts, cut, strict=True):
-            found: list[list[Candidate]] = [[] for _ in examples]
-            for number, of_one in groupby(some, key=lambda each: each.example):
-                own = list(of_one)
-                found[number] = _of_example(own, list(islice(rest, len(own))))
-            yield found
+        remaining = iter(candidates)
+        for (_, examples), share in zip(parts, cut, strict=True):
+            by_example: list[list[Candidate]] = [[] for _ in examples]
+            for number, of_one in groupby(share, key=lambda window: window.example):
+                group = list(of_one)
+                by_example[number] = _of_example(group, list(islice(remaining, len(group))))
+            yield by_example
 
     def cost(self, examples: Sequence[Example], labels: Sequence[EntityLabel] = ()) -> int:
         """Return how many subwords the model reads, prompts included; raise InputError without labels."""
         read = self._as_read(labels or self._request.labels)
-        windows = (self.pieces.windows(examples, self._prompt(read[each])) for each in self._groups_of(read))
-        return sum(len(window.ids) for some in windows for window in some)
+        windows = (self.pieces.windows(examples, self._prompt(read[group])) for group in self._groups_of(read))
+        return sum(len(window.ids) for window in chain(*windows))
 
     def scores(self, windows: Sequence[WordWindow], asked: Sequence[_Asked] = ()) -> Iterator[tuple[int, Array]]:
         """Yield each window's number and log-odds, by length; `asked`: each window's request (default: the head's)."""
         owners = asked or [self._request] * len(windows)
-        for group in cheapest_cuts([len(each.ids) for each in windows], self._max_tokens, _START_COST):
-            some, own = [windows[each] for each in group], [owners[each] for each in group]
-            found = self.scorer.scores(some, [each.prompt for each in own], [each.vectors for each in own])
-            for number, every in zip(group, found, strict=True):
+        for group in cheapest_cuts([len(window.ids) for window in windows], self._max_tokens, _START_COST):
+            batch, asks = [windows[number] for number in group], [owners[number] for number in group]
+            outputs = self.scorer.scores(batch, [ask.prompt for ask in asks], [ask.vectors for ask in asks])
+            for number, every in zip(group, outputs, strict=True):
                 scores = _inside(every, len(windows[number].read))
                 if np.isnan(scores).any():
                     raise InputError("the model's scores are no numbers: its weights are damaged, or its precision "
                                      "is too low")  # fmt: skip
                 yield number, scores
 
-    def prompted(self, examples: Sequence[Example]) -> Iterator[tuple["GlinerHead", list[WordWindow]]]:
+    def prompt_windows(self, examples: Sequence[Example]) -> Iterator[tuple["GlinerHead", list[WordWindow]]]:
         """Yield the head of each group of labels that share a prompt, and the examples' windows with it."""
         for head in self._groups or (self,):
             yield head, self.pieces.windows(examples, head._request.prompt)
@@ -218,11 +218,11 @@ class GlinerHead(Head):
         return self._asked
 
     def _entities(self, example: Example, candidates: Sequence[Candidate]) -> list[tuple[WordSpan, Odds]]:
-        names = [each.name for each in self._request.labels]
+        names = [label.name for label in self._request.labels]
         kept = chosen_candidates(candidates, len(example.words), nested=self.decoding == "nested")
         if self._single:
             return joined_words(example, kept, names, touching=self.decoding == "touching")
-        return [((each.start, each.end, names[each.label]), each.odds) for each in kept]
+        return [((span.start, span.end, names[span.label]), span.odds) for span in kept]
 
 
 def _inside(scores: Array, words: int) -> Array:
@@ -235,21 +235,20 @@ def _inside(scores: Array, words: int) -> Array:
 
 def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Candidate]]) -> list[Candidate]:
     """Return the candidates of one example, each from the window that it counts in."""
-    found, places = list[Candidate](), [(each.before, each.before + len(each.read)) for each in windows]
-    for number, (window, some) in enumerate(zip(windows, candidates, strict=True)):
-        before, total = window.before, window.total
-        mine = [each for each in some if len(windows) == 1
-                or best_window(places, each.start + before, each.end - 1 + before, total) == number]  # fmt: skip
-        found += [each._replace(start=int(window.read[each.start]), end=int(window.read[each.end - 1]) + 1)
-                  for each in mine]  # fmt: skip
-    return found
+    kept, spans = list[Candidate](), [(window.before, window.before + len(window.read)) for window in windows]
+    for number, (window, of_window) in enumerate(zip(windows, candidates, strict=True)):
+        for span in of_window:
+            first, last = span.start, span.end - 1
+            places = window.before + first, window.before + last
+            if len(windows) == 1 or best_window(spans, *places, window.total) == number:
+                kept.append(span._replace(start=int(window.read[first]), end=int(window.read[last]) + 1))
+    return kept
 
 
 def sigmoid(odds: Array) -> Array:
     """Return probabilities, (…) as the log-odds."""
     small = np.exp(-np.abs(odds))
-    found: Array = np.where(odds >= 0, 1, small) / (1 + small)
-    return found
+    return np.asarray(np.where(odds >= 0, 1, small) / (1 + small))
 
 
 def span_candidates(odds: Array, probabilities: Array, thresholds: Array) -> list[Candidate]:
@@ -258,15 +257,15 @@ def span_candidates(odds: Array, probabilities: Array, thresholds: Array) -> lis
     best = likely.argmax(-1)
     starts, widths = np.nonzero(likely.max(-1, initial=-1) >= 0)
     labels = best[starts, widths]
-    found = (starts, starts + widths + 1, labels, odds[starts, widths, labels], probabilities[starts, widths, labels])
-    return list(map(Candidate._make, zip(*(each.tolist() for each in found), strict=True)))
+    rows = (starts, starts + widths + 1, labels, odds[starts, widths, labels], probabilities[starts, widths, labels])
+    return list(map(Candidate._make, zip(*(row.tolist() for row in rows), strict=True)))
 
 
 def word_candidates(odds: Array, probabilities: Array, thresholds: Array) -> list[Candidate]:
     """Return the same of (words, labels, 3): log-odds of a word as first, last and inner one."""
     above = probabilities[..., :2] > thresholds[:, None]
     inner = probabilities[..., 2] >= thresholds
-    found = list[Candidate]()
+    candidates = list[Candidate]()
     for start, label in np.argwhere(above[..., 0] & inner).tolist():
         out = np.flatnonzero(~inner[start:, label])
         stop = start + int(out[0]) if out.size else len(inner)
@@ -275,41 +274,41 @@ def word_candidates(odds: Array, probabilities: Array, thresholds: Array) -> lis
             continue
         least = np.minimum.accumulate(odds[start : int(ends[-1]) + 1, label, 2])[ends - start]
         least = np.minimum(np.minimum(least, odds[start, label, 0]), odds[ends, label, 1])
-        places = np.minimum(np.minimum.accumulate(probabilities[start : int(ends[-1]) + 1, label, 2])[ends - start],
+        chances = np.minimum(np.minimum.accumulate(probabilities[start : int(ends[-1]) + 1, label, 2])[ends - start],
                             np.minimum(probabilities[start, label, 0], probabilities[ends, label, 1]))  # fmt: skip
-        rows = zip(ends.tolist(), least.tolist(), places.tolist(), strict=True)
-        found += [Candidate(start, end + 1, label, *rest) for end, *rest in rows]
-    return found
+        rows = zip(ends.tolist(), least.tolist(), chances.tolist(), strict=True)
+        candidates += [Candidate(start, end + 1, label, *numbers) for end, *numbers in rows]
+    return candidates
 
 
 def chosen_candidates(candidates: Sequence[Candidate], words: int, *, nested: bool) -> list[Candidate]:
     """Return the candidates that are entities, in order."""
     taken, kept = np.zeros(words, bool), list[Candidate]()
-    for each in sorted(candidates, key=lambda one: (-one.probability, one.start)):
-        here = slice(each.start, each.end)
-        if taken[here].any() and not (nested and all(_may_both_be(each, other) for other in kept)):
+    for candidate in sorted(candidates, key=lambda span: (-span.probability, span.start)):
+        here = slice(candidate.start, candidate.end)
+        if taken[here].any() and not (nested and all(_may_both_be(candidate, other) for other in kept)):
             continue
         taken[here] = True
-        kept.append(each)
-    return sorted(kept, key=lambda one: (one.start, -one.end))
+        kept.append(candidate)
+    return sorted(kept, key=lambda span: (span.start, -span.end))
 
 
-def _may_both_be(one: Candidate, other: Candidate) -> bool:
-    apart = one.end <= other.start or other.end <= one.start
-    holds = one.start <= other.start and other.end <= one.end
-    return apart or holds != (other.start <= one.start and one.end <= other.end)
+def _may_both_be(span: Candidate, other: Candidate) -> bool:
+    apart = span.end <= other.start or other.end <= span.start
+    holds = span.start <= other.start and other.end <= span.end
+    return apart or holds != (other.start <= span.start and span.end <= other.end)
 
 
 def joined_words(
-    example: Example, found: Sequence[Candidate], names: Sequence[str], *, touching: bool
+    example: Example, candidates: Sequence[Candidate], names: Sequence[str], *, touching: bool
 ) -> list[tuple[WordSpan, Odds]]:
     """Return entities of single words, each with those after it that are one entity with it."""
     groups = list[list[Candidate]]()
-    for each in found:
+    for word in candidates:
         last = groups[-1][-1] if groups else None
-        if last and last.label == each.label and is_one_entity(example, last.start, each.start, touching=touching):
-            groups[-1].append(each)
+        if last and last.label == word.label and is_one_entity(example, last.start, word.start, touching=touching):
+            groups[-1].append(word)
         else:
-            groups.append([each])
-    return [((group[0].start, group[-1].end, names[group[0].label]), tuple(each.odds for each in group))
+            groups.append([word])
+    return [((group[0].start, group[-1].end, names[group[0].label]), tuple(word.odds for word in group))
             for group in groups]  # fmt: skip

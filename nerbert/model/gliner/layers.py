@@ -66,7 +66,7 @@ class GlinerModel(nn.Module):
         parts: Any = self.token_rep_layer
         return parts["labels_encoder"]["model"] if "labels_encoder" in parts else None
 
-    def projected(self, states: torch.Tensor, name: str = "projection") -> torch.Tensor:
+    def project(self, states: torch.Tensor, name: str = "projection") -> torch.Tensor:
         """Return an encoder's states in the width of the layers above."""
         return self.token_rep_layer[name](states) if name in self.token_rep_layer else states
 
@@ -79,17 +79,17 @@ class GlinerModel(nn.Module):
             packed = nn.utils.rnn.pack_sequence(
                 list(torch.split_with_sizes(words.float(), counts.tolist())), enforce_sorted=False
             )
-            found, lengths = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True)
-        inside = torch.arange(found.shape[1]) < lengths[:, None]
-        return found[inside.to(found.device)]
+            states, lengths = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True)
+        inside = torch.arange(states.shape[1]) < lengths[:, None]
+        return states[inside.to(states.device)]
 
     def label_vectors(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return (labels, width) from the pieces of labels that have their own encoder: the mean of their states."""
-        states = self.projected(self.labels_body(input_ids=ids, attention_mask=mask)[0], "labels_projection")
+        states = self.project(self.labels_body(input_ids=ids, attention_mask=mask)[0], "labels_projection")
         weights = mask.unsqueeze(-1).to(states.dtype)
         return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
 
-    def prepared(self, labels: torch.Tensor) -> Parts:
+    def prepare_labels(self, labels: torch.Tensor) -> Parts:
         """Return labels' vectors, (labels, width), as `scores` takes them."""
         raise NotImplementedError
 
@@ -117,9 +117,9 @@ class GlinerModel(nn.Module):
         `words` (words, width) are those of all texts, `counts` (texts,) how many each has, `labels` what each is asked
         for, as `prepared` gives it.
         """
-        split = [torch.split_with_sizes(each, counts.tolist()) for each in self.parts(self.in_context(words, counts))]
+        split = [torch.split_with_sizes(part, counts.tolist()) for part in self.parts(self.in_context(words, counts))]
         for number, asked in enumerate(labels):
-            yield self.scores(tuple(each[number] for each in split), asked)
+            yield self.scores(tuple(part[number] for part in split), asked)
 
 
 class TokenModel(GlinerModel):
@@ -136,18 +136,18 @@ class TokenModel(GlinerModel):
     @property
     def _weights(self) -> Parts:
         """Return the first layer's weights for a word, a label and both."""
-        found: Parts = self.scorer.out_mlp[0].weight.chunk(3, 1)
-        return found
+        weights: Parts = self.scorer.out_mlp[0].weight.chunk(3, 1)
+        return weights
 
-    def prepared(self, labels: torch.Tensor) -> Parts:
+    def prepare_labels(self, labels: torch.Tensor) -> Parts:
         """Return labels' part of the first layer's sums, and what is multiplied with a word's."""
-        one, other = self.scorer.proj_label(labels).chunk(2, 1)
-        return torch.addmm(self.scorer.out_mlp[0].bias, one, self._weights[1].T), other
+        summand, other = self.scorer.proj_label(labels).chunk(2, 1)
+        return torch.addmm(self.scorer.out_mlp[0].bias, summand, self._weights[1].T), other
 
     def parts(self, words: torch.Tensor) -> Parts:
         """Return words' part of the first layer's sums, and what is multiplied with a label's."""
-        one, other = self.scorer.proj_token(words).chunk(2, 1)
-        return one @ self._weights[0].T, other
+        summand, other = self.scorer.proj_token(words).chunk(2, 1)
+        return summand @ self._weights[0].T, other
 
     def rows(self, first: Parts, last: Parts, labels: Parts) -> torch.Tensor:
         """Return (words, labels, 3)."""
@@ -157,14 +157,14 @@ class TokenModel(GlinerModel):
         inner = inner.view(both.shape[0], both.shape[1], inner.shape[-1])
         inner += by_word[:, None]
         inner += by_label
-        found: torch.Tensor = self.scorer.out_mlp[3](inner.relu_())
-        return found
+        odds: torch.Tensor = self.scorer.out_mlp[3](inner.relu_())
+        return odds
 
     def scores(self, parts: Parts, labels: Parts) -> torch.Tensor:
         """Return (words, labels, 3) log-odds of one text."""
         rows = max(1, _PAIRS // max(1, len(labels[0])))
-        some = zip(*(torch.split(each, rows) for each in parts), strict=True)
-        return torch.cat([self.rows(each, each, labels) for each in some]).float()
+        chunks = zip(*(torch.split(part, rows) for part in parts), strict=True)
+        return torch.cat([self.rows(chunk, chunk, labels) for chunk in chunks]).float()
 
 
 class SpanModel(GlinerModel):
@@ -194,7 +194,7 @@ class SpanModel(GlinerModel):
         """Return the layers that make spans' vectors, the last one linear."""
         return self._spans.out_project if self._deep else [self._spans.out_project]
 
-    def prepared(self, labels: torch.Tensor) -> Parts:
+    def prepare_labels(self, labels: torch.Tensor) -> Parts:
         """Return labels' vectors with the last layer's product as part of them, and what is added."""
         vectors, layer = self.prompt_rep_layer(labels), self._out[-1]
         return vectors @ layer.weight, vectors @ layer.bias
@@ -220,7 +220,7 @@ class SpanModel(GlinerModel):
         """Return (words, widths, labels): the log-odds of each span of one text; -inf beyond its end."""
         (first, last), (vectors, added), most = parts, labels, self.config.max_width
         count = len(first)
-        found = first.new_full((count, most, len(added)), -torch.inf)
+        odds = first.new_full((count, most, len(added)), -torch.inf)
         if not self._deep:
             left, right = vectors.chunk(2, 1)
             first, last = first @ left.T, torch.addmm(added, last, right.T)
@@ -228,8 +228,8 @@ class SpanModel(GlinerModel):
             for start in range(0, count - width, _ROWS):
                 end = min(start + _ROWS, count - width)
                 pair = first[start:end], last[start + width : end + width]
-                found[start:end, width] = self._pairs(*pair, labels) if self._deep else pair[0] + pair[1]
-        return found.float()
+                odds[start:end, width] = self._pairs(*pair, labels) if self._deep else pair[0] + pair[1]
+        return odds.float()
 
     def expect(self, probability: float) -> None:
         """Set the biases of spans' and labels' vectors so that the log-odds of spans are around those of this."""
@@ -294,9 +294,9 @@ def _looking_up(layer: nn.Linear, table: _Remembered) -> Any:
         if not table.table.numel() or states.data_ptr() != table.table.data_ptr():
             return nn.functional.linear(states, layer.weight, layer.bias)
         key = id(layer), torch.is_autocast_enabled(states.device.type)
-        if (found := table.known.get(key)) is None:  # another thread may empty it at any time
-            found = table.known[key] = nn.functional.linear(states, layer.weight, layer.bias)
-        return found
+        if (product := table.known.get(key)) is None:  # another thread may empty it at any time
+            product = table.known[key] = nn.functional.linear(states, layer.weight, layer.bias)
+        return product
 
     return forward
 
@@ -333,37 +333,37 @@ class TorchGliner:
 
     def label_vectors(self, labels: Sequence[EntityLabel]) -> Any:
         """Return labels' vectors as the layers that score take them."""
-        rows = self._labels.alone([each.text for each in labels]) if self._labels else []
+        rows = self._labels.alone([label.text for label in labels]) if self._labels else []
         with torch.inference_mode(), autocast(self._device.type, self._precision):
-            found = torch.zeros((len(rows), self.model.config.hidden_size), device=self._device)
-            for group in micro_batches([len(each) for each in rows], _LABELS * 8):
-                ids, mask = row_tensors([rows[each] for each in group], self._pad_id, self._device)
-                found[group] = self.model.label_vectors(ids, mask).float()
-            return self.model.prepared(found)
+            vectors = torch.zeros((len(rows), self.model.config.hidden_size), device=self._device)
+            for group in micro_batches([len(row) for row in rows], _LABELS * 8):
+                ids, mask = row_tensors([rows[number] for number in group], self._pad_id, self._device)
+                vectors[group] = self.model.label_vectors(ids, mask).float()
+            return self.model.prepare_labels(vectors)
 
     def scores(
         self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt], vectors: Sequence[Any]
     ) -> Iterator[Array]:
         """Yield the log-odds of each window."""
         with torch.inference_mode(), autocast(self._device.type, self._precision):
-            found = [scores.cpu().numpy() for scores in self._scored(windows, prompts, vectors)]
-        yield from found  # outside of the context, which is the thread's
+            odds = [scores.cpu().numpy() for scores in self._score_windows(windows, prompts, vectors)]
+        yield from odds  # outside of the context, which is the thread's
 
-    def _scored(
+    def _score_windows(
         self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt], vectors: Sequence[Any]
     ) -> Iterator[torch.Tensor]:
         model, pooling = self.model, self.model.config.subtoken_pooling
-        states = self._states([each.ids for each in windows])
-        rows = np.repeat(np.arange(len(windows)), [len(each.places) for each in windows])
-        words = model.projected(states[rows, np.concatenate([each.places for each in windows])])
+        states = self._states([window.ids for window in windows])
+        rows = np.repeat(np.arange(len(windows)), [len(window.places) for window in windows])
+        words = model.project(states[rows, np.concatenate([window.places for window in windows])])
         if pooling in ("mean", "max"):
-            lengths = torch.from_numpy(np.concatenate([each.counts for each in windows])).to(self._device)
+            lengths = torch.from_numpy(np.concatenate([window.counts for window in windows])).to(self._device)
             words = torch.segment_reduce(words.float(), pooling, lengths=lengths)
         labels = [
-            model.prepared(model.projected(own[list(prompt.places)])) if given is None else given
-            for own, prompt, given in zip(states, prompts, vectors, strict=True)
+            model.prepare_labels(model.project(row[list(prompt.places)])) if vector is None else vector
+            for row, prompt, vector in zip(states, prompts, vectors, strict=True)
         ]
-        yield from model.scores_of_texts(words, torch.tensor([len(each.counts) for each in windows]), labels)
+        yield from model.scores_of_texts(words, torch.tensor([len(window.counts) for window in windows]), labels)
 
     def _states(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         """Return (rows, pieces, width): the text encoder's states."""
@@ -378,4 +378,4 @@ class TorchGliner:
 
 def row_tensors(rows: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> list[torch.Tensor]:
     """Return the ids and the mask of some rows, (rows, pieces) each."""
-    return [torch.from_numpy(each).to(device) for each in padded_rows(rows, pad_id)]
+    return [torch.from_numpy(array).to(device) for array in padded_rows(rows, pad_id)]

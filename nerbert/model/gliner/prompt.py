@@ -13,7 +13,7 @@ import numpy as np
 
 from nerbert.errors import InputError
 from nerbert.model.gliner.config import GlinerConfig
-from nerbert.model.tokenizer import check_pieces, encoded, room_for, special_pieces
+from nerbert.model.tokenizer import check_pieces, encode, room_for, special_pieces
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 
@@ -81,10 +81,10 @@ class PromptTokenizer:
         self._vocabulary = int(body.config.vocab_size)
         self._known: dict[str, tuple[int, ...]] = {}
         names = () if for_labels else self.mark_names(config)
-        self._marks = {each: tuple(marks[each]) if marks else self._mark(each) for each in names}
+        self._marks = {mark: tuple(marks[mark]) if marks else self._mark(mark) for mark in names}
         check_pieces([id_ for ids in self._marks.values() for id_ in ids], self._vocabulary)
-        texts = [each for each in (config.ent_token, config.sep_token) if len(each) > 1]
-        cuts = "|".join(f"(?<={re.escape(each[0])})(?={re.escape(each[1:])})" for each in texts)
+        texts = [mark for mark in (config.ent_token, config.sep_token) if len(mark) > 1]
+        cuts = "|".join(f"(?<={re.escape(text[0])})(?={re.escape(text[1:])})" for text in texts)
         self._in_mark = re.compile(cuts or "(?!)")  # the package's tokenizers don't know their marks as special pieces
         relative = getattr(body.config, "relative_attention", False) and not body.config.position_biased_input
         self.room = _UNBOUNDED if relative else room_for(tokenizer, body.config)
@@ -98,13 +98,13 @@ class PromptTokenizer:
 
     def prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
         """Return labels' pieces as they stand before a text; raise InputError if they leave no room for one."""
-        ent, sep = (self._marks[each] for each in (self.config.ent_token, self.config.sep_token))
+        ent, sep = (self._marks[mark] for mark in (self.config.ent_token, self.config.sep_token))
         if self.config.class_token_index not in ent:
             raise InputError(f"the tokenizer gives {ent} for {self.config.ent_token!r}, and the model knows a label "
                              f"by {self.config.class_token_index}: they don't belong together")  # fmt: skip
         ids, places = list(self._before), []
         shift = ent.index(self.config.class_token_index) + (not self.config.embed_ent_token)
-        for pieces in self.pieces([each.text for each in labels]):
+        for pieces in self.pieces([label.text for label in labels]):
             places.append(len(ids) + shift)
             ids += [*ent, *pieces]
         ids += sep
@@ -114,7 +114,7 @@ class PromptTokenizer:
     def _check_room(self, labels: Sequence[EntityLabel], size: int) -> None:
         """Raise InputError if a prompt of so many pieces leaves no room for a text."""
         if (left := self.room - size - len(self._after)) < LEAST:
-            longest = max(labels, key=lambda each: len(each.text))
+            longest = max(labels, key=lambda label: len(label.text))
             raise InputError(f"{len(labels):,} labels take {size:,} pieces of the {self.room:,} that the model has "
                              f"room for: {max(0, left)} are left for a text; give fewer or shorter ones (the longest: "
                              f"{longest.text!r:.80}), or take a bi-encoder, which reads thousands")  # fmt: skip
@@ -123,26 +123,26 @@ class PromptTokenizer:
         """Return which labels to ask for together, in order: as many as prompts had in training, no longer ones."""
         most, room = self.config.max_types, self.config.max_prompt_len or self.room // 2
         cuts, size = [0], 0
-        for number, own in enumerate(self.sizes([each.text for each in labels])):
-            size += own
+        for number, pieces in enumerate(self.sizes([label.text for label in labels])):
+            size += pieces
             if number - cuts[-1] == most or (size > room and number > cuts[-1]):
                 cuts.append(number)
-                size = own
-        return [slice(*each) for each in pairwise([*cuts, len(labels)])]
+                size = pieces
+        return [slice(*pair) for pair in pairwise([*cuts, len(labels)])]
 
     def pieces(self, words: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the pieces of each word (or label), cut by itself."""
         if len(self._known) > _CACHED:
             self._known = {}
         known = self._known  # another thread may take a new one
-        if unknown := [each for each in dict.fromkeys(words) if each not in known]:
+        if unknown := [word for word in dict.fromkeys(words) if word not in known]:
             known.update(zip(unknown, self._cut(unknown), strict=True))
-        return [known[each] for each in words]
+        return [known[word] for word in words]
 
     def sizes(self, labels: Sequence[str]) -> list[int]:
         """Return how many pieces each label takes in a prompt, its mark included."""
         mark = len(self._marks[self.config.ent_token])
-        return [mark + len(each) for each in self.pieces(labels)]
+        return [mark + len(pieces) for pieces in self.pieces(labels)]
 
     def key(self) -> list[Any]:
         """Return what beside the tokenizer decides how texts are cut, as JSON."""
@@ -170,54 +170,54 @@ class PromptTokenizer:
 
     def alone(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Return the pieces of labels that stand alone, marks included; raise InputError for one that is too long."""
-        found = [(*self._before, *each, *self._after) for each in encoded(self.tokenizer, list(texts))["input_ids"]]
-        for text, each in zip(texts, found, strict=True):
-            if len(each) > self.room:
-                raise InputError(f"label {text!r:.60}: takes {len(each):,} pieces of the {self.room:,} that the model "
+        rows = [(*self._before, *ids, *self._after) for ids in encode(self.tokenizer, list(texts))["input_ids"]]
+        for text, row in zip(texts, rows, strict=True):
+            if len(row) > self.room:
+                raise InputError(f"label {text!r:.60}: takes {len(row):,} pieces of the {self.room:,} that the model "
                                  "has room for; give a shorter one")  # fmt: skip
-        return found
+        return rows
 
     def windows(self, examples: Iterable[Example], prompt: LabelPrompt, most: int = 0) -> list[WordWindow]:
         """Return the windows of examples, in order, of at most `most` pieces (0: as many as there is room for)."""
         body = min(most or self.room, self.room) - len(prompt.before) - len(prompt.after)
-        found = list[WordWindow]()
+        windows = list[WordWindow]()
         for number, example in enumerate(examples):
-            words = [each[: body // 2] for each in self.pieces(self._words(example))]
-            read = np.flatnonzero([bool(each) for each in words])
-            kept = [words[place] for place in read.tolist()]
-            ends = np.cumsum([len(each) for each in kept], dtype=np.int64)
+            words = [pieces[: body // 2] for pieces in self.pieces(self._words(example))]
+            read = np.flatnonzero([bool(pieces) for pieces in words])
+            kept = [words[word] for word in read.tolist()]
+            ends = np.cumsum([len(pieces) for pieces in kept], dtype=np.int64)
             for start, end in _cuts(ends, body, self.config.max_len, self.config.max_width):
                 last = len(example.text) if end == len(kept) else example.words[read[end - 1]][1]
-                closing = self._closing(prompt, example.text, last)
+                closing = self._find_closing(prompt, example.text, last)
                 parts = [*kept[start:end], *([closing] if closing and self.reads_closing else [])]
                 firsts = np.cumsum([len(prompt.before), *map(len, parts)])
                 places, counts = _read_off(firsts, self.config.subtoken_pooling)
-                ids = [*prompt.before, *(piece for each in kept[start:end] for piece in each), *closing]
-                found.append(WordWindow(number, read[start:end], tuple(ids), places, counts, start, len(kept)))
-        return found
+                ids = [*prompt.before, *(piece for pieces in kept[start:end] for piece in pieces), *closing]
+                windows.append(WordWindow(number, read[start:end], tuple(ids), places, counts, start, len(kept)))
+        return windows
 
     def _words(self, example: Example) -> list[str]:
         """Return the words of an example as the tokenizer gets them."""
         return [example.text[start:end] for start, end in example.words]
 
-    def _closing(self, prompt: LabelPrompt, text: str, end: int) -> tuple[int, ...]:
+    def _find_closing(self, prompt: LabelPrompt, text: str, end: int) -> tuple[int, ...]:
         """Return the pieces after a window whose words end there in the text."""
         return prompt.after
 
     def _mark(self, mark: str) -> tuple[int, ...]:
         """Return a mark's pieces; to be called before threads share the tokenizer, whose state it changes."""
-        return tuple(encoded(self.tokenizer, [mark], is_split_into_words=True, split_special_tokens=False)["input_ids"])
+        return tuple(encode(self.tokenizer, [mark], is_split_into_words=True, split_special_tokens=False)["input_ids"])
 
     def _cut(self, words: Sequence[str]) -> list[tuple[int, ...]]:
-        parts = [self._in_mark.split(each) for each in words]
-        owners = [number for number, some in enumerate(parts) for _ in some]
-        cut = encoded(self.tokenizer, [part for some in parts for part in some], is_split_into_words=True)
+        parts = [self._in_mark.split(word) for word in words]
+        owners = [number for number, texts in enumerate(parts) for _ in texts]
+        cut = encode(self.tokenizer, [part for texts in parts for part in texts], is_split_into_words=True)
         ids, places = cut["input_ids"], cut.word_ids()
         check_pieces(ids, self._vocabulary)
-        found: list[list[int]] = [[] for _ in words]
-        for id_, place in zip(ids, places, strict=True):
-            found[owners[place]].append(id_)
-        return list(map(tuple, found))
+        pieces: list[list[int]] = [[] for _ in words]
+        for id_, number in zip(ids, places, strict=True):
+            pieces[owners[number]].append(id_)
+        return list(map(tuple, pieces))
 
 
 def _read_off(firsts: Array, pooling: str) -> tuple[Array, Array]:
@@ -229,13 +229,13 @@ def _read_off(firsts: Array, pooling: str) -> tuple[Array, Array]:
 
 def _cuts(ends: Array, body: int, most: int, overlap: int) -> list[tuple[int, int]]:
     """Return the first word and the word after the last of each window; `ends` says where words' pieces end."""
-    count, start, found = len(ends), 0, list[tuple[int, int]]()
+    count, start, cuts = len(ends), 0, list[tuple[int, int]]()
     while count:
         before = ends[start - 1] if start else 0
         end = min(int(np.searchsorted(ends, before + body, side="right")), start + most)
         if end >= count:  # the last one begins as early as it may
             start = max(int(np.searchsorted(ends, ends[-1] - body)) + 1 if ends[-1] > body else 0, count - most)
-            return [*found, (start, count)]
-        found.append((start, end))
+            return [*cuts, (start, count)]
+        cuts.append((start, end))
         start = max(start + 1, end - max(overlap, (end - start) // _OVERLAP))
-    return found
+    return cuts

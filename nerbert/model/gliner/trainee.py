@@ -27,7 +27,7 @@ AnyExample = TypeVar("AnyExample", bound=Example)
 
 def with_gliner_words(example: AnyExample) -> AnyExample:
     """Return an example cut into GLiNER's words, none over an entity's edge; control characters are left out."""
-    text, edges = example.text, (place for span in example.spans for place in (span.start, span.end))
+    text, edges = example.text, (edge for span in example.spans for edge in (span.start, span.end))
     words = ((start, end) for start, end in words_between(text, edges, WORDS) if text[start].isprintable())
     return replace(example, words=tuple(words))
 
@@ -49,11 +49,11 @@ class PromptedPieces(SubwordTokenizer):
         """Yield the windows of all examples, in order; with `labels`, labelled by them."""
         most = self.body + len(self._around.before) + len(self._around.after)
         for number, example in enumerate(map(with_gliner_words, examples) if self._recut else examples):
-            given = None if labels is None else labels.known(example)
-            for each in self._prompts.windows([example], self._around, most):
-                read = each.read.tolist()
-                labelled = () if given is None else tuple(given[word] for word in read)
-                yield Window(number, each.ids, tuple(read), tuple(each.places.tolist()), labelled)
+            word_labels = None if labels is None else labels.label_words(example)
+            for window in self._prompts.windows([example], self._around, most):
+                read = window.read.tolist()
+                labelled = () if word_labels is None else tuple(word_labels[word] for word in read)
+                yield Window(number, window.ids, tuple(read), tuple(window.places.tolist()), labelled)
 
     @property
     def room_for_labels(self) -> int:
@@ -62,8 +62,8 @@ class PromptedPieces(SubwordTokenizer):
 
     def key(self) -> dict[str, Any]:
         """Return all that decides how texts are cut."""
-        own = {name: value for name, value in super().key().items() if name not in ("_prompts", "_around")}
-        return own | {"prompted": self._prompts.key()}
+        values = {name: value for name, value in super().key().items() if name not in ("_prompts", "_around")}
+        return values | {"prompted": self._prompts.key()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def with_prompts(batch: Batch, prompts: Sequence[LabelPrompt], pieces: PromptTok
     shifts = torch.tensor([len(prompt.before) - before for prompt in prompts])
     return PromptBatch(
         ids, mask, batch.rows, batch.columns + shifts[batch.rows], batch.labels, batch.numbers,
-        counts=torch.bincount(batch.rows, minlength=len(prompts)), places=tuple(each.places for each in prompts),
+        counts=torch.bincount(batch.rows, minlength=len(prompts)), places=tuple(prompt.places for prompt in prompts),
     )  # fmt: skip
 
 
@@ -104,15 +104,15 @@ class GlinerTrainee(OverEncoder):
 
     def own_parameters(self) -> list[torch.nn.Parameter]:
         """Return the parameters that are in neither encoder; GLiNER's code counts a projection to its encoder."""
-        bodies = [each for each in (self.gliner.body, self.gliner.labels_body) if each is not None]
+        bodies = [body for body in (self.gliner.body, self.gliner.labels_body) if body is not None]
         inside = {id(parameter) for body in bodies for parameter in body.parameters()}
         return [parameter for parameter in self.parameters() if id(parameter) not in inside]
 
     def expect_prompts(self, types: int, pieces: int) -> None:
         """Note in the configuration how many types and pieces prompts have, if it says how long they were before."""
-        own = self.gliner.config
-        pieces = max(own.max_prompt_len, pieces) if own.max_prompt_len else 0
-        config = replace(own, max_types=max(own.max_types, types), max_prompt_len=pieces)
+        current = self.gliner.config
+        pieces = max(current.max_prompt_len, pieces) if current.max_prompt_len else 0
+        config = replace(current, max_types=max(current.max_types, types), max_prompt_len=pieces)
         self.gliner.config = self.loaded.pieces.config = config
 
     def label_vectors(self, texts: Sequence[str]) -> torch.Tensor:
@@ -126,10 +126,10 @@ class GlinerTrainee(OverEncoder):
         """Yield (words, widths, labels) log-odds of each window, in fp32; `vectors` are those of labels read apart."""
         model = self.gliner
         states = hidden_states(model.body, batch.ids, batch.mask, batch.real)
-        words = model.projected(states[batch.rows, batch.columns])
+        words = model.project(states[batch.rows, batch.columns])
         if vectors is None:
-            vectors = [model.projected(states[row, list(places)]) for row, places in enumerate(batch.places)]
-        yield from model.scores_of_texts(words, batch.counts.cpu(), list(map(model.prepared, vectors)))
+            vectors = [model.project(states[row, list(places)]) for row, places in enumerate(batch.places)]
+        yield from model.scores_of_texts(words, batch.counts.cpu(), list(map(model.prepare_labels, vectors)))
 
     def save_pretrained(self, folder: Path) -> None:
         """Write a folder of the package `gliner`."""

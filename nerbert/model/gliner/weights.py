@@ -15,7 +15,7 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, refused
 from nerbert.hub import is_hub_name
 from nerbert.model.backbone import Backbone, load_tokenizer, quiet, save_tokenizer
-from nerbert.model.folder import WEIGHTS, ModelFolder, embedded
+from nerbert.model.folder import WEIGHTS, ModelFolder, find_embedded
 from nerbert.model.gliner.config import (
     BACKBONE,
     GLINER,
@@ -48,9 +48,9 @@ def read_gliner(folder: Path, config: GlinerConfig) -> GlinerFolder:
     config = dataclasses.replace(config, encoder_config=plain_config(body))
     labels_body, labels_tokenizer = None, None
     if config.labels_encoder is not None:
-        name, own = config.labels_encoder, LABELS_BACKBONE
-        labels_body = _body(folder, "labels_encoder_config", config.labels_encoder_config, name, own)
-        labels_tokenizer = load_tokenizer(_tokenizer_of(folder, folder / LABELS_TOKENIZER, name, own))
+        name, subfolder = config.labels_encoder, LABELS_BACKBONE
+        labels_body = _body(folder, "labels_encoder_config", config.labels_encoder_config, name, subfolder)
+        labels_tokenizer = load_tokenizer(_tokenizer_of(folder, folder / LABELS_TOKENIZER, name, subfolder))
         config = dataclasses.replace(config, labels_encoder_config=plain_config(labels_body))
     model = build(config, body, labels_body, read_weights(folder), str(folder))
     labels = (
@@ -67,7 +67,7 @@ def save_gliner(folder: Path, loaded: GlinerFolder) -> None:
     config["model_type"] = "_".join(("gliner", "bi" if loaded.labels_pieces else "uni", "encoder",
                                      "token" if loaded.model.config.token_level else "span"))  # fmt: skip
     write_json(folder / GLINER, json.loads(json.dumps(config, default=str)))
-    weights = {name: each.detach().cpu().contiguous().clone() for name, each in loaded.model.state_dict().items()}
+    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in loaded.model.state_dict().items()}
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     with quiet():
         save_tokenizer(folder, loaded.pieces.tokenizer)
@@ -77,16 +77,16 @@ def save_gliner(folder: Path, loaded: GlinerFolder) -> None:
 
 def build(
     config: GlinerConfig, body: Any, labels_body: Any, weights: Mapping[str, torch.Tensor] | None, source: str,
-    kind: type[GlinerModel] | None = None,
+    model_class: type[GlinerModel] | None = None,
 ) -> GlinerModel:  # fmt: skip
     """Return a model of encoders' configurations with these weights, or with random ones if there are none."""
     from transformers import AutoModel
 
-    made = kind or (TokenModel if config.token_level else SpanModel)
+    made = model_class or (TokenModel if config.token_level else SpanModel)
 
     def make() -> GlinerModel:
         with refused(f"{source}: can't be built"), quiet():
-            return made(config, *(AutoModel.from_config(each) for each in (body, labels_body) if each)).float()
+            return made(config, *(AutoModel.from_config(encoder) for encoder in (body, labels_body) if encoder)).float()
 
     if weights is not None:
         with torch.device("meta"):
@@ -115,65 +115,67 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
         raise InputError(f"{folder}: holds an exported model alone, without the weights that torch needs; use the "
                          "folder that it was exported from")  # fmt: skip
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise InputError(f"{path}: damaged, or holds more than weights (pickled code), so it is refused; use a folder "
                          f"with {WEIGHTS}") from error  # fmt: skip
-    if not isinstance(found, dict) or not all(
-        isinstance(name, str) and isinstance(each, torch.Tensor) for name, each in found.items()
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in weights.items()
     ):
         raise InputError(f"{path}: holds no weights by name; use a folder with {WEIGHTS}")
-    return found
+    return weights
 
 
 def _check_shapes(model: GlinerModel, weights: Mapping[str, torch.Tensor], source: str) -> None:
     """Raise InputError unless all weights are present, in the shapes of the configuration."""
-    wanted = {name: tuple(each.shape) for name, each in model.state_dict().items()}
-    missing = [name for name in wanted if name not in weights]
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    missing = [name for name in shapes if name not in weights]
     if missing:
-        kind = "token-level" if model.config.token_level else f"{model.config.span_mode} span"
-        raise InputError(f"{source}: {len(missing)} of {len(wanted)} weights are missing for a {kind} model on "
+        architecture = "token-level" if model.config.token_level else f"{model.config.span_mode} span"
+        raise InputError(f"{source}: {len(missing)} of {len(shapes)} weights are missing for a {architecture} model on "
                          f"{model.body.config.model_type!r}, say {missing[-1]}: another architecture, or a file that "
                          "is cut off")  # fmt: skip
-    for name, shape in wanted.items():
+    for name, shape in shapes.items():
         if tuple(weights[name].shape) != shape or weights[name].is_complex():
             raise InputError(f"{source}: {model.config.file} and weights don't belong together: {name} is "
                              f"{tuple(weights[name].shape)}, not {shape}")  # fmt: skip
 
 
-def _body(folder: Path, key: str, values: dict[str, Any] | None, name: str, own: str) -> Any:
-    """Return an encoder's configuration: what `key` holds, or that of the folder `own`, or that of the model `name`."""
-    place = f"{folder / GLINER}: {key}"
+def _body(folder: Path, key: str, values: dict[str, Any] | None, name: str, subfolder: str) -> Any:
+    """Return an encoder's configuration: what `key` holds, or that of `subfolder`, or that of the model `name`."""
+    entry = f"{folder / GLINER}: {key}"
     if values is not None:
-        return body_config(values, place)
+        return body_config(values, entry)
     from transformers import AutoConfig
 
-    with quiet(), refused(f"{place} is missing: {_remedy(folder, name, own)}"):
-        source = _named(folder, name, own)
-        return body_config(AutoConfig.from_pretrained(source, trust_remote_code=False).to_dict(), place)
+    with quiet(), refused(f"{entry} is missing: {_remedy(folder, name, subfolder)}"):
+        source = _find_encoder(folder, name, subfolder)
+        return body_config(AutoConfig.from_pretrained(source, trust_remote_code=False).to_dict(), entry)
 
 
-def _tokenizer_of(folder: Path, place: Path, name: str, own: str) -> str:
-    """Return the folder of a tokenizer: `place`, or the folder `own`, or that of the model `name`."""
-    if (place / "tokenizer_config.json").is_file() or (place / "tokenizer.json").is_file():
-        return str(place)
-    return _named(folder, name, own)
+def _tokenizer_of(folder: Path, path: Path, name: str, subfolder: str) -> str:
+    """Return the folder of a tokenizer: `path`, or `subfolder`, or that of the model `name`."""
+    if (path / "tokenizer_config.json").is_file() or (path / "tokenizer.json").is_file():
+        return str(path)
+    return _find_encoder(folder, name, subfolder)
 
 
-def _named(folder: Path, name: str, own: str) -> str:
-    """Return the folder `own`, or that of a model on the hub by its name; raise InputError for a path elsewhere."""
-    if (folder / own).is_dir():
-        return str(folder / own)
+def _find_encoder(folder: Path, name: str, subfolder: str) -> str:
+    """Return the subfolder, or that of a model on the hub by its name; raise InputError for a path elsewhere."""
+    if (folder / subfolder).is_dir():
+        return str(folder / subfolder)
     if not is_hub_name(name) or Path(name).exists():
-        raise InputError(f"{folder / GLINER}: {name!r:.100} must be a model on the hub; {_remedy(folder, name, own)}")
+        raise InputError(
+            f"{folder / GLINER}: {name!r:.100} must be a model on the hub; {_remedy(folder, name, subfolder)}"
+        )
     try:
         return ModelFolder.open(name).name
     except InputError as error:
-        raise InputError(f"{folder / GLINER}: {error}; {_remedy(folder, name, own)}") from error
+        raise InputError(f"{folder / GLINER}: {error}; {_remedy(folder, name, subfolder)}") from error
 
 
-def _remedy(folder: Path, name: str, own: str) -> str:
-    return f"it names only {name!r:.100}; put that model's config.json and tokenizer into {folder / own}"
+def _remedy(folder: Path, name: str, subfolder: str) -> str:
+    return f"it names only {name!r:.100}; put that model's config.json and tokenizer into {folder / subfolder}"
 
 
 def new_gliner(
@@ -219,10 +221,10 @@ def _whole_body(backbone: Backbone) -> Any:
     """Return an encoder as `AutoModel` makes it, which the package loads; a part that it lacks is not trained."""
     from transformers import AutoModel
 
-    own = backbone.load_body()
-    body_config(own.config.to_dict(), backbone.source)
-    whole = AutoModel.from_config(own.config)
-    missing, strange = whole.load_state_dict(own.state_dict(), strict=False)
+    encoder = backbone.load_body()
+    body_config(encoder.config.to_dict(), backbone.source)
+    whole = AutoModel.from_config(encoder.config)
+    missing, strange = whole.load_state_dict(encoder.state_dict(), strict=False)
     if strange:
         raise InputError(f"{backbone.source}: {len(strange)} weights have no place in an encoder, say {strange[0]}")
     for name, parameter in whole.named_parameters():
@@ -232,5 +234,5 @@ def _whole_body(backbone: Backbone) -> Any:
 
 def _name_of(backbone: Backbone) -> str:
     """Return the name of an encoder on the hub, or the last part of its folder's."""
-    path = Path(embedded(backbone.source))
+    path = Path(find_embedded(backbone.source))
     return path.resolve().name if path.is_dir() else backbone.source

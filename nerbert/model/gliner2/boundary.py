@@ -22,14 +22,14 @@ _INNER = 64
 def _layers(**sizes: int | tuple[int, int]) -> nn.ModuleDict:
     """Return layers by name: a linear one from a width to another, a norm of one width."""
     return nn.ModuleDict({
-        name: nn.LayerNorm(each) if isinstance(each, int) else nn.Linear(*each) for name, each in sizes.items()
+        name: nn.LayerNorm(size) if isinstance(size, int) else nn.Linear(*size) for name, size in sizes.items()
     })  # fmt: skip
 
 
-def _head(width: int, own: Any) -> nn.ModuleDict:
+def _head(width: int, settings: Any) -> nn.ModuleDict:
     """Return the layers, by the names that they have in the package's folders."""
-    dim, pair, size = own.boundary_dim, own.pair_dim, own.content_dim
-    inner = max(1, int(dim * own.boundary_ffn_multiplier))
+    dim, pair, size = settings.boundary_dim, settings.pair_dim, settings.content_dim
+    inner = max(1, int(dim * settings.boundary_ffn_multiplier))
     same, of_word, of_pair = (dim, dim), (width, dim), (dim, pair)
     encoder = _layers(
         left_projection=of_word, right_projection=of_word, output_projection=(2 * dim, dim), layer_norm=dim
@@ -37,11 +37,11 @@ def _head(width: int, own: Any) -> nn.ModuleDict:
     encoder.bos_state, encoder.eos_state = (nn.Parameter(torch.zeros(width)) for _ in range(2))
     encoder["attention_blocks"] = nn.ModuleList(
         _layers(norm=dim, qkv_projection=(dim, 3 * dim), output_projection=same)
-        for _ in range(own.boundary_attention_layers)
+        for _ in range(settings.boundary_attention_layers)
     )
     encoder["refinement_blocks"] = nn.ModuleList(
         _layers(norm=dim, input_projection=(dim, 2 * inner), output_projection=(inner, dim))
-        for _ in range(own.boundary_refinement_layers)
+        for _ in range(settings.boundary_refinement_layers)
     )
     scorer = _layers(
         start_projection=of_pair, end_projection=of_pair, length_projection=(3, pair), prior_projection=(1, pair),
@@ -64,14 +64,14 @@ class BoundarySpans(GlinerModel):
 
     def __init__(self, config: Gliner2Config, body: Any, labels_body: Any = None) -> None:
         super().__init__(config, body, labels_body)
-        self.own: Any = config.boundary
-        self.boundary_head: Any = _head(config.hidden_size, self.own)
+        self.settings: Any = config.boundary
+        self.boundary_head: Any = _head(config.hidden_size, self.settings)
 
-    def prepared(self, labels: torch.Tensor) -> Parts:
+    def prepare_labels(self, labels: torch.Tensor) -> Parts:
         """Return labels' states, of (1 + labels, width)."""
         return (labels[1:],)
 
-    def chosen(self, parts: Parts, labels: Parts) -> Parts:
+    def choose_spans(self, parts: Parts, labels: Parts) -> Parts:
         """Return the spans that are scored: numbers of first and of last words, and log-odds (spans, labels) in fp32.
 
         A label that is held to be absent has none above -inf.
@@ -84,16 +84,16 @@ class BoundarySpans(GlinerModel):
             last = head.end_boundary_projection(states) @ head.end_query_projection(asked).T * scale
             inner = head.inside_text_projection(words) @ head.inside_query_projection(asked).T * scale
             starts, ends, fit = self._pairs(states, first, last)
-            odds = first[starts] + last[ends] + self._fitting(words, states, asked, (starts, ends, fit))
+            odds = first[starts] + last[ends] + self._score_fit(words, states, asked, (starts, ends, fit))
             odds += _sums(inner, starts, ends) * (ends - starts)[:, None].float().rsqrt()
             absence = self.boundary_head.null_projection(asked)[:, 0].sigmoid()
-            odds = odds / self.own.pair_temperature + 0 * absence  # what is no number stays none
-            odds = odds.masked_fill(absence > self.own.abstention_threshold, -torch.inf)
+            odds = odds / self.settings.pair_temperature + 0 * absence  # what is no number stays none
+            odds = odds.masked_fill(absence > self.settings.abstention_threshold, -torch.inf)
         return starts, ends - 1, odds
 
     def scores(self, parts: Parts, labels: Parts) -> torch.Tensor:
         """Return (words, widths, labels), with widths up to the longest pair's; what is not scored is -inf."""
-        starts, ends, odds = self.chosen(parts, labels)
+        starts, ends, odds = self.choose_spans(parts, labels)
         widths = int((ends - starts).max()) + 1 if len(starts) else 0
         dense = odds.new_full((len(parts[0]), widths, odds.shape[1]), -torch.inf)
         dense[starts, ends - starts] = odds
@@ -101,18 +101,18 @@ class BoundarySpans(GlinerModel):
 
     def _boundaries(self, words: torch.Tensor) -> torch.Tensor:
         """Return (words + 1, dim) from (words, width)."""
-        head, own = self.boundary_head.boundary_encoder, self.own
-        heads, window = own.boundary_attention_heads, own.boundary_attention_window
+        head, settings = self.boundary_head.boundary_encoder, self.settings
+        heads, window = settings.boundary_attention_heads, settings.boundary_attention_window
         left = head.left_projection(torch.cat((head.bos_state[None], words)))
         right = head.right_projection(torch.cat((words, head.eos_state[None])))
         states: torch.Tensor = head.layer_norm(head.output_projection(torch.cat((left, right), 1)))
-        places = torch.arange(states.shape[0], device=states.device)
-        near = (places[:, None] - places).abs() <= window if window else None
+        numbers = torch.arange(states.shape[0], device=states.device)
+        near = (numbers[:, None] - numbers).abs() <= window if window else None
         for block in head.attention_blocks:
             parts = block.qkv_projection(block.norm(states)).reshape(1, states.shape[0], 3, heads, -1)
             query, key, value = parts.permute(2, 0, 3, 1, 4)
-            found = functional.scaled_dot_product_attention(query, key, value, near)[0]
-            states = states + block.output_projection(found.transpose(0, 1).flatten(1))
+            mixed = functional.scaled_dot_product_attention(query, key, value, near)[0]
+            states = states + block.output_projection(mixed.transpose(0, 1).flatten(1))
         for block in head.refinement_blocks:
             inner, gate = block.input_projection(block.norm(states)).chunk(2, -1)
             states = states + block.output_projection(inner * functional.silu(gate))
@@ -120,19 +120,19 @@ class BoundarySpans(GlinerModel):
 
     def _pairs(self, states: torch.Tensor, first: torch.Tensor, last: torch.Tensor) -> Parts:
         """Return starts and ends of the pairs that are scored, and how well they fit; each label has its share."""
-        own, head, tops = self.own, self.boundary_head.shared_pool_builder, (first.amax(1), last.amax(1))
-        one, two = (_ranked(top)[: own.pool_boundary_top_k].sort()[0] for top in tops)
-        fit = head.start_projection(states)[one] @ head.end_projection(states)[two].T
-        rows, columns = (two > one[:, None]).nonzero(as_tuple=True)
-        fit, one, two = fit[rows, columns] * states.shape[1] ** -0.5, one[rows], two[columns]
-        order = _ranked(fit[:, None] + first[one] + last[two])
-        places = torch.arange(order.shape[0], device=order.device)[:, None].expand_as(order)
-        best = torch.empty_like(order).scatter(0, order, places).amin(1)  # the best place of a pair for any label
-        priority = (fit + tops[0][one] + tops[1][two]).where(best >= own.min_pool_per_query, _RESERVED - best)
-        kept = _ranked(priority)[: own.pool_size]
-        return one[kept], two[kept], fit[kept]
+        settings, head, tops = self.settings, self.boundary_head.shared_pool_builder, (first.amax(1), last.amax(1))
+        starts, ends = (_rank(top)[: settings.pool_boundary_top_k].sort()[0] for top in tops)
+        fit = head.start_projection(states)[starts] @ head.end_projection(states)[ends].T
+        rows, columns = (ends > starts[:, None]).nonzero(as_tuple=True)
+        fit, starts, ends = fit[rows, columns] * states.shape[1] ** -0.5, starts[rows], ends[columns]
+        order = _rank(fit[:, None] + first[starts] + last[ends])
+        ranks = torch.arange(order.shape[0], device=order.device)[:, None].expand_as(order)
+        best = torch.empty_like(order).scatter(0, order, ranks).amin(1)  # the best place of a pair for any label
+        priority = (fit + tops[0][starts] + tops[1][ends]).where(best >= settings.min_pool_per_query, _RESERVED - best)
+        kept = _rank(priority)[: settings.pool_size]
+        return starts[kept], ends[kept], fit[kept]
 
-    def _fitting(self, words: torch.Tensor, states: torch.Tensor, labels: torch.Tensor, pairs: Parts) -> torch.Tensor:
+    def _score_fit(self, words: torch.Tensor, states: torch.Tensor, labels: torch.Tensor, pairs: Parts) -> torch.Tensor:
         """Return (pairs, labels): how well they fit, but for a label's odds of their ends and of what is inside."""
         (starts, ends, fit), head = pairs, self.boundary_head.shared_pool_scorer
         length = (ends - starts)[:, None].float()
@@ -147,7 +147,7 @@ class BoundarySpans(GlinerModel):
         return torch.add(conditioned, vectors @ queries.T, alpha=queries.shape[1] ** -0.5)
 
 
-def _ranked(odds: torch.Tensor) -> torch.Tensor:
+def _rank(odds: torch.Tensor) -> torch.Tensor:
     """Return numbers by odds, the best first, the lower one of two equal ones."""
     if torch.onnx.is_in_onnx_export():  # where this keeps the order of equal ones
         return odds.topk(odds.shape[0], 0)[1]

@@ -100,7 +100,7 @@ def read_config(file: Path) -> Gliner2Config:
     """Return a folder's configuration; raise InputError for an architecture that can't be computed."""
     read = read_json(file, _ExtractorFile, remedy=_REMEDY)
     head, counting = (read.architecture or "span").strip().lower(), read.counting_layer or "count_lstm"
-    own = (read.span_head.max_width if read.span_head else None) or read.max_width or _WIDTH
+    width = (read.span_head.max_width if read.span_head else None) or read.max_width or _WIDTH
     for name, value, known in (("architecture", head, _HEADS), ("counting_layer", counting, COUNTING)):
         if value not in known:
             raise InputError(f"{file}: a GLiNER2 model with {name} {value!r:.60}, which nerbert doesn't support; "
@@ -111,7 +111,7 @@ def read_config(file: Path) -> Gliner2Config:
                          f"boundary_attention_heads = {boundary.boundary_attention_heads}")  # fmt: skip
     pooling: Any = read.token_pooling if read.token_pooling in ("mean", "max") else "first"
     return Gliner2Config(
-        model_name="", counting_layer=counting, boundary=boundary, max_width=_WIDTH if boundary else own,
+        model_name="", counting_layer=counting, boundary=boundary, max_width=_WIDTH if boundary else width,
         max_len=min(read.max_len or _MAX_LEN, _MAX_LEN if boundary else _LONGEST),
         subtoken_pooling=pooling,
         span_mode=head if boundary else "markerV0", num_rnn_layers=0, dropout=0.1,

@@ -16,7 +16,7 @@ from nerbert.model.gliner.config import GlinerConfig, body_config, plain_config
 from nerbert.model.gliner.folder import GlinerKind
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer
 from nerbert.model.gliner2.config import EXTRACTOR, LABEL, TEXT, Gliner2Config, read_config
-from nerbert.model.tokenizer import check_pieces, encoded
+from nerbert.model.tokenizer import check_pieces, encode
 from nerbert.records import EntityLabel, Example
 from nerbert.schema import read_json
 
@@ -50,8 +50,8 @@ class Gliner2Pieces(PromptTokenizer):
     def prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
         """Return labels' pieces, and before them those of descriptions; raise InputError if no text has room."""
         opening, closing = self.pieces(["(", ")"])
-        ids, places = [*opening, *self._marks[_PROMPT], *self._described(labels), *opening], [len(opening)]
-        for pieces in self.pieces([each.name for each in labels]):
+        ids, places = [*opening, *self._marks[_PROMPT], *self._describe_labels(labels), *opening], [len(opening)]
+        for pieces in self.pieces([label.name for label in labels]):
             places.append(len(ids))
             ids += [*self._marks[LABEL], *pieces]
         ids += [*closing, *closing, *self._marks[TEXT]]
@@ -63,11 +63,11 @@ class Gliner2Pieces(PromptTokenizer):
         sizes = super().sizes(labels)
         return [size * (1 + (": " in label)) for size, label in zip(sizes, labels, strict=True)]
 
-    def _described(self, labels: Sequence[EntityLabel]) -> list[int]:
+    def _describe_labels(self, labels: Sequence[EntityLabel]) -> list[int]:
         """Return the pieces of the task's name, and of each label with a description."""
-        texts = ["entities", *(f" {each.text}" for each in labels if each.description)]
-        first, *others = self.pieces([*(f"{each} " for each in texts[:-1]), texts[-1]])
-        return [*first, *(piece for each in others for piece in (*self._marks[_DESCRIPTION], *each))]
+        texts = ["entities", *(f" {label.text}" for label in labels if label.description)]
+        first, *others = self.pieces([*(f"{text} " for text in texts[:-1]), texts[-1]])
+        return [*first, *(piece for pieces in others for piece in (*self._marks[_DESCRIPTION], *pieces))]
 
     @classmethod
     def mark_names(cls, config: GlinerConfig) -> Sequence[str]:
@@ -78,15 +78,15 @@ class Gliner2Pieces(PromptTokenizer):
         return (self.tokenizer.convert_tokens_to_ids(mark),)
 
     def _words(self, example: Example) -> list[str]:
-        return [each.lower() for each in super()._words(example)]
+        return [word.lower() for word in super()._words(example)]
 
-    def _closing(self, prompt: LabelPrompt, text: str, end: int) -> tuple[int, ...]:
+    def _find_closing(self, prompt: LabelPrompt, text: str, end: int) -> tuple[int, ...]:
         return () if text.endswith((".", "!", "?"), 0, end) else prompt.after
 
     def _cut(self, words: Sequence[str]) -> list[tuple[int, ...]]:
-        found = encoded(self.tokenizer, list(words))["input_ids"]
-        check_pieces([piece for each in found for piece in each], self._vocabulary)
-        return list(map(tuple, found))
+        rows = encode(self.tokenizer, list(words))["input_ids"]
+        check_pieces([piece for row in rows for piece in row], self._vocabulary)
+        return list(map(tuple, rows))
 
 
 class Gliner2Kind(GlinerKind):
@@ -134,15 +134,15 @@ class Gliner2Kind(GlinerKind):
         from nerbert.model.gliner2.layers import CountedSpans
 
         config, weights = cls.read(path), dict[str, Any]()
-        for place, tensor in read_weights(path).items():
-            part, _, name = place.partition(".")
+        for path_, tensor in read_weights(path).items():
+            part, _, name = path_.partition(".")
             weights[f"{PARTS.get(part, part)}.{name}"] = tensor
         tokenizer = load_tokenizer(str(path))
         tokenizer.add_tokens([*MARKS], special_tokens=True)
         body = body_config(cls.encoder(path), str(path / ENCODER))
-        rows = [each.shape[0] for name, each in weights.items() if name in _EMBEDDINGS and each.ndim]
+        rows = [tensor.shape[0] for name, tensor in weights.items() if name in _EMBEDDINGS and tensor.ndim]
         body.vocab_size = rows[0] if rows else len(tokenizer)  # its file may hold that before marks were added
         config = replace(config, hidden_size=body.hidden_size, encoder_config=plain_config(body))
-        kind = BoundarySpans if config.boundary else CountedSpans
-        model = build(config, body, None, weights, str(path), kind=kind)
+        model_class = BoundarySpans if config.boundary else CountedSpans
+        model = build(config, body, None, weights, str(path), model_class=model_class)
         return GlinerFolder(model, Gliner2Pieces(tokenizer, config, model.body))

@@ -21,10 +21,10 @@ _INNER, _HEADS = 128, 4
 
 def _layers(*widths: int) -> nn.Sequential:
     """Return linear layers with ReLU between them."""
-    found = list[nn.Module]()
+    layers = list[nn.Module]()
     for before, after in pairwise(widths):
-        found += [nn.Linear(before, after), nn.ReLU()]
-    return nn.Sequential(*found[:-1])
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
 
 
 class CountedLabels(nn.Module):
@@ -39,7 +39,7 @@ class CountedLabels(nn.Module):
         first = self.pos_embedding.weight[:1].expand(1, *labels.shape)
         return self.above(self.gru(first.contiguous(), labels[None].contiguous())[0][0], labels)
 
-    def above(self, found: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def above(self, states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the vectors from what the recurrent layer gives, and labels' states."""
         raise NotImplementedError
 
@@ -51,9 +51,9 @@ class ProjectedLabels(CountedLabels):
         super().__init__(width)
         self.projector = _layers(2 * width, 4 * width, width)
 
-    def above(self, found: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def above(self, states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the vectors of each label by itself."""
-        projected: torch.Tensor = self.projector(torch.cat([found, labels], 1))
+        projected: torch.Tensor = self.projector(torch.cat([states, labels], 1))
         return projected
 
 
@@ -68,24 +68,24 @@ class ComparedLabels(CountedLabels):
             "out_projector": _layers(_INNER + width, width, width, width),
         })  # fmt: skip
 
-    def above(self, found: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def above(self, states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the vectors of labels that are compared."""
         parts: Any = self.transformer
-        own = found + labels
-        compared = parts["in_projector"](own)
+        inputs = states + labels
+        compared = parts["in_projector"](inputs)
         for layer in parts["transformer"].layers:
-            compared = _attended(layer, compared)
-        projected: torch.Tensor = parts["out_projector"](torch.cat([compared, own], 1))
+            compared = _attend(layer, compared)
+        projected: torch.Tensor = parts["out_projector"](torch.cat([compared, inputs], 1))
         return projected
 
 
-def _attended(layer: Any, labels: torch.Tensor) -> torch.Tensor:
+def _attend(layer: Any, labels: torch.Tensor) -> torch.Tensor:
     """Return (labels, width) after a transformer layer, by operations that can be in a graph for any number of them."""
-    own = layer.self_attn
-    mixed = nn.functional.linear(labels, own.in_proj_weight, own.in_proj_bias)
-    query, key, value = (each.view(-1, _HEADS, _INNER // _HEADS).transpose(0, 1) for each in mixed.chunk(3, 1))
-    found = nn.functional.scaled_dot_product_attention(query, key, value).transpose(0, 1).reshape(-1, _INNER)
-    labels = layer.norm1(labels + own.out_proj(found))
+    attention = layer.self_attn
+    mixed = nn.functional.linear(labels, attention.in_proj_weight, attention.in_proj_bias)
+    query, key, value = (part.view(-1, _HEADS, _INNER // _HEADS).transpose(0, 1) for part in mixed.chunk(3, 1))
+    context = nn.functional.scaled_dot_product_attention(query, key, value).transpose(0, 1).reshape(-1, _INNER)
+    labels = layer.norm1(labels + attention.out_proj(context))
     output: torch.Tensor = layer.norm2(labels + layer.linear2(layer.linear1(labels).relu()))
     return output
 
@@ -99,11 +99,11 @@ class MixedLabels(CountedLabels):
         self.w2, self.b2 = _empty(experts, 2 * width, width), _empty(experts, width)
         self.router = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, experts), nn.Softmax(-1))
 
-    def above(self, found: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def above(self, states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the mixture of what the experts say."""
-        inner = nn.functional.gelu(found @ self.w1 + self.b1[:, None])
-        said = inner @ self.w2 + self.b2[:, None]
-        return torch.einsum("le,elw->lw", self.router(found), said)
+        inner = nn.functional.gelu(states @ self.w1 + self.b1[:, None])
+        outputs = inner @ self.w2 + self.b2[:, None]
+        return torch.einsum("le,elw->lw", self.router(states), outputs)
 
 
 def _empty(*shape: int) -> nn.Parameter:
@@ -122,8 +122,8 @@ class CountedSpans(SpanModel):
         self.prompt_rep_layer = _COUNTED[config.counting_layer](width)
         self.count_pred = _layers(width, 2 * width, _COUNTS)
 
-    def prepared(self, labels: torch.Tensor) -> Parts:
+    def prepare_labels(self, labels: torch.Tensor) -> Parts:
         """Return labels' vectors, from (1 + labels, width), as `scores` takes them: no span is any where none is."""
-        vectors, added = super().prepared(labels[1:])
+        vectors, added = super().prepare_labels(labels[1:])
         none = self.count_pred(labels[0]).argmax() == 0
         return vectors, added.masked_fill(none, -torch.inf)

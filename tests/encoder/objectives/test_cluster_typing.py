@@ -30,7 +30,7 @@ from nerbert.errors import InputError, MissingExtra, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.labels import tag_names
 from nerbert.model.backbone import load_tokenizer
-from nerbert.model.packing import packing
+from nerbert.model.packing import pack_passes
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.records import Example, Span
@@ -84,7 +84,7 @@ def test_packed_windows_have_the_loss_of_padded_ones(work: Preparation) -> None:
     begin(work)
     batch, model = batch_of(work, np.unique(work.data.numbers_of(0))[:6]), work.model.eval()
     wanted = {name: each.item() for name, each in work.objective.loss(model, batch).items()}
-    with packing(model) as packs:
+    with pack_passes(model) as packs:
         assert packs
         found = {name: each.item() for name, each in work.objective.loss(model, batch).items()}
     assert found == pytest.approx(wanted, rel=1e-5)

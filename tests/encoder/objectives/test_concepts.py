@@ -76,7 +76,7 @@ def test_the_expected_number_of_concepts_of_a_step() -> None:
     made = ConceptTable(sentences=100)
     made.add(Concept("often"), 1000)
     made.add(Concept("rare"), 1)
-    assert made.expected(10) == pytest.approx(1 + 0.0952, abs=1e-3)
+    assert made.count_expected(10) == pytest.approx(1 + 0.0952, abs=1e-3)
 
 
 @pytest.fixture

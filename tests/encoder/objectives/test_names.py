@@ -69,10 +69,10 @@ def test_words_of_an_unknown_stretch_have_no_label() -> None:
     spans = (Span(8, 12, "city"), Span(18, 22, "city"))
     example = OpenExample(TEXT, WORDS, spans, unknown=((6, 9), (22, 25)))
     table.add_rows(table.word_rows(example))
-    found = BoundaryLabels(table, {}, 0).known(example)
+    found = BoundaryLabels(table, {}, 0).label_words(example)
     nothing = (IGNORED, 0, IGNORED)
     assert found == [(0, 0, 0), nothing, nothing, (0, 0, 0), (1, (1 << 12) + 1, 1)]
-    assert BioLabels(["O", "B-city", "I-city"]).known(example) == [0, IGNORED, IGNORED, 0, 1]
+    assert BioLabels(["O", "B-city", "I-city"]).label_words(example) == [0, IGNORED, IGNORED, 0, 1]
 
 
 def plain_spans(windows: Windows, number: int, rows: list[Any]) -> Iterator[tuple[int, int, set[int], Any]]:
@@ -164,14 +164,14 @@ def test_the_losses_are_plain_means_over_words_and_entities(work: Preparation) -
 
 
 def test_a_text_of_which_nothing_is_known_has_no_loss(work: Preparation, monkeypatch: pytest.MonkeyPatch) -> None:
-    objective, real = work.objective, BoundaryLabels.known
+    objective, real = work.objective, BoundaryLabels.label_words
     assert isinstance(objective, Names)
 
     def hidden(self: BoundaryLabels, example: Example) -> Any:
         stretch = ((0, len(example.text)),) if "Fram" in example.text else ()
         return real(self, replace(example, unknown=stretch))
 
-    monkeypatch.setattr(BoundaryLabels, "known", hidden)
+    monkeypatch.setattr(BoundaryLabels, "label_words", hidden)
     examples = [OpenExample(f"Fram {number}.", ((0, 4), (5, 6), (6, 7)), (Span(0, 4, "ship"),)) for number in range(3)]
     examples.append(OpenExample("A boat.", ((0, 1), (2, 6), (6, 7))))
     windows = Windows.pack(work.pieces.windows(examples, objective.labels))

@@ -81,7 +81,7 @@ WORDS = with_gliner_words(Example(TEXT, ())).words
 def labelled(table: ConceptTable, spans: tuple[Span, ...], width: int = 3, **more: Any) -> WindowLabels:
     example = OpenExample(TEXT, WORDS, spans, **more)
     table.add_rows(table.word_rows(example))
-    labels = np.array(SpanLabels(table, {}, width).known(example))
+    labels = np.array(SpanLabels(table, {}, width).label_words(example))
     return WindowLabels.of(labels, list(table.rows))
 
 

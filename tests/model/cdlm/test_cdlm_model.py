@@ -87,7 +87,7 @@ def test_states_are_those_of_an_lstm_with_these_weights(model: CdlmModel, batch:
     generator = model.generator
     assert generator is not None
     own = torch.nn.LSTM(8, 6, batch_first=True, bidirectional=True)
-    own.load_state_dict(generator.named(generator()[LANGUAGE, SOURCE]))
+    own.load_state_dict(generator.name_weights(generator()[LANGUAGE, SOURCE]))
     found = model.states(words, LANGUAGE, SOURCE)
     for number, length in enumerate((3, 3, 3, 1)):
         inputs = torch.cat([model.words[words.ids[number, :length]], characters_of(model, words, number, length)], 1)

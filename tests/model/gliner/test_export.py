@@ -52,7 +52,7 @@ def odds(folder: Path, backend: str, labels: list[EntityLabel], precision: str =
     assert isinstance(head, GlinerHead)
     assert isinstance(head.scorer, OnnxGliner) == (backend == "onnx")
     asked, found = head.for_labels(labels, [0.5] * len(labels)), list[Any]()
-    for part, windows in asked.prompted(EXAMPLES):
+    for part, windows in asked.prompt_windows(EXAMPLES):
         found += [scores for _, scores in sorted(part.scores(windows), key=lambda each: each[0])]
     return found
 

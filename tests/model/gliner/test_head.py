@@ -72,7 +72,7 @@ def _plain(head: GlinerHead, text: Example) -> torch.Tensor:
     asked = head._asked
     assert asked is not None
     (window,) = head.pieces.windows([text], asked.prompt)
-    states = model.projected(model.body(input_ids=torch.tensor([window.ids]))[0])[0]
+    states = model.project(model.body(input_ids=torch.tensor([window.ids]))[0])[0]
     ends = np.append(window.places[np.cumsum(window.counts)[:-1]], len(window.ids) - 1)
     starts = window.places[np.cumsum(window.counts) - window.counts]
     words = states[starts]

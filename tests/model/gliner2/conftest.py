@@ -38,7 +38,7 @@ def write_model(
     body = {**BODY, "vocab_size": len(tokenizer)}
     own = Gliner2Config(hidden_size=16, max_width=3, num_rnn_layers=0, counting_layer=counting)
     torch.manual_seed(3)
-    model = build(own, body_config(body, "body"), None, None, "random", kind=CountedSpans)
+    model = build(own, body_config(body, "body"), None, None, "random", model_class=CountedSpans)
     for parameter in model.parameters():
         if parameter.any():
             parameter.mul_(2)
@@ -67,7 +67,7 @@ def write_boundary(folder: Path, **settings: Any) -> Path:
     body = body_config(json.loads((folder / "encoder_config" / "config.json").read_text()), "body")
     own = Gliner2Config(span_mode="boundary", hidden_size=16, num_rnn_layers=0, boundary=BoundaryHead(**head))
     torch.manual_seed(3)
-    model: Any = build(own, body, None, None, "random", kind=BoundarySpans)
+    model: Any = build(own, body, None, None, "random", model_class=BoundarySpans)
     for place, each in model.named_parameters():
         if each.ndim > 1:
             each.normal_(0, 1 if "embed" in place else 1.5 * each.shape[1] ** -0.5)

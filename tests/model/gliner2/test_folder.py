@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone
-from nerbert.model.folder import ModelFolder, TransformersKind, embedded
+from nerbert.model.folder import ModelFolder, TransformersKind, find_embedded
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner2.boundary import BoundarySpans
 from nerbert.model.gliner2.folder import Gliner2Kind
@@ -124,7 +124,7 @@ def test_a_tokenizer_without_the_marks_gets_them(make: Make, tokenizers: dict[st
 
 
 def test_another_models_folder_stays_its_own(make: Make, tmp_path: Path) -> None:
-    plain = Path(shutil.copytree(embedded("embedded"), tmp_path / "plain"))
+    plain = Path(shutil.copytree(find_embedded("embedded"), tmp_path / "plain"))
     shutil.copytree(make() / "encoder_config", plain / "encoder_config")
     assert ModelFolder(str(plain)).check().kind is TransformersKind
     named = make("named", architectures=["ExtractorForEntities"])

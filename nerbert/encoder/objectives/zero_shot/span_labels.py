@@ -14,7 +14,7 @@ from nerbert.encoder.open_texts import OpenExample
 from nerbert.labels import word_spans
 from nerbert.model.concept_table import ROOT, UNKNOWN, ConceptTable, Row
 from nerbert.model.tokenizer import WordLabels
-from nerbert.model.windows import IGNORED, Label, Windows, chosen
+from nerbert.model.windows import IGNORED, Label, Windows, take_column
 from nerbert.records import Example
 from nerbert.rng import Array, uniform, uniforms
 
@@ -96,7 +96,7 @@ class WindowLabels:
     def by_window(cls, windows: Windows, numbers: Array, rows: Sequence[Row]) -> "dict[int, WindowLabels]":
         """Return those of some windows, by number; `rows` are all of the table."""
         numbers = np.unique(numbers)
-        column, counts = chosen(windows.labels, windows.word_ends, numbers)
+        column, counts = take_column(windows.labels, windows.word_ends, numbers)
         parts = np.split(column, np.cumsum(counts)[:-1])
         return {number: cls.of(part, rows) for number, part in zip(numbers.tolist(), parts, strict=True)}
 
