@@ -15,7 +15,7 @@ from nerbert.errors import InputError
 from nerbert.formats.open_types import fold_labels
 from nerbert.model.gliner.head import Candidate, chosen_candidates
 from nerbert.model.heads import NEEDS_LABELS, Entities, is_one_entity
-from nerbert.model.linear import MAX_TOKENS, WindowedHead, WordScores, linked_words, owners, score_chunks
+from nerbert.model.linear import MAX_TOKENS, WindowedHead, WordScores, linked_words, owners
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 
@@ -98,9 +98,7 @@ class ConceptHead(WindowedHead):
         parts: list[list[tuple[Entities, int]]] = [[(Entities.of([]), 0)] for _ in groups]
         examples = [example for _, group in groups for example in group]
         start = 0
-        for chunk, scores in score_chunks(
-            self.scorer, self.pieces, examples, self.columns_of(self.width), self.max_tokens
-        ):
+        for chunk, scores in self.score_words(examples, self.columns_of(self.width), self.max_tokens):
             for (head, _), head_parts, (first, end) in zip(groups, parts, pairwise(ends), strict=True):
                 here = slice(max(0, first - start), min(len(chunk), end - start))
                 if here.start < here.stop and head.asked:
@@ -187,7 +185,7 @@ class NamesHead(ConceptHead):
     def _entities(self, examples: Sequence[Example], scores: WordScores, asked: AskedLabels) -> Entities:
         bounds = -np.logaddexp(0, -asked.bounds)
         spans = likely_spans(scores.logits[:, self.width :], linked_words(scores), float(bounds.min()))
-        labels, logs = self._label_spans(scores.logits[:, : self.width], spans, asked, bounds)
+        labels, logs = self._label(scores.logits[:, : self.width], spans, asked, bounds)
         kept = np.flatnonzero(labels >= 0)
         last_words = np.arange(scores.words)  # the last of the words that share a word's piece
         np.maximum.at(last_words, owners(scores), scores.followers)
@@ -204,9 +202,7 @@ class NamesHead(ConceptHead):
         return Entities.of([[((span.start, span.end, names[span.label]), span.odds) for span in group]
                             for group in chosen], nested=nested)  # fmt: skip
 
-    def _label_spans(
-        self, vectors: Array, spans: LikelySpans, asked: AskedLabels, bounds: Array
-    ) -> tuple[Array, Array]:
+    def _label(self, vectors: Array, spans: LikelySpans, asked: AskedLabels, bounds: Array) -> tuple[Array, Array]:
         """Return (spans,) twice: the likeliest label of those that reach their bounds, or −1; log P(entity, label)."""
         labels, logs = np.full(len(spans.starts), -1), np.full(len(spans.starts), -np.inf)
         for here in slices(len(labels), max(1, _CELLS // max(len(asked.labels), vectors.shape[1]))):

@@ -57,9 +57,8 @@ class Batch:
 
     def _map_tensors(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Self:
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)} | {"real": self.packing.places}
-        return replace(
-            self, **{name: change(value) for name, value in values.items() if isinstance(value, torch.Tensor)}
-        )
+        tensors = {name: change(value) for name, value in values.items() if isinstance(value, torch.Tensor)}
+        return replace(self, **tensors)
 
     @property
     def packing(self) -> Packing:
@@ -125,9 +124,8 @@ Places = tuple[torch.Tensor, torch.Tensor]
 def _prepare_batch(model: Any, batch: Batch) -> Iterator[tuple[Mapping[str, torch.Tensor], Places]]:
     """Yield what the model reads within the context, and where the batch's rows and columns are in what it gives."""
     packed = batch.packing
-    with prepare_pass(model, batch.ids, packed) as inputs:
-        places = places_in(model, packed, batch.rows, batch.columns)
-        yield inputs or {"input_ids": batch.ids, "attention_mask": batch.mask}, places
+    with prepare_pass(model, batch.ids, batch.mask, packed) as (inputs, _):
+        yield inputs, places_in(model, packed, batch.rows, batch.columns)
 
 
 @contextlib.contextmanager

@@ -133,11 +133,10 @@ def copy_head(model: Any, other: Any, rows: Mapping[int, int]) -> None:
 def head_of(model: Any) -> tuple[str, dict[str, torch.nn.Parameter]]:
     """Return the name of the head's linear layer over the labels ("" if there is none), and the head's parameters."""
     body = {id(part) for part in [*model.base_model.modules(), *model.base_model.parameters()]}
+    head = {name: parameter for name, parameter in model.named_parameters() if id(parameter) not in body}
     layers = [name for name, module in model.named_modules() if id(module) not in body
               and isinstance(module, torch.nn.Linear) and module.out_features == model.config.num_labels]  # fmt: skip
-    return (layers or [""])[-1], {
-        name: parameter for name, parameter in model.named_parameters() if id(parameter) not in body
-    }
+    return (layers or [""])[-1], head
 
 
 JOINED = "nerbert_joined_layer"

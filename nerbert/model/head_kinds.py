@@ -1,21 +1,50 @@
-"""Kinds of heads: how taggers with a head are opened and exported, and what they may start from."""
+"""Kinds of heads: how taggers with a head are opened and exported, and what they may start from.
 
-from collections.abc import Mapping
+An export is ONNX graphs of what a head computes in torch, in fp32 and int8, compared with torch.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
+import numpy as np
 from annotated_types import Interval
 
 from nerbert.config import check
-from nerbert.errors import InputError, SettingsError
-from nerbert.model.export_task import ExportedHead, ExportTask
+from nerbert.errors import InputError, SettingsError, at, refused
+from nerbert.labels import types_of_examples
+from nerbert.model import onnx
+from nerbert.model.backbone import load_tokenizer, quiet
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import Head
+from nerbert.model.linear import Scorer, word_scores
+from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.records import Example
 from nerbert.registry import Registry
+from nerbert.rng import Array
+from nerbert.schema import parse_json
+from nerbert.words import split_words
 
 LONGEST = 256
 """Pieces of a window where the card says nothing."""
+OPSET = 17
+_CLOSE = 2e-3
+"""The most that a logit of the fp32 graph may differ from torch's."""
+_LARGEST = (1 << 31) - (1 << 22)
+"""Bytes of weights that a graph's one file holds: its format's limit, less room for the nodes."""
+_USUAL_TYPES = ("person", "organization", "location", "date", "event", "product")
+TEXTS = (
+    "The whaler Ingeborg left Bergen in May.", "In 1987 she joined the University of Nairobi as a lecturer.", "Yes.",
+    "Minutes: Mr. Okafor (chair), the treasurer, two guests from São Paulo — all agreed; the next is on 3 March 2021.",
+)  # fmt: skip
+
+ExportedHead: TypeAlias = tuple[dict[str, Any], Mapping[str, Head]]
+"""An export's card for a head, and the head by the name of each back end, torch's first."""
+Traced: TypeAlias = Mapping[str, tuple[Any, Mapping[int, str]]]
+"""Inputs of a graph to be, by name: an example, and the names of the dimensions that vary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +64,174 @@ class Wanted:
         check("backend", self.backend, Literal["auto", "torch", "onnx"])
         check("precision", self.precision, Literal["auto", "bf16", "fp32", "int8"])
         check("threads", self.threads, Annotated[int, Interval(ge=0, le=4096)])
+
+
+@dataclass(frozen=True, slots=True)
+class ExportTask:
+    """A tagger to export: its folder or hub name, where its graphs go, whether int8 is wanted, too.
+
+    `examples` are annotated sentences to compare on; without any, sentences and labels of nerbert's own are taken.
+    """
+
+    source: str
+    folder: Path
+    longest: int
+    int8: bool
+    examples: Sequence[Example] = ()
+
+    def pieces(self, config: Any) -> SubwordTokenizer:
+        """Return what cuts texts for a model of this configuration; write its tokenizer."""
+        tokenizer = load_tokenizer(self.source)
+        self.write_tokenizer(tokenizer)
+        return SubwordTokenizer(tokenizer, config, self.longest)
+
+    def write_tokenizer(self, tokenizer: Any, file: str = onnx.TOKENIZER) -> None:
+        """Write a tokenizer as `transformers` has set it up."""
+        tokenizer.backend_tokenizer.save(str(self.folder / file), pretty=False)
+
+    def read_exported(self, facts: Mapping[str, Any]) -> onnx.Exported:
+        """Return what is written so far, with the card that these facts will be."""
+        card = json.dumps({"format": onnx.FORMAT, "made_from": {"weights": {}}, **facts})
+        return onnx.Exported.of(self.folder, parse_json(card, onnx.OnnxCard, self.folder))
+
+    def types(self) -> list[str]:
+        """Return the types of the examples, or usual ones."""
+        return types_of_examples(self.examples) or list(_USUAL_TYPES)
+
+    def graphs(
+        self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
+        columns: int, output: str = onnx.LOGITS,
+    ) -> dict[str, Scorer]:  # fmt: skip
+        """Write what `run` computes as a graph in fp32, and in int8 if wanted; return a scorer for each back end.
+
+        The first scorer is `torch`. The other parameters are those of `graph`.
+        """
+        exact = self.graph(parts, run, torch, pieces, columns, output, onnx.GRAPHS["fp32"])
+        scorers = {"torch fp32": torch, "onnx fp32": exact}
+        if self.int8:
+            self.quantise()
+            scorers["onnx int8"] = onnx.OnnxScorer(self.folder / onnx.GRAPHS["int8"], columns, output=output)
+        return scorers
+
+    def quantise(self) -> None:
+        """Write the graph with int8 weights by channel, embeddings too: these are the largest part of many models.
+
+        Weights keep 7 bits, since processors without VNNI sum 8-bit products in 16 bits.
+        """
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        with quiet():
+            quantize_dynamic(
+                self.folder / onnx.GRAPHS["fp32"], self.folder / onnx.GRAPHS["int8"], per_channel=True,
+                reduce_range=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"],
+                extra_options={"MatMulConstBOnly": True},
+            )  # fmt: skip
+
+    def graph(
+        self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
+        columns: int, output: str, file: str,
+    ) -> Scorer:  # fmt: skip
+        """Write the fp32 graph of what `run` computes from pieces and mask, `columns` numbers a piece; return it.
+
+        `parts` are the modules that it runs through, the first a `transformers` model. Raise InputError if it gives
+        other numbers than `torch` for words cut by `pieces`: in batches, alone, and in the longest window there is.
+        """
+        inputs, outputs = piece_inputs(int(parts[0].config.vocab_size)), {output: {0: "batch", 1: "pieces"}}
+        self.trace(parts, run, file, inputs, outputs)
+        graph = onnx.OnnxScorer(self.folder / file, columns, output=output)
+        examples = [*map(as_example, TEXTS), long_example(10 * pieces.body)]
+        for batch in (examples[:-1], examples[:1], examples[-1:]):
+            with at(self.source):
+                check_close(
+                    self.source,
+                    *(word_scores(scorer, pieces, batch, columns, onnx.MAX_TOKENS).logits for scorer in (torch, graph)),
+                )
+        return graph
+
+    def trace(
+        self, parts: Sequence[Any], run: Callable[..., Any], file: str, inputs: Traced,
+        outputs: Mapping[str, Mapping[int, str]],
+    ) -> None:  # fmt: skip
+        """Write the fp32 graph of what `run` computes, by modules of torch (`parts`), from inputs, in their order.
+
+        Raise InputError for one that is too large for a file, or can't be a graph.
+        """
+        import torch
+
+        class Run(torch.nn.Module):
+            """The parts, with what they compute."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.parts = torch.nn.ModuleList(parts)
+
+            def forward(self, *tensors: Any) -> Any:
+                return run(*tensors)
+
+        network, path = Run().eval(), self.folder / file
+        weights = 4 * sum(parameter.numel() for parameter in network.parameters())
+        if weights > _LARGEST:
+            raise InputError(f"{self.source}: {weights:,} bytes of weights in fp32 don't fit into one ONNX file (2 GB);"
+                             " tag with torch")  # fmt: skip
+        models: list[Any] = [module for module in network.modules() if hasattr(module, "set_attn_implementation")]
+        axes = {name: dict(free) for name, (_, free) in inputs.items()} | {
+            name: dict(free) for name, free in outputs.items()
+        }
+        with quiet(), torch.inference_mode():
+            for module in models:
+                module.set_attn_implementation("eager")
+            names = ", ".join(dict.fromkeys(str(module.config.model_type) for module in models)) or "model"
+            with refused(f"{self.source}: a {names} can't be exported"):
+                torch.onnx.export(
+                    network, tuple(example for example, _ in inputs.values()), str(path), input_names=list(inputs),
+                    output_names=list(outputs), dynamic_axes=axes, opset_version=OPSET, dynamo=False,
+                )  # fmt: skip
+                _fold(path)
+
+
+def _fold(path: Path) -> None:
+    """Let onnxruntime compute once what is constant, which halves the time of loading; operators stay standard ones."""
+    import onnx as library
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level, options.optimized_model_filepath = 4, str(path)
+    onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    model = library.load(path)
+    used = {node.domain for node in model.graph.node}
+    kept = [opset for opset in model.opset_import if opset.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    library.save(model, path)
+
+
+def piece_inputs(vocabulary: int) -> Traced:
+    """Return ids and mask of two rows of pieces, to trace with."""
+    import torch
+
+    ids = torch.arange(14).reshape(2, 7) % vocabulary
+    mask = torch.tensor([[1] * 7, [1] * 5 + [0] * 2])
+    free = {0: "batch", 1: "pieces"}
+    return {"input_ids": (ids, free), "attention_mask": (mask, free)}
+
+
+def as_example(text: str) -> Example:
+    """Return a text as one sentence."""
+    return Example(text, split_words(text))
+
+
+def long_example(characters: int) -> Example:
+    """Return a text of at least so many characters."""
+    text = " ".join(TEXTS)
+    return as_example(" ".join([text] * (1 + characters // len(text))))
+
+
+def check_close(source: str, ours: Array, theirs: Array) -> None:
+    """Raise InputError if a graph's numbers aren't torch's."""
+    worst = float(np.abs(ours - theirs).max(initial=0)) if ours.shape == theirs.shape else math.inf
+    if not worst <= _CLOSE * max(1.0, float(np.abs(ours).max(initial=0))):
+        raise InputError(f"{source}: its graph's output differs from torch's by {worst:.4f}; it can't be exported")
 
 
 class HeadKind:

@@ -24,6 +24,8 @@ from nerbert.rng import Array, uniform
 
 MAX_TOKENS = 8192
 """Default size of the largest micro-batch, padding included."""
+_CHUNK = 1000
+"""Examples whose logits are held at once."""
 
 
 class Scorer(Protocol):
@@ -87,17 +89,9 @@ def word_scores(
     logits = _logits(scorer, windows, pieces.pad_id, classes, max_tokens)
     offsets = np.cumsum([0, *(len(example.words) for example in examples)], dtype=np.int64)
     words = windows.words + offsets[np.repeat(windows.sentences, np.diff(windows.word_ends, prepend=0))]
-    follows = _same_piece(windows)
+    follows = np.diff(windows.positions, prepend=-1) == 0
+    follows[windows.word_ends[windows.word_ends < len(follows)]] = False
     return WordScores(offsets, words[~follows], logits[~follows], words[follows])
-
-
-def score_chunks(
-    scorer: Scorer, pieces: SubwordTokenizer, examples: Sequence[Example], classes: int, max_tokens: int = MAX_TOKENS
-) -> Iterator[tuple[Sequence[Example], WordScores]]:
-    """Yield the examples and the logits of their words in parts, so that memory is bounded."""
-    for start in range(0, max(1, len(examples)), _CHUNK):
-        chunk = examples[start : start + _CHUNK]
-        yield chunk, word_scores(scorer, pieces, chunk, classes, max_tokens)
 
 
 def _logits(scorer: Scorer, windows: Windows, pad_id: int, classes: int, max_tokens: int) -> Array:
@@ -110,18 +104,6 @@ def _logits(scorer: Scorer, windows: Windows, pad_id: int, classes: int, max_tok
     if not np.isfinite(logits).all():
         raise InputError("the model's logits are no numbers: its weights are damaged, or its precision is too low")
     return logits
-
-
-def _same_piece(windows: Windows) -> Array:
-    """Return (words,): whether a word shares the piece of the word before it in its window."""
-    same = np.zeros(len(windows.positions), bool)
-    same[1:] = windows.positions[1:] == windows.positions[:-1]
-    same[windows.word_ends[windows.word_ends < len(same)]] = False
-    return same
-
-
-_CHUNK = 1000
-"""Examples whose logits are held at once."""
 
 
 class TagClasses:
@@ -248,6 +230,14 @@ class WindowedHead(Head):
         """Return how many characters of each example are in a window."""
         return self.pieces.characters_read(examples)
 
+    def score_words(
+        self, examples: Sequence[Example], classes: int, max_tokens: int
+    ) -> Iterator[tuple[Sequence[Example], WordScores]]:
+        """Yield the examples and the logits of their words in parts, so that memory is bounded."""
+        for start in range(0, max(1, len(examples)), _CHUNK):
+            chunk = examples[start : start + _CHUNK]
+            yield chunk, word_scores(self.scorer, self.pieces, chunk, classes, max_tokens)
+
 
 @dataclass(frozen=True)
 class LinearHead(WindowedHead):
@@ -277,13 +267,11 @@ class LinearHead(WindowedHead):
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples."""
-        parts = [(scores, decode(scores, self.classes, self.decoding)) for scores in self._score_chunks(examples)]
-        entities = [entities_of(scores, self.classes, codes) for scores, codes in parts]
-        return (
-            entities[0]
-            if len(entities) == 1
-            else Entities.join(entities, [len(scores.offsets) - 1 for scores, _ in parts])
-        )
+        entities, counts = list[Entities](), list[int]()
+        for chunk, scores in self.score_words(examples, len(self.tags), self.max_tokens):
+            entities.append(entities_of(scores, self.classes, decode(scores, self.classes, self.decoding)))
+            counts.append(len(chunk))
+        return entities[0] if len(entities) == 1 else Entities.join(entities, counts)
 
     def predict_each(self, groups: Sequence[tuple[Head, Sequence[Example]]]) -> list[Entities]:
         """Return the entities of several groups, all read together."""
@@ -298,11 +286,9 @@ class LinearHead(WindowedHead):
     ) -> list[list[WordTags]]:
         """Return the same by each of several decodings, from one pass through the model."""
         answers: dict[str, list[WordTags]] = {decoding: [] for decoding in decodings}
-        for scores in self._score_chunks(examples):
-            for decoding in answers:
-                answers[decoding] += word_tags(
-                    scores, self.classes, decode(scores, self.classes, decoding), temperature
-                )
+        for _, scores in self.score_words(examples, len(self.tags), self.max_tokens):
+            for decoding, tags in answers.items():
+                tags.extend(word_tags(scores, self.classes, decode(scores, self.classes, decoding), temperature))
         return [answers[decoding] for decoding in decodings]
 
     def for_self_check(self, decoding: str) -> "LinearHead":
@@ -321,10 +307,6 @@ class LinearHead(WindowedHead):
         sums, counts = (np.bincount(text_of, values, len(texts)) for values in (of_words, np.ones(len(of_words))))
         means: list[float | None] = (sums / np.maximum(counts, 1)).tolist()
         return means
-
-    def _score_chunks(self, examples: Sequence[Example]) -> Iterator[WordScores]:
-        for _, scores in score_chunks(self.scorer, self.pieces, examples, len(self.tags), self.max_tokens):
-            yield scores
 
 
 def tag_both_ways(

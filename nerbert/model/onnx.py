@@ -171,12 +171,8 @@ class LightTokenizer:
                 encoding = self._inner.encode(list(texts), is_pretokenized=True, add_special_tokens=False)
                 return LightPieces({"input_ids": encoding.ids}, encoding.word_ids)
             encodings = self._inner.encode_batch(list(texts), add_special_tokens=False)
-        return LightPieces(
-            {
-                "input_ids": [encoding.ids for encoding in encodings],
-                "offset_mapping": [encoding.offsets for encoding in encodings],
-            }
-        )
+        ids, offsets = ([getattr(encoding, name) for encoding in encodings] for name in ("ids", "offsets"))
+        return LightPieces({"input_ids": ids, "offset_mapping": offsets})
 
 
 class LightPieces(dict[str, list[Any]]):

@@ -50,10 +50,6 @@ class Packing:
         flat = packed.new_zeros((self.mask.numel(), *packed.shape[1:]))
         return flat.index_copy(0, self.places, packed).view(*self.mask.shape, *packed.shape[1:])
 
-    def at(self, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-        """Return (terms,): the places among the real pieces of what lies in some rows and columns."""
-        return self.offsets[rows] + columns
-
 
 _FIRST: "WeakKeyDictionary[Any, int]" = WeakKeyDictionary()
 """For each encoder that is packed its first position's number."""
@@ -112,16 +108,18 @@ def _can_pack(body: Any) -> bool:
 
 
 @contextmanager
-def prepare_pass(model: Any, ids: torch.Tensor, packed: Packing) -> Iterator[Mapping[str, torch.Tensor] | None]:
-    """Yield the inputs of a packed pass, to be made within the context; None for a model that isn't packed."""
+def prepare_pass(
+    model: Any, ids: torch.Tensor, mask: torch.Tensor, packed: Packing
+) -> Iterator[tuple[Mapping[str, torch.Tensor], bool]]:
+    """Yield the inputs of a pass, to be made within the context, and whether it is packed, as the model may be."""
     first = _FIRST.get(getattr(model, "base_model", model))
     if first is None:
-        yield None
+        yield {"input_ids": ids, "attention_mask": mask}, False
         return
     positions = torch.arange(first, first + ids.shape[1], device=ids.device).expand_as(ids)
     _NOW.packing = packed
     try:
-        yield {"input_ids": packed.pack(ids)[None], "position_ids": packed.pack(positions)[None]}
+        yield {"input_ids": packed.pack(ids)[None], "position_ids": packed.pack(positions)[None]}, True
     finally:
         _NOW.packing = None
 
@@ -129,9 +127,9 @@ def prepare_pass(model: Any, ids: torch.Tensor, packed: Packing) -> Iterator[Map
 def hidden_states(body: Any, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
     """Return (windows, pieces, width): an encoder's last states; what they are at the padding means nothing."""
     packed = Packing.of(mask, places)
-    with prepare_pass(body, ids, packed) as inputs:
-        states: torch.Tensor = body(**inputs or {"input_ids": ids, "attention_mask": mask})[0]
-        return packed.rows(states[0]) if inputs else states
+    with prepare_pass(body, ids, mask, packed) as (inputs, packs):
+        states: torch.Tensor = body(**inputs)[0]
+        return packed.rows(states[0]) if packs else states
 
 
 def places_in(
@@ -140,7 +138,7 @@ def places_in(
     """Return where, in what a pass of the model gives, packed or not, some rows and columns of its windows are."""
     if getattr(model, "base_model", model) not in _FIRST:
         return rows, columns
-    return torch.zeros_like(columns), packed.at(rows, columns)
+    return torch.zeros_like(columns), packed.offsets[rows] + columns
 
 
 def _attend_by(body: Any, name: str) -> None:

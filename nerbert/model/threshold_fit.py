@@ -96,7 +96,6 @@ def _scores(entities: Entities, gold: Sequence[Sequence[WordSpan]]) -> list[floa
     for least in TRIED:
         kept = above(entities, least)
         there = number_spans(kept.examples, kept.starts, kept.ends, kept.types)
-        scores.append(
-            Counts(int(np.isin(there, gold_numbers, assume_unique=True).sum()), len(there), len(gold_numbers)).f1
-        )
+        right = int(np.isin(there, gold_numbers, assume_unique=True).sum())
+        scores.append(Counts(right, len(there), len(gold_numbers)).f1)
     return scores

@@ -16,9 +16,8 @@ from nerbert.labels import OUTSIDE, check_tags, split_tag
 from nerbert.model import onnx
 from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.cdlm.word_pieces import WordPieces
-from nerbert.model.export_task import ExportedHead, ExportTask
 from nerbert.model.folder import ModelFolder, TransformersKind
-from nerbert.model.head_kinds import HeadKind, Wanted
+from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, Wanted
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer

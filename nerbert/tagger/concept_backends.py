@@ -11,9 +11,8 @@ from nerbert.errors import InputError
 from nerbert.model import onnx
 from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.concept_head import ConceptHead, concept_head
-from nerbert.model.export_task import ExportedHead, ExportTask
 from nerbert.model.folder import CONCEPTS, ModelFolder
-from nerbert.model.head_kinds import HeadKind, Wanted
+from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, Wanted
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.tagger.backends import on_back_end, placed
 from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors

@@ -21,10 +21,9 @@ from nerbert.labels import WordSpan, word_spans
 from nerbert.metrics.judging import bootstrap_difference, span_counts
 from nerbert.metrics.score import Counts
 from nerbert.model import onnx
-from nerbert.model.export_task import OPSET, ExportTask
 from nerbert.model.folder import CARD as MODEL_CARD
 from nerbert.model.folder import EMBEDDED, SILVER, ModelFolder, TransformersKind
-from nerbert.model.head_kinds import LONGEST, head_kind
+from nerbert.model.head_kinds import LONGEST, OPSET, ExportTask, head_kind
 from nerbert.model.heads import Entities, Head
 from nerbert.records import Example
 from nerbert.tagger.hub import check_apart

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from nerbert.errors import InputError
 from nerbert.model import onnx
-from nerbert.model.export_task import ExportedHead, ExportTask
 from nerbert.model.folder import ModelFolder
 from nerbert.model.gliner.folder import gliner_kind, load_gliner
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
-from nerbert.model.head_kinds import HeadKind, Wanted
+from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, Wanted
 from nerbert.tagger.backends import on_back_end, placed
 from nerbert.tagger.gliner_onnx import OnnxGliner, facts_of, pieces_of
 

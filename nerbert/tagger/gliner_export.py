@@ -12,18 +12,18 @@ import torch
 
 from nerbert.errors import InputError
 from nerbert.model import onnx
-from nerbert.model.export_task import (
+from nerbert.model.gliner.head import GlinerHead
+from nerbert.model.gliner.layers import GlinerFolder, GlinerModel, Parts
+from nerbert.model.head_kinds import (
     TEXTS,
     ExportedHead,
     ExportTask,
+    Wanted,
     as_example,
     check_close,
     long_example,
     piece_inputs,
 )  # fmt: skip
-from nerbert.model.gliner.head import GlinerHead
-from nerbert.model.gliner.layers import GlinerFolder, GlinerModel, Parts
-from nerbert.model.head_kinds import Wanted
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.tagger.answers import check_texts

@@ -87,7 +87,7 @@ def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(
     """A type whose trace holds for one length, a model too large for one file, a graph that differs."""
     folder = made(tmp_path / "model", kind)
     for name, value in changes.items():
-        monkeypatch.setattr(f"nerbert.model.export_task.{name}", value)
+        monkeypatch.setattr(f"nerbert.model.head_kinds.{name}", value)
     with raises(InputError, words) as caught:
         export(folder)
     assert "\n" not in str(caught.value)

@@ -165,9 +165,8 @@ def _find_encoder(folder: Path, name: str, subfolder: str) -> str:
     if (folder / subfolder).is_dir():
         return str(folder / subfolder)
     if not is_hub_name(name) or Path(name).exists():
-        raise InputError(
-            f"{folder / GLINER}: {name!r:.100} must be a model on the hub; {_remedy(folder, name, subfolder)}"
-        )
+        remedy = _remedy(folder, name, subfolder)
+        raise InputError(f"{folder / GLINER}: {name!r:.100} must be a model on the hub; {remedy}")
     try:
         return ModelFolder.open(name).name
     except InputError as error:

@@ -130,8 +130,7 @@ class Gliner2Kind(GlinerKind):
         """Return its model, and what cuts its texts and labels."""
         from nerbert.model.gliner.layers import GlinerFolder
         from nerbert.model.gliner.weights import build, read_weights
-        from nerbert.model.gliner2.boundary import BoundarySpans
-        from nerbert.model.gliner2.layers import CountedSpans
+        from nerbert.model.gliner2.layers import BoundarySpans, CountedSpans
 
         config, weights = cls.read(path), dict[str, Any]()
         for path_, tensor in read_weights(path).items():

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nerbert.errors import InputError, NerbertError, OutputExists
-from nerbert.model.export_task import long_example
 from nerbert.model.folder import ModelFolder
 from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.head import GlinerHead
+from nerbert.model.head_kinds import long_example
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.export import export
 from nerbert.tagger.gliner_onnx import OnnxGliner

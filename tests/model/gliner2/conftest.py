@@ -12,10 +12,9 @@ from safetensors.torch import save_file
 
 from nerbert.model.gliner.config import body_config
 from nerbert.model.gliner.weights import build
-from nerbert.model.gliner2.boundary import BoundarySpans
 from nerbert.model.gliner2.config import BoundaryHead, Gliner2Config
 from nerbert.model.gliner2.folder import MARKS, PARTS
-from nerbert.model.gliner2.layers import CountedSpans
+from nerbert.model.gliner2.layers import BoundarySpans, CountedSpans
 
 BODY = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
         "intermediate_size": 16, "max_position_embeddings": 160}  # fmt: skip

@@ -16,8 +16,8 @@ from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import ModelFolder, TransformersKind, find_embedded
 from nerbert.model.gliner.folder import load_gliner
-from nerbert.model.gliner2.boundary import BoundarySpans
 from nerbert.model.gliner2.folder import Gliner2Kind
+from nerbert.model.gliner2.layers import BoundarySpans
 from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.records import EntityLabel
 from nerbert.tagger.tagger import Tagger
@@ -197,7 +197,7 @@ def head(folder: Path, **settings: Any) -> None:
 
 def scores(folder: Path, text: str, labels: list[str], **how: Any) -> np.ndarray[Any, Any]:
     asked: Any = Tagger.load(folder, device="cpu", **how).with_labels(labels).head
-    windows = asked.pieces.windows([words_of(text, "gliner2-words-1")], asked.prompt)
+    windows = asked.pieces.windows([words_of(text, "gliner2-words-1")], asked._asked.prompt)
     every: list[np.ndarray[Any, Any]] = [each for _, each in sorted(asked.scores(windows), key=lambda each: each[0])]
     assert len(every) == len(windows) == 1
     return every[0]
