@@ -42,7 +42,7 @@ def load_tagger_model(source: str) -> Any:
 
     config = Backbone(source, None, 0).config
     layer = joined_in(config, source)
-    model, report = _load(joined_kind(config, layer) if layer else AutoModelForTokenClassification, source, "model")
+    model, report = _load(joined_kind(config, layer) if layer else AutoModelForTokenClassification, source)
     _check_weights(source, model, report, with_head=True)
     return model
 
@@ -97,7 +97,7 @@ class Backbone:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
                 return model_class.from_config(full) if hasattr(model_class, "from_config") else model_class(full)
-        model, report = _load(model_class, self.source, "model", ignore_mismatched_sizes=not keep_head, **config)
+        model, report = _load(model_class, self.source, ignore_mismatched_sizes=not keep_head, **config)
         _check_weights(self.source, model, report, with_head=False)
         if not hasattr(model_class, JOINED):  # that of a tagger to start from
             vars(model.config).pop(JOINED, None)
@@ -112,28 +112,23 @@ class Backbone:
         return self.load(AutoModelForTokenClassification).base_model
 
 
-def _load(model_class: Any, source: str, what: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
+def _load(model_class: Any, source: str, **names: Any) -> tuple[Any, Mapping[str, Any]]:
     """Return a model of an Auto class in fp32, and the loader's report on its weights; no code of the model is run."""
+    from transformers import PretrainedConfig
+
     source = ModelFolder.open(source, "model").check_trainable().name
-    _check_kernels(source)
+    with _load_quietly(source, "model"):
+        config, _ = PretrainedConfig.get_config_dict(source)
+    if name := next(_kernels(config), ""):  # the loader would fetch them, and run them
+        raise InputError(f"{source}: config.json names code on the hub, {name!r:.80}; delete that entry")
     fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
-    with _load_quietly(source, what):
+    with _load_quietly(source, "model"):
         model, report = model_class.from_pretrained(source, output_loading_info=True, **fixed, **names)
     return model.float(), report  # transformers before 5 leaves numbers of 8 bits as they are
 
 
-def _check_kernels(source: str) -> None:
-    """Raise InputError if a configuration names a repository of kernels, which the loader would fetch and run."""
-    from transformers import PretrainedConfig
-
-    with _load_quietly(source, "model"):
-        config, _ = PretrainedConfig.get_config_dict(source)
-    if name := next(_kernels(config), ""):
-        raise InputError(f"{source}: config.json names code on the hub, {name!r:.80}; delete that entry")
-
-
 def _kernels(value: Any, name: str = "") -> Iterator[str]:
-    """Yield what entries named `…implementation` hold of repositories' names, at any depth."""
+    """Yield what entries named `…implementation` hold of names of repositories of kernels, at any depth."""
     if isinstance(value, Mapping):
         for key, entry in value.items():
             yield from _kernels(entry, name if name.endswith("implementation") else str(key))

@@ -127,7 +127,9 @@ class TagClasses:
     def best(self, logits: Array, linked: Array) -> Array:
         """Return (words,): each word's class on the best legal path; `linked`: whether an entity may reach it."""
         greedy: Array = logits.argmax(1)
-        bad = self._illegal(greedy, linked)
+        codes = self.codes[greedy]
+        before = np.append(0, codes[:-1])
+        bad = _is_inside(codes) & ~(linked & ((codes == before) | (codes == before + 1)))
         if not bad.any():
             return greedy
         begins = np.flatnonzero(~linked)
@@ -136,11 +138,6 @@ class TagClasses:
             here = slice(begins[chain], ends[chain])
             greedy[here] = self._search(logits[here])
         return greedy
-
-    def _illegal(self, classes: Array, linked: Array) -> Array:
-        codes = self.codes[classes]
-        before = np.concatenate([np.zeros(1, codes.dtype), codes[:-1]])
-        return np.asarray(_is_inside(codes) & ~(linked & ((codes == before) | (codes == before + 1))))
 
     def _search(self, logits: Array) -> Array:
         """Return the best legal path through one chain of words."""

@@ -254,16 +254,10 @@ class OnnxScorer:
 
     def __call__(self, batch: Padded, /) -> Array:
         """Return (terms, classes) fp32."""
-        logits = self._graph(feed_of(batch), len(batch.ids))[self._output]
+        ids, mask = batch.ids.astype(np.int64, copy=False), batch.mask.astype(np.int64)
+        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros(ids.shape, np.int64)}
+        logits = self._graph(feed, len(ids))[self._output]
         if logits.shape != (*batch.ids.shape, self._classes):
             raise InputError(f"{self._graph.path}: gives logits of the shape {logits.shape} for windows of "
                              f"{batch.ids.shape}: not a graph that nerbert made")  # fmt: skip
         return np.asarray(logits[batch.rows, batch.columns])
-
-
-def feed_of(batch: Padded) -> dict[str, Array]:
-    """Return a batch as inputs of a graph."""
-    return {
-        "input_ids": batch.ids.astype(np.int64, copy=False), "attention_mask": batch.mask.astype(np.int64),
-        "token_type_ids": np.zeros(batch.ids.shape, np.int64),
-    }  # fmt: skip

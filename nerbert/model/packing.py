@@ -83,7 +83,11 @@ def _unpack(body: Any, before: str | None) -> None:
 
 def _can_pack(body: Any) -> bool:
     """Switch an encoder to packed attention, and return whether a trial fits."""
-    _register()
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    apart: Any = torch.compiler.disable  # a compiled layer would be compiled anew for each packing
+    AttentionInterface.register(_NAME, apart(_attend))
+    AttentionMaskInterface.register(_NAME, _mask)
     vocabulary = len(body.get_input_embeddings().weight)
     first = first_position(body.config)
     room = int(getattr(body.config, "max_position_embeddings", 0) or _LENGTHS[1]) - first
@@ -144,14 +148,6 @@ def places_in(
 def _attend_by(body: Any, name: str) -> None:
     with quiet():  # what can't be switched says so, and the trial finds it
         body.set_attn_implementation(name)
-
-
-def _register() -> None:
-    from transformers import AttentionInterface, AttentionMaskInterface
-
-    apart: Any = torch.compiler.disable  # a compiled layer would be compiled anew for each packing
-    AttentionInterface.register(_NAME, apart(_attend))
-    AttentionMaskInterface.register(_NAME, _mask)
 
 
 def _mask(*given: Any, **named: Any) -> Any:

@@ -117,8 +117,8 @@ class CdlmModel(torch.nn.Module):
         )
         self.convolution = torch.nn.Conv1d(shape.character_width, shape.filters, 3, padding=1)
         lstm = torch.nn.LSTM(shape.word_width + shape.filters, shape.states, batch_first=True, bidirectional=True)
-        self.generator = Generator(shape, lstm) if shape.generated else None
-        self.lstm = None if shape.generated else lstm
+        self.generator: Any = Generator(shape, lstm) if shape.generated else None
+        self.lstm: Any = None if shape.generated else lstm
         self.tags = _TagLayer(2 * shape.states, shape.tags)
         self.source_tags = _TagLayer(2 * shape.states, shape.source_tags) if shape.source_tags else None
         self.next_words = torch.nn.Parameter(torch.randn(shape.words, shape.states) / sqrt(shape.states))
@@ -151,19 +151,17 @@ class CdlmModel(torch.nn.Module):
         """Return (windows, words, 2 · states): the forward direction, then the backward one."""
         inputs = self.dropout(torch.cat([self.words[words.ids.clamp(min=0)], self._of_characters(words)], 2))
         packed = pack_padded_sequence(inputs, words.mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        weights: list[torch.Tensor] = [*self.lstm.parameters()] if self.lstm else self._generate_weights(task, domain)
+        if self.lstm:
+            weights = [*self.lstm.parameters()]
+        else:
+            theta = (self.generator() if self.given is None else self.given)[task, domain]
+            weights = [*self.generator.name_weights(theta).values()]
         start = inputs.new_zeros(2, len(inputs), self.shape.states)
         data, _, _ = torch.lstm(packed.data, packed.batch_sizes, (start, start), weights, True, 1, 0.0, False, True)
         states = PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
         padded, _ = pad_packed_sequence(states, batch_first=True, total_length=words.ids.shape[1])
         dropped: torch.Tensor = self.dropout(padded)
         return dropped
-
-    def _generate_weights(self, task: int, domain: int) -> list[torch.Tensor]:
-        if self.generator is None:
-            raise TypeError("a plain LSTM has no generator")
-        theta = (self.generator() if self.given is None else self.given)[task, domain]
-        return list(self.generator.name_weights(theta).values())
 
     def _of_characters(self, words: BatchWords) -> torch.Tensor:
         """Return (windows, words, filters): the largest output of each filter over a word's characters."""

@@ -6,7 +6,7 @@ What depends only on labels is computed once for all texts. Cost: a text is read
 from collections.abc import Iterator, Sequence
 from copy import copy
 from itertools import accumulate, chain, groupby, islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from nerbert.model.windows import cheapest_cuts
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
-
-if TYPE_CHECKING:
-    from nerbert.model.gliner.layers import GlinerScorer  # loads torch
 
 DECODINGS = ("flat", "nested", "touching")
 MAX_TOKENS = 384
@@ -53,6 +50,25 @@ class _Asked(NamedTuple):
     vectors: Any
 
 
+class GlinerScorer(Protocol):
+    """Computes a GLiNER model; threads may share it."""
+
+    name: str
+    """What it computes on."""
+
+    def label_vectors(self, labels: Sequence[EntityLabel]) -> Any:
+        """Return what `scores` takes for labels that have their own encoder."""
+
+    def scores(
+        self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt], vectors: Sequence[Any]
+    ) -> Iterator[Array]:
+        """Yield the log-odds of each window in fp32; all windows go through the text's encoder together.
+
+        They are (words, widths, labels) of spans, or (words, labels, 3) of words as first, last and inner ones. The
+        labels of a window are in its prompt, or in `vectors` unless that is None.
+        """
+
+
 class GlinerHead(Head):
     """A GLiNER model; `for_labels` gives it labels.
 
@@ -63,7 +79,7 @@ class GlinerHead(Head):
     usual_threshold = 0.5
 
     def __init__(
-        self, scorer: "GlinerScorer", config: GlinerConfig, pieces: PromptTokenizer, *, decoding: str = "flat",
+        self, scorer: GlinerScorer, config: GlinerConfig, pieces: PromptTokenizer, *, decoding: str = "flat",
         max_tokens: int = MAX_TOKENS, normalises: bool = False, quiet: bool = False,
     ) -> None:  # fmt: skip
         self.scorer, self.config, self._max_tokens = scorer, config, max_tokens
@@ -108,8 +124,8 @@ class GlinerHead(Head):
         """Return a head over the same weights that finds these labels; raise InputError if one leaves no room."""
         if self._asked and self._asked.labels == tuple(labels):
             return self._at(thresholds)
-        read = self._as_read(labels)
-        groups = self._groups_of(read)
+        read = fold_labels(labels) if self.normalises else labels
+        groups = [] if self.config.two_encoders else self.pieces.groups(read)
         head, vectors = copy(self), None
         head._groups = ()
         if len(groups) > 1:
@@ -121,10 +137,10 @@ class GlinerHead(Head):
                 self._noted.append(True)
             head._groups = tuple(self.for_labels(labels[group], thresholds[group]) for group in groups)
             prompt = LabelPrompt()
+        elif self.config.two_encoders:
+            prompt, vectors = self.pieces.plain(), self.scorer.label_vectors(read)
         else:
-            prompt = self._prompt(read)
-        if self.config.two_encoders:
-            vectors = self.scorer.label_vectors(read)
+            prompt = self.pieces.prompt(read)
         head._asked = _Asked(tuple(labels), np.array(thresholds, np.float32), prompt, vectors)
         return head
 
@@ -134,17 +150,6 @@ class GlinerHead(Head):
         head._asked = self._request._replace(thresholds=np.array(thresholds, np.float32))
         head._groups = tuple(group._at(list(islice(remaining, len(group._request.labels)))) for group in self._groups)
         return head
-
-    def _as_read(self, labels: Sequence[EntityLabel]) -> Sequence[EntityLabel]:
-        """Return labels as the model was trained to read them."""
-        return fold_labels(labels) if self.normalises else labels
-
-    def _groups_of(self, labels: Sequence[EntityLabel]) -> list[slice]:
-        """Return which labels share a prompt."""
-        return [slice(None)] if self.config.two_encoders else self.pieces.groups(labels)
-
-    def _prompt(self, labels: Sequence[EntityLabel]) -> LabelPrompt:
-        return self.pieces.plain() if self.config.two_encoders else self.pieces.prompt(labels)
 
     def predict(self, examples: Sequence[Example]) -> Entities:
         """Return the entities of some examples; raise InputError without labels."""
@@ -189,9 +194,11 @@ class GlinerHead(Head):
 
     def cost(self, examples: Sequence[Example], labels: Sequence[EntityLabel] = ()) -> int:
         """Return how many subwords the model reads, prompts included; raise InputError without labels."""
-        read = self._as_read(labels or self._request.labels)
-        windows = (self.pieces.windows(examples, self._prompt(read[group])) for group in self._groups_of(read))
-        return sum(len(window.ids) for window in chain(*windows))
+        read, pieces = labels or self._request.labels, self.pieces
+        read = fold_labels(read) if self.normalises else read
+        both = self.config.two_encoders
+        prompts = [pieces.plain()] if both else [pieces.prompt(read[group]) for group in pieces.groups(read)]
+        return sum(len(window.ids) for prompt in prompts for window in pieces.windows(examples, prompt))
 
     def scores(self, windows: Sequence[WordWindow], asked: Sequence[_Asked] = ()) -> Iterator[tuple[int, Array]]:
         """Yield each window's number and log-odds, by length; `asked`: each window's request (default: the head's)."""

@@ -6,7 +6,7 @@ Scores are those of the package but for rounding; parts have the names that they
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -28,7 +28,6 @@ _PAIRS = 256
 """Pairs of a word and a label that are scored at once, for the same reason."""
 _LABELS = 64
 """Labels that go through their own encoder together."""
-
 
 Parts: TypeAlias = tuple[torch.Tensor, ...]
 """What scores are made of: tensors whose first dimension is words, spans or labels."""
@@ -301,25 +300,6 @@ def _looking_up(layer: nn.Linear, table: _Remembered) -> Any:
     return forward
 
 
-class GlinerScorer(Protocol):
-    """Computes a GLiNER model; threads may share it."""
-
-    name: str
-    """What it computes on."""
-
-    def label_vectors(self, labels: Sequence[EntityLabel]) -> Any:
-        """Return what `scores` takes for labels that have their own encoder."""
-
-    def scores(
-        self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt], vectors: Sequence[Any]
-    ) -> Iterator[Array]:
-        """Yield the log-odds of each window in fp32; all windows go through the text's encoder together.
-
-        They are (words, widths, labels) of spans, or (words, labels, 3) of words as first, last and inner ones. The
-        labels of a window are in its prompt, or in `vectors` unless that is None.
-        """
-
-
 class TorchGliner:
     """A GLiNER model in torch, where it lies. Nothing is cached of a model that is trained later (`trains`)."""
 
@@ -353,7 +333,8 @@ class TorchGliner:
         self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt], vectors: Sequence[Any]
     ) -> Iterator[torch.Tensor]:
         model, pooling = self.model, self.model.config.subtoken_pooling
-        states = self._states([window.ids for window in windows])
+        ids, mask = row_tensors([window.ids for window in windows], self._pad_id, self._device)
+        states = model.body(input_ids=ids, attention_mask=mask)[0]
         rows = np.repeat(np.arange(len(windows)), [len(window.places) for window in windows])
         words = model.project(states[rows, np.concatenate([window.places for window in windows])])
         if pooling in ("mean", "max"):
@@ -364,12 +345,6 @@ class TorchGliner:
             for row, prompt, vector in zip(states, prompts, vectors, strict=True)
         ]
         yield from model.scores_of_texts(words, torch.tensor([len(window.counts) for window in windows]), labels)
-
-    def _states(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Return (rows, pieces, width): the text encoder's states."""
-        ids, mask = row_tensors(rows, self._pad_id, self._device)
-        states: torch.Tensor = self.model.body(input_ids=ids, attention_mask=mask)[0]
-        return states
 
     @property
     def _device(self) -> torch.device:

@@ -282,17 +282,17 @@ def test_eight_threads_get_the_answers_of_one(load: Load) -> None:
 
 def test_cost_is_what_the_model_reads(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     tagger, read, encoded = load(), list[int](), list[int]()
-    states, labels = TorchGliner._states, TorchGliner.label_vectors
+    score, labels = TorchGliner._score_windows, TorchGliner.label_vectors
 
-    def spy(self: TorchGliner, rows: Any) -> Any:
-        read.extend(map(len, rows))
-        return states(self, rows)
+    def spy(self: TorchGliner, windows: Any, *others: Any) -> Any:
+        read.extend(len(window.ids) for window in windows)
+        return score(self, windows, *others)
 
     def spy_labels(self: TorchGliner, *both: Any) -> Any:
         encoded.append(1)
         return labels(self, *both)
 
-    monkeypatch.setattr(TorchGliner, "_states", spy)
+    monkeypatch.setattr(TorchGliner, "_score_windows", spy)
     monkeypatch.setattr(TorchGliner, "label_vectors", spy_labels)
     check_cost(tagger, [*ASKED, MANY], read, lambda: len(read) + len(encoded))
     assert tagger.with_labels(ASKED[0]).cost(TEXTS[0]) == tagger.cost(TEXTS[0], ASKED[0])
