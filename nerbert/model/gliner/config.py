@@ -1,22 +1,21 @@
-"""A GLiNER model's configuration, `gliner_config.json`, checked: folders come from anywhere.
-
-Missing keys have the package's defaults of today.
+"""Configurations of GLiNER's and GLiNER2's models, `gliner_config.json` and `config.json`, checked: folders come from
+anywhere. Missing keys have the packages' defaults of today.
 """
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
 from nerbert.errors import InputError, at, refused
 from nerbert.model.backbone import quiet
-from nerbert.schema import parse_json
+from nerbert.schema import parse_json, read_json
 
 GLINER, PICKLED = "gliner_config.json", "pytorch_model.bin"
 """Its file, and a file of weights that is read only where there is no model.safetensors."""
-BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER = "backbone", "labels_backbone", "labels_tokenizer"
-FOLDERS = (BACKBONE, LABELS_BACKBONE, LABELS_TOKENIZER)
+FOLDERS = ("backbone", "labels_backbone", "labels_tokenizer")
 """Folders that may be in a model's own: the first two are nerbert's own way to hold what a first version only names."""
 WORDS = "gliner-words-1"
 """Its word splitter."""
@@ -42,6 +41,17 @@ _NOT_OURS = ("_name_or_path", "architectures", "id2label", "label2id")
 _Width: TypeAlias = Annotated[int, Field(ge=1, le=1 << 15)]
 _Count: TypeAlias = Annotated[int, Field(ge=1, le=1 << 20)]
 _Layers: TypeAlias = Annotated[int, Field(ge=1, le=256)]
+
+LABEL, TEXT = "[E]", "[SEP_TEXT]"
+"""GLiNER2's marks before a label, and before the text."""
+_HEADS = ("span", "boundary")
+COUNTING = ("count_lstm", "count_lstm_v2", "count_lstm_moe")
+_MAX_LEN, _LONGEST, _WIDTH = 384, 4096, 8
+_SpanWidth: TypeAlias = Annotated[int, Field(ge=1, le=256)]
+_Size: TypeAlias = Annotated[int, Field(ge=1, le=1 << 13)]
+_FewLayers: TypeAlias = Annotated[int, Field(ge=0, le=64)]
+_REMEDY = "the file is damaged, or of a version of gliner2 that nerbert doesn't know"
+_PUBLISHED = "nerbert reads GLiNER 2.5's models in the shape in which they are published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +166,99 @@ def body_config(values: dict[str, Any], entry: str) -> Any:
         with quiet(), refused("no encoder's configuration"):
             kept = {name: value for name, value in values.items() if name not in _LEFT_OUT and name[:1] != "_"}
             return AutoConfig.for_model(sizes.model_type, **kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _SpanHead:
+    """Settings of the architecture `span`."""
+
+    max_width: _SpanWidth | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundaryHead:
+    """Settings of the architecture `boundary`, with the package's defaults; others than a `Literal` are refused."""
+
+    candidate_pool: Literal["shared"]
+    candidate_attention_layers: Literal[0]
+    query_attention_layers: Literal[0]
+    enable_span_content: Literal[True]
+    content_soft_max_pool: Literal[False] = False
+    use_inside_evidence: Literal[True] = True
+    enable_abstention: Literal[True] = True
+    adaptive_threshold: Literal[False] = False
+    boundary_dim: _Size = 128
+    pair_dim: _Size = 128
+    content_dim: _Size = 64
+    boundary_refinement_layers: _FewLayers = 1
+    boundary_ffn_multiplier: Annotated[float, Field(gt=0, le=64)] = 2.0
+    boundary_attention_layers: _FewLayers = 0
+    boundary_attention_heads: _Size = 4
+    boundary_attention_window: Annotated[int, Field(ge=0, le=1 << 20)] = 0
+    """Boundaries that one sees to each side; 0: all."""
+    pool_boundary_top_k: Annotated[int, Field(ge=1, le=512)] = 64
+    pool_size: Annotated[int, Field(ge=1, le=4096)] = 384
+    min_pool_per_query: Annotated[int, Field(ge=0, le=4096)] = 8
+    abstention_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    pair_temperature: Annotated[float, Field(gt=0, le=1 << 10)] = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _BoundaryFile:
+    """The entry of `config.json` with its settings, which is read of no other architecture."""
+
+    boundary_head: BoundaryHead
+
+
+@dataclass(frozen=True, slots=True)
+class _ExtractorFile:
+    """The entries of `config.json` that decide the model, with the package's defaults."""
+
+    architecture: str | None = None
+    span_head: _SpanHead | None = None
+    max_width: _SpanWidth | None = None
+    max_len: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
+    counting_layer: str | None = None
+    token_pooling: str = "first"
+
+
+@dataclass(frozen=True, slots=True)
+class Gliner2Config(GlinerConfig):
+    """A GLiNER2 model's configuration, as that of a GLiNER model: spans by their ends, no LSTM over words.
+
+    Folders don't say how many labels a prompt had in training; `max_types` is GLiNER's default. Where they don't say
+    how many words a text had, `max_len` is 384, as in the package for long texts.
+    """
+
+    file: ClassVar[str] = "config.json"
+    counting_layer: str = "count_lstm"
+    boundary: BoundaryHead | None = None
+    joins_words: ClassVar[bool] = False
+
+    @property
+    def chooses(self) -> bool:
+        """Return whether it is GLiNER 2.5's."""
+        return self.boundary is not None
+
+
+def read_gliner2(file: Path) -> Gliner2Config:
+    """Return a folder's configuration; raise InputError for an architecture that can't be computed."""
+    read = read_json(file, _ExtractorFile, remedy=_REMEDY)
+    head, counting = (read.architecture or "span").strip().lower(), read.counting_layer or "count_lstm"
+    width = (read.span_head.max_width if read.span_head else None) or read.max_width or _WIDTH
+    for name, value, known in (("architecture", head, _HEADS), ("counting_layer", counting, COUNTING)):
+        if value not in known:
+            raise InputError(f"{file}: a GLiNER2 model with {name} {value!r:.60}, which nerbert doesn't support; "
+                             f"supported: {', '.join(known)}")  # fmt: skip
+    boundary = read_json(file, _BoundaryFile, remedy=_PUBLISHED).boundary_head if head == "boundary" else None
+    if boundary and boundary.boundary_dim % boundary.boundary_attention_heads:
+        raise InputError(f"{file}: boundary_head.boundary_dim = {boundary.boundary_dim}: must be a multiple of "
+                         f"boundary_attention_heads = {boundary.boundary_attention_heads}")  # fmt: skip
+    pooling: Any = read.token_pooling if read.token_pooling in ("mean", "max") else "first"
+    return Gliner2Config(
+        model_name="", counting_layer=counting, boundary=boundary, max_width=_WIDTH if boundary else width,
+        max_len=min(read.max_len or _MAX_LEN, _MAX_LEN if boundary else _LONGEST),
+        subtoken_pooling=pooling,
+        span_mode=head if boundary else "markerV0", num_rnn_layers=0, dropout=0.1,
+        ent_token=LABEL, sep_token=TEXT,
+    )  # fmt: skip

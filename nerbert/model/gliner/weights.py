@@ -16,28 +16,19 @@ from nerbert.errors import InputError, refused
 from nerbert.hub import is_hub_name
 from nerbert.model.backbone import Backbone, load_tokenizer, quiet, save_tokenizer
 from nerbert.model.folder import WEIGHTS, ModelFolder, find_embedded
-from nerbert.model.gliner.config import (
-    BACKBONE,
-    GLINER,
-    LABELS_BACKBONE,
-    LABELS_TOKENIZER,
-    PICKLED,
-    Architecture,
-    GlinerConfig,
-    body_config,
-    plain_config,
-)  # fmt: skip
+from nerbert.model.gliner.config import FOLDERS, GLINER, PICKLED, Architecture, GlinerConfig, body_config, plain_config
 from nerbert.model.gliner.layers import GlinerFolder, GlinerModel, SpanModel, TokenModel
 from nerbert.model.gliner.prompt import PromptTokenizer
 
+_BACKBONE, _LABELS_BACKBONE, _LABELS_TOKENIZER = FOLDERS
 _PRIOR = 0.01
 """The probability that a new model gives a span of being of a type. Source: RetinaNet (Lin et al. 2017 §4.1)."""
 
 
 def read_gliner(folder: Path, config: GlinerConfig) -> GlinerFolder:
     """Return the model of a folder that is checked."""
-    tokenizer = load_tokenizer(_tokenizer_of(folder, folder, config.model_name, BACKBONE))
-    body = _body(folder, "encoder_config", config.encoder_config, config.model_name, BACKBONE)
+    tokenizer = load_tokenizer(_tokenizer_of(folder, folder, config.model_name, _BACKBONE))
+    body = _body(folder, "encoder_config", config.encoder_config, config.model_name, _BACKBONE)
     if config.encoder_config is None and config.vocab_size > 0:
         body.vocab_size = config.vocab_size
     if not config.two_encoders and min(config.class_token_index, config.vocab_size) < 0:
@@ -48,9 +39,9 @@ def read_gliner(folder: Path, config: GlinerConfig) -> GlinerFolder:
     config = dataclasses.replace(config, encoder_config=plain_config(body))
     labels_body, labels_tokenizer = None, None
     if config.labels_encoder is not None:
-        name, subfolder = config.labels_encoder, LABELS_BACKBONE
+        name, subfolder = config.labels_encoder, _LABELS_BACKBONE
         labels_body = _body(folder, "labels_encoder_config", config.labels_encoder_config, name, subfolder)
-        labels_tokenizer = load_tokenizer(_tokenizer_of(folder, folder / LABELS_TOKENIZER, name, subfolder))
+        labels_tokenizer = load_tokenizer(_tokenizer_of(folder, folder / _LABELS_TOKENIZER, name, subfolder))
         config = dataclasses.replace(config, labels_encoder_config=plain_config(labels_body))
     model = build(config, body, labels_body, read_weights(folder), str(folder))
     labels = (
@@ -72,7 +63,7 @@ def save_gliner(folder: Path, loaded: GlinerFolder) -> None:
     with quiet():
         save_tokenizer(folder, loaded.pieces.tokenizer)
         if loaded.labels_pieces:
-            save_tokenizer(folder / LABELS_TOKENIZER, loaded.labels_pieces.tokenizer)
+            save_tokenizer(folder / _LABELS_TOKENIZER, loaded.labels_pieces.tokenizer)
 
 
 def build(

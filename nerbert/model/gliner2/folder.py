@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Any
 from nerbert.errors import InputError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.folder import GLINER2, ModelFolder
-from nerbert.model.gliner.config import GlinerConfig, body_config, plain_config
+from nerbert.model.gliner.config import (
+    LABEL,
+    TEXT,
+    Gliner2Config,
+    GlinerConfig,
+    body_config,
+    plain_config,
+    read_gliner2,
+)
 from nerbert.model.gliner.folder import GlinerKind
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer
-from nerbert.model.gliner2.config import EXTRACTOR, LABEL, TEXT, Gliner2Config, read_config
 from nerbert.model.tokenizer import check_pieces, encode
 from nerbert.records import EntityLabel, Example
 from nerbert.schema import read_json
@@ -93,7 +100,7 @@ class Gliner2Kind(GlinerKind):
     """A folder of the package `gliner2`; it tags, and teaches a tagger, but isn't trained on."""
 
     marker = ENCODER
-    config = EXTRACTOR
+    config = Gliner2Config.file
     noun = "a GLiNER2 model"
     objective = ""
     folders = (Path(ENCODER).parent.name,)
@@ -112,7 +119,7 @@ class Gliner2Kind(GlinerKind):
     @classmethod
     def read(cls, path: Path) -> Gliner2Config:
         """Return its configuration; raise InputError for an architecture that can't be computed."""
-        return read_config(path / EXTRACTOR)
+        return read_gliner2(path / cls.config)
 
     @classmethod
     def check_start(cls, folder: ModelFolder) -> None:

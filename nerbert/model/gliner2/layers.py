@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from nerbert.model.gliner.config import COUNTING, Gliner2Config
 from nerbert.model.gliner.layers import GlinerModel, Parts, SpanModel
-from nerbert.model.gliner2.config import COUNTING, Gliner2Config
 
 _COUNTS = 20
 """Instances that can be told apart, none included."""

@@ -10,9 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nerbert.model.gliner.config import body_config
+from nerbert.model.gliner.config import BoundaryHead, Gliner2Config, body_config
 from nerbert.model.gliner.weights import build
-from nerbert.model.gliner2.config import BoundaryHead, Gliner2Config
 from nerbert.model.gliner2.folder import MARKS, PARTS
 from nerbert.model.gliner2.layers import BoundarySpans, CountedSpans
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nerbert.errors import InputError, NerbertError
-from nerbert.model.gliner2.config import COUNTING
+from nerbert.model.gliner.config import COUNTING
 from nerbert.model.gliner2.folder import MARKS
 from nerbert.records import EntityLabel
 from nerbert.tagger.export import export
