@@ -185,7 +185,7 @@ MODEL_KINDS: Registry[type[ModelKind]] = Registry(
     {
         "transformers": "nerbert.model.folder:TransformersKind",
         "concepts": "nerbert.model.folder:ConceptKind",
-        "gliner2": "nerbert.model.gliner2.folder:Gliner2Kind",
+        "gliner2": "nerbert.model.gliner.folder:Gliner2Kind",
         "gliner": "nerbert.model.gliner.folder:GlinerKind",
         "cdlm": "nerbert.model.cdlm.word_pieces:CdlmKind",
     },

@@ -19,7 +19,6 @@ FOLDERS = ("backbone", "labels_backbone", "labels_tokenizer")
 """Folders that may be in a model's own: the first two are nerbert's own way to hold what a first version only names."""
 WORDS = "gliner-words-1"
 """Its word splitter."""
-TOKEN_LEVEL = "token_level"
 Architecture = Literal["zero", "zero_span", "bi_encoder"]
 """Labels before the text and single words, the same with spans, and labels with an encoder of their own."""
 BODIES = frozenset(
@@ -42,8 +41,6 @@ _Width: TypeAlias = Annotated[int, Field(ge=1, le=1 << 15)]
 _Count: TypeAlias = Annotated[int, Field(ge=1, le=1 << 20)]
 _Layers: TypeAlias = Annotated[int, Field(ge=1, le=256)]
 
-LABEL, TEXT = "[E]", "[SEP_TEXT]"
-"""GLiNER2's marks before a label, and before the text."""
 _HEADS = ("span", "boundary")
 COUNTING = ("count_lstm", "count_lstm_v2", "count_lstm_moe")
 _MAX_LEN, _LONGEST, _WIDTH = 384, 4096, 8
@@ -116,7 +113,7 @@ class GlinerConfig:
     @property
     def token_level(self) -> bool:
         """Return whether words are scored as first, last and inner ones, and not spans."""
-        return self.span_mode == TOKEN_LEVEL
+        return self.span_mode == "token_level"
 
     @property
     def chooses(self) -> bool:
@@ -231,6 +228,8 @@ class Gliner2Config(GlinerConfig):
     """
 
     file: ClassVar[str] = "config.json"
+    ent_token: str = "[E]"
+    sep_token: str = "[SEP_TEXT]"
     counting_layer: str = "count_lstm"
     boundary: BoundaryHead | None = None
     joins_words: ClassVar[bool] = False
@@ -240,25 +239,23 @@ class Gliner2Config(GlinerConfig):
         """Return whether it is GLiNER 2.5's."""
         return self.boundary is not None
 
-
-def read_gliner2(file: Path) -> Gliner2Config:
-    """Return a folder's configuration; raise InputError for an architecture that can't be computed."""
-    read = read_json(file, _ExtractorFile, remedy=_REMEDY)
-    head, counting = (read.architecture or "span").strip().lower(), read.counting_layer or "count_lstm"
-    width = (read.span_head.max_width if read.span_head else None) or read.max_width or _WIDTH
-    for name, value, known in (("architecture", head, _HEADS), ("counting_layer", counting, COUNTING)):
-        if value not in known:
-            raise InputError(f"{file}: a GLiNER2 model with {name} {value!r:.60}, which nerbert doesn't support; "
-                             f"supported: {', '.join(known)}")  # fmt: skip
-    boundary = read_json(file, _BoundaryFile, remedy=_PUBLISHED).boundary_head if head == "boundary" else None
-    if boundary and boundary.boundary_dim % boundary.boundary_attention_heads:
-        raise InputError(f"{file}: boundary_head.boundary_dim = {boundary.boundary_dim}: must be a multiple of "
-                         f"boundary_attention_heads = {boundary.boundary_attention_heads}")  # fmt: skip
-    pooling: Any = read.token_pooling if read.token_pooling in ("mean", "max") else "first"
-    return Gliner2Config(
-        model_name="", counting_layer=counting, boundary=boundary, max_width=_WIDTH if boundary else width,
-        max_len=min(read.max_len or _MAX_LEN, _MAX_LEN if boundary else _LONGEST),
-        subtoken_pooling=pooling,
-        span_mode=head if boundary else "markerV0", num_rnn_layers=0, dropout=0.1,
-        ent_token=LABEL, sep_token=TEXT,
-    )  # fmt: skip
+    @classmethod
+    def read(cls, file: Path) -> "Gliner2Config":
+        """Return a folder's configuration; raise InputError for an architecture that can't be computed."""
+        read = read_json(file, _ExtractorFile, remedy=_REMEDY)
+        head, counting = (read.architecture or "span").strip().lower(), read.counting_layer or "count_lstm"
+        width = (read.span_head.max_width if read.span_head else None) or read.max_width or _WIDTH
+        for name, value, known in (("architecture", head, _HEADS), ("counting_layer", counting, COUNTING)):
+            if value not in known:
+                raise InputError(f"{file}: a GLiNER2 model with {name} {value!r:.60}, which nerbert doesn't support; "
+                                 f"supported: {', '.join(known)}")  # fmt: skip
+        boundary = read_json(file, _BoundaryFile, remedy=_PUBLISHED).boundary_head if head == "boundary" else None
+        if boundary and boundary.boundary_dim % boundary.boundary_attention_heads:
+            raise InputError(f"{file}: boundary_head.boundary_dim = {boundary.boundary_dim}: must be a multiple of "
+                             f"boundary_attention_heads = {boundary.boundary_attention_heads}")  # fmt: skip
+        pooling: Any = read.token_pooling if read.token_pooling in ("mean", "max") else "first"
+        return cls(
+            model_name="", counting_layer=counting, boundary=boundary, max_width=_WIDTH if boundary else width,
+            max_len=min(read.max_len or _MAX_LEN, _MAX_LEN if boundary else _LONGEST),
+            subtoken_pooling=pooling, span_mode=head if boundary else "markerV0", num_rnn_layers=0, dropout=0.1,
+        )  # fmt: skip

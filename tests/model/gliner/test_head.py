@@ -250,7 +250,7 @@ def test_other_thresholds_need_no_labels_again(
     head, labels = asked(make, **settings), list(map(EntityLabel, ("port", "ship", "city")))
     bounds = [0.0, 0.4, 1.0]
     wanted, one = head.for_labels(labels, bounds).predict([words_of(TEXT)]), head.for_labels(labels, [0.5] * 3)
-    monkeypatch.setattr(GlinerHead, "_prompt", None)
+    monkeypatch.setattr(one.pieces, "prompt", None)
     monkeypatch.setattr(TorchGliner, "label_vectors", None)
     found = one.for_labels(labels, bounds).predict([words_of(TEXT)])
     assert list(found.spans()) == list(wanted.spans())

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from nerbert.model.gliner.config import BoundaryHead, Gliner2Config, body_config
+from nerbert.model.gliner.folder import MARKS, PARTS
+from nerbert.model.gliner.gliner2_layers import BoundarySpans, CountedSpans
 from nerbert.model.gliner.weights import build
-from nerbert.model.gliner2.folder import MARKS, PARTS
-from nerbert.model.gliner2.layers import BoundarySpans, CountedSpans
 
 BODY = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
         "intermediate_size": 16, "max_position_embeddings": 160}  # fmt: skip

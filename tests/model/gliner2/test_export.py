@@ -10,7 +10,7 @@ import pytest
 
 from nerbert.errors import InputError, NerbertError
 from nerbert.model.gliner.config import COUNTING
-from nerbert.model.gliner2.folder import MARKS
+from nerbert.model.gliner.folder import MARKS
 from nerbert.records import EntityLabel
 from nerbert.tagger.export import export
 from nerbert.tagger.gliner_export import _check

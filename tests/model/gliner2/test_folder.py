@@ -15,9 +15,8 @@ from safetensors.torch import load_file, save_file
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import ModelFolder, TransformersKind, find_embedded
-from nerbert.model.gliner.folder import load_gliner
-from nerbert.model.gliner2.folder import Gliner2Kind
-from nerbert.model.gliner2.layers import BoundarySpans
+from nerbert.model.gliner.folder import Gliner2Kind, load_gliner
+from nerbert.model.gliner.gliner2_layers import BoundarySpans
 from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.records import EntityLabel
 from nerbert.tagger.tagger import Tagger

@@ -12,8 +12,8 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nerbert.model.gliner.folder import GLINER2_WORDS
 from nerbert.model.gliner.head import Candidate, GlinerHead, chosen_candidates
-from nerbert.model.gliner2.folder import WORDS
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
@@ -79,7 +79,7 @@ def theirs(model: Any, text: str, labels: Any, threshold: float, policy: str | N
 
 
 def words_of(text: str) -> Example:
-    return Example(text, split_words(text, WORDS))
+    return Example(text, split_words(text, GLINER2_WORDS))
 
 
 def ours(head: Any, text: str) -> list[Found]:
@@ -159,7 +159,7 @@ def test_without_an_instance_nothing_is_found(tokenizers: dict[str, Any], tmp_pa
 @given(st.text() | st.text("aB1._-@/: \u0301\u200d:wpst漢é", max_size=60))
 def test_words_are_the_packages(text: str) -> None:
     splitter = import_module("gliner2.processing.word_splitter").WhitespaceTokenSplitter()
-    assert [*split_words(text, WORDS)] == [(start, end) for _, start, end in splitter(text)]
+    assert [*split_words(text, GLINER2_WORDS)] == [(start, end) for _, start, end in splitter(text)]
 
 
 def test_an_older_folder_says_less(tokenizers: dict[str, Any], tmp_path: Path) -> None:
