@@ -213,7 +213,7 @@ def test_scoring_takes_no_larger_batches_than_training(
         sizes.append(batch.ids.size)
         return batch
 
-    monkeypatch.setattr("nerbert.model.linear.padded", noted)
+    monkeypatch.setattr("nerbert.model.linear.pad_windows", noted)
     settings = settings_of(few, max_steps=1, batch_size=2, max_length=48, max_tokens_per_batch=10**9)
     pretrain(tmp_path / "e", settings)
     assert len(sizes) > 5
