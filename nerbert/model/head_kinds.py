@@ -158,17 +158,8 @@ class ExportTask:
         """
         import torch
 
-        class Run(torch.nn.Module):
-            """The parts, with what they compute."""
-
-            def __init__(self) -> None:
-                super().__init__()
-                self.parts = torch.nn.ModuleList(parts)
-
-            def forward(self, *tensors: Any) -> Any:
-                return run(*tensors)
-
-        network, path = Run().eval(), self.folder / file
+        network, path = torch.nn.Module().eval(), self.folder / file
+        network.parts, network.forward = torch.nn.ModuleList(parts).eval(), run
         weights = 4 * sum(parameter.numel() for parameter in network.parameters())
         if weights > _LARGEST:
             raise InputError(f"{self.source}: {weights:,} bytes of weights in fp32 don't fit into one ONNX file (2 GB);"
