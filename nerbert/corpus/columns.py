@@ -112,8 +112,8 @@ def words_of(texts: Sequence[str], splitter: str = SPLITTER) -> Words:
     codes = codes_of(joined)
     classes = _classes()[codes]
     tricky = np.flatnonzero(classes >= _SINGLE) if splitter != SPLITTER else _resolve(classes, codes)
-    starts, ends = _edges(classes)
-    tricky = np.concatenate((tricky, _web_places(joined, codes)))
+    starts, ends = _find_edges(classes)
+    tricky = np.concatenate((tricky, _find_web(joined, codes)))
     if tricky.size:
         numbers = np.unique(np.searchsorted(sentences, tricky, "right") - 1)
         starts, ends = _resplit(texts, numbers, sentences, starts, ends, splitter)
@@ -138,7 +138,7 @@ def _resolve(classes: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint32]) -> I
     return tricky
 
 
-def _web_places(text: str, codes: npt.NDArray[np.uint32]) -> Ints:
+def _find_web(text: str, codes: npt.NDArray[np.uint32]) -> Ints:
     """Return places in or beside a possible address, hashtag or name of the web."""
     dots, colons = np.flatnonzero(codes == ord(".")), np.flatnonzero(codes == ord(":"))
     after = codes[dots + 1]  # a text ends with a newline
@@ -209,7 +209,7 @@ def is_among(values: npt.NDArray[Any], members: npt.NDArray[Any]) -> npt.NDArray
     return among
 
 
-def _edges(classes: npt.NDArray[np.uint8]) -> tuple[Ints, Ints]:
+def _find_edges(classes: npt.NDArray[np.uint8]) -> tuple[Ints, Ints]:
     """Return the starts and ends of words: whole runs, and single characters with their parts."""
     run = classes == _RUN
     single = classes >= _SINGLE

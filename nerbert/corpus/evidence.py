@@ -101,7 +101,7 @@ def type_by_evidence(
 
     `least` is the precision that a feature must have. Pages and titles are read from the corpus in `folder`.
     """
-    insert(database, "evidence", _evidence(database, folder, language, kinds), _ROWS)
+    insert(database, "evidence", _find_evidence(database, folder, language, kinds), _ROWS)
     database.execute(_LEARN, {"least": least, "z": _Z})
     database.execute(_FIT)
     database.execute(_NEW_CLASSES)
@@ -114,7 +114,7 @@ def type_by_evidence(
     return {kind: dict(zip(("targets", "links"), typed.get(kind, (0, 0)), strict=True)) for kind in kinds}
 
 
-def _evidence(database: Database, folder: Path, language: str, kinds: Sequence[str]) -> Iterator[Sequence[object]]:
+def _find_evidence(database: Database, folder: Path, language: str, kinds: Sequence[str]) -> Iterator[Sequence[object]]:
     cursor = database.cursor()
     titles = cursor.execute(_TITLES)
     while TITLE in kinds and (rows := titles.fetchmany(10_000)):
@@ -125,12 +125,12 @@ def _evidence(database: Database, folder: Path, language: str, kinds: Sequence[s
             features = {feature for name in categories for feature in phrase_features(name, language)}
             yield from zip(repeat(normalise_title(title)), repeat(CATEGORY), sorted(features))
     if FIRST_SENTENCE in kinds:
-        for title, text in _first_sentences(folder):
+        for title, text in _read_first_sentences(folder):
             parts = sentence_features(text, language)
             yield from zip(repeat(normalise_title(title)), repeat(FIRST_SENTENCE), parts)
 
 
-def _first_sentences(folder: Path) -> Iterator[tuple[str, str]]:
+def _read_first_sentences(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the title and the first sentence of each page."""
     for part in shard_paths(folder / "pages"):
         page = -1
@@ -167,7 +167,7 @@ def phrase_features(text: str, language: str) -> list[str]:
     """Return the parts of a noun phrase that may tell a class, up to the word that ends the phrase: its first and its
     last word, and its last two."""
     words = list[str]()
-    _, articles, ends = _phrases(language)
+    _, articles, ends = _read_phrases(language)
     text = _ELIDED.sub(r"\1 ", text) if "l" in articles else text
     for word in map(str.lower, _WORD.findall(text)):
         if len(words) == _MOST_WORDS or not word[0].isalnum() or (word in ends and (words or word not in articles)):
@@ -179,14 +179,14 @@ def phrase_features(text: str, language: str) -> list[str]:
 
 def sentence_features(text: str, language: str) -> list[str]:
     """Return the features of the phrase after the first *is* or *was* of a sentence."""
-    copulas, _, _ = _phrases(language)
+    copulas, _, _ = _read_phrases(language)
     words = text.split()
     copula = next((index for index, word in enumerate(words[1:], 1) if word in copulas), len(words))
     return phrase_features(" ".join(words[copula + 1 :]), language)
 
 
 @cache
-def _phrases(language: str) -> tuple[frozenset[str], ...]:
+def _read_phrases(language: str) -> tuple[frozenset[str], ...]:
     """Return the copulas, the articles and the ends of phrases of a language; empty for one without an entry."""
     table = {code: cells for code, *cells in read_columns("phrases.tsv", "language", "copulas", "articles", "ends")}
     code = "en" if language == "simple" else language

@@ -246,14 +246,14 @@ class Sampling:
         """Set `expected_copies` and `copies`."""
         ids, sides = rows["id"].to_pylist(), rows["split"].to_pylist()
         triples = zip(ids, sides, categories_of(rows["mentions"]), strict=True)
-        drawn = [self._copies(identity, categories) if side == TRAIN else (1.0, 1)
+        drawn = [self._draw_copies(identity, categories) if side == TRAIN else (1.0, 1)
                  for identity, side, categories in triples]  # fmt: skip
         for name, values in zip(("expected_copies", "copies"), zip(*drawn, strict=True), strict=False):
             index = rows.schema.get_field_index(name)
             rows = rows.set_column(index, name, pa.array(values, rows.schema.field(index).type))
         return rows, ()
 
-    def _copies(self, identity: str, categories: Sequence[str]) -> tuple[float, int]:
+    def _draw_copies(self, identity: str, categories: Sequence[str]) -> tuple[float, int]:
         expected = self.rates.expect_copies(categories) if self.rates else 1.0
         return expected, draw_copies(expected, uniform(self.settings.seed, "copies", identity))
 

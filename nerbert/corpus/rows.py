@@ -175,13 +175,13 @@ def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.R
         "id": pc.binary_join_element_wise(columns["id"], starts.cast(pa.string()), strings_column([""])[0]),
         "start": starts,
         "text": strings_column(pack.texts),
-        "words": _lists(words.first, words.starts - begin, words.ends - begin),
-        "links": _lists(links.first, links.starts, links.ends, **fields),
+        "words": _make_lists(words.first, words.starts - begin, words.ends - begin),
+        "links": _make_lists(links.first, links.starts, links.ends, **fields),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in UNTYPED.names], schema=UNTYPED)
 
 
-def _lists(first: Ints, starts: Ints, ends: Ints, **texts: pa.Array) -> pa.Array:
+def _make_lists(first: Ints, starts: Ints, ends: Ints, **texts: pa.Array) -> pa.Array:
     """Return lists of (start, end) and further texts; list n runs from `first[n]` to `first[n + 1]`."""
     arrays = {"start": numbers_column(starts, pa.int32()), "end": numbers_column(ends, pa.int32()), **texts}
     structs = pa.StructArray.from_arrays([*arrays.values()], names=[*arrays])
@@ -196,7 +196,7 @@ def _title_table(rows: Sequence[tuple[int, RawPage, int, str, CleanPage]]) -> pa
         [strings_column([name for name, _ in parameters]), strings_column([value for _, value in parameters])],
         names=["name", "value"],
     )
-    inside = pa.ListArray.from_arrays(_sums(len(box.parameters) for box in boxes), pairs)
+    inside = pa.ListArray.from_arrays(_sum_lengths(len(box.parameters) for box in boxes), pairs)
     structs = pa.StructArray.from_arrays(
         [strings_column([box.template for box in boxes]), inside], names=["template", "parameters"]
     )
@@ -208,11 +208,11 @@ def _title_table(rows: Sequence[tuple[int, RawPage, int, str, CleanPage]]) -> pa
         "title": strings_column([page.title for page in pages]),
         "redirect": strings_column([page.redirect for page in pages]),
         "fate": strings_column([row[3] for row in rows]),
-        "infoboxes": pa.ListArray.from_arrays(_sums(len(row[4].infoboxes) for row in rows), structs),
-        "categories": pa.ListArray.from_arrays(_sums(len(row[4].categories) for row in rows), categories),
+        "infoboxes": pa.ListArray.from_arrays(_sum_lengths(len(row[4].infoboxes) for row in rows), structs),
+        "categories": pa.ListArray.from_arrays(_sum_lengths(len(row[4].categories) for row in rows), categories),
     }
     return pa.Table.from_arrays([arrays[name] for name in TITLES.names], schema=TITLES)
 
 
-def _sums(lengths: Iterable[int]) -> pa.Array:
+def _sum_lengths(lengths: Iterable[int]) -> pa.Array:
     return numbers_column([0, *accumulate(lengths)], pa.int32())

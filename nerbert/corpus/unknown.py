@@ -65,14 +65,14 @@ Found: TypeAlias = tuple[Ints, int, Ints]
 
 def span_hashes(codes: npt.NDArray[np.uint32]) -> Hasher:
     """Return the function that hashes stretches of a text; equal characters have equal hashes in every text."""
-    powers, inverse = _powers(-(-(len(codes) + 1) // _STEP) * _STEP)
+    powers, inverse = _compute_powers(-(-(len(codes) + 1) // _STEP) * _STEP)
     sums = np.zeros(len(codes) + 1, np.uint64)
     np.cumsum(mix_bits(codes.astype(np.uint64)) * powers[: len(codes)], out=sums[1:])
     return lambda starts, ends: mix_bits((sums[ends] - sums[starts]) * inverse[starts])
 
 
 @lru_cache(maxsize=2)
-def _powers(length: int) -> tuple[Hashes, Hashes]:
+def _compute_powers(length: int) -> tuple[Hashes, Hashes]:
     bases = (_BASE, pow(_BASE, -1, 1 << 64))
     factors = [np.append(np.uint64(1), np.full(length - 1, base, np.uint64)) for base in bases]
     return np.cumprod(factors[0], dtype=np.uint64), np.cumprod(factors[1], dtype=np.uint64)
@@ -185,11 +185,11 @@ class _PreparedUnknown:
         """Mark the words outside mentions that may be names."""
         text, words = join_words(rows)
         free = ~inside(words, rows["mentions"])
-        index, codes = _index(self.names, self.names.stat().st_mtime_ns), codes_of(text)
+        index, codes = _load_index(self.names, self.names.stat().st_mtime_ns), codes_of(text)
         begins, lengths, _ = drop_overlaps(index.find_names(words, span_hashes(codes)), free)
         stretches = [(begins, begins + lengths - 1, ELSEWHERE)]
         if self.capitals:
-            stretches.append((*_runs(words, free & _find_capitalised(words, codes, self.common)), CAPITALISED))
+            stretches.append((*_find_runs(words, free & _find_capitalised(words, codes, self.common)), CAPITALISED))
         column = rows.schema.get_field_index("unknown")
         return rows.set_column(column, TYPED.field("unknown"), _group_stretches(words, stretches)), ()
 
@@ -202,7 +202,7 @@ def _filter_train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
 
 
 @lru_cache(maxsize=2)
-def _index(path: Path, _changed: int) -> NameIndex:
+def _load_index(path: Path, _changed: int) -> NameIndex:
     return NameIndex.of(np.load(path, allow_pickle=False))
 
 
@@ -223,9 +223,9 @@ def _write_cases(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) ->
     hashes, small = [np.zeros(0, np.uint64)], [np.zeros(0, np.bool_)]
     for rows in _filter_train(batches):
         text, words = join_words(rows)
-        lowered, capitals = _hashes(words, codes := codes_of(text))
+        lowered, capitals = _hash_words(words, codes := codes_of(text))
         hashes.append(lowered)
-        small.append(_mark_words(_cases()[1][codes] != codes, words) & ~capitals)
+        small.append(_mark_words(_case_table()[1][codes] != codes, words) & ~capitals)
     distinct, inverse = np.unique(np.concatenate(hashes), return_inverse=True)
     uses = np.bincount(inverse, minlength=len(distinct))
     in_lower = np.bincount(inverse, np.concatenate(small), minlength=len(distinct)).astype(np.int64)
@@ -234,8 +234,8 @@ def _write_cases(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) ->
 
 def _find_capitalised(words: Words, codes: npt.NDArray[np.uint32], common: Path) -> Marks:
     """Return which words have a capital that tells something: a sentence's first one only if it isn't common."""
-    hashes, capitals = _hashes(words, codes)
-    lettered = np.flatnonzero(_mark_words(_letters()[codes], words))
+    hashes, capitals = _hash_words(words, codes)
+    lettered = np.flatnonzero(_mark_words(_letter_table()[codes], words))
     owner = np.searchsorted(words.first, lettered, "right") - 1
     first = lettered[np.flatnonzero(np.diff(owner, prepend=-1))]
     capitals[first] &= ~is_among(hashes[first], _load_hashes(common, common.stat().st_mtime_ns))
@@ -248,9 +248,9 @@ def _load_hashes(path: Path, _changed: int) -> Hashes:
     return hashes
 
 
-def _hashes(words: Words, codes: npt.NDArray[np.uint32]) -> tuple[Hashes, Marks]:
+def _hash_words(words: Words, codes: npt.NDArray[np.uint32]) -> tuple[Hashes, Marks]:
     """Return (words,): the hash of each in lower case, and whether it has a capital."""
-    lowered = _cases()[0][codes]
+    lowered = _case_table()[0][codes]
     return span_hashes(lowered)(words.starts, words.ends), _mark_words(lowered != codes, words)
 
 
@@ -261,7 +261,7 @@ def _mark_words(marks: Marks, words: Words) -> Marks:
 
 
 @cache
-def _cases() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+def _case_table() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """Return for each code point the first of its small letters, and of its capitals; itself if it has no other."""
     lowered, raised = (np.arange(0x110000, dtype=np.uint32) for _ in range(2))
     for code in range(0x20000):
@@ -271,7 +271,7 @@ def _cases() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
 
 
 @cache
-def _letters() -> Marks:
+def _letter_table() -> Marks:
     marks: Marks = np.zeros(0x110000, np.bool_)
     marks[[code for code in range(0x32000) if chr(code).isalpha()]] = True
     return marks
@@ -315,7 +315,7 @@ def _count_others(_: Path, batches: Iterator[pa.RecordBatch], names: Path) -> tu
     return numbers, counts
 
 
-def _runs(words: Words, marked: Marks) -> tuple[Ints, Ints]:
+def _find_runs(words: Words, marked: Marks) -> tuple[Ints, Ints]:
     """Return the first and last words of the runs of marked words within sentences; a hyphen between two is one."""
     joined = (words.starts[1:] == words.ends[:-1]) & (np.diff(words.starts) > 0)
     marked = marked.copy()

@@ -170,11 +170,11 @@ class _Folder:
             if sums is not None and mirrored.name not in sums:
                 raise Missing(f"{mirrored.address}: not in its checksum list, so it may not be finished yet")
             sha1 = sums[mirrored.name] if sums else ""
-            version = _version(mirrored.address, self.policy)
-            partial = _partial(target, version)
+            version = _read_version(mirrored.address, self.policy)
+            partial = _partial_path(target, version)
             try:
                 self._download(mirrored, partial, version)
-                sha256, size = _check(mirrored, partial, sha1), partial.stat().st_size
+                sha256, size = _check_content(mirrored, partial, sha1), partial.stat().st_size
             except _UnusableError:
                 partial.unlink(missing_ok=True)
                 raise
@@ -197,7 +197,7 @@ class _Folder:
                 bar.advance(1, address.name, size=len(block))
                 size += len(block)
                 _check_size(address, size)
-        if _version(address.address, self.policy) != version or size != (total or size):
+        if _read_version(address.address, self.policy) != version or size != (total or size):
             raise _UnusableError(f"{address.address}: changed while it was fetched; run the same command again")
 
     def _write(self) -> None:
@@ -233,14 +233,14 @@ class _UnusableError(InputError):
     """What was fetched is not the file, and isn't kept."""
 
 
-def _version(address: str, policy: RetryPolicy) -> dict[str, Any]:
+def _read_version(address: str, policy: RetryPolicy) -> dict[str, Any]:
     """Return what a server says of a file now; all that is fetched in parts must be of one such version."""
     facts = facts_of(address, policy)
     names = {"size": "size", "etag": "ETag", "modified": "Last-Modified"}
     return {"address": address} | {name: facts.get(key) for name, key in names.items()}
 
 
-def _partial(target: Path, version: dict[str, Any]) -> Path:
+def _partial_path(target: Path, version: dict[str, Any]) -> Path:
     """Return the file for what comes of a version; parts of other versions, or of one that no ETag tells, go."""
     etag = version["etag"] or "W/"
     name = hashlib.sha256(json_line(version).encode()).hexdigest()[:16]
@@ -258,7 +258,7 @@ def _check_size(address: Address, size: int) -> None:
                              "a file; nothing was kept")  # fmt: skip
 
 
-def _check(address: Address, partial: Path, sha1: str) -> str:
+def _check_content(address: Address, partial: Path, sha1: str) -> str:
     """Return the SHA-256 of a fetched file; raise InputError if it isn't the wanted one."""
     with partial.open("rb") as file:
         head = file.read(1 << 10)

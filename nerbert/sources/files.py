@@ -107,7 +107,7 @@ def read_blocks(path: Path, longest: int, too_long: Callable[[int], None]) -> It
 def find_files(path: Path) -> Iterator[FoundFile]:
     """Yield `path`, or the files below it sorted by name, without hidden ones; a link to a folder isn't followed."""
     if path.is_dir():
-        yield from (FoundFile(file, writable(file.relative_to(path).as_posix()), direct=False) for file in _below(path))
+        yield from (FoundFile(file, writable(file.relative_to(path).as_posix()), direct=False) for file in _walk(path))
     elif path.is_file():
         yield FoundFile(path, writable(path.name), direct=True)
     else:
@@ -134,12 +134,12 @@ def writable(name: object) -> str:
     return str(name).encode("utf-8", "backslashreplace").decode()
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[Path]:
     for entry, is_folder in entries_of(folder):
         if entry.name.startswith("."):
             continue
         if is_folder and not entry.is_symlink():
-            yield from _below(entry)
+            yield from _walk(entry)
         else:
             yield entry
 

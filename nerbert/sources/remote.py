@@ -74,7 +74,7 @@ def file_system(address: str) -> tuple[Any, str]:
         remedy = f"pip install 'nerbert[{extra}]'" if extra else str(error)
         raise MissingExtra(f"{without_secrets(address)}: needs another library: {remedy}") from error
     except Exception as error:
-        raise _final(without_secrets(address), error) from error
+        raise _final_error(without_secrets(address), error) from error
     return files, path
 
 
@@ -108,7 +108,7 @@ def retry_call(name: str, call: Callable[[], Result], policy: RetryPolicy | None
             raise
         except Exception as error:
             failed += 1
-            reason, wait = _transient(name, error)
+            reason, wait = _explain_failure(name, error)
             if failed >= policy.tries:
                 raise InputError(f"{name}: {reason} (tried {failed} times); rerun the command to resume") from error
             pause = pause_after(failed, wait, policy)
@@ -116,7 +116,7 @@ def retry_call(name: str, call: Callable[[], Result], policy: RetryPolicy | None
             policy.sleep(pause)
 
 
-def _transient(name: str, error: Exception) -> tuple[str, float]:
+def _explain_failure(name: str, error: Exception) -> tuple[str, float]:
     """Return why a failure may pass, and the pause that the server asks for; raise InputError for a final one."""
     if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
         error = error.__cause__  # fsspec's only word for whatever keeps it from a file's size
@@ -128,20 +128,20 @@ def _transient(name: str, error: Exception) -> tuple[str, float]:
     nowhere = isinstance(getattr(error, "os_error", None), socket.gaierror)
     final = final or status is not None or "Redirect" in type(error).__name__ or hasattr(error, "certificate_error")
     if final or nowhere or not lost:
-        raise _final(name, error, status) from error
-    return f"the connection failed: {_reason(error)}", 0.0
+        raise _final_error(name, error, status) from error
+    return f"the connection failed: {_error_text(error)}", 0.0
 
 
-def _final(name: str, error: Exception, status: int | None = None) -> InputError:
+def _final_error(name: str, error: Exception, status: int | None = None) -> InputError:
     note = f" (status {status})" if status else ""
     if isinstance(error, FileNotFoundError) or status in (404, 410):
         return Missing(f"{name}: not there{note}; check the address")
     if isinstance(error, PermissionError) or status in (401, 403):
         return Missing(f"{name}: refused{note}; check the address and your rights")
-    return InputError(f"{name}: can't be read: {_reason(error)}; check address and network, and run again")
+    return InputError(f"{name}: can't be read: {_error_text(error)}; check address and network, and run again")
 
 
-def _reason(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return without_secrets(f"{type(error).__name__} {error}").strip()[:200]
 
 

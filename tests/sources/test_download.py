@@ -117,7 +117,7 @@ def test_what_has_come_outlives_a_stop(web: Web, tmp_path: Path, monkeypatch: py
         raise SystemExit
 
     with monkeypatch.context() as patched:
-        patched.setattr(download, "_check", stop)
+        patched.setattr(download, "_check_content", stop)
         with pytest.raises(SystemExit) as raised:
             get(web, tmp_path)
     assert raised.value.__notes__ == ["rerun the command to resume"]

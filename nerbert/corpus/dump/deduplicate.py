@@ -51,9 +51,9 @@ def read_titles(folder: Path) -> Titles:
     superseded = _find_superseded(folder)
     old, articles = pc.field("page_number").isin(pa.array(superseded)), 0
     if len(superseded):
-        articles = sum(map(len, _rows(folder, ["page_number", "fate"], old & (_FATE == ARTICLE))))
+        articles = sum(map(len, _read_rows(folder, ["page_number", "fate"], old & (_FATE == ARTICLE))))
     redirects = (pc.field("ns") == TEMPLATE) & (pc.field("redirect") != "") & ~old
-    pairs = _pairs(folder, ["title", "redirect"], redirects, ["page_number", "ns"])
+    pairs = _read_pairs(folder, ["title", "redirect"], redirects, ["page_number", "ns"])
     names = {_template_name(name): _template_name(target) for name, target in pairs}
     return Titles(fold_redirects(names), superseded, articles)
 
@@ -75,7 +75,7 @@ def write_newest(source: Path, folder: Path, titles: Titles, language: str, exec
 
 def is_disambiguation(title: str, templates: Iterable[str], language: str) -> bool:
     """Return whether a page only lists the meanings of its title; names must be normalised (`normalise_title`)."""
-    bracket, names = _patterns(language)
+    bracket, names = _compile_patterns(language)
     name, _, end = title.rpartition(" (")
     if name and bracket.fullmatch(end.casefold()):
         return True
@@ -83,7 +83,7 @@ def is_disambiguation(title: str, templates: Iterable[str], language: str) -> bo
 
 
 @cache
-def _patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+def _compile_patterns(language: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Return the case-folded patterns of title brackets, with the closing bracket, and of template names."""
     marks = {code: cells for code, *cells in read_columns("disambiguation.tsv", "language", "templates", "brackets")}
     code = "en" if language == "simple" else wiki_code(language)
@@ -96,26 +96,26 @@ def redirect_pairs(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the normalised redirects of articles that count, except to sections (`Jack Dawson`, `Titanic#…`)."""
     to_page = pc.match_substring_regex(pc.field("redirect"), "^[^#]+$")
     condition = (pc.field("ns") == 0) & to_page & (_FATE != Reason.DUPLICATE_PAGE)
-    for title, target in _pairs(folder, ["title", "redirect"], condition, ["ns", "fate"]):
+    for title, target in _read_pairs(folder, ["title", "redirect"], condition, ["ns", "fate"]):
         yield normalise_title(title), normalise_title(target)
 
 
 def disambiguation_pages(folder: Path) -> Iterator[str]:
     """Yield the normalised titles of the removed disambiguation pages."""
-    for rows in _rows(folder, ["title", "fate"], _FATE == Reason.DISAMBIGUATION_PAGE):
+    for rows in _read_rows(folder, ["title", "fate"], _FATE == Reason.DISAMBIGUATION_PAGE):
         yield from map(normalise_title, rows["title"].to_pylist())
 
 
 def infobox_pages(folder: Path) -> Iterator[tuple[str, tuple[Infobox, ...]]]:
     """Yield the articles that have infoboxes, with or without text, with their infoboxes."""
     condition = _SCANNED & (pc.list_value_length(pc.field("infoboxes")) > 0)
-    for rows in _rows(folder, ["title", "infoboxes", "fate"], condition, _FEW_ROWS):
-        yield from zip(rows["title"].to_pylist(), _infoboxes(rows["infoboxes"].combine_chunks()), strict=True)
+    for rows in _read_rows(folder, ["title", "infoboxes", "fate"], condition, _FEW_ROWS):
+        yield from zip(rows["title"].to_pylist(), _read_infoboxes(rows["infoboxes"].combine_chunks()), strict=True)
 
 
 def page_categories(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield the articles that have categories, with them."""
-    yield from _pairs(folder, ["title", "categories"], _SCANNED, ["fate"])
+    yield from _read_pairs(folder, ["title", "categories"], _SCANNED, ["fate"])
 
 
 def _find_superseded(folder: Path) -> Numbers:
@@ -188,22 +188,22 @@ def _is_of(rows: pa.Table | pa.RecordBatch, numbers: Numbers) -> npt.NDArray[np.
     return np.isin(rows["page_number"].to_numpy(), numbers)
 
 
-def _rows(folder: Path, columns: Sequence[str], condition: pc.Expression, size: int = _ROWS) -> Iterator[pa.Table]:
+def _read_rows(folder: Path, columns: Sequence[str], condition: pc.Expression, size: int = _ROWS) -> Iterator[pa.Table]:
     """Yield the wanted rows of `titles/`; where a condition meets null, a row isn't wanted."""
     for path in shard_paths(folder / "titles"):
         for batch in read_batches(path, columns, size):
             yield pa.Table.from_batches([batch]).filter(condition)
 
 
-def _pairs(
+def _read_pairs(
     folder: Path, columns: Sequence[str], condition: pc.Expression, others: Sequence[str]
 ) -> Iterator[tuple[Any, ...]]:
     """Yield the values of some columns in the wanted rows; `asked` are others that the condition needs."""
-    for rows in _rows(folder, [*columns, *others], condition):
+    for rows in _read_rows(folder, [*columns, *others], condition):
         yield from zip(*(rows[name].to_pylist() for name in columns), strict=True)
 
 
-def _infoboxes(column: pa.Array) -> Iterator[tuple[Infobox, ...]]:
+def _read_infoboxes(column: pa.Array) -> Iterator[tuple[Infobox, ...]]:
     """Return the infoboxes of each row; reading flat columns is four times as fast as reading dicts."""
     boxes = pc.list_flatten(column)
     parameters = pc.struct_field(boxes, "parameters")

@@ -113,12 +113,12 @@ def step_of(size: int, *, packed: bool, split_bytes: int) -> int:
 
 def ranges(source: Source, root: bytes, size: int, *, packed: bool, step: int) -> Iterator[DumpPart]:
     """Yield the parts of a seekable source: cut at the first page or stream at or behind each multiple of `step`."""
-    cuts = _borders(source, size, BZ2_STREAM if packed else _PAGE_TAG, step)
+    cuts = _find_borders(source, size, BZ2_STREAM if packed else _PAGE_TAG, step)
     for number, (start, stop) in enumerate(pairwise(cuts)):
         yield DumpPart(source, root, number, start, stop - start, stop == size, packed)
 
 
-def _borders(source: Source, size: int, mark: re.Pattern[bytes], step: int) -> Iterator[int]:
+def _find_borders(source: Source, size: int, mark: re.Pattern[bytes], step: int) -> Iterator[int]:
     """Yield where parts begin, then the size."""
     last = 0
     yield last
@@ -188,7 +188,7 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
                         continue
                     pages += 1
                     try:
-                        page = _page(element, redirects)
+                        page = _read_page(element, redirects)
                     except InputError as error:
                         raise InputError(f"{part}: page {pages}{within}, {error}; fetch the dump again") from error
                     forget(element)
@@ -221,23 +221,23 @@ def number_in(text: str | None, *, lowest: int, highest: int = _LARGEST) -> int 
     return number if number is not None and lowest <= number <= highest else None
 
 
-def _page(element: etree._Element, redirects: tuple[str, ...]) -> RawPage:
+def _read_page(element: etree._Element, redirects: tuple[str, ...]) -> RawPage:
     """Return a page with its last revision; missing ids are an error, because sentence ids depend on them."""
-    page = _fields(element)
-    revision = _fields(page["revision"]) if "revision" in page else {}
-    title, ns = _text(page, "title") or "", _text(page, "ns")
-    page_id, revision_id = (number_in(_text(fields, "id"), lowest=0) for fields in (page, revision))
+    page = _read_fields(element)
+    revision = _read_fields(page["revision"]) if "revision" in page else {}
+    title, ns = _read_text(page, "title") or "", _read_text(page, "ns")
+    page_id, revision_id = (number_in(_read_text(fields, "id"), lowest=0) for fields in (page, revision))
     if page_id is None or revision_id is None:
         raise InputError(f"{title!r}, has no usable {'page' if page_id is None else 'revision'} id")
     namespace = number_in(ns, lowest=-2, highest=2**31 - 1)
     if ns is not None and namespace is None:
         raise InputError(f"{title!r}, has namespace {ns!r}")
-    text, redirect = _text(revision, "text") or "", page.get("redirect")
-    target = _redirect(None if redirect is None else redirect.get("title"), text, redirects)
-    return RawPage(page_id, revision_id, title, namespace, target, _text(revision, "model") or "wikitext", text)
+    text, redirect = _read_text(revision, "text") or "", page.get("redirect")
+    target = _find_redirect(None if redirect is None else redirect.get("title"), text, redirects)
+    return RawPage(page_id, revision_id, title, namespace, target, _read_text(revision, "model") or "wikitext", text)
 
 
-def _fields(element: etree._Element) -> dict[str, etree._Element]:
+def _read_fields(element: etree._Element) -> dict[str, etree._Element]:
     """Return the parts of a page or a revision by their names: the first of each, but the last revision."""
     space, fields = str(element.tag).rpartition("}")[0], dict[str, etree._Element]()
     for child in element.iterchildren(f"{space or '{'}}}*"):
@@ -247,13 +247,13 @@ def _fields(element: etree._Element) -> dict[str, etree._Element]:
     return fields
 
 
-def _text(fields: dict[str, etree._Element], name: str) -> str | None:
+def _read_text(fields: dict[str, etree._Element], name: str) -> str | None:
     """Return the text of a part, None where there is no such part."""
     part = fields.get(name)
     return None if part is None else part.text or ""
 
 
-def _redirect(named: str | None, text: str, redirects: tuple[str, ...]) -> str:
+def _find_redirect(named: str | None, text: str, redirects: tuple[str, ...]) -> str:
     """Return the target of a redirect with `#section`, "" for none; `named` is an export's own, without the section."""
     match = (_ANY_REDIRECT if named else _compile_redirect(redirects)).match(text)
     title, section = (named or match[1].strip(), (match[2] or "").strip()) if match else (named or "", "")

@@ -37,7 +37,7 @@ class Wikitext:
 @cache
 def wikitext_of(language: str) -> Wikitext:
     """Return the wikitext of a language; that of its base (`de` for `de-ch`), else English, if it is not known."""
-    facts = _facts(language)
+    facts = _read_facts(language)
     letters, *joins = facts["trail"]
     prefix = facts["prefix"][0]
     numbers = {name: int(name) for name in facts if name.lstrip("-").isdigit()}
@@ -54,7 +54,7 @@ def wikitext_of(language: str) -> Wikitext:
 
 
 @cache
-def _table() -> dict[str, dict[str, str]]:
+def _read_table() -> dict[str, dict[str, str]]:
     """Return the table: language → fact → values, joined by bars."""
     rows: dict[str, dict[str, str]] = {}
     for of, fact, values in read_columns("wikipedias_wikitext.tsv", "language", "fact", "values"):
@@ -64,12 +64,12 @@ def _table() -> dict[str, dict[str, str]]:
 
 def has_wikitext(language: str) -> bool:
     """Return whether the table has facts of just this language."""
-    return language in _table()
+    return language in _read_table()
 
 
-def _facts(language: str) -> dict[str, list[str]]:
+def _read_facts(language: str) -> dict[str, list[str]]:
     """Return the facts of a language with those of its fallback languages: fact → values."""
-    rows = _table()
+    rows = _read_table()
     nearest = next((code for code in (language, language.partition("-")[0]) if code in rows), "en")
     facts: dict[str, list[str]] = {}
     for code in (nearest, *filter(None, rows[nearest].get("fallback", "").split("|")), "en"):
@@ -122,12 +122,12 @@ class Site:
     def namespace(self, title: str) -> int:
         """Return the number of a title's namespace; 0 for articles."""
         prefix, colon, _ = title.partition(":")
-        return self.namespaces.get(_prefix(prefix), 0) if colon else 0
+        return self.namespaces.get(_normalise_prefix(prefix), 0) if colon else 0
 
     def other_wiki(self, title: str) -> str:
         """Return `"language"`, `"sister"` or `""`: whether the title's prefix leads to another wiki."""
         prefix, colon, _ = title.partition(":")
-        name = _prefix(prefix) if colon else ""
+        name = _normalise_prefix(prefix) if colon else ""
         if name in self.namespaces:
             return ""
         return "language" if name in _LANGUAGES else "sister" if name in _SISTERS else ""
@@ -206,7 +206,7 @@ def without_direction_marks(text: str) -> str:
     return text if text.isascii() else _INVISIBLE.sub("", text)
 
 
-def _prefix(text: str) -> str:
+def _normalise_prefix(text: str) -> str:
     """Return the normal form of a title's prefix before the colon."""
     return " ".join(without_direction_marks(text).replace("_", " ").split()).lower()
 

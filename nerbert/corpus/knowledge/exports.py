@@ -88,7 +88,7 @@ def read_ontology(stream: IO[bytes], path: Path | str, language: str = "en") -> 
             declared[name] = template.text("rdfs:subClassOf").split(",") if template else []
             for item in _EQUIVALENT.findall(template.text("owl:equivalentClass") if template else ""):
                 equivalents.setdefault(item, name)
-            if template and (words_there := _words(template, language)):
+            if template and (words_there := _read_words(template, language)):
                 words[name] = words_there
     if not declared:
         with at(path):
@@ -104,7 +104,7 @@ def read_ontology(stream: IO[bytes], path: Path | str, language: str = "en") -> 
     return Ontology(parents, equivalents, words)
 
 
-def _words(template: "Template", language: str) -> dict[str, str]:
+def _read_words(template: "Template", language: str) -> dict[str, str]:
     """Return the label and the description of a class, without those that it lacks."""
     words: dict[str, str] = {}
     for key, argument, tag, longest in _WORDS:
@@ -115,13 +115,13 @@ def _words(template: "Template", language: str) -> dict[str, str]:
                 number = list(inner.fields)[1]  # text with "=" was read as a named argument
                 text = inner.text(number)
                 texts[inner.text("1").lower()] = text if number == "2" else f"{number}={text}"
-        plain = (_plain(texts.get(code, ""), longest) for code in (language, "en"))
+        plain = (_strip_markup(texts.get(code, ""), longest) for code in (language, "en"))
         if text := next(filter(None, plain), ""):
             words[key] = text
     return words
 
 
-def _plain(text: str, longest: int) -> str:
+def _strip_markup(text: str, longest: int) -> str:
     """Return wikitext as one line without markup, cut at the end of a sentence, or else of a word, if it is longer."""
     text = html.unescape(_MARKUP.sub(lambda match: match[1] or "", text))
     text = visible(" ".join(text.split()))
@@ -174,10 +174,10 @@ def templates(text: str) -> tuple[Template, ...]:
     """Return the top-level templates of `text`, nested eight deep at most; comments are removed, open ones closed."""
     text = _COMMENT.sub("", text)
     text += "}}" * (text.count("{{") - text.count("}}"))
-    return tuple(map(_template, _TEMPLATE.findall(text)))
+    return tuple(map(_parse_template, _TEMPLATE.findall(text)))
 
 
-def _template(source: str) -> Template:
+def _parse_template(source: str) -> Template:
     name, *parts = arguments(source[2:-2])
     fields: dict[str, str] = {}
     for number, part in enumerate(parts, 1):
@@ -225,21 +225,21 @@ class Mappings:
         """
         rules = dict(self.rules)
         for name, outcome in self.rules.items():
-            if not self._outcome(end := ends.get(name, name)):
+            if not self._find_outcome(end := ends.get(name, name)):
                 rules.setdefault(end, outcome)
         extended = replace(self, rules=rules)
-        led = {name: outcome for name, end in ends.items() if (outcome := extended._outcome(end))}
+        led = {name: outcome for name, end in ends.items() if (outcome := extended._find_outcome(end))}
         return replace(self, rules=led | rules)
 
     def class_of(self, infobox: Infobox) -> str | None:
         """Return the class as the mapping writes it, in any case of names; None for no rule, no case, and owl:Thing."""
-        outcome = self._outcome(normalise_title(infobox.template))
+        outcome = self._find_outcome(normalise_title(infobox.template))
         parameters = dict(infobox.parameters)
         while not isinstance(outcome, str):
             outcome = next((case.outcome for case in outcome if case.holds(parameters)), "")
         return None if outcome.lower() in ("", "thing", "owl:thing") else outcome
 
-    def _outcome(self, template: str) -> Outcome:
+    def _find_outcome(self, template: str) -> Outcome:
         """Return the outcome of a normalised name, "" for none."""
         return self.rules.get(template) or self.folded.get(template.casefold(), "")
 
@@ -255,13 +255,13 @@ def read_mappings(stream: IO[bytes], path: Path | str) -> Mappings:
         elif target := _REDIRECT.match(text):
             other = PAGE_TITLE.fullmatch(target[1].strip())
             redirects[normalise_title(match[2])] = normalise_title(other[2] if other else target[1])
-        elif outcome := _outcome(templates(text)):
+        elif outcome := _find_outcome(templates(text)):
             rules[normalise_title(match[2])] = outcome
         else:
             unread.append((title, "no mapToClass in a TemplateMapping or ConditionalMapping"))
     read = Mappings(rules, folded=_fold_names(rules))
     ends = fold_redirects(redirects)
-    led = {name: outcome for name, end in ends.items() if (outcome := read._outcome(end))}
+    led = {name: outcome for name, end in ends.items() if (outcome := read._find_outcome(end))}
     lost = ((f"Mapping {language}:{name}", "redirects in a circle" if end in ends else f"redirects to {end}")
             for name, end in ends.items() if name not in led)  # fmt: skip
     merged = led | rules
@@ -276,7 +276,7 @@ def _fold_names(rules: Mapping[str, Outcome]) -> dict[str, Outcome]:
     return {name: outcomes.pop() for name, outcomes in folded.items() if len(outcomes) == 1}
 
 
-def _outcome(calls: tuple[Template, ...]) -> Outcome:
+def _find_outcome(calls: tuple[Template, ...]) -> Outcome:
     """Return the outcome of the first mapping among `found`, "" for none."""
     for template in calls:
         if template.name == "TemplateMapping":
@@ -284,7 +284,7 @@ def _outcome(calls: tuple[Template, ...]) -> Outcome:
         if template.name == "ConditionalMapping":
             return tuple(
                 Case(case.text("templateProperty"), case.text("operator").lower(), _strip_links(case.text("value")),
-                     _outcome(case.find_nested("mapping")))
+                     _find_outcome(case.find_nested("mapping")))
                 for case in template.find_nested("cases") if case.name == "Condition"
             )  # fmt: skip
     return ""

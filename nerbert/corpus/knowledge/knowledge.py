@@ -98,14 +98,14 @@ class Knowledge:
         mappings = [(rank, file.mappings, file.counts) for rank, file in enumerate(ranked) if file.mappings is not None]
         listed = ((0, (title, 0, DISAMBIGUATION)) for title in disambiguation)
         infoboxes = ask_infoboxes(mappings, self.ontology, pages, template_redirects)
-        claims = chain(listed, infoboxes, self._file_claims(database.cursor()))
+        claims = chain(listed, infoboxes, self._read_claims(database.cursor()))
         counts, self.disambiguation_pages = write_types(
             database, claims, [source.name for source in ranked], [rank for rank, _, _ in mappings]
         )
         for source, titles in zip(ranked, counts, strict=True):
             source.counts.titles = titles
 
-    def _file_claims(self, database: Database) -> Iterator[tuple[int, Claim]]:
+    def _read_claims(self, database: Database) -> Iterator[tuple[int, Claim]]:
         """Yield the claims of row files, with their rank, in the order of the sources."""
         rank = 0
         for source in self.sources:
@@ -113,11 +113,11 @@ class Knowledge:
                 source.counts.rows = len(self.ontology)
             elif source.kind != SourceKind.MAPPING:
                 deepest = source.kind == SourceKind.TRIPLES
-                claims = claims_of(self._answers(source, database), source.counts, deepest=deepest)
+                claims = claims_of(self._read_answers(source, database), source.counts, deepest=deepest)
                 yield from zip(repeat(rank), claims)
             rank += source.ranked
 
-    def _answers(self, source: KnowledgeSource, database: Database) -> Iterator[tuple[str, Answer]]:
+    def _read_answers(self, source: KnowledgeSource, database: Database) -> Iterator[tuple[str, Answer]]:
         file, counts, classify = source.file, source.counts, classifier(self.ontology)
         if source.kind == SourceKind.WIKIDATA_JSON:
             return wikidata_answers(database, file, site_of(self.language, self.wiki), self.ontology, counts)
@@ -155,7 +155,7 @@ def open_knowledge(paths: Sequence[Path], language: str, wiki: str = "") -> Know
     ours = editions(wiki, language)
     exports = [(file, detect_export(file.path)) for file in find_all([Path(path) for path in paths])]
     first = next((file for file, export in exports if export and export.kind == SourceKind.ONTOLOGY), None)
-    ontology = _read(first, partial(read_ontology, language=language)) if first else Ontology({})
+    ontology = _read_file(first, partial(read_ontology, language=language)) if first else Ontology({})
     sources, passed_over, used = list[KnowledgeSource](), list[tuple[str, str]](), set[Path | SourceKind]()
     for file, export in exports:
         detected = export or detect_lines(file.path, ontology)
@@ -167,7 +167,7 @@ def open_knowledge(paths: Sequence[Path], language: str, wiki: str = "") -> Know
         if why or not detected.kind:
             passed_over.append((file.name, why))
         else:
-            mappings = _read(file, read_mappings) if detected.kind == SourceKind.MAPPING else None
+            mappings = _read_file(file, read_mappings) if detected.kind == SourceKind.MAPPING else None
             sources.append(KnowledgeSource(file, detected.kind, mappings))
             used |= {path, detected.kind}
     if not any(source.ranked and (source.mappings is None or source.mappings.rules) for source in sources):
@@ -179,7 +179,7 @@ def open_knowledge(paths: Sequence[Path], language: str, wiki: str = "") -> Know
     return Knowledge(language, ontology, tuple(sources), tuple(passed_over), wiki=wiki)
 
 
-def _read(file: FoundFile, read: Callable[[IO[bytes], Path | str], _Read]) -> _Read:
+def _read_file(file: FoundFile, read: Callable[[IO[bytes], Path | str], _Read]) -> _Read:
     with open_plain(file.path) as stream:
         return read(stream, file.path)
 

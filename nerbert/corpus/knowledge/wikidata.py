@@ -173,7 +173,7 @@ def _read_items(path: Path, site: str, parents: "array[int]", bad: _Bad) -> Iter
             if marks[0] in line or marks[1] in line:
                 try:
                     entity = parse_json(line.strip().removesuffix(b","), _Entity, path)
-                    item, title, classes, above = _facts(entity, site)
+                    item, title, classes, above = _read_facts(entity, site)
                 except (ValueError, InputError):
                     bad(number, line)
                     continue
@@ -184,28 +184,28 @@ def _read_items(path: Path, site: str, parents: "array[int]", bad: _Bad) -> Iter
                 yield from ((item, title, name) for name in classes if title)
 
 
-def _facts(entity: _Entity, site: str) -> tuple[int, str, list[int], list[int]]:
+def _read_facts(entity: _Entity, site: str) -> tuple[int, str, list[int], list[int]]:
     """Return an item's number, the title of its page, its classes and its parents; raise ValueError if impossible."""
-    item = _number(entity.id)
+    item = _parse_number(entity.id)
     if not item:
         return 0, "", [], []
     link = entity.sitelinks.get(site) if entity.sitelinks else None
     title = normalise_title(link["title"]) if link else ""
     if link and not 0 < len(title.encode()) <= LONGEST_TITLE:
         raise ValueError
-    return item, title, _best(entity.classes), _best(entity.parents)
+    return item, title, _find_best(entity.classes), _find_best(entity.parents)
 
 
-def _best(statements: Sequence[_Statement]) -> list[int]:
+def _find_best(statements: Sequence[_Statement]) -> list[int]:
     """Return the items in the statements of the best rank; raise ValueError for one without a value."""
     rank = "preferred" if any(statement.rank == "preferred" for statement in statements) else "normal"
     items = [statement.item for statement in statements if statement.rank == rank and statement.snak_type == "value"]
     if not all(items):
         raise ValueError
-    return [number for number in map(_number, items) if number]
+    return [number for number in map(_parse_number, items) if number]
 
 
-def _number(name: str) -> int:
+def _parse_number(name: str) -> int:
     """Return the number of an item, 0 for a property or a lexeme."""
     match = _ID.fullmatch(name)
     number = int(match[1]) if match else 0

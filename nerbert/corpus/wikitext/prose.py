@@ -52,7 +52,7 @@ def join_paragraphs(text: str) -> str:
     if " \n" in text:
         text = _BLANK_LINES.sub("\n\n", text)
     lines = [part.strip().replace("\n", " ") if "\n" in part else part.strip() for part in text.split("\n\n")]
-    return tidy_lines("\n".join([_single_spaced(line) if "  " in line else line for line in lines if line]))
+    return tidy_lines("\n".join([_squeeze_spaces(line) if "  " in line else line for line in lines if line]))
 
 
 def tidy_lines(text: str) -> str:
@@ -79,10 +79,10 @@ def _replace_all(text: str, *edits: tuple[str, str]) -> str:
 
 def squeeze(text: str) -> str:
     """Remove repeated spaces, spaces at line edges and empty lines; white space must be spaces and newlines already."""
-    return "\n".join(filter(None, map(str.strip, _single_spaced(text).split("\n"))))
+    return "\n".join(filter(None, map(str.strip, _squeeze_spaces(text).split("\n"))))
 
 
-def _single_spaced(text: str) -> str:
+def _squeeze_spaces(text: str) -> str:
     while "  " in text:
         text = text.replace("  ", " ")
     return text

@@ -58,7 +58,7 @@ def remove_opaque(wikitext: str) -> str:
         if (tag[3] or tag[4]).lower() == "nowiki" and (not closing or wikitext.endswith("]]", 0, start)):
             pieces.append(tag.group() if not closing else "<nowiki/>")  # it keeps a link apart from what follows
         if closing:
-            pieces.append(_stand_in(tag[4].lower(), tag[5], wikitext[tag.end() : tags[closing].start()]))
+            pieces.append(_replace_content(tag[4].lower(), tag[5], wikitext[tag.end() : tags[closing].start()]))
             number = closing + 1
     pieces.append(wikitext[position:])
     return "".join(pieces)
@@ -85,17 +85,17 @@ def _find_closing(tags: Sequence["re.Match[str]"], number: int, unclosed: set[st
     return 0
 
 
-def _stand_in(name: str, attributes: str, content: str) -> str:
+def _replace_content(name: str, attributes: str, content: str) -> str:
     if name == "nowiki" or (name in ("source", "syntaxhighlight") and "inline" in attributes):
         return protect(content)
     if name == "gallery":
-        return "\n".join(map(_picture, content.split("\n")))
+        return "\n".join(map(_convert_picture, content.split("\n")))
     if name not in _FORMULAS or not content.strip():
         return ""
     return protect(content.strip()) if _PLAIN_FORMULA.fullmatch(content) else _FORMULA
 
 
-def _picture(line: str) -> str:
+def _convert_picture(line: str) -> str:
     """Convert a gallery line to a file link, so that it is treated as one."""
     name, bar, caption = line.strip().partition("|")
     balanced = caption.count("[[") == caption.count("]]") and not set("[]{}") & set(name)

@@ -51,13 +51,13 @@ def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False) -> 
     links.dropped[Reason.LINK_OUTSIDE_PROSE] += lost + sum(map(count_links, tables))
     text = _EXTERNAL.sub(r"\1", text) if "[" in text else text
     text = remove_marks(keep_prose(text, lists=lists))
-    text, offsets, targets = _spans(join_paragraphs(_without_tags(text, site)), links)
+    text, offsets, targets = _read_spans(join_paragraphs(_remove_tags(text, site)), links)
     return CleanPage(
         show_protected(text), offsets[0::2], offsets[1::2], targets, tuple(boxes), links.categories, +links.dropped
     )
 
 
-def _without_tags(text: str, site: Site) -> str:
+def _remove_tags(text: str, site: Site) -> str:
     """Remove tags and behaviour switches, and decode entities."""
     if "<" in text:
         text = _TAG.sub("", _LINE_BREAK.sub(" ", text))
@@ -67,14 +67,14 @@ def _without_tags(text: str, site: Site) -> str:
     return ENTITY.sub(lambda entity: character(entity).replace("\n", " "), text) if "&" in text else text
 
 
-def _spans(text: str, links: PageLinks) -> tuple[str, list[int], list[str]]:
+def _read_spans(text: str, links: PageLinks) -> tuple[str, list[int], list[str]]:
     """Return the text without link marks, the marks' offsets and the targets; count the links that are gone."""
     pieces = _LINK.split(text)
     numbers, anchors = pieces[1::3], pieces[2::3]
     del pieces[1::3]
     plain = "".join(pieces)
     if any(mark in plain for mark in _MARKS) or not all(part and part[0] != " " != part[-1] for part in anchors):
-        return _spans(_mend_marks(text, links), links)
+        return _read_spans(_mend_marks(text, links), links)
     offsets = list(accumulate(map(len, pieces)))[: 2 * len(numbers)]
     targets = list(map(links.targets.__getitem__, map(int, numbers)))
     lost = len(links.targets) - len(targets) - links.dropped[Reason.EMPTY_ANCHOR]
@@ -111,7 +111,7 @@ def show_variant(source: str, code: str) -> str:
 
     Limitation: text outside the braces keeps the mixture of variants that its authors typed.
     """
-    if "-{" not in source or not (order := _order(code)):
+    if "-{" not in source or not (order := _read_order(code)):
         return source
     between = _compile_separator(code)
     for _ in range(_DEEPEST):
@@ -122,7 +122,7 @@ def show_variant(source: str, code: str) -> str:
 
 
 @cache
-def _order(code: str) -> dict[str, str]:
+def _read_order(code: str) -> dict[str, str]:
     """Return the names of a language's variants, in order, each with MediaWiki's own; case doesn't count."""
     row = next((cell for of, cell in read_columns("variants.tsv", "language", "variants") if of == code), "")
     return {name: names[0] for names in (entry.split("=") for entry in row.split()) for name in names}
@@ -131,7 +131,7 @@ def _order(code: str) -> dict[str, str]:
 @cache
 def _compile_separator(code: str) -> re.Pattern[str]:
     """Return the expression of the semicolon between two variants; other semicolons are text."""
-    names = "|".join(_order(code))
+    names = "|".join(_read_order(code))
     return re.compile(rf";(?=\s*+(?:[^;=]*+=>\s*+)?(?:{names})\s*+:|\s*+\Z)", re.IGNORECASE)
 
 

@@ -64,7 +64,7 @@ class TemplateReader:
         boxes: list[Infobox] = []
         if "{{" not in source:
             return source, boxes
-        known, read, protected = self._known, self._read, is_protected(source)
+        known, read, protected = self._known, self._read_name, is_protected(source)
         title = title.replace("'", APOSTROPHE)
 
         def expand_template(match: "re.Match[str]") -> str:
@@ -73,14 +73,14 @@ class TemplateReader:
             meaning = known.get(name) or read(name)
             shown = meaning.text
             if meaning.rule:
-                shown = self._text(meaning.rule, inside, title)
+                shown = self._expand_text(meaning.rule, inside, title)
             elif shown == _TITLE:
                 shown = title
             elif meaning.box:
                 end = match.end()
                 ends_line = not bar and text[end : end + 40].lstrip(" ")[:1] in ("", "\n")
                 if ends_line or self._begins_line(text, start):
-                    boxes.append(_infobox(meaning.box, arguments(inside)[1:], protected=protected))
+                    boxes.append(_read_infobox(meaning.box, arguments(inside)[1:], protected=protected))
             if _in_target(text, start):
                 return shown or DYNAMIC
             return as_prose(shown) if shown and (start == 0 or text[start - 1] == "\n") else shown
@@ -89,7 +89,7 @@ class TemplateReader:
             source = _PARAMETER.sub("", source)
         return remove_deep_templates(_TEMPLATE.sub(expand_template, source)), boxes
 
-    def _read(self, raw: str) -> _Meaning:
+    def _read_name(self, raw: str) -> _Meaning:
         """Return the meaning of a name as it is written in a template."""
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
@@ -109,7 +109,7 @@ class TemplateReader:
             self._known[raw] = meaning
         return meaning
 
-    def _text(self, rule: Rule, inside: str, title: str, depth: int = 0) -> str:
+    def _expand_text(self, rule: Rule, inside: str, title: str, depth: int = 0) -> str:
         """Return the text that a template puts into the sentence, with the templates in it expanded."""
         text = rule(Arguments(arguments(inside)[1:]))
         if "{{" not in text or depth >= _MAX_DEPTH:
@@ -117,9 +117,9 @@ class TemplateReader:
 
         def inner(match: "re.Match[str]") -> str:
             inside = match.group()[2:-2]
-            meaning = self._read(inside.partition("|")[0])
+            meaning = self._read_name(inside.partition("|")[0])
             if meaning.rule:
-                return self._text(meaning.rule, inside, title, depth + 1)
+                return self._expand_text(meaning.rule, inside, title, depth + 1)
             return title if meaning.text == _TITLE else meaning.text
 
         return _TEMPLATE.sub(inner, text)
@@ -157,7 +157,7 @@ def arguments(inside: str) -> list[str]:
 
 def remove_deep_templates(source: str) -> str:
     """Remove the templates that are nested too deeply for TEMPLATE."""
-    return _without(source, _BRACES, "")[0] if "{" in source and "{{" in source and "}}" in source else source
+    return _cut_out(source, _BRACES, "")[0] if "{" in source and "{{" in source and "}}" in source else source
 
 
 def remove_tables(source: str) -> tuple[str, list[str]]:
@@ -165,19 +165,19 @@ def remove_tables(source: str) -> tuple[str, list[str]]:
 
     A table that is not closed stays; later passes drop its lines one by one.
     """
-    return _without("\n" + source, _TABLE, "\n") if "{|" in source else (source, [])
+    return _cut_out("\n" + source, _TABLE, "\n") if "{|" in source else (source, [])
 
 
-def _without(source: str, brackets: "re.Pattern[str]", instead: str) -> tuple[str, list[str]]:
+def _cut_out(source: str, brackets: "re.Pattern[str]", instead: str) -> tuple[str, list[str]]:
     pieces, cut, position = [], [], 0
-    for start, end in _outermost(source, brackets):
+    for start, end in _find_outermost(source, brackets):
         pieces += [source[position:start], instead]
         cut.append(source[start:end])
         position = end
     return "".join([*pieces, source[position:]]), cut
 
 
-def _outermost(source: str, brackets: "re.Pattern[str]") -> Iterator[tuple[int, int]]:
+def _find_outermost(source: str, brackets: "re.Pattern[str]") -> Iterator[tuple[int, int]]:
     """Yield the spans of the outermost matched brackets; a closing bracket closes the last open one."""
     still_open: list[int] = []
     spans: list[tuple[int, int]] = []
@@ -198,7 +198,7 @@ def _in_target(text: str, start: int) -> bool:
     return opening >= 0 and _NO_TARGET.search(text, opening, start) is None
 
 
-def _infobox(name: str, values: Sequence[str], *, protected: bool) -> Infobox:
+def _read_infobox(name: str, values: Sequence[str], *, protected: bool) -> Infobox:
     """Return the template with its filled parameters; unnamed ones get numbers, the last of equal names counts."""
     parameters: dict[str, str] = {}
     number = 0

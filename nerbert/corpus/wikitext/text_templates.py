@@ -64,12 +64,12 @@ Rule = Callable[[Arguments], str]
 
 def text_rule(name: str, language: str) -> Rule | str | None:
     """Return the rule of a template (lower case, stripped), or its text if it is always the same, or None."""
-    rules = _rules(language)
+    rules = _read_rules(language)
     return rules.get(name, rules.get(f"{name.partition('-')[0]}-*"))
 
 
 @cache
-def _rules(language: str) -> Mapping[str, Rule | str]:
+def _read_rules(language: str) -> Mapping[str, Rule | str]:
     """Return the rules of the table for one language; a language without its own has the shared ones."""
     macros: dict[str, str] = {}
     rules: dict[str, Rule | str] = {}
@@ -81,7 +81,7 @@ def _rules(language: str) -> Mapping[str, Rule | str]:
             macros[names] = arguments
         elif kind in macros:
             pattern = _without_parameters(macros[kind], arguments.split("|"))
-            rules |= dict.fromkeys(names.split("|"), partial(_text, pattern))
+            rules |= dict.fromkeys(names.split("|"), partial(_fill_text, pattern))
         elif kind == "text" and not set("{?") & set(arguments):
             rules |= dict.fromkeys(names.split("|"), arguments)
         elif kind == "name":
@@ -95,7 +95,7 @@ def _without_parameters(macro: str, values: Sequence[str]) -> str:
     return re.sub("%([1-9])", lambda match: values[int(match[1]) - 1], macro)
 
 
-def _text(pattern: str, arguments: Arguments) -> str:
+def _fill_text(pattern: str, arguments: Arguments) -> str:
     """Return the text of the first alternative that counts; "" if none does."""
     for alternative in pattern.split(" || "):
         conditions, _, body = alternative[1:].partition(": ") if alternative[0] == "?" else ("", "", alternative)
@@ -104,7 +104,7 @@ def _text(pattern: str, arguments: Arguments) -> str:
         first, arrow, label = body.partition(" → ")
         text, shown = _fill_pattern(first, arguments), _fill_pattern(label, arguments)
         if text is not None and shown is not None:
-            return _link(text, shown) if arrow else text
+            return _make_link(text, shown) if arrow else text
     return ""
 
 
@@ -132,14 +132,14 @@ def _fill_pattern(pattern: str, arguments: Arguments) -> str | None:
     return None if blank else text
 
 
-def _link(title: str, label: str) -> str:
+def _make_link(title: str, label: str) -> str:
     """Return a link, or only the label if the title is not plain text."""
     if not title or _NO_TITLE.search(title):
         return label or title
     return f"[[{title}|{label}]]" if label and label != title else f"[[{title}]]"
 
 
-def _raw(names: str, arguments: Arguments) -> str:
+def _find_raw(names: str, arguments: Arguments) -> str:
     """Return the first argument that is given, with its outer blanks: `1|text`."""
     return next((arguments.values[name] for name in names.split("|") if name in arguments.values), "")
 
@@ -150,13 +150,13 @@ def _join_arguments(pattern: str, arguments: Arguments) -> str:
     return between.join(f"{before}{value}" for value in arguments.list_numbered() if value) or before.strip()
 
 
-def _quantity(form: str, arguments: Arguments) -> str:
+def _expand_quantity(form: str, arguments: Arguments) -> str:
     """Expand `{{convert|5|km|mi}}`, and `{{cvt|…}}` in the form `short`."""
     named = {name: value.strip() for name, value in arguments.values.items()}
     return format_measure(arguments.list_numbered(), named, short=form == "short")
 
 
-def _chemistry(_: str, arguments: Arguments) -> str:
+def _expand_chemistry(_: str, arguments: Arguments) -> str:
     """Expand `{{chem|NH|4|+}}`: keep letters, lower numbers, raise charges."""
     pieces = []
     for part in arguments.list_numbered():
@@ -166,7 +166,7 @@ def _chemistry(_: str, arguments: Arguments) -> str:
     return "".join(pieces)
 
 
-def _french_number(_: str, arguments: Arguments) -> str:
+def _expand_number(_: str, arguments: Arguments) -> str:
     """Expand `{{unité|12500|km|h|-1}}` to `12 500 km h^−1`; one argument may contain a number and its noun."""
     first, *parts = arguments.list_numbered() or [""]
     number, blank, noun = first.partition(" ")
@@ -177,18 +177,18 @@ def _french_number(_: str, arguments: Arguments) -> str:
     return "".join(pieces)
 
 
-def _in_language(_: str, arguments: Arguments) -> str:
+def _expand_langx(_: str, arguments: Arguments) -> str:
     """Expand `{{langx|de|text}}` as `{{lang-de|text}}`."""
     inner = Arguments()
     names = {"1": ("2", "text"), "translit": ("3", "translit"), "lit": ("4", "lit"), "link": ("link", "links")}
     inner.values |= {name: arguments.text(*others) for name, others in names.items()}
-    rule = _rules("en").get(f"lang-{arguments.text('1')[:_LONGEST_CODE]}")
+    rule = _read_rules("en").get(f"lang-{arguments.text('1')[:_LONGEST_CODE]}")
     return rule(inner) if callable(rule) else inner.text("1")
 
 
 _KINDS: dict[str, Callable[[str, Arguments], str]] = {
-    "text": _text, "raw": _raw, "each": _join_arguments, "quantity": _quantity, "chemistry": _chemistry,
-    "number": _french_number, "langx": _in_language,
+    "text": _fill_text, "raw": _find_raw, "each": _join_arguments, "quantity": _expand_quantity,
+    "chemistry": _expand_chemistry, "number": _expand_number, "langx": _expand_langx,
     "last": lambda _, arguments: (arguments.list_numbered() or [""])[-1],  # `{{transl|ar|ALA|alif}}`
 }  # fmt: skip
 
@@ -197,32 +197,32 @@ def format_measure(numbered: Sequence[str], named: Mapping[str, str], *, short: 
     """Return the text of `convert` (`short`: of `cvt`); the arguments must be stripped."""
     if not numbered:
         return ""
-    amount, others = _amount(numbered, grouped=named.get("comma", "") not in ("off", "gaps"))
+    amount, others = _read_amount(numbered, grouped=named.get("comma", "") not in ("off", "gaps"))
     code = others[0] if others else ""
     short = named.get("abbr", "") in ("on", "in", "~") or (short and not named.get("abbr"))
     adjective = named.get("adj", "") in ("on", "mid", "1")
     fraction = _FRACTION.fullmatch(numbered[0])
     is_one = numbered[0] in ("1", "-1") or (fraction is not None and not fraction[2])
-    singular = adjective or named.get("sing") == "on" or (is_one and amount == _number(numbered[0]))
+    singular = adjective or named.get("sing") == "on" or (is_one and amount == _format_number(numbered[0]))
     join = partial(_join_unit, short=short, hyphen=adjective)
     british = join(amount, code, singular=singular)
     if len(others) > 2 and others[2] in ("in", "inch", "inches", "oz", "lb", "lbs") and _PLAIN.fullmatch(others[1]):
-        british += " " + join(_number(others[1]), others[2], singular=singular or others[1] == "1")
+        british += " " + join(_format_number(others[1]), others[2], singular=singular or others[1] == "1")
     suffix = others[-1] if named.get("adj") == "mid" and len(others) > 1 and others[-1][:1] in ("-", "–") else ""
     american = named.get("sp") == "us" and not short
     return (british.replace("metre", "meter").replace("litre", "liter") if american else british) + suffix
 
 
-def _amount(numbered: Sequence[str], *, grouped: bool) -> tuple[str, Sequence[str]]:
+def _read_amount(numbered: Sequence[str], *, grouped: bool) -> tuple[str, Sequence[str]]:
     """Return the number or range at the start of the arguments, and the arguments after it."""
-    pieces, index = [_number(numbered[0], grouped=grouped)], 1
+    pieces, index = [_format_number(numbered[0], grouped=grouped)], 1
     while index + 1 < len(numbered) and numbered[index] in _BETWEEN:
-        pieces += [_BETWEEN[numbered[index]], _number(numbered[index + 1], grouped=grouped)]
+        pieces += [_BETWEEN[numbered[index]], _format_number(numbered[index + 1], grouped=grouped)]
         index += 2
     return "".join(pieces), numbered[index:]
 
 
-def _number(text: str, *, grouped: bool = True) -> str:
+def _format_number(text: str, *, grouped: bool = True) -> str:
     """Format a number: `12345.6` → `12,345.6`, `-3` → `−3`, `1+1/2` → `1 1⁄2`; keep any other text as it is."""
     fraction = _FRACTION.fullmatch(text)
     if fraction:
@@ -256,8 +256,8 @@ def _join_unit(amount: str, code: str, *, short: bool, singular: bool, hyphen: b
 @lru_cache(maxsize=4096)
 def unit_names(code: str) -> Names | None:
     """Return the names of a unit; None if neither the code nor its parts are known."""
-    if code in _units() or len(code) > _LONGEST_UNIT:
-        return _units().get(code)
+    if code in _read_units() or len(code) > _LONGEST_UNIT:
+        return _read_units().get(code)
     above, slash, below = code.rpartition("/")
     if slash:
         first, second = unit_names(above), unit_names(below)
@@ -265,7 +265,7 @@ def unit_names(code: str) -> Names | None:
             return None
         return f"{first[0]}/{second[0]}", f"{first[1]} per {second[1]}", f"{first[2]} per {second[1]}"
     match = _MULTIPLE.fullmatch(code)
-    base = _units().get(match[2] or match[4]) if match else None
+    base = _read_units().get(match[2] or match[4]) if match else None
     if match is None or base is None:
         return None
     count = _THOUSANDS[match[1] or match[3]]
@@ -273,7 +273,7 @@ def unit_names(code: str) -> Names | None:
 
 
 @cache
-def _units() -> Mapping[str, Names]:
+def _read_units() -> Mapping[str, Names]:
     """Return the names of each unit in the table by its code."""
     rows = read_columns("units.tsv", "code", "symbol", "one", "many")
     return {code: (symbol.strip("∅"), single, plural) for code, symbol, single, plural in rows}

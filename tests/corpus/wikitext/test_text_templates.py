@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nerbert.corpus.wikitext.text_templates import Arguments, _rules, format_measure, text_rule, unit_names
+from nerbert.corpus.wikitext.text_templates import Arguments, _read_rules, format_measure, text_rule, unit_names
 from nerbert.tables import read_columns
 from tests.expected import rows
 
@@ -14,7 +14,7 @@ SHOWN = rows(__file__, "text_templates")
 
 SNIPPETS = [*"0123456789-−+/|=[]{}<> \n'.,éI²९", "[[", "{{", "}}", "km", "to", "ft", "in", "e6", "X", "1=", "lt="]
 PIECES = st.lists(st.sampled_from(SNIPPETS), max_size=12).map("".join)
-NAMES = sorted({(name, language) for language in ("en", "de", "it", "fr", "xx") for name in _rules(language)})
+NAMES = sorted({(name, language) for language in ("en", "de", "it", "fr", "xx") for name in _read_rules(language)})
 
 
 def template_text(name: str, arguments: Sequence[str], language: str) -> str | None:
