@@ -17,7 +17,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.executors import HERE, Executor
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import TaggerOutput, finetune_domains
-from nerbert.finetuning.sampling import many
+from nerbert.finetuning.sampling import plural
 from nerbert.finetuning.start import check_head, objective_for
 from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.formats.documents import Reading, document_of, reading_for
@@ -92,14 +92,14 @@ class DistilPlan:
 def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None = None) -> SilverCounts:
     """Train a tagger on what a teacher finds in texts, and on labelled sentences; the same call resumes it."""
     check_alone("distillation")
-    found = find_sources(plan.texts, plan.from_, field=plan.text_field, errors=plan.errors)
-    known = objective_for(plan.encoder, settings, SOFT)
-    at_run_time = not settings.objective and known.objective != SOFT
-    settings = replace(known, source_head="new") if at_run_time else known
-    kind = chosen_objective(settings, FINETUNE)
-    joins = check_head(kind, settings).traits.joins_source
+    sources = find_sources(plan.texts, plan.from_, field=plan.text_field, errors=plan.errors)
+    chosen = objective_for(plan.encoder, settings, SOFT)
+    at_run_time = not settings.objective and chosen.objective != SOFT
+    settings = replace(chosen, source_head="new") if at_run_time else chosen
+    objective = chosen_objective(settings, FINETUNE)
+    joins = check_head(objective, settings).traits.joins_source
     refuse(joins, "objective", settings.objective, "another one: it learns from two domains, not a teacher")
-    check_apart(found, plan.output)
+    check_apart(sources, plan.output)
     check_free(plan.output, overwrite=plan.overwrite)
     if not ModelFolder.open(plan.encoder, "model").check().kind.objective:
         _ = Backbone.of(plan.encoder, settings.seed).config  # a fault there is found at once
@@ -107,60 +107,60 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     held_out = _read_held_out(plan, gold) if gold else {}
     excluded = read_excluded(plan.exclude, SHARED_WORDS) if plan.exclude else Excluded()
     teacher = _load_teacher(plan, settings, gold)
-    made = {  # all that the silver tags depend on except the texts, which each part covers itself
-        "format": _FORMAT, "made_by": f"nerbert {__version__}", "teacher": _teacher_facts(plan, teacher),
-        **found.facts,
-    }  # fmt: skip
-    with publish_job(plan.output, made, overwrite=plan.overwrite) as draft:
-        parts = _tag_all(plan, teacher, found, draft.work)
+    teacher_facts = _teacher_facts(plan, teacher)  # with this all that the silver tags depend on except the texts
+    key = {"format": _FORMAT, "made_by": f"nerbert {__version__}", "teacher": teacher_facts, **sources.facts}
+    with publish_job(plan.output, key, overwrite=plan.overwrite) as draft:
+        parts = _tag_all(plan, teacher, sources, draft.work)
         silver, counts = _draw(plan, settings, teacher, parts, excluded)
         _tell_leaks(held_out, silver)
         path = draft.path / SILVER
         JsonLines().write(path, map(document_of, silver))
-        lessons = [taught(each, teacher.thresholds) for each in silver]
-        data = DataSet(Path(SILVER), lessons, sha256={SILVER: sha256_of(path)}, reading=_reading(plan))
+        lessons = [soften(example, teacher.thresholds) for example in silver]
+        data = DataSet(Path(SILVER), lessons, sha256={SILVER: sha256_of(path)}, reading=_choose_reading(plan))
         if gold is None:
             settings = replace(settings, epochs=settings.source_epochs, min_steps=0)
         student = finetune_domains(plan.encoder, Domains(gold, data) if gold else Domains(data), settings)
-        facts = {"teacher": _teacher_facts(plan, teacher), "silver": to_plain(counts), "excluded": list(excluded.files)}
+        facts = {"teacher": teacher_facts, "silver": to_plain(counts), "excluded": list(excluded.files)}
         TaggerOutput(plan.output, card=card, facts={"distilled": facts}).write(draft.path, student, gold or data)
     _tell_counts(plan, teacher, counts)
-    found.tell_skipped()
+    sources.tell_skipped()
     return counts
 
 
 def _read_gold(plan: DistilPlan, settings: DistilSettings) -> DataSet | None:
     """Return the labelled sentences, if there are some."""
-    gold = None if plan.data is None else read_data(plan.data, reading=_reading(plan))
+    gold = None if plan.data is None else read_data(plan.data, reading=_choose_reading(plan))
     if settings.select == "dev" and not (gold and gold.dev):
         raise SettingsError("setting select = 'dev': needs data with a dev split; or use 'last'", setting="select")
-    if gold and not any(each.spans for each in gold.train):
-        raise InputError(f"{gold.folder}: no training sentence has an entity; leave the data out, or label some")
     if gold is None:
         return None
-    sure = [replace(each, spans=tuple(replace(span, confidence=1.0) for span in each.spans)) for each in gold.train]
+    if not any(example.spans for example in gold.train):
+        raise InputError(f"{gold.folder}: no training sentence has an entity; leave the data out, or label some")
+    spans = (tuple(replace(span, confidence=1.0) for span in example.spans) for example in gold.train)
+    sure = [replace(example, spans=checked) for example, checked in zip(gold.train, spans, strict=True)]
     return replace(gold, train=sure)  # a person has checked them, whoever tagged them first
 
 
 def _read_held_out(plan: DistilPlan, gold: DataSet) -> dict[str, tuple[frozenset[str], object]]:
     """Return the runs of words of dev and test, and each one's file; the test split is read for that alone."""
-    test = read_data(plan.data, ("test",), _reading(plan)) if isinstance(plan.data, str | Path) else gold
+    test = read_data(plan.data, ("test",), _choose_reading(plan)) if isinstance(plan.data, str | Path) else gold
     files = gold.files | test.files
-    return {split: (runs_of_words(examples), files.get(split, "FILE"))
+    runs = {split: frozenset(run for example in examples for run in ngrams(example.text, SHARED_WORDS))
             for split, examples in (("dev", gold.dev), ("test", test.test))}  # fmt: skip
+    return {split: (words, files.get(split, "FILE")) for split, words in runs.items()}
 
 
-def _reading(plan: DistilPlan) -> Reading:
+def _choose_reading(plan: DistilPlan) -> Reading:
     """Return how labelled texts are read: with the teacher's words and sentences, but for GLiNER's words."""
     return reading_for(read_card(plan.encoder), reading_for(read_card(plan.teacher), None), training=True)
 
 
 def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | None) -> Tagger:
     """Return the teacher with its labels."""
-    given = None if plan.labels is None else entity_labels(plan.labels)
-    known = types_of_examples(gold.train) if gold else []
-    names = known if given is None else [each.name for each in given]
-    if gold and (lacking := [name for name in names if name not in known]):
+    labels = None if plan.labels is None else entity_labels(plan.labels)
+    types = types_of_examples(gold.train) if gold else []
+    names = types if labels is None else [label.name for label in labels]
+    if gold and (lacking := [name for name in names if name not in types]):
         raise InputError(f"{gold.folder}: no training sentence has an entity of {lacking[0]!r:.80}, so the student "
                          "would unlearn it there; add one, or leave the label or the data out")  # fmt: skip
     if names:
@@ -169,12 +169,12 @@ def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | No
     if teacher.decoding == "nested":
         why = "its entities may be nested, which no student learns; give --decoding flat or touching"
         raise SettingsError(f"{plan.teacher}: {why}")
-    if given is None and teacher.types and gold:
-        names = [name for name in known if name in teacher.types]
+    if labels is None and teacher.types and gold:
+        names = [name for name in types if name in teacher.types]
         if not names:
-            raise InputError(f"{plan.teacher}: knows none of the types of {gold.folder} ({', '.join(known):.200}), "
+            raise InputError(f"{plan.teacher}: knows none of the types of {gold.folder} ({', '.join(types):.200}), "
                              f"only {', '.join(teacher.types):.200}; take another teacher")  # fmt: skip
-    teacher = teacher.with_labels(given or names) if names else teacher.with_default_labels()
+    teacher = teacher.with_labels(labels or names) if names else teacher.with_default_labels()
     if not teacher.types:
         raise InputError(f"{plan.teacher}: {NEEDS_LABELS}")
     return teacher
@@ -185,18 +185,18 @@ def _teacher_facts(plan: DistilPlan, teacher: Tagger) -> dict[str, Any]:
     return {
         "name": None if Path(plan.teacher).exists() else plan.teacher, "sha256": teacher.fingerprint,
         "backend": teacher.head.name, "decoding": teacher.decoding,
-        "labels": [each.text for each in teacher.labels] or teacher.types,
+        "labels": [label.text for label in teacher.labels] or teacher.types,
         "thresholds": {name: bound for name, bound in teacher.thresholds.items() if name in teacher.types},
     }  # fmt: skip
 
 
-def _tag_all(plan: DistilPlan, teacher: Tagger, found: JobPaths, work: Path) -> list[TaggedParts]:
+def _tag_all(plan: DistilPlan, teacher: Tagger, paths: JobPaths, work: Path) -> list[TaggedParts]:
     """Tag all texts except the parts of an earlier run; raise InputError if no entity is found."""
-    parts = tag_all(found.sources, work, teacher, plan.executor or HERE)
-    if not any(each.entities for each in parts):
+    parts = tag_all(paths.sources, work, teacher, plan.executor or HERE)
+    if not any(part.entities for part in parts):
         bounds = sorted(set(teacher.thresholds.values()) or {0.0})
         raise InputError(
-            f"{plan.teacher}: found no entity in {sum(each.rows for each in parts):,} rows of text, looking for "
+            f"{plan.teacher}: found no entity in {sum(part.rows for part in parts):,} rows of text, looking for "
             f"{', '.join(teacher.types):.200} from a confidence of {bounds[0]:g} on; give other labels or texts, or a "
             "lower --min-confidence (and --overwrite, since these tags are kept)"
         )
@@ -208,9 +208,9 @@ def _draw(
 ) -> tuple[list[Example], SilverCounts]:
     """Return the sentences to train on, and the counts of all."""
     sample, counts = SilverSample(settings.max_sentences, settings.empty_share, settings.seed), SilverCounts()
-    for each in parts:
-        counts.rows += each.rows
-        for row in each:
+    for part in parts:
+        counts.rows += part.rows
+        for row in part:
             counts.lost += len(row.spans)
             for example in silver_examples(teacher, row):
                 counts.sentences += 1
@@ -221,8 +221,8 @@ def _draw(
                 counts.with_entities += bool(example.spans)
                 sample.add(example)
     drawn = sample.drawn()
-    counts.kept, counts.kept_empty = len(drawn), sum(not each.spans for each in drawn)
-    counts.entities = Counter(span.type for each in drawn for span in each.spans)
+    counts.kept, counts.kept_empty = len(drawn), sum(not example.spans for example in drawn)
+    counts.entities = Counter(span.type for example in drawn for span in example.spans)
     if not counts.entities:
         raise InputError(f"{plan.teacher}: no sentence with an entity is left: of {counts.sentences:,}, "
                          f"{counts.excluded:,} share words with --exclude, and {counts.lost:,} entities reach over the "
@@ -232,10 +232,10 @@ def _draw(
 
 def _tell_leaks(held_out: Mapping[str, tuple[frozenset[str], object]], silver: Sequence[Example]) -> None:
     """Warn of silver sentences that are also held out."""
-    for split, (runs, place) in held_out.items():
-        if count := sum(shares_words(each, runs) for each in silver):
+    for split, (runs, path) in held_out.items():
+        if count := sum(shares_words(example, runs) for example in silver):
             tell(f"warning: {count:,} of {len(silver):,} silver sentences share {SHARED_WORDS} words in a row with the "
-                 f"{split} split, so scores there will be too high; --exclude {place} leaves them out")  # fmt: skip
+                 f"{split} split, so scores there will be too high; --exclude {path} leaves them out")  # fmt: skip
 
 
 def _tell_counts(plan: DistilPlan, teacher: Tagger, counts: SilverCounts) -> None:
@@ -247,7 +247,7 @@ def _tell_counts(plan: DistilPlan, teacher: Tagger, counts: SilverCounts) -> Non
     if never := [name for name in teacher.types if name not in counts.entities]:
         tell(f"no silver sentence has {', '.join(never):.200}, so the student didn't learn them from the teacher")
     if counts.excluded:
-        tell(f"{many(counts.excluded, 'sentence')} left out, sharing words with --exclude")
+        tell(f"{plural(counts.excluded, 'sentence')} left out, sharing words with --exclude")
     if counts.lost:
         tell(f"entities that reach over the end of a sentence, left out: {counts.lost:,}")
 
@@ -259,12 +259,12 @@ def silver_examples(tagger: Tagger, row: Document) -> Iterator[Example]:
         return
     waiting = deque(row.spans)
     for start, sentence in tagger.sentences(row.text):
-        own, end = list[Span](), start + len(sentence.text)
+        spans, end = list[Span](), start + len(sentence.text)
         while waiting and waiting[0].start < end:
             span = waiting.popleft()
             if span.start >= start and span.end <= end:
-                own.append(replace(span, start=span.start - start, end=span.end - start))
-        yield replace(sentence, spans=tuple(own))
+                spans.append(replace(span, start=span.start - start, end=span.end - start))
+        yield replace(sentence, spans=tuple(spans))
 
 
 class SilverSample:
@@ -283,31 +283,31 @@ class SilverSample:
         other = kept[text][1] if text in kept else example
         kept[text] = uniform(self._seed, "distil: sentences", text), max(other, example, key=_surest)
         if len(kept) > 2 * self._most:
-            self._kinds[full] = {text: (number, each) for number, text, each in self._lowest(full)}
+            self._kinds[full] = {text: (number, example) for number, text, example in self._lowest(full)}
 
     def drawn(self) -> list[Example]:
         """Return the sentences, in the order of their hashes."""
-        found, empty = self._lowest(True), self._lowest(False)
+        full, empty = self._lowest(True), self._lowest(False)
         share = min(self._share, self._seen[False] / max(1, self._seen.total()))
-        found = found[: max(1, int(self._most * (1 - share) + 0.5))]
-        texts = {text for _, text, _ in found}
-        empty = [each for each in empty if each[1] not in texts]
-        empty = empty[: min(self._most - len(found), int(len(found) * share / (1 - share) + 0.5))]
-        return [example for _, _, example in sorted([*found, *empty], key=lambda each: each[:2])]
+        full = full[: max(1, int(self._most * (1 - share) + 0.5))]
+        texts = {text for _, text, _ in full}
+        empty = [entry for entry in empty if entry[1] not in texts]
+        empty = empty[: min(self._most - len(full), int(len(full) * share / (1 - share) + 0.5))]
+        return [example for _, _, example in sorted([*full, *empty], key=lambda entry: entry[:2])]
 
     def _lowest(self, full: bool) -> list[tuple[float, str, Example]]:
         """Return number, text and sentence of those with the lowest numbers, in order."""
         items = ((number, text, example) for text, (number, example) in self._kinds[full].items())
-        return sorted(items, key=lambda each: each[:2])[: self._most]
+        return sorted(items, key=lambda entry: entry[:2])[: self._most]
 
 
 def _surest(example: Example) -> tuple[Any, ...]:
     """Return what orders sentences of equal text; the rest only decides between equal ones."""
-    found = [(each.start, each.end, each.type, each.confidence) for each in example.spans]
-    return sum(each.confidence for each in example.spans), found, example.words
+    spans = [(span.start, span.end, span.type, span.confidence) for span in example.spans]
+    return sum(span.confidence for span in example.spans), spans, example.words
 
 
-def taught(example: Example, thresholds: Mapping[str, float]) -> Example:
+def soften(example: Example, thresholds: Mapping[str, float]) -> Example:
     """Return a silver sentence with the confidences to train on: above a teacher's thresholds (0–1, by type).
 
     The odds of an entity are divided by those of its type's threshold, so what a teacher just accepts has probability
@@ -320,11 +320,6 @@ def taught(example: Example, thresholds: Mapping[str, float]) -> Example:
         return sure * (1 - least) / (sure * (1 - least) + (1 - sure) * least) if 0 < least < 0.5 else sure
 
     return replace(example, spans=tuple(replace(span, confidence=above(span)) for span in example.spans))
-
-
-def runs_of_words(examples: Iterable[Example]) -> frozenset[str]:
-    """Return what `shares_words` looks for, of sentences that none should share."""
-    return frozenset(run for each in examples for run in ngrams(each.text, SHARED_WORDS))
 
 
 def shares_words(example: Example, runs: frozenset[str]) -> bool:

@@ -82,28 +82,29 @@ def prepare(
     settings, card = objective_for(tagger, settings, SOFT), read_card(tagger)
     data, labels, words = domains.target, domains.labels, dict[str, str]()
     at_run_time = takes_labels(settings)
-    own = _own_types(tagger, card, data.train, labels if at_run_time else None)
-    both = _types_of_both(own, data.train, tagger, same_types=same_types)
+    types = _own_types(tagger, card, data.train, labels if at_run_time else None)
+    both = _types_of_both(types, data.train, tagger, same_types=same_types)
     if at_run_time:
-        known = learnt_words(card)
-        words = {type_: " or ".join(known.get(type_, [""])) for type_ in own} | dict(labels)
-        nothing = DataSet(Path(tagger), [])
-        teacher = Start.of(tagger, Domains(nothing, None, {type_: words[type_] for type_ in own}, own), settings).head()
+        read_words = learnt_words(card)
+        words = {type_: " or ".join(read_words.get(type_, [""])) for type_ in types} | dict(labels)
+        no_sentences = Domains(DataSet(Path(tagger), []), None, {type_: words[type_] for type_ in types}, types)
+        teacher = Start.of(tagger, no_sentences, settings).head()
     else:  # as it is: a new head would start without its merged tags
         settings, model = replace(settings, source_head="shared"), load_tagger_model(tagger)
         pieces = SubwordTokenizer(load_tokenizer(tagger), model.config, settings.max_length)
         teacher = LinearHead.of(TorchScorer(model, settings.precision), pieces, tags_of(model, tagger))
-    kept = set(own) - set(both)
-    train, found = _with_answers(teacher, data.train, kept)
+    kept = set(types) - set(both)
+    train, count = _with_answers(teacher, data.train, kept)
     dev, _ = _with_answers(teacher, data.dev, kept)
-    again = [] if old is None else _old_sentences(old, own, data)
+    again = [] if old is None else _old_sentences(old, types, data)
     tell(
-        f"{len(own)} own types: {found:,} entities found in the new sentences; {len(again):,} old sentences beside them"
+        f"{len(types)} own types: {count:,} entities found in the new sentences; "
+        f"{len(again):,} old sentences beside them"
     )
-    facts = {"added_types": {"own": own, "found": found, "old_sentences": len(again)}}
-    if set(types_of_examples(data.train)) <= set(own):  # nothing to look for in the old sentences
+    facts = {"added_types": {"own": types, "found": count, "old_sentences": len(again)}}
+    if set(types_of_examples(data.train)) <= set(types):  # nothing to look for in the old sentences
         train, again = [*train, *again], []
-    return Prepared(Domains(replace(data, train=train, dev=dev), None, words, own), again, settings, facts)
+    return Prepared(Domains(replace(data, train=train, dev=dev), None, words, types), again, settings, facts)
 
 
 def _own_types(
@@ -111,25 +112,25 @@ def _own_types(
 ) -> list[str]:
     """Return the types to keep: the card's, or labels of a tagger of run time (else None) that no new sentence has."""
     new = types_of_examples(train)
-    own = sorted(card.get("types") or [each for each in labels or () if each not in new])
-    if not own and labels is None and has_tags(tagger):
-        own = types_of(tags_of(Backbone(tagger, None, 0), tagger))
-    if not own:
+    types = sorted(card.get("types") or [label for label in labels or () if label not in new])
+    if not types and labels is None and has_tags(tagger):
+        types = types_of(tags_of(Backbone(tagger, None, 0), tagger))
+    if not types:
         why = "it is an encoder, so leave out --add-types" if labels is None else "name the types to keep with --labels"
         raise InputError(f"{tagger}: has no types of its own; {why}")
-    return own
+    return types
 
 
-def _types_of_both(own: Sequence[str], train: Sequence[Example], tagger: str, *, same_types: bool) -> list[str]:
+def _types_of_both(types: Sequence[str], train: Sequence[Example], tagger: str, *, same_types: bool) -> list[str]:
     """Return the own types that the new sentences have, too; raise InputError unless they may."""
-    names = {common_name(span.type): span.type for each in train for span in each.spans}
-    both = [each for each in own if common_name(each) in names]
+    names = {common_name(span.type): span.type for example in train for span in example.spans}
+    both = [type_ for type_ in types if common_name(type_) in names]
     if both and not same_types:
         raise InputError(
             f"{few(both)}: types of the new sentences that {tagger} has, too. If they mean the same, and all new "
             "sentences are labelled with them, give --same-types; else rename them in the data"
         )
-    if other := next((each for each in both if names[common_name(each)] != each), ""):
+    if other := next((type_ for type_ in both if names[common_name(type_)] != type_), ""):
         raise InputError(
             f"types {other!r:.80} and {names[common_name(other)]!r:.80} are one under two names; rename one"
         )
@@ -140,23 +141,21 @@ def _with_answers(teacher: Head, examples: Sequence[Example], types: set[str]) -
     """Return sentences with the entities that a tagger finds beside theirs, and how many those are."""
     if not examples:
         return [], 0
-    found: list[list[Span]] = [[] for _ in examples]
+    spans, count = [list(example.spans) for example in examples], 0
     for number, first, last, type_, confidence in teacher.predict(examples).spans():
         example = examples[number]
         start, end = example.words[first][0], example.words[last - 1][1]
         if type_ in types and all(end <= span.start or span.end <= start for span in example.spans):
-            found[number].append(Span(start, end, type_, example.text[start:end], confidence))
-    pairs = zip(examples, found, strict=True)
-    taught = [
-        replace(each, spans=tuple(sorted((*each.spans, *more), key=lambda span: span.start))) for each, more in pairs
-    ]
-    return taught, sum(map(len, found))
+            spans[number].append(Span(start, end, type_, example.text[start:end], confidence))
+            count += 1
+    pairs = zip(examples, spans, strict=True)
+    return [replace(example, spans=tuple(sorted(both, key=lambda span: span.start))) for example, both in pairs], count
 
 
-def _old_sentences(data: AnyData, own: Sequence[str], new: DataSet) -> list[Example]:
+def _old_sentences(data: AnyData, types: Sequence[str], new: DataSet) -> list[Example]:
     """Return old sentences, in which own types alone were looked for."""
     old = read_data(data, reading=new.reading)
-    others = set(types_of_examples(old.train)) - set(own)
+    others = set(types_of_examples(old.train)) - set(types)
     if others:
         raise InputError(f"{old.folder}: has types that the tagger lacks ({few(sorted(others))}); leave them out, or "
                          "add them as new ones")  # fmt: skip

@@ -128,13 +128,13 @@ class JointData(TrainingData):
             if epoch > begun:
                 begun, orders = epoch, self._orders(epoch)
             at = number % count
-            yield epoch, np.concatenate([step, *(_part(some, at, count, number) for some in orders)])
+            yield epoch, np.concatenate([step, *(_part(numbers, at, count, number) for numbers in orders)])
 
     def _orders(self, epoch: int) -> list[Array]:
         """Return the windows of all sets but the first, each in an order of the epoch."""
         sets = [np.arange(*span) for span in pairwise(self.ends)] if self.ends[0] else []
-        drawn = (uniforms(self.seed, f"order of set {place} in epoch {epoch}", some) for place, some in enumerate(sets))
-        return [some[np.argsort(each, kind="stable")] for some, each in zip(sets, drawn, strict=True)]
+        draws = [uniforms(self.seed, f"order of set {number} in epoch {epoch}", ids) for number, ids in enumerate(sets)]
+        return [ids[np.argsort(draw, kind="stable")] for ids, draw in zip(sets, draws, strict=True)]
 
 
 def _part(numbers: Array, at: int, count: int, step: int) -> Array:
@@ -148,34 +148,34 @@ def _part(numbers: Array, at: int, count: int, step: int) -> Array:
 class JointSentences(FinetuneData):
     """Sentences of two domains (the `source` may be empty), and raw ones of both."""
 
-    own: CdlmSettings
+    cdlm: CdlmSettings
     source: DataSet
     raw: tuple[Sequence[Example], Sequence[Example]]
 
     @classmethod
     def of(cls, sources: FinetuneData) -> "JointSentences":
         """Return them; raise SettingsError for a mode without what it needs, or with what it doesn't read."""
-        own, source = sources.settings.of(CdlmSettings), sources.domains.source or DataSet(Path(), [])
-        tagged, held_out = source.train, source.dev
-        refuse(own.joined and not any(each.spans for each in tagged), "cdlm.mode", own.mode,
+        cdlm, source = sources.settings.of(CdlmSettings), sources.domains.source or DataSet(Path(), [])
+        target, tagged, held_out, mode = sources.domains.target, source.train, source.dev, cdlm.mode
+        refuse(cdlm.joined and not any(example.spans for example in tagged), "cdlm.mode", mode,
                "with annotated sentences of a source domain (--source), or 'target'")  # fmt: skip
-        refuse(not own.joined and bool(tagged), "cdlm.mode", own.mode, "another one: with a source domain they are two")
+        refuse(not cdlm.joined and bool(tagged), "cdlm.mode", mode, "another one: with a source domain they are two")
         for name in ("texts", "source_texts"):
-            unread = own.mode in ("supervised", "target") and bool(getattr(own, name))
-            refuse(unread, f"cdlm.{name}", "…", f"left out: mode {own.mode!r} reads no raw texts")
-        tokens = all(tuple(each.text.split()) == each.tokens for each in [*sources.domains.target.train, *tagged])
-        raw = read_raw(own.source_texts, at_spaces=tokens), read_raw(own.texts, at_spaces=tokens)
-        refuse(own.mode == "combined" and not any(raw), "cdlm.mode", own.mode, "with raw texts, or 'supervised'")
-        never = own.optimizer == "rmsprop" and not held_out
-        refuse(never, "cdlm.optimizer", own.optimizer, "'sgd' without a source domain that has a dev split")
-        unscored = own.mode == "unsupervised" and sources.settings.select == "dev" and not held_out
+            unread = mode in ("supervised", "target") and bool(getattr(cdlm, name))
+            refuse(unread, f"cdlm.{name}", "…", f"left out: mode {mode!r} reads no raw texts")
+        tokens = all(tuple(example.text.split()) == example.tokens for example in [*target.train, *tagged])
+        raw = read_raw(cdlm.source_texts, at_spaces=tokens), read_raw(cdlm.texts, at_spaces=tokens)
+        refuse(mode == "combined" and not any(raw), "cdlm.mode", mode, "with raw texts, or 'supervised'")
+        never = cdlm.optimizer == "rmsprop" and not held_out
+        refuse(never, "cdlm.optimizer", cdlm.optimizer, "'sgd' without a source domain that has a dev split")
+        unscored = mode == "unsupervised" and sources.settings.select == "dev" and not held_out
         refuse(unscored, "select", "dev", "'last': the source has no dev split, and the target's labels aren't read")
-        return cls(sources.settings, sources.domains, own=own, source=source, raw=raw)
+        return cls(sources.settings, sources.domains, cdlm=cdlm, source=source, raw=raw)
 
     @property
     def types(self) -> Sequence[str]:
         """Return the types that are tagged: the target's, or without its tags the source's."""
-        return types_of_examples(self.sets[self.own.tagged_domain])
+        return types_of_examples(self.sets[self.cdlm.tagged_domain])
 
     @property
     def has_entities(self) -> bool:
@@ -184,7 +184,7 @@ class JointSentences(FinetuneData):
 
     def held_out(self) -> list[Example]:
         """Return the sentences that choose an epoch: the target's, or without its labels the source's."""
-        return (self.source if self.own.tagged_domain == SOURCE else self.domains.target).dev
+        return (self.source if self.cdlm.tagged_domain == SOURCE else self.domains.target).dev
 
     @property
     def sets(self) -> list[Sequence[Example]]:
@@ -195,7 +195,7 @@ class JointSentences(FinetuneData):
         """Return the windows of all sets; the source has labels of its own."""
         source_labels = BioLabels(tag_names(types_of_examples(self.source.train)))
         labels_by_set = source_labels, labels, labels, labels
-        sets = [list(pieces.windows(*each)) for each in zip(self.sets, labels_by_set, strict=True)]
+        sets = [list(pieces.windows(*pair)) for pair in zip(self.sets, labels_by_set, strict=True)]
         ends = tuple(np.cumsum([len(windows) for windows in sets]).tolist())
         first = np.arange(ends[SOURCE] or ends[TARGET])
         windows = Windows.pack(chain.from_iterable(sets))
@@ -206,9 +206,9 @@ def read_raw(paths: Sequence[Path], *, at_spaces: bool) -> list[Example]:
     """Return raw texts as sentences of at most 250 words, which stand between spaces if those of the data do."""
     if not paths:
         return []
-    words = (lambda text: [each.span() for each in _TOKEN.finditer(text)]) if at_spaces else split_words
-    found = (Example(text, tuple(words(text)[:_LONGEST]), ()) for text in read_texts(map(str, paths)))
-    return [each for each in found if each.words]
+    words = (lambda text: [token.span() for token in _TOKEN.finditer(text)]) if at_spaces else split_words
+    examples = (Example(text, tuple(words(text)[:_LONGEST]), ()) for text in read_texts(map(str, paths)))
+    return [example for example in examples if example.words]
 
 
 class Cdlm(TaggerObjective, EpochHooks, StepHooks):
@@ -221,8 +221,8 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
     start_cost: ClassVar[int] = 100_000  # as few as fit: an LSTM goes word by word, and gradients of words are dense
 
     def __init__(self, data: JointSentences, settings: TrainSettings) -> None:
-        self._data, self._settings, self._own = data, settings, data.own
-        self._tags, self._weights = tag_names(data.types), dict(zip(PARTS, _WEIGHTS[data.own.mode], strict=True))
+        self._data, self._settings, self._cdlm = data, settings, data.cdlm
+        self._tags, self._weights = tag_names(data.types), dict(zip(PARTS, _WEIGHTS[data.cdlm.mode], strict=True))
         self._vocabulary = make_vocabulary(chain.from_iterable(data.sets))
         self._ends = np.zeros(len(PARTS), np.int64)
         self._optimizer: RmsThenPlain | None = None
@@ -239,18 +239,18 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
 
     def make_model(self, backbone: Backbone) -> CdlmModel:
         """Return a new model; its word vectors begin as the settings say."""
-        own, words = self._own, count_words(self._vocabulary)
+        cdlm, words = self._cdlm, count_words(self._vocabulary)
         names = self._vocabulary.convert_ids_to_tokens(list(range(words)))
         vectors: Array | None = None
-        if own.vectors:
-            refuse(len(own.vectors) > 1, "cdlm.vectors", len(own.vectors), "one file")
-            vectors = read_vectors(own.vectors[0], names)
-        elif own.words == "encoder":
+        if cdlm.vectors:
+            refuse(len(cdlm.vectors) > 1, "cdlm.vectors", len(cdlm.vectors), "one file")
+            vectors = read_vectors(cdlm.vectors[0], names)
+        elif cdlm.words == "encoder":
             table = backbone.load_body().get_input_embeddings().weight.detach().numpy()
             vectors = subword_means(backbone.tokenizer, table, names)
-        separate = own.joined and own.mode != "unsupervised"
+        separate = cdlm.joined and cdlm.mode != "unsupervised"
         shape = CdlmShape(
-            words=words, pieces=len(self._vocabulary), tags=self._tags, generated=own.joined, dropout=own.dropout,
+            words=words, pieces=len(self._vocabulary), tags=self._tags, generated=cdlm.joined, dropout=cdlm.dropout,
             source_tags=tag_names(types_of_examples(self._data.source.train)) if separate else [],
             word_width=_WIDTH if vectors is None else vectors.shape[1],
         )  # fmt: skip
@@ -266,7 +266,7 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         """Return facts for the card: who loads the model, in what it computes, and how many raw sentences it read."""
         source, texts = map(len, self._data.raw)
         raw = {"raw_sentences": {"source": source, "target": texts}} if source or texts else {}
-        return {"library": "nerbert", "precision": "fp32", "joins_source": self._own.joined, **raw}
+        return {"library": "nerbert", "precision": "fp32", "joins_source": self._cdlm.joined, **raw}
 
     @property
     def labels(self) -> BioLabels:
@@ -276,14 +276,14 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
     def optimizer(self, model: Any, settings: TrainSettings) -> torch.optim.Optimizer:
         """Return plain steps, or RMSprop until the source is learnt."""
         rate, decay = settings.learning_rate, settings.weight_decay
-        if self._own.optimizer == "sgd":
+        if self._cdlm.optimizer == "sgd":
             return torch.optim.SGD(model.parameters(), lr=rate, weight_decay=decay)
-        self._optimizer = RmsThenPlain(model.parameters(), rate, decay, self._own.sgd_rate)
+        self._optimizer = RmsThenPlain(model.parameters(), rate, decay, self._cdlm.sgd_rate)
         return self._optimizer
 
     def rate_factor(self, epoch: int) -> float:
         """Return by what the learning rate is multiplied in an epoch."""
-        return 1 / (1 + self._own.decay * epoch)
+        return 1 / (1 + self._cdlm.decay * epoch)
 
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
@@ -294,8 +294,8 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         if self._optimizer and epoch and not self._optimizer.plain and self._data.source.dev:
             pieces = WordPieces(self._vocabulary, self._settings.max_length)
             score = SpanScore(lambda model: self._head(model, SOURCE, pieces), self._data.source.dev,
-                              lambda gold, found: {"f1": score_spans(gold, found).f1}, "f1")  # fmt: skip
-            self._optimizer.plain = score(model).value > self._own.sgd_above
+                              lambda gold, predicted: {"f1": score_spans(gold, predicted).f1}, "f1")  # fmt: skip
+            self._optimizer.plain = score(model).value > self._cdlm.sgd_above
         return None
 
     @contextmanager
@@ -330,12 +330,12 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
             for domain, name in ((SOURCE, "source"), (TARGET, "target")):
                 tagged, all_of_it = (sets == domain).nonzero()[:, 0], (sets % 2 == domain).nonzero()[:, 0]
                 if weights[f"{name}_tags"] and len(tagged):
-                    some, layer = _chosen(words, tagged), model.layer(domain)
-                    emissions, gold = layer(model.states(some, TAGS, domain)), tags[tagged, : some.ids.shape[1]]
-                    losses[f"{name}_tags"] = layer.crf.loss(emissions, gold, some.mask).sum()
+                    chosen, layer = _take_rows(words, tagged), model.layer(domain)
+                    emissions, gold = layer(model.states(chosen, TAGS, domain)), tags[tagged, : chosen.ids.shape[1]]
+                    losses[f"{name}_tags"] = layer.crf.loss(emissions, gold, chosen.mask).sum()
                 if weights[f"{name}_words"] and len(all_of_it):
-                    some = _chosen(words, all_of_it)
-                    losses[f"{name}_words"] = language_loss(model, some, domain, self._own.negatives).sum()
+                    chosen = _take_rows(words, all_of_it)
+                    losses[f"{name}_words"] = language_loss(model, chosen, domain, self._cdlm.negatives).sum()
         none = model.words.sum() * 0
         return {part: weights[part] * losses[part] if part in losses else none for part in PARTS}
 
@@ -345,7 +345,7 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
 
     def choosing_head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:
         """Return the model ready to tag the domain whose labels it may read."""
-        return self._head(model, self._own.tagged_domain, pieces)
+        return self._head(model, self._cdlm.tagged_domain, pieces)
 
     def _head(self, model: CdlmModel, domain: int, pieces: SubwordTokenizer) -> LinearHead:
         scorer = TorchScorer(model, "fp32", lambda model, batch: model.scores(batch, domain))
@@ -358,7 +358,7 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         return Description(learnt=learnt, chooses="f1", pipeline="token-classification")
 
 
-def _chosen(words: BatchWords, rows: torch.Tensor) -> BatchWords:
+def _take_rows(words: BatchWords, rows: torch.Tensor) -> BatchWords:
     """Return the words of some windows, without columns that are empty there."""
     longest = int((words.ids[rows] >= 0).sum(1).max())
     return BatchWords(words.ids[rows, :longest], words.characters[rows, :longest], words.at[rows])
@@ -377,8 +377,8 @@ class RmsThenPlain(torch.optim.RMSprop):
             return super().step(closure)
         with torch.no_grad():
             for group in self.param_groups:
-                for each in group["params"]:
-                    if each.grad is not None:
-                        change = each.grad + group["weight_decay"] * each
-                        each.sub_(change, alpha=group["lr"] * self._share)
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        change = parameter.grad + group["weight_decay"] * parameter
+                        parameter.sub_(change, alpha=group["lr"] * self._share)
         return None

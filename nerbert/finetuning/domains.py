@@ -41,8 +41,8 @@ class Domains(Generic[_Data_co]):
         """Return a tagger's splitter: what cut texts without words, where it finds more of the words than any other."""
         readings = [data.reading for data in (self.target, self.source) if data]
         readings.append(reading_for(read_card(encoder), None, training=True))
-        asked = next((reading.word_splitter for reading in readings if reading.word_splitter), "")
-        return nearest_splitter(self.target.train, asked)
+        splitter = next((reading.word_splitter for reading in readings if reading.word_splitter), "")
+        return nearest_splitter(self.target.train, splitter)
 
     def check_dev(self: "Domains[DataSet]", settings: FinetuneSettings) -> None:
         """Raise SettingsError if the target's dev split is to choose the model, and there is none."""

@@ -125,7 +125,7 @@ def finetune_domains(encoder: str, domains: Domains[DataSet], settings: Finetune
 
 
 def train_tagger(
-    encoder: str, domains: Domains[DataSet], settings: FinetuneSettings, what: str = "fine-tuning"
+    encoder: str, domains: Domains[DataSet], settings: FinetuneSettings, title: str = "fine-tuning"
 ) -> Finetuned:  # fmt: skip
     """Fine-tune an encoder on the target domain, or on both together if the objective does so; return the tagger.
 
@@ -137,7 +137,7 @@ def train_tagger(
     tell_hidden_entities(domains.target.train, start.pieces, str(domains.target.folder))
     data = start.source.windows(start.pieces, objective.labels)
     facts = objective.facts(data.windows)
-    log = _train(start, data, f"{what}, seed {settings.seed}")
+    log = _train(start, data, f"{title}, seed {settings.seed}")
     card = start.facts | start.source.facts | {
         "word_splitter": domains.word_splitter(encoder), "max_length": settings.max_length,
         "on_too_long": settings.on_too_long, "head": objective.head_name, "types": list(start.source.types),
@@ -148,24 +148,24 @@ def train_tagger(
     return Finetuned(start.model, start.pieces.tokenizer, start.head(), log, card)
 
 
-def _train(start: Start, data: TrainingData, what: str) -> TrainLog:
+def _train(start: Start, data: TrainingData, title: str) -> TrainLog:
     """Train the model, and restore its best step on dev if the settings choose it."""
     model, objective, settings = start.model, start.objective, start.settings
     score = SpanScore(
         lambda model: objective.choosing_head(model, start.pieces, settings), start.source.held_out(),
-        lambda gold, found: {"dev_f1": score_spans(gold, found).f1}, "dev_f1",
+        lambda gold, predicted: {"dev_f1": score_spans(gold, predicted).f1}, "dev_f1",
     )  # fmt: skip
     kept = dict[str, Any]()
 
     def keep(model: Any, *_: object) -> None:
-        kept.update({name: each.detach().to("cpu", copy=True) for name, each in model.state_dict().items()})
+        kept.update({name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()})
 
     run = Run(model, data, objective, settings, make_process_group(settings))
     run.evaluate = BestCheckpoint(score, keep, settings.patience) if settings.select == "dev" else None
-    with progress(what, run.total) as run.bar:
+    with progress(title, run.total) as run.bar:
         log = train(run)
     if log.steps < run.total:
-        tell(f"{what}: ended after step {log.steps} of {run.total}, out of patience; step {log.best_step} is kept")
+        tell(f"{title}: ended after step {log.steps} of {run.total}, out of patience; step {log.best_step} is kept")
     if kept:
         model.load_state_dict(kept)
     model.eval()
@@ -176,7 +176,7 @@ def source_settings(settings: FinetuneSettings) -> FinetuneSettings:
     """Return the settings for the source domain: its own number of epochs, no selection on dev."""
     return replace(
         settings, epochs=settings.source_epochs, min_steps=0, max_steps=0, select="last", patience=0,
-        sections=tuple(each for each in settings.sections if each.section != "replay"),
+        sections=tuple(section for section in settings.sections if section.section != "replay"),
     )  # fmt: skip
 
 
@@ -190,10 +190,10 @@ def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:
     best = fit_threshold(head, head.labels, data.dev) if head.usual_threshold else None
     if best:
         head = head.for_labels(head.labels, [best.probability] * len(head.labels))
-    found = predict_entities(head, data.dev)
-    calibration, own = found.calibration_json(data.source("dev")), dict[str, float]()
+    entities = predict_entities(head, data.dev)
+    calibration, threshold = entities.calibration_json(data.source("dev")), dict[str, float]()
     if best:
         calibration["threshold_f1"] = best.f1
-        own["threshold"] = calibrate_threshold(best.probability, calibration["temperature"])
-    dev = {"sentences": found.examples, "decoding": found.decoding, **found.score.as_json()}
-    return {"dev": dev, "calibration": calibration, **own}
+        threshold["threshold"] = calibrate_threshold(best.probability, calibration["temperature"])
+    dev = {"sentences": entities.examples, "decoding": entities.decoding, **entities.score.as_json()}
+    return {"dev": dev, "calibration": calibration, **threshold}

@@ -76,20 +76,20 @@ class FinetuneData:
 
     def named(self, *, descriptions: bool = False) -> "FinetuneData":
         """Return the sentences with a table of their types' names, closed, and of what is replayed."""
-        examples, own, replay = self.domains.target.train, self.settings.of(ReplaySettings), None
+        examples, replayed, replay = self.domains.target.train, self.settings.of(ReplaySettings), None
         gently = find_objective(self.settings.objective).traits.trains_gently
-        usual = _USUAL_SHARE if len(examples) <= FEW_SENTENCES and gently else 0.0
-        share = usual if own.share < 0 else own.share
-        if own.files or share:
-            reading = OpenTypesSettings(files=own.files or (OWN_TEXTS,))
+        default = _USUAL_SHARE if len(examples) <= FEW_SENTENCES and gently else 0.0
+        share = default if replayed.share < 0 else replayed.share
+        if replayed.files or share:
+            reading = OpenTypesSettings(files=replayed.files or (OWN_TEXTS,))
             replay = OpenTexts(reading, self.splitter, descriptions, self.settings.seed, most=1)  # none is scored
         texts = words_of_types(self.types, self.domains.labels)
         table = ConceptTable(sentences=len(examples))
         for type_ in self.types:
             table.add(Concept(texts[type_]))
-        for span in (span for each in examples for span in each.spans):
+        for span in (span for example in examples for span in example.spans):
             table.add(Concept(texts[span.type]), 1)
-        table.add_rows(row for each in examples for row in table.word_rows(each, texts))
+        table.add_rows(row for example in examples for row in table.word_rows(example, texts))
         if replay:
             table.close()
             with at(setting="setting replay.files"):
@@ -113,18 +113,19 @@ class FinetuneData:
 
     def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> TrainingData:
         """Return the windows of the sentences; each epoch adds the next ones of replayed texts."""
-        own, settings = list(pieces.windows(self.domains.target.train, labels)), self.settings
-        if not self.replay or not self.share or not own:
-            return TrainingData.each_once(Windows.pack(own), pieces.pad_id)
-        many = max(1, round(len(own) * self.share / (1 - self.share)))
-        steps = settings.max_steps or max(settings.min_steps, settings.epochs * (len(own) + many) / settings.batch_size)
-        epochs = math.ceil(steps * settings.batch_size / (len(own) + many)) + 1
+        annotated, settings = list(pieces.windows(self.domains.target.train, labels)), self.settings
+        if not self.replay or not self.share or not annotated:
+            return TrainingData.each_once(Windows.pack(annotated), pieces.pad_id)
+        count = max(1, round(len(annotated) * self.share / (1 - self.share)))
+        total = len(annotated) + count
+        steps = settings.max_steps or max(settings.min_steps, settings.epochs * total / settings.batch_size)
+        epochs = math.ceil(steps * settings.batch_size / total) + 1
         texts = nsmallest(
-            many * epochs, self.replay.examples(), key=lambda each: uniform(settings.seed, "replay", each.text)
+            count * epochs, self.replay.examples(), key=lambda example: uniform(settings.seed, "replay", example.text)
         )
         replayed = list(pieces.windows(texts, labels))
-        numbers = partial(_numbers, len(own), min(many, len(replayed)), len(replayed))
-        return TrainingData(Windows.pack([*own, *replayed]), numbers, pieces.pad_id)
+        numbers = partial(_numbers, len(annotated), min(count, len(replayed)), len(replayed))
+        return TrainingData(Windows.pack([*annotated, *replayed]), numbers, pieces.pad_id)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -134,10 +135,10 @@ class FinetuneData:
         return {"replayed": {"share": self.share, "files": self.replay.content.files}}
 
 
-def _numbers(own: int, many: int, replayed: int, epoch: int) -> Array:
+def _numbers(annotated: int, count: int, replayed: int, epoch: int) -> Array:
     """Return the numbers of an epoch's windows: all of the data's, and the next ones of those replayed."""
-    next_ones = (epoch * many + np.arange(many)) % max(1, replayed)
-    return np.concatenate([np.arange(own), own + next_ones])
+    next_ones = (epoch * count + np.arange(count)) % max(1, replayed)
+    return np.concatenate([np.arange(annotated), annotated + next_ones])
 
 
 def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str, str]:
@@ -146,14 +147,14 @@ def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str,
     Types that would be read as the same words keep their own names. Raise InputError where these differ only in case or
     underscores.
     """
-    found = {each: fold_type(labels.get(each) or common_name(class_words(each))) or each for each in types}
-    same = Counter(found.values())
-    if alike := [each for each, text in found.items() if same[text] > 1]:
-        found |= {each: fold_type(labels.get(each) or each) or each for each in alike}
+    words = {type_: fold_type(labels.get(type_) or common_name(class_words(type_))) or type_ for type_ in types}
+    same = Counter(words.values())
+    if alike := [type_ for type_, text in words.items() if same[text] > 1]:
+        words |= {type_: fold_type(labels.get(type_) or type_) or type_ for type_ in alike}
         tell(f"types {few(alike)} mean the same in words, so each is read as it is written; --labels says it better")
     by_text: dict[str, str] = {}
-    for each, text in found.items():
-        if (other := by_text.setdefault(text, each)) != each:
-            raise InputError(f"types {other!r:.80} and {each!r:.80} are both read as {text!r:.80}; rename one, or give "
-                             f'it another label: --labels "{each:.80}=…"')  # fmt: skip
-    return found
+    for type_, text in words.items():
+        if (other := by_text.setdefault(text, type_)) != type_:
+            raise InputError(f"types {other!r:.80} and {type_!r:.80} are both read as {text!r:.80}; rename one, or "
+                             f'give it another label: --labels "{type_:.80}=…"')  # fmt: skip
+    return words

@@ -3,8 +3,9 @@
 Subsets of one draw are nested. Episodes are Few-NERD's (Ding et al. 2021). `str(size)` is a size's one text.
 """
 
+import itertools
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -37,10 +38,9 @@ class SizeUnit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A size, checked; `number` is sentences, percent, k, or an episode's shots. Fields that a kind doesn't use are
-    zero."""
+    """A size, checked; `number` is sentences, percent, k, or an episode's shots. Unused fields are zero."""
 
-    kind: SizeUnit
+    unit: SizeUnit
     number: Decimal = Decimal(0)
     ways: int = 0
     queries: int = 0
@@ -51,17 +51,17 @@ class Size:
             SizeUnit.ALL: "all", SizeUnit.ZERO: "0", SizeUnit.SENTENCES: f"{self.number}",
             SizeUnit.PERCENT: f"{self.number.normalize():f}%", SizeUnit.EACH: f"k={self.number}",
             SizeUnit.EPISODE: f"{self.ways} way {self.shots} shot{queries}",
-        }[self.kind]  # fmt: skip
+        }[self.unit]  # fmt: skip
 
     @property
     def shots(self) -> int:
         """Return entities of each type that are asked for: k, or an episode's shots."""
-        return int(self.number) if self.kind in (SizeUnit.EACH, SizeUnit.EPISODE) else 0
+        return int(self.number) if self.unit in (SizeUnit.EACH, SizeUnit.EPISODE) else 0
 
 
-def many(count: int, thing: str, things: str = "") -> str:
-    """Return `1 sentence`, `2 sentences`; `things` is the plural where an s isn't enough."""
-    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """Return `1 sentence`, `2 sentences`; `nouns` is the plural where an s isn't enough."""
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
 
 
 def usual_queries(ways: int, shots: int) -> int:
@@ -71,23 +71,22 @@ def usual_queries(ways: int, shots: int) -> int:
 
 def parse_size(value: str | int) -> Size:
     """Return `"all"`, `50`, `"5%"`, `"k=4"` or `"5 way 1 shot"` as a Size; raise SettingsError for others."""
-    usual = isinstance(value, str | int) and not isinstance(value, bool)
-    found = _SIZE.fullmatch(" ".join(f"{value}".lower().split())) if usual else None
-    if found is None:
+    match = None if isinstance(value, bool) else _SIZE.fullmatch(" ".join(f"{value}".lower().split()))
+    if match is None:
         raise SettingsError(f"size {value!r:.80}: {_FORMS}")
-    given = {name: text for name, text in found.groupdict().items() if text}
-    kind = next(unit for unit in SizeUnit if unit in given)
-    if kind is SizeUnit.ALL:
-        return Size(kind)
-    number, ways = Decimal(given[kind]), int(given.get("ways", 0))
-    queries = int(given["queries"]) if "queries" in given else usual_queries(ways, int(number)) if ways else 0
-    if kind is SizeUnit.SENTENCES and not number:
+    parts = {name: text for name, text in match.groupdict().items() if text}
+    unit = next(unit for unit in SizeUnit if unit in parts)
+    if unit is SizeUnit.ALL:
+        return Size(unit)
+    number, ways = Decimal(parts[unit]), int(parts.get("ways", 0))
+    queries = int(parts["queries"]) if "queries" in parts else usual_queries(ways, int(number)) if ways else 0
+    if unit is SizeUnit.SENTENCES and not number:
         return Size(SizeUnit.ZERO)
-    if not number or (kind is SizeUnit.EPISODE and not (ways and queries)):
+    if not number or (unit is SizeUnit.EPISODE and not (ways and queries)):
         raise SettingsError(f"size {value!r}: must be above 0")
-    if kind is SizeUnit.PERCENT and number > 100:
+    if unit is SizeUnit.PERCENT and number > 100:
         raise SettingsError(f"size {value!r}: must be at most 100%")
-    return Size(kind, number.normalize() if kind is SizeUnit.PERCENT else number, ways, queries)
+    return Size(unit, number.normalize() if unit is SizeUnit.PERCENT else number, ways, queries)
 
 
 _SUBSETS = 'a subset is of sentences (50), a share ("5%") or entities a type ("k=4")'
@@ -95,7 +94,7 @@ _TYPE_DRAWS, _ORDERS = 500, 10
 """How often types are drawn, and orders of sentences for each, before the search is given up."""
 
 _Counted = dict[int, Counter[str]]
-"""Entities of each type, by the place of their sentence."""
+"""Entities of each type, by the index of their sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,28 +121,28 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
     size = size if isinstance(size, Size) else parse_size(size)
     if not examples:
         raise InputError(f"no sentences to draw {size} from")
-    match size.kind:
+    match size.unit:
         case SizeUnit.ALL:
-            places: Iterable[int] = range(len(examples))
+            indices: Iterable[int] = range(len(examples))
         case SizeUnit.SENTENCES | SizeUnit.PERCENT:
-            order = _ordered(_identities(examples), range(len(examples)), draw, "subset: sentences")
-            places = order[: _count(size, len(examples))]
+            order = _order(_identities(examples), range(len(examples)), draw, "subset: sentences")
+            indices = order[: _count(size, len(examples))]
         case SizeUnit.EACH:
-            places = _each_type(examples, size.shots, draw)
+            indices = _each_type(examples, size.shots, draw)
         case _:
-            what = "episodes" if size.kind is SizeUnit.EPISODE else "zero-shot cells"
-            raise SettingsError(f"size {size}: {what} exist in suites only (nerbert benchmark); {_SUBSETS}")
-    places, there = tuple(sorted(places)), _entities(examples)
-    reached = _entities(examples[place] for place in places)
-    return Subset(size, draw, places, {type_: reached[type_] for type_ in sorted(there)}, dict(sorted(there.items())))
+            units = "episodes" if size.unit is SizeUnit.EPISODE else "zero-shot cells"
+            raise SettingsError(f"size {size}: {units} exist in suites only (nerbert benchmark); {_SUBSETS}")
+    indices, there = tuple(sorted(indices)), _entities(examples)
+    reached = _entities(examples[index] for index in indices)
+    return Subset(size, draw, indices, {type_: reached[type_] for type_ in sorted(there)}, dict(sorted(there.items())))
 
 
 def _count(size: Size, there: int) -> int:
     """Return how many sentences a size in sentences or percent means."""
-    if size.kind is SizeUnit.PERCENT:
+    if size.unit is SizeUnit.PERCENT:
         return max(1, int((size.number * there / 100).to_integral_value(ROUND_HALF_UP)))
     if size.number > there:
-        only = f"there {'is' if there == 1 else 'are'} only {many(there, 'sentence')}"
+        only = f"there {'is' if there == 1 else 'are'} only {plural(there, 'sentence')}"
         raise SettingsError(f"size {size}: {only}; take that many or fewer")
     return int(size.number)
 
@@ -157,20 +156,20 @@ def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
     """Return sentences with at least k entities of each type, or all there are, reached one more a round."""
     there = _entities(examples)
     if not there:
-        raise InputError(f"no entity in {many(len(examples), 'sentence')}, so none of each type can be drawn")
+        raise InputError(f"no entity in {plural(len(examples), 'sentence')}, so none of each type can be drawn")
     queues: dict[str, list[int]] = {type_: [] for type_ in sorted(there, key=lambda type_: (there[type_], type_))}
-    order = _ordered(_identities(examples), range(len(examples)), draw, "subset: entities of each type")
-    for place in reversed(order):
-        for type_ in {span.type for span in examples[place].spans}:
-            queues[type_].append(place)
+    order = _order(_identities(examples), range(len(examples)), draw, "subset: entities of each type")
+    for index in reversed(order):
+        for type_ in {span.type for span in examples[index].spans}:
+            queues[type_].append(index)
     taken: set[int] = set()
     reached: Counter[str] = Counter()
-    for wanted in range(1, min(k, max(there.values())) + 1):
+    for goal in range(1, min(k, max(there.values())) + 1):
         for type_, queue in queues.items():
-            while reached[type_] < min(wanted, there[type_]):
-                if (place := queue.pop()) not in taken:
-                    taken.add(place)
-                    reached += _entities([examples[place]])
+            while reached[type_] < min(goal, there[type_]):
+                if (index := queue.pop()) not in taken:
+                    taken.add(index)
+                    reached += _entities([examples[index]])
     return sorted(taken)
 
 
@@ -189,66 +188,60 @@ class Episode:
 def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: int, draw: int) -> Episode:
     """Return one of the numbered episodes; raise InputError with the reason if there is none."""
     _check_draw(draw)
-    counted = {place: Counter(span.type for span in each.spans) for place, each in enumerate(examples) if each.spans}
-    names, tried = _identities(examples), 0
-    for types, candidates, attempt in _attempts(counted, ways, shots + queries, draw):
-        order = _ordered(names, candidates, draw, f"episode: support {attempt}")
-        support = _filled(counted, order, types, shots)
-        texts = {examples[place].text for place in support}
-        left = [place for place in candidates if examples[place].text not in texts]
-        query = _filled(counted, _ordered(names, left, draw, f"episode: query {attempt}"), types, queries)
+    counted = {index: _entities([example]) for index, example in enumerate(examples) if example.spans}
+    there, names, tried = _total(counted, counted), _identities(examples), 0
+    frequent = sorted(type_ for type_, count in there.items() if count >= shots + queries)
+    for types, candidates, attempt in _attempts(counted, frequent, ways, shots + queries, draw):
+        order = _order(names, candidates, draw, f"episode: support {attempt}")
+        support = _fill_quota(counted, order, types, shots)
+        texts = {examples[index].text for index in support}
+        left = [index for index in candidates if examples[index].text not in texts]
+        query = _fill_quota(counted, _order(names, left, draw, f"episode: query {attempt}"), types, queries)
         if support and query:
-            reached = (dict(sorted(_total(counted, places).items())) for places in (support, query))
+            reached = (dict(sorted(_total(counted, indices).items())) for indices in (support, query))
             return Episode(draw, types, support, query, *reached)
         tried += 1
-    wanted = f"{many(ways, 'way')}, {many(shots, 'shot')} and {many(queries, 'query', 'queries')}"
-    there, enough = _total(counted, counted), len(_possible(counted, shots + queries))
-    raise InputError(f"no episode of {wanted}: {enough} of {many(len(there), 'type')} have the {shots + queries} "
-                     f"entities that both parts need, and none of {many(tried, 'order')} of sentences gave K to 2K of "
-                     "each; ask for fewer ways, or other shots")  # fmt: skip
+    form = f"{plural(ways, 'way')}, {plural(shots, 'shot')} and {plural(queries, 'query', 'queries')}"
+    raise InputError(f"no episode of {form}: {len(frequent)} of {plural(len(there), 'type')} have the "
+                     f"{shots + queries} entities that both parts need, and none of {plural(tried, 'order')} of "
+                     "sentences gave K to 2K of each; ask for fewer ways, or other shots")  # fmt: skip
 
 
-def _attempts(counted: _Counted, ways: int, wanted: int, draw: int) -> Iterator[tuple[tuple[str, ...], list[int], str]]:
-    """Yield what to try, in turn: types, the places of sentences with no others, and a name."""
-    possible, tried = _possible(counted, wanted), set()
-    for number in range(_TYPE_DRAWS if len(possible) >= ways else 0):
-        drawn = sorted(possible, key=lambda type_: (uniform(draw, f"episode: types {number}", type_), type_))
+def _attempts(
+    counted: _Counted, frequent: Sequence[str], ways: int, least: int, draw: int
+) -> Iterator[tuple[tuple[str, ...], list[int], str]]:
+    """Yield attempts: some of the `frequent` types, the indices of sentences with no others, and a name."""
+    tried = set()
+    for number in range(_TYPE_DRAWS if len(frequent) >= ways else 0):
+        drawn = sorted(frequent, key=lambda type_: (uniform(draw, f"episode: types {number}", type_), type_))
         types = tuple(sorted(drawn[:ways]))
         if types in tried:
             continue
         tried.add(types)
-        candidates = [place for place, counts in counted.items() if counts.keys() <= set(types)]
+        candidates = [index for index, counts in counted.items() if counts.keys() <= set(types)]
         there = _total(counted, candidates)
-        if all(there[type_] >= wanted for type_ in types):
+        if all(there[type_] >= least for type_ in types):
             yield from ((types, candidates, f"{number}.{order}") for order in range(_ORDERS))
 
 
-def _filled(counted: _Counted, order: Iterable[int], types: Sequence[str], k: int) -> tuple[int, ...]:
-    """Return places taken in that order until each type has k to 2k entities; none if they never have."""
+def _fill_quota(counted: _Counted, order: Iterable[int], types: Sequence[str], k: int) -> tuple[int, ...]:
+    """Return indices taken in that order until each type has k to 2k entities; none if they never have."""
     reached: Counter[str] = Counter()
     taken = []
-    for place in order:
-        counts = counted[place]
+    for index in order:
+        counts = counted[index]
         fits = all(reached[type_] + count <= 2 * k for type_, count in counts.items())
         if fits and any(reached[type_] < k for type_ in counts):
-            taken.append(place)
+            taken.append(index)
             reached += counts
             if all(reached[type_] >= k for type_ in types):
                 return tuple(sorted(taken))
     return ()
 
 
-def _total(counted: _Counted, places: Iterable[int]) -> Counter[str]:
-    """Return entities of each type in the sentences at `places`."""
-    total: Counter[str] = Counter()
-    for place in places:
-        total.update(counted[place])
-    return total
-
-
-def _possible(counted: _Counted, wanted: int) -> list[str]:
-    """Return the types with at least `wanted` entities; others are in no episode."""
-    return sorted(type_ for type_, count in _total(counted, counted).items() if count >= wanted)
+def _total(counted: _Counted, indices: Iterable[int]) -> Counter[str]:
+    """Return entities of each type in the sentences at these indices."""
+    return Counter(type_ for index in indices for type_ in counted[index].elements())
 
 
 def _check_draw(draw: int) -> None:
@@ -259,14 +252,10 @@ def _check_draw(draw: int) -> None:
 
 def _identities(examples: Iterable[Example]) -> list[str]:
     """Return each sentence's identity: its text, and how many equal ones come before it."""
-    before: Counter[str] = Counter()
-    names = []
-    for example in examples:
-        names.append(f"{example.text}\0{before[example.text]}")
-        before[example.text] += 1
-    return names
+    numbers = defaultdict[str, Iterator[int]](itertools.count)
+    return [f"{example.text}\0{next(numbers[example.text])}" for example in examples]
 
 
-def _ordered(names: Sequence[str], places: Iterable[int], draw: int, step: str) -> list[int]:
-    """Return places of sentences in the order of a draw; `names` are their identities, `step` is the purpose."""
-    return sorted(places, key=lambda place: (uniform(draw, step, names[place]), place))
+def _order(names: Sequence[str], indices: Iterable[int], draw: int, step: str) -> list[int]:
+    """Return indices of sentences in the order of a draw; `names` are their identities, `step` is the purpose."""
+    return sorted(indices, key=lambda index: (uniform(draw, step, names[index]), index))

@@ -59,26 +59,26 @@ class Start:
         from nerbert.finetuning.replay import FinetuneData  # loads what pre-training needs
 
         settings, card, sentences = objective_for(encoder, settings), read_card(encoder), len(domains.target.train)
-        kind = check_head(chosen_objective(settings, FINETUNE), settings)
-        gently = kind.traits.trains_gently
+        chosen = check_head(chosen_objective(settings, FINETUNE), settings)
+        gently = chosen.traits.trains_gently
         if settings.min_steps < 0:
             settings = replace(settings, min_steps=_GENTLE_STEPS if gently else _USUAL_STEPS)
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
-        domains = replace(domains, labels=_words_of_types(kind, card, domains, settings))
-        data = kind.data(FinetuneData(settings, domains, card["word_splitter"]))
+        domains = replace(domains, labels=_words_of_types(chosen, card, domains, settings))
+        data = chosen.data(FinetuneData(settings, domains, card["word_splitter"]))
         if sentences and not data.has_entities:
             name = domains.target.folder
             raise InputError(f"{name}: no training sentence has an entity, so there is nothing to learn")
         if sentences and not data.held_out():
             domains.check_dev(settings)
         texts = data.concept_texts
-        objective = kind.of(Task(data.types, settings, backbone, data.concepts, texts, finetunes=True, data=data))
+        objective = chosen.of(Task(data.types, settings, backbone, data.concepts, texts, finetunes=True, data=data))
         model = objective.make_model(backbone)
         pieces = objective.subwords(model, backbone, settings)
         by_width = usual_rate(model.config, sentences if gently else 0)
-        settings = replace(settings, learning_rate=settings.learning_rate or kind.traits.usual_rate or by_width)
+        settings = replace(settings, learning_rate=settings.learning_rate or chosen.traits.usual_rate or by_width)
         facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
-        facts |= _kept_facts(card, settings) | ({"joined_layer": joined} if (joined := _joined(model)) else {})
+        facts |= _kept_facts(card, settings) | ({"joined_layer": joined} if (joined := _joined_layer(model)) else {})
         facts |= {"words_of_types": dict(texts)} if texts else {}
         return cls(model, objective, pieces, data, settings, facts)
 
@@ -102,26 +102,26 @@ def takes_labels(settings: FinetuneSettings) -> bool:
     return HEADS.find(check_head(find_objective(settings.objective), settings).head_name).labels_at_run_time
 
 
-def check_head(kind: type[Objective], settings: FinetuneSettings) -> type[TaggerObjective]:
+def check_head(objective: type[Objective], settings: FinetuneSettings) -> type[TaggerObjective]:
     """Return an objective that makes taggers; raise SettingsError for another one, or if its head can't start as the
     settings say.
     """
-    name = getattr(kind, "head_name", "")
-    if not issubclass(kind, TaggerObjective) or not HEADS.contains(name):
+    name = getattr(objective, "head_name", "")
+    if not issubclass(objective, TaggerObjective) or not HEADS.contains(name):
         why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {name!r}"
         raise SettingsError(why, setting="objective")
     if settings.source_head not in {"new", *HEADS.find(name).starts}:
         why = f"not for the head of objective {settings.objective!r}; use 'new'"
         raise SettingsError(f"setting source_head = {settings.source_head!r}: {why}", setting="source_head")
-    return kind
+    return objective
 
 
-def objective_for(encoder: str, settings: _Settings, usual: str = _USUAL_OBJECTIVE) -> _Settings:
+def objective_for(encoder: str, settings: _Settings, default: str = _USUAL_OBJECTIVE) -> _Settings:
     """Return the settings with an objective: by the encoder, if they name none; `usual` where it has no own one."""
     if settings.objective:
         return settings
     folder = ModelFolder.open(encoder)
-    return replace(settings, objective=folder.kind.usual_objective(folder.path) or usual)
+    return replace(settings, objective=folder.kind.usual_objective(folder.path) or default)
 
 
 def usual_rate(config: Any, gentle: int = 0) -> float:
@@ -137,13 +137,13 @@ def usual_rate(config: Any, gentle: int = 0) -> float:
 
 
 def _words_of_types(
-    kind: type[TaggerObjective], card: Mapping[str, Any], domains: Domains[DataSet], settings: FinetuneSettings
+    objective: type[TaggerObjective], card: Mapping[str, Any], domains: Domains[DataSet], settings: FinetuneSettings
 ) -> dict[str, str]:
     """Return the labels of types, and for others of the sentences what the start reads; raise SettingsError for labels
     of a head that reads none.
     """
     labels = domains.labels
-    if not HEADS.find(kind.head_name).labels_at_run_time:
+    if not HEADS.find(objective.head_name).labels_at_run_time:
         why = f"objective = {settings.objective!r} has fixed types, and reads no labels"
         refuse(bool(labels), "labels", ", ".join(labels), f"left out: {why}")
         return {}
@@ -156,7 +156,7 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
     if not has_tags(start):
         return {}
     other = load_tagger_model(start)
-    if _joined(model) != _joined(other):
+    if _joined_layer(model) != _joined_layer(other):
         why = f"setting source_head = 'shared': the head of {start} reads other layers (joined_layer); use 'new'"
         raise SettingsError(why, setting="source_head")
     tags, others = tags_of(model, start), tags_of(other, start)
@@ -176,5 +176,5 @@ def has_tags(start: str) -> bool:
     return "ForTokenClassification" in str(folder.kind.encoder(folder.path).get("architectures"))
 
 
-def _joined(model: Any) -> int:
+def _joined_layer(model: Any) -> int:
     return int(getattr(model.config, JOINED, 0))

@@ -13,7 +13,7 @@ from typing import Any
 from nerbert.errors import refused
 from nerbert.evaluation.report.report import Report
 from nerbert.evaluation.report.sentences import ShownEntity, ShownSentence
-from nerbert.finetuning.sampling import many
+from nerbert.finetuning.sampling import plural
 from nerbert.render import Mark, facts_of, pieces_of, render, write
 from nerbert.render.tags_page import direction
 
@@ -82,7 +82,7 @@ def report_page(report: Report) -> str:
     colours = {name: f"k{number % _COLOURS}" for number, name in enumerate(names)}
     with refused(f"{report.name}: its nerbert.json is not as nerbert writes it"):
         return render(
-            "report.html.j2", report=report, card=facts_of(report.card), many=many, notes=notes(report),
+            "report.html.j2", report=report, card=facts_of(report.card), plural=plural, notes=notes(report),
             views=lambda sentence: _views(sentence, colours), direction=direction,
             **dict.fromkeys(("curve", "reliable", "learning")) | dict(_plots(report)),
         )  # fmt: skip

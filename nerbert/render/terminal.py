@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nerbert.errors import refused
-from nerbert.finetuning.sampling import SizeUnit, Subset, many
+from nerbert.finetuning.sampling import SizeUnit, Subset, plural
 from nerbert.formats.data import SPLITS
 from nerbert.formats.documents import repairs_line
 from nerbert.metrics.judging import Judgement
@@ -184,12 +184,12 @@ def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
         return
     console = Console()
     for name, judged in evaluation.judgements.items():
-        title = f"{name} on {evaluation.file}: {many(evaluation.sentences, 'sentence')}"
+        title = f"{name} on {evaluation.file}: {plural(evaluation.sentences, 'sentence')}"
         console.print(plain(title), plain(f"{judged.score.rules}; percent"), sep="\n")
         if name in evaluation.answering:
             console.print(plain(f"scored as `nerbert tag` answers: {evaluation.answering[name]}"))
         console.print(table(EVALUATION_HEADS, evaluation_rows(judged), numbers=range(1, 7)))
-        say(console, "judgement", judged=judged, min_words=evaluation.min_words, many=many)
+        say(console, "judgement", judged=judged, min_words=evaluation.min_words, plural=plural)
     say(console, "evaluation", evaluation=evaluation)
 
 
@@ -206,7 +206,7 @@ def print_open_evaluation(evaluation: "OpenEvaluation", *, as_json: bool) -> Non
         print_json(facts)
         return
     console, heads = Console(), ("", *EVALUATION_HEADS[1:])
-    passages, types = many(evaluation.passages, "passage"), many(evaluation.types, "type")
+    passages, types = plural(evaluation.passages, "passage"), plural(evaluation.types, "type")
     scored = plain(f"scored as `nerbert tag` answers: {evaluation.answering}")
     console.print(plain(f"{evaluation.file}: {passages}, {types} asked for"), plain(f"{facts['rules']}; percent"),
                   scored, sep="\n")  # fmt: skip
@@ -297,21 +297,21 @@ def print_findings(findings: "Findings", *, as_json: bool) -> None:
     console.print(table(heads, splits, numbers=range(1, 6), title=title), "")
     names = dict.fromkeys(name for facts in findings.splits.values() for name in facts.types)
     types = [(name, *(facts.types.get(name, 0) for facts in findings.splits.values())) for name in names]
-    title = f"{many(len(names), 'type')}, entities of each"
+    title = f"{plural(len(names), 'type')}, entities of each"
     console.print(table(("type", *findings.splits), types, numbers=range(1, 4), title=title), "")
     say(console, "data", findings=findings, advice=advice)
 
 
 def print_conversion(done: "Conversion") -> None:
     """Print how many texts and entities were written, what was put right, and what the new format can't hold."""
-    say(Console(soft_wrap=True), "converted", done=done, many=many)
+    say(Console(soft_wrap=True), "converted", done=done, plural=plural)
 
 
 def print_sample(subset: Subset, output: Path) -> None:
     """Print what was drawn: sentences, entities by type, and which types fall short of k."""
     console = Console(soft_wrap=True)
     rows = [(name, count, subset.there[name]) for name, count in subset.reached.items()]
-    title = f"size {subset.size}, draw {subset.draw}: {many(len(subset.places), 'sentence')}"
+    title = f"size {subset.size}, draw {subset.draw}: {plural(len(subset.places), 'sentence')}"
     console.print(table(("type", "drawn", "there"), rows, numbers=(1, 2), title=title))
-    asked = subset.size.shots if subset.size.kind is SizeUnit.EACH else 0
-    say(console, "sample", subset=subset, output=output, asked=asked, many=many)
+    asked = subset.size.shots if subset.size.unit is SizeUnit.EACH else 0
+    say(console, "sample", subset=subset, output=output, asked=asked, plural=plural)

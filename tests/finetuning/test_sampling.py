@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.finetuning.sampling import Episode, draw_episode, draw_subset, many, parse_size
+from nerbert.finetuning.sampling import Episode, draw_episode, draw_subset, parse_size, plural
 from nerbert.formats.conll import example_of
 from nerbert.records import Example
 from tests.raised import raises
@@ -172,7 +172,7 @@ def test_an_episode_is_few_nerds_or_the_error_says_what_is_lacking(
     try:
         episode = draw_episode(examples, ways, shots, queries, draw)
     except InputError as error:
-        asked = f"{many(ways, 'way')}, {many(shots, 'shot')} and {many(queries, 'query', 'queries')}"
+        asked = f"{plural(ways, 'way')}, {plural(shots, 'shot')} and {plural(queries, 'query', 'queries')}"
         assert f"no episode of {asked}: " in str(error)  # noqa: PT017
     else:
         check_episode(examples, episode, (ways, shots, queries))

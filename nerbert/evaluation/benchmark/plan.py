@@ -79,7 +79,7 @@ class Job:
         cls, place: CellKey, system: System, data: DataFiles, split: str, else_types: tuple[str, ...]
     ) -> "Job":  # fmt: skip
         """Return the job with the keys that follow from the rest."""
-        whole = parse_size(place.size).kind in (SizeUnit.ALL, SizeUnit.ZERO)
+        whole = parse_size(place.size).unit in (SizeUnit.ALL, SizeUnit.ZERO)
         drawn = "" if whole else f"{place.size}, draw {place.draw}"
         key = key_of("tag", **data.key, drawn=drawn, split=split, **system.facts)
         score_key = key_of("score", code=keys.SCORING, tagged=key, else_types=sorted(else_types))
@@ -119,7 +119,7 @@ class Job:
         if not scored:
             raise InputError(f"holds no {self.split} split, so nothing can be scored on it; add one")
         part = draw_part(data.train, scored, self.place.size, self.place.draw)
-        episode = parse_size(self.place.size).kind is SizeUnit.EPISODE
+        episode = parse_size(self.place.size).unit is SizeUnit.EPISODE
         duplicates = () if episode else find_duplicates(data.train, scored)
         return replace(part, dev=dev, duplicates=duplicates, name=str(self.data.folder))
 
@@ -148,7 +148,7 @@ class Planner:
             return Cell(place, State.FAILED, str(error))
 
     def _job(self, place: CellKey, target: Target) -> Job:
-        kind, split = parse_size(place.size).kind, self._suite.split
+        kind, split = parse_size(place.size).unit, self._suite.split
         system = self._zero_shot(place, target) if kind is SizeUnit.ZERO else self._learning(place, target)
         splits = system.splits(split, episode=kind is SizeUnit.EPISODE)
         data = self._files(place.target, target.format, splits)
@@ -245,20 +245,20 @@ def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw
     They are the same for every system, seed and protocol.
     """
     wanted = parse_size(size)
-    if wanted.kind is SizeUnit.EPISODE:
+    if wanted.unit is SizeUnit.EPISODE:
         episode = draw_episode(test, wanted.ways, wanted.shots, wanted.queries, draw)
         drawn: dict[str, Any] = {
             "types": list(episode.types), "places": list(episode.support), "reached": episode.support_reached,
             "query_places": list(episode.query), "query_reached": episode.query_reached,
         }  # fmt: skip
         chosen, asked = ([test[place] for place in places] for places in (episode.support, episode.query))
-    elif wanted.kind is SizeUnit.ZERO:
+    elif wanted.unit is SizeUnit.ZERO:
         return CellSentences([], list(test), {"sentences": 0, "test_sentences": len(test)})
     else:
         subset = draw_subset(train, wanted, draw)
         chosen, asked = [train[place] for place in subset.places], list(test)
         drawn = {"reached": subset.reached, "short": subset.short}
-        drawn |= {} if wanted.kind is SizeUnit.ALL else {"places": list(subset.places)}
+        drawn |= {} if wanted.unit is SizeUnit.ALL else {"places": list(subset.places)}
     trained, tested = (set(types_of_examples(part)) for part in (chosen, asked))
     facts = {"sentences": len(chosen), "test_sentences": len(asked), "unknown_types": sorted(tested - trained)}
     return CellSentences(chosen, asked, facts | drawn)

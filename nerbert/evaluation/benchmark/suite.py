@@ -207,7 +207,7 @@ class Suite(_SuiteTable):
     def trainings(self, target: Target, size: str) -> list[tuple[int, int]]:
         """Return (draw, seed) of a target's cells at a size, by priority: a new draw with a new seed comes first."""
         seeds = target.seeds or self.seeds
-        if parse_size(size).kind in (SizeUnit.ALL, SizeUnit.ZERO):
+        if parse_size(size).unit in (SizeUnit.ALL, SizeUnit.ZERO):
             return [(1, seed) for seed in seeds]
         if target.draw_by_seed:
             return list(enumerate(seeds, 1))
@@ -347,7 +347,7 @@ def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
         if target.draw_by_seed:
             draws, enough = len(target.seeds or suite.seeds), _DRAWS_BY_SEED
         for wanted in map(parse_size, target.sizes):
-            few = wanted.kind in (SizeUnit.EACH, SizeUnit.EPISODE) and wanted.shots <= _FEW_SHOTS
+            few = wanted.unit in (SizeUnit.EACH, SizeUnit.EPISODE) and wanted.shots <= _FEW_SHOTS
             if few and draws < enough:
                 why = f"draws = {draws} are too few for so few examples: another draw can change F1 by 14 points"
                 yield "targets", f"{target.data!r} at size {wanted}: {why}; choose {enough} or more"

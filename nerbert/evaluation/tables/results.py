@@ -37,7 +37,7 @@ class RowKey(NamedTuple):
     @property
     def unit(self) -> SizeUnit:
         """What its size counts."""
-        return parse_size(self.size).kind
+        return parse_size(self.size).unit
 
     @property
     def trained_on(self) -> str:

@@ -43,7 +43,7 @@ from nerbert.evaluation.tables.statistics import (
     t_test,
     units_of,
 )
-from nerbert.finetuning.sampling import SizeUnit, many
+from nerbert.finetuning.sampling import SizeUnit, plural
 from nerbert.formats.data import split_sum
 from nerbert.terminal import percent
 
@@ -112,10 +112,10 @@ class Compared:
     def no_stars(self) -> str:
         """Say why it has no stars whatever its p; "" where it may have."""
         if self.by_encoder and self.test.n < ENCODERS_FOR_STARS:
-            encoders = f"{many(self.test.n, 'encoder')}, pre-trained or trained on a source domain"
+            encoders = f"{plural(self.test.n, 'encoder')}, pre-trained or trained on a source domain"
             return f"{encoders}: an interval needs {FEWEST}, stars {ENCODERS_FOR_STARS}; {MORE_ENCODERS}"
         if self.fewest < FEWEST:
-            return f"{many(self.fewest, 'run')} on a target: interval and stars need {FEWEST} on each"
+            return f"{plural(self.fewest, 'run')} on a target: interval and stars need {FEWEST} on each"
         return ""
 
 
@@ -174,7 +174,7 @@ def _test_row(layout: Layout, key: Key, compared: Compared) -> Row:
     return entries(
         at.target or over, at.trained_on, layout.named(column), f"{100 * test.difference:+.2f}",
         f"[{100 * test.interval[0]:+.2f}, {100 * test.interval[1]:+.2f}]" if test.interval else NONE,
-        many(test.n, "encoder") if compared.by_encoder else f"{test.n}",
+        plural(test.n, "encoder") if compared.by_encoder else f"{test.n}",
         f"{compared.ahead[0]} of {compared.ahead[1]}",
         Entry(p_text(test.p), notes=(why,) if why else ()), p_text(compared.corrected),
     )  # fmt: skip
@@ -206,7 +206,7 @@ def scores_grid(layout: Layout, protocol: str, tests: Tests) -> Grid:
 def _few_encoders(layout: Layout, column: ColumnKey) -> tuple[str, ...]:
     """Return the note that says that a system has too few encoders for an interval; none where it has."""
     count = len(layout.encoders[column])
-    trained = f"{column.system}: {many(count, 'encoder')}, pre-trained or trained on a source domain"
+    trained = f"{column.system}: {plural(count, 'encoder')}, pre-trained or trained on a source domain"
     return (f"{trained}, and an interval needs {FEWEST}; {MORE_ENCODERS}",) if 0 < count < FEWEST else ()
 
 

@@ -54,7 +54,7 @@ def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:
                   "Strict F1": _count_cells((cell.scores.get("strict") or {}).get("rules") for cell in done)},
         "idle": [layout.named(column) for column in layout.columns if column not in layout.ran],
         "single": [f"{target.data}, {size}" for target in suite.targets for size in target.sizes
-                   if parse_size(size).kind in (SizeUnit.SENTENCES, SizeUnit.PERCENT, SizeUnit.EACH)
+                   if parse_size(size).unit in (SizeUnit.SENTENCES, SizeUnit.PERCENT, SizeUnit.EACH)
                    and len({draw for draw, _ in suite.trainings(target, size)}) == 1],
         "encoders": {layout.named(column): len(digests) for column, digests in layout.encoders.items() if digests},
         "differences": {name: _count_cells(origin.get(name, "unknown") for origin in origins)
