@@ -23,7 +23,7 @@ from report import MB, measure, surroundings
 
 from nerbert.artifacts import write_json
 from nerbert.evaluation.benchmark.suite import SystemSettings, parse_encoders, read_suite
-from nerbert.evaluation.benchmark.systems.external import filled
+from nerbert.evaluation.benchmark.systems.external import fill_command
 from nerbert.evaluation.figures import SPEEDS, Speeds
 from nerbert.schema import read_json, to_plain
 
@@ -75,7 +75,7 @@ def _command(system: SystemSettings, places: dict[str, str], kept: Path) -> list
     own = [sys.executable, str(Path(__file__).with_name("external_nerbert.py")), "--encoder", *system.encoders[:1],
            "{train}", "{dev}", "{test}", "{output}", "{seed}"]  # fmt: skip
     values = {**places, "seed": "1"}
-    return [*filled(system.command or own, values), "--keep", str(kept)]
+    return [*fill_command(system.command or own, values), "--keep", str(kept)]
 
 
 def _blocks(path: Path, most: int) -> list[str]:

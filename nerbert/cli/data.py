@@ -42,7 +42,7 @@ def corpus_build(
     from nerbert.render.corpus import print_summary
 
     settings = load_settings(CorpusSettings, config, set_ or [])
-    with run.opened() as executor:
+    with run.open_executor() as executor:
         built = nerbert.build_corpus(
             dumps, knowledge, output, settings, exclude=exclude or (), executor=executor, overwrite=overwrite
         )

@@ -59,7 +59,7 @@ def distil(
     from nerbert.tagger.self_check import checking
     from nerbert.tagger.thresholds import parse_thresholds
 
-    with run.opened() as executor:
+    with run.open_executor() as executor:
         plan = DistilPlan(
             teacher=teacher, texts=texts, output=output, labels=parse_labels(labels) if labels else None,
             encoder=encoder, data=data, exclude=exclude or (), min_confidence=parse_thresholds(min_confidence),

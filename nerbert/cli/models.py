@@ -45,7 +45,7 @@ def pretrain(
         settings, output = tried.settings, tried.folder
     elif not stages:
         settings = load_settings(PretrainSettings, config, set_ or [])
-    with run.opened() as executor:
+    with run.open_executor() as executor:
         if dry_run:
             print_dry_run(run_dry(settings, output, overwrite=overwrite, executor=executor), output)
         elif stages:
@@ -106,12 +106,12 @@ def finetune(
 
     if (old_data or same_types) and not add_types:
         raise SettingsError("--old-data and --same-types are for --add-types; give that, too")
-    given = Domains(data, source, read_type_labels(labels), reading=read)
+    domains = Domains(data, source, read_type_labels(labels), reading=read)
     to = TaggerOutput(output, each_seed, overwrite=overwrite, card=checking(write_tagger_card))
     if add_types:
-        folders = add(encoder, given, to, settings, old=old_data, same_types=same_types)
+        folders = add(encoder, domains, to, settings, old=old_data, same_types=same_types)
     else:
-        folders = run(encoder, given, to, settings)
+        folders = run(encoder, domains, to, settings)
     print_taggers(folders)
 
 
@@ -193,13 +193,13 @@ def evaluate(
     from nerbert.evaluation.evaluate import evaluate_open, has_asked_types
     from nerbert.render.terminal import print_evaluation, print_open_evaluation
 
-    how = scored.arguments()
+    options = scored.arguments()
     if not has_asked_types(file):
-        print_evaluation(run(tagger, file, reading=read, **how), as_json=json)
+        print_evaluation(run(tagger, file, reading=read, **options), as_json=json)
         return
-    if train := how.pop("train"):
+    if train := options.pop("train"):
         raise SettingsError(f"--train {train}: {file} is of open types, for which seen entities aren't separated")
-    print_open_evaluation(evaluate_open(tagger, file, **how), as_json=json)
+    print_open_evaluation(evaluate_open(tagger, file, **options), as_json=json)
 
 
 def report(
@@ -230,12 +230,12 @@ def report(
     from nerbert.render.report import write_report
 
     check_free(output, overwrite=overwrite, file=True)
-    how = scored.arguments()
+    options = scored.arguments()
     if has_asked_types(file):
         raise SettingsError(f"{file}: is of open types, each passage with its own; `nerbert evaluate` scores it")
     words = [*(["--against", against] if against else []), *opt.words_of(scored), *opt.words_of(read)]
     command = shlex.join(["nerbert", "report", tagger, str(file), *words, "-o", str(output)])
-    write_report(make_report(tagger, file, against=against or None, reading=read, command=command, **how), output)
+    write_report(make_report(tagger, file, against=against or None, reading=read, command=command, **options), output)
     print(output)
 
 
@@ -357,20 +357,20 @@ def benchmark(
     again += [word for option in encoder or [] for word in ("--encoder", option)]
     again += [word for option in only or [] for word in ("--only", option)]
     again += opt.words_of(run) + (["--retry"] if retry else [])
-    wanted = read_suite(suite, parse_encoders(encoder or []))
+    plan = read_suite(suite, parse_encoders(encoder or []))
     need("train", "torch", "transformers", "accelerate", "tokenizers")
     from nerbert.evaluation.benchmark import runner  # imports torch
     from nerbert.evaluation.tables.table import make_table
     from nerbert.render.benchmark import show_results
 
     if dry_run:
-        for line in runner.list_suite(wanted, data, output, retry=retry, only=only or ()):
+        for line in runner.list_suite(plan, data, output, retry=retry, only=only or ()):
             print(line)
         return
     need("benchmark", "scipy")
-    with run.opened() as executor:
-        cells, stop = runner.run_suite(wanted, data, output, executor, retry=retry, only=only or ())
-    succeeded = show_results(make_table(wanted, cells), output, runner.advice_on(cells, shlex.join(again)))
+    with run.open_executor() as executor:
+        cells, stop = runner.run_suite(plan, data, output, executor, retry=retry, only=only or ())
+    succeeded = show_results(make_table(plan, cells), output, runner.advice_on(cells, shlex.join(again)))
     if stop:
         raise stop
     if not succeeded:

@@ -80,7 +80,7 @@ class RunOn:
     """Where they run: `local` (processes of this machine), `ray` (the cluster that this machine is part of, or
     RAY_ADDRESS; nerbert[ray]), or your own as module:Class."""
 
-    def opened(self) -> "AbstractContextManager[Executor | None]":
+    def open_executor(self) -> "AbstractContextManager[Executor | None]":
         """Provide the wanted executor; None if the command chooses."""
         from nerbert.executors import open_executor
 

@@ -73,7 +73,7 @@ def tag(
 
         tag_files(job, _write_page, load=partial(connected_tagger, server))
         return
-    with run.opened() as executor:
+    with run.open_executor() as executor:
         tag_files(job, _write_page, executor)
 
 
@@ -149,5 +149,5 @@ def redact(
     )  # fmt: skip
     kept = tuple(filter(None, map(str.strip, keep.split(","))))
     job = RedactJob(tag=tags, to=to, how=how, keep=kept, document=document, repeats=repeats, key=key, map=originals)
-    with run.opened() as executor:
+    with run.open_executor() as executor:
         redact_files(job, executor)

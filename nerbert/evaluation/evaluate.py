@@ -1,7 +1,4 @@
-"""Tagger + gold sentences → scores; several seeds give their mean and standard deviation.
-
-It scores the output of `nerbert tag`: the same back end, the same thresholds.
-"""
+"""Tagger + gold sentences → scores of what `nerbert tag` answers; several seeds give their mean and deviation."""
 
 import json
 import time
@@ -109,7 +106,7 @@ class Evaluation:
             "f1": self.f1_mean, "f1_sd": self.f1_sd, "over_seeds": self.over_seeds(),
             "unknown_types": list(self.unknown_types), "not_finetuned": list(self.not_finetuned),
             "trained_on_other": list(self.other_train), "trained_on_file": list(self.learnt_gold),
-            "answering": {name: asdict(how) for name, how in self.answering.items()}, "asked": self.asked,
+            "answering": {name: asdict(answering) for name, answering in self.answering.items()}, "asked": self.asked,
             "taggers": {name: judged.as_json() for name, judged in self.judgements.items()},
         }  # fmt: skip
 
@@ -186,20 +183,17 @@ def open_tagger(tagger: str | Path | Tagger, **loading: Any) -> Tagger:
     """Return a loaded tagger, or load one; raise SettingsError for options with a loaded one."""
     if not isinstance(tagger, Tagger):
         return Tagger.load(tagger, **loading)
-    if given := [name for name, value in loading.items() if value not in ("", "auto", None)]:
-        names = " and ".join(given)
+    if options := [name for name, value in loading.items() if value not in ("", "auto", None)]:
+        names = " and ".join(options)
         raise SettingsError(f"{names}: only for a tagger's folder; a loaded one has its own: see Tagger.load")
     return tagger
 
 
 def _ask_for(
     tagger: Tagger, asked: Mapping[str, EntityLabel], given: Mapping[str, str],
-    thresholds: float | Mapping[str, float] | None = None,
+    thresholds: float | Mapping[str, float] | None,
 ) -> Tagger:  # fmt: skip
-    """Return a tagger that looks for these labels if it takes labels at run time; one of fixed types stays as it is.
-
-    Raise InputError for a `given` label that it doesn't know, or a type of its own that would be mixed up with one.
-    """
+    """Return a tagger that looks for these labels, of fixed types as it is; raise InputError for a clash."""
     if tagger.types:
         if given:
             tagger.with_labels(asked[type_] for type_ in given)
@@ -314,5 +308,5 @@ def evaluate_open(
                     mentions.setdefault((entity.start, entity.end), set()).add(fold_type(entity.type))
                 right += sum(type_ in mentions.get(span, ()) for span, type_ in predictions.items())
                 predicted, gold = predicted + len(predictions), gold + len(mentions)
-    how = answering_of(loaded.head, loaded.scaling, bounds, list(bounds))
-    return OpenEvaluation(str(path), len(texts), len(names), Counts(right, predicted, gold), how)
+    answering = answering_of(loaded.head, loaded.scaling, bounds, list(bounds))
+    return OpenEvaluation(str(path), len(texts), len(names), Counts(right, predicted, gold), answering)

@@ -177,15 +177,15 @@ def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Front
         if system not in speeds:
             missing.append(f"{system}: no speed in {SPEEDS}")
             continue
-        whole = [size for size in sizes if runs[system, size].keys() == targets.keys()]
-        for size in whole:  # each target has the same weight; a run counts if it is there on all of them
+        complete = [size for size in sizes if runs[system, size].keys() == targets.keys()]
+        for size in complete:  # each target has the same weight; a run counts if it is there on all of them
             by_target = runs[system, size].values()
             common = set.intersection(*map(set, by_target))
             means = [fmean(f1s[run] for f1s in by_target) for run in sorted(common)]
             mean = fmean(fmean(f1s.values()) for f1s in by_target)
             point = FrontierPoint(system, mean, min([*means, mean]), max([*means, mean]))
             points.setdefault(size, []).append(point)
-        if lacking := [size for size in sizes if size not in whole]:
+        if lacking := [size for size in sizes if size not in complete]:
             missing.append(f"{system} at {', '.join(lacking)}: no result on some target")
     if not points:
         raise InputError(f"nothing to draw: {'; '.join(missing)[:300] or 'no record of a run'}")
@@ -207,10 +207,7 @@ Point = tuple[int, Span]
 def make_maps(
     encoders: Sequence[str], sentences: Sequence[Example], most: int = 2000, seed: int = 1
 ) -> tuple[list[str], dict[str, Array]]:
-    """Return the types of at most `most` entities, drawn by the seed, and by encoder their places: (entities, 2).
-
-    Raise InputError for too few entities, or one type.
-    """
+    """Return up to `most` entities' types, and places by encoder: (entities, 2); InputError for too few."""
     need("figures", "openTSNE")
     from openTSNE import TSNE
 

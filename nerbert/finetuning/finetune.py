@@ -1,7 +1,6 @@
-"""Encoder + annotated sentences → tagger (NER-BERT §4.4), for each seed.
+"""Encoder + annotated sentences → tagger (NER-BERT §4.4), for each seed; all weights are trained.
 
-The whole model is trained. Source & target trains on a source domain first, once for each seed. The test split is never
-looked at here.
+Source & target trains on a source domain first, once for each seed. The test split is never looked at here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,8 +98,7 @@ class TaggerOutput:
 def finetune(encoder: str, data: Domains[AnyData], output: TaggerOutput, settings: FinetuneSettings) -> list[Path]:
     """Fine-tune `encoder` (a folder or a hub name) on `data`, once for each seed; return the taggers' folders.
 
-    Without seeds there is one tagger, of the settings' seed. With a source domain, each of them is trained on that
-    first, with its own seed.
+    Without seeds there is one tagger, of the settings' seed. A source domain is trained on first, for each seed.
     """
     output.check()
     domains = data.read(encoder)
@@ -127,10 +125,7 @@ def finetune_domains(encoder: str, domains: Domains[DataSet], settings: Finetune
 def train_tagger(
     encoder: str, domains: Domains[DataSet], settings: FinetuneSettings, title: str = "fine-tuning"
 ) -> Finetuned:  # fmt: skip
-    """Fine-tune an encoder on the target domain, or on both together if the objective does so; return the tagger.
-
-    `what` is the training's name in its progress.
-    """
+    """Return a tagger: an encoder fine-tuned on the target, or both domains; `title` is shown with its progress."""
     changed = changed_names(settings)
     start = Start.of(encoder, domains, settings)
     settings, objective = start.settings, start.objective
@@ -181,10 +176,7 @@ def source_settings(settings: FinetuneSettings) -> FinetuneSettings:
 
 
 def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:
-    """Return scores on the dev split and the temperature fitted there; nothing if there is none.
-
-    A head of labels at run time is scored at the threshold that is best there, which is a fact, too.
-    """
+    """Return scores on dev, the temperature and the threshold of run-time labels fitted there; {} without dev."""
     if not data.dev:
         return {}
     best = fit_threshold(head, head.labels, data.dev) if head.usual_threshold else None

@@ -144,8 +144,7 @@ def _numbers(annotated: int, count: int, replayed: int, epoch: int) -> Array:
 def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str, str]:
     """Return what a model reads for each type: its label, else the type in words, `PER` as *person*.
 
-    Types that would be read as the same words keep their own names. Raise InputError where these differ only in case or
-    underscores.
+    Types with the same words keep their names. Raise InputError for names that differ only in case or underscores.
     """
     words = {type_: fold_type(labels.get(type_) or common_name(class_words(type_))) or type_ for type_ in types}
     same = Counter(words.values())

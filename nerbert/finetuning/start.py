@@ -1,6 +1,4 @@
-"""What a fine-tuning starts from: a new head on an encoder (NER-BERT §4.4), a tagger's head, or both parts of a model
-that takes labels at run time.
-"""
+"""A fine-tuning's start: a new head on an encoder (NER-BERT §4.4), a tagger's head, or both parts of a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -38,10 +36,7 @@ _NARROW_RATE = 5e-4
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a fine-tuning begins with: the model, its objective for the data's types, and the settings, all known.
-
-    `facts` are those of the card.
-    """
+    """A fine-tuning's beginning: model, objective for the data's types, settings, all known; the card's `facts`."""
 
     model: Any
     objective: TaggerObjective
@@ -52,10 +47,7 @@ class Start:
 
     @classmethod
     def of(cls, encoder: str, domains: Domains[DataSet], settings: FinetuneSettings) -> "Start":
-        """Return the start at an encoder; raise SettingsError and InputError for what doesn't fit.
-
-        Without sentences it is what the encoder finds by itself.
-        """
+        """Return the start, without sentences the model as it is; raise an error for settings that don't fit."""
         from nerbert.finetuning.replay import FinetuneData  # loads what pre-training needs
 
         settings, card, sentences = objective_for(encoder, settings), read_card(encoder), len(domains.target.train)
@@ -103,9 +95,7 @@ def takes_labels(settings: FinetuneSettings) -> bool:
 
 
 def check_head(objective: type[Objective], settings: FinetuneSettings) -> type[TaggerObjective]:
-    """Return an objective that makes taggers; raise SettingsError for another one, or if its head can't start as the
-    settings say.
-    """
+    """Return an objective that makes taggers, whose head can start as the settings say; else raise SettingsError."""
     name = getattr(objective, "head_name", "")
     if not issubclass(objective, TaggerObjective) or not HEADS.contains(name):
         why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {name!r}"
@@ -139,9 +129,7 @@ def usual_rate(config: Any, gentle: int = 0) -> float:
 def _words_of_types(
     objective: type[TaggerObjective], card: Mapping[str, Any], domains: Domains[DataSet], settings: FinetuneSettings
 ) -> dict[str, str]:
-    """Return the labels of types, and for others of the sentences what the start reads; raise SettingsError for labels
-    of a head that reads none.
-    """
+    """Return the labels of types, and what the start reads for others; raise SettingsError if the head reads none."""
     labels = domains.labels
     if not HEADS.find(objective.head_name).labels_at_run_time:
         why = f"objective = {settings.objective!r} has fixed types, and reads no labels"

@@ -85,10 +85,7 @@ class Tour:
 
 
 def run_quickstart(text: str, keep: Path | None, tour: Tour | None = None) -> QuickstartResult:
-    """Run the quickstart in `keep`, or in a folder that is removed; print the results, and write the page.
-
-    The page is `report.html` in `keep`, or `nerbert-quickstart.html` here, which is replaced.
-    """
+    """Run the quickstart in `keep`, or a scratch folder; print results, write `report.html` there or `PAGE` here."""
     if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
     page, reporter = keep / "report.html" if keep else Path(PAGE), QuickstartReport()
@@ -141,14 +138,14 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
         seconds=time.monotonic() - begin,
     )  # fmt: skip
     reporter.outcome(result)
-    reporter.tagged(text, spans)
+    reporter.show_tags(text, spans)
     return result
 
 
 def _pretrain(folder: Path, tour: Tour, key: str) -> EncoderResult:
     """Train the embedded encoder on the corpus; return its figures without scores."""
     task = _TASKS[key]
-    with TemporaryDirectory() as cache, _beside(task.title, tour) as threads:
+    with TemporaryDirectory() as cache, _run_beside(task.title, tour) as threads:
         settings = PretrainSettings(
             corpus=(folder / "corpus",), backbone=tour.backbone, objective=task.objective, cache=cache,
             label_set=task.label_set, batch_size=tour.pretrain_batch, learning_rate=tour.pretrain_rate,
@@ -165,7 +162,7 @@ def _pretrain(folder: Path, tour: Tour, key: str) -> EncoderResult:
 def _score_taggers(folder: Path, tour: Tour, encoder: EncoderResult) -> EncoderResult:
     """Finetune an encoder on the examples, once for each seed; return it with the taggers' scores."""
     steps, tagger = tour.finetune_steps, folder / f"tagger-{encoder.key}"
-    with _beside(encoder.title, tour) as threads:
+    with _run_beside(encoder.title, tour) as threads:
         settings = FinetuneSettings(
             min_steps=steps, max_steps=steps, batch_size=tour.finetune_batch, learning_rate=tour.finetune_rate,
             threads=threads,
@@ -181,7 +178,7 @@ def _score_taggers(folder: Path, tour: Tour, encoder: EncoderResult) -> EncoderR
 
 
 @contextmanager
-def _beside(title: str, tour: Tour) -> Iterator[int]:
+def _run_beside(title: str, tour: Tour) -> Iterator[int]:
     """Yield the threads of a training; one of several prints its title before each line, and shows no progress bar."""
     with redirect_stderr(_Titled(title)) if tour.workers > 1 else nullcontext():
         yield _threads(tour)

@@ -1,6 +1,6 @@
 """Pages, cards, pictures and tables for people. Science imports nothing from here.
 
-`render` is the only way to run a template; text from outside is escaped by construction. A page requests nothing.
+`render` is the only way to run a template; text from outside is escape by construction. A page requests nothing.
 """
 
 import base64
@@ -52,18 +52,18 @@ def _join_counts(numbers: Mapping[str, int]) -> str:
 
 
 @cache
-def _environment(kind: str) -> Environment:
+def _environment(ending: str) -> Environment:
     """Return the environment of a kind of template; tags of LaTeX, which is full of braces, are `<% %>` and `<< >>`."""
-    finalize: dict[str, Callable[[Any], Any]] = {"md": escaped, "tex": latex, "txt": _on_one_line}
-    marks = ("<%", "%>", "<<", ">>", "<#", "#>") if kind == "tex" else ("{%", "%}", "{{", "}}", "{#", "#}")
+    finalize: dict[str, Callable[[Any], Any]] = {"md": escape, "tex": latex, "txt": _on_one_line}
+    marks = ("<%", "%>", "<<", ">>", "<#", "#>") if ending == "tex" else ("{%", "%}", "{{", "}}", "{#", "#}")
     environment = Environment(
-        *marks, autoescape=kind not in finalize,  # noqa: S701  (Markdown is escaped by `finalize`)
-        loader=FileSystemLoader(TEMPLATES), finalize=finalize.get(kind, _page_value), undefined=StrictUndefined,
+        *marks, autoescape=ending not in finalize,  # noqa: S701  (Markdown is escape by `finalize`)
+        loader=FileSystemLoader(TEMPLATES), finalize=finalize.get(ending, _page_value), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.do"], keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters |= {
         "decimals": decimals, "fields": fields, "percent": shown_percent, "size": size, "code": code, "few": few,
-        "paragraph": paragraph, "plain": Markdown, "quoted": quoted, "counted": _join_counts,
+        "paragraph": paragraph, "plain": Markdown, "quote": quote, "counted": _join_counts,
     }  # fmt: skip
     environment.globals |= {"docs": DOCS, "share": share, "table": table, "asset": _asset, "digest": _digest}
     return environment
@@ -192,7 +192,7 @@ _LATEX = str.maketrans({
 
 
 class Markdown(str):
-    """Text that is Markdown already, and is not escaped again."""
+    """Text that is Markdown already, and is not escape again."""
 
     __slots__ = ()
 
@@ -207,8 +207,8 @@ def code(value: object) -> Markdown:
     return Markdown(f"{fence}{pad}{text}{pad}{fence}")
 
 
-def escaped(value: object) -> str:
-    """Return `value` as plain words: what Markdown or HTML would interpret is escaped; thousands are marked."""
+def escape(value: object) -> str:
+    """Return `value` as plain words: what Markdown or HTML would interpret is escape; thousands are marked."""
     if isinstance(value, Markdown):
         return value
     if value is None or value == {}:
@@ -220,7 +220,7 @@ def escaped(value: object) -> str:
 
 def paragraph(text: str) -> Markdown:
     """Return a text as one line that begins no list, no title and no code."""
-    folded = escaped(" ".join(text.split()))
+    folded = escape(" ".join(text.split()))
     return Markdown(_BEGINS.sub(r"\1\\\2", folded, count=1) if _BEGINS.match(folded) else folded)
 
 
@@ -229,16 +229,16 @@ def latex(value: object) -> str:
     return visible(str(value)).translate(_LATEX)
 
 
-def quoted(text: object) -> Markdown:
-    """Return a text as a double-quoted YAML scalar in ASCII."""
+def quote(text: object) -> Markdown:
+    """Return a text as a double-quote YAML scalar in ASCII."""
     chars = (f"\\{char}" if char in '"\\' else char if " " <= char <= "~" else f"\\U{ord(char):08x}"
              for char in visible(str(text)))  # fmt: skip
     return Markdown(f'"{"".join(chars)}"')
 
 
 def table(heads: Sequence[object], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Markdown:
-    """Return a table, its cells escaped; columns in `numbers` align right. "" if it has no row."""
+    """Return a table, its cells escape; columns in `numbers` align right. "" if it has no row."""
     right = set(numbers)
-    body = [f"| {' | '.join(map(escaped, row))} |" for row in rows]
+    body = [f"| {' | '.join(map(escape, row))} |" for row in rows]
     rule = "|".join("---:" if column in right else "---" for column in range(len(heads)))
-    return Markdown("\n".join([f"| {' | '.join(map(escaped, heads))} |", f"|{rule}|", *body]) if body else "")
+    return Markdown("\n".join([f"| {' | '.join(map(escape, heads))} |", f"|{rule}|", *body]) if body else "")

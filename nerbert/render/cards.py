@@ -70,10 +70,7 @@ def chosen_settings(card: Card) -> dict[str, Any]:
 
 
 def threshold_origin(card: Card, shown: Callable[[object], str] = str) -> str:
-    """Return in words where the threshold of a model that takes labels at run time comes from; "" without one.
-
-    `shown` makes of a file's name what may be printed.
-    """
+    """Return in words where a threshold for labels of run time comes from; `shown` escapes a file's name."""
     if card.get("threshold") is None:
         return ""
     fitted = card.get("calibration") or {}

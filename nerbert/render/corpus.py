@@ -53,14 +53,14 @@ def page_of(overview: Manifest) -> str:
 def make_overview(corpus: Path) -> dict[str, Any]:
     """Return all that the page shows as one JSON value: the manifest's keys, and beside them those of the page."""
     manifest = read_manifest(corpus)
-    made = {
+    figures = {
         "table1": table1(manifest, size_on_disk(corpus, manifest)),
         "concentration": concentration(manifest),
         "slope": slope(manifest),
         "sentences_by_category": draw_sentences(corpus, manifest),
         "dropped_sentences": read_dropped(corpus, [step["step"] for step in manifest["steps"]]),
     }
-    return manifest | made
+    return manifest | figures
 
 
 def size_on_disk(corpus: Path, manifest: Manifest) -> int:
@@ -77,9 +77,9 @@ def write_corpus_card(folder: Path, corpus: BuiltCorpus) -> None:
 def card_of(manifest: Manifest) -> str:
     """Return the card's text; every figure in it is the manifest's."""
     sizes = table1(manifest, 0)
-    made = {"table1": sizes, "concentration": concentration(manifest), "slope": slope(manifest)}
+    figures = {"table1": sizes, "concentration": concentration(manifest), "slope": slope(manifest)}
     power = min(max(0, len(str(max(1, sizes["ours"]["examples"]))) - 3), len(_SIZES) - 1)
-    return render("corpus_card.md.j2", **_shared_facts(dict(manifest) | made), size_category=_SIZES[power])
+    return render("corpus_card.md.j2", **_shared_facts(dict(manifest) | figures), size_category=_SIZES[power])
 
 
 def _shared_facts(overview: Manifest) -> dict[str, Any]:

@@ -45,9 +45,9 @@ def _picture(output: Path, size: tuple[float, float]) -> Iterator[Any]:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
         yield figure
-        kind = output.suffix.removeprefix(".")
+        ending = output.suffix.removeprefix(".")
         with publish(output) as draft:
-            figure.savefig(draft, format=kind, dpi=150, metadata=_UNDATED.get(kind, {}))
+            figure.savefig(draft, format=ending, dpi=150, metadata=_UNDATED.get(ending, {}))
 
 
 @contextmanager
@@ -77,10 +77,7 @@ def _styles(names: Iterable[str]) -> dict[str, Style]:
 
 
 def draw_frontier(frontier: "Frontier", output: Path) -> None:
-    """Draw F1 against words per CPU-second, a panel for each size; the area of a mark is memory.
-
-    The line joins the systems that no other one beats in both. Bars reach from the lowest run to the highest.
-    """
+    """Draw F1 against words per CPU-second, a panel a size; areas are memory, the line joins the best systems."""
     styles = _styles(frontier.speeds)
     with _panels(output, len(frontier.points), 2.8, sharex=True, sharey=True) as (figure, panels):
         for panel, size in zip(panels.flat, frontier.points, strict=False):
@@ -99,8 +96,8 @@ def _draw_size(panel: Any, frontier: "Frontier", size: str, styles: Mapping[str,
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.xaxis.set_minor_formatter(NullFormatter())
-    known = {"0": "no sentence", "all": "all sentences", "1": "1 sentence"}
-    _plain_axes(panel, known.get(size, f"{size} sentences" if size.isdecimal() else size))
+    titles = {"0": "no sentence", "all": "all sentences", "1": "1 sentence"}
+    _plain_axes(panel, titles.get(size, f"{size} sentences" if size.isdecimal() else size))
     best = frontier.best(size)
     speeds = [frontier.speeds[point.system].words_per_cpu_second for point in best]
     panel.plot(speeds, [100 * point.f1 for point in best], color="#b0b0b0", linewidth=1.2, zorder=1)  # fmt: skip

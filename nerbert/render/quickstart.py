@@ -96,7 +96,7 @@ class QuickstartReport:
         self._console.print(table(heads, rows, numbers=range(1, len(heads)), title=title))
         self.say("verdict", result=result, limits=LIMITS)
 
-    def tagged(self, text: str, spans: Sequence[Span]) -> None:
+    def show_tags(self, text: str, spans: Sequence[Span]) -> None:
         """Print the user's sentence, tagged."""
         self.say("tagged")
         print_tagged(self._console, text, list(spans))

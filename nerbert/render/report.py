@@ -1,7 +1,6 @@
 """The page of a report: one file that asks for nothing, light and dark, for phone, keyboard and paper.
 
-Its plots are a macro of `plots.html.j2`: every point says its figure on hovering. Lines differ in colour and dashes
-(classes `c0` to `c7`), which follow the style sheet in light and dark.
+Its plots are a macro of `plots.html.j2`; lines differ in colour and dashes (classes `c0` to `c7` of the style sheet).
 """
 
 import math

@@ -27,18 +27,18 @@ def write_page(target: Path, tagged: Iterable[Document], /, *, title: str, tagge
     """Write a page of the `tagger`'s `types` in what `title` names: counts, then the rows that there is room for."""
     colours = {name: f"k k{number % _COLOURS}" for number, name in enumerate(types)}
     entities, rows = Counter[str](), list[list[_Line]]()
-    room, whole, total = ROOM, 0, 0
+    room, complete, total = ROOM, 0, 0
     for row in tagged:
         entities.update(span.type for span in row.spans)
-        cut, spans = fitting(row.text, row.spans, room)
-        fits = whole == total and len(cut) == len(row.text)
+        cut, spans = cut_to_fit(row.text, row.spans, room)
+        fits = complete == total and len(cut) == len(row.text)
         room = room - len(row.text) - _ENTITY_ROOM * len(row.spans) if fits else 0
         if cut:
             rows.append([*_lines(cut, spans, colours), *([] if fits else [_MORE])])
-        total, whole = total + 1, whole + fits
+        total, complete = total + 1, complete + fits
     counts = sorted(entities.items(), key=lambda item: (-item[1], item[0]))
     page = render.render(
-        "tags.html.j2", title=title, tagger=tagger, rows=rows, whole=whole, total=total, sure=_SURE,
+        "tags.html.j2", title=title, tagger=tagger, rows=rows, whole=complete, total=total, sure=_SURE,
         counts=[(name, colours.get(name, ""), count) for name, count in counts],
         not_found=[name for name in colours if name not in entities],
     )  # fmt: skip
@@ -59,7 +59,7 @@ def _mark(span: Span, style: str) -> Mark:
     return Mark(f"{span.type}?", f"{style} unsure", title)
 
 
-def fitting(text: str, spans: Sequence[Span], room: int) -> tuple[str, Sequence[Span]]:
+def cut_to_fit(text: str, spans: Sequence[Span], room: int) -> tuple[str, Sequence[Span]]:
     """Return the beginning of a row that there is room for, and the entities in it; none is cut."""
     cost = len(text) + _ENTITY_ROOM * len(spans)
     if cost <= room:

@@ -313,5 +313,5 @@ def print_sample(subset: Subset, output: Path) -> None:
     rows = [(name, count, subset.there[name]) for name, count in subset.reached.items()]
     title = f"size {subset.size}, draw {subset.draw}: {plural(len(subset.places), 'sentence')}"
     console.print(table(("type", "drawn", "there"), rows, numbers=(1, 2), title=title))
-    asked = subset.size.shots if subset.size.unit is SizeUnit.EACH else 0
-    say(console, "sample", subset=subset, output=output, asked=asked, plural=plural)
+    shots = subset.size.shots if subset.size.unit is SizeUnit.EACH else 0
+    say(console, "sample", subset=subset, output=output, asked=shots, plural=plural)

@@ -300,7 +300,7 @@ def test_guides_commands_and_python_run(taken: Taken, tmp_path: Path, warm: Path
 
 def test_terminal_reads_no_markup_in_a_text() -> None:
     file = io.StringIO()
-    QuickstartReport(Console(file=file, width=200)).tagged("[bold]The[/nonsense] \x1b[31m", [])
+    QuickstartReport(Console(file=file, width=200)).show_tags("[bold]The[/nonsense] \x1b[31m", [])
     assert r"[bold]The[/nonsense] \x1b[31m" in file.getvalue()
     assert "nothing found in it" in file.getvalue()
 
@@ -314,7 +314,7 @@ def test_command_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_training_among_several_has_its_title_before_each_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with touring._beside("masked words", Tour(workers=2)) as threads:
+    with touring._run_beside("masked words", Tour(workers=2)) as threads:
         tell("step 1 of 2\nstep 2 of 2")
     assert threads == 1
     assert capsys.readouterr().err == "masked words: step 1 of 2\\nstep 2 of 2\n"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nerbert.errors import visible
 from nerbert.records import Span
-from nerbert.render.tags_page import direction, fitting
+from nerbert.render.tags_page import cut_to_fit, direction
 from tests.render.checks import HOSTILE, check_page
 from tests.tagger.jobs.conftest import Tag, capitals, tag
 from tests.tagger.jobs.fakes import Capitals
@@ -107,7 +107,7 @@ def test_a_page_that_is_just_full_leaves_out_nothing(tag: Tag) -> None:
 @given(st.text(max_size=60), st.lists(st.integers(0, 59), unique=True, max_size=8), st.integers(0, 400))
 def test_what_fits_shows_no_text_without_its_entities(text: str, places: list[int], room: int) -> None:
     spans = [Span(place, place + 1, "t") for place in sorted(places) if place < len(text)]
-    cut, shown = fitting(text, spans, room)
+    cut, shown = cut_to_fit(text, spans, room)
     assert text.startswith(cut)
     assert [*shown] == [span for span in spans if span.end <= len(cut)]
     assert not [span for span in spans if span.start < len(cut) < span.end]

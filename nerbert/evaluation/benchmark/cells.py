@@ -159,9 +159,9 @@ class CellFile:
         """Return its predictions with their facts, to be scored again."""
         return self.predictions and replace(self.predictions, facts=self.facts)
 
-    def cell(self, place: CellKey) -> Cell:
+    def cell(self, key: CellKey) -> Cell:
         """Return the cell at a place: cells of several places may be one."""
-        return Cell(place, self.state, self.why, self.scores, self.facts)
+        return Cell(key, self.state, self.why, self.scores, self.facts)
 
 
 def cell_path(folder: Path, key: str) -> Path:
@@ -224,7 +224,7 @@ def made_with_torch(device: str, precision: str) -> dict[str, Any]:
 
 
 @contextmanager
-def timed(cost: dict[str, Any], name: str) -> Iterator[None]:
+def measure_time(cost: dict[str, Any], name: str) -> Iterator[None]:
     """Put a block's time into `cost`: wall-clock seconds, and CPU seconds (user and system), with its commands'."""
     wall, cpu = time.monotonic(), _cpu()
     yield

@@ -27,7 +27,7 @@ from nerbert.evaluation.benchmark.cells import (
     Predictions,
     State,
     System,
-    timed,
+    measure_time,
 )
 from nerbert.evaluation.benchmark.keys import DataFiles, encoder_digest, key_of
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
@@ -75,12 +75,10 @@ class Job:
     score_key: str
 
     @classmethod
-    def of(
-        cls, place: CellKey, system: System, data: DataFiles, split: str, else_types: tuple[str, ...]
-    ) -> "Job":  # fmt: skip
+    def of(cls, place: CellKey, system: System, data: DataFiles, split: str, else_types: tuple[str, ...]) -> "Job":
         """Return the job with the keys that follow from the rest."""
-        whole = parse_size(place.size).unit in (SizeUnit.ALL, SizeUnit.ZERO)
-        drawn = "" if whole else f"{place.size}, draw {place.draw}"
+        undrawn = parse_size(place.size).unit in (SizeUnit.ALL, SizeUnit.ZERO)
+        drawn = "" if undrawn else f"{place.size}, draw {place.draw}"
         key = key_of("tag", **data.key, drawn=drawn, split=split, **system.facts)
         score_key = key_of("score", code=keys.SCORING, tagged=key, else_types=sorted(else_types))
         return cls(place, system, data, split, else_types, key, score_key)
@@ -94,13 +92,13 @@ class Job:
                 return job
         raise NerbertError(keys.CHANGED)
 
-    def run(self, sources: Path, before: Predictions | None = None) -> tuple[Cell, Predictions]:
+    def run(self, sources: Path, stored: Predictions | None = None) -> tuple[Cell, Predictions]:
         """Read its sentences, predict, and score; earlier predictions are only scored."""
         cost: dict[str, Any] = {}
-        with timed(cost, "read"):
+        with measure_time(cost, "read"):
             part = self.read()
-        predictions = before or self.system.predict(part, sources)
-        with timed(cost, "score"):
+        predictions = stored or self.system.predict(part, sources)
+        with measure_time(cost, "score"):
             scores = score_part(part, predictions, self.else_types)
         seconds = predictions.facts["seconds"] | cost
         finished = datetime.now(UTC).isoformat(timespec="seconds")
@@ -108,7 +106,7 @@ class Job:
         facts = {"finished": finished, "machine": machine} | predictions.facts | part.facts | {
             "data": self.data.sha256, "split": self.split, "seed": self.place.seed, "duplicates": len(part.duplicates),
             "keys": {"tag": self.key, "score": self.score_key}, "seconds": seconds,
-            **{f"{kind}_seconds": round(sum(step[kind] for step in seconds.values()), 3) for kind in ("cpu", "wall")},
+            **{f"{name}_seconds": round(sum(step[name] for step in seconds.values()), 3) for name in ("cpu", "wall")},
         }  # fmt: skip
         return Cell(self.place, State.DONE, "", scores, facts), predictions
 
@@ -138,21 +136,21 @@ class Planner:
         """(system, digest of weights) → that system's pre-trained encoder with these weights."""
         self._target_of = {(target.data, size): target for target in suite.targets for size in target.sizes}
 
-    def plan(self, place: CellKey) -> Job | Cell:
+    def plan(self, key: CellKey) -> Job | Cell:
         """Return the job of a cell; or a cell that isn't run, or has failed already, with its reason."""
         try:
-            return self._job(place, self._target_of[place.target, place.size])
+            return self._job(key, self._target_of[key.target, key.size])
         except _NotRunError as why:
-            return Cell(place, State.NOT_RUN, str(why))
+            return Cell(key, State.NOT_RUN, str(why))
         except NerbertError as error:
-            return Cell(place, State.FAILED, str(error))
+            return Cell(key, State.FAILED, str(error))
 
-    def _job(self, place: CellKey, target: Target) -> Job:
-        kind, split = parse_size(place.size).unit, self._suite.split
-        system = self._zero_shot(place, target) if kind is SizeUnit.ZERO else self._learning(place, target)
-        splits = system.splits(split, episode=kind is SizeUnit.EPISODE)
-        data = self._files(place.target, target.format, splits)
-        return Job.of(place, system, data, split, target.else_types)
+    def _job(self, key: CellKey, target: Target) -> Job:
+        unit, split = parse_size(key.size).unit, self._suite.split
+        system = self._make_zero_shot(key, target) if unit is SizeUnit.ZERO else self._make_trained(key, target)
+        splits = system.splits(split, episode=unit is SizeUnit.EPISODE)
+        data = self._files(key.target, target.format, splits)
+        return Job.of(key, system, data, split, target.else_types)
 
     def _files(self, name: str, format_: str, splits: tuple[str, ...]) -> DataFiles:
         return self._once(DataFiles.find, self._once(find_folder, self._data, name), format_, splits)
@@ -169,51 +167,48 @@ class Planner:
             raise result
         return result
 
-    def _settings(self, place: CellKey) -> FinetuneSettings:
-        settings = self._suite.settings_of(place.system, place.protocol)
+    def _settings(self, key: CellKey) -> FinetuneSettings:
+        settings = self._suite.settings_of(key.system, key.protocol)
         precision = self._machine.precision if settings.precision == "auto" else settings.precision
-        return replace(settings, threads=1, precision=precision, seed=place.seed)
+        return replace(settings, threads=1, precision=precision, seed=key.seed)
 
-    def _learning(self, place: CellKey, target: Target) -> System:
+    def _make_trained(self, key: CellKey, target: Target) -> System:
         """Return a system that learns from the target."""
-        given = self._suite.systems[place.system]
-        if given.command:  # protocols don't apply to it, so it runs once for all of them
-            digest = self._once(command_digest, given.command)
-            return Command(given.command, digest, given.version, given.timeout_minutes, place.seed)
-        encoder = self._encoder(place, given)
-        settings = _startable(encoder.folder, self._settings(place))
+        system = self._suite.systems[key.system]
+        if system.command:  # protocols don't apply to it, so it runs once for all of them
+            digest = self._once(command_digest, system.command)
+            return Command(system.command, digest, system.version, system.timeout_minutes, key.seed)
+        encoder = self._encoder(key, system)
+        settings = _startable(encoder.folder, self._settings(key))
         source = None
-        if given.source:
+        if system.source:
             splits = ("train", "dev") if find_objective(settings.objective).traits.joins_source else ("train",)
-            source = self._files(given.source, given.source_format, splits)
-        return FineTuned(encoder, settings, self._machine.device, source, given.source, target.labels)
+            source = self._files(system.source, system.source_format, splits)
+        return FineTuned(encoder, settings, self._machine.device, source, system.source, target.labels)
 
-    def _zero_shot(self, place: CellKey, target: Target) -> System:
+    def _make_zero_shot(self, key: CellKey, target: Target) -> System:
         """Return a system that isn't trained on the target; of the settings only the precision applies, and no seed."""
-        given = self._suite.systems[place.system]
-        if given.command or given.source:
+        system = self._suite.systems[key.system]
+        if system.command or system.source:
             raise _NotRunError("zero-shot: a command, or a checkpoint of a source domain, takes no labels at run time")
-        if given.settings.keys() - {"precision"}:
+        if system.settings.keys() - {"precision"}:
             raise _NotRunError("zero-shot: this system differs only by settings of fine-tuning")
-        encoder = self._encoder(place, given)
+        encoder = self._encoder(key, system)
         folder = ModelFolder(encoder.folder)
         if not labels_at_run_time(folder) and folder.card["kind"] != "tagger":
             raise _NotRunError("zero-shot: its encoder takes no labels at run time")
-        precision = self._settings(place).precision
+        precision = self._settings(key).precision
         return ZeroShotTagger(encoder=encoder, precision=precision, device=self._machine.device, labels=target.labels)
 
-    def _encoder(self, place: CellKey, given: SystemSettings) -> Encoder:
-        """Return the encoder of a cell.
-
-        Raise InputError if another encoder of the system has the same weights: they would count as two pre-trainings.
-        """
-        if not given.encoders:
-            raise _NotRunError(f"no encoder given: --encoder {place.system!r}=FOLDER")
-        name = self._suite.encoder_of(place)
+    def _encoder(self, key: CellKey, system: SystemSettings) -> Encoder:
+        """Return the encoder of a cell; raise InputError if another of the system has the same weights."""
+        if not system.encoders:
+            raise _NotRunError(f"no encoder given: --encoder {key.system!r}=FOLDER")
+        name = self._suite.encoder_of(key)
         encoder = self._once(Encoder.find, name)
         if encoder.pretrained:
             weights = self._once(encoder_digest, Path(encoder.folder), "weights")
-            if (other := self._first_with.setdefault((place.system, weights), name)) != name:
+            if (other := self._first_with.setdefault((key.system, weights), name)) != name:
                 why = f"has the same weights as {other}; pre-train each encoder with a seed of its own"
                 raise InputError(f"{name}: {why}")
         return encoder
@@ -240,35 +235,32 @@ def _processor() -> str:
 
 
 def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw: int) -> CellSentences:
-    """Return the sentences of a cell: a subset and the scored split, or the two parts of an episode.
-
-    They are the same for every system, seed and protocol.
-    """
-    wanted = parse_size(size)
-    if wanted.unit is SizeUnit.EPISODE:
-        episode = draw_episode(test, wanted.ways, wanted.shots, wanted.queries, draw)
+    """Return a cell's sentences, the same for all systems: a subset and the scored split, or an episode's two parts."""
+    drawn_size = parse_size(size)
+    if drawn_size.unit is SizeUnit.EPISODE:
+        episode = draw_episode(test, drawn_size.ways, drawn_size.shots, drawn_size.queries, draw)
         drawn: dict[str, Any] = {
             "types": list(episode.types), "places": list(episode.support), "reached": episode.support_reached,
             "query_places": list(episode.query), "query_reached": episode.query_reached,
         }  # fmt: skip
-        chosen, asked = ([test[place] for place in places] for places in (episode.support, episode.query))
-    elif wanted.unit is SizeUnit.ZERO:
+        chosen, tested = ([test[index] for index in indices] for indices in (episode.support, episode.query))
+    elif drawn_size.unit is SizeUnit.ZERO:
         return CellSentences([], list(test), {"sentences": 0, "test_sentences": len(test)})
     else:
-        subset = draw_subset(train, wanted, draw)
-        chosen, asked = [train[place] for place in subset.places], list(test)
+        subset = draw_subset(train, drawn_size, draw)
+        chosen, tested = [train[index] for index in subset.places], list(test)
         drawn = {"reached": subset.reached, "short": subset.short}
-        drawn |= {} if wanted.unit is SizeUnit.ALL else {"places": list(subset.places)}
-    trained, tested = (set(types_of_examples(part)) for part in (chosen, asked))
-    facts = {"sentences": len(chosen), "test_sentences": len(asked), "unknown_types": sorted(tested - trained)}
-    return CellSentences(chosen, asked, facts | drawn)
+        drawn |= {} if drawn_size.unit is SizeUnit.ALL else {"places": list(subset.places)}
+    unknown = sorted(set(types_of_examples(tested)) - set(types_of_examples(chosen)))
+    facts = {"sentences": len(chosen), "test_sentences": len(tested), "unknown_types": unknown}
+    return CellSentences(chosen, tested, facts | drawn)
 
 
 def score_part(part: CellSentences, predictions: Predictions, else_types: Collection[str] = ()) -> dict[str, Any]:
-    """Return the scores of a cell: of the tags that users get, and F1 of the greedy tags. A second score leaves out
-    duplicates of train sentences. Seen entities are those of the sentences that the cell trained on; a source domain
-    doesn't count. `type_accuracy` is the share of entities with the right words whose type is right, too. Further
-    scores, if they apply: without else types, and of each further reading.
+    """Return the scores of a cell: of the tags that users get, then further ones, if they apply.
+
+    Entities count as seen by the sentences that the cell trained on, not by a source domain's. `type_accuracy` is the
+    share of entities with the right words whose type is right, too.
     """
     gold = [example_tags(example) for example in part.test]
     tags, sure = _tags(part.test, predictions.entities)
@@ -276,14 +268,14 @@ def score_part(part: CellSentences, predictions: Predictions, else_types: Collec
         gold, tags, confidences=sure if predictions.sure else None, words=[example.tokens for example in part.test],
         seen=seen_entities(part.train) if part.train else None, without=part.duplicates,
     )  # fmt: skip
-    more = {"without_else": without_types(gold, tags, else_types).as_json()} if else_types else {}
+    others = {"without_else": without_types(gold, tags, else_types).as_json()} if else_types else {}
     pair = pair_of(gold, predictions.greedy or tags)
     greedy, strict = (Counts.as_json(score_pair(scored)) for scored in (pair, pair.strict()))
     for name, entities in predictions.others.items():
         pair = pair_of(gold, _tags(part.test, entities)[0])
         typed, spans = Counts.as_json(score_pair(pair)), score_boundaries(pair).as_json()
-        more[name] = {**typed, "span": spans, **_type_accuracy(typed, spans)}
-    scores = judged.as_json() | {"greedy": greedy | {"strict": strict}} | more
+        others[name] = {**typed, "span": spans, **_type_accuracy(typed, spans)}
+    scores = judged.as_json() | {"greedy": greedy | {"strict": strict}} | others
     return scores | _type_accuracy(scores["micro"], scores["span"])
 
 

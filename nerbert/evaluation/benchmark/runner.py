@@ -1,9 +1,7 @@
 """Run a suite: its cells by priority, several at once; finished ones are read.
 
-A run that is stopped (Ctrl-C, SIGTERM, a full disk) also returns its cells, for their tables.
-
-A failed cell is stored with its reason, and is run again only if its key changes, or with `retry`. One that failed
-because of the machine (its process died, no memory) is run again every time.
+A run that is stopped (Ctrl-C, SIGTERM, a full disk) also returns its cells, for their tables. A failed cell is stored
+with its reason, and runs again if its key changes, with `retry`, or if the machine was the cause (no memory).
 """
 
 import gc
@@ -86,7 +84,7 @@ def run_suite(
             stop.add_note("rerun the command to resume")
         if stop:  # cells that ended meanwhile
             plan.read(plan.missing, retry=False)
-    return [plan.outcome(place) for place in plan.cells], stop
+    return [plan.outcome(key) for key in plan.cells], stop
 
 
 class SuitePlan:
@@ -95,17 +93,17 @@ class SuitePlan:
     def __init__(self, suite: Suite, data: Path, output: Path, only: Iterable[str], *, retry: bool) -> None:
         self.output, machine = output, this_machine()
         self.gpus, planner = _gpus(machine), Planner(suite, data, machine)
-        self.cells = {place: planner.plan(place) for place in suite.places()}
-        self.places = selected(list(self.cells), only)
+        self.cells = {key: planner.plan(key) for key in suite.cell_keys()}
+        self.selected = select_cells(list(self.cells), only)
         """The selected ones."""
         self.done, self.notes, self.scored_again = dict[str, Cell](), list[str](), set[str]()
         """Outcomes by key of the scores; notes on damaged files; cells of which only the scores are missing."""
         self.read(self._jobs(self.cells).values(), retry=retry)
-        self.missing = [job for key, job in self._jobs(self.places).items() if key not in self.done]
+        self.missing = [job for key, job in self._jobs(self.selected).items() if key not in self.done]
 
-    def _jobs(self, places: Iterable[CellKey]) -> dict[str, Job]:
+    def _jobs(self, cell_keys: Iterable[CellKey]) -> dict[str, Job]:
         """Return jobs by the key of their scores; a command has one for all protocols."""
-        return {job.score_key: job for place in places if isinstance(job := self.cells[place], Job)}
+        return {job.score_key: job for key in cell_keys if isinstance(job := self.cells[key], Job)}
 
     def read(self, jobs: Iterable[Job], *, retry: bool) -> None:
         """Read the outcomes of jobs; those that are to be retried are missing."""
@@ -123,19 +121,17 @@ class SuitePlan:
             elif file.predictions:
                 self.scored_again.add(job.score_key)
 
-    def outcome(self, place: CellKey) -> Cell:
+    def outcome(self, key: CellKey) -> Cell:
         """Return the outcome of a cell, which is the same in all its places."""
-        job = self.cells[place]
+        job = self.cells[key]
         if isinstance(job, Cell):
             return job
-        why = STOPPED if place in self.places else NOT_SELECTED
-        return replace(self.done.get(job.score_key, Cell(place, State.NOT_RUN, why)), place=place)
+        why = STOPPED if key in self.selected else NOT_SELECTED
+        return replace(self.done.get(job.score_key, Cell(key, State.NOT_RUN, why)), place=key)
 
 
 def _run(plan: SuitePlan, executor: Executor) -> None:
-    """Run the missing cells. If a worker process dies, the cell that killed it is unknown: the first that has no
-    outcome is run alone, until one dies alone, which is it.
-    """
+    """Run the missing cells. After the death of a worker the first one runs alone, until one dies alone: the cause."""
     waiting, needs = deque(plan.missing), Resources(gpus=float(bool(plan.gpus)), isolated=True)
 
     def end(job: Job, cell: Cell) -> None:
@@ -193,14 +189,14 @@ def run_cell(output: Path, gpus: tuple[str, ...], job: Job) -> Cell:
     return cell
 
 
-def failure(error: Exception, place: CellKey, folder: Path) -> Cell:
+def failure(error: Exception, key: CellKey, folder: Path) -> Cell:
     """Return a cell that failed, with its reason in one line without folders, so that equal ones can be grouped. One to
     try again may be due to the machine: no memory, no file handles, a bad disk, files that changed meanwhile.
     """
     line = " ".join(str(error).split())
     why = line if isinstance(error, NerbertError) else f"{type(error).__name__}: {line}"
     why = why.replace(f"{folder}/", "").replace(f"{folder}: ", "")[:_LONGEST_WHY]
-    return Cell(place, State.FAILED, why, facts={TRY_AGAIN: True} if may_try_again(error) else {})
+    return Cell(key, State.FAILED, why, facts={TRY_AGAIN: True} if may_try_again(error) else {})
 
 
 def _free_gpu() -> None:
@@ -235,23 +231,23 @@ def _gpus(machine: Machine) -> tuple[str, ...]:
     return tuple(named or map(str, range(torch.cuda.device_count())))
 
 
-def selected(places: Sequence[CellKey], only: Iterable[str]) -> list[CellKey]:
+def select_cells(cell_keys: Sequence[CellKey], only: Iterable[str]) -> list[CellKey]:
     """Return the places with a wanted value in each part that `--only PART=VALUE,VALUE` names; all by default.
 
     A value may hold commas if the suite has it so, as the name of a system. Raise SettingsError for a part or a value
     that the suite doesn't have, or if no cell is left.
     """
-    wanted = defaultdict[str, set[str]](set)
+    values_of = defaultdict[str, set[str]](set)
     for option in only:
         name, mark, values = option.partition("=")
         if not mark or name not in CellKey._fields:
             raise SettingsError(f"--only {option}{unknown(name, [f'{part}=…' for part in CellKey._fields])}")
-        known = {str(getattr(place, name)) for place in places}
-        given = {values} if values in known else {value.strip() for value in values.split(",")}
-        for value in sorted(given - known):
-            raise SettingsError(f"--only {option}: the suite has no {name} {value!r}{unknown(value, sorted(known))}")
-        wanted[name] |= given
-    chosen = [place for place in places if all(str(getattr(place, name)) in values for name, values in wanted.items())]
+        allowed = {str(getattr(key, name)) for key in cell_keys}
+        asked_values = {values} if values in allowed else {value.strip() for value in values.split(",")}
+        for value in sorted(asked_values - allowed):
+            raise SettingsError(f"--only {option}: the suite has no {name} {value!r}{unknown(value, sorted(allowed))}")
+        values_of[name] |= asked_values
+    chosen = [key for key in cell_keys if all(str(getattr(key, name)) in values for name, values in values_of.items())]
     if not chosen:
         raise SettingsError(f"--only {few(only)}: selects no cell of the suite")
     return chosen
@@ -266,7 +262,7 @@ def list_suite(
     check_root(data)
     plan = SuitePlan(suite, data, output, only, retry=retry)
     yield from plan.notes
-    cells = [plan.cells[place] for place in plan.places]
+    cells = [plan.cells[key] for key in plan.selected]
     for job in cells:
         if isinstance(job, Job):
             state = "would be scored again" if job.score_key in plan.scored_again else "would run"
@@ -282,15 +278,13 @@ def list_suite(
         yield f"to run: {len(plan.missing)} cells; {', and '.join(filter(None, (about, without)))}"
 
 
-def cpu_seconds(places: Iterable[CellKey], done: Iterable[Cell]) -> tuple[float, int]:
-    """Return the CPU-seconds that cells will take by the mean of done ones of their system and size, and how many have
-    none.
-    """
+def cpu_seconds(cell_keys: Iterable[CellKey], done: Iterable[Cell]) -> tuple[float, int]:
+    """Return the CPU-seconds that cells take by done ones of their system and size, and how many have none."""
     costs = defaultdict[tuple[str, str], list[float]](list)
     for cell in done:
         if (seconds := cell.facts.get("cpu_seconds")) is not None:
             costs[cell.place.system, cell.place.size].append(seconds)
-    alike = [costs.get((place.system, place.size)) for place in places]
+    alike = [costs.get((key.system, key.size)) for key in cell_keys]
     return sum(fmean(seconds) for seconds in alike if seconds), sum(not seconds for seconds in alike)
 
 
@@ -307,8 +301,8 @@ def advice_on(cells: Sequence[Cell], command: str) -> Iterator[str]:
         yield f"every run retries cells that failed because of the machine: {command}"
     if False in tried:
         yield "other failed cells are retried when their data or settings change, or with --retry"
-    if rest := sum(cell.why == STOPPED for cell in cells):
-        yield f"{rest} cells are left; {command}"
+    if count := sum(cell.why == STOPPED for cell in cells):
+        yield f"{count} cells are left; {command}"
 
 
 def _reasons(cells: Iterable[Cell]) -> Iterator[str]:

@@ -35,7 +35,7 @@ _NOT_CHOSEN = {"seed": "give the suite `seeds`", "threads": "every cell has one 
 _REMOVED = ("label_encoder", "shuffled_labels", "seen_only", "trained_on")
 
 
-def _checked(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _validator(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a validator that reports an error of nerbert at its key."""
 
     def validate(value: Any) -> Any:
@@ -64,7 +64,7 @@ def _labels(labels: tuple[str, ...]) -> tuple[str, ...]:
     return labels
 
 
-def _chosen(values: Any) -> dict[str, Any]:
+def _check_choice(values: Any) -> dict[str, Any]:
     """Return settings of a training; raise SettingsError for those that a suite can't set."""
     if not isinstance(values, dict):
         raise SettingsError(f"{values!r:.80}: must be a table of settings")
@@ -75,7 +75,7 @@ def _chosen(values: Any) -> dict[str, Any]:
 
 
 def _protocol(values: Any) -> FinetuneSettings:
-    return values if isinstance(values, FinetuneSettings) else make_settings(FinetuneSettings, _chosen(values))
+    return values if isinstance(values, FinetuneSettings) else make_settings(FinetuneSettings, _check_choice(values))
 
 
 def _seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -85,9 +85,9 @@ def _seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Readable = Annotated[str, AfterValidator(_readable)]
-FormatName = Annotated[str, AfterValidator(_checked(_format))]
-Size = Annotated[str, PlainValidator(_checked(lambda size: str(parse_size(size))))]
-Labels = Annotated[tuple[Readable, ...], AfterValidator(_checked(_labels))]
+FormatName = Annotated[str, AfterValidator(_validator(_format))]
+Size = Annotated[str, PlainValidator(_validator(lambda size: str(parse_size(size))))]
+Labels = Annotated[tuple[Readable, ...], AfterValidator(_validator(_labels))]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=1 << 32)], ...], AfterValidator(_seeds)]
 Percents = dict[str, Annotated[float, Field(ge=0, le=100)]]
 
@@ -108,14 +108,14 @@ class SystemSettings(_SuiteTable):
     """Data set to train on first."""
     source_format: FormatName = ""
     """Format of its files, as for a target."""
-    command: Annotated[tuple[str, ...], AfterValidator(_checked(check_command))] = ()
+    command: Annotated[tuple[str, ...], AfterValidator(_validator(check_command))] = ()
     """Instead of an encoder: program and arguments of another system, with the placeholders {train}, {dev}, {test},
     {output} and {seed}. Paths are relative to the current folder, as for an encoder."""
     version: str = ""
     """A command's version, if its files don't show it; a change runs its cells again."""
     timeout_minutes: Annotated[float, Field(gt=0, le=10_080)] = 60.0
     """A command that takes longer is ended, and its cell fails."""
-    settings: Annotated[dict[str, Any], PlainValidator(_checked(_chosen))] = {}
+    settings: Annotated[dict[str, Any], PlainValidator(_validator(_check_choice))] = {}
     """Settings of its fine-tuning that override every protocol's, to compare settings."""
 
     @property
@@ -174,14 +174,14 @@ class Suite(_SuiteTable):
     """The split that is scored. `dev` is for choosing: don't compare its figures with those of test."""
     baseline: str = ""
     """The system that the others are tested against; default: the first."""
-    protocols: dict[Readable, Annotated[FinetuneSettings, PlainValidator(_checked(_protocol))]] = {
+    protocols: dict[Readable, Annotated[FinetuneSettings, PlainValidator(_validator(_protocol))]] = {
         DEFAULT_PROTOCOL: FinetuneSettings()
     }
     published: tuple[Published, ...] = ()
     means: dict[Readable, Annotated[tuple[Readable, ...], Field(min_length=2)]] = {}
     """Groups of targets, by name, that have a mean of their own beside that of all."""
 
-    def places(self) -> Iterator[CellKey]:
+    def cell_keys(self) -> Iterator[CellKey]:
         """Yield every cell, by priority. The first seed (and draw) of all targets, sizes, protocols and systems, in the
         suite's order; then the second of all, and so on: finished cells are comparable at any moment.
         """
@@ -192,16 +192,14 @@ class Suite(_SuiteTable):
                     for protocol in self.protocols:
                         yield from (CellKey(name, data, size, draw, seed, protocol) for name in self.systems)
 
-    def encoder_of(self, place: CellKey) -> str:
+    def encoder_of(self, key: CellKey) -> str:
         """Return the encoder of a cell: of several the one at its seed's position."""
-        encoders = self.systems[place.system].encoders
-        row = next(each for each in self.targets if each.data == place.target and place.size in each.sizes)
-        return encoders[(row.seeds or self.seeds).index(place.seed) % len(encoders)]
+        encoders = self.systems[key.system].encoders
+        target = next(target for target in self.targets if target.data == key.target and key.size in target.sizes)
+        return encoders[(target.seeds or self.seeds).index(key.seed) % len(encoders)]
 
     def settings_of(self, system: str, protocol: str) -> FinetuneSettings:
-        """Return how a system is fine-tuned under a protocol; raise SettingsError for settings that don't go
-        together.
-        """
+        """Return how a system is fine-tuned under a protocol; raise SettingsError for settings that clash."""
         return change_settings(self.protocols[protocol], self.systems[system].settings)
 
     def trainings(self, target: Target, size: str) -> list[tuple[int, int]]:
@@ -211,9 +209,9 @@ class Suite(_SuiteTable):
             return [(1, seed) for seed in seeds]
         if target.draw_by_seed:
             return list(enumerate(seeds, 1))
-        pairs = [(draw, place) for draw in range(target.draws) for place in range(len(seeds))]
+        pairs = [(draw, index) for draw in range(target.draws) for index in range(len(seeds))]
         pairs.sort(key=lambda pair: ((pair[0] - pair[1]) % max(target.draws, len(seeds)), pair))
-        return [(draw + 1, seeds[place]) for draw, place in pairs]
+        return [(draw + 1, seeds[index]) for draw, index in pairs]
 
 
 def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None = None) -> Suite:
@@ -232,15 +230,15 @@ def read_suite(path: Path, encoders: Mapping[str, str | tuple[str, ...]] | None 
         return suite
 
 
-def parse_encoders(given: Iterable[str]) -> dict[str, tuple[str, ...]]:
+def parse_encoders(options: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return the folders by name from `NAME=FOLDER`, which may be repeated; the name ends at the first `=`."""
     encoders: dict[str, tuple[str, ...]] = {}
-    for each in given:
-        name, _, folder = (part.strip() for part in each.partition("="))
+    for option in options:
+        name, _, folder = (part.strip() for part in option.partition("="))
         if not (name and folder):
-            raise SettingsError(f"--encoder {each!r}: write it as NAME=FOLDER, NAME being a system of the suite")
+            raise SettingsError(f"--encoder {option!r}: write it as NAME=FOLDER, NAME being a system of the suite")
         if folder in encoders.get(name, ()):
-            raise SettingsError(f"--encoder {each!r}: is given twice; each encoder needs its own pre-training")
+            raise SettingsError(f"--encoder {option!r}: is given twice; each encoder needs its own pre-training")
         encoders[name] = (*encoders.get(name, ()), folder)
     return encoders
 
@@ -248,19 +246,19 @@ def parse_encoders(given: Iterable[str]) -> dict[str, tuple[str, ...]]:
 def _fault(error: ValidationError) -> SettingsError:
     """Return the first fault that pydantic found, with its key; a misspelt key before what it leaves missing."""
     faults = error.errors(include_url=False)
-    fault = next((each for each in faults if each["type"] == "extra_forbidden"), faults[0])
-    kind, where = fault["type"], fault["loc"]
-    setting = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-    name = str(where[-1]) if where else ""
-    if name in _REMOVED and kind == "extra_forbidden":
+    fault = next((entry for entry in faults if entry["type"] == "extra_forbidden"), faults[0])
+    fault_type, location = fault["type"], fault["loc"]
+    setting = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    name = str(location[-1]) if location else ""
+    if name in _REMOVED and fault_type == "extra_forbidden":
         return SettingsError(f"setting {setting}: scores by seen names are gone; leave it out", setting=setting)
-    if kind == "extra_forbidden":
+    if fault_type == "extra_forbidden":
         tables: dict[Any, type[_SuiteTable]] = {"systems": SystemSettings, "targets": Target, "published": Published}
-        known = tables.get(where[0], Suite) if len(where) > 1 else Suite
-        return SettingsError(f"unknown setting {setting!r:.200}{unknown(name, known.model_fields)}", setting=setting)
-    if kind == "missing":
+        model = tables.get(location[0], Suite) if len(location) > 1 else Suite
+        return SettingsError(f"unknown setting {setting!r:.200}{unknown(name, model.model_fields)}", setting=setting)
+    if fault_type == "missing":
         return SettingsError(f"setting {setting} is missing; add it", setting=setting)
-    if kind == "value_error":
+    if fault_type == "value_error":
         return SettingsError(f"setting {setting:.200}: {fault['ctx']['error']}", setting=setting)
     why = fault["msg"].replace("Input should", "must")
     return SettingsError(f"setting {setting:.200} = {fault['input']!r:.80}: {why}", setting=setting)
@@ -271,7 +269,7 @@ def _with_encoders(suite: Suite, encoders: Mapping[str, str | tuple[str, ...]]) 
     for name in encoders:
         if fault := _unknown("system", name, suite.systems):
             raise SettingsError(f"--encoder {name}: {fault}")
-    own = {name: encoders.get(name, system.encoder) for name, system in suite.systems.items()}
+    folders = {name: encoders.get(name, system.encoder) for name, system in suite.systems.items()}
     for name, system in suite.systems.items():
         if other := system.same_encoder_as:
             with at(setting=f"systems.{name}"):
@@ -281,8 +279,8 @@ def _with_encoders(suite: Suite, encoders: Mapping[str, str | tuple[str, ...]]) 
                     raise SettingsError(fault)
                 if suite.systems[other].same_encoder_as or suite.systems[other].command:
                     raise SettingsError(f"same_encoder_as = {other!r}: has no encoder of its own either")
-            own[name] = encoders.get(name, own[other])
-    systems = {name: system.model_copy(update={"encoder": own[name]}) for name, system in suite.systems.items()}
+            folders[name] = encoders.get(name, folders[other])
+    systems = {name: system.model_copy(update={"encoder": folders[name]}) for name, system in suite.systems.items()}
     return suite.model_copy(update={"systems": systems})
 
 
@@ -303,7 +301,7 @@ def _faults(suite: Suite) -> Iterator[tuple[str, str]]:
     for paper in suite.published:
         yield from ((f"published {paper.name!r}", fault) for fault in _paper_faults(suite, paper, targets))
     for name, group in suite.means.items():
-        yield from ((f"means.{name}", fault) for each in group if (fault := _unknown("target", each, targets)))
+        yield from ((f"means.{name}", fault) for target in group if (fault := _unknown("target", target, targets)))
         if name in targets or len(set(group)) < len(group):
             yield f"means.{name}", "must have each target once, under a name that is none of theirs"
 
@@ -315,8 +313,8 @@ def _system_faults(suite: Suite, system: SystemSettings) -> Iterator[str]:
         yield "settings are for fine-tuning, and a command has none; leave them out"
     for seeds in (suite.seeds, *(target.seeds for target in suite.targets if target.seeds)):
         if len(system.encoders) > len(seeds):
-            many = f"{len(system.encoders)} encoders, but seeds = {list(seeds)}"
-            yield f"{many}: each encoder needs a seed of its own; add seeds"
+            counts = f"{len(system.encoders)} encoders, but seeds = {list(seeds)}"
+            yield f"{counts}: each encoder needs a seed of its own; add seeds"
 
 
 def _paper_faults(suite: Suite, paper: Published, targets: Iterable[str]) -> Iterator[str]:
@@ -330,10 +328,11 @@ def _paper_faults(suite: Suite, paper: Published, targets: Iterable[str]) -> Ite
 def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
     """Yield faults of targets: repeated cells, a data set under two names, too few draws."""
     first = dict[str, Target]()
-    for (data, size), count in Counter((each.data, size) for each in suite.targets for size in each.sizes).items():
+    cells = Counter((target.data, size) for target in suite.targets for size in target.sizes)
+    for (data, size), count in cells.items():
         if count > 1:
             yield "targets", f"{data!r} at size {size} is given {count} times; keep one"
-    for target in sorted(suite.targets, key=lambda each: each.data):
+    for target in sorted(suite.targets, key=lambda target: target.data):
         path = PurePosixPath(target.data).as_posix()
         known = find_known(path)  # under several names it would count as several targets in every mean
         other = first.setdefault(known.name if known else path, target)
@@ -346,12 +345,12 @@ def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
         draws, enough = target.draws, _DRAWS_FOR_FEW
         if target.draw_by_seed:
             draws, enough = len(target.seeds or suite.seeds), _DRAWS_BY_SEED
-        for wanted in map(parse_size, target.sizes):
-            few = wanted.unit in (SizeUnit.EACH, SizeUnit.EPISODE) and wanted.shots <= _FEW_SHOTS
+        for drawn in map(parse_size, target.sizes):
+            few = drawn.unit in (SizeUnit.EACH, SizeUnit.EPISODE) and drawn.shots <= _FEW_SHOTS
             if few and draws < enough:
                 why = f"draws = {draws} are too few for so few examples: another draw can change F1 by 14 points"
-                yield "targets", f"{target.data!r} at size {wanted}: {why}; choose {enough} or more"
+                yield "targets", f"{target.data!r} at size {drawn}: {why}; choose {enough} or more"
 
 
-def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    return "" if name in (known := list(known)) else f"unknown {what} {name!r}{unknown(name, known)}"
+def _unknown(noun: str, name: str, names: Iterable[str]) -> str:
+    return "" if name in (names := list(names)) else f"unknown {noun} {name!r}{unknown(name, names)}"

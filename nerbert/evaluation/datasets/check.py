@@ -44,7 +44,7 @@ class SplitFacts:
     first_long: str = ""
     """The place of the first long sentence."""
 
-    def add(self, example: Example, place: str) -> None:
+    def add(self, example: Example, position: str) -> None:
         """Count a sentence."""
         self.sentences += 1
         self.tokens += len(example.words)
@@ -52,7 +52,7 @@ class SplitFacts:
         for span in example.spans:
             self.types[span.type] = self.types.get(span.type, 0) + 1
         if len(example.words) > Findings.long_above:
-            self.long, self.first_long = self.long + 1, self.first_long or place
+            self.long, self.first_long = self.long + 1, self.first_long or position
 
 
 @dataclass(slots=True)
@@ -66,10 +66,7 @@ class Conflict:
 
 
 class Repeats:
-    """Counts the equal sentences of a data set, then finds those that differ in their entities.
-
-    Cost: some 200 bytes of memory for each different sentence.
-    """
+    """Counts equal sentences, then finds those that differ in entities. Cost: 200 bytes of memory a sentence."""
 
     def __init__(self) -> None:
         self._counts: dict[str, Counter[int]] = defaultdict(Counter)
@@ -87,7 +84,7 @@ class Repeats:
         if self._entities.setdefault(words, entities) != entities:
             self.differ.add(words)
 
-    def look(self, split: str, example: Example, place: str) -> None:
+    def look(self, split: str, example: Example, position: str) -> None:
         """Note the place of a counted sentence if it has other entities elsewhere."""
         words, number = _digest(example), self._numbers[split]
         self._numbers[split] += 1
@@ -95,16 +92,16 @@ class Repeats:
             conflict = self.shown.setdefault(words, Conflict(" ".join(example.tokens)))
             if len(conflict.places) < _SHOWN:
                 conflict.places.append((split, number))
-                conflict.lines.append(place)
+                conflict.lines.append(position)
 
-    def repeated(self, split: str) -> int:
+    def count_repeated(self, split: str) -> int:
         """Return the number of sentences equal to an earlier one of the split."""
         return self._counts[split].total() - len(self._counts[split])
 
-    def duplicates(self, one: str, other: str) -> int:
+    def count_duplicates(self, split: str, other: str) -> int:
         """Return the number of sentences of `other`, with enough words, that are in `one`."""
-        known = self._counts[one].keys() & self._long
-        return sum(count for words, count in self._counts[other].items() if words in known)
+        words_there = self._counts[split].keys() & self._long
+        return sum(count for words, count in self._counts[other].items() if words in words_there)
 
 
 def _digest(example: Example) -> int:
@@ -165,22 +162,22 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
     folder, name = find_place(name, root)
     stream = stream_splits(folder, reading)
     splits = {split: SplitFacts() for split in stream.files}
-    for split, place, example in _sentences(stream, repairs):
-        splits[split].add(example, place)
+    for split, position, example in _sentences(stream, repairs):
+        splits[split].add(example, position)
         repeats.count(split, example)
         mentions.count(example)
     for split, path in stream.files.items():
         if not splits[split].sentences:
             raise InputError(f"{path}: {no_sentence(repairs)}")
-    for split, place, example in _sentences(stream, Repairs()):
-        repeats.look(split, example, place)
-        mentions.look(example, place)
+    for split, position, example in _sentences(stream, Repairs()):
+        repeats.look(split, example, position)
+        mentions.look(example, position)
     schemes = {path: scheme_of(path) if isinstance(find_format(path, reading.from_), Conll) else _NO_SCHEME
                for path in dict.fromkeys(stream.files.values())}  # fmt: skip
     for split, facts in splits.items():
         facts.types = dict(sorted(facts.types.items(), key=lambda item: (-item[1], item[0])))
         path = stream.files[split]
-        facts.repeated, facts.scheme = repeats.repeated(split), schemes[path]
+        facts.repeated, facts.scheme = repeats.count_repeated(split), schemes[path]
         schemes[path] = replace(schemes[path], broken=0)  # a file that is cut into splits has each fault once
     learnt = splits["train"].types if "train" in splits else {}
     lacking = {
@@ -193,9 +190,7 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
     return Findings(
         name=name, folder=folder, sha256=sums, known=known, notes=notes, splits=splits,
         lacking=lacking, rare={type_: count for type_, count in learnt.items() if count < Findings.rare_below},
-        duplicates={
-            f"{one}/{two}": repeats.duplicates(one, two) for one, two in _PAIRS if one in splits and two in splits
-        },
+        duplicates={"/".join(pair): repeats.count_duplicates(*pair) for pair in _PAIRS if splits.keys() >= {*pair}},
         conflicts=len(repeats.differ), conflict_examples=tuple(repeats.shown.values()),
         similar_types=_group_similar({type_ for facts in splits.values() for type_ in facts.types}),
         slips=len(slips), slip_examples=tuple(slips[:_SHOWN]),
@@ -210,12 +205,12 @@ def _sentences(stream: SplitStream, repairs: Repairs) -> Iterator[tuple[str, str
     for split, path, document in stream.documents(repairs):
         numbers[path] += 1
         if document.line:
-            place = f"{path.name}:{document.line}"
+            position = f"{path.name}:{document.line}"
         else:
-            place = f"{path.name}, {document.group or f'text {numbers[path]}'}"
+            position = f"{path.name}, {document.group or f'text {numbers[path]}'}"
         with at(path, document.line or None):
             sentences = sentences_of(document, stream.reading, repairs)
-        yield from ((split, place, sentence) for sentence in sentences)
+        yield from ((split, position, sentence) for sentence in sentences)
 
 
 def _group_similar(types: Iterable[str]) -> tuple[tuple[str, ...], ...]:

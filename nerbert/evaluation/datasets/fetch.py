@@ -55,9 +55,7 @@ def fetch_data(
 
 
 def list_public(names: Sequence[str], mirror: str = "") -> Iterator[str]:
-    """Yield a line for each file to fetch: data set, split, address, licence, separated by tabs; without names for
-    all.
-    """
+    """Yield data set, split, address, licence of each file to fetch, by tabs; without names of all sets."""
     check_mirror(mirror)
     for name in dict.fromkeys(names or (data.name for data in known_data().values() if not data.recipe.unfetched)):
         with at(part=name):
@@ -86,7 +84,7 @@ def find_addresses(data: KnownData) -> dict[str, str]:
     return {split: f"{root}/{quote(path)}" for split, path in data.recipe.paths.items()}
 
 
-def own_script(data: KnownData, mirror: str = "") -> Path | None:
+def own_script(data: KnownData, mirror: str) -> Path | None:
     """Return the script that makes a data set, if the package lies in a checkout; None with a mirror."""
     script = CHECKOUT / data.recipe.script
     return script if script.is_file() and not mirror else None
@@ -101,7 +99,7 @@ def convert_data(raw: Mapping[str, bytes], recipe: Recipe) -> dict[str, bytes]:
         with at(part=split):
             splits[split] = read_raw(content, recipe)
     if recipe.draws:
-        splits |= cut_sentences(splits["train"], recipe.draws, rest="train")
+        splits |= cut_sentences(splits["train"], recipe.draws)
     return {split: conll_text(sentences).encode() for split, sentences in splits.items()}
 
 
@@ -120,10 +118,8 @@ def read_raw(content: bytes, recipe: Recipe) -> list[Sentence]:
     return sentences
 
 
-def cut_sentences(sentences: Sequence[Sentence], sizes: Mapping[str, int], rest: str) -> dict[str, list[Sentence]]:
-    """Draw splits of so many sentences at random, one after the other; the others are `rest`; all keep their order. The
-    shuffle is Python's with seed 0 (`random.Random(0).shuffle`), as for the known cuts.
-    """
+def cut_sentences(sentences: Sequence[Sentence], sizes: Mapping[str, int]) -> dict[str, list[Sentence]]:
+    """Draw splits of these sizes, one after the other, by Python's shuffle with seed 0; the others are train."""
     order = list(range(len(sentences)))
     if sum(sizes.values()) >= len(order):
         raise InputError(f"{len(order)} sentences, too few to draw {sum(sizes.values())} of them and leave some")
@@ -132,7 +128,7 @@ def cut_sentences(sentences: Sequence[Sentence], sizes: Mapping[str, int], rest:
     for split, size in sizes.items():
         splits[split] = [sentences[index] for index in sorted(order[start : start + size])]
         start += size
-    return splits | {rest: [sentences[index] for index in sorted(order[start:])]}
+    return splits | {"train": [sentences[index] for index in sorted(order[start:])]}
 
 
 def conll_text(sentences: Iterable[Sentence]) -> str:
@@ -200,8 +196,8 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
             "sha256": {data.file_of(split): facts.sha256 for split, facts in data.splits.items()},
         })  # fmt: skip
     counts = ", ".join(f"{split} {facts.sentences:,}" for split, facts in data.splits.items())
-    how = f"built by {script}, not downloaded," if script else "fetched"
-    yield f"{data.name}: {how} into {target}: {counts} sentences, SHA-256 as known"
+    manner = f"built by {script}, not downloaded," if script else "fetched"
+    yield f"{data.name}: {manner} into {target}: {counts} sentences, SHA-256 as known"
 
 
 def _origins(data: KnownData, mirror: str) -> dict[str, str]:
@@ -226,15 +222,15 @@ def _build(script: Path, recipe: Recipe) -> dict[str, bytes]:
     """Return the files that a script of the checkout makes, by split; it imports this package."""
     paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with TemporaryDirectory(prefix="nerbert-") as scratch:
-        made = Path(scratch, "made")
+        output = Path(scratch, "made")
         ran = subprocess.run(  # noqa: S603  (the project's own script)
-            [sys.executable, str(script), "-o", str(made)], env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            [sys.executable, str(script), "-o", str(output)], env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if ran.returncode:
             last = (ran.stderr.splitlines() or [f"status {ran.returncode}"])[-1]
             raise InputError(f"{script} failed: {last}; nothing was kept")
-        return {split: (made / path).read_bytes() for split, path in recipe.paths.items()}
+        return {split: (output / path).read_bytes() for split, path in recipe.paths.items()}
 
 
 def _convert(raw: Mapping[str, bytes], data: KnownData, script: Path | None) -> dict[str, bytes]:

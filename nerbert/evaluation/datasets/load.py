@@ -28,9 +28,7 @@ TABLE = "datasets.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSplit:
-    """A split: its counts, and the SHA-256 of its file. With open types, sentences are passages, and entities
-    overlap.
-    """
+    """A split: counts, and the SHA-256 of its file. With open types sentences are passages, and entities overlap."""
 
     sentences: int
     tokens: int
@@ -49,10 +47,7 @@ class Repository:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How to make a data set: the paths in its repository, their form, and the splits to draw from train.
-
-    Files of a `release` are in a form that nerbert reads, and are kept unchanged.
-    """
+    """How to make a data set: paths in its repository, their form, splits to draw; files of a `release` stay."""
 
     train: str = ""
     dev: str = ""
@@ -143,15 +138,10 @@ _LONGEST = 200
 
 @dataclass(frozen=True, slots=True)
 class Data(DataSet):
-    """A data set. `known` is the registry's entry for exactly these files; None if there is none."""
+    """A data set by name."""
 
     name: str = ""
     """Its folder, relative to the data folder."""
-    known: KnownData | None = None
-    duplicates: tuple[int, ...] = ()
-    """Places of the test sentences of at least eight tokens that are in train too."""
-    notes: tuple[str, ...] = ()
-    """How the files differ from the known ones of that name: a line, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +159,7 @@ def open_data(name: str, root: Path | None = None, reading: Reading | None = Non
     """Read the splits of a data set below `root`, or of the folder (or file) at the path `name` without a root."""
     folder, name = find_place(name, root)
     data = read_data(folder, tuple(find_splits(folder, reading)) or SPLITS, reading)
-    known, notes = find_known_files(name, data.sha256)
-    return Data(
-        folder, data.train, data.dev, data.sha256, data.test, data.files, data.reading, data.repairs, name,
-        known, find_duplicates(data.train, data.test), notes,
-    )  # fmt: skip
+    return Data(folder, data.train, data.dev, data.sha256, data.test, data.files, data.reading, data.repairs, name)
 
 
 def find_place(name: str, root: Path | None) -> tuple[Path, str]:

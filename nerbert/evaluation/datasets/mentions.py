@@ -59,9 +59,9 @@ class Mentions:
         if len(self._counts) > self._most * 3 // 2:
             self._counts, self.cut = Counter(dict(self._counts.most_common(self._most))), True
 
-    def look(self, example: Example, place: str) -> None:
+    def look(self, example: Example, position: str) -> None:
         """Note the places of counted mentions in a sentence, with a label or without."""
-        known = self._types_by_text()
+        types = self._types_by_text()
         labelled = {first: (last, type_) for first, last, type_ in word_spans(example)}
         free, words = sorted({*labelled, len(example.words)}, reverse=True), example.words
         number = 0
@@ -69,18 +69,18 @@ class Mentions:
             if number in labelled:
                 last, type_ = labelled[number]
                 text = _words(example, number, last)
-                if len(known.get(text, ())) > 1:
-                    self._labelled.setdefault((text, type_), place)
+                if len(types.get(text, ())) > 1:
+                    self._labelled.setdefault((text, type_), position)
                 number = last
                 continue
             while free[-1] < number:
                 free.pop()
             longest = self._longest.get(example.text[slice(*words[number])], 0)
             for last in range(min(free[-1], number + longest), number, -1):
-                if (text := _words(example, number, last)) in known:
+                if (text := _words(example, number, last)) in types:
                     self._unlabelled[text] += 1
                     if self._unlabelled[text] <= _PLACES:
-                        self._places.setdefault(text, []).append(place)
+                        self._places.setdefault(text, []).append(position)
                     number = last - 1
                     break
             number += 1

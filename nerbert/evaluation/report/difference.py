@@ -21,10 +21,7 @@ MOST = 15
 
 @dataclass(frozen=True, slots=True)
 class TaggerComparison:
-    """A tagger against another one, the second: F1 over all and by type, entities by effect, and their sentences.
-
-    A sentence is in the list of its worst effect: broken, changed, fixed.
-    """
+    """A tagger against a second one: F1 over all and by type, entities by effect, sentences by their worst effect."""
 
     name: str
     evaluation: Evaluation
@@ -57,18 +54,16 @@ def compare(
 
 
 def _changes(first: ScoredAnswers, second: ScoredAnswers) -> Iterator[tuple[int, dict[Effect, list[WordSpan]], float]]:
-    """Yield the sentences in which the taggers make different mistakes: number, entities by effect, the worst first,
-    and the confidence of the first tagger's surest mistake.
-    """
+    """Yield sentences with different mistakes: number, entities by effect, the surest mistake's confidence."""
     for number, (answer, other) in enumerate(zip(first.found, second.found, strict=True)):
         if answer.tags == other.tags:
             continue
-        mistakes, before = first.mistakes(number), {_span_of(mistake): mistake for mistake in second.mistakes(number)}
+        mistakes, others = first.mistakes(number), {_span_of(mistake): mistake for mistake in second.mistakes(number)}
         now = {_span_of(mistake): mistake for mistake in mistakes}
         effects: dict[Effect, list[WordSpan]] = {
-            "broken": [span for span in now if span not in before],
-            "changed": [span for span, mistake in now.items() if span in before and before[span] != mistake],
-            "fixed": [span for span in before if span not in now],
+            "broken": [span for span in now if span not in others],
+            "changed": [span for span, mistake in now.items() if span in others and others[span] != mistake],
+            "fixed": [span for span in others if span not in now],
         }
         if any(effects.values()):
             wrong = [mistake.predicted for mistake in mistakes if mistake.predicted]

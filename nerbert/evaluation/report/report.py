@@ -140,7 +140,7 @@ def make_report(
     (judgement,) = evaluation.judgements.values()
     name, second = _names(tagger, against)
     answers, opened = ScoredAnswers.of(scored), scored.tagger
-    types, speed = by_type(answers.pair), _speed(scored)
+    types, speed = by_type(answers.pair), _measure_speed(scored)
     comparison = None
     if against is not None:
         with at(second):
@@ -202,7 +202,7 @@ def _thresholds(answers: ScoredAnswers, parts: list[Part]) -> tuple[TypeThreshol
     return tuple(thresholds)
 
 
-def _speed(scored: Scored) -> TaggingSpeed:
+def _measure_speed(scored: Scored) -> TaggingSpeed:
     examples, torch = scored.gold.examples, sys.modules.get("torch")
     gpu = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_initialized() else None
     machine = f"{platform.system()} {platform.machine()}, {cores()} cores"

@@ -38,10 +38,10 @@ class ScoredAnswers:
     @classmethod
     def of(cls, scored: Scored) -> "ScoredAnswers":
         """Decode what `evaluate` scored."""
-        examples, found = scored.gold.examples, scored.found
-        pair = pair_of([example_tags(example) for example in examples], [answer.tags for answer in found])
-        confidences = entity_confidences(pair, [answer.confidences for answer in found])
-        return cls(examples, found, pair, confidences, pair.found.within(pair.gold))
+        examples, answers = scored.gold.examples, scored.found
+        pair = pair_of([example_tags(example) for example in examples], [answer.tags for answer in answers])
+        confidences = entity_confidences(pair, [answer.confidences for answer in answers])
+        return cls(examples, answers, pair, confidences, pair.found.within(pair.gold))
 
     def spans(self, number: int) -> tuple[list[WordSpan], list[WordSpan]]:
         """Return the gold and the predicted entities of a sentence."""
@@ -63,10 +63,7 @@ class ScoredAnswers:
 
 @dataclass(frozen=True, slots=True)
 class ShownEntity:
-    """An entity in the shown text (characters there): a predicted one with its confidence (0–1).
-
-    `mistake` is the kind of mistake that it belongs to; None where gold and predicted agree.
-    """
+    """An entity in the shown text (characters there); `mistake` is the kind it belongs to, None where both agree."""
 
     start: int
     end: int
@@ -155,9 +152,7 @@ def _characters(example: Example, span: WordSpan) -> tuple[int, int]:
 
 
 def _window(example: Example, focus: WordSpan) -> tuple[int, int]:
-    """Return begin and end of what is shown: the whole text, or whole words around the beginning of a span; a word
-    that is too long itself is cut.
-    """
+    """Return begin and end of what is shown: the whole text, or whole words around the beginning of a span."""
     text, start = example.text, _characters(example, focus)[0] if example.words else 0
     if len(text) <= ROOM:
         return 0, len(text)

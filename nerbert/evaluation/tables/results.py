@@ -1,5 +1,4 @@
-"""The results of a suite: figures of its cells by row (target and size) and column (system and protocol), as records,
-and as grids of texts and notes.
+"""The results of a suite: figures of cells by row (target and size) and column (system and protocol), and as texts.
 
 Figures of episodes are pooled, as Few-NERD does. Cost: what doesn't follow from sums is left out.
 """
@@ -57,8 +56,8 @@ class ColumnKey(NamedTuple):
 def figures_of(cell: Cell) -> Figures:
     """Return all figures of a cell; a type isn't part of a metric's name, since its own may hold dots."""
     facts = {key: value for key, value in cell.facts.items() if not isinstance(value, Mapping)}
-    whole = {key: value for key, value in cell.scores.items() if key != "by_type"} | {"facts": facts}
-    groups = {"": whole} | {name: {"by_type": counts} for name, counts in cell.scores.get("by_type", {}).items()}
+    overall = {key: value for key, value in cell.scores.items() if key != "by_type"} | {"facts": facts}
+    groups = {"": overall} | {name: {"by_type": counts} for name, counts in cell.scores.get("by_type", {}).items()}
     return {_key(metric, name): value for name, group in groups.items() for metric, value in _numbers(group)}
 
 
@@ -103,12 +102,12 @@ def pool(parts: Sequence[Figures]) -> Figures:
 
 def with_shares(figures: Figures) -> Figures:
     """Return figures with the number of all errors and the share of each kind, if all kinds are counted."""
-    kinds = {kind: figures[f"errors.{kind}", ""] for kind in ERRORS if (f"errors.{kind}", "") in figures}
-    if len(kinds) < len(ERRORS):
+    counts = {error: figures[f"errors.{error}", ""] for error in ERRORS if (f"errors.{error}", "") in figures}
+    if len(counts) < len(ERRORS):
         return figures
-    whole = sum(kinds.values())
-    shares = {_key(f"shares.{kind}", ""): count / whole for kind, count in kinds.items() if whole}
-    return {**figures, _key("errors", ""): whole, **shares}
+    total = sum(counts.values())
+    shares = {_key(f"shares.{error}", ""): count / total for error, count in counts.items() if total}
+    return {**figures, _key("errors", ""): total, **shares}
 
 
 @dataclass
@@ -140,7 +139,7 @@ class Group:
         first = {keys[run]: run for run in sorted(keys, reverse=True)}
         return units_of(first.values(), self.encoders, by_draw=self.episodes)
 
-    def observed(self, metric: str = F1, type_: str = "", units: Mapping[Run, Unit] | None = None) -> dict[Unit, float]:
+    def observe(self, metric: str = F1, type_: str = "", units: Mapping[Run, Unit] | None = None) -> dict[Unit, float]:
         """Return the figure in each independent observation; `units` are the runs that count, with theirs.
 
         Of episodes, F1 alone has observations whose mean it is (`pooled_f1`); another figure is one, of all together.
@@ -172,7 +171,7 @@ class Layout:
     def __init__(self, suite: Suite, cells: Iterable[Cell]) -> None:
         self.suite, self.baseline = suite, suite.baseline or next(iter(suite.systems))
         outcomes = {cell.place: cell for cell in cells}
-        self.cells = [outcomes.get(place, Cell(place, State.NOT_RUN)) for place in suite.places()]
+        self.cells = [outcomes.get(key, Cell(key, State.NOT_RUN)) for key in suite.cell_keys()]
         self.done = [cell for cell in self.cells if cell.state is State.DONE]
         self.data: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         """The digests of each target's files that finished cells were made from; one entry if all had the same."""
@@ -199,7 +198,7 @@ class Layout:
         """The means over the suite's groups of targets, and the rows of each; no test is made of them."""
         for name, targets in suite.means.items():
             self.group_means |= self._means_of(name, targets)
-        self.places = {row_key: [row_key] for row_key in self.row_keys} | self.group_means | self._means_of(WHOLE)
+        self.row_groups = {row_key: [row_key] for row_key in self.row_keys} | self.group_means | self._means_of(WHOLE)
         """The rows of the table, and what each is of: itself, or for a mean the rows of several targets."""
 
     def _means_of(self, name: str, targets: Collection[str] | None = None) -> dict[RowKey, list[RowKey]]:
@@ -210,7 +209,7 @@ class Layout:
                  for size in (*sizes, *([""] if len(sizes) > 1 else []))}  # fmt: skip
         return {mean: rows for mean, rows in means.items() if len(by_target(rows)) > 1}
 
-    def named(self, column: ColumnKey) -> str:
+    def name_of(self, column: ColumnKey) -> str:
         """Return a column's name on one line; the protocol only where there are several."""
         return f"{column.system}, {column.protocol}" if len(self.suite.protocols) > 1 else column.system
 

@@ -1,9 +1,7 @@
 """Grids of figures: F1 of every system on every row with published figures beside it, tests, then other figures.
 
-Every system is compared with the baseline, on each row and on all targets together, by the runs that both have;
-docs/explanation/scores.md (Tests) has the families of Holm's correction.
-
-Figures are of legal paths of tags, greedy ones beside them. A published one that may be of other sentences has a note.
+Systems are compared with the baseline, on each row and on all targets, by the runs that both have; the families of
+Holm's correction are in docs/explanation/scores.md (Tests). A published figure may have a note on its sentences.
 """
 
 from collections import defaultdict
@@ -87,10 +85,7 @@ _THRESHOLDS = ("facts.own_threshold", "facts.dev_threshold")
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A test with its corrected p, and what keeps it from stars.
-
-    `ahead` says on how many of the targets (of one target: observations) the system is better.
-    """
+    """A test with its corrected p; `ahead` says on how many targets (of one: observations) the system is better."""
 
     test: Test
     row_keys: tuple[RowKey, ...]
@@ -132,7 +127,7 @@ def compare(layout: Layout) -> dict[Key, Compared]:
             continue
         by_encoder = bool(layout.encoders[column] or layout.encoders[base])
         differences = {row_key: _differences(layout, column, base, row_key) for row_key in layout.row_keys}
-        for at, row_keys in layout.places.items():
+        for at, row_keys in layout.row_groups.items():
             rows = {row_key: differences[row_key] for row_key in row_keys if differences[row_key]}
             if at not in layout.group_means and len(by_target(rows)) > (at.target == WHOLE):
                 comparison = comparisons[column, at] = _compare_rows(rows, by_encoder=by_encoder)
@@ -146,7 +141,7 @@ def _differences(layout: Layout, column: ColumnKey, baseline: ColumnKey, row_key
     """Return system minus baseline in each independent observation that both have."""
     system, base = layout.groups[row_key, column], layout.groups[row_key, baseline]
     units = units_of(system.done.keys() & base.done.keys(), system.encoders, base.encoders, by_draw=system.episodes)
-    ours, theirs = system.observed(units=units), base.observed(units=units)
+    ours, theirs = system.observe(units=units), base.observe(units=units)
     return {unit: ours[unit] - theirs[unit] for unit in ours}
 
 
@@ -168,11 +163,11 @@ def tests_grid(layout: Layout, tests: Tests) -> Grid:
 
 def _test_row(layout: Layout, key: Key, compared: Compared) -> Row:
     (column, at), test = key, compared.test
-    count, whole = (len(by_target(row_keys)) for row_keys in (compared.row_keys, layout.places[at]))
-    over = f"all {whole} targets" if count == whole else f"{count} of {whole} targets"
+    count, total = (len(by_target(row_keys)) for row_keys in (compared.row_keys, layout.row_groups[at]))
+    over = f"all {total} targets" if count == total else f"{count} of {total} targets"
     why = compared.no_stars or test.why
     return entries(
-        at.target or over, at.trained_on, layout.named(column), f"{100 * test.difference:+.2f}",
+        at.target or over, at.trained_on, layout.name_of(column), f"{100 * test.difference:+.2f}",
         f"[{100 * test.interval[0]:+.2f}, {100 * test.interval[1]:+.2f}]" if test.interval else NONE,
         plural(test.n, "encoder") if compared.by_encoder else f"{test.n}",
         f"{compared.ahead[0]} of {compared.ahead[1]}",
@@ -193,10 +188,10 @@ def scores_grid(layout: Layout, protocol: str, tests: Tests) -> Grid:
     """Return F1 on each target and size under a protocol, and means over the targets that all systems that ran have."""
     columns = [column for column in layout.columns if column.protocol == protocol]
     papers = [paper for paper in layout.suite.published
-              if any(RowKey(target, paper.size) in layout.places for target in paper.f1)]  # fmt: skip
+              if any(RowKey(target, paper.size) in layout.row_groups for target in paper.f1)]  # fmt: skip
     systems = [Entry(column.system, notes=_few_encoders(layout, column)) for column in columns]
     heads = entries("target", "trained on", *systems, *map(_paper_entry, papers))
-    rows = tuple(_scores_row(layout, columns, papers, at, tests) for at in layout.places)
+    rows = tuple(_scores_row(layout, columns, papers, at, tests) for at in layout.row_groups)
     where = f", {protocol}" if len(layout.suite.protocols) > 1 else ""
     title = f"Entity F1 on {layout.suite.split} in percent{where}: mean ± standard deviation, 95 % interval"
     title += ", greedy F1" if learns(layout.row_keys) else ""
@@ -223,11 +218,11 @@ def _scores_row(
     layout: Layout, columns: Sequence[ColumnKey], papers: Sequence[Published], at: RowKey, tests: Tests
 ) -> Row:
     """Return a target's row, or that of the mean over the targets on which every column that has run has a run."""
-    whole, ran = layout.places[at], [column for column in columns if column in layout.ran]
+    group, ran = layout.row_groups[at], [column for column in columns if column in layout.ran]
     single = at in layout.row_keys
-    row_keys = whole if single else [key for key in whole if ran and all(layout.groups[key, c].done for c in ran)]
+    row_keys = group if single else [key for key in group if ran and all(layout.groups[key, c].done for c in ran)]
     means = {column: mean for column in columns if (mean := _mean(layout, column, row_keys))}
-    complete = not any(_missing(layout, column, row_keys) for column in ran)
+    complete = not any(_format_done(layout, column, row_keys) for column in ran)
     highest = max((percent(mean.mean) for mean in means.values()), key=float) if complete and len(means) > 1 else None
     scores = []
     for column in columns:
@@ -242,20 +237,20 @@ def _scores_row(
             below.append(f"greedy {percent(greedy.mean)}")
         test = tests.get((column, at))
         mark = test.mark if test and test.row_keys == tuple(row_keys) else ""
-        text, best = f"{_spread(mean)}{_missing(layout, column, row_keys)}", percent(mean.mean) == highest
+        text, best = f"{_spread(mean)}{_format_done(layout, column, row_keys)}", percent(mean.mean) == highest
         scores.append(Entry(text, ", ".join(below), mark, failed, best=best))
-    number, count = len(by_target(row_keys)), len(by_target(whole))
+    number, count = len(by_target(row_keys)), len(by_target(group))
     name = f"mean of {number} targets" if number == count else f"mean of {number} of {count} targets"
     name = f"{at.target}, {name}" if at.target else name
-    published = (_published(layout, paper, paper.f1, row_keys) for paper in papers)
+    published = (_published_entry(layout, paper, paper.f1, row_keys) for paper in papers)
     return entries(at.target if single else name, at.trained_on, *scores, *published)
 
 
-def _missing(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey]) -> str:
+def _format_done(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey]) -> str:
     """Return ` (2/3)` where two runs of three are done, "" where all are."""
     groups = [layout.groups[row_key, column] for row_key in row_keys]
-    done, whole = sum(len(group.done) for group in groups), sum(len(group.cells) for group in groups)
-    return "" if done == whole else f" ({done}/{whole})"
+    done, total = sum(len(group.done) for group in groups), sum(len(group.cells) for group in groups)
+    return "" if done == total else f" ({done}/{total})"
 
 
 def _failures(layout: Layout, column: ColumnKey, row_key: RowKey) -> tuple[str, ...]:
@@ -267,25 +262,25 @@ def _failures(layout: Layout, column: ColumnKey, row_key: RowKey) -> tuple[str, 
             short = why if len(why) <= _WHY_LENGTH else f"{why[:_WHY_LENGTH]}…"
             reasons.setdefault(short, []).append(f"{draw}/{seed}")
     failed = "; ".join(f"draw/seed {', '.join(runs)}: {why}" for why, runs in reasons.items())
-    where = f"{layout.named(column)} on {row_key.target}, {row_key.trained_on}"
+    where = f"{layout.name_of(column)} on {row_key.target}, {row_key.trained_on}"
     return (f"{where}, failed at {failed}",) if failed else ()
 
 
 def _mean(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey], metric: str = F1) -> Summary | None:
     """Return the mean over targets, each once; None where a row has no run."""
-    targets = [[layout.groups[row_key, column].observed(metric) for row_key in target]
+    targets = [[layout.groups[row_key, column].observe(metric) for row_key in target]
                for target in by_target(row_keys).values()]  # fmt: skip
     if not targets or not all(row for target in targets for row in target):
         return None
     return over_targets(targets, by_encoder=bool(layout.encoders[column]))
 
 
-def _published(layout: Layout, paper: Published, f1s: Mapping[str, float], row_keys: Sequence[RowKey]) -> Entry:
+def _published_entry(layout: Layout, paper: Published, f1s: Mapping[str, float], row_keys: Sequence[RowKey]) -> Entry:
     """Return a paper's figure on a row, or its mean over several; "–" unless it has each of them, at its size."""
-    known = [f1s[row_key.target] for row_key in row_keys if row_key.size == paper.size and row_key.target in f1s]
-    if not known or len(known) < len(row_keys):
+    published = [f1s[row_key.target] for row_key in row_keys if row_key.size == paper.size and row_key.target in f1s]
+    if not published or len(published) < len(row_keys):
         return Entry()
-    return Entry(f"{fmean(known):.2f}", notes=tuple(
+    return Entry(f"{fmean(published):.2f}", notes=tuple(
         f"{target}: published figures are, or may be, of other sentences: {doubt}"
         for target in by_target(row_keys) if (doubt := _doubt(layout, target))
     ))  # fmt: skip
@@ -303,26 +298,23 @@ def _doubt(layout: Layout, target: str) -> str:
 
 
 def figures_grid(layout: Layout, key: Literal["zero_shot", "zero_shot_spans", "figures", "errors"]) -> Grid:
-    """Return figures of each row and column that has a finished run; zero-shot ones of those rows alone.
-
-    There means over groups of targets come last, and papers have rows on the same targets.
-    """
+    """Return figures of the rows and columns with a finished run; of zero-shot rows also means and papers' figures."""
     (title, metrics), rows, zero_shot = _GRIDS[key], list[Row](), key.startswith("zero_shot")
     if not learns(layout.row_keys):
         metrics = {name: metric for name, metric in metrics.items() if name not in _LEARNT}
     for at in (*layout.row_keys, *layout.group_means) if zero_shot else layout.row_keys:
         if zero_shot and (not at.size or at.unit is not SizeUnit.ZERO):
             continue
-        row_keys = layout.places[at]
+        row_keys = layout.row_groups[at]
         target = f"{at.target}, mean of {len(row_keys)} targets" if at in layout.group_means else at.target
         names = (target,) if zero_shot else (target, at.trained_on)
         for column in layout.columns:
             groups = [layout.groups[row_key, column] for row_key in row_keys]
             if any(group.done for group in groups):
                 figures = (_figure(groups, metric) for metric in metrics.values())
-                rows.append(entries(*names, layout.named(column), *figures))
+                rows.append(entries(*names, layout.name_of(column), *figures))
         for paper in layout.suite.published if key == "zero_shot" else ():
-            published = {name: _published(layout, paper, f1s, row_keys)
+            published = {name: _published_entry(layout, paper, f1s, row_keys)
                          for name, f1s in (("F1 at 0.5", paper.f1), ("token F1", paper.token_f1))}  # fmt: skip
             if any(entry.text != NONE for entry in published.values()):
                 rows.append(entries(target, _paper_entry(paper), *(published.get(name, NONE) for name in metrics)))
@@ -331,9 +323,7 @@ def figures_grid(layout: Layout, key: Literal["zero_shot", "zero_shot_spans", "f
 
 
 def _figure(groups: Sequence[Group], metric: str) -> str:
-    """Return a mean over targets in percent, with their number where some lack it; counts and thresholds as they are,
-    and none of thresholds over targets.
-    """
+    """Return a mean over targets in percent, with their number where some lack it; or a count, a threshold."""
     if metric == "interval":
         low, high = _figure(groups, "interval.low"), _figure(groups, "interval.high")
         return low if low == NONE else f"{low}–{high}"
@@ -342,8 +332,8 @@ def _figure(groups: Sequence[Group], metric: str) -> str:
         return NONE
     if metric in _COUNTS:
         return f"{fmean(means):,.1f}".removesuffix(".0")
-    whole = "" if len(means) == len(groups) else f" ({len(means)}/{len(groups)})"
-    return f"{fmean(means):.2f}" if metric in _THRESHOLDS else f"{percent(fmean(means))}{whole}"
+    share = "" if len(means) == len(groups) else f" ({len(means)}/{len(groups)})"
+    return f"{fmean(means):.2f}" if metric in _THRESHOLDS else f"{percent(fmean(means))}{share}"
 
 
 def type_grids(layout: Layout) -> Iterator[Grid]:
@@ -353,16 +343,16 @@ def type_grids(layout: Layout) -> Iterator[Grid]:
         for at in row_keys:
             groups = [layout.groups[at, column] for column in layout.columns]
             for name, gold in _gold_by_type(groups).items():
-                runs = ([*group.observed("by_type.f1", name).values()] for group in groups)
+                runs = ([*group.observe("by_type.f1", name).values()] for group in groups)
                 f1s = (_spread(summary(f1s)) if f1s else NONE for f1s in runs)
                 rows.append(entries(name, at.trained_on, f"{gold:,.0f}", *f1s))
-        heads = entries("type", "trained on", "gold entities", *map(layout.named, layout.columns))
+        heads = entries("type", "trained on", "gold entities", *map(layout.name_of, layout.columns))
         yield Grid("types", f"F1 by type on {target}, in percent", heads, tuple(rows), names=2)
 
 
 def _mean_of(group: Group, metric: str, type_: str = "") -> float | None:
     """Return a mean over observations; of episodes a count is that of all draws of a seed."""
-    values = group.observed(metric, type_).values()
+    values = group.observe(metric, type_).values()
     seeds = len({seed for _, seed in group.done}) if group.episodes and metric in _COUNTS else 1
     return fmean(values) / seeds if values else None
 

@@ -68,12 +68,11 @@ class Test:
 def units_of(runs: Iterable[Run], *encoders: Mapping[Run, str], by_draw: bool = False) -> dict[Run, Unit]:
     """Return the observation that each run is a part of (docs/explanation/scores.md).
 
-    `encoders` have the encoder of a system's runs whose random variation they share, "" for an untouched backbone.
-    Runs that share one of any of the systems are one observation. `by_draw` is for episodes: seeds of a draw are never
-    apart.
+    `encoders` have the encoders of systems' runs, "" for an untouched backbone: runs that share one are one
+    observation. Of episodes (`by_draw`) seeds of a draw are never apart.
     """
     runs = sorted(runs)
-    names = {run: {f"{number} {known[run]}" for number, known in enumerate(encoders) if known.get(run)} for run in runs}
+    names = {run: {f"{number} {of[run]}" for number, of in enumerate(encoders) if of.get(run)} for run in runs}
     if any(names.values()):
         return _join_runs({run: names[run] or {f"run {run}"} for run in runs})
     seeds = Counter(draw for draw, _ in runs)
@@ -85,8 +84,8 @@ def _join_runs(names: Mapping[Run, set[str]]) -> dict[Run, Unit]:
     """Return for each run all names that are connected with its own."""
     groups: dict[str, set[str]] = {}
     for of_run in names.values():
-        whole = of_run.union(*(groups.get(name, ()) for name in of_run))
-        groups |= dict.fromkeys(whole, whole)
+        joined = of_run.union(*(groups.get(name, ()) for name in of_run))
+        groups |= dict.fromkeys(joined, joined)
     return {run: tuple(sorted(groups[min(of_run)])) for run, of_run in names.items()}
 
 
@@ -100,12 +99,12 @@ def observations(runs: Mapping[Run, float], units: Mapping[Run, Unit]) -> dict[U
 
 def pooled_f1(runs: Mapping[Run, Sums], units: Mapping[Run, Unit]) -> dict[Unit, float]:
     """Return an observation a unit, of episodes; their mean is the F1 of all entities together."""
-    whole = math.fsum(both for _, both in runs.values())
-    f1 = 2 * math.fsum(right for right, _ in runs.values()) / whole if whole else 0.0
+    total = math.fsum(both for _, both in runs.values())
+    f1 = 2 * math.fsum(right for right, _ in runs.values()) / total if total else 0.0
     off: dict[Unit, float] = defaultdict(float)
     for run, (right, both) in sorted(runs.items()):
         off[units[run]] += 2 * right - f1 * both
-    return {unit: f1 + (difference * len(off) / whole if whole else 0.0) for unit, difference in off.items()}
+    return {unit: f1 + (difference * len(off) / total if total else 0.0) for unit, difference in off.items()}
 
 
 def summary(values: Sequence[float]) -> Summary:

@@ -1,6 +1,6 @@
-"""Make the table of a suite from its cells. Pure: the same cells give the same table.
+"""Make the table of a suite from its cells, with the facts that make it again: equal cells give equal tables.
 
-Its facts say how to make it again. Needs scipy (extra `benchmark`).
+Needs scipy (extra `benchmark`).
 """
 
 from collections import Counter, defaultdict
@@ -52,11 +52,11 @@ def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:
         "states": Counter(cell.state for cell in layout.cells), "targets": list(by_target(layout.row_keys)),
         "rules": {"F1": _count_cells(cell.scores.get("rules") for cell in done),
                   "Strict F1": _count_cells((cell.scores.get("strict") or {}).get("rules") for cell in done)},
-        "idle": [layout.named(column) for column in layout.columns if column not in layout.ran],
+        "idle": [layout.name_of(column) for column in layout.columns if column not in layout.ran],
         "single": [f"{target.data}, {size}" for target in suite.targets for size in target.sizes
                    if parse_size(size).unit in (SizeUnit.SENTENCES, SizeUnit.PERCENT, SizeUnit.EACH)
                    and len({draw for draw, _ in suite.trainings(target, size)}) == 1],
-        "encoders": {layout.named(column): len(digests) for column, digests in layout.encoders.items() if digests},
+        "encoders": {layout.name_of(column): len(digests) for column, digests in layout.encoders.items() if digests},
         "differences": {name: _count_cells(origin.get(name, "unknown") for origin in origins)
                         for name in (*_SAME, *libraries)},
         **_coverage(done),

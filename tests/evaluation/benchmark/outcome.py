@@ -42,7 +42,7 @@ CPU = Machine("cpu", "fp32")
 def planned(suite: Suite, data: Path, machine: Machine = CPU) -> list[Job | Cell]:
     """Return the cells of a suite, none of which is run."""
     planner = Planner(suite, data, machine)
-    return [planner.plan(place) for place in suite.places()]
+    return [planner.plan(place) for place in suite.cell_keys()]
 
 
 def only_job(suite: Suite, data: Path) -> Job:

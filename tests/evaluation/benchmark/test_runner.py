@@ -26,7 +26,7 @@ from nerbert.evaluation.benchmark.cells import (
     write_cell,
 )
 from nerbert.evaluation.benchmark.plan import Job
-from nerbert.evaluation.benchmark.runner import NOT_SELECTED, STOPPED, failure, selected
+from nerbert.evaluation.benchmark.runner import NOT_SELECTED, STOPPED, failure, select_cells
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target, read_suite
 from nerbert.evaluation.benchmark.systems import finetuned
 from nerbert.evaluation.benchmark.systems.finetuned import FineTuned
@@ -88,7 +88,7 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
 
     output = tmp_path / "out"
     cells = cells_of(suite, data, output)
-    assert [cell.place for cell in cells] == list(suite.places())
+    assert [cell.place for cell in cells] == list(suite.cell_keys())
     assert {cell.state for cell in cells} == {State.DONE}
     told = capsys.readouterr().err.splitlines()
     assert told[0] == "cells to run: 8, 1 at once; done already: 0"
@@ -238,7 +238,7 @@ def test_a_cell_reads_what_it_uses_alone(one: One, data: Path) -> None:
 
 
 def test_a_failure_is_one_line_without_folders(suite: Suite, tmp_path: Path) -> None:
-    cells = [failure(error, next(suite.places()), tmp_path) for error in (
+    cells = [failure(error, next(suite.cell_keys()), tmp_path) for error in (
         InputError(f"{tmp_path}/train.conll:2: torn"), InputError(f"{tmp_path}: torn"), ValueError("a\nb" * 999)
     )]  # fmt: skip
     why = [cell.why for cell in cells]
@@ -275,7 +275,7 @@ class Mortal:
 
 @pytest.mark.usefixtures("untrained")
 def test_the_death_of_a_process_is_one_cells_failure(suite: Suite, data: Path, tmp_path: Path, capsys: Output) -> None:
-    fatal = list(suite.places())[2]
+    fatal = list(suite.cell_keys())[2]
     executor = Mortal(lambda place: place == fatal)
     cells = cells_of(suite, data, tmp_path / "out", executor)
     assert [cell.state for cell in cells] == [State.FAILED if place == 2 else State.DONE for place in range(CELLS)]
@@ -339,7 +339,7 @@ def test_a_part_of_a_suite_runs_and_the_tables_keep_the_rest(suite: Suite, data:
     [((), 8), (("size=3",), 4), (("system=tiny", "seed=1, 2"), 4), (("system=tiny, source & target", "seed=1"), 2)],
 )
 def test_what_is_selected(suite: Suite, only: tuple[str, ...], count: int) -> None:
-    assert len(selected(list(suite.places()), only)) == count
+    assert len(select_cells(list(suite.cell_keys()), only)) == count
 
 
 @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ def test_what_is_selected(suite: Suite, only: tuple[str, ...], count: int) -> No
 )
 def test_what_the_suite_does_not_have_is_refused(suite: Suite, only: str, why: str) -> None:
     with raises(SettingsError, words=why):
-        selected(list(suite.places()), [only])
+        select_cells(list(suite.cell_keys()), [only])
 
 
 def test_a_dry_run_tells_each_reason_once(suite_file: Path, data: Path, tmp_path: Path, capsys: Output) -> None:
@@ -403,7 +403,7 @@ def test_a_command_that_is_stopped_says_how_to_go_on(
 
 def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:
     def left(why: str, state: State = State.FAILED, **facts: object) -> list[str]:
-        return list(runner.advice_on([Cell(place, state, why, facts=facts) for place in suite.places()], "AGAIN"))
+        return list(runner.advice_on([Cell(place, state, why, facts=facts) for place in suite.cell_keys()], "AGAIN"))
 
     assert left("killed", try_again=True)[1:] == ["every run retries cells that failed because of the machine: AGAIN"]
     assert "--retry" in left("torn")[1]

@@ -158,7 +158,7 @@ def test_several_encoders_of_a_system(tmp_path: Path) -> None:
     """Encoder i trains with seed i; a row may have seeds of its own; too many are refused."""
     text = GOOD.replace('encoder = "a"', 'encoder = ["a", "b"]')
     suite = read(tmp_path, text + '[[targets]]\ndata = "y"\nseeds = [9, 7, 8]\n', B=("c",))
-    found = {(each.target, each.system, each.seed): suite.encoder_of(each) for each in suite.places()}
+    found = {(each.target, each.system, each.seed): suite.encoder_of(each) for each in suite.cell_keys()}
     assert [found["x", "A", seed] for seed in (3, 5)] == ["a", "b"]
     assert [found["y", "A", seed] for seed in (9, 7, 8)] == ["a", "b", "a"]
     assert {found[place] for place in found if place[1] == "B, source & target"} == {"c"}
@@ -185,17 +185,17 @@ def suite_of(**target: Any) -> Suite:
 
 
 def test_a_draw_for_each_seed_and_one_of_all() -> None:
-    places = suite_of(sizes=("all", "50"), draw_by_seed=True).places()
+    places = suite_of(sizes=("all", "50"), draw_by_seed=True).cell_keys()
     assert [(each.size, each.draw, each.seed) for each in places] == [
         ("all", 1, 7), ("50", 1, 7), ("all", 1, 8), ("50", 2, 8), ("all", 1, 9), ("50", 3, 9),
     ]  # fmt: skip
-    places = suite_of(sizes=("all", "50"), draws=2, seeds=(1,)).places()
+    places = suite_of(sizes=("all", "50"), draws=2, seeds=(1,)).cell_keys()
     assert [(each.size, each.draw) for each in places] == [("all", 1), ("50", 1), ("50", 2)]
 
 
 @pytest.mark.parametrize("draws", [1, 2, 3, 5])
 def test_draws_times_seeds_with_new_draws_and_seeds_first(draws: int) -> None:
-    places = list(suite_of(sizes=("50",), draws=draws).places())
+    places = list(suite_of(sizes=("50",), draws=draws).cell_keys())
     pairs = [(each.draw, each.seed) for each in places]
     assert sorted(pairs) == [(draw, seed) for draw in range(1, draws + 1) for seed in (7, 8, 9)]
     first = pairs[: min(draws, 3)]
@@ -208,15 +208,15 @@ def test_the_projects_suites_are_read() -> None:
     assert paper.protocols["paper"] == replace(config, sections=())
     assert config.sections == (TaggingSettings(),)
     assert north.split == "dev"
-    assert len(list(north.places())) == 2 * 5 * 5
-    assert len([each for each in north.places() if each.target == "btc"]) == 2 * 5
-    assert len(list(paper.places())) == len(set(paper.places())) == 8 * 2 * 5 * (11 + 6 * 6)
+    assert len(list(north.cell_keys())) == 2 * 5 * 5
+    assert len([each for each in north.cell_keys() if each.target == "btc"]) == 2 * 5
+    assert len(list(paper.cell_keys())) == len(set(paper.cell_keys())) == 8 * 2 * 5 * (11 + 6 * 6)
     assert sum(len(each.f1) for each in paper.published) == 4 * 11 + 5 + 4 * 11 + 7 + 5
 
 
 def test_the_zero_shot_suite_asks_for_what_the_registry_knows() -> None:
     suite = read_suite(ROOT / "nerbert" / "suites" / "zero_shot.toml")
-    assert {each.size for each in suite.places()} == {"0"}
+    assert {each.size for each in suite.cell_keys()} == {"0"}
     assert {target.data: sorted(parse_type_labels(target.labels)) for target in suite.targets} == {
         target.data: sorted(known_data()[target.data].types) for target in suite.targets
     }

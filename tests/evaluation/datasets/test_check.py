@@ -143,7 +143,7 @@ def test_the_first_conflicts_and_places_are_shown() -> None:
     for number, each in enumerate(sentences):
         repeats.look("train", each, f"line {number}")
     examples = [*repeats.shown.values()]
-    assert (len(repeats.differ), len(examples), repeats.repeated("train")) == (25, 20, 575)
+    assert (len(repeats.differ), len(examples), repeats.count_repeated("train")) == (25, 20, 575)
     assert [len(each.places) for each in examples] == [20] * 20
     assert (examples[1].text, examples[1].places[1], examples[1].lines[1]) == ("1", ("train", 26), "line 26")
 

@@ -81,11 +81,11 @@ def test_faults_are_told(text: str, reader: str, scheme: str, words: str) -> Non
 
 def test_cuts_are_drawn_in_order_and_lose_nothing() -> None:
     sentences: list[Sentence] = [[(str(place), "O")] for place in range(50)]
-    found = cut_sentences(sentences, {"dev": 5, "test": 10}, "train")
+    found = cut_sentences(sentences, {"dev": 5, "test": 10})
     assert {split: len(each) for split, each in found.items()} == {"dev": 5, "test": 10, "train": 35}
     places = {split: [int(each[0][0]) for each in part] for split, part in found.items()}
     assert sorted(place for part in places.values() for place in part) == list(range(50))
     assert all(part == sorted(part) for part in places.values())
-    assert cut_sentences(sentences, {"dev": 5}, "train")["dev"] == found["dev"], "the second cut leaves the first alone"
+    assert cut_sentences(sentences, {"dev": 5})["dev"] == found["dev"], "the second cut leaves the first alone"
     with raises(InputError, words="too few"):
-        cut_sentences(sentences, {"dev": 20, "test": 30}, "train")
+        cut_sentences(sentences, {"dev": 20, "test": 30})

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.datasets.load import find_duplicates, known_data, list_data, open_data
+from nerbert.evaluation.datasets.load import find_duplicates, find_known_files, known_data, list_data, open_data
 from nerbert.formats.conll import example_of
 from tests.evaluation.datasets.conftest import Make
 from tests.raised import raises
@@ -15,10 +15,10 @@ BAD_NAMES = ("../ships", "..", "/etc", "", ".", "a/../../b", "a\nb", "a\0b", "x"
 def test_a_data_set_is_read_with_all_its_splits(make: Make, root: Path) -> None:
     make()
     data = open_data("ships", root)
-    assert (data.name, data.folder, data.known, data.notes) == ("ships", root / "ships", None, ())
+    assert (data.name, data.folder) == ("ships", root / "ships")
     assert (len(data.train), len(data.dev), len(data.test)) == (3, 0, 3)
     assert set(data.sha256) == {"train.conll", "test.conll"}
-    assert data.duplicates == (2,), "the others are short"
+    assert find_duplicates(data.train, data.test) == (2,), "the others are short"
     assert set(data.files) == {"train", "test"}
     make("deep/er")
     assert open_data("deep/er/", root).name == "deep/er"
@@ -82,8 +82,9 @@ def test_a_known_name_with_other_files_is_used_but_not_known(make: Make, root: P
     make("crossner_politics", train="Oslo\tB-place\n", test="Bergen\tB-place\n")
     for name in ("crossner_politics", "Pol"):
         data = open_data(name, root)
-        assert (data.name, data.known) == ("crossner_politics", None)
-        assert data.notes == ("not those of the known crossner_politics: another train, no dev, another test",)
+        assert data.name == "crossner_politics"
+        difference = "not those of the known crossner_politics: another train, no dev, another test"
+        assert find_known_files(data.name, data.sha256) == (None, (difference,))
     make("Pol")
     assert open_data("Pol", root).name == "Pol", "a folder's own name comes first"
 

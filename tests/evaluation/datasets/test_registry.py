@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from nerbert.evaluation.datasets.fetch import convert_data, find_addresses, find_public
-from nerbert.evaluation.datasets.load import KnownData, Recipe, all_names, find_known, known_data, open_data
+from nerbert.evaluation.datasets.load import (
+    KnownData,
+    Recipe,
+    all_names,
+    find_duplicates,
+    find_known,
+    find_known_files,
+    known_data,
+    open_data,
+)
 from tests.evaluation.datasets.published import published, read_splits, undraw
 
 DUPLICATES = {"harveyner": 148, "jnlpba": 91, "conll2003": 16, "defense_re3d": 8, "crossner_music": 6, "mit_movie": 4,
@@ -63,16 +72,15 @@ def test_what_is_claimed_holds_of_the_real_files(shared: Path, name: str) -> Non
     if not (root / name).is_dir():
         pytest.skip(f"no {name} there")
     data = open_data(name, root)
-    assert data.notes == ()
-    assert data.known is known_data()[name]
+    assert find_known_files(name, data.sha256) == (known_data()[name], ())
     for split, examples in data.splits.items():
-        known = data.known.splits[split]
+        known = known_data()[name].splits[split]
         assert len(examples) == known.sentences
         assert sum(len(each.words) for each in examples) == known.tokens
         assert sum(len(each.spans) for each in examples) == known.entities
     types = {span.type for examples in data.splits.values() for each in examples for span in each.spans}
-    assert tuple(sorted(types)) == data.known.types
-    assert len(data.duplicates) == DUPLICATES.get(name, 0)
+    assert tuple(sorted(types)) == known_data()[name].types
+    assert len(find_duplicates(data.train, data.test)) == DUPLICATES.get(name, 0)
 
 
 @pytest.mark.parametrize("name", FETCHED)

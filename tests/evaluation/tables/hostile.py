@@ -27,6 +27,6 @@ def hostile_table() -> BenchmarkTable:
     cells = [
         Cell(place, State.FAILED, BAD[place.seed]) if place.system in BAD[5:9] else
         Cell(place, State.DONE, scores=scores, facts=facts)
-        for place in suite.places()
+        for place in suite.cell_keys()
     ]  # fmt: skip
     return make_table(suite, cells)

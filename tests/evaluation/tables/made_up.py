@@ -68,7 +68,7 @@ def f1_of(place: CellKey) -> float:
 
 
 def made_up_cells(suite: Suite, state: Callable[[CellKey], State] | None = None) -> list[Cell]:
-    return [_cell(place, (state or _state)(place)) for place in suite.places()]
+    return [_cell(place, (state or _state)(place)) for place in suite.cell_keys()]
 
 
 def all_done(place: CellKey) -> State:
@@ -104,7 +104,7 @@ def entry(table: BenchmarkTable, names: tuple[str, ...], head: str, key: str = "
 
 def cells_of(suite: Suite, f1s: Mapping[tuple[str, str], Sequence[float]]) -> list[Cell]:
     """Cells of one draw with given F1s, one a seed, by (system, target)."""
-    places = {(place.system, place.target, place.seed): place for place in suite.places()}
+    places = {(place.system, place.target, place.seed): place for place in suite.cell_keys()}
     return [
         Cell(places[system, target, seed], State.DONE, scores={"micro": {"f1": f1}, "rules": "CoNLL"})
         for (system, target), values in f1s.items()

@@ -26,7 +26,7 @@ def test_episodes_are_pooled_before_f1() -> None:
     suite = made_up_suite(targets=(Target(data="a", sizes=("5 way 1 shot",), draws=2),), seeds=(1,), published=())
     counts = {1: (1, 2, 2), 2: (9, 10, 30)}
     cells = []
-    for place in suite.places():
+    for place in suite.cell_keys():
         right, predicted, gold = counts[place.draw]
         scores = {"micro": {"right": right, "predicted": predicted, "gold": gold, "f1": 2 * right / (predicted + gold)}}
         cells.append(Cell(place, State.DONE, scores=scores))
@@ -53,7 +53,7 @@ def test_a_tables_test_of_episodes_is_over_draws() -> None:
     suite = made_up_suite(targets=(Target(data="a", sizes=("5 way 1 shot",), draws=5),), seeds=(1, 2, 3), published=())
     cells = [
         Cell(place, State.DONE, scores=scores_of(0.3 + 0.05 * place.draw + 0.01 * (place.system == "BERT")))
-        for place in suite.places()
+        for place in suite.cell_keys()
     ]
     test = compare(Layout(suite, cells))[ColumnKey("BERT", "default"), RowKey("a", "5 way 1 shot")].test
     assert test.n == 5

@@ -34,7 +34,7 @@ def overall(
     there = {(*each, target): chance.normal(0, LUCK) for each in luck for target in "ab"}
     drawn = {(target, draw): chance.normal(0, LUCK) for target in "ab" for draw in range(1, draws + 1)}
     cells = []
-    for place in suite.places():
+    for place in suite.cell_keys():
         f1, facts = 0.5 + drawn[place.target, place.draw] + chance.normal(0, LUCK), dict[str, object]()
         if count := encoders[place.system]:
             encoder = (place.system, (place.seed - 1) % count)

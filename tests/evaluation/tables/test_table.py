@@ -61,7 +61,7 @@ def test_zero_shot_figures_have_means_over_groups_of_targets() -> None:
     suite = made_up_suite(targets=targets, published=published, seeds=(1,), means={"two": ("a", "b")})
     own = {"a": {"f1": 0.5, "span": {"f1": 0.6}}, "b": {"f1": 0.7}}
     cells = [Cell(place, State.DONE, scores=scores_of(0.5) | {"at_own_threshold": own[place.target]},
-                  facts={"own_threshold": 0.3}) for place in suite.places() if place.target in own]  # fmt: skip
+                  facts={"own_threshold": 0.3}) for place in suite.cell_keys() if place.target in own]  # fmt: skip
     table = make_table(suite, cells)
     mean = partial(entry, table, ("two, mean of 2 targets", "BERT"))
     assert mean("F1 at its own threshold", "zero_shot").text == "60.00"
@@ -106,7 +106,7 @@ def test_a_target_of_many_sizes_counts_once_in_the_mean() -> None:
     suite = made_up_suite(targets=(Target(data="a", sizes=("10", "20", "all")), Target(data="b")), published=())
     cells = [
         Cell(place, State.DONE, scores={"micro": {"f1": 0.3 if place.target == "a" else 0.9}})
-        for place in suite.places()
+        for place in suite.cell_keys()
     ]
     table = make_table(suite, cells)
     assert entry(table, ("mean of 2 targets", "each at its size"), "BERT").text == "60.00 ± 0.00"
@@ -147,7 +147,7 @@ def test_other_figures_stand_beside() -> None:
     assert [row[0].text for row in types.rows] == ["person", "party", "election"], "most gold first"
     none_seen = {**scores_of(0.5), "seen": {"right": 0, "predicted": 0, "gold": 0, "f1": 0.0}}
     suite = small("a")
-    bare = make_table(suite, [Cell(place, State.DONE, scores=none_seen) for place in suite.places()])
+    bare = make_table(suite, [Cell(place, State.DONE, scores=none_seen) for place in suite.cell_keys()])
     assert entry(bare, ("a", "all", "BERT"), "seen F1", "figures").text == "–", "nothing to find isn't 0"
 
 
@@ -200,7 +200,7 @@ def test_a_type_has_a_column_of_its_own_in_the_records() -> None:
     scores = scores_of(0.5)
     scores["by_type"] = {"a.b": scores["by_type"]["person"], "a": {"b": {"f1": 0.25}}}
     suite = small("a")
-    records = [*make_table(suite, [Cell(place, State.DONE, scores=scores) for place in suite.places()]).records()]
+    records = [*make_table(suite, [Cell(place, State.DONE, scores=scores) for place in suite.cell_keys()]).records()]
     assert len({record[:9] for record in records}) == len(records), "nothing is listed twice"
     assert {record[8] for record in records if record[7] == "by_type.f1"} == {"a.b"}
 
@@ -247,7 +247,7 @@ def test_what_the_training_sentences_lack_is_told() -> None:
     suite = made_up_suite(targets=(Target(data="a", sizes=("k=4", "10")),), published=())
     facts = {"k=4": {"reached": {"person": 6, "party": 2}, "unknown_types": []},
              "10": {"reached": {"person": 9}, "unknown_types": ["party", "election"]}}  # fmt: skip
-    cells = [Cell(place, State.DONE, scores=scores_of(0.5), facts=facts[place.size]) for place in suite.places()]
+    cells = [Cell(place, State.DONE, scores=scores_of(0.5), facts=facts[place.size]) for place in suite.cell_keys()]
     notes = notes_of(make_table(suite, cells))
     assert any(note.endswith("counted as missed: a, 10: election, party.") for note in notes)
     assert any(note.endswith("over types and draws: a, k=4: 2–6, too few of party (2).") for note in notes)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nerbert.corpus.build import BuiltCorpus
 from nerbert.corpus.shards import read_manifest
 from nerbert.errors import visible
-from nerbert.render import code, escaped, quoted
+from nerbert.render import code, escape, quote
 from nerbert.render.corpus import card_of, write_corpus_card
 from tests.pages import markdown_tables_of
 from tests.render.checks import EVIL, check_card
@@ -142,8 +142,8 @@ def test_little_is_needed(manifest: dict[str, Any]) -> None:
 
 @given(st.text())
 def test_any_text_is_one_yaml_scalar(text: str) -> None:
-    assert yaml.safe_load(quoted(text)) == visible(text)
-    assert quoted(text).isascii()
+    assert yaml.safe_load(quote(text)) == visible(text)
+    assert quote(text).isascii()
 
 
 @given(st.text())
@@ -159,5 +159,5 @@ def test_a_code_span_ends_where_it_should(text: str) -> None:
 
 @given(st.text(alphabet=st.characters(codec="utf-8")))
 def test_words_keep_their_letters(text: str) -> None:
-    kept = escaped(text).replace("\\\\", "\0")
+    kept = escape(text).replace("\\\\", "\0")
     assert re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", kept).replace("\0", "\\") == visible(text)

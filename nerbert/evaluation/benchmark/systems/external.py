@@ -20,7 +20,7 @@ from typing import Any
 
 from nerbert.errors import InputError, NerbertError, SettingsError, at, visible
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, FoundEntity, Predictions, timed
+from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, FoundEntity, Predictions, measure_time
 from nerbert.evaluation.benchmark.keys import data_digest
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.format import read_documents
@@ -38,21 +38,21 @@ _ONE_THREAD = dict.fromkeys(
 _LARGEST = 256 << 20
 
 
-def places_of(command: Sequence[str]) -> set[str]:
+def placeholders_of(command: Sequence[str]) -> set[str]:
     """Return the placeholders of a command."""
     return {name for word in command for name in _PLACES.findall(word)}
 
 
-def filled(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
+def fill_command(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
     """Return a command with values in place of its placeholders."""
-    return [_PLACES.sub(lambda place: values[place[1]], word) for word in command]
+    return [_PLACES.sub(lambda match: values[match[1]], word) for word in command]
 
 
 def check_command(command: tuple[str, ...]) -> tuple[str, ...]:
     """Return a command; raise SettingsError for one without a required placeholder."""
-    if command and (lost := {"test", "output"} - places_of(command)):
-        known = "{train}, {dev}, {test}, {output} and {seed}"
-        raise SettingsError(f"lacks {{{min(lost)}}}; placeholders are {known}", setting="command")
+    if command and (lost := {"test", "output"} - placeholders_of(command)):
+        placeholders = "{train}, {dev}, {test}, {output} and {seed}"
+        raise SettingsError(f"lacks {{{min(lost)}}}; placeholders are {placeholders}", setting="command")
     return command
 
 
@@ -61,9 +61,9 @@ def command_digest(command: Sequence[str]) -> str:
     if shutil.which(command[0]) is None:
         raise InputError(f"command: {command[0]!r:.200}: no such program; paths are relative to the current folder")
     words = list(command)
-    for place, word in enumerate(command):
+    for index, word in enumerate(command):
         with suppress(InputError):  # too long for a name, or not to be read
-            words[place] = data_digest(Path(word)) or word
+            words[index] = data_digest(Path(word)) or word
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
 
@@ -90,12 +90,12 @@ class Command:
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return train, the scored split, and dev if the command reads it."""
-        return (*(() if episode else ("train",)), split, *(("dev",) if "dev" in places_of(self.words) else ()))
+        return (*(() if episode else ("train",)), split, *(("dev",) if "dev" in placeholders_of(self.words) else ()))
 
     def predict(self, part: CellSentences, sources: Path) -> Predictions:
         """Let the command train on a part's sentences and tag its test sentences."""
         cost: dict[str, Any] = {}
-        with timed(cost, "command"), TemporaryDirectory(prefix="nerbert-") as folder:
+        with measure_time(cost, "command"), TemporaryDirectory(prefix="nerbert-") as folder:
             try:
                 entities = self._run_in(part, Path(folder))
             except NerbertError as error:  # the same reason in every cell
@@ -112,7 +112,7 @@ class Command:
             with at(path.name):
                 write_conll(path, examples)
             values[name] = str(path.resolve())
-        _run(filled(self.words, values), self.minutes, folder / "errors")
+        _run(fill_command(self.words, values), self.minutes, folder / "errors")
         if not output.is_file() or not output.stat().st_size:
             raise InputError("the command wrote no {output}")
         if output.stat().st_size > _LARGEST:

@@ -10,7 +10,7 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, found_entities, made_with_torch, timed
+from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, found_entities, made_with_torch, measure_time
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder
 from nerbert.evaluation.evaluate import labels_by_type
 from nerbert.formats.entity_labels import parse_type_labels
@@ -29,10 +29,7 @@ AT_OWN, AT_DEV = "at_own_threshold", "best_on_dev"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZeroShotTagger:
-    """A tagger as it is: its labels are given at run time, or it learnt types of its own (a distilled student, say).
-
-    All seeds have the same result.
-    """
+    """A tagger as it is, with labels of run time or learnt types (a distilled student, say); the same for all seeds."""
 
     encoder: Encoder
     precision: str
@@ -43,9 +40,9 @@ class ZeroShotTagger:
     @property
     def facts(self) -> dict[str, Any]:
         """Return the tagger and how it is asked."""
-        how = {"precision": self.precision, "device": self.device, "labels": list(self.labels)}
+        settings = {"precision": self.precision, "device": self.device, "labels": list(self.labels)}
         code = {"code": (keys.ASKING, keys.TRAINING, keys.SCORING)}
-        return {**code, **how, "encoder": self.encoder.sha256, "trained_on": []}  # so that older cells keep their keys
+        return {**code, **settings, "encoder": self.encoder.sha256, "trained_on": []}  # older cells keep their keys
 
     def read_digests(self) -> "ZeroShotTagger":
         """Return it with its encoder as it is now."""
@@ -59,11 +56,11 @@ class ZeroShotTagger:
         """Ask for all types at once, and apply all thresholds to the answer."""
         cost: dict[str, Any] = {}
         labels = asked_labels(self.labels, [*part.test, *part.dev])
-        with timed(cost, "tag"):
+        with measure_time(cost, "tag"):
             predictions = self._find(labels, part)
         asked = {type_: label.text for type_, label in labels.items()}
-        how = made_with_torch(self.device, self.precision)
-        predictions.facts.update(seconds=cost, asked=asked, **self.encoder.facts, **how)
+        origin = made_with_torch(self.device, self.precision)
+        predictions.facts.update(seconds=cost, asked=asked, **self.encoder.facts, **origin)
         return predictions
 
     def _find(self, labels: Mapping[str, EntityLabel], part: CellSentences) -> Predictions:
@@ -89,17 +86,15 @@ class ZeroShotTagger:
             best = best_threshold(found_in(part.dev, TRIED[0]), list(map(word_spans, part.dev)))
             thresholds[AT_DEV] = best.probability
             facts |= {"dev_threshold": best.probability, "dev_f1": best.f1}
-        whole = found_in(part.test, min(USUAL, *thresholds.values()))
-        read = [above(whole, threshold) for threshold in (USUAL, *thresholds.values())]
+        entities = found_in(part.test, min(USUAL, *thresholds.values()))
+        read = [above(entities, threshold) for threshold in (USUAL, *thresholds.values())]
         usual, *others = (found_entities(entities, len(part.test)) for entities in read)
         return Predictions(usual, facts, others=dict(zip(thresholds, others, strict=True)))
 
 
-def asked_labels(asked: Sequence[str], examples: Sequence[Example]) -> dict[str, EntityLabel]:
-    """Return type → the label to ask for, in order; raise InputError for none, or a repeated one. Labels that differ
-    only in case or underscores are one.
-    """
-    given = parse_type_labels(asked)
+def asked_labels(texts: Sequence[str], examples: Sequence[Example]) -> dict[str, EntityLabel]:
+    """Return type → label to ask for, in order; raise InputError for none, or two types with one label."""
+    given = parse_type_labels(texts)
     types = list(given) or types_of_examples(examples)
     if not types:
         raise InputError("the sentences have no entity, so there is no type to ask for; list them (labels)")
