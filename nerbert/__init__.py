@@ -71,7 +71,6 @@ def build_corpus(
     from nerbert.errors import need
 
     need("corpus", "pyarrow", "duckdb", "lxml")
-    from nerbert.config import make_settings
     from nerbert.corpus import build
     from nerbert.corpus.settings import CorpusSettings as Known
     from nerbert.executors import HERE
@@ -81,8 +80,7 @@ def build_corpus(
         tuple(_several(dumps)), tuple(map(Path, _several(knowledge))), Path(output), tuple(map(Path, exclude)),
         overwrite,
     )  # fmt: skip
-    made = make_settings(Known, keywords, _checked(Known, settings))
-    return build.build_corpus(plan, made, write_corpus_card, executor or HERE)
+    return build.build_corpus(plan, _make_settings(Known, settings, keywords), write_corpus_card, executor or HERE)
 
 
 @refused(bad_path)
@@ -100,9 +98,8 @@ def pretrain(
     from nerbert.encoder.pretrain import pretrain as stage
     from nerbert.encoder.settings import PretrainSettings as Known
     from nerbert.render.cards import write_encoder_card
-    from nerbert.training.sections import make_settings
 
-    made = make_settings(Known, keywords, _checked(Known, settings))
+    made = _make_settings(Known, settings, keywords)
     return stage(made, Path(output), overwrite=overwrite, card=write_encoder_card, executor=executor)
 
 
@@ -189,9 +186,8 @@ def finetune(
     from nerbert.render.cards import write_tagger_card
     from nerbert.tagger.self_check import checking
     from nerbert.tagger.tagger import Tagger as Opened
-    from nerbert.training.sections import make_settings
 
-    made = make_settings(Known, keywords, _checked(Known, settings))
+    made = _make_settings(Known, settings, keywords)
     scratch = mkdtemp(prefix="nerbert-") if output is None else ""
     folder = Path(scratch, "tagger") if output is None else Path(output)
     to = TaggerOutput(folder, overwrite=overwrite, calibrate=calibrate, card=checking(write_tagger_card))
@@ -231,14 +227,13 @@ def distil(
     from nerbert.render.cards import write_tagger_card
     from nerbert.tagger.self_check import checking
     from nerbert.tagger.tagger import Tagger as Opened
-    from nerbert.training.sections import make_settings
 
     plan = DistilPlan(
         teacher=str(teacher), texts=[*map(str, _several(texts))], output=Path(output), labels=labels,
         encoder=str(encoder), data=data, exclude=[*map(Path, exclude)], min_confidence=thresholds, from_=from_,
         text_field=field, errors=errors, overwrite=overwrite, executor=executor,
     )  # fmt: skip
-    stage(plan, make_settings(Known, keywords, _checked(Known, settings)), checking(write_tagger_card))
+    stage(plan, _make_settings(Known, settings, keywords), checking(write_tagger_card))
     return Opened.load(output)
 
 
@@ -305,13 +300,14 @@ def _remove(scratch: str, maker: int) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _checked(cls: type[Any], settings: Any) -> Any:
-    """Return settings, if there are some; raise SettingsError for those of another class."""
+def _make_settings(cls: type[Any], settings: Any, keywords: Mapping[str, Any]) -> Any:
+    """Return settings with keywords in place of theirs; raise SettingsError for settings of another class."""
     from nerbert.errors import SettingsError
+    from nerbert.training.sections import make_settings
 
     if settings is not None and not isinstance(settings, cls):
         raise SettingsError(f"settings: {type(settings).__name__} is not a {cls.__name__}; pass one, or keywords")
-    return settings
+    return make_settings(cls, keywords, settings)
 
 
 def _need_torch() -> None:

@@ -129,9 +129,6 @@ def _digest(name: str) -> Markup:
     return Markup("'sha256-{}'").format(Markup(base64.b64encode(sha256).decode()))  # noqa: S704  (base64)
 
 
-_UNSET = object()
-
-
 class Facts(dict[str, Any]):
     """A table of JSON that may lack keys: what is missing is empty and false, and "–" where it is shown."""
 
@@ -153,7 +150,7 @@ def facts_of(value: Mapping[str, Any]) -> Facts:
 
 def changed_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that differ from the defaults."""
-    return {name: value for name, value in settings.items() if defaults.get(name, _UNSET) != value}
+    return {name: value for name, value in settings.items() if name not in defaults or defaults[name] != value}
 
 
 class Mark(NamedTuple):

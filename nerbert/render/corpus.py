@@ -185,8 +185,8 @@ class DroppedSentence:
     text: str
 
 
-def read_dropped(corpus: Path, steps: Iterable[str] = (), most: int = MOST_SHOWN) -> dict[str, dict[str, list[Row]]]:
-    """Return step (`steps` first) → reason → up to `most` sentences of `dropped.jsonl`; empty without that file."""
+def read_dropped(corpus: Path, steps: Iterable[str] = ()) -> dict[str, dict[str, list[Row]]]:
+    """Return step (`steps` first) → reason → up to three sentences of `dropped.jsonl`; empty without that file."""
     path = corpus / "dropped.jsonl"
     dropped: dict[str, dict[str, list[Row]]] = {step: {} for step in steps}
     if not path.is_file():
@@ -195,7 +195,7 @@ def read_dropped(corpus: Path, steps: Iterable[str] = (), most: int = MOST_SHOWN
         for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
             row = parse_json(line.strip(), DroppedSentence, f"{path}:{number}", remedy="build the corpus again")
             rows = dropped.setdefault(row.step, {}).setdefault(row.reason, [])
-            if len(rows) < most:
+            if len(rows) < MOST_SHOWN:
                 rows.append({"id": row.id, "text": row.text})
     return {step: reasons for step, reasons in dropped.items() if reasons}
 

@@ -107,9 +107,8 @@ def _views(sentence: ShownSentence, colours: Mapping[str, str]) -> Iterator[tupl
 def _mark(entity: ShownEntity, colours: Mapping[str, str]) -> Mark:
     style = colours.get(entity.type, "entity")
     confidence = "" if entity.confidence is None else f" {entity.confidence:.2f}"
-    if entity.mistake is None:
-        return Mark(f"{entity.type}{confidence}", style)
-    return Mark(f"{entity.type}{confidence} · {FAULTS[entity.mistake]}", f"{style} wanted")
+    fault, wanted = (f" · {FAULTS[entity.mistake]}", " wanted") if entity.mistake else ("", "")
+    return Mark(f"{entity.type}{confidence}{fault}", f"{style}{wanted}")
 
 
 def _plots(report: Report) -> Iterator[tuple[str, Plot]]:

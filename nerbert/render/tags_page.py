@@ -53,10 +53,8 @@ def _lines(text: str, spans: Sequence[Span], colours: Mapping[str, str]) -> Iter
 
 
 def _mark(span: Span, style: str) -> Mark:
-    title = f"{span.type}, confidence {span.confidence:.2f}"
-    if span.confidence >= _SURE:
-        return Mark(span.type, style, title)
-    return Mark(f"{span.type}?", f"{style} unsure", title)
+    doubt, unsure = ("", "") if span.confidence >= _SURE else ("?", " unsure")
+    return Mark(f"{span.type}{doubt}", f"{style}{unsure}", f"{span.type}, confidence {span.confidence:.2f}")
 
 
 def cut_to_fit(text: str, spans: Sequence[Span], room: int) -> tuple[str, Sequence[Span]]:

@@ -205,12 +205,12 @@ def link_out(root: Path, folder: Path) -> Path | None:
 
 def list_data(root: Path | None = None) -> list[Listed]:
     """Return the known data sets with their state in `root`, then the other data sets in it."""
+    known = known_data()
     if root is None:
-        return [Listed(name, known) for name, known in known_data().items()]
+        return [Listed(name, data) for name, data in known.items()]
     check_root(root)
-    listed = [Listed(name, known, _state(root, root / name, known)) for name, known in known_data().items()]
-    others = [name for name in _folder_names(root) if name not in known_data()]
-    return listed + [Listed(name, None, _state(root, root / name, None)) for name in others]
+    names = dict.fromkeys([*known, *_folder_names(root)])
+    return [Listed(name, known.get(name), _state(root, root / name, known.get(name))) for name in names]
 
 
 def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least: int = AT_LEAST) -> tuple[int, ...]:

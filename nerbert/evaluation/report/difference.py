@@ -31,9 +31,7 @@ class TaggerComparison:
     sentences: dict[Effect, SentenceList]
 
 
-def compare(
-    first: ScoredAnswers, second: ScoredAnswers, name: str, evaluation: Evaluation, most: int = MOST
-) -> TaggerComparison:
+def compare(first: ScoredAnswers, second: ScoredAnswers, name: str, evaluation: Evaluation) -> TaggerComparison:
     """Compare two taggers' answers; raise InputError if their sentences or words differ."""
     if [example.tokens for example in first.examples] != [example.tokens for example in second.examples]:
         raise InputError(f"{name}: cuts the texts into other words than the first tagger; give one --word-splitter, "
@@ -48,7 +46,7 @@ def compare(
             counts[effect] += len(spans)
     sentences = dict[Effect, SentenceList]()
     for effect, entries in lists.items():
-        cut = (cut_sentence(first, number, second, focus) for *_, number, focus in sorted(entries)[:most])
+        cut = (cut_sentence(first, number, second, focus) for *_, number, focus in sorted(entries)[:MOST])
         sentences[effect] = SentenceList(tuple(cut), len(entries))
     return TaggerComparison(name, evaluation, overall, tuple(by_type), counts, sentences)
 

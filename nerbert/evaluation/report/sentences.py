@@ -110,14 +110,14 @@ def worst_sentences(answers: ScoredAnswers, most: int = WORST) -> SentenceList:
     return SentenceList(tuple(cut_sentence(answers, number) for number in ordered[:most]), len(ordered))
 
 
-def missed_sentences(answers: ScoredAnswers, most: int = MISSED) -> SentenceList:
+def missed_sentences(answers: ScoredAnswers) -> SentenceList:
     """Return the sentences in which entities were missed and nothing else is wrong, most missed ones first."""
     pair = answers.pair
     missed = pair.sentence_of(pair.gold.where(~pair.gold.within(pair.found)))
     numbers, counts = np.unique(missed, return_counts=True)
     only = ~np.isin(numbers, pair.sentence_of(pair.found.where(~answers.right)))
     numbers = numbers[only][np.argsort(-counts[only], kind="stable")]
-    return SentenceList(tuple(cut_sentence(answers, number) for number in numbers[:most].tolist()), len(numbers))
+    return SentenceList(tuple(cut_sentence(answers, number) for number in numbers[:MISSED].tolist()), len(numbers))
 
 
 def cut_sentence(
