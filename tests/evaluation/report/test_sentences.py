@@ -1,6 +1,7 @@
 """Which sentences are shown, how much of them, and in which order."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
