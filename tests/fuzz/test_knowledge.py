@@ -86,7 +86,7 @@ def test_any_export(fuzz: Fuzz) -> None:
             ends = {name: name[::-1] for name in mappings.rules}
             for name in mappings.rules:
                 box = Infobox(name, (("kind", "city"), ("", "x")))
-                assert mappings.led_by(ends).class_of(box) == mappings.class_of(box) != ""
+                assert mappings.add_redirects(ends).class_of(box) == mappings.class_of(box) != ""
 
     fuzz(mutated(SEEDS[:2], WORDS, edits=3), check)
 

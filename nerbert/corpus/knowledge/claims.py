@@ -151,10 +151,10 @@ def ask_infoboxes(
             tally.bad(f"{title}: {reason}")
         tally.rows = len(mapping.rules) + len(mapping.unread)
     classify = classifier(ontology)
-    led = [(rank, mapping.led_by(template_redirects), tally) for rank, mapping, tally in mappings]
+    redirected = [(rank, mapping.add_redirects(template_redirects), tally) for rank, mapping, tally in mappings]
     for raw_title, infoboxes in pages if mappings else ():
         title = normalise_title(raw_title)
-        for rank, mapping, tally in led:
+        for rank, mapping, tally in redirected:
             if path := _class_of_page(filter(None, map(mapping.class_of, infoboxes)), classify, tally):
                 yield rank, (title, 0, path)
 

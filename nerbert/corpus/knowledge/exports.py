@@ -218,7 +218,7 @@ class Mappings:
     unread: tuple[tuple[str, str], ...] = ()
     folded: Mapping[str, Outcome] = field(default_factory=dict)
 
-    def led_by(self, ends: Mapping[str, str]) -> "Mappings":
+    def add_redirects(self, ends: Mapping[str, str]) -> "Mappings":
         """Return these mappings with redirected templates added: a redirect maps as the end of its chain does.
 
         An end without a mapping of its own has its redirect's: the wiki has renamed the template since.
@@ -228,8 +228,8 @@ class Mappings:
             if not self._find_outcome(end := ends.get(name, name)):
                 rules.setdefault(end, outcome)
         extended = replace(self, rules=rules)
-        led = {name: outcome for name, end in ends.items() if (outcome := extended._find_outcome(end))}
-        return replace(self, rules=led | rules)
+        redirected = {name: outcome for name, end in ends.items() if (outcome := extended._find_outcome(end))}
+        return replace(self, rules=redirected | rules)
 
     def class_of(self, infobox: Infobox) -> str | None:
         """Return the class as the mapping writes it, in any case of names; None for no rule, no case, and owl:Thing."""
@@ -261,10 +261,10 @@ def read_mappings(stream: IO[bytes], path: Path | str) -> Mappings:
             unread.append((title, "no mapToClass in a TemplateMapping or ConditionalMapping"))
     read = Mappings(rules, folded=_fold_names(rules))
     ends = fold_redirects(redirects)
-    led = {name: outcome for name, end in ends.items() if (outcome := read._find_outcome(end))}
+    redirected = {name: outcome for name, end in ends.items() if (outcome := read._find_outcome(end))}
     lost = ((f"Mapping {language}:{name}", "redirects in a circle" if end in ends else f"redirects to {end}")
-            for name, end in ends.items() if name not in led)  # fmt: skip
-    merged = led | rules
+            for name, end in ends.items() if name not in redirected)  # fmt: skip
+    merged = redirected | rules
     return Mappings(merged, (*unread, *lost), _fold_names(merged))
 
 
