@@ -27,7 +27,7 @@ from report import MB, Part, digest, measure, ratio, surroundings
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import write_conll
-from nerbert.formats.format import read_examples
+from nerbert.formats.data import read_data
 from nerbert.training.run import total_steps
 
 HERE = Path(__file__).parent
@@ -55,7 +55,7 @@ def main() -> None:
     """Measure all sides alternately; print tables, then one line of JSON."""
     options = _options()
     os.environ |= {"OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1"}
-    examples = read_examples(options.data / "train.conll")
+    examples = read_data(options.data / "train.conll").train
     chosen = draw_subset(examples, options.sentences, options.draw).places
     test = options.data / "test.conll"
     with tempfile.TemporaryDirectory(dir=options.work) as name:

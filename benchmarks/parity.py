@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from nerbert import Tagger
-from nerbert.formats.format import read_examples
+from nerbert.formats.data import read_data
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--sentences", type=int, default=0)
     options = parser.parse_args()
-    texts = [each.text for each in read_examples(options.file)][: options.sentences or None]
+    texts = [each.text for each in read_data(options.file).train][: options.sentences or None]
     pipe = pipeline("token-classification", model=str(options.model), aggregation_strategy="first", device="cpu")
     tagger = Tagger.load(options.model, backend="torch", precision="fp32", decoding="greedy", device="cpu")
     counts = Counter[str]()

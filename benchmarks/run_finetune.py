@@ -44,11 +44,11 @@ def predict(tagger: str, file: Path) -> dict[str, Any]:
     """Score the raw greedy tags of all words."""
     from seqeval.metrics import f1_score
 
-    from nerbert.formats.format import read_examples
+    from nerbert.formats.data import read_data
     from nerbert.labels import example_tags
     from nerbert.tagger.tagger import Tagger
 
-    examples = read_examples(file)
+    examples = read_data(file).train
     found = [each.tags for each in Tagger.load(tagger).tag_examples(examples)]
     return {"f1": float(f1_score([example_tags(each) for each in examples], found))}
 

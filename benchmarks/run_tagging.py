@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nerbert.formats.format import read_examples
+from nerbert.formats.data import read_data
 from nerbert.records import Example
 
 Entity = tuple[int, int, str]
@@ -29,7 +29,7 @@ WARM = 32
 def main() -> None:
     """Load, warm up, tag, score; print JSON."""
     options = _options()
-    examples = read_examples(options.file)[: options.sentences or None]
+    examples = read_data(options.file).train[: options.sentences or None]
     tag = _sides()[options.side](options)
     texts = [example.text for example in examples]
     list(tag(texts[:WARM]))

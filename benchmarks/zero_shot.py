@@ -31,7 +31,7 @@ import torch
 from gliner import GLiNER, GLiNERConfig
 from report import ratio, surroundings
 
-from nerbert.formats.format import read_examples
+from nerbert.formats.data import read_data
 from nerbert.model.fresh import train_tokenizer
 from nerbert.records import Example
 from nerbert.tagger.export import export
@@ -128,7 +128,7 @@ def _measure(sides: dict[str, Callable[[], int]], rounds: int) -> dict[str, list
 
 def _texts(path: Path, words: int, neighbours: int = 8) -> list[str]:
     """Return texts of several sentences with so many words together."""
-    rng, sentences = random.Random(1), [each.text for each in read_examples(path)]  # noqa: S311
+    rng, sentences = random.Random(1), [each.text for each in read_data(path).train]  # noqa: S311
 
     def groups() -> Iterator[str]:
         place = 0

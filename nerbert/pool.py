@@ -153,9 +153,7 @@ def _own_path() -> Iterator[None]:
 
 
 def _begin(end: Connection) -> None:
-    """Set up a worker: its tokenizers use one core, and it ends as soon as the main process closes its end of the pipe,
-    or is gone, even if killed.
-    """
+    """Set up a worker: one core for tokenizers; it ends once the main process closes its end of the pipe or dies."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
     def wait_for_end() -> None:

@@ -210,10 +210,7 @@ def _word_rows() -> list[tuple[str, ...]]:
 
 @cache
 def listed_words(language: str, kind: str) -> frozenset[str]:
-    """Return the listed words of a kind, of a language and of all; abbreviations also with an upper first letter.
-
-    The kinds are those of `nerbert/tables/sentence_words.tsv`.
-    """
+    """Return the words of a kind in `sentence_words.tsv`, of a language and of all; abbreviations also capitalised."""
     rows = _word_rows()
     words = [word for codes, group, listed in rows if group == kind and (codes == "*" or language in codes.split())
              for word in listed.split()]  # fmt: skip

@@ -13,10 +13,10 @@ import pytest
 from nerbert.artifacts import sha256_of
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.finetuning.replay import OWN_TEXTS
-from nerbert.formats.format import read_examples
 from nerbert.formats.open_types import read_open_types
 from nerbert.records import Document, Span
 from nerbert.words import split_words
+from tests.examples import read_examples
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "sources" / "open_types"

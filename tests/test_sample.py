@@ -11,8 +11,8 @@ import regex
 from nerbert.corpus.dump.dump import Dump
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.formats.conll import conll_block
-from nerbert.formats.format import read_examples
 from nerbert.records import CleanPage, Example
+from tests.examples import read_examples
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "sources" / "wiki"

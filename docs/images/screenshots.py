@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import sync_playwright
 
-from nerbert.formats.format import read_examples
+from nerbert.formats.data import read_data
 from nerbert.formats.jsonl import JsonLines
 from nerbert.records import Document, Example
 
@@ -76,7 +76,7 @@ def annotate(tab: Any, sentence: Example, types: list[str]) -> None:
 
 def label(tab: Any, folder: Path) -> None:
     """Label sentences of the sample as its annotators did, until a second tagger has been trained."""
-    gold = {each.text: each for each in read_examples(SAMPLE / "domain" / "train.conll")}
+    gold = {each.text: each for each in read_data(SAMPLE / "domain" / "train.conll").train}
     types = list(dict.fromkeys(span.type for each in gold.values() for span in each.spans))
     JsonLines().write(folder / "museum.jsonl", (Document(each.text, (), each.words) for each in gold.values()))
     asked = ("label", "museum.jsonl", "--types", ",".join(types), "-o", "work", "--no-browser")

@@ -58,10 +58,7 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model wrote, None if nothing came, whether it was cut off, and the tokens.
-
-    They are `estimated` by length if the server doesn't report them.
-    """
+    """What a model wrote (None: nothing), whether it was cut off, and its tokens, `estimated` without a report."""
 
     content: str | None
     cut: bool

@@ -66,10 +66,7 @@ class Brat:
                 _check(file.path.with_suffix(_ANN), file.path, root)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write a folder, whole or not at all; files are named after a text's field `id` if possible, else by a number.
-
-        Raise InputError for a type that BRAT can't hold.
-        """
+        """Write a folder; files have a text's field `id` as name, or a number. Raise InputError for an invalid type."""
         types: dict[str, None] = {}
         ids: dict[str, Any] = {}
         number = 0

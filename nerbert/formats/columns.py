@@ -49,9 +49,7 @@ class Parquet:
         return head.startswith(b"PAR1")
 
     def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
-        """Yield the texts of a file; raise InputError that names file and row. Of a stream, which must be a file, the
-        text in a column of each row.
-        """
+        """Yield the texts of a file, or those in a column for a stream, which must be a file; errors name the row."""
         from pyarrow.parquet import read_schema
 
         from nerbert.formats.parquet import parquet_texts, read_batches
@@ -149,10 +147,7 @@ def _as_rows(documents: Iterable[Document]) -> Iterator[Document]:
 
 
 class _Rows(JsonLines):
-    """Rows of columns, each read as an object of JSON lines.
-
-    Each call of `batches` gives the rows from the start; `features` describes columns as in Hugging Face's `datasets`.
-    """
+    """Rows of columns, each read as an object of JSON lines; `batches` gives them from the start."""
 
     def __init__(self, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any]) -> None:
         self._batches, self._features = batches, features

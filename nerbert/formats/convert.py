@@ -13,16 +13,7 @@ from nerbert.artifacts import check_free, publish_folder, publish_job, write_jso
 from nerbert.errors import InputError, NerbertError, SettingsError, at
 from nerbert.formats.data import SplitStream, stream_splits
 from nerbert.formats.documents import Reading, as_documents, repairs_line, sentences_of
-from nerbert.formats.format import (
-    FORMATS,
-    Abilities,
-    Format,
-    abilities,
-    check_needs,
-    find_format,
-    format_name,
-    formats_of_suffix,
-)
+from nerbert.formats.format import FORMATS, Abilities, Format, abilities, check_needs, formats_of_suffix, name_format
 from nerbert.records import Document, Example, Repairs
 from nerbert.words import whole_words
 
@@ -109,7 +100,7 @@ def _target(output: Path, to: str, first: Path, from_: str) -> str:
         raise SettingsError(f"{output.name}: {suffix} may be {', '.join(formats)}; choose one with --to")
     if suffix:
         raise SettingsError(f"{output.name}: no format has the suffix {suffix}; name the format with --to: {FORMATS}")
-    return from_ or format_name(find_format(first))
+    return from_ or name_format(first)
 
 
 class _Work:

@@ -16,9 +16,9 @@ import numpy as np
 
 from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, SettingsError, at, nearest, refused, unknown
-from nerbert.formats.documents import Reading, no_sentence, repairs_line
-from nerbert.formats.format import FORMATS, examples_of, keep_annotated, known_formats, read_documents, recognise_format
-from nerbert.records import Document, Example, Repairs
+from nerbert.formats.documents import Reading, no_sentence, repairs_line, sentences_of
+from nerbert.formats.format import FORMATS, known_formats, read_documents, recognise_format
+from nerbert.records import Document, Example, Repair, Repairs
 from nerbert.rng import uniform
 from nerbert.schema import json_line
 from nerbert.sources.files import entries_of
@@ -89,7 +89,8 @@ def read_data(
     read: dict[str, list[Example]] = {split: [] for split in files}
     for split, path, document in _stream(folder, files, reading).documents(repairs):
         if split in read:
-            read[split] += examples_of(path, document, reading, repairs)
+            with at(path, document.line or None):
+                read[split] += sentences_of(document, reading, repairs)
     if empty := next((split for split in read if not read[split]), ""):
         raise InputError(f"{files[empty]}: {no_sentence(repairs)}")
     if repairs.total():
@@ -141,9 +142,7 @@ class GoldSentences:
 
 
 def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> GoldSentences:
-    """Read one split of a data set; a file that isn't cut into splits, or examples in memory, are used whole. Raise
-    InputError if there is no such split.
-    """
+    """Read one split, or all of a file without splits or of examples in memory; raise InputError if there is none."""
     reading = reading or Reading()
     if isinstance(data, str | Path):
         path = Path(data)
@@ -204,8 +203,8 @@ def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
     others = {path.suffix for path in inside if path not in named} if folder_format else set()
 
     def is_part(path: Path) -> bool:
-        is_one = path in named and not (path.suffix in others and type(recognise_format(path)) is type(folder_format))
-        return folder_format is not None and path.is_file() and not is_one
+        is_one = path in named and not (path.suffix in others and recognise_format(path) == folder_format)
+        return folder_format != "" and path.is_file() and not is_one
 
     for path in inside:
         split = split_of(path.name)
@@ -224,7 +223,7 @@ def _is_format(path: Path, format_: str) -> bool:
     if format_:
         (chosen,) = formats
         return path.is_file() and path.name.lower().endswith(chosen.suffixes) if chosen.suffixes else path.is_dir()
-    return path.exists() and recognise_format(path) is not None
+    return path.exists() and recognise_format(path) != ""
 
 
 def no_split(data: Path, split: str, format_: str = "") -> InputError:
@@ -335,14 +334,15 @@ class SplitStream:
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
         """Yield the documents of a file."""
-        documents = read_documents(path, self.reading, repairs)
-        return documents if self.tagged else keep_annotated(documents, repairs)
+        for document in read_documents(path, self.reading, repairs):
+            if document.tagged and not self.tagged:
+                repairs[Repair.UNANNOTATED] += 1
+            else:
+                yield document
 
 
 def stream_splits(data: Path, reading: Reading, *, tagged: bool = False) -> SplitStream:
-    """Return the splits of a data set, to read in constant memory; a file that is cut is read once before. Raise
-    InputError if there are none.
-    """
+    """Return a data set's splits, read in constant memory (once more for a cut); raise InputError if there is none."""
     files = find_splits(data, reading)
     if not files:
         raise no_split(data, "train", reading.from_)

@@ -90,10 +90,7 @@ _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
 def parse_type_labels(items: Iterable[str]) -> dict[str, str]:
-    """Return type → label of `TYPE=label` or `TYPE` each; "": the type's own name in words.
-
-    Raise SettingsError for a repeated type.
-    """
+    """Return type → label of each `TYPE=label` or `TYPE` ("": its own words); raise SettingsError for a repeat."""
     labels: dict[str, str] = {}
     for item in items:
         name, _, label = (part.strip() for part in item.partition("="))

@@ -15,7 +15,7 @@ from nerbert.errors import InputError
 from nerbert.formats.data import data_sum
 from nerbert.formats.format import FORMATS, check_needs, foreign, head_of, recognise_format
 from nerbert.formats.json_files import json_value
-from nerbert.formats.jsonl import JsonLines, text_of
+from nerbert.formats.jsonl import text_of
 from nerbert.formats.rows import file_lines
 from nerbert.records import Repairs
 from nerbert.sources.files import BOM, find_all, find_files, writable
@@ -103,8 +103,8 @@ def _whole_folders(path: Path) -> Iterator[Path]:
 
 def _texts(path: Path) -> Iterator[str]:
     """Yield annotated sentences, the texts of JSON lines, or the lines of a text."""
-    if (format_ := recognise_format(path)) and not isinstance(format_, JsonLines):  # of JSON the text is enough
-        yield from (document.text for document in check_needs(format_).read(path, Repairs()))
+    if (name := recognise_format(path)) not in ("", "jsonl"):  # of JSON the text is enough
+        yield from (document.text for document in check_needs(FORMATS.find(name)()).read(path, Repairs()))
         return
     head = head_of(path).removeprefix(BOM).lstrip()
     guess = foreign(head, ".json")

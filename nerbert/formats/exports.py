@@ -87,9 +87,7 @@ class Doccano(JsonFormat):
         return text != "" and label != "" and all(isinstance(item, list) for item in value[label])
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the first object is doccano's; one without labels must have a field that only doccano
-        writes.
-        """
+        """Return whether the first object is doccano's; one without labels must have a field of doccano's alone."""
         first = first_value(head)
         return self.matches(first) and bool(first[_doccano(first)[1]] or "Comments" in first)
 
@@ -179,7 +177,7 @@ class Prodigy(JsonFormat):
     ignored.
     """
 
-    suffixes = (".jsonl", ".ndjson", ".json")
+    suffixes, keys = (".jsonl", ".ndjson", ".json"), "prodigy"
     written = (TEXT, TOKENS, SPANS, _ANSWER, _VIEW, "relations")
     holds = Abilities(groups=False, fields=fields_without(*written))
 
@@ -263,7 +261,7 @@ class Argilla(JsonFormat):
     The first submitted response counts; without any, the model's suggestion does.
     """
 
-    suffixes = (".json", ".jsonl", ".ndjson")
+    suffixes, keys = (".json", ".jsonl", ".ndjson"), "argilla"
     holds = Abilities(
         nested=True, words=False, groups=False, confidences="tagged",
         fields=lambda document: fields_but(document.fields, *(() if document.fields.get(_ID) is not None else (_ID,))),

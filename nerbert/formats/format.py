@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from nerbert.errors import InputError, at, need, refused
-from nerbert.formats.documents import Reading, no_sentence, prepare_documents, sentences_of
+from nerbert.errors import InputError, need, refused
+from nerbert.formats.documents import Reading, prepare_documents
 from nerbert.formats.rows import UTF_16, is_utf16
-from nerbert.records import Document, Example, Repair, Repairs
+from nerbert.records import Document, Example, Repairs
 from nerbert.registry import Registry
 
 _HEAD = 1 << 20
@@ -158,11 +158,6 @@ def abilities(format_: Format) -> Abilities:
     return getattr(format_, "holds", LEAST)
 
 
-def format_name(format_: Format | None) -> str:
-    """Return the registered name of a format; "" if it has none."""
-    return next((name for name, known in known_formats().items() if type(known) is type(format_)), "")
-
-
 def formats_of_suffix(suffix: str) -> list[str]:
     """Return the names of the formats with a suffix, in the order in which they are asked."""
     return [name for name, format_ in known_formats().items() if suffix in format_.suffixes]
@@ -179,53 +174,28 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
         yield from prepare_documents(path, lambda count: format_.read(path, count), reading, counts)
 
 
-def keep_annotated(documents: Iterable[Document], repairs: Repairs) -> Iterator[Document]:
-    """Yield the documents that people annotated; those that only a model tagged are counted and left out."""
-    for document in documents:
-        if document.tagged:
-            repairs[Repair.UNANNOTATED] += 1
-        else:
-            yield document
+def find_format(path: Path, name: str = "") -> Format:
+    """Return the format of this name, or that of a file; raise InputError for a file of an unsupported format."""
+    return FORMATS.find(name or name_format(path))()
 
 
-def read_examples(path: Path, reading: Reading | None = None, repairs: Repairs | None = None) -> list[Example]:
-    """Return the sentences that people annotated in a file; raise InputError if there are none.
-
-    A text that only a model tagged is left out and counted: nobody looked for the entities that it lacks.
-    """
-    counts = Repairs() if repairs is None else repairs
-    documents = keep_annotated(read_documents(path, reading, counts), counts)
-    examples = [example for document in documents for example in examples_of(path, document, reading, counts)]
-    if not examples:
-        raise InputError(f"{path}: {no_sentence(counts)}")
-    return examples
-
-
-def examples_of(path: Path, document: Document, reading: Reading | None, repairs: Repairs) -> list[Example]:
-    """Return the sentences of a document of a file, which errors name."""
-    with at(path, document.line or None):
-        return sentences_of(document, reading, repairs)
-
-
-def find_format(path: Path, format_: str = "") -> Format:
-    """Return the given format, or that of a file; raise InputError for a file of an unsupported format."""
-    if format_:
-        return FORMATS.find(format_)()
+def name_format(path: Path) -> str:
+    """Return the name of a file's format; raise InputError for an unsupported one."""
     if recognised := recognise_format(path):
         return recognised
     guess = foreign(head_of(path), path.name.lower())
-    named = [format_ for format_ in _by_suffix(path) if path.name.lower().endswith(format_.suffixes)]
-    if named and not guess:
-        return named[-1]  # of one suffix the last format is the most open; its reader names the fault
+    names = [name for name, format_ in _by_suffix(path) if path.name.lower().endswith(format_.suffixes)]
+    if names and not guess:
+        return names[-1]  # of one suffix the last format is the most open; its reader names the fault
     seems = f"seems to be {guess}" if guess else "is in no known format"
     raise InputError(f"{path}: {seems}; formats are {', '.join(FORMATS)}, or your own with --from module:name")
 
 
-def recognise_format(path: Path) -> Format | None:
-    """Return the format of a file by its content; None if no format recognises it."""
+def recognise_format(path: Path) -> str:
+    """Return the name of a file's format by its content; "" if no format recognises it."""
     with refused(f"{path}: can't be read", of=OSError):
         head = head_of(path)
-        return next((format_ for format_ in _by_suffix(path) if format_.recognise(path, head)), None)
+        return next((name for name, format_ in _by_suffix(path) if format_.recognise(path, head)), "")
 
 
 def foreign(head: bytes, name: str) -> str:
@@ -245,9 +215,9 @@ def foreign(head: bytes, name: str) -> str:
     return "XML or HTML" if text.startswith("<") else ""
 
 
-def _by_suffix(path: Path) -> list[Format]:
-    """Return all formats, those of the file's suffix first."""
-    return sorted(known_formats().values(), key=lambda format_: not path.name.lower().endswith(format_.suffixes))
+def _by_suffix(path: Path) -> list[tuple[str, Format]]:
+    """Return all formats with their names, those of the file's suffix first."""
+    return sorted(known_formats().items(), key=lambda item: not path.name.lower().endswith(item[1].suffixes))
 
 
 def head_of(path: Path) -> bytes:

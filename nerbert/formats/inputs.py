@@ -21,7 +21,7 @@ from nerbert.artifacts import publish
 from nerbert.config import check_choice
 from nerbert.errors import InputError, NerbertError, refused, shortened
 from nerbert.formats import kinds
-from nerbert.formats.format import check_needs, foreign, format_name, formats_of_suffix, head_of, recognise_format
+from nerbert.formats.format import check_needs, foreign, formats_of_suffix, head_of, recognise_format
 from nerbert.formats.jsonl import with_all_fields
 from nerbert.formats.rows import ERRORS, TEXT, Stream
 from nerbert.records import Document, Repairs
@@ -78,9 +78,7 @@ class InputFile:
         return self.path.stat().st_size if kinds.can(self.kind, "streams") and self._plain else None
 
     def documents(self, repairs: Repairs | None = None) -> Iterator[Document]:
-        """Yield the file's texts while it is read; raise InputError that names the line. `repairs` counts what a format
-        leaves out.
-        """
+        """Yield the file's texts while reading; errors name the line. `repairs` counts what a format leaves out."""
         format_, streams, path = kinds.kind_named(self.kind), kinds.can(self.kind, "streams"), self.path
         repairs = Repairs() if repairs is None else repairs
         if not streams and self.field != TEXT:
@@ -201,7 +199,7 @@ def _find_folder_format(path: Path, kind: str) -> str:
     """Return the format that reads a folder (or a name of the hub) as one input; "" if none does."""
     if kind:
         return "" if kinds.kind_named(kind).suffixes else kind
-    return format_name(recognise_format(path)) if path.is_dir() else ""
+    return recognise_format(path) if path.is_dir() else ""
 
 
 def _kind_by_content(path: Path) -> str:
@@ -212,15 +210,13 @@ def _kind_by_content(path: Path) -> str:
         return default or kinds.TEXT
     names = formats_of_suffix(suffix)
     if default or names:
-        name = format_name(recognise_format(path)) if kinds.unpacked_name(path) == path else ""
+        name = recognise_format(path) if kinds.unpacked_name(path) == path else ""
         return name or default or names[0]
     with open_plain(path) as stream:
         seems = foreign(stream.read(1 << 16), path.name.lower())
     if suffix in _NOT_TEXT or seems:
-        guess = seems or "XML or HTML"
-        raise InputError(
-            f"{path}: seems to be {guess}; extract its text, or name its format with --from (text: one row per line)"
-        )
+        remedy = "extract its text, or name its format with --from (text: one row per line)"
+        raise InputError(f"{path}: seems to be {seems or 'XML or HTML'}; {remedy}")
     return kinds.TEXT
 
 

@@ -14,7 +14,7 @@ from typing import IO, Any, ClassVar
 
 from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
-from nerbert.formats.format import LEAST, Abilities, format_name
+from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.rows import SPANS, TEXT, read_lines, read_text
 from nerbert.records import Document, Repairs, Span
 from nerbert.schema import json_line
@@ -65,7 +65,7 @@ class JsonFormat:
         for number, (line, value) in enumerate(self.rows(path, repairs)):
             with at(path, line):
                 if not self.matches(value):
-                    expected = self.keys or format_name(self) or "another form"
+                    expected = self.keys or "another form"
                     fault = f"earlier lines have {expected}; a file holds one format: split it, or fix the line"
                     if number == 0:
                         fault = f"is not {expected}; name its format with --from, or fix it"

@@ -199,18 +199,14 @@ def _spans_of_tags(
 
 
 def with_all_fields(document: Document, number: int) -> Document:
-    """Return a document to be tagged: its fields include its text, words and group, as in JSON lines. One without a
-    line gets `number`.
-    """
+    """Return a document to be tagged: text, words and group are fields; one without a line gets `number`."""
     fields = json_files.fields_but(JsonLines().value(document), SPANS)
     size = len(json_files.json_text(fields))
     return replace(document, spans=(), fields=fields, line=document.line or number, size=size)
 
 
 def tagged_document(row: Document, field: str) -> Document:
-    """Return a text that a model tagged as a document; `field` has the text (or words), and is removed from its
-    fields.
-    """
+    """Return a text that a model tagged as a document, without the `field` that has the text (or words)."""
     values = [row.text] if row.words is None else [row.text, [*Example(row.text, row.words).tokens]]
     texts = [name for name in (TEXT, TOKENS, field) if row.fields.get(name) in values]
     fields = json_files.fields_but(row.fields, SPANS, *texts)

@@ -105,9 +105,7 @@ def unpacked_name(path: PurePath) -> PurePath:
 
 
 def write_rows(path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns: Sequence[str]) -> None:
-    """Write rows of one of ROW_KINDS to a file, without entities; Parquet calls `rows` twice. CSV needs the names of
-    `columns`.
-    """
+    """Write rows without entities as one of ROW_KINDS; Parquet calls `rows` twice, CSV needs the names of `columns`."""
     if kind == PARQUET:
         from nerbert.formats.parquet import write_parquet
 

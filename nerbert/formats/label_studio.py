@@ -52,7 +52,7 @@ class _StudioTask(TypedDict):
 class LabelStudio(JsonFormat):
     """The format `label-studio`: an array of tasks, or of JSON-MIN's annotations."""
 
-    suffixes = (".json",)
+    suffixes, keys = (".json",), "label-studio"
     holds = Abilities(nested=True, words=False, groups=False, fields=fields_without(TEXT))
 
     def matches(self, value: Any) -> bool:
@@ -110,10 +110,7 @@ class LabelStudio(JsonFormat):
 
 
 def _result(result: _Result, repairs: Repairs, tagged: bool) -> tuple[list[Span], list[str]]:
-    """Return the entities of an annotation or a prediction, and the name of the tag whose text they are in.
-
-    Other annotations (a relation, a choice) are counted; labels of anything but plain text are an InputError.
-    """
+    """Return the entities of a result, and the name of their tag; count its other annotations."""
     spans, tags = list[Span](), dict[str, None]()
     for number, region in enumerate(result.get("result") or ()):
         type_, value = region["type"], region.get("value") or {}

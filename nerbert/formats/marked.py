@@ -94,10 +94,7 @@ def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:
 
 
 def write_marks(document: Document) -> str:
-    """Return a text with its entities marked, in one line, as `parse_marks` reads it.
-
-    Raise InputError for entities that cross each other, which marks can't show.
-    """
+    """Return a text as a marked line, for `parse_marks`; raise InputError for entities that cross, as marks can't."""
     marks: dict[tuple[int, int], list[str]] = {}
     for span in sorted(document.spans, key=lambda span: (span.start, -span.end)):
         marks.setdefault((span.start, span.end), []).append(span.type)

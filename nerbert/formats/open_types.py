@@ -263,9 +263,7 @@ def _strings(value: object) -> list[str]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int | str, Mapping[str, Any]]]:
-    """Yield each row of a file, plain or compressed, with its line, or its place in words; raise InputError for a
-    broken one, or another kind of file.
-    """
+    """Yield each row of a file, plain or compressed, with its line, or its place in words."""
     if head_of(path).startswith(_PARQUET):
         yield from _parquet_rows(path)
         return

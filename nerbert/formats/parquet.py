@@ -98,10 +98,7 @@ def batch_texts(
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yield a file's rows in batches of a few hundred kilobytes.
-
-    A file without rows gives one empty batch.
-    """
+    """Yield a file's rows in batches of a few hundred kilobytes; without rows, one empty batch."""
     with refused(f"{path}: can't be read as Parquet"), pq.ParquetFile(path) as file:
         names = file.schema_arrow.names
         if repeated := next((name for index, name in enumerate(names) if name in names[:index]), ""):

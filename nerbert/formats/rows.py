@@ -164,9 +164,7 @@ def span_json(span: Span) -> dict[str, str | int | float]:
 
 @contextmanager
 def spool(documents: Iterable[Document]) -> Iterator[Callable[[], Iterator[Document]]]:
-    """Yield a function; each call gives the documents from the beginning. They are kept in a temporary file, since a
-    stream may be larger than memory.
-    """
+    """Yield a function that gives all documents at each call; they may be larger than memory, so a file keeps them."""
     with TemporaryFile() as file:
         count = 0
         for count, document in enumerate(documents, 1):  # noqa: B007  (the last one is the number)

@@ -121,10 +121,7 @@ def _document(bin_: Any, index: int, strings: Any, columns: list[int]) -> Docume
 
 
 def _tokens(document: Document) -> tuple[list[str], list[bool]]:
-    """Return a text as spaCy's tokens, and whether a space follows each: words, and what is between beyond one space.
-
-    The words are cut where an entity begins or ends.
-    """
+    """Return a text's words, cut at entities' borders, and what is between, and whether a space follows each."""
     text = document.text
     words = split_words(text) if document.words is None else document.words
     borders = {0, len(text), *(offset for start, end in words for offset in (start, end))}

@@ -292,9 +292,7 @@ def _cell(value: Any) -> str:
 
 
 def table_texts(source: Stream) -> Iterator[Document]:
-    """Yield the text in a column of each row, all cells as fields. Raise InputError for a header without that column,
-    and for rows that don't fit it.
-    """
+    """Yield the text in a column of each row, with all cells as fields; raise InputError for rows that don't fit."""
     for row in table_rows(source.lines(), lambda header: _text_form(header, source.field)):
         with row.lines[0].locate_errors():
             fields = dict(zip(row.form.names, row.cells, strict=True))

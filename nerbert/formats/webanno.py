@@ -246,10 +246,8 @@ def _document(
 
 
 def _locate_rows(text: str, rows: list[_TokenRow]) -> Iterator[tuple[int, int]]:
-    """Yield the place of each row in the text of its sentence, in characters; raise InputError if a token isn't there.
-
-    `table` has the character at each offset, -1 inside of one that has two units, and the text's length at the end.
-    """
+    """Yield each row's start and end in its sentence's text; raise InputError if a token isn't there."""
+    # the character at each offset, -1 inside of one that has two units
     table = [entry for index, char in enumerate(text) for entry in ((index, -1) if char > "\uffff" else (index,))]
     table.append(len(text))
     origin, reached = rows[0].start - (0 if text.startswith(rows[0].token) else len(text) - len(text.lstrip())), 0

@@ -31,10 +31,7 @@ _Least = Annotated[float | None, Field(ge=0, le=1, description="Lowest confidenc
 
 
 def mcp_server(job: ServeJob) -> MCPServer[None]:
-    """Return a server of the job's first tagger, which is loaded; it can run once.
-
-    Raise NerbertError for a tagger that can't be loaded.
-    """
+    """Return a server of the job's first tagger, loaded, to run once; raise NerbertError if it can't be loaded."""
     with redirect_stdout(sys.stderr):  # stdout is the protocol's
         service = Service(job.sources(), job.load, job.limits)
 

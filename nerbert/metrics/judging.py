@@ -227,10 +227,7 @@ def bootstrap(
 def bootstrap_difference(
     base: Numbers, other: Numbers, *, samples: int = SAMPLES, level: float = LEVEL, seed: int = 0
 ) -> Interval:
-    """Return the interval of `one`'s micro F1 less `other`'s on the same sentences, which are drawn together.
-
-    Both are as in `bootstrap`, row by row of the same sentence.
-    """
+    """Return the interval of `base`'s micro F1 less `other`'s; rows are as in `bootstrap`, and drawn together."""
     both = np.hstack([base, other])
     return _interval(both, lambda sums: _f1(sums[:, :3]) - _f1(sums[:, 3:]), samples, level, seed)
 
@@ -344,10 +341,7 @@ def confusions(pair: Pair) -> list[Confusion]:
 
 
 def differences(base: Pair, other: Pair) -> Iterator[ScoreDifference]:
-    """Yield the difference of two taggers over all entities, then by type, the types with the most gold entities first.
-
-    Both pairs have the same gold tags.
-    """
+    """Yield two taggers' differences on the same gold tags: of all entities, then by type, the most frequent first."""
     yield _difference("", counts_by_sentence(base), counts_by_sentence(other))
     names = dict.fromkeys((*base.types[1:], *other.types[1:]))
     results = [_difference(name, *(_of_type(pair, name) for pair in (base, other))) for name in names]

@@ -11,10 +11,10 @@ import pytest
 from nerbert.corpus.export import export_corpus, push_corpus
 from nerbert.corpus.shards import read_manifest, read_sentences
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
-from nerbert.formats.format import read_examples
 from nerbert.labels import sentence_example, word_spans
 from nerbert.records import ENTITY, Mention, Sentence
 from tests.commands import exit_code
+from tests.examples import read_examples
 from tests.fake_hub import FakeHub
 from tests.raised import raises
 

@@ -16,7 +16,6 @@ from nerbert.evaluation.evaluate import Evaluation, evaluate, tagger_folders
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.data import read_data
 from nerbert.formats.documents import Reading
-from nerbert.formats.format import read_examples
 from nerbert.labels import example_tags
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Counts
@@ -24,6 +23,7 @@ from nerbert.render.terminal import print_evaluation
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import SPLITTER
 from tests.commands import exit_code
+from tests.examples import read_examples
 from tests.raised import raises
 from tests.tagger.test_answering import fixed
 from tests.tagger.test_labels import NamesHead

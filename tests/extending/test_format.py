@@ -8,8 +8,9 @@ import pytest
 from nerbert.formats.conll import write_conll
 from nerbert.formats.data import find_splits
 from nerbert.formats.documents import Reading
-from nerbert.formats.format import FORMATS, find_format, read_documents, read_examples
+from nerbert.formats.format import FORMATS, find_format, read_documents
 from tests.commands import exit_code
+from tests.examples import read_examples
 from tests.extending.guides import blocks, module, run_commands
 from tests.extending.toys.format_toy import Toy
 

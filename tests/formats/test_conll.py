@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from nerbert.errors import InputError
 from nerbert.formats.conll import Conll, example_of
 from nerbert.formats.documents import Reading
-from nerbert.formats.format import read_examples
 from nerbert.records import Document, Repair, Repairs
+from tests.examples import read_examples
 from tests.formats.exports import streamed
 from tests.raised import raises
 

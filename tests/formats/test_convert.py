@@ -14,8 +14,9 @@ from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.formats.convert import convert_data
 from nerbert.formats.data import read_data
 from nerbert.formats.documents import Reading
-from nerbert.formats.format import FORMATS, read_examples
+from nerbert.formats.format import FORMATS
 from nerbert.records import Document, Repair, Repairs
+from tests.examples import read_examples
 from tests.raised import raises
 
 CONLL = "Ann\tB-person\nLee\tI-person\nsails\tO\n\nOslo\tB-place\n\n"

@@ -9,9 +9,9 @@ import pytest
 from nerbert.errors import InputError, SettingsError
 from nerbert.formats.conll import Conll, example_of
 from nerbert.formats.documents import Reading, document_of, example_of_spans
-from nerbert.formats.format import FORMATS, find_format, read_examples, recognise_format
-from nerbert.formats.jsonl import JsonLines
+from nerbert.formats.format import FORMATS, find_format, read_documents, recognise_format
 from nerbert.records import Example
+from tests.examples import read_examples
 from tests.raised import raises
 
 CONLL = "Ada\tB-person\nslept\tO\n\n"
@@ -27,11 +27,11 @@ def written(tmp_path: Path, name: str, content: str | bytes) -> Path:
 
 
 @pytest.mark.parametrize("name", ["a.conll", "a.jsonl", "a.txt", "a", "A.BIO"])
-@pytest.mark.parametrize(("content", "kind"), [(CONLL, Conll), (OURS, JsonLines)])
-def test_content_decides_whatever_the_name(tmp_path: Path, name: str, content: str, kind: type) -> None:
+@pytest.mark.parametrize(("content", "format_"), [(CONLL, "conll"), (OURS, "jsonl")])
+def test_content_decides_whatever_the_name(tmp_path: Path, name: str, content: str, format_: str) -> None:
     path = written(tmp_path, name, content)
-    assert isinstance(find_format(path), kind)
-    assert isinstance(recognise_format(path), kind)
+    assert type(find_format(path)) is FORMATS.find(format_)
+    assert recognise_format(path) == format_
     assert read_examples(path) == [ADA]
 
 
@@ -75,7 +75,7 @@ def test_messages_of_other_files(tmp_path: Path, content: str | bytes, words: st
 )  # fmt: skip
 def test_missing_files_and_folders(tmp_path: Path, from_: str, name: str, words: str) -> None:
     with raises(InputError, words):
-        read_examples(tmp_path / name, Reading(from_=from_))
+        list(read_documents(tmp_path / name, Reading(from_=from_)))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import strategies as st
 
 from nerbert.formats.documents import Reading
-from nerbert.formats.format import read_examples
 from nerbert.records import EntityLabel
 from nerbert.serve.labelling.learning import Learner
 from nerbert.serve.labelling.project import Project
@@ -23,6 +22,7 @@ from nerbert.serve.service import log
 from nerbert.serve.settings import Limits
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import SPLITTER
+from tests.examples import read_examples
 from tests.fuzz.conftest import Fuzz
 from tests.fuzz.json_values import dumped, json_mutated
 from tests.fuzz.mutator import mutated

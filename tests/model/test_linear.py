@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.formats.conll import example_of
-from nerbert.formats.format import read_examples
 from nerbert.labels import spans_from_bio, split_tag, tag_names, word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.forward import TorchScorer
@@ -23,6 +22,7 @@ from nerbert.rng import Array
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
 from tests.encoder.backbones import predict
+from tests.examples import read_examples
 
 NAMES = tag_names(["org", "person"])
 FIGURES = st.integers(-8, 8).map(lambda each: each / 2)

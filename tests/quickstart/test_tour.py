@@ -18,7 +18,6 @@ from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, NerbertError, OutputExists
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.evaluation.quickstart import QuickstartResult, TaggedText
-from nerbert.formats.format import read_examples
 from nerbert.quickstart import tour as touring
 from nerbert.quickstart.tour import PAGE, SAMPLE, Tour, run_quickstart
 from nerbert.render.quickstart import LIMITS, NEXT, QuickstartReport, picture
@@ -26,6 +25,7 @@ from nerbert.schema import read_json
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent, tell
 from tests.commands import exit_code, run_in
+from tests.examples import read_examples
 from tests.raised import raises
 
 TEXT = "The brig Ada left Bergen in May 1884 with a brass sextant ."

@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from nerbert.formats.format import read_examples
 from nerbert.records import EntityLabel
 from nerbert.serve.labelling import learning
 from nerbert.serve.labelling.learning import Round
 from nerbert.serve.protocols.labelling import LabelJob, Labelling
 from tests.commands import exit_code
+from tests.examples import read_examples
 from tests.serve.heads import DEADLINE, until
 from tests.serve.servers import Inside, assert_fault, inside
 

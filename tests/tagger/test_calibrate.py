@@ -16,7 +16,6 @@ from nerbert.artifacts import sha256_of
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.evaluate import evaluate
 from nerbert.formats.documents import Reading
-from nerbert.formats.format import read_examples
 from nerbert.metrics.calibration import Threshold
 from nerbert.metrics.calibration import calibrate as calibration_error
 from nerbert.model.folder import find_embedded, read_card
@@ -29,6 +28,7 @@ from nerbert.tagger.calibrate import Calibrated
 from nerbert.tagger.calibrate import calibrate as calibrate_tagger
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
+from tests.examples import read_examples
 from tests.raised import raises
 from tests.tagger.test_answering import fixed
 

@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.formats.conll import example_of
-from nerbert.formats.format import read_examples
 from nerbert.labels import spans_from_bio
 from nerbert.records import Example, Span
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
+from tests.examples import read_examples
 from tests.raised import raises
 
 SHIP = "The brig Margarethe was built by Larsen & Holm in Tromsø."

@@ -32,7 +32,7 @@ _SAME = 0.8
 
 def read_sentences(path: Path, reading: Reading) -> Iterator[Example]:
     """Yield the sentences of a file or folder, annotated or not; raise InputError that names the place of a fault."""
-    if reading.from_ or (path.exists() and recognise_format(path) is not None):
+    if reading.from_ or (path.exists() and recognise_format(path)):
         documents = read_documents(path, reading, Repairs())
     else:
         sources = find_sources([str(path)], "", errors="replace").sources

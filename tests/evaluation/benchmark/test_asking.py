@@ -17,12 +17,12 @@ from nerbert.evaluation.tables.table import make_table
 from nerbert.finetuning.sampling import draw_subset
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
-from nerbert.formats.format import read_examples
 from nerbert.metrics.calibration import uncalibrate
 from nerbert.render.benchmark import notes_of
 from nerbert.tagger.tagger import Tagger
 from tests.evaluation.benchmark.outcome import cells_of, made, planned
 from tests.evaluation.tables.made_up import entry, grid_of
+from tests.examples import read_examples
 from tests.raised import raises
 from tests.tagger.test_concept_backends import made as made_concepts
 from tests.tagger.test_labels import NamesHead

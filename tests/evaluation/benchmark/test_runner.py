@@ -32,11 +32,11 @@ from nerbert.evaluation.benchmark.systems import finetuned
 from nerbert.evaluation.benchmark.systems.finetuned import FineTuned
 from nerbert.executors import ONE_CORE, Resources
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.formats.format import read_examples
 from nerbert.model.folder import read_card
 from nerbert.training.sections import make_settings
 from tests.commands import exit_code
 from tests.evaluation.benchmark.outcome import all_outside, cells_of, made, only_job, run_only
+from tests.examples import read_examples
 from tests.raised import raises
 
 Output = pytest.CaptureFixture[str]

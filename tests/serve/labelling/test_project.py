@@ -11,10 +11,10 @@ import pytest
 
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput, WriteError
 from nerbert.formats.documents import Reading, example_of_spans
-from nerbert.formats.format import read_examples
 from nerbert.records import Example
 from nerbert.serve.labelling.project import LabelType, Project, complete_types
 from nerbert.serve.labelling.sentences import Draw, is_for_test
+from tests.examples import read_examples
 from tests.raised import raises
 
 TEXTS = ("The Beagle left Plymouth.", "Ada saw the 👩‍👩‍👧 at Kiel.", "Nothing here.")

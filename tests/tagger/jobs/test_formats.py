@@ -10,8 +10,9 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.formats.documents import Reading
-from nerbert.formats.format import FORMATS, read_documents, read_examples
+from nerbert.formats.format import FORMATS, read_documents
 from nerbert.records import Document
+from tests.examples import read_examples
 from tests.extending.toys.format_toy import Toy
 from tests.raised import raises
 from tests.tagger.jobs.conftest import Tag

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbert.errors import SettingsError
-from nerbert.formats.format import read_examples
 from nerbert.formats.parquet import SPAN_LIST
 from nerbert.labels import example_tags
 from nerbert.tagger.jobs.job import TagJob, tag_files
+from tests.examples import read_examples
 from tests.raised import raises
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
