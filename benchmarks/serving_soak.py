@@ -113,10 +113,10 @@ class Soak:
 
     async def _reload(self) -> tuple[str, bool]:
         async with self._folder:
-            line = await self._loaded_again()
+            line = await self._load_again()
         return "loaded again" if "loaded again" in line else line, "loaded again" in line
 
-    async def _loaded_again(self) -> str:
+    async def _load_again(self) -> str:
         """Send SIGHUP; return what the log then says of the model `fixed`, when it says so of both."""
         before = len(self._logged())
         self._server.processes[0].send_signal(signal.SIGHUP)
@@ -134,7 +134,7 @@ class Soak:
             whole = path.read_bytes()
             path.write_bytes(whole[: len(whole) // 2])
             try:
-                line = await self._loaded_again()
+                line = await self._load_again()
             finally:
                 path.write_bytes(whole)
         return "refused" if "config.json" in line else line, "config.json" in line

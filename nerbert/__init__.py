@@ -184,13 +184,13 @@ def finetune(
     from nerbert.finetuning.finetune import finetune as stage
     from nerbert.finetuning.settings import FinetuneSettings as Known
     from nerbert.render.cards import write_tagger_card
-    from nerbert.tagger.self_check import checking
+    from nerbert.tagger.self_check import add_check
     from nerbert.tagger.tagger import Tagger as Opened
 
     made = _make_settings(Known, settings, keywords)
     scratch = mkdtemp(prefix="nerbert-") if output is None else ""
     folder = Path(scratch, "tagger") if output is None else Path(output)
-    to = TaggerOutput(folder, overwrite=overwrite, calibrate=calibrate, card=checking(write_tagger_card))
+    to = TaggerOutput(folder, overwrite=overwrite, calibrate=calibrate, card=add_check(write_tagger_card))
     try:
         stage(str(encoder), Domains(data, source), to, made)
         tagger = Opened.load(folder)
@@ -225,7 +225,7 @@ def distil(
     from nerbert.distillation.distil import distil as stage
     from nerbert.distillation.settings import DistilSettings as Known
     from nerbert.render.cards import write_tagger_card
-    from nerbert.tagger.self_check import checking
+    from nerbert.tagger.self_check import add_check
     from nerbert.tagger.tagger import Tagger as Opened
 
     plan = DistilPlan(
@@ -233,7 +233,7 @@ def distil(
         encoder=str(encoder), data=data, exclude=[*map(Path, exclude)], min_confidence=thresholds, from_=from_,
         text_field=field, errors=errors, overwrite=overwrite, executor=executor,
     )  # fmt: skip
-    stage(plan, _make_settings(Known, settings, keywords), checking(write_tagger_card))
+    stage(plan, _make_settings(Known, settings, keywords), add_check(write_tagger_card))
     return Opened.load(output)
 
 

@@ -31,7 +31,7 @@ def finetune(
     from nerbert.finetuning.domains import Domains
     from nerbert.finetuning.finetune import TaggerOutput  # loads torch
     from nerbert.finetuning.finetune import finetune as stage
-    from nerbert.tagger.self_check import checking
+    from nerbert.tagger.self_check import add_check
 
-    to = TaggerOutput(output, **{"card": checking(write_tagger_card), **more})
+    to = TaggerOutput(output, **{"card": add_check(write_tagger_card), **more})
     return stage(str(encoder), Domains(data, source, labels, reading=reading), to, settings)

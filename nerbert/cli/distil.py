@@ -56,7 +56,7 @@ def distil(
     need("train", "torch", "transformers")
     from nerbert.distillation.distil import DistilPlan
     from nerbert.distillation.distil import distil as stage
-    from nerbert.tagger.self_check import checking
+    from nerbert.tagger.self_check import add_check
     from nerbert.tagger.thresholds import parse_thresholds
 
     with run.open_executor() as executor:
@@ -66,7 +66,7 @@ def distil(
             loading={"decoding": decoding, "device": device, "head": head}, from_=read.from_,
             text_field=read.field, errors=read.errors, overwrite=overwrite, executor=executor,
         )  # fmt: skip
-        stage(plan, settings, checking(write_tagger_card))
+        stage(plan, settings, add_check(write_tagger_card))
     print_taggers([output])
 
 

@@ -102,12 +102,12 @@ def finetune(
     from nerbert.finetuning.domains import Domains
     from nerbert.finetuning.finetune import TaggerOutput
     from nerbert.finetuning.finetune import finetune as run
-    from nerbert.tagger.self_check import checking
+    from nerbert.tagger.self_check import add_check
 
     if (old_data or same_types) and not add_types:
         raise SettingsError("--old-data and --same-types are for --add-types; give that, too")
     domains = Domains(data, source, read_type_labels(labels), reading=read)
-    to = TaggerOutput(output, each_seed, overwrite=overwrite, card=checking(write_tagger_card))
+    to = TaggerOutput(output, each_seed, overwrite=overwrite, card=add_check(write_tagger_card))
     if add_types:
         folders = add(encoder, domains, to, settings, old=old_data, same_types=same_types)
     else:

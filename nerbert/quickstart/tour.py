@@ -33,7 +33,7 @@ from nerbert.records import Example, Span
 from nerbert.render.cards import write_tagger_card
 from nerbert.render.quickstart import NEXT, QuickstartReport, sources, write_folder, write_page
 from nerbert.rng import uniform
-from nerbert.tagger.self_check import checking
+from nerbert.tagger.self_check import add_check
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import tell
 
@@ -167,7 +167,7 @@ def _score_taggers(folder: Path, tour: Tour, encoder: EncoderResult) -> EncoderR
             min_steps=steps, max_steps=steps, batch_size=tour.finetune_batch, learning_rate=tour.finetune_rate,
             threads=threads,
         )  # fmt: skip
-        output = TaggerOutput(tagger, tour.seeds, card=checking(write_tagger_card))
+        output = TaggerOutput(tagger, tour.seeds, card=add_check(write_tagger_card))
         finetune(str(folder / f"encoder-{encoder.key}"), Domains(folder / "data"), output, settings)
         scored = evaluate(tagger, folder / "data" / "test.conll")
     scores = list(scored.scores.values())

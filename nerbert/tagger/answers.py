@@ -81,6 +81,11 @@ class TextAnswer:
     spans: Annotated[list[Span], Field(max_length=1000)]
     projection: Annotated[float, Field(allow_inf_nan=False)] | None
 
+    @property
+    def entities(self) -> dict[tuple[int, int, str], float]:
+        """Return the confidence of each entity, by start, end and type."""
+        return {(span.start, span.end, span.type): span.confidence for span in self.spans}
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -104,26 +109,22 @@ class Difference:
     @property
     def projection(self) -> float:
         """Return how far apart the projections are; 1 if only one answer has one."""
-        one, other = self.expected.projection, self.found.projection
-        if one is None or other is None:
-            return 0.0 if one is other else 1.0
-        return round(abs(one - other), _PLACES)
+        before, now = self.expected.projection, self.found.projection
+        if before is None or now is None:
+            return 0.0 if before is now else 1.0
+        return round(abs(before - now), _PLACES)
 
     @property
     def confidence(self) -> float:
         """Return the greatest difference in confidence of an entity that both have."""
-        one, other = _entities(self.expected), _entities(self.found)
-        return max((round(abs(one[each] - other[each]), _PLACES) for each in one.keys() & other.keys()), default=0.0)
+        before, now = self.expected.entities, self.found.entities
+        return max((round(abs(before[key] - now[key]), _PLACES) for key in before.keys() & now.keys()), default=0.0)
 
     def within(self, tolerance: Tolerance) -> bool:
         """Return whether a tolerance allows it."""
-        if tolerance.same_entities and _entities(self.expected).keys() != _entities(self.found).keys():
+        if tolerance.same_entities and self.expected.entities.keys() != self.found.entities.keys():
             return False
         return self.projection <= tolerance.projection and self.confidence <= tolerance.confidence
-
-
-def _entities(answer: TextAnswer) -> dict[tuple[int, int, str], float]:
-    return {(each.start, each.end, each.type): each.confidence for each in answer.spans}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +143,9 @@ class Checked:
 
     def as_json(self) -> dict[str, Any]:
         """Return all but the texts whose answers are as expected; a difference without a number is null."""
-        found = to_plain(self)
-        found["expected"]["answers"] = len(self.expected.answers)
-        return {"ok": not self.differences, **found}
+        facts = to_plain(self)
+        facts["expected"]["answers"] = len(self.expected.answers)
+        return {"ok": not self.differences, **facts}
 
 
 @cache
@@ -156,11 +157,18 @@ def check_texts() -> list[str]:
 def answers_of(tagger: AnsweringTagger, texts: Sequence[str], decoding: str) -> list[TextAnswer]:
     """Return a tagger's answers without its thresholds; long sentences go through windows."""
     tagger = tagger.for_self_check(decoding)
-    spans = [[replace(span, confidence=round(float(span.confidence), _PLACES)) for span in found]
-             for found in tagger.tag_many(texts)]  # fmt: skip
+    rounded = [[replace(span, confidence=round(float(span.confidence), _PLACES)) for span in spans]
+               for spans in tagger.tag_many(texts)]  # fmt: skip
     numbers = tagger.head.projections([[example for _, example in tagger.sentences(text)] for text in texts])
     projections = (None if number is None else round(float(number), _PLACES) for number in numbers)
-    return [TextAnswer(*answer) for answer in zip(texts, spans, projections, strict=True)]
+    return [TextAnswer(*answer) for answer in zip(texts, rounded, projections, strict=True)]
+
+
+def expect_answers(tagger: AnsweringTagger) -> Expected:
+    """Return a tagger's answers to the texts, as `check.json` holds them."""
+    answers, head = answers_of(tagger, check_texts(), tagger.head.decoding), tagger.head
+    where = f"{platform.system()} {platform.machine()}"
+    return Expected(1, read_versions(), where, head.name, head.decoding, answers)
 
 
 def read_check(folder: Path) -> Expected | None:
@@ -172,14 +180,14 @@ def read_check(folder: Path) -> Expected | None:
 def compare(tagger: AnsweringTagger, name: str, expected: Expected) -> Checked:
     """Compare a tagger's answers with those expected."""
     with at(name), refused(f"can't answer the texts of {CHECK}"):
-        answers = answers_of(tagger, [each.text for each in expected.answers], expected.decoding)
+        answers = answers_of(tagger, [answer.text for answer in expected.answers], expected.decoding)
     pairs = [Difference(*pair) for pair in zip(expected.answers, answers, strict=True)]
-    precision = next((each for each in ("bf16", "int8") if each in tagger.head.name.split()), "fp32")
+    precision = next((name for name in ("bf16", "int8") if name in tagger.head.name.split()), "fp32")
     tolerance = TOLERANCES[precision]
     return Checked(
-        name, tagger.fingerprint, tagger.head.name, versions(), expected, tolerance,
-        max(each.projection for each in pairs), max(each.confidence for each in pairs),
-        [each for each in pairs if not each.within(tolerance)],
+        name, tagger.fingerprint, tagger.head.name, read_versions(), expected, tolerance,
+        max(pair.projection for pair in pairs), max(pair.confidence for pair in pairs),
+        [pair for pair in pairs if not pair.within(tolerance)],
     )  # fmt: skip
 
 
@@ -193,37 +201,33 @@ def check_loaded(tagger: AnsweringTagger, folder: Path) -> None:
         return
     CHECKED.add(folder.resolve())
     try:
-        expected = read_check(folder)
-        changes = _changes(tagger, folder, expected.versions) if expected else ""
-        if expected is None or not changes:
+        if not (expected := read_check(folder)) or not (changes := _name_changes(tagger, folder, expected.versions)):
             return
-        done = compare(tagger.with_default_labels(), str(folder), expected)
+        if differences := compare(tagger.with_default_labels(), str(folder), expected).differences:
+            tell(f"{folder}: under other versions than it was made with ({changes}) {len(differences)} of "
+                 f"{len(expected.answers)} texts have other answers; `nerbert check` shows them")  # fmt: skip
     except NerbertError as error:
         tell(f"not checked: {error}")
-        return
-    if done.differences:
-        tell(f"{folder}: under other versions than it was made with ({changes}) {len(done.differences)} of "
-             f"{len(expected.answers)} texts have other answers; `nerbert check` shows them")  # fmt: skip
 
 
-def _changes(tagger: AnsweringTagger, folder: Path, made: Mapping[str, str]) -> str:
+def _name_changes(tagger: AnsweringTagger, folder: Path, versions: Mapping[str, str]) -> str:
     """Return in words how the versions differ; an exported graph's onnxruntime is that of its own card."""
     backend = tagger.head.name.partition(" ")[0]
     if backend == "onnx" and (exported := read_exported(str(folder))):
-        made = {**made, **exported.card.versions}
+        versions = {**versions, **exported.card.versions}
     names = _LIBRARIES.get(backend, _LIBRARIES["torch"])
-    pairs = ((name, made.get(name, ""), _version(name)) for name in names)
+    pairs = ((name, versions.get(name, ""), _read_version(name)) for name in names)
     return ", ".join(f"{name} {then} then, {now} now" for name, then, now in pairs
                      if then and now and then.split(".")[:2] != now.split(".")[:2])  # fmt: skip
 
 
-def versions() -> dict[str, str]:
+def read_versions() -> dict[str, str]:
     """Return the versions of nerbert, Python and the installed libraries that answers depend on."""
-    found = {"nerbert": __version__, "python": platform.python_version()}
-    libraries = {name: _version(name) for name in chain.from_iterable(_LIBRARIES.values())}
-    return found | {name: number for name, number in libraries.items() if number}
+    libraries = {name: _read_version(name) for name in chain.from_iterable(_LIBRARIES.values())}
+    installed = {name: number for name, number in libraries.items() if number}
+    return {"nerbert": __version__, "python": platform.python_version(), **installed}
 
 
-def _version(name: str) -> str:
+def _read_version(name: str) -> str:
     """Return a library's version, "" if it is missing; that of a loaded one costs nothing."""
     return str(getattr(sys.modules.get(name), "__version__", "")) or installed_version(name)

@@ -66,17 +66,17 @@ class LinearHeadKind(HeadKind):
     def rename_types(cls, folder: Path, names: Mapping[str, str]) -> None:
         """Rename its tags, in the configuration and in an export; tags of one name are one (`merged_tags`)."""
         config = read_json(folder / TransformersKind.config, dict[str, Any])
-        before = {int(place): str(tag) for place, tag in config["id2label"].items()}
-        tags = [_renamed(before[place], names) for place in sorted(before)]
-        config |= {"id2label": dict(enumerate(tags)), "label2id": {tag: place for place, tag in enumerate(tags)}}
+        tags_by_index = {int(index): str(tag) for index, tag in config["id2label"].items()}
+        tags = [_rename_tag(tags_by_index[index], names) for index in sorted(tags_by_index)]
+        config |= {"id2label": dict(enumerate(tags)), "label2id": {tag: index for index, tag in enumerate(tags)}}
         write_json(folder / TransformersKind.config, config)
         if exported := onnx.read_exported(str(folder)):
             card = read_json(exported.folder / onnx.CARD, dict[str, Any])
-            tags = [_renamed(each, names) for each in card["tags"]]
+            tags = [_rename_tag(tag, names) for tag in card["tags"]]
             write_json(exported.folder / onnx.CARD, {**card, "tags": tags, "agreement": {}})  # measured on other types
 
 
-def _renamed(tag: str, names: Mapping[str, str]) -> str:
+def _rename_tag(tag: str, names: Mapping[str, str]) -> str:
     """Return a tag with its type's new name; O where it has none."""
     prefix, type_ = split_tag(tag)
     new = names.get(type_, type_)
@@ -98,7 +98,7 @@ class CdlmHeadKind(HeadKind):
         tokenizer = load_tokenizer(folder.name)
         model = open_cdlm(folder.name, tokenizer)
         pieces = WordPieces(tokenizer, wanted.longest, on_too_long=wanted.on_too_long)
-        name, _ = placed(model, replace(wanted, precision="fp32"))
+        name, _ = place_model(model, replace(wanted, precision="fp32"))
         scorer = TorchScorer(model, "fp32", CdlmModel.scores)
         return LinearHead(scorer, pieces, model.shape.tags, _CDLM_TOKENS, wanted.decoding or "legal", name)
 
@@ -110,7 +110,7 @@ def on_back_end(
     """Return a head by what opens it on an exported graph, or on torch; raise InputError or MissingExtra for none."""
     exported, has_weights = onnx.read_exported(folder.name), folder.backend == "torch"
     order = ("int8", "fp32") if wanted.precision == "auto" else (wanted.precision,)
-    precision = next((each for each in order if exported and each in exported.graphs), "")
+    precision = next((name for name in order if exported and name in exported.graphs), "")
     on_cpu = wanted.backend != "torch" and wanted.device.partition(":")[0] in ("", "cpu")
     if wanted.backend == "auto":
         on_cpu = on_cpu and find_spec("onnxruntime") is not None
@@ -154,11 +154,11 @@ def _on_torch(source: str, wanted: Wanted) -> LinearHead:
     model = load_tagger_model(source)
     tags = tags_of(model, source)
     pieces = SubwordTokenizer(load_tokenizer(source), model.config, wanted.longest, on_too_long=wanted.on_too_long)
-    name, tokens = placed(model, wanted)
+    name, tokens = place_model(model, wanted)
     return LinearHead.of(TorchScorer(model, wanted.precision), pieces, tags, tokens, wanted.decoding, name)
 
 
-def placed(model: Any, wanted: Wanted) -> tuple[str, int]:
+def place_model(model: Any, wanted: Wanted) -> tuple[str, int]:
     """Move a torch model to its device; return the head's name and the tokens of a micro-batch there."""
     import torch
 
@@ -168,10 +168,10 @@ def placed(model: Any, wanted: Wanted) -> tuple[str, int]:
     if wanted.threads:
         set_threads(wanted.threads)
     try:
-        kind = torch.device(device).type
+        device_type = torch.device(device).type
         model.to(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().split("\n")[0][:200]
         why = f"setting device = {device!r}: torch can't compute there: {reason}"
         raise SettingsError(why, setting="device") from error
-    return f"torch {precision_on(kind, wanted.precision)} {device}", _TOKENS.get(kind, _GPU_TOKENS)
+    return f"torch {precision_on(device_type, wanted.precision)} {device}", _TOKENS.get(device_type, _GPU_TOKENS)

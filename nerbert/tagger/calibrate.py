@@ -66,22 +66,22 @@ def calibrate(
         raise SettingsError(f"precision = {precision}: must be above 0 and at most 1, say 0.9")
     cards = _tagger_cards(tagger)
     gold = read_gold(data, "dev", reading_for(next(iter(cards.values())), reading))
-    place = {"name": gold.name, "sha256": gold.sha256}
-    for folder, before in cards.items():
-        open_types = (before.get("open_types") or {}).get("files", ())
-        if any(map(gold.learnt_by, (before.get("data"), before.get("source_data"), *open_types))):
+    source = {"name": gold.name, "sha256": gold.sha256}
+    for folder, trained in cards.items():
+        open_types = (trained.get("open_types") or {}).get("files", ())
+        if any(map(gold.learnt_by, (trained.get("data"), trained.get("source_data"), *open_types))):
             raise InputError(
                 f"{gold.place}: {folder} was trained on it, so its confidences there mean nothing; give other data, or "
                 "--split and --split-seed as in training"
             )
     return [
-        _calibrated(folder, before, gold.examples, place, precision, head, card, dry_run=dry_run)
+        _calibrate_tagger(folder, before, gold.examples, source, precision, head, card, dry_run=dry_run)
         for folder, before in cards.items()
     ]
 
 
-def _calibrated(
-    folder: Path, before: Mapping[str, Any], examples: list[Example], place: Mapping[str, str],
+def _calibrate_tagger(
+    folder: Path, before: Mapping[str, Any], examples: list[Example], source: Mapping[str, str],
     precision: float | None, head: str, card: TaggerHook | None, *, dry_run: bool,
 ) -> Calibrated:  # fmt: skip
     """Calibrate one tagger and write the result."""
@@ -89,71 +89,71 @@ def _calibrated(
     types = types_of_examples(examples)
     if types and loaded.types and set(types).isdisjoint(loaded.types):
         why = f"{folder} knows none of its types ({few(types)}), so all that the tagger finds there is wrong"
-        raise InputError(f"{place['name']}: {why}; give data with types of the tagger ({few(loaded.types)})")
-    find = _finder(loaded, examples, types, place["name"])
-    best, usual = None, loaded.usual_threshold
-    if usual and not loaded.types:
+        raise InputError(f"{source['name']}: {why}; give data with types of the tagger ({few(loaded.types)})")
+    find = _make_finder(loaded, examples, types, source["name"])
+    best, default = None, loaded.usual_threshold
+    if default and not loaded.types:
         best = best_threshold(find(lambda _: TRIED[0]).entities, list(map(word_spans, examples)))
-        usual = best.probability
-    predicted = find(lambda _: usual)
+        default = best.probability
+    predicted = find(lambda _: default)
     if not predicted.entities.types:
-        raise InputError(f"{folder}: finds no entity in {place['name']}; calibrate on sentences of its own domain")
-    calibration, bounds = predicted.calibration_json(place), dict[str, Threshold]()
+        raise InputError(f"{folder}: finds no entity in {source['name']}; calibrate on sentences of its own domain")
+    calibration, bounds = predicted.calibration_json(source), dict[str, Threshold]()
     temperature = calibration["temperature"]
-    own = {} if best is None else {"threshold": calibrate_threshold(best.probability, temperature)}
+    fitted = {} if best is None else {"threshold": calibrate_threshold(best.probability, temperature)}
     if best is not None:
         calibration["threshold_f1"] = round(best.f1, _PLACES)
     if precision is not None:
-        bounds = _thresholds(find, own.get("threshold", usual), temperature, precision, bool(loaded.types))
-        shown = {name: asdict(each) | {"kept_precision": each.precision, "recall_kept": each.recall_kept}
-                 for name, each in bounds.items()}  # fmt: skip
-        calibration |= {"precision": precision, "by_type": shown}
-    chosen = {name: each.confidence for name, each in bounds.items() if each.confidence is not None}
-    after = {**before, "calibration": calibration, **own, "thresholds": chosen}
+        bounds = _find_thresholds(find, fitted.get("threshold", default), temperature, precision, bool(loaded.types))
+        by_type = {name: asdict(bound) | {"kept_precision": bound.precision, "recall_kept": bound.recall_kept}
+                 for name, bound in bounds.items()}  # fmt: skip
+        calibration |= {"precision": precision, "by_type": by_type}
+    chosen = {name: bound.confidence for name, bound in bounds.items() if bound.confidence is not None}
+    after = {**before, "calibration": calibration, **fitted, "thresholds": chosen}
     after.pop("previous", None)  # earlier versions kept the values before
     lost = tuple(before.get("thresholds") or ()) if precision is None else ()
     changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, before), head, card)
-    unknown = tuple(each for each in types if loaded.types and each not in loaded.types)
-    absent = tuple(each for each in loaded.types if each not in types)
-    return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, own.get("threshold"))
+    unknown = tuple(type_ for type_ in types if loaded.types and type_ not in loaded.types)
+    absent = tuple(type_ for type_ in loaded.types if type_ not in types)
+    return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, fitted.get("threshold"))
 
 
-def _finder(head: Head, examples: Sequence[Example], types: Sequence[str], name: str) -> Find:
+def _make_finder(head: Head, examples: Sequence[Example], types: Sequence[str], name: str) -> Find:
     """Return what finds a head's entities; labels given at run time are the types of the data, `name`."""
     if head.types:
         predicted = predict_entities(head, examples)
         return lambda _: predicted
-    asked = list(map(EntityLabel, types))
-    if not asked:
+    labels = list(map(EntityLabel, types))
+    if not labels:
         raise InputError(f"{name}: holds no entity, so there is no type to ask the tagger for")
-    return lambda least: predict_entities(head.for_labels(asked, [least(each.name) for each in asked]), examples)
+    return lambda least: predict_entities(head.for_labels(labels, [least(label.name) for label in labels]), examples)
 
 
-def _thresholds(
-    find: Find, usual: float, temperature: float, precision: float, all_found: bool
+def _find_thresholds(
+    find: Find, default: float, temperature: float, precision: float, all_found: bool
 ) -> dict[str, Threshold]:  # fmt: skip
-    """Return thresholds by type, rounded down, and what is kept by all of them; a type without one has the `usual`."""
+    """Return thresholds by type, rounded down, and what is kept by all of them; without one: the `default`."""
     predicted, scale = find(lambda _: _LEAST), 10**_PLACES
-    confidences = [math.floor(each * scale) / scale for each in predicted.entities.confidences(temperature).tolist()]
+    confidences = [math.floor(value * scale) / scale for value in predicted.entities.confidences(temperature).tolist()]
     # below the least probability that was tried the precision is unknown
     least = 0.0 if all_found else math.floor(uncalibrate(_LEAST, 1 / temperature) * scale) / scale
     bounds = {
-        name: each if each.confidence is None else replace(each, confidence=max(each.confidence, least))
-        for name, each in lowest_thresholds(predicted.entities.types, confidences, predicted.right, precision).items()
+        name: bound if bound.confidence is None else replace(bound, confidence=max(bound.confidence, least))
+        for name, bound in lowest_thresholds(predicted.entities.types, confidences, predicted.right, precision).items()
     }
     # types compete for words, so with other thresholds some type may be found more often
-    wanted = {name: usual if each.confidence is None else each.confidence for name, each in bounds.items()}
-    predicted = find(lambda name: uncalibrate(wanted.get(name, usual), temperature))
+    least_by_type = {name: default if bound.confidence is None else bound.confidence for name, bound in bounds.items()}
+    predicted = find(lambda name: uncalibrate(least_by_type.get(name, default), temperature))
     sure = predicted.entities.confidences(temperature).tolist()
     kept, right = Counter[str](), Counter[str]()
     for type_, confidence, is_right in zip(predicted.entities.types, sure, predicted.right.tolist(), strict=True):
-        if confidence >= wanted.get(type_, usual):
+        if confidence >= least_by_type.get(type_, default):
             kept[type_] += 1
             right[type_] += is_right
     return {
-        name: replace(each, predicted=max(each.predicted, kept[name]), right=max(each.right, right[name]),
+        name: replace(bound, predicted=max(bound.predicted, kept[name]), right=max(bound.right, right[name]),
                       kept=kept[name], kept_right=right[name])
-        for name, each in bounds.items()
+        for name, bound in bounds.items()
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from nerbert.model.concept_head import ConceptHead, concept_head
 from nerbert.model.folder import CONCEPTS, ModelFolder
 from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, Wanted
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.tagger.backends import on_back_end, placed
+from nerbert.tagger.backends import on_back_end, place_model
 from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors
 
 
@@ -36,7 +36,7 @@ class ConceptHeadKind(HeadKind):
 
         model = open_concepts(task.source)
         text = WordModel(model.text, model.boundaries)
-        width, own = int(model.config.hidden_size), ConceptModel.name_states
+        width = int(model.config.hidden_size)
         pieces, names = task.pieces(model.config), SubwordTokenizer(model.tokenizer, model.names.config, LONGEST_NAME)
 
         def of_text(ids: Any, mask: Any) -> Any:
@@ -45,18 +45,18 @@ class ConceptHeadKind(HeadKind):
         def of_name(ids: Any, mask: Any) -> Any:
             return model.projection(model.names(input_ids=ids, attention_mask=mask).last_hidden_state)
 
-        words, kind = TorchScorer(text, "fp32", WordModel.scores), concept_head(boundaries=model.boundaries is not None)
-        layers = [] if model.boundaries is None else [model.boundaries]
-        task.graphs([model.text, *layers], of_text, words, pieces, kind.columns_of(width), onnx.STATES)
-        parts = [model.names, model.projection]
-        task.graph(parts, of_name, TorchScorer(model, "fp32", own), names, width, onnx.STATES, onnx.CONCEPTS_GRAPH)
+        columns = concept_head(boundaries=model.boundaries is not None).columns_of(width)
+        parts = [model.text] if model.boundaries is None else [model.text, model.boundaries]
+        task.graphs(parts, of_text, TorchScorer(text, "fp32", WordModel.scores), pieces, columns, onnx.STATES)
+        parts, scorer = [model.names, model.projection], TorchScorer(model, "fp32", ConceptModel.name_states)
+        task.graph(parts, of_name, scorer, names, width, onnx.STATES, onnx.CONCEPTS_GRAPH)
         task.write_tokenizer(model.tokenizer, onnx.CONCEPTS_TOKENIZER)
         concepts = {"width": width, "temperature": model.temperature, "bias": model.bias.item(),
                     "pooling": model.pooling, "longest": LONGEST_NAME,
                     "boundaries": model.boundaries is not None, **names.facts()}  # fmt: skip
         facts = {"tags": [], "concepts": concepts, **pieces.facts()}
         exported = task.read_exported(facts)
-        heads = {f"onnx {each}": _on_onnx(exported, each, Wanted(longest=task.longest)) for each in exported.graphs}
+        heads = {f"onnx {name}": _on_onnx(exported, name, Wanted(longest=task.longest)) for name in exported.graphs}
         on_torch = _on_torch(task.source, Wanted(precision="fp32", device="cpu", longest=task.longest))
         return facts, {"torch fp32": on_torch, **heads}
 
@@ -65,19 +65,19 @@ def _on_torch(source: str, wanted: Wanted) -> ConceptHead:
     from nerbert.model.concept_encoder import WordModel, open_comparison
     from nerbert.model.forward import TorchScorer
 
-    facts, own = open_comparison(source)
+    facts, weights = open_comparison(source)
     text = Backbone(source, None, seed=0).load_body()
     pieces = SubwordTokenizer(load_tokenizer(source), text.config, wanted.longest, on_too_long=wanted.on_too_long)
     width = int(text.config.hidden_size)
     files = sorted(path for path in (Path(source) / CONCEPTS).parent.iterdir() if path.is_file())
     vectors = LabelVectors(files, partial(torch_encoder, source, text), width)
-    model = WordModel.of(text, own if facts.boundaries else {})
+    model = WordModel.of(text, weights if facts.boundaries else {})
     if facts.boundaries and model.boundaries is None:
         raise InputError(f"{source}: its concept encoder holds no layer of boundaries, but {CONCEPTS} says so")
-    name, tokens = placed(model, wanted)
+    name, tokens = place_model(model, wanted)
     return concept_head(boundaries=facts.boundaries)(
         TorchScorer(model, wanted.precision, WordModel.scores), pieces, vectors, width, facts.temperature,
-        float(own["bias"]), tokens, wanted.decoding or "flat", name,
+        float(weights["bias"]), tokens, wanted.decoding or "flat", name,
     )  # fmt: skip
 
 
@@ -96,11 +96,11 @@ def _on_onnx(exported: onnx.Exported, precision: str, wanted: Wanted) -> Concept
     facts = exported.card.concepts
     if facts is None:
         raise InputError(f"{exported.folder}: holds no concept encoder; export the encoder again")
-    kind = concept_head(boundaries=facts.boundaries)
-    scorer = onnx.OnnxScorer(exported.graphs[precision], kind.columns_of(facts.width), threads=wanted.threads,
+    head_class = concept_head(boundaries=facts.boundaries)
+    scorer = onnx.OnnxScorer(exported.graphs[precision], head_class.columns_of(facts.width), threads=wanted.threads,
                              output=onnx.STATES)  # fmt: skip
     files = [exported.folder / name for name in (onnx.CONCEPTS_GRAPH, onnx.CONCEPTS_TOKENIZER)]
-    return kind(
+    return head_class(
         scorer, exported.pieces(wanted.longest, wanted.on_too_long),
         LabelVectors(files, partial(_onnx_encoder, exported, facts, wanted.threads), facts.width, facts), facts.width,
         facts.temperature, facts.bias, onnx.MAX_TOKENS, wanted.decoding or "flat", f"onnx {precision} cpu",

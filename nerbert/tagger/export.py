@@ -78,46 +78,46 @@ def export(
         raise SettingsError(f"--max-loss {max_loss:g}: points of F1, above 0 and up to 100")
     need("train", "torch", "transformers")
     source = ModelFolder.open(tagger, "tagger").check()
-    card, kind = source.card, head_kind(source, head)
-    kind.check_export(str(tagger))
+    card, exporter = source.card, head_kind(source, head)
+    exporter.check_export(str(tagger))
     if source.backend != "torch":
         raise InputError(f"{source}: holds an exported model alone, which can't be exported again; use the folder that "
                          "it was exported from")  # fmt: skip
     need("export", "onnxruntime", "onnx")
     if output is None and not Path(tagger).is_dir():
-        what = "part of the package, which is not written to" if str(tagger) in EMBEDDED else "a model on the hub"
-        raise InputError(f"{tagger}: is {what}; name a folder to export into with -o")
+        origin = "part of the package, which is not written to" if str(tagger) in EMBEDDED else "a model on the hub"
+        raise InputError(f"{tagger}: is {origin}; name a folder to export into with -o")
     if output is not None:
         check_apart(source.path, output)
         if output.is_dir() and ModelFolder(str(output)).files("weights"):
             raise OutputExists(f"{output}: holds a model's weights, so it is not replaced; delete it by hand")
-    examples = _to_compare(source, data, reading, int8=int8)
+    examples = _read_examples(source, data, reading, int8=int8)
     with publish_folder(output or source.path / onnx.FOLDER, overwrite=overwrite) as folder:
         inside = folder / onnx.FOLDER if output else folder
         inside.mkdir(exist_ok=True)
         task = ExportTask(source.name, inside, int(card.get("max_length") or LONGEST), int8, examples)
-        facts, heads = kind.export(task)
-        agreement = _agreement(heads, task, card, max_loss) if examples else {}
+        facts, heads = exporter.export(task)
+        agreement = _measure_agreement(heads, task, card, max_loss) if examples else {}
         versions = {name: version(name) for name in ("torch", "transformers", "onnxruntime", "onnx")}
         facts |= {"made_from": {"weights": onnx.weights_of(source.name)}, "opset": OPSET, "versions": versions,
-                  "agreement": {name: asdict(each) for name, each in agreement.items()}}  # fmt: skip
+                  "agreement": {name: asdict(measured) for name, measured in agreement.items()}}  # fmt: skip
         write_json(inside / onnx.CARD, {"format": onnx.FORMAT, **facts})
         if output:
-            _write_rest(source, folder)
+            _copy_others(source, folder)
         sizes = {path.name: path.stat().st_size for path in inside.glob("*.onnx")}
     return Export(output or source.path, sizes, agreement)
 
 
-def _to_compare(source: ModelFolder, data: AnyData | None, reading: Reading | None, *, int8: bool) -> list[Example]:
+def _read_examples(source: ModelFolder, data: AnyData | None, reading: Reading | None, *, int8: bool) -> list[Example]:
     """Return annotated sentences: the data's, else the first ones that a tagger was distilled from, else none."""
-    own = source.path / SILVER
-    if data is None and not (int8 and own.is_file() and own.stat().st_size):
+    silver = source.path / SILVER
+    if data is None and not (int8 and silver.is_file() and silver.stat().st_size):
         return []
-    found = read_gold(own if data is None else data, "test", reading_for(source.card, reading)).examples
-    return found if data is not None else found[:_SILVER]
+    examples = read_gold(silver if data is None else data, "test", reading_for(source.card, reading)).examples
+    return examples if data is not None else examples[:_SILVER]
 
 
-def _write_rest(source: ModelFolder, folder: Path) -> None:
+def _copy_others(source: ModelFolder, folder: Path) -> None:
     """Write all of a tagger but its weights; its card always, since it marks the folder as ours."""
     for file in {*source.files("small"), source.path / source.kind.marker}:
         (folder / file.relative_to(source.path)).parent.mkdir(exist_ok=True)
@@ -126,58 +126,56 @@ def _write_rest(source: ModelFolder, folder: Path) -> None:
     write_json(folder / MODEL_CARD, card if head == TransformersKind.head else card | {"head": head})
 
 
-def _agreement(
+def _measure_agreement(
     heads: Mapping[str, Head], task: ExportTask, card: Mapping[str, Any], max_loss: float
 ) -> dict[str, Agreement]:
     """Return how each head agrees with the first one on the data's types; raise InputError for none, or a bad int8."""
-    known, examples = next(iter(heads.values())).types, task.examples
-    if known:
-        examples = [replace(each, spans=tuple(span for span in each.spans if span.type in known)) for each in examples]
-    if not any(each.spans for each in examples):
-        raise InputError(f"{task.source}: finds none of the data's types ({few(task.types())}), so nothing can be "
-                         f"compared; give data with its own ({few(known)})")  # fmt: skip
-    if not known:  # labels at run time are the data's types, at the tagger's own thresholds
-        types, labels = task.types(), as_learnt(task.types(), card)
-        usual = usual_threshold(next(iter(heads.values())), card)
-        bounds = thresholds_of(None, card.get("thresholds"), types, usual)
-        least = [bounds[each] for each in types]
+    torch, examples, types = next(iter(heads.values())), task.examples, task.types()
+    if torch.types:
+        examples = [replace(example, spans=tuple(span for span in example.spans if span.type in torch.types))
+                    for example in examples]  # fmt: skip
+    if not any(example.spans for example in examples):
+        raise InputError(f"{task.source}: finds none of the data's types ({few(types)}), so nothing can be compared; "
+                         f"give data with its own ({few(torch.types)})")  # fmt: skip
+    if not torch.types:  # labels at run time are the data's types, at the tagger's own thresholds
+        bounds = thresholds_of(None, card.get("thresholds"), types, usual_threshold(torch, card))
+        labels, least = as_learnt(types, card), [bounds[type_] for type_ in types]
         heads = {name: head.for_labels(labels, least) for name, head in heads.items()}
-    found = agreement_of(heads, examples)
-    if int8 := found.get("onnx int8"):
+    agreement = agreement_of(heads, examples)
+    if int8 := agreement.get("onnx int8"):
         check_loss("int8", int8, max_loss)
-    return found
+    return agreement
 
 
 def agreement_of(heads: Mapping[str, Head], examples: Sequence[Example]) -> dict[str, Agreement]:
     """Return how each head, asked for its types, agrees with the first one on annotated sentences."""
     gold = list(map(word_spans, examples))
-    found = {name: head.predict(examples) for name, head in heads.items()}
-    reference = next(iter(found.values()))
-    return {name: _of_one(gold, reference, each) for name, each in found.items()}
+    predicted = {name: head.predict(examples) for name, head in heads.items()}
+    torch = next(iter(predicted.values()))
+    return {name: _compare_entities(gold, torch, entities) for name, entities in predicted.items()}
 
 
-def _of_one(gold: Sequence[Sequence[WordSpan]], torch: Entities, other: Entities) -> Agreement:
-    counts = [span_counts(gold, each.word_spans(len(gold))) for each in (torch, other)]
-    before, after = (Counts(*each.sum(0).tolist()).f1 for each in counts)
+def _compare_entities(gold: Sequence[Sequence[WordSpan]], *of_heads: Entities) -> Agreement:
+    counts = [span_counts(gold, entities.word_spans(len(gold))) for entities in of_heads]
+    before, after = (Counts(*rows.sum(0).tolist()).f1 for rows in counts)
     interval = bootstrap_difference(*counts)
-    one, two = ({each[:4]: each[4] for each in entities.spans()} for entities in (torch, other))
-    both = one.keys() & two.keys()
+    torch, other = ({row[:4]: row[4] for row in entities.spans()} for entities in of_heads)
+    both = torch.keys() & other.keys()
     return Agreement(
         after, sum(map(len, gold)), before - after, interval.low, interval.high,
-        len(both) / len(one) if one else 1.0, len(two) - len(both),
-        float(np.mean([abs(one[each] - two[each]) for each in both])) if both else 0.0,
+        len(both) / len(torch) if torch else 1.0, len(other) - len(both),
+        float(np.mean([abs(torch[span] - other[span]) for span in both])) if both else 0.0,
     )  # fmt: skip
 
 
-def check_loss(name: str, found: Agreement, max_loss: float) -> None:
+def check_loss(name: str, agreement: Agreement, max_loss: float) -> None:
     """Raise InputError for a back end that loses over `max_loss` points of F1, or whose confidences differ too much."""
-    bad = []
-    if 100 * found.loss > max_loss:
-        bad.append(f"{100 * found.loss:.1f} points of F1 [{100 * found.low:.1f}, {100 * found.high:.1f}] are lost (at "
-                   f"most {max_loss:g} allowed)")  # fmt: skip
-    if found.confidence > _MOVED:
-        bad.append(f"confidences differ by {found.confidence:.3f} on average (at most {_MOVED:g} allowed)")
-    if bad:
-        raise InputError(
-            f"{name}: {'; '.join(bad)}. Nothing is written; allow more with --max-loss, or leave out --int8"
-        )
+    loss, low, high = (100 * value for value in (agreement.loss, agreement.low, agreement.high))
+    reasons = []
+    if loss > max_loss:
+        reasons.append(f"{loss:.1f} points of F1 [{low:.1f}, {high:.1f}] are lost (at most {max_loss:g} allowed)")
+    if agreement.confidence > _MOVED:
+        reasons.append(f"confidences differ by {agreement.confidence:.3f} on average (at most {_MOVED:g} allowed)")
+    if reasons:
+        why = "; ".join(reasons)
+        raise InputError(f"{name}: {why}. Nothing is written; allow more with --max-loss, or leave out --int8")

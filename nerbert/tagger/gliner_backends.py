@@ -11,7 +11,7 @@ from nerbert.model.folder import ModelFolder
 from nerbert.model.gliner.folder import gliner_kind, load_gliner
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
 from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, Wanted
-from nerbert.tagger.backends import on_back_end, placed
+from nerbert.tagger.backends import on_back_end, place_model
 from nerbert.tagger.gliner_onnx import OnnxGliner, facts_of, pieces_of
 
 if TYPE_CHECKING:
@@ -41,19 +41,15 @@ class GlinerHeadKind(HeadKind):
         return export_gliner(task, loaded, head, partial(_on_onnx, folder))
 
 
-def _normalises(folder: ModelFolder) -> bool:
-    """Return whether the model was trained on labels written as open types are."""
-    return bool(folder.card.get("labels") == NORMALISED)
-
-
 def _on_onnx(folder: ModelFolder, exported: onnx.Exported, precision: str, wanted: Wanted) -> GlinerHead:
     """Return it on exported graphs; raise InputError for those of another model."""
-    kind = gliner_kind(folder)
-    config = kind.read(folder.path)
-    facts, config = facts_of(exported, config, kind.pieces.mark_names(config))
-    pieces = pieces_of(kind.pieces, exported, config, exported.card, marks=facts.marks)
+    folder_kind = gliner_kind(folder)
+    config = folder_kind.read(folder.path)
+    facts, config = facts_of(exported, config, folder_kind.pieces.mark_names(config))
+    pieces = pieces_of(folder_kind.pieces, exported, config, exported.card, marks=facts.marks)
     scorer = OnnxGliner(exported, precision, config, facts.labels, wanted.threads)
-    return GlinerHead(scorer, config, pieces, decoding=wanted.decoding or "flat", normalises=_normalises(folder))
+    normalises = folder.card.get("labels") == NORMALISED
+    return GlinerHead(scorer, config, pieces, decoding=wanted.decoding or "flat", normalises=normalises)
 
 
 def _on_torch(source: str, wanted: Wanted) -> GlinerHead:
@@ -65,9 +61,9 @@ def _on_torch(source: str, wanted: Wanted) -> GlinerHead:
 def _torch_head(folder: ModelFolder, loaded: "GlinerFolder", wanted: Wanted) -> GlinerHead:
     from nerbert.model.gliner.layers import TorchGliner
 
-    name, tokens = placed(loaded.model, wanted)
+    name, tokens = place_model(loaded.model, wanted)
     return GlinerHead(
         TorchGliner(loaded, wanted.precision, name), loaded.model.config, loaded.pieces,
         decoding=wanted.decoding or "flat", max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens,
-        normalises=_normalises(folder),
+        normalises=folder.card.get("labels") == NORMALISED,
     )  # fmt: skip

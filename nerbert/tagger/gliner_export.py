@@ -5,29 +5,21 @@ A graph holds for any number of words, widths and labels. What is scored by labe
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from nerbert.errors import InputError
-from nerbert.model import onnx
+from nerbert.model import head_kinds, onnx
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.model.gliner.layers import GlinerFolder, GlinerModel, Parts
-from nerbert.model.head_kinds import (
-    TEXTS,
-    ExportedHead,
-    ExportTask,
-    Wanted,
-    as_example,
-    check_close,
-    long_example,
-    piece_inputs,
-)  # fmt: skip
+from nerbert.model.head_kinds import TEXTS, ExportedHead, ExportTask, Wanted, as_example, check_close, long_example
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.tagger.answers import check_texts
-from nerbert.tagger.gliner_onnx import ENDS, MARKS, SCORES, STARTS, STATES, traced
+from nerbert.tagger.gliner_onnx import ENDS, MARKS, SCORES, STARTS, STATES, read_traced
 
 _COMPARED = 64
 """Sentences on which a graph is compared with torch."""
@@ -37,89 +29,80 @@ OnOnnx: TypeAlias = Callable[[onnx.Exported, str, Wanted], GlinerHead]
 """Opens exported graphs of a precision."""
 
 
-def export_gliner(task: ExportTask, loaded: GlinerFolder, own: GlinerHead, on_onnx: OnOnnx) -> ExportedHead:
-    """Write a model's graphs; return its card and a head for each back end, of which `own` is torch's."""
+def export_gliner(task: ExportTask, loaded: GlinerFolder, torch_head: GlinerHead, on_onnx: OnOnnx) -> ExportedHead:
+    """Write a model's graphs; return its card and a head for each back end."""
     facts = _write_tokenizers(task, loaded)
     _write_graphs(task, loaded.model)
-    heads = {"torch fp32": own, "onnx fp32": on_onnx(task.read_exported(facts), "fp32", Wanted())}
-    labels = [EntityLabel(each) for each in task.types()]
-    least = [own.usual_threshold] * len(labels)
-    asked = {name: each.for_labels(labels, least) for name, each in heads.items()}
-    for some in (_sentences(task)[:_COMPARED], [long_example(10 * own.longest_text)]):
-        _check(task.source, *(_odds(each, some) for each in asked.values()))
+    heads = {"torch fp32": torch_head, "onnx fp32": on_onnx(task.read_exported(facts), "fp32", Wanted())}
+    labels = list(map(EntityLabel, task.types()))
+    asked = [head.for_labels(labels, [torch_head.usual_threshold] * len(labels)) for head in heads.values()]
+    sentences = [*map(as_example, TEXTS), *(task.examples or map(as_example, check_texts()))]
+    for examples in (sentences[:_COMPARED], [long_example(10 * torch_head.longest_text)]):
+        _check_odds(task.source, *(_score_examples(head, examples) for head in asked))
     if task.int8:
         task.quantise()
         heads["onnx int8"] = on_onnx(task.read_exported(facts), "int8", Wanted())
     return facts, heads
 
 
-def _sentences(task: ExportTask) -> list[Example]:
-    """Return some sentences of nerbert's own, and the task's examples, or more of its own."""
-    own = () if task.examples else check_texts()
-    return [*map(as_example, TEXTS), *task.examples, *map(as_example, own)]
-
-
 def _write_tokenizers(task: ExportTask, loaded: GlinerFolder) -> dict[str, Any]:
     """Write what cuts texts and labels; return what the card says of it."""
     task.write_tokenizer(loaded.pieces.tokenizer)
-    own: dict[str, Any] = {"marks": loaded.pieces.marks, "config": traced(loaded.model.config)}
+    facts: dict[str, Any] = {"marks": loaded.pieces.marks, "config": read_traced(loaded.model.config)}
     if apart := loaded.labels_pieces:
         task.write_tokenizer(apart.tokenizer, onnx.LABELS_TOKENIZER)
-        own["labels"] = apart.facts()
-    return {"tags": [], "own": own, **loaded.pieces.facts()}
+        facts["labels"] = apart.facts()
+    return {"tags": [], "own": facts, **loaded.pieces.facts()}
 
 
 def _write_graphs(task: ExportTask, model: GlinerModel) -> None:
     """Write the three graphs in fp32, traced on two short texts of words, labels and spans."""
     config, apart = model.config, model.labels_body is not None
-    directions = _directions(model.rnn["lstm"]) if hasattr(model, "rnn") else []
+    directions = _split_directions(model.rnn["lstm"]) if hasattr(model, "rnn") else []
     of_text, of_labels = partial(_text_graph, model, directions), partial(_label_graph, model)
     free, marked = {0: "texts", 1: "words", 2: "pieces of a word"}, {0: "texts", 1: "labels"}
     places = torch.tensor([[[3, -1], [4, 5], [6, -1]], [[3, -1], [4, -1], [-1, -1]]])
-    text = {**piece_inputs(int(model.body.config.vocab_size)), "places": (places, free)}
+    text = {**head_kinds.piece_inputs(int(model.body.config.vocab_size)), "places": (places, free)}
     if not apart:
         text[MARKS] = torch.tensor([[1, 2, 3], [1, 2, 3]]), marked
     with torch.inference_mode():
-        parts = of_text(*(each for each, _ in text.values()))
-        given = (piece_inputs(int(model.labels_body.config.vocab_size)) if apart
+        parts = of_text(*(tensor for tensor, _ in text.values()))
+        label = (head_kinds.piece_inputs(int(model.labels_body.config.vocab_size)) if apart
                  else {STATES: (parts[-1][0], {0: "labels"})})  # fmt: skip
-        labels = of_labels(*(each for each, _ in given.values()))
+        labels = of_labels(*(tensor for tensor, _ in label.values()))
     words = [f"part{number}" for number in range(len(parts) - (not apart))]
     names = [f"label{number}" for number in range(len(labels))]
     task.trace([model, *directions], of_text, onnx.GRAPHS["fp32"], text,
-               {each: {0: "words"} for each in words} | ({} if apart else {STATES: marked}))  # fmt: skip
-    task.trace([model], of_labels, onnx.LABELS_GRAPH, given, {each: {0: "labels"} for each in names})
+               {name: {0: "words"} for name in words} | ({} if apart else {STATES: marked}))  # fmt: skip
+    task.trace([model], of_labels, onnx.LABELS_GRAPH, label, {name: {0: "labels"} for name in names})
     spans = {STARTS: (torch.tensor([0, 1, 0]), {0: "spans"}), ENDS: (torch.tensor([0, 2, 2]), {0: "spans"})}
-    chosen = {each: {0: "spans"} for each in spans} if config.chooses else {}
-    scored = {name: (each, {0: "words"}) for name, each in zip(words, parts, strict=False)}
+    chosen = {name: {0: "spans"} for name in spans} if config.chooses else {}
+    scored = {name: (part, {0: "words"}) for name, part in zip(words, parts, strict=False)}
     scored |= {} if config.chooses else spans
-    scored |= {name: (each, {0: "labels"}) for name, each in zip(names, labels, strict=True)}
+    scored |= {name: (part, {0: "labels"}) for name, part in zip(names, labels, strict=True)}
     task.trace([model], partial(_score_graph, model, len(words)), onnx.SCORES_GRAPH, scored,
                {**chosen, SCORES: {0: "spans", 1: "labels"}})  # fmt: skip
 
 
-def _odds(head: GlinerHead, examples: Sequence[Example]) -> Array:
+def _score_examples(head: GlinerHead, examples: Sequence[Example]) -> Array:
     """Return all log-odds of examples' spans, -inf for none."""
-    found = list[Array]()
+    odds = list[Array]()
     for part, windows in head.prompt_windows(examples):
-        for _, scores in sorted(part.scores(windows), key=lambda each: each[0]):
-            more = max(0, len(scores) - scores.shape[1]) if head.config.chooses else 0
-            found.append(np.pad(scores, ((0, 0), (0, more), (0, 0)), constant_values=-np.inf).ravel())
-    return np.concatenate(found)
+        for _, scores in sorted(part.scores(windows), key=itemgetter(0)):
+            missing = max(0, len(scores) - scores.shape[1]) if head.config.chooses else 0
+            odds.append(np.pad(scores, ((0, 0), (0, missing), (0, 0)), constant_values=-np.inf).ravel())
+    return np.concatenate(odds)
 
 
-def _check(source: str, ours: Array, theirs: Array) -> None:
+def _check_odds(source: str, ours: Array, theirs: Array) -> None:
     """Raise InputError if a graph's log-odds aren't torch's; a few of the spans that a model chooses may differ."""
-    one, two = np.isfinite(ours), np.isfinite(theirs)
-    both = one & two
-    if (one ^ two).sum() > _TIES * both.sum():
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    if (np.isfinite(ours) ^ np.isfinite(theirs)).sum() > _TIES * both.sum():
         raise InputError(f"{source}: its graph chooses other spans than torch; it can't be exported")
     check_close(source, ours[both], theirs[both])
 
 
-def _text_graph(
-    model: Any, directions: Sequence[Any], ids: Any, mask: Any, places: Any, *marks: torch.Tensor
-) -> Parts:  # fmt: skip
+def _text_graph(model: Any, directions: Sequence[Any], ids: Any, mask: Any, places: Any, *marks: torch.Tensor) -> Parts:
     """Return (texts · words, …) parts, and (texts, labels, width) states for `marks` (texts, labels).
 
     `places` (texts, words, pieces) are those that words are read off; −1: none. `directions` are the LSTM's; its way
@@ -127,37 +110,37 @@ def _text_graph(
     """
     states = model.body(input_ids=ids, attention_mask=mask)[0]
     texts = torch.arange(states.shape[0])[:, None]
-    words, counts = _pooled(model, states, places), (places[:, :, 0] >= 0).sum(1)
+    words, counts = _pool_words(model, states, places), (places[:, :, 0] >= 0).sum(1)
     back = (counts[:, None] - 1 - torch.arange(words.shape[1])).clamp(min=0)
-    for one, other in zip(directions[::2], directions[1::2], strict=True):
-        words = torch.cat([one(words)[0], other(words[texts, back])[0][texts, back]], 2)
-    return (*model.parts(words.flatten(0, 1)), *(states[texts, each] for each in marks))
+    for forward, backward in zip(directions[::2], directions[1::2], strict=True):
+        words = torch.cat([forward(words)[0], backward(words[texts, back])[0][texts, back]], 2)
+    return (*model.parts(words.flatten(0, 1)), *(states[texts, indices] for indices in marks))
 
 
-def _pooled(model: Any, states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+def _pool_words(model: Any, states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Return (texts, words, width)."""
     texts, pooling = torch.arange(states.shape[0])[:, None], model.config.subtoken_pooling
     if pooling not in ("mean", "max"):
         first: torch.Tensor = model.project(states[texts, places[:, :, 0].clamp(min=0)])
         return first
-    found: torch.Tensor = model.project(states[texts[..., None], places.clamp(min=0)])
-    there = places[..., None] >= 0
+    pieces: torch.Tensor = model.project(states[texts[..., None], places.clamp(min=0)])
+    mask = places[..., None] >= 0
     if pooling == "max":
-        return found.masked_fill(~there, torch.finfo(found.dtype).min).amax(2)
-    return (found * there).sum(2) / there.sum(2).clamp(min=1)
+        return pieces.masked_fill(~mask, torch.finfo(pieces.dtype).min).amax(2)
+    return (pieces * mask).sum(2) / mask.sum(2).clamp(min=1)
 
 
-def _directions(lstm: Any) -> list[torch.nn.Module]:
+def _split_directions(lstm: Any) -> list[torch.nn.Module]:
     """Return an LSTM's layers as LSTMs of one direction, there and back in turn."""
-    found = list[torch.nn.Module]()
+    directions = list[torch.nn.Module]()
     for layer in range(lstm.num_layers):
-        for way in ("", "_reverse"):
-            weights = {f"{name}_l0": getattr(lstm, f"{name}_l{layer}{way}")
+        for suffix in ("", "_reverse"):
+            weights = {f"{name}_l0": getattr(lstm, f"{name}_l{layer}{suffix}")
                        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}  # fmt: skip
-            own = torch.nn.LSTM(weights["weight_ih_l0"].shape[1], lstm.hidden_size, batch_first=True)
-            own.load_state_dict(weights)
-            found.append(own)
-    return found
+            direction = torch.nn.LSTM(weights["weight_ih_l0"].shape[1], lstm.hidden_size, batch_first=True)
+            direction.load_state_dict(weights)
+            directions.append(direction)
+    return directions
 
 
 def _label_graph(model: GlinerModel, *label: torch.Tensor) -> Parts:
@@ -165,10 +148,10 @@ def _label_graph(model: GlinerModel, *label: torch.Tensor) -> Parts:
     return model.prepare_labels(model.project(*label) if len(label) == 1 else model.label_vectors(*label))
 
 
-def _score_graph(model: Any, count: int, *given: torch.Tensor) -> Any:
+def _score_graph(model: Any, count: int, *tensors: torch.Tensor) -> Any:
     """Return log-odds of `count` parts of words, spans and labels, as `rows`; of spans that it chooses, these too."""
     if model.config.chooses:
-        return model.choose_spans(given[:count], given[count:])
-    parts, (starts, ends, *labels) = given[:count], given[count:]
-    first, last = (tuple(each[places] for each in parts) for places in (starts, ends))
+        return model.choose_spans(tensors[:count], tensors[count:])
+    parts, (starts, ends, *labels) = tensors[:count], tensors[count:]
+    first, last = (tuple(part[indices] for part in parts) for indices in (starts, ends))
     return model.rows(first, last, tuple(labels))

@@ -45,36 +45,34 @@ class GlinerFacts:
     config: dict[str, str | int | bool] = field(default_factory=dict)
 
 
-def traced(config: GlinerConfig) -> dict[str, str | int | bool]:
+def read_traced(config: GlinerConfig) -> dict[str, str | int | bool]:
     """Return the entries of a configuration that an export depends on."""
     return {name: getattr(config, name) for name in _TRACED}
 
 
-def facts_of(
-    exported: onnx.Exported, config: GlinerConfig, marks: Sequence[str]
-) -> tuple[GlinerFacts, GlinerConfig]:  # fmt: skip
+def facts_of(exported: onnx.Exported, config: GlinerConfig, marks: Sequence[str]) -> tuple[GlinerFacts, GlinerConfig]:
     """Return a card's facts, and the configuration as it was exported (first versions leave out a mark's number).
 
     Raise InputError for those of another model than the configuration's.
     """
-    place = exported.folder / onnx.CARD
-    facts = parse_json(json.dumps(exported.card.own), GlinerFacts, f"{place}: own", remedy="export the model again")
+    path, file = exported.folder / onnx.CARD, config.file
+    facts = parse_json(json.dumps(exported.card.own), GlinerFacts, f"{path}: own", remedy="export the model again")
     index = facts.config.get("class_token_index")
-    whole = replace(config, class_token_index=index) if config.class_token_index < 0 and type(index) is int else config
-    same = facts.config == traced(whole) and (facts.labels is not None) == config.two_encoders
+    config = replace(config, class_token_index=index) if config.class_token_index < 0 and type(index) is int else config
+    same = facts.config == read_traced(config) and (facts.labels is not None) == config.two_encoders
     if {*marks} - facts.marks.keys() or not same:
-        raise InputError(f"{place}: belongs to another model than {config.file} beside it, or this was changed since; "
+        raise InputError(f"{path}: belongs to another model than {file} beside it, or this was changed since; "
                          "export the model again")  # fmt: skip
-    return facts, whole
+    return facts, config
 
 
 def pieces_of(
-    kind: type[PromptTokenizer], exported: onnx.Exported, config: GlinerConfig, facts: onnx.TokenizerFacts,
+    tokenizer_class: type[PromptTokenizer], exported: onnx.Exported, config: GlinerConfig, facts: onnx.TokenizerFacts,
     file: str = onnx.TOKENIZER, marks: Mapping[str, Sequence[int]] | None = None,
 ) -> PromptTokenizer:  # fmt: skip
     """Return what cuts texts; without `marks`, labels that have their own encoder."""
     tokenizer, body = onnx.LightTokenizer(exported.folder / file, facts), SimpleNamespace(config=facts.body_config)
-    return kind(tokenizer, config, body, for_labels=marks is None, marks=marks)
+    return tokenizer_class(tokenizer, config, body, for_labels=marks is None, marks=marks)
 
 
 class OnnxGliner:
@@ -94,10 +92,9 @@ class OnnxGliner:
             self._text.outputs.keys() == {*self._of_words, *states} and bool(self._of_words)
             and self._text.inputs.keys() == {"input_ids", "attention_mask", "places", *marks}
         )  # fmt: skip
-        spans, parts = {STARTS, ENDS}, {*self._of_words, *self._of_labels}
-        own = [STARTS, ENDS] if config.chooses else []
-        known = parts if config.chooses else parts | spans
-        self._rows.check(list(self._rows.outputs) == [*own, SCORES] and self._rows.inputs.keys() <= known)
+        parts, spans = {*self._of_words, *self._of_labels}, [STARTS, ENDS]
+        inputs, outputs = (parts, [*spans, SCORES]) if config.chooses else (parts.union(spans), [SCORES])
+        self._rows.check(list(self._rows.outputs) == outputs and self._rows.inputs.keys() <= inputs)
         self._vectors: LabelVectors | None = None
         if labels is None:
             self._labels = onnx.Graph(exported.folder / onnx.LABELS_GRAPH, threads)
@@ -106,11 +103,11 @@ class OnnxGliner:
         self._shapes = [tuple(self._rows.inputs[name][1:]) for name in self._of_labels]
         sizes = [size for shape in self._shapes for size in shape]
         self._rows.check(bool(self._shapes) and all(isinstance(size, int) for size in sizes))
-        files, open_ = [exported.folder / each for each in (onnx.LABELS_GRAPH, onnx.LABELS_TOKENIZER)], self._encoder
-        width = sum(map(prod, self._shapes))
-        self._vectors = LabelVectors(files, partial(open_, exported, labels, threads), width, labels)
+        files = [exported.folder / name for name in (onnx.LABELS_GRAPH, onnx.LABELS_TOKENIZER)]
+        open_encoder = partial(self._open_labels, exported, labels, threads)
+        self._vectors = LabelVectors(files, open_encoder, sum(map(prod, self._shapes)), labels)
 
-    def _encoder(self, exported: onnx.Exported, facts: onnx.TokenizerFacts, threads: int) -> Callable[[str], Array]:
+    def _open_labels(self, exported: onnx.Exported, facts: onnx.TokenizerFacts, threads: int) -> Callable[[str], Array]:
         """Return what encodes a label; only labels that aren't in the cache need it."""
         graph = onnx.Graph(exported.folder / onnx.LABELS_GRAPH, threads)
         graph.check({*graph.inputs} == {"input_ids", "attention_mask"} and [*graph.outputs] == self._of_labels)
@@ -118,11 +115,11 @@ class OnnxGliner:
 
         def encode(text: str) -> Array:
             ids = np.array(pieces.alone([text]), np.int64)
-            found = graph({"input_ids": ids, "attention_mask": np.ones_like(ids)}, 1)
-            if [found[name].shape[1:] for name in self._of_labels] != self._shapes:
+            parts = graph({"input_ids": ids, "attention_mask": np.ones_like(ids)}, 1)
+            if [parts[name].shape[1:] for name in self._of_labels] != self._shapes:
                 raise InputError(f"{graph.path}: gives labels of other shapes than {onnx.SCORES_GRAPH} takes: not a "
                                  "graph that nerbert made")  # fmt: skip
-            vector = np.concatenate([found[name].ravel() for name in self._of_labels])
+            vector = np.concatenate([parts[name].ravel() for name in self._of_labels])
             if not np.isfinite(vector).all():
                 raise InputError("its vector is no number: the label encoder's weights are damaged")
             return vector
@@ -136,12 +133,12 @@ class OnnxGliner:
         flat, columns = self._vectors(labels), pairwise(accumulate(map(prod, self._shapes), initial=0))
         return [flat[:, a:b].reshape(-1, *shape) for (a, b), shape in zip(columns, self._shapes, strict=True)]
 
-    def feed(self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt]) -> dict[str, Array]:
+    def make_feed(self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt]) -> dict[str, Array]:
         """Return what the graph of texts is given for some windows."""
-        ids, mask = padded_rows([each.ids for each in windows], self._pad_id)
-        feed = {"input_ids": ids, "attention_mask": mask, "places": _places(windows)}
+        ids, mask = padded_rows([window.ids for window in windows], self._pad_id)
+        feed = {"input_ids": ids, "attention_mask": mask, "places": _place_words(windows)}
         if not self._config.two_encoders:
-            feed[MARKS] = np.zeros((len(windows), max(len(each.places) for each in prompts)), np.int64)
+            feed[MARKS] = np.zeros((len(windows), max(len(prompt.places) for prompt in prompts)), np.int64)
             for row, prompt in enumerate(prompts):
                 feed[MARKS][row, : len(prompt.places)] = prompt.places
         return feed
@@ -150,57 +147,57 @@ class OnnxGliner:
         self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt], vectors: Sequence[list[Array] | None]
     ) -> Iterator[Array]:
         """Yield the log-odds of each window in fp32, as `GlinerScorer` says."""
-        feed = self.feed(windows, prompts)
+        feed = self.make_feed(windows, prompts)
         most = feed["places"].shape[1]
-        found = self._text(feed, len(windows) * most, **{STATES: len(windows)})
-        for row, (window, prompt, given) in enumerate(zip(windows, prompts, vectors, strict=True)):
-            first = row * most
-            words = len(window.counts)
-            parts = {name: found[name][first : first + words] for name in self._of_words}
+        outputs = self._text(feed, len(windows) * most, **{STATES: len(windows)})
+        score_text = self._score_chosen if self._config.chooses else self._score_spans
+        for row, (window, prompt, vector) in enumerate(zip(windows, prompts, vectors, strict=True)):
+            first, words = row * most, len(window.counts)
+            parts = {name: outputs[name][first : first + words] for name in self._of_words}
             if self._vectors is None:
-                self._text.check(found[STATES].ndim == 3)
-                states = found[STATES][row, : len(prompt.places)]
+                self._text.check(outputs[STATES].ndim == 3)
+                states = outputs[STATES][row, : len(prompt.places)]
                 labels = self._labels({STATES: states}, len(states) - prompt.own)
             else:
-                labels = dict(zip(self._of_labels, given or (), strict=True))
-            scored = self._chosen if self._config.chooses else self._scored
-            yield scored(words, {**parts, **labels}, len(next(iter(labels.values()))))
+                labels = dict(zip(self._of_labels, vector or (), strict=True))
+            yield score_text(words, {**parts, **labels}, len(next(iter(labels.values()))))
 
-    def _scored(self, words: int, feed: Mapping[str, Array], labels: int) -> Array:
+    def _score_spans(self, words: int, feed: Mapping[str, Array], labels: int) -> Array:
         """Return the log-odds of one text."""
         if self._config.token_level:
             step, starts, widths = max(1, _SPANS // max(1, labels)), np.arange(words), np.zeros(words, np.int64)
-            found = np.empty((words, 1, labels, 3), np.float32)
+            odds = np.empty((words, 1, labels, 3), np.float32)
         else:
             step, widest = _SPANS, self._config.max_width
             starts, widths = np.nonzero(np.arange(words)[:, None] + np.arange(widest) < words)
-            found = np.full((words, widest, labels), -np.inf, np.float32)
-        for start in range(0, len(starts), step):
-            some, wide = starts[start : start + step], widths[start : start + step]
-            rows = self._rows({**feed, STARTS: some, ENDS: some + wide}, len(some))[SCORES]
-            if rows.shape[1:] != found.shape[2:]:
-                raise InputError(f"{self._rows.path}: gives scores of the shape {rows.shape} for {len(some)} spans and "
-                                 f"{labels} labels: not a graph that nerbert made")  # fmt: skip
-            found[some, wide] = rows
-        return found[:, 0] if self._config.token_level else found
+            odds = np.full((words, widest, labels), -np.inf, np.float32)
+        for index in range(0, len(starts), step):
+            start, width = starts[index : index + step], widths[index : index + step]
+            rows = self._rows({**feed, STARTS: start, ENDS: start + width}, len(start))[SCORES]
+            if rows.shape[1:] != odds.shape[2:]:
+                raise InputError(f"{self._rows.path}: gives scores of the shape {rows.shape} for {len(start)} spans "
+                                 f"and {labels} labels: not a graph that nerbert made")  # fmt: skip
+            odds[start, width] = rows
+        return odds[:, 0] if self._config.token_level else odds
 
-    def _chosen(self, words: int, feed: Mapping[str, Array], labels: int) -> Array:
+    def _score_chosen(self, words: int, feed: Mapping[str, Array], labels: int) -> Array:
         """Return the log-odds of one text whose spans the graph chooses."""
-        starts, ends, odds = self._rows.run(feed)
-        count, seen = starts.size, [(each.dtype, each.shape) for each in (starts, ends, odds)]
-        right = seen == [(np.int64, (count,)), (np.int64, (count,)), (np.float32, (count, labels))]
+        starts, ends, rows = self._rows.run(feed)
+        count, shapes = starts.size, [(column.dtype, column.shape) for column in (starts, ends, rows)]
+        right = shapes == [(np.int64, (count,)), (np.int64, (count,)), (np.float32, (count, labels))]
         if not right or ((starts < 0) | (ends < starts) | (ends >= words)).any():
             raise InputError(f"{self._rows.path}: gives no spans of a text of {words} words for {labels} labels: not a "
                              "graph that nerbert made")  # fmt: skip
-        found = np.full((words, int((ends - starts).max(initial=-1)) + 1, labels), -np.inf, np.float32)
-        found[starts, ends - starts] = odds
-        return found
+        odds = np.full((words, int((ends - starts).max(initial=-1)) + 1, labels), -np.inf, np.float32)
+        odds[starts, ends - starts] = rows
+        return odds
 
 
-def _places(windows: Sequence[WordWindow]) -> Array:
-    """Return (windows, words, pieces): the places that words are read off; −1: none."""
-    words, most = max(len(each.counts) for each in windows), max(int(each.counts.max(initial=1)) for each in windows)
-    found = np.full((len(windows), words, most), -1, np.int64)
+def _place_words(windows: Sequence[WordWindow]) -> Array:
+    """Return (windows, words, pieces): the indices of pieces that words are read off; −1: none."""
+    words = max(len(window.counts) for window in windows)
+    most = max(int(window.counts.max(initial=1)) for window in windows)
+    indices = np.full((len(windows), words, most), -1, np.int64)
     for row, window in enumerate(windows):
-        found[row, : len(window.counts)][np.arange(most) < window.counts[:, None]] = window.places
-    return found
+        indices[row, : len(window.counts)][np.arange(most) < window.counts[:, None]] = window.places
+    return indices

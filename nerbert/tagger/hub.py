@@ -44,14 +44,14 @@ def write_folder(
     `finish` changes the copy before it is published.
     """
     check_apart(source, target)
-    kind = read_card(str(target))["kind"] if (target / CARD).is_file() else ""
-    if overwrite and target.is_dir() and any(target.iterdir()) and kind in ("", *PRETRAINED):
+    target_kind = read_card(str(target))["kind"] if (target / CARD).is_file() else ""
+    if overwrite and target.is_dir() and any(target.iterdir()) and target_kind in ("", *PRETRAINED):
         raise OutputExists(f"{target}: holds no tagger, so it is not replaced; name another folder")
     model = ModelFolder.open(source).check()
     names = [path.relative_to(source) for path in model.files("tagger")]
-    converts = Path(WEIGHTS) not in names and any((source / each).is_file() for each in model.kind.pickled)
+    converts = Path(WEIGHTS) not in names and any((source / name).is_file() for name in model.kind.pickled)
     if converts:  # an export names the weights that it was made from
-        names = [each for each in names if each.as_posix() not in EXPORTED]
+        names = [name for name in names if name.as_posix() not in EXPORTED]
     with publish_folder(target, overwrite=overwrite) as folder:
         if converts:
             model.kind.convert(source, folder)

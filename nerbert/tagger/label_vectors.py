@@ -19,11 +19,12 @@ from nerbert.records import EntityLabel
 from nerbert.rng import Array
 from nerbert.terminal import progress, tell
 
-_encoding = ThreadLock()
+_lock = ThreadLock()
 """Held while labels are encoded: `transformers` can't load two models in two threads, nor rich show two bars."""
 _FORMAT = 1
 _KEY = 32
 """Bytes of a text's digest."""
+_FILE, _NOT_CACHED = "{:02x}.npz", "vectors of labels are not cached: {}"
 
 
 class LabelEncoder:
@@ -36,12 +37,12 @@ class LabelEncoder:
         """Return (width,) in fp32; raise InputError for a text that is too long, or that has no pieces."""
         ids = np.array([self._pieces.encode_text(text)], np.int64)
         count = ids.shape[1] if self._pooling == "mean" else 1
-        places = np.arange(count)
-        states = self._scorer(Padded(ids, np.ones(ids.shape, bool), np.zeros_like(places), places))
+        indices = np.arange(count)
+        states = self._scorer(Padded(ids, np.ones(ids.shape, bool), np.zeros_like(indices), indices))
         if not np.isfinite(states).all():
             raise InputError("its vector is no number: the concept encoder's weights are damaged")
-        found: Array = states.mean(0, dtype=np.float32)
-        return found
+        vector: Array = states.mean(0, dtype=np.float32)
+        return vector
 
 
 class LabelVectors:
@@ -58,84 +59,71 @@ class LabelVectors:
 
     def __call__(self, labels: Sequence[EntityLabel]) -> Array:
         """Return (labels, width); raise InputError for a label that the encoder can't read."""
-        keys = [sha256(each.text.encode()).digest() for each in labels]
-        place, wanted = self._place(), dict(zip(keys, labels, strict=True))
-        found = self._read(place, wanted)
-        if wanted.keys() - found.keys():
-            with _encoding:
-                found |= self._read(place, wanted.keys() - found.keys())  # of another thread, made meanwhile
-                if missing := {key: each for key, each in wanted.items() if key not in found}:
-                    new = self._encoded(missing)
-                    if place:
-                        self._keep(place, new)
-                    found |= new
-        return np.stack([found[key] for key in keys])
+        keys = [sha256(label.text.encode()).digest() for label in labels]
+        folder, by_key = self._make_folder(), dict(zip(keys, labels, strict=True))
+        vectors = self._read(folder, by_key)
+        if by_key.keys() - vectors.keys():
+            with _lock:
+                vectors |= self._read(folder, by_key.keys() - vectors.keys())  # of another thread, made meanwhile
+                if missing := {key: label for key, label in by_key.items() if key not in vectors}:
+                    new = self._encode(missing)
+                    if folder:
+                        self._keep(folder, new)
+                    vectors |= new
+        return np.stack([vectors[key] for key in keys])
 
     @cached_property
     def _digest(self) -> str:
         lines = "".join(f"{path.name} {sha256_of(path)}\n" for path in self._files)
         return sha256(f"{_FORMAT} {self._width} {self._facts}\n{lines}".encode()).hexdigest()
 
-    def _encoded(self, labels: Mapping[bytes, EntityLabel]) -> dict[bytes, Array]:
-        found = {}
+    def _encode(self, labels: Mapping[bytes, EntityLabel]) -> dict[bytes, Array]:
+        vectors = {}
         encode = self._encoder = self._encoder or self._open()
         with progress("labels", len(labels)) as bar:
             for key, label in labels.items():
                 with at(part=f"label {label.text!r:.80}"):
-                    found[key] = encode(label.text)
+                    vectors[key] = encode(label.text)
                 bar.advance()
-        return found
+        return vectors
 
-    def _place(self) -> Path | None:
+    def _make_folder(self) -> Path | None:
         """Return the folder of cached vectors, None if there can't be one."""
         try:
-            place = cache_place("", "labels", self._digest)
-            place.mkdir(parents=True, exist_ok=True)
+            folder = cache_place("", "labels", self._digest)
+            folder.mkdir(parents=True, exist_ok=True)
         except (OSError, NerbertError) as error:
-            _not_kept(error)
+            tell(_NOT_CACHED.format(error))
             return None
-        return place
+        return folder
 
-    def _read(self, place: Path | None, wanted: Iterable[bytes]) -> dict[bytes, Array]:
+    def _read(self, folder: Path | None, asked: Iterable[bytes]) -> dict[bytes, Array]:
         """Return what the files of some keys hold, if there can be any."""
-        found = dict[bytes, Array]()
-        for path in {_file(place, key[0]) for key in wanted} if place else ():
-            if not path.exists():
-                continue
+        by_key = dict[bytes, Array]()
+        paths = {folder / _FILE.format(key[0]) for key in asked} if folder else set[Path]()
+        for path in filter(Path.exists, paths):
             try:
                 with at(path), refused("can't be read"), path.open("rb") as stream, np.load(stream) as content:
                     keys, vectors = content["keys"], content["vectors"]
-                    _check(keys, np.uint8, (len(vectors), _KEY))
-                    _check(vectors, np.float32, (len(keys), self._width))
-                found.update(zip(map(bytes, keys), vectors, strict=True))
+                    right = [(np.uint8, (len(vectors), _KEY)), (np.float32, (len(keys), self._width))]
+                    if [(column.dtype, column.shape) for column in (keys, vectors)] != right:
+                        raise InputError("holds other columns than vectors of labels")
+                by_key.update(zip(map(bytes, keys), vectors, strict=True))
             except InputError as error:
                 tell(f"{error}; it is written again")
-        return found
+        return by_key
 
-    def _keep(self, place: Path, new: Mapping[bytes, Array]) -> None:
+    def _keep(self, folder: Path, new: Mapping[bytes, Array]) -> None:
         """Add vectors to the files, one process after the other."""
         by_file = defaultdict[int, dict[bytes, Array]](dict)
         for key, vector in new.items():
             by_file[key[0]][key] = vector
         try:
-            with held(place, "", wait=lambda: None):
-                for number, some in by_file.items():
-                    whole = self._read(place, some) | some
-                    keys = np.frombuffer(b"".join(whole), np.uint8).reshape(-1, _KEY)
-                    with publish(_file(place, number)) as draft, draft.open("wb") as stream:
-                        np.savez(stream, keys=keys, vectors=np.stack(list(whole.values())))
+            with held(folder, "", wait=lambda: None):
+                for number, added in by_file.items():
+                    vectors = self._read(folder, added) | added
+                    keys = np.frombuffer(b"".join(vectors), np.uint8).reshape(-1, _KEY)
+                    with publish(folder / _FILE.format(number)) as draft, draft.open("wb") as stream:
+                        np.savez(stream, keys=keys, vectors=np.stack(list(vectors.values())))
         except (OSError, NerbertError) as error:
-            _not_kept(error)
-
-
-def _file(place: Path, number: int) -> Path:
-    return place / f"{number:02x}.npz"
-
-
-def _check(column: Array, kind: type, shape: tuple[int, ...]) -> None:
-    if column.dtype != kind or column.shape != shape:
-        raise InputError("holds other columns than vectors of labels")
-
-
-def _not_kept(error: Exception) -> None:
-    tell(f"vectors of labels are not cached: {error}")
+            tell(_NOT_CACHED.format(error))

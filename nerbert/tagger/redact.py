@@ -7,8 +7,10 @@ import hashlib
 import hmac
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 
 import regex
@@ -25,9 +27,7 @@ SHORTEST_KEY = 16
 Pseudonym: TypeAlias = Callable[[str, str], str]
 """Returns what replaces an entity of a type and a text."""
 _HEX_DIGITS, _BLOCK = 12, "█"
-_WORD = regex.compile(
-    rf"[[\p{{L}}\p{{M}}\p{{N}}]--{WORD_EACH}]++|{WORD_EACH}\p{{M}}*+|\S", regex.VERSION1
-)  # fmt: skip
+_WORD = regex.compile(rf"[[\p{{L}}\p{{M}}\p{{N}}]--{WORD_EACH}]++|{WORD_EACH}\p{{M}}*+|\S", regex.VERSION1)
 """A run of letters and digits (an underscore ends it), a character of a script without spaces, or another character."""
 _ASCII_WORD = re.compile(r"[A-Za-z0-9]++|\S", re.ASCII)
 """The same in ASCII, several times faster."""
@@ -62,11 +62,11 @@ class _Region(NamedTuple):
 
 def _words(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield the words with their places, without case."""
-    for found in (_ASCII_WORD if text.isascii() else _WORD).finditer(text):
-        yield *found.span(), unicodedata.normalize("NFC", found[0].casefold())
+    for match in (_ASCII_WORD if text.isascii() else _WORD).finditer(text):
+        yield *match.span(), unicodedata.normalize("NFC", match[0].casefold())
 
 
-def folded(text: str) -> str:
+def fold_text(text: str) -> str:
     """Return a text as it is compared: its words without case, separated by single spaces."""
     return " ".join(word for *_, word in _words(text))
 
@@ -92,11 +92,11 @@ class FoundNames:
         if not self._types:
             return
         words = list(_words(text))
-        for place, (start, _, first) in enumerate(words):
+        for index, (start, _, first) in enumerate(words):
             for length in self._lengths.get(first, ()):
-                here = words[place : place + length]
-                if (type_ := self._types.get(tuple(word for *_, word in here))) is not None:
-                    yield start, here[-1][1], type_
+                part = words[index : index + length]
+                if (type_ := self._types.get(tuple(word for *_, word in part))) is not None:
+                    yield start, part[-1][1], type_
 
 
 def redact(text: str, spans: Iterable[Span], names: FoundNames, pseudonym: Pseudonym) -> Redacted:
@@ -104,43 +104,42 @@ def redact(text: str, spans: Iterable[Span], names: FoundNames, pseudonym: Pseud
 
     Of entities that overlap the union is replaced, with the type of the longest.
     """
-    marked = _union(_Region(each.start, each.end, each.type, True, each.end - each.start) for each in spans)
-    gaps = [0, *(place for each in marked for place in (each.start, each.end)), len(text)]
+    marked = _join_regions(_Region(span.start, span.end, span.type, True, span.end - span.start) for span in spans)
+    gaps = [0, *(border for region in marked for border in region[:2]), len(text)]
     repeats = list(names.find(text))
     for start, end in list(pairwise(gaps))[::2]:  # what an entity leaves of a word that it cuts may be a name, too
         if marked:
             repeats += [(start + first, start + last, type_) for first, last, type_ in names.find(text[start:end])]
     parts, replaced, done, size = list[str](), list[Replaced](), 0, 0
-    for each in _union([*marked, *(_Region(*one, False, one[1] - one[0]) for one in repeats)]):
-        original, before = text[each.start : each.end], text[done : each.start]
-        new = pseudonym(each.type, original)
-        replaced.append(Replaced(size + len(before), new, original, each.type, each.marked))
-        parts += [before, new]
-        done, size = each.end, size + len(before) + len(new)
+    for region in _join_regions([*marked, *(_Region(*row, False, row[1] - row[0]) for row in repeats)]):
+        original, gap = text[region.start : region.end], text[done : region.start]
+        new = pseudonym(region.type, original)
+        replaced.append(Replaced(size + len(gap), new, original, region.type, region.marked))
+        parts += [gap, new]
+        done, size = region.end, size + len(gap) + len(new)
     return Redacted("".join([*parts, text[done:]]), tuple(replaced))
 
 
-def _union(regions: Iterable[_Region]) -> list[_Region]:
+def _join_regions(regions: Iterable[_Region]) -> list[_Region]:
     """Return the regions, in order, those that overlap as one."""
-    found = list[_Region]()
-    for each in sorted(regions, key=lambda one: (one.start, -one.end)):
-        if found and each.start < found[-1].end:
-            last = found.pop()
-            best = each if each.longest > last.longest else last
-            each = last._replace(  # noqa: PLW2901
-                end=max(last.end, each.end), type=best.type, marked=last.marked or each.marked, longest=best.longest
-            )
-        found.append(each)
-    return found
+    joined = list[_Region]()
+    for region in sorted(regions, key=lambda region: (region.start, -region.end)):
+        if joined and region.start < joined[-1].end:
+            last = joined.pop()
+            best, end = max(last, region, key=attrgetter("longest")), max(last.end, region.end)
+            joined.append(_Region(last.start, end, best.type, last.marked or region.marked, best.longest))
+        else:
+            joined.append(region)
+    return joined
 
 
 def redact_value(value: Any, names: FoundNames, pseudonym: Pseudonym) -> Any:
     """Return a JSON value without the texts of `names`: in texts, keys and numbers."""
     if isinstance(value, dict):
-        return {redact_value(key, names, pseudonym): redact_value(each, names, pseudonym)
-                for key, each in value.items()}  # fmt: skip
+        return {redact_value(key, names, pseudonym): redact_value(item, names, pseudonym)
+                for key, item in value.items()}  # fmt: skip
     if isinstance(value, list):
-        return [redact_value(each, names, pseudonym) for each in value]
+        return [redact_value(item, names, pseudonym) for item in value]
     if value is None or isinstance(value, bool):
         return value
     redacted = redact(f"{value}", (), names, pseudonym)
@@ -171,7 +170,7 @@ class EditedText:
     def __init__(self, replaced: Iterable[tuple[int, str, str]]) -> None:
         self.originals, self.seen = dict[str, str](), set[str]()
         for _, pseudonym, original in replaced:
-            other = folded(self.originals.setdefault(pseudonym, original)) != folded(original)
+            other = fold_text(self.originals.setdefault(pseudonym, original)) != fold_text(original)
             if other or pseudonym.startswith(_BLOCK):
                 raise InputError(f"{pseudonym:.60} may stand for several names, so an edited text can't be restored")
         self._pseudonym = re.compile("|".join(map(re.escape, self.originals)) or "(?!)")
@@ -179,26 +178,26 @@ class EditedText:
     def restore(self, text: str) -> str:
         """Return a text with the original, as it was first written, in place of each pseudonym."""
         self.seen.update(self._pseudonym.findall(text))
-        return self._pseudonym.sub(lambda found: self.originals[found[0]], text)
+        return self._pseudonym.sub(lambda match: self.originals[match[0]], text)
 
 
-def numbered() -> Pseudonym:
+def number_names() -> Pseudonym:
     """Return pseudonyms like `[person 1]` for one document: the same number for the same text of a type."""
-    numbers: dict[str, dict[str, int]] = {}
+    numbers = defaultdict[str, dict[str, int]](dict)
 
     def name(type_: str, text: str) -> str:
-        own = numbers.setdefault(type_, {})
-        return f"[{_clean(type_)} {own.setdefault(folded(text), len(own) + 1)}]"
+        of_type = numbers[type_]
+        return f"[{' '.join(type_.split())} {of_type.setdefault(fold_text(text), len(of_type) + 1)}]"
 
     return name
 
 
-def masked(_: str, text: str) -> str:
+def mask_text(_: str, text: str) -> str:
     """Return a text of the same length, with a block for each character but white space."""
     return re.sub(r"\S", _BLOCK, text)
 
 
-def keyed(key: bytes) -> Pseudonym:
+def hash_names(key: bytes) -> Pseudonym:
     """Return pseudonyms like `[person 3f2a9c1b7d20]`: the first 48 bits of HMAC-SHA256 (RFC 2104) of the text as it is
     compared. Raise InputError for a key of fewer than `SHORTEST_KEY` bytes.
     """
@@ -206,11 +205,7 @@ def keyed(key: bytes) -> Pseudonym:
         raise InputError(f"the key has {len(key)} bytes; it needs at least {SHORTEST_KEY} (openssl rand -hex 32)")
 
     def name(type_: str, text: str) -> str:
-        digest = hmac.new(key, folded(text).encode("utf-8", "surrogatepass"), hashlib.sha256)
-        return f"[{_clean(type_)} {digest.hexdigest()[:_HEX_DIGITS]}]"
+        digest = hmac.new(key, fold_text(text).encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return f"[{' '.join(type_.split())} {digest.hexdigest()[:_HEX_DIGITS]}]"
 
     return name
-
-
-def _clean(type_: str) -> str:
-    return " ".join(type_.split())

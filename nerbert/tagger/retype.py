@@ -37,15 +37,15 @@ class TypeChanges:
     @classmethod
     def parse(cls, rename: Sequence[str], merge: Sequence[str], drop: Sequence[str]) -> "TypeChanges":
         """Return the changes of a command line: `OLD=NEW`, `OLD,OLD=NEW` and `OLD,OLD` each; raise SettingsError."""
-        merges = [(_names(old), new) for old, new in (_pair("--merge", each) for each in merge)]
+        merges = [(_split_names(old), new) for old, new in (_parse_change("--merge", text) for text in merge)]
         if alone := next((new for old, new in merges if len(old) < 2), ""):
             raise SettingsError(f"--merge …={alone:.80}: name at least two types; --rename renames one")
-        changes = [_pair("--rename", each) for each in rename]
+        changes = [_parse_change("--rename", text) for text in rename]
         changes += [(old, new) for parts, new in merges for old in parts]
-        changes += [(old, "") for each in drop for old in _names(each)]
+        changes += [(old, "") for text in drop for old in _split_names(text)]
         names = dict(changes)
         if len(names) < len(changes):
-            twice = next(old for old in names if sum(old == each for each, _ in changes) > 1)
+            twice = next(old for old in names if sum(old == name for name, _ in changes) > 1)
             raise SettingsError(f"type {twice!r:.80}: is changed twice; give one change for each type")
         return cls(names, {new for _, new in merges})
 
@@ -53,9 +53,9 @@ class TypeChanges:
         """Return each type's name from now on, "" for a dropped one; raise SettingsError for what can't be."""
         if not self.names:
             raise SettingsError("no change is given: --rename OLD=NEW, --merge OLD,OLD=NEW or --drop OLD")
-        if missing := next((each for each in self.names if each not in types), ""):
+        if missing := next((name for name in self.names if name not in types), ""):
             raise SettingsError(f"the tagger has no type {missing!r:.80}{unknown(missing, types)}")
-        names = {each: self.names.get(each, each) for each in types}
+        names = {type_: self.names.get(type_, type_) for type_ in types}
         if not any(names.values()):
             raise SettingsError("all types would be dropped; a tagger finds at least one")
         for new in {*self.names.values()} - {""}:
@@ -66,16 +66,16 @@ class TypeChanges:
         return names
 
 
-def _pair(option: str, given: str) -> tuple[str, str]:
+def _parse_change(option: str, text: str) -> tuple[str, str]:
     """Return the old and the new name, the latter as a label is written."""
-    old, _, new = (part.strip() for part in given.rpartition("="))
+    old, _, new = (part.strip() for part in text.rpartition("="))
     if not old or not new:
-        raise SettingsError(f"{option} {given!r:.80}: write the old name, = and the new one")
+        raise SettingsError(f"{option} {text!r:.80}: write the old name, = and the new one")
     return old, entity_labels([EntityLabel(new)])[0].name
 
 
-def _names(given: str) -> list[str]:
-    return [name for each in given.split(",") if (name := each.strip())]
+def _split_names(text: str) -> list[str]:
+    return [name for part in text.split(",") if (name := part.strip())]
 
 
 def change_types(
@@ -92,11 +92,11 @@ def change_types(
     if not types:
         why = "its labels are given when it tags" if labels_at_run_time(folder) else "its tags aren't O, B-x and I-x"
         raise InputError(f"{tagger}: has no types of its own that can be changed: {why}")
-    names, kind = changes.of(types), head_kind(folder)
-    new = _card(folder, names)
+    names = changes.of(types)
+    new = _rename_card(folder, names)
 
     def finish(copy: Path) -> None:
-        kind.rename_types(copy, names)
+        head_kind(folder).rename_types(copy, names)
         for stale in (CHECK, REPORT):
             (copy / stale).unlink(missing_ok=True)
         try_write_check(copy, "")
@@ -107,39 +107,38 @@ def change_types(
     return names
 
 
-def _card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any]:
+def _rename_card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any]:
     """Return the card of a tagger whose types have these names; a merged type has its parts' highest threshold."""
     before, counts = folder.card, Counter(new for new in names.values() if new)
     after = {key: value for key, value in before.items() if key not in _MEASURED}
     after |= {"types": sorted(counts), "changed_types": {**names}}
-    if own := before.get("thresholds"):
-        bounds = [(names.get(old, old), bound) for old, bound in own.items()]
-        after["thresholds"] = {new: bound for new, bound in sorted(bounds, key=lambda each: each[1]) if new}
+    if thresholds := before.get("thresholds"):
+        bounds = [(names.get(old, old), bound) for old, bound in thresholds.items()]
+        after["thresholds"] = {new: bound for new, bound in sorted(bounds, key=lambda pair: pair[1]) if new}
     if labels_at_run_time(folder):
-        after["words_of_types"] = _words(learnt_words(before), names)
+        after["words_of_types"] = _rename_words(learnt_words(before), names)
     if len(counts) == len(names):
-        after |= {key: _renamed(before[key], names) for key in ("dev", "calibration") if before.get(key)}
+        after |= {key: _rename_figures(before[key], names) for key in ("dev", "calibration") if before.get(key)}
     elif before.get("calibration"):
         scaling = Temperatures.of_card(before)
-        kept = {
-            new: each for old, each in scaling.by_label.items() if (new := names.get(old, old)) and counts[new] <= 1
-        }
+        new_names = {old: names.get(old, old) for old in scaling.by_label}
+        kept = {new: scaling.by_label[old] for old, new in new_names.items() if new and counts[new] <= 1}
         after["calibration"] = Temperatures(scaling.pooled, kept).as_json()
     return after
 
 
-def _words(words: Mapping[str, list[str]], names: Mapping[str, str]) -> dict[str, str | list[str]]:
+def _rename_words(words: Mapping[str, list[str]], names: Mapping[str, str]) -> dict[str, str | list[str]]:
     """Return what is read for each new name: the words of its parts, each once."""
-    found = dict[str, list[str]]()
+    words_by_name = dict[str, list[str]]()
     for old, new in names.items():
         if new:
-            found.setdefault(new, []).extend(each or old for each in words.get(old) or [""])
-    return {new: texts[0] if len(set(texts)) == 1 else list(dict.fromkeys(texts)) for new, texts in found.items()}
+            words_by_name.setdefault(new, []).extend(text or old for text in words.get(old) or [""])
+    return {new: texts[0] if len({*texts}) == 1 else [*dict.fromkeys(texts)] for new, texts in words_by_name.items()}
 
 
-def _renamed(facts: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def _rename_figures(facts: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Return facts whose figures by type have the new names."""
     return dict(facts) | {
-        key: {names.get(name, name): each for name, each in facts[key].items()}
+        key: {names.get(name, name): figures for name, figures in facts[key].items()}
         for key in ("by_type", "temperatures") if isinstance(facts.get(key), Mapping)
     }  # fmt: skip

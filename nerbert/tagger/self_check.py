@@ -1,6 +1,5 @@
 """The self-check of a tagger: what writes its answers into its folder, and compares them later."""
 
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +7,7 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, NerbertError, refused
 from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, seed_folders, to_copy
 from nerbert.schema import to_plain
-from nerbert.tagger.answers import (
-    CHECK,
-    CHECKED,
-    Checked,
-    Expected,
-    answers_of,
-    check_texts,
-    compare,
-    read_check,
-    versions,
-)  # fmt: skip
+from nerbert.tagger.answers import CHECK, CHECKED, Checked, compare, expect_answers, read_check
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import tell
 
@@ -32,9 +21,8 @@ def write_check(folder: Path, head: str = "") -> None:
     tagger = loaded.with_default_labels()
     _check_types(tagger, folder)
     with refused(f"{folder}: can't answer the texts of {CHECK}"):
-        answers = answers_of(tagger, check_texts(), tagger.decoding)
-    where = f"{platform.system()} {platform.machine()}"
-    write_json(folder / CHECK, to_plain(Expected(1, versions(), where, tagger.head.name, tagger.decoding, answers)))
+        expected = expect_answers(tagger)
+    write_json(folder / CHECK, to_plain(expected))
 
 
 def try_write_check(folder: Path, head: str) -> None:
@@ -45,7 +33,7 @@ def try_write_check(folder: Path, head: str) -> None:
         tell(f"no {CHECK} was written: {error}")
 
 
-def checking(card: TaggerHook) -> TaggerHook:
+def add_check(card: TaggerHook) -> TaggerHook:
     """Return a hook that writes `check.json` too, if the tagger can answer."""
 
     def finish(folder: Path, facts: TaggerFacts) -> bool:
@@ -63,15 +51,15 @@ def _check_types(tagger: Tagger, folder: Path) -> None:
 def check(source: str | Path, *, renew: bool = False, head: str = "", **loading: Any) -> list[Checked]:
     """Compare answers of a tagger, or each seed, with its own (`renew`: written first); raise InputError for none."""
     results = []
-    for each in [str(folder) for folder in seed_folders(str(source))] or [str(source)]:
+    for name in [*map(str, seed_folders(str(source)))] or [str(source)]:
         if renew:
-            write_check(Path(each), head)
-        folder = ModelFolder.open(each, "tagger").check().path
+            write_check(Path(name), head)
+        folder = ModelFolder.open(name, "tagger").check().path
         CHECKED.add(folder.resolve())
         tagger, expected = Tagger.load(folder, head=head, **loading).with_default_labels(), read_check(folder)
         _check_types(tagger, folder)
         if expected is None:
-            place = each if Path(each).is_dir() else "A-COPY"
-            raise InputError(f"{each}: holds no {CHECK} to compare with; `nerbert check {place} --renew` writes one")
-        results.append(compare(tagger, each, expected))
+            copy = name if Path(name).is_dir() else "A-COPY"
+            raise InputError(f"{name}: holds no {CHECK} to compare with; `nerbert check {copy} --renew` writes one")
+        results.append(compare(tagger, name, expected))
     return results

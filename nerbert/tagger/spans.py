@@ -75,32 +75,29 @@ class Spans(list[Span]):
             end = min(end, shown[_MOST_ENTITIES].start)
         end = next((span.start for span in shown if span.start < end < span.end), end)
         shown = [span for span in shown if span.end <= end]
-        return f'<div style="{_TEXT}">{"".join(_marked(self.text[:end], shown))}</div>{self._note(end, len(shown))}'
-
-    def _note(self, end: int, shown: int) -> str:
-        """Return a note on what is not shown, or that no entity was found."""
-        left = f"{len(self.text) - end:,} more characters with {len(self) - shown:,} more entities are not shown"
+        left = f"{len(self.text) - end:,} more characters with {len(self) - len(shown):,} more entities are not shown"
         note = left if end < len(self.text) else "" if self else "no entity found"
-        return note and f'<div style="{_NOTE}">{note}</div>'
+        text = f'<div style="{_TEXT}">{"".join(_mark_spans(self.text[:end], shown))}</div>'
+        return text + (note and f'<div style="{_NOTE}">{note}</div>')
 
 
-def _marked(text: str, spans: Iterable[Span]) -> Iterator[str]:
-    place = 0
+def _mark_spans(text: str, spans: Iterable[Span]) -> Iterator[str]:
+    end = 0
     for span in spans:
         style = _ENTITY.format(crc32(span.type.encode("utf-8", "surrogatepass")) % _HUES * 360 // _HUES)
-        title = f"{_escaped(span.type)}, confidence {span.confidence:.2f}"
-        label = f'<bdi style="{_LABEL}">{_escaped(span.type)}</bdi>'
-        yield _escaped(text[place : span.start])
-        yield f'<mark style="{style}" title="{title}">{_escaped(text[span.start : span.end])} {label}</mark>'
-        place = span.end
-    yield _escaped(text[place:])
+        title = f"{_escape_text(span.type)}, confidence {span.confidence:.2f}"
+        label = f'<bdi style="{_LABEL}">{_escape_text(span.type)}</bdi>'
+        yield _escape_text(text[end : span.start])
+        yield f'<mark style="{style}" title="{title}">{_escape_text(text[span.start : span.end])} {label}</mark>'
+        end = span.end
+    yield _escape_text(text[end:])
 
 
-def _escaped(text: str) -> str:
+def _escape_text(text: str) -> str:
     """Return text as HTML, its control characters visible but for tabs and ends of lines."""
     from html import escape
 
-    return escape("".join(part if place % 2 else visible(part) for place, part in enumerate(_KEPT.split(text))))
+    return escape("".join(part if index % 2 else visible(part) for index, part in enumerate(_KEPT.split(text))))
 
 
 _LAST = {"characters": "", "utf-16": "\uffff", "bytes": "\x7f\u07ff\uffff"}
@@ -114,22 +111,22 @@ def check_offsets(name: str) -> str:
 
 def counted_spans(text: str, spans: Sequence[Span], offsets: str) -> list[Span]:
     """Return the spans of `text`, whose places are in characters, with their places in other units."""
-    return _moved(spans, _further(text, offsets), 1)
+    return _move_spans(spans, _find_wide(text, offsets), 1)
 
 
 def character_spans(text: str, spans: Sequence[Span], offsets: str) -> list[Span]:
     """Return the spans of `text`, whose places are in other units, with their places in characters."""
-    return _moved(spans, [place + before for before, place in enumerate(_further(text, offsets))], -1)
+    return _move_spans(spans, [index + units for units, index in enumerate(_find_wide(text, offsets))], -1)
 
 
-def _further(text: str, offsets: str) -> list[int]:
-    """Return the place of a character once for each unit that it has after its first."""
+def _find_wide(text: str, offsets: str) -> list[int]:
+    """Return the index of a character once for each unit that it has after its first."""
     lasts = "" if text.isascii() else _LAST[offsets]
-    return sorted(place for last in lasts for place, char in enumerate(text) if char > last)
+    return sorted(index for last in lasts for index, char in enumerate(text) if char > last)
 
 
-def _moved(spans: Sequence[Span], wide: Sequence[int], step: int) -> list[Span]:
-    """Return spans with their places moved by a step for each of the `wide` places before."""
+def _move_spans(spans: Sequence[Span], wide: Sequence[int], step: int) -> list[Span]:
+    """Return spans with their offsets moved by a step for each of the `wide` ones before."""
     if not wide:
         return list(spans)
     return [
@@ -155,21 +152,21 @@ class Graphemes:
             end = self._borders[bisect_left(self._borders, end)]
         return start, end
 
-    def _is_border(self, place: int) -> bool:
-        """Return whether a place is certainly a border."""
+    def _is_border(self, index: int) -> bool:
+        """Return whether a grapheme certainly begins here."""
         text = self._text
-        if place in (0, len(text)) or text[place - 1].isspace() or text[place].isspace():
+        if index in (0, len(text)) or text[index - 1].isspace() or text[index].isspace():
             return True
-        return text[place] < _FIRST_WIDE and text[place - 1] < _FIRST_PREPENDED
+        return text[index] < _FIRST_WIDE and text[index - 1] < _FIRST_PREPENDED
 
     @cached_property
     def _borders(self) -> "array[int]":
         """Return the borders in all words, whose ends are among them."""
-        found = array("q", [0])
+        borders = array("q", [0])
         for word in _WORD.finditer(self._text):
-            found.append(word.start())
-            found.extend(each.end() for each in _GRAPHEME.finditer(self._text, word.start(), word.end()))
-        return found
+            borders.append(word.start())
+            borders.extend(match.end() for match in _GRAPHEME.finditer(self._text, word.start(), word.end()))
+        return borders
 
 
 _GRAPHEME, _WORD = regex.compile(r"\X"), regex.compile(r"\S++")

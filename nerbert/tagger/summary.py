@@ -62,7 +62,7 @@ class ModelSummary:
 
 def summarise(source: str) -> list[ModelSummary]:
     """Return what a model (a folder, a hub name, a name of the package) is, or each of a folder of several seeds."""
-    return [_summary(each) for each in [*map(str, seed_folders(source))] or [source]]
+    return [_summary(name) for name in [*map(str, seed_folders(source))] or [source]]
 
 
 def _summary(source: str) -> ModelSummary:
@@ -87,7 +87,7 @@ def _types(folder: ModelFolder, config: dict[str, Any], exported: Exported | Non
     """Return the types that a model was trained on: those of its card, or of its tags if they are BIO tags."""
     learnt = folder.card.get("types")
     if learnt or folder.head_name != "linear":
-        return [str(each) for each in learnt or ()]
+        return [str(type_) for type_ in learnt or ()]
     labels = config.get("id2label")
     tags = exported.card.tags if exported else [*map(str, labels.values())] if isinstance(labels, dict) else []
     try:
@@ -114,4 +114,4 @@ def _parameters(path: Path) -> int:
         length = int.from_bytes(stream.read(8), "little")
         head = stream.read(length) if length <= min(_LONGEST_HEADER, path.stat().st_size) else b""
     stored = parse_json(head, dict[str, _Stored], path, remedy="the file is damaged")
-    return sum(math.prod(each.shape) for name, each in stored.items() if name != "__metadata__")
+    return sum(math.prod(entry.shape) for name, entry in stored.items() if name != "__metadata__")

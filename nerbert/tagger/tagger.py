@@ -43,7 +43,7 @@ class Tagger:
     origin: Origin | None = None
     labels: tuple[EntityLabel, ...] = ()
     """The labels to find, if given (`with_labels`)."""
-    _wanted: float | Mapping[str, float] | None = None
+    _chosen: float | Mapping[str, float] | None = None
     """The user's thresholds; those of labels are known when labels are."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Tagger:
         self.temperature, self.thresholds = temperature, thresholds or {}
         self.temperatures: Mapping[str, float] = {}
         self.card: Mapping[str, Any] = {}
-        self._heads, self._finding = lru_cache(_KEPT)(pending.KeptHead), ThreadLock()
+        self._heads, self._lock = lru_cache(_KEPT)(pending.KeptHead), ThreadLock()
 
     @classmethod
     @refused(bad_path)
@@ -88,15 +88,15 @@ class Tagger:
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         folder = ModelFolder.open(source, "tagger").check()
         weights, card = weights_of(folder), folder.card
-        how = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
-                     on_too_long or str(card.get("on_too_long") or "window"),
-                     decoding or str(card.get("decoding") or ""))  # fmt: skip
-        opened = head_kind(folder, head).open(folder, how)
-        usual = usual_threshold(opened, card)
-        bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types, usual) if opened.types else {}
+        settings = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
+                          on_too_long or str(card.get("on_too_long") or "window"),
+                          decoding or str(card.get("decoding") or ""))  # fmt: skip
+        opened = head_kind(folder, head).open(folder, settings)
+        default = usual_threshold(opened, card)
+        bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types, default) if opened.types else {}
         splitter, language = check_splitter(card["word_splitter"]), str(card.get("language") or "en")
         tagger = cls(opened, splitter, language, thresholds=bounds, offsets=offsets)
-        tagger._wanted, tagger.scaling = thresholds, Temperatures.of_card(card)
+        tagger._chosen, tagger.scaling = thresholds, Temperatures.of_card(card)
         options = {"backend": backend, "precision": precision, "device": device, "threads": threads,
                    "decoding": decoding, "on_too_long": on_too_long, "head": head}  # fmt: skip
         tagger.origin = Origin(os.path.abspath(folder.name), tuple(options.items()), weights)  # noqa: PTH100  (links stay)
@@ -155,9 +155,9 @@ class Tagger:
         card = read_card(self._origin().folder)
         if self.scaling != Temperatures.of_card(card):
             card["calibration"] = self.scaling.as_json()
-        own = card.get("thresholds") or {}
-        kept = own if self.labels or not self.types else {}  # of types that it isn't asked for now
-        if {**kept, **self.thresholds} != thresholds_of(None, own, self.types, self.usual_threshold):
+        stored = card.get("thresholds") or {}
+        kept = stored if self.labels or not self.types else {}  # of types that it isn't asked for now
+        if {**kept, **self.thresholds} != thresholds_of(None, stored, self.types, self.usual_threshold):
             card["thresholds"] = {**kept, **self.thresholds}
         return card
 
@@ -169,8 +169,8 @@ class Tagger:
         return self.origin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = (self.scaling, dict(self.thresholds), self._wanted, self.offsets, self.labels)
-        return _loaded_again, (type(self), self._origin(), *state)
+        state = (self.scaling, dict(self.thresholds), self._chosen, self.offsets, self.labels)
+        return _load_again, (type(self), self._origin(), *state)
 
     def __copy__(self) -> "Tagger":
         """Return one on the same model, which `__reduce__` would load again."""
@@ -213,8 +213,8 @@ class Tagger:
         return answering_of(self.head, self.scaling, self.thresholds, self.types)
 
     def __repr__(self) -> str:
-        how = f"types {few(self.types)}; {self.answering}" if self.types else f"labels at run time; {self.head.name}"
-        return f"<Tagger {self.origin.folder if self.origin else 'of no folder'}: {how}>"
+        facts = f"types {few(self.types)}; {self.answering}" if self.types else f"labels at run time; {self.head.name}"
+        return f"<Tagger {self.origin.folder if self.origin else 'of no folder'}: {facts}>"
 
     def for_self_check(self, decoding: str) -> "Tagger":
         """Return the tagger as its self-check asks it: without thresholds; long sentences go through windows."""
@@ -251,9 +251,10 @@ class Tagger:
     def _copy_with_labels(self, labels: tuple[EntityLabel, ...]) -> "Tagger":
         """Return a tagger with these labels and their thresholds, and without their head."""
         tagger, names = copy(self), [label.name for label in labels]
-        given = {name: bound for name, bound in self._wanted.items() if name in ("", *names)} if isinstance(
-            self._wanted, Mapping) else self._wanted  # fmt: skip
-        bounds = thresholds_of(given, self.card.get("thresholds"), names, self.usual_threshold)
+        chosen = self._chosen
+        if isinstance(chosen, Mapping):
+            chosen = {name: bound for name, bound in chosen.items() if name in ("", *names)}
+        bounds = thresholds_of(chosen, self.card.get("thresholds"), names, self.usual_threshold)
         tagger.thresholds = {name: self.thresholds.get(name, bounds[name]) for name in names}
         tagger.labels = labels
         return tagger
@@ -263,31 +264,28 @@ class Tagger:
         if not self.labels:
             return self.head
         least = self.scaling.uncalibrate(thresholds, [label.name for label in self.labels])
-        with self._finding:  # else two threads may make a head each
+        with self._lock:  # else two threads may make a head each
             kept = self._heads(self.labels)
         return kept.at_least(self.head, least)
 
     def _finder_of(
         self, labels: Iterable[str | EntityLabel] | None, thresholds: float | Mapping[str, float] | None = None,
-        known: dict[object, pending.EntityFinder | NerbertError] | None = None, decoding: str = "",
+        finders: dict[object, pending.EntityFinder | NerbertError] | None = None, decoding: str = "",
     ) -> pending.EntityFinder:  # fmt: skip
-        """Return what to find, or raise why it can't be found; None or "": the tagger's own.
-
-        What is `known`, by labels, thresholds and decoding, isn't made again; this is added to it.
-        """
-        wanted = self._learnt_labels if labels is None else as_learnt(labels, self.card)
-        tagger = self._copy_with_labels(wanted) if wanted else self
+        """Return what to find, one of `finders` if it was made before, or raise why not; None or "": the tagger's."""
+        asked = self._learnt_labels if labels is None else as_learnt(labels, self.card)
+        tagger = self._copy_with_labels(asked) if asked else self
         if not tagger.types:
             raise InputError(NEEDS_LABELS)
         bounds = tagger.thresholds if thresholds is None else thresholds_of(thresholds, tagger.thresholds, tagger.types)
-        known, key = {} if known is None else known, (wanted, decoding, *bounds.items())
-        if key not in known:
+        finders, key = {} if finders is None else finders, (asked, decoding, *bounds.items())
+        if key not in finders:
             try:
                 head = tagger._head_for(bounds)
-                known[key] = pending.EntityFinder(head.decode_by(decoding or head.decoding), bounds, tagger.scaling)
+                finders[key] = pending.EntityFinder(head.decode_by(decoding or head.decoding), bounds, tagger.scaling)
             except NerbertError as error:
-                known[key] = error
-        if isinstance(finder := known[key], NerbertError):
+                finders[key] = error
+        if isinstance(finder := finders[key], NerbertError):
             raise finder
         return finder
 
@@ -318,17 +316,17 @@ class Tagger:
         An answer is what `tag` gives for that text alone: spans, or the error that it would raise. A request that was
         cancelled before it went into the model has None. Any number of threads may call it at once.
         """
-        known = dict[object, pending.EntityFinder | NerbertError]()
-        texts = pending.tag_in_order((self._open_request(request, known) for request in requests), self._cut)
+        finders = dict[object, pending.EntityFinder | NerbertError]()
+        texts = pending.tag_in_order((self._open_request(request, finders) for request in requests), self._cut)
         return [text.error or (None if text.dropped else text.answer(self.offsets)) for text in texts]
 
     def _open_request(
-        self, request: pending.TagRequest, known: dict[object, pending.EntityFinder | NerbertError]
+        self, request: pending.TagRequest, finders: dict[object, pending.EntityFinder | NerbertError]
     ) -> pending.PendingText:
         try:
             text = pending.PendingText(_check_text(request.text), cancelled=request.cancelled)
             if text.check_cancelled():
-                text.finder = self._finder_of(request.labels, request.thresholds, known, request.decoding)
+                text.finder = self._finder_of(request.labels, request.thresholds, finders, request.decoding)
         except NerbertError as error:
             text = pending.PendingText("", error=error)
         return text
@@ -339,8 +337,8 @@ class Tagger:
         `labels` are as in `tag`. What an encoder of labels reads, once for all texts, doesn't count. Raise InputError
         for labels that leave no room for a text.
         """
-        wanted = self.labels or self._learnt_labels if labels is None else as_learnt(labels, self.card)
-        return self.head.cost([example for _, example in self._cut(pending.PendingText(_check_text(text)))], wanted)
+        asked = self.labels or self._learnt_labels if labels is None else as_learnt(labels, self.card)
+        return self.head.cost([example for _, example in self._cut(pending.PendingText(_check_text(text)))], asked)
 
     def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:
         """Return a tag and its probability for each word of each example; the examples keep their own words.
@@ -375,9 +373,9 @@ class Tagger:
         return RuleSplitter(self.language)
 
 
-def _loaded_again(
-    kind: type[Tagger], origin: Origin, scaling: Temperatures, thresholds: Mapping[str, float],
-    wanted: float | Mapping[str, float] | None, offsets: str, labels: tuple[EntityLabel, ...],
+def _load_again(
+    tagger_class: type[Tagger], origin: Origin, scaling: Temperatures, thresholds: Mapping[str, float],
+    chosen: float | Mapping[str, float] | None, offsets: str, labels: tuple[EntityLabel, ...],
 ) -> Tagger:  # fmt: skip
     """Return a tagger that was pickled; raise InputError if its folder holds other weights now."""
     if weights_of(ModelFolder(origin.folder)) != origin.weights:
@@ -385,8 +383,8 @@ def _loaded_again(
     options = dict(origin.options)
     if in_worker():
         options["threads"] = options["threads"] or 1
-    tagger = kind.load(origin.folder, **options, offsets=offsets)
-    tagger.scaling, tagger._wanted = scaling, wanted
+    tagger = tagger_class.load(origin.folder, **options, offsets=offsets)
+    tagger.scaling, tagger._chosen = scaling, chosen
     tagger = tagger.with_labels(labels) if labels else tagger
     tagger.thresholds = {**tagger.thresholds, **thresholds}  # with the names' own objects, so a pickle stays the same
     return tagger
@@ -394,6 +392,6 @@ def _loaded_again(
 
 def _check_text(text: object) -> str | Example:
     if not isinstance(text, str | Example):
-        many = "" if isinstance(text, bytes) or not isinstance(text, Iterable) else "; `tag_many` takes several texts"
-        raise InputError(f"can't tag {type(text).__name__}: give a str{many}")
+        hint = "" if isinstance(text, bytes) or not isinstance(text, Iterable) else "; `tag_many` takes several texts"
+        raise InputError(f"can't tag {type(text).__name__}: give a str{hint}")
     return text

@@ -20,26 +20,26 @@ def usual_threshold(head: Head, card: Mapping[str, Any]) -> float:
 
     The head of fixed types has none, whatever the card says.
     """
-    own = card.get("threshold")
-    return head.usual_threshold if own is None or not head.usual_threshold else float(own)
+    threshold = card.get("threshold")
+    return head.usual_threshold if threshold is None or not head.usual_threshold else float(threshold)
 
 
 def thresholds_of(
-    wanted: float | Mapping[str, float] | None, own: Mapping[str, float] | None, types: Sequence[str],
-    usual: float = 0.0,
+    chosen: float | Mapping[str, float] | None, of_tagger: Mapping[str, float] | None, types: Sequence[str],
+    default: float = 0.0,
 ) -> dict[str, float]:  # fmt: skip
-    """Return the lowest confidence (0–1) of each type's entities: the user's, else the tagger's `own`, else `usual`.
+    """Return the lowest confidence (0–1) of each type's entities: the user's, else `of_tagger`, else `default`.
 
     A number is for all types, that of the type "" for all others. Raise SettingsError for a bound outside 0–1, or of a
     type that the tagger doesn't know.
     """
-    if wanted is not None and not isinstance(wanted, Mapping):
-        wanted = {"": wanted}
-    by_type = dict(wanted or {})
+    if chosen is not None and not isinstance(chosen, Mapping):
+        chosen = {"": chosen}
+    by_type = dict(chosen or {})
     if "" in by_type:
         bounds = dict.fromkeys(types, _bound("thresholds", by_type.pop("")))
     else:
-        bounds = dict.fromkeys(types, usual) | dict(own or {})
+        bounds = dict.fromkeys(types, default) | dict(of_tagger or {})
     for type_, bound in by_type.items():
         if type_ not in types:
             raise SettingsError(f"thresholds: no type {type_!r:.80}{unknown(type_, types)}")
@@ -47,10 +47,10 @@ def thresholds_of(
     return bounds
 
 
-def check_thresholds(wanted: float | Mapping[str, float] | None, types: Iterable[str]) -> None:
+def check_thresholds(chosen: float | Mapping[str, float] | None, types: Iterable[str]) -> None:
     """Raise SettingsError for a bound of a type that isn't asked for; a number is for all."""
-    if isinstance(wanted, Mapping):
-        thresholds_of(wanted, None, list(types))
+    if isinstance(chosen, Mapping):
+        thresholds_of(chosen, None, list(types))
 
 
 def _bound(name: str, value: object) -> float:
@@ -86,9 +86,9 @@ class Answering:
     own_temperatures: int = 0
 
     def __str__(self) -> str:
-        decoding = f"{self.decoding} decoding" if self.decoding else "its own decoding"
-        own = f" (another for {self.own_temperatures} of {self.types} types)" if self.own_temperatures else ""
-        return f"{self.backend}, {decoding}, temperature {self.temperature:.3f}{own}, {self.bounds}"
+        others = f" (another for {self.own_temperatures} of {self.types} types)" if self.own_temperatures else ""
+        temperature = f"temperature {self.temperature:.3f}{others}"
+        return f"{self.backend}, {self.decoding or 'its own'} decoding, {temperature}, {self.bounds}"
 
     @property
     def bounds(self) -> str:
@@ -101,10 +101,8 @@ class Answering:
         return bounds if count == self.types else f"{bounds} for {count} of {self.types} types"
 
 
-def answering_of(
-    head: Head, scaling: Temperatures, thresholds: Mapping[str, float], types: Sequence[str]
-) -> Answering:  # fmt: skip
+def answering_of(head: Head, scaling: Temperatures, thresholds: Mapping[str, float], types: Sequence[str]) -> Answering:
     """Return how a tagger answers with thresholds of these types; 0 leaves nothing out."""
     bounds = {name: bound for name, bound in thresholds.items() if bound > 0 and name in types}
-    own = len(set(types) & scaling.by_label.keys())
-    return Answering(head.name, head.decoding, scaling.pooled, bounds, len(types), own)
+    own_temperatures = len(set(types) & scaling.by_label.keys())
+    return Answering(head.name, head.decoding, scaling.pooled, bounds, len(types), own_temperatures)

@@ -21,7 +21,7 @@ from nerbert.formats.data import DataSet
 from nerbert.model.concept_encoder import open_concepts
 from nerbert.model.folder import read_card
 from nerbert.records import Example, Span
-from nerbert.tagger.self_check import check, checking
+from nerbert.tagger.self_check import add_check, check
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.sections import make_settings
 from nerbert.words import split_words
@@ -63,7 +63,7 @@ def concepts(once: Once) -> str:
 @pytest.mark.parametrize("objective", ["names", "concepts"])
 def test_both_encoders_train_on(objective: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     start = request.getfixturevalue(objective)
-    (folder,) = finetune(start, EXAMPLES, tmp_path / "tuned", SHORT, card=checking(lambda *_: True))
+    (folder,) = finetune(start, EXAMPLES, tmp_path / "tuned", SHORT, card=add_check(lambda *_: True))
     card = read_card(str(folder))
     assert (card["kind"], card["head"], card["types"]) == ("tagger", "concepts", ["Political_Party", "city"])
     assert card["settings"]["objective"] == objective

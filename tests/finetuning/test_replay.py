@@ -27,7 +27,7 @@ from nerbert.model.folder import read_card
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.model.threshold_fit import TRIED
 from nerbert.records import Example, Span
-from nerbert.tagger.self_check import check, checking
+from nerbert.tagger.self_check import add_check, check
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.batches import TrainingData
 from nerbert.training.objective import Task
@@ -66,7 +66,7 @@ def start(once: Once) -> Path:
 
 def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path) -> None:
     settings = FinetuneSettings(sections=(ReplaySettings(files=(start / "open.jsonl",)),), **SETTINGS)
-    hook = checking(lambda *_: True)
+    hook = add_check(lambda *_: True)
     (folder,) = finetune(str(start / "m"), EXAMPLES, tmp_path / "tuned", settings, card=hook)
     card = read_card(str(folder))
     assert (card["kind"], card["head"], card["types"]) == ("tagger", "gliner", ["Political_Party", "city"])

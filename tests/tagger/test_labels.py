@@ -108,7 +108,7 @@ def test_a_cards_threshold_is_the_usual_one(open_tagger: Tagger) -> None:
     assert found(open_tagger, text, labels) == [("SHIP", "ship"), ("PORT", "port")]
     open_tagger.card = {"threshold": 0.7, "thresholds": {"ship": 0.5}}
     assert found(open_tagger, text, labels) == [("ship", "ship"), ("SHIP", "ship"), ("PORT", "port")]
-    open_tagger._wanted = 0.55
+    open_tagger._chosen = 0.55
     assert len(found(open_tagger, text, labels)) == 4
 
 
@@ -121,7 +121,7 @@ def test_thresholds_and_temperature_may_be_set_after_the_labels(open_tagger: Tag
     assert found(asked, text) == [("SHIP", "ship")]
     asked.temperature, asked.thresholds = 3.0, {"ship": 0.52}  # 60 % become 53 %
     assert len(found(asked, text)) == 2
-    open_tagger._wanted, open_tagger.thresholds = 0.1, {"ship": 0.8}
+    open_tagger._chosen, open_tagger.thresholds = 0.1, {"ship": 0.8}
     assert found(open_tagger, text, ["ship"]) == [("SHIP", "ship")]
 
 

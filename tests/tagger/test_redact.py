@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from nerbert.errors import InputError
 from nerbert.records import Span
-from nerbert.tagger.redact import FoundNames, Redacted, folded, keyed, masked, numbered, redact, redact_value, restore
+from nerbert.tagger import redact as module
+from nerbert.tagger.redact import FoundNames, Redacted, fold_text, hash_names, mask_text, number_names, redact
 from tests.raised import raises
 
 KEY = b"sixteen bytes ok"
@@ -42,23 +43,23 @@ def outside(done: Redacted) -> list[str]:
 @given(texts_with_spans(), st.sampled_from(["replace", "mask", "hash"]))
 def test_nothing_marked_survives_and_all_can_be_restored(case: tuple[str, list[Span]], how: str) -> None:
     text, spans = case
-    pseudonym = {"replace": numbered(), "mask": masked, "hash": keyed(KEY)}[how]
+    pseudonym = {"replace": number_names(), "mask": mask_text, "hash": hash_names(KEY)}[how]
     done = redact(text, spans, names_of(text, spans), pseudonym)
-    left = [f" {folded(piece)} " for piece in outside(done)]
+    left = [f" {fold_text(piece)} " for piece in outside(done)]
     for span in spans:
-        name = folded(text[span.start : span.end])
+        name = fold_text(text[span.start : span.end])
         if any(map(str.isalnum, name)):
             assert not [piece for piece in left if f" {name} " in piece]
-    assert restore(done.text, [each[:3] for each in done.replaced]) == text
+    assert module.restore(done.text, [each[:3] for each in done.replaced]) == text
 
 
 @given(texts_with_spans())
 def test_what_isnt_an_entity_stays_and_a_mask_keeps_length_and_white_space(case: tuple[str, list[Span]]) -> None:
     text, spans = case
     marked = {place for each in spans for place in range(each.start, each.end)}
-    left = "".join(outside(redact(text, spans, FoundNames(), numbered())))
+    left = "".join(outside(redact(text, spans, FoundNames(), number_names())))
     assert left == "".join(char for place, char in enumerate(text) if place not in marked)
-    done = redact(text, spans, FoundNames(), masked).text
+    done = redact(text, spans, FoundNames(), mask_text).text
     assert len(done) == len(text)
     for each in spans:
         for old, new in zip(text[each.start : each.end], done[each.start : each.end], strict=True):
@@ -84,28 +85,28 @@ def test_what_isnt_an_entity_stays_and_a_mask_keeps_length_and_white_space(case:
     ],
 )
 def test_which_entities_and_repeats_are_redacted(text: str, spans: list[Span], names: list[str], redacted: str) -> None:
-    assert redact(text, spans, FoundNames((name, "p") for name in names), numbered()).text == redacted
+    assert redact(text, spans, FoundNames((name, "p") for name in names), number_names()).text == redacted
 
 
 def test_words_in_ascii_are_those_of_any_text() -> None:
     text = "".join(f"{chr(code)}a_b{chr(code)}1 " for code in range(128))
-    assert folded(f"{text}é") == f"{folded(text)} é"
+    assert fold_text(f"{text}é") == f"{fold_text(text)} é"
 
 
 def test_the_same_text_has_the_same_number_and_hash() -> None:
-    new, name = numbered(), keyed(KEY)
+    new, name = number_names(), hash_names(KEY)
     assert [new("p", each) for each in ("Ada", "Bob", "ADA")] == ["[p 1]", "[p 2]", "[p 1]"]
     assert new("q", "Ada") == "[q 1]"
-    assert name("p", "Ada") == name("p", "ADA") == keyed(KEY)("p", "Ada")
+    assert name("p", "Ada") == name("p", "ADA") == hash_names(KEY)("p", "Ada")
     assert name("p", "Ada") != name("p", "Bob")
-    assert name("p", "Ada") != keyed(KEY + b"!")("p", "Ada")
+    assert name("p", "Ada") != hash_names(KEY + b"!")("p", "Ada")
     assert regex.fullmatch(r"\[p [0-9a-f]{12}\]", name("p", "Ada"))
 
 
 def test_values_of_json_are_redacted_throughout() -> None:
     value = {"Ada": ["ada", {"x": "by Ada"}], "n": 42, "f": 1.5, "t": True, "z": None}
     names = FoundNames([("Ada", "p"), ("42", "n")])
-    assert redact_value(value, names, numbered()) == {
+    assert module.redact_value(value, names, number_names()) == {
         "[p 1]": ["[p 1]", {"x": "by [p 1]"}], "n": "[n 1]", "f": 1.5, "t": True, "z": None,
     }  # fmt: skip
 
@@ -113,9 +114,9 @@ def test_values_of_json_are_redacted_throughout() -> None:
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        (lambda: keyed(KEY[1:]), "the key has 15 bytes; it needs at least 16 (openssl rand -hex 32)"),
-        (lambda: restore("x[p 1]", [(0, "[p 1]", "Ada")]), "character 0 should begin '[p 1]'"),
-        (lambda: restore("x[p 1]", [(2, "[p 1]", "Ada")]), "character 2 should begin '[p 1]'"),
+        (lambda: hash_names(KEY[1:]), "the key has 15 bytes; it needs at least 16 (openssl rand -hex 32)"),
+        (lambda: module.restore("x[p 1]", [(0, "[p 1]", "Ada")]), "character 0 should begin '[p 1]'"),
+        (lambda: module.restore("x[p 1]", [(2, "[p 1]", "Ada")]), "character 2 should begin '[p 1]'"),
     ],
 )
 def test_messages(act: Callable[[], object], words: str) -> None:

@@ -11,7 +11,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.model.folder import TaggerFacts, read_card
 from nerbert.tagger import answers
 from nerbert.tagger.answers import CHECK, Checked, Expected, check_texts
-from nerbert.tagger.self_check import check, checking
+from nerbert.tagger.self_check import add_check, check
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.raised import raises
@@ -146,7 +146,7 @@ def test_other_versions_are_checked_once(folder: Path, monkeypatch: pytest.Monke
         answers.CHECKED.clear()
 
     monkeypatch.setattr(answers, "compare", compare)
-    now = answers.versions()["torch"]
+    now = answers.read_versions()["torch"]
     made_with(".".join([*now.split(".")[:2], "99"]))
     assert (load(), asked) == ("", [])
     made_with("1.0.0")
@@ -167,6 +167,6 @@ def test_a_tagger_that_cannot_be_asked_is_finished_without(folder: Path, capsys:
         carded.append(place)
         return True
 
-    assert checking(card)(folder, TaggerFacts(read_card(str(folder))))
+    assert add_check(card)(folder, TaggerFacts(read_card(str(folder))))
     assert carded == [folder]
     assert capsys.readouterr().err.startswith("no check.json was written: ")

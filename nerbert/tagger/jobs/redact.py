@@ -81,7 +81,7 @@ class RedactJob:
     def pseudonyms(self) -> Callable[[], redact.Pseudonym]:
         """Return what makes the pseudonyms of a document; raise InputError without a key that hashes need."""
         if self.how != redact.HASH:
-            return redact.numbered if self.how == redact.REPLACE else lambda: redact.masked
+            return redact.number_names if self.how == redact.REPLACE else lambda: redact.mask_text
         if self.key is None:
             if (value := os.environ.get(KEY)) is None:
                 raise SettingsError(f"--how hash: needs a secret key; give --key FILE, or the variable {KEY}")
@@ -89,7 +89,7 @@ class RedactJob:
         else:
             with refused(f"{self.key}: can't be read", of=OSError):
                 key = self.key.read_bytes()
-        name = redact.keyed(key.strip())
+        name = redact.hash_names(key.strip())
         return lambda: name
 
 

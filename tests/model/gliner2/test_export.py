@@ -13,7 +13,7 @@ from nerbert.model.gliner.config import COUNTING
 from nerbert.model.gliner.folder import MARKS
 from nerbert.records import EntityLabel
 from nerbert.tagger.export import export
-from nerbert.tagger.gliner_export import _check
+from nerbert.tagger.gliner_export import _check_odds
 from nerbert.tagger.tagger import Tagger
 from tests.model.gliner.test_export import (
     LABELS,
@@ -126,9 +126,9 @@ def test_few_spans_may_be_chosen_on_one_back_end_alone() -> None:
     ours = np.arange(1000.0)
     theirs = ours.copy()
     theirs[:5] = -np.inf
-    _check("m", ours, theirs)
+    _check_odds("m", ours, theirs)
     theirs[:50] = -np.inf
     with raises(InputError, "m: its graph chooses other spans than torch"):
-        _check("m", ours, theirs)
+        _check_odds("m", ours, theirs)
     with raises(InputError, "differs from torch's by"):
-        _check("m", ours, ours * 1.1)
+        _check_odds("m", ours, ours * 1.1)
