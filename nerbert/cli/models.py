@@ -350,7 +350,7 @@ def benchmark(
     retry
         Rerun failed cells.
     """
-    from nerbert.errors import need
+    from nerbert.errors import need, visible
     from nerbert.evaluation.benchmark.suite import parse_encoders, read_suite
 
     again = ["nerbert", "benchmark", str(suite), "--data", str(data), "-o", str(output)]
@@ -365,7 +365,7 @@ def benchmark(
 
     if dry_run:
         for line in runner.list_suite(plan, data, output, retry=retry, only=only or ()):
-            print(line)
+            print(visible(line))
         return
     need("benchmark", "scipy")
     with run.open_executor() as executor:

@@ -224,7 +224,7 @@ def made_with_torch(device: str, precision: str) -> dict[str, Any]:
 
 
 @contextmanager
-def measure_time(cost: dict[str, Any], name: str) -> Iterator[None]:
+def time_step(cost: dict[str, Any], name: str) -> Iterator[None]:
     """Put a block's time into `cost`: wall-clock seconds, and CPU seconds (user and system), with its commands'."""
     wall, cpu = time.monotonic(), _cpu()
     yield

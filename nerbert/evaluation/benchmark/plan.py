@@ -27,7 +27,7 @@ from nerbert.evaluation.benchmark.cells import (
     Predictions,
     State,
     System,
-    measure_time,
+    time_step,
 )
 from nerbert.evaluation.benchmark.keys import DataFiles, encoder_digest, key_of
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
@@ -95,10 +95,10 @@ class Job:
     def run(self, sources: Path, stored: Predictions | None = None) -> tuple[Cell, Predictions]:
         """Read its sentences, predict, and score; earlier predictions are only scored."""
         cost: dict[str, Any] = {}
-        with measure_time(cost, "read"):
+        with time_step(cost, "read"):
             part = self.read()
         predictions = stored or self.system.predict(part, sources)
-        with measure_time(cost, "score"):
+        with time_step(cost, "score"):
             scores = score_part(part, predictions, self.else_types)
         seconds = predictions.facts["seconds"] | cost
         finished = datetime.now(UTC).isoformat(timespec="seconds")

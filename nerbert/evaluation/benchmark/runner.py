@@ -19,17 +19,7 @@ from statistics import fmean
 import torch
 
 from nerbert.artifacts import publish_job, writing
-from nerbert.errors import (
-    InputError,
-    NerbertError,
-    SettingsError,
-    WorkerDied,
-    WriteError,
-    few,
-    may_try_again,
-    unknown,
-    visible,
-)
+from nerbert.errors import InputError, NerbertError, SettingsError, WorkerDied, WriteError, few, may_try_again, unknown
 from nerbert.evaluation.benchmark.cells import (
     CELLS,
     SOURCES,
@@ -268,9 +258,9 @@ def list_suite(
             state = "would be scored again" if job.score_key in plan.scored_again else "would run"
             if done := plan.done.get(job.score_key):
                 state = f"cached: {_outcome_text(done)}"
-            yield visible(f"{job.place}: {state}")
+            yield f"{job.place}: {state}"
     for reason in _reasons(cell for cell in cells if isinstance(cell, Cell)):
-        yield visible(f"can't run: {reason}")
+        yield f"can't run: {reason}"
     if plan.missing:
         seconds, unlike = cpu_seconds((job.place for job in plan.missing), plan.done.values())
         about = f"about {duration(seconds)} of CPU time by the cells that are done" if seconds else ""

@@ -69,7 +69,4 @@ def _changes(first: ScoredAnswers, second: ScoredAnswers) -> Iterator[tuple[int,
 
 
 def _span_of(mistake: Mistake) -> WordSpan:
-    span = mistake.gold or mistake.predicted
-    if span is None:
-        raise ValueError("a mistake has a gold or a predicted entity")
-    return span
+    return mistake.gold or mistake.predicted or (0, 0, "")  # it has one of them

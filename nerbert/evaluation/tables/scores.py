@@ -30,17 +30,7 @@ from nerbert.evaluation.tables.results import (
     entries,
     learns,
 )
-from nerbert.evaluation.tables.statistics import (
-    FEWEST,
-    Summary,
-    Test,
-    Unit,
-    holm,
-    over_targets,
-    summary,
-    t_test,
-    units_of,
-)
+from nerbert.evaluation.tables.statistics import FEWEST, Summary, Test, Unit, average, holm, summary, t_test, units_of
 from nerbert.finetuning.sampling import SizeUnit, plural
 from nerbert.formats.data import split_sum
 from nerbert.terminal import percent
@@ -150,7 +140,7 @@ def _compare_rows(rows: Mapping[RowKey, Mapping[Unit, float]], *, by_encoder: bo
     targets = [[rows[row_key] for row_key in row_keys] for row_keys in by_target(rows).values()]
     means = [fmean(fmean(row.values()) for row in target) for target in targets]
     means = means if len(targets) > 1 else list(targets[0][0].values())
-    test, ahead = t_test(over_targets(targets, by_encoder=by_encoder)), sum(mean > 0 for mean in means)
+    test, ahead = t_test(average(targets, by_encoder=by_encoder)), sum(mean > 0 for mean in means)
     return Compared(test, tuple(rows), (ahead, len(means)), by_encoder, min(map(len, rows.values())))
 
 
@@ -272,7 +262,7 @@ def _mean(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey], metric:
                for target in by_target(row_keys).values()]  # fmt: skip
     if not targets or not all(row for target in targets for row in target):
         return None
-    return over_targets(targets, by_encoder=bool(layout.encoders[column]))
+    return average(targets, by_encoder=bool(layout.encoders[column]))
 
 
 def _published_entry(layout: Layout, paper: Published, f1s: Mapping[str, float], row_keys: Sequence[RowKey]) -> Entry:

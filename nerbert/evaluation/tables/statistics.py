@@ -144,7 +144,7 @@ def together(parts: Sequence[Summary]) -> Summary:
     return Summary(n, mean, sd, sd / math.sqrt(n) if n >= FEWEST else None, min(part.freedom for part in parts))
 
 
-def over_targets(targets: Sequence[Sequence[Mapping[Unit, float]]], *, by_encoder: bool) -> Summary:
+def average(targets: Sequence[Sequence[Mapping[Unit, float]]], *, by_encoder: bool) -> Summary:
     """Return the mean over targets, each once; a target is a list of rows (sizes), each with its observations.
 
     With encoders, all rows of an encoder that every row has are averaged. There is a target, and no row is empty.

@@ -29,15 +29,10 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
         figures_grid(layout, "errors"), *type_grids(layout),
     ]  # fmt: skip
     return BenchmarkTable(
-        name=suite.name,
-        title=" ".join(suite.title.split()) or suite.name,
-        about=" ".join(suite.about.split()),
-        grids=tuple(grid for grid in grids if grid.rows or grid.key == "scores"),
-        note_facts=note_facts_of(layout, tests),
-        facts=facts_of(layout),
-        cells=layout.cells,
-        published=suite.published,
-    )
+        name=suite.name, title=" ".join(suite.title.split()) or suite.name, about=" ".join(suite.about.split()),
+        grids=tuple(grid for grid in grids if grid.rows or grid.key == "scores"), published=suite.published,
+        note_facts=note_facts_of(layout, tests), facts=facts_of(layout), cells=layout.cells,
+    )  # fmt: skip
 
 
 def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:

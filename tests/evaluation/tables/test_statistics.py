@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from nerbert.evaluation.tables.statistics import (
     Summary,
     Unit,
+    average,
     holm,
     mean_of,
     observations,
-    over_targets,
     summary,
     t_test,
     together,
@@ -93,11 +93,11 @@ def test_targets_and_sizes_are_averaged_within_an_encoder() -> None:
     one, two, three = (Unit((name,)) for name in ("e1", "e2", "e3"))
     a = [{one: 0.1, two: 0.2, three: 0.3}, {one: 0.3, two: 0.4, three: 0.5}]
     b = [{one: 0.6, two: 0.8}]
-    assert over_targets([a, b], by_encoder=True) == summary([(0.2 + 0.6) / 2, (0.3 + 0.8) / 2])
-    apart = over_targets([a, [{Unit(("e4",)): 0.5}]], by_encoder=True)
+    assert average([a, b], by_encoder=True) == summary([(0.2 + 0.6) / 2, (0.3 + 0.8) / 2])
+    apart = average([a, [{Unit(("e4",)): 0.5}]], by_encoder=True)
     assert apart.mean == pytest.approx(0.4)
     assert (apart.n, apart.interval) == (0, None)
-    alone = over_targets([[b[0] | {three: 0.7}]], by_encoder=False)
+    alone = average([[b[0] | {three: 0.7}]], by_encoder=False)
     assert alone.interval == pytest.approx(summary([0.6, 0.8, 0.7]).interval)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from nerbert.errors import InputError, NerbertError, SettingsError, at, visible
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, FoundEntity, Predictions, measure_time
+from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, FoundEntity, Predictions, time_step
 from nerbert.evaluation.benchmark.keys import data_digest
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.format import read_documents
@@ -95,7 +95,7 @@ class Command:
     def predict(self, part: CellSentences, sources: Path) -> Predictions:
         """Let the command train on a part's sentences and tag its test sentences."""
         cost: dict[str, Any] = {}
-        with measure_time(cost, "command"), TemporaryDirectory(prefix="nerbert-") as folder:
+        with time_step(cost, "command"), TemporaryDirectory(prefix="nerbert-") as folder:
             try:
                 entities = self._run_in(part, Path(folder))
             except NerbertError as error:  # the same reason in every cell

@@ -7,13 +7,7 @@ from typing import Any
 from nerbert.artifacts import held, publish_folder, write_json
 from nerbert.errors import NerbertError, SettingsError, at
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import (
-    CellSentences,
-    Predictions,
-    made_with_torch,
-    measure_time,
-    tagged_entities,
-)
+from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, made_with_torch, tagged_entities, time_step
 from nerbert.evaluation.benchmark.keys import DataFiles, data_digest, encoder_digest, file_digest, key_of
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import source_settings, train_tagger
@@ -115,7 +109,7 @@ class FineTuned:
             raise SettingsError(why, setting="select")
         cost: dict[str, Any] = {}
         encoder, facts = self._start(sources)
-        with measure_time(cost, "train"):
+        with time_step(cost, "train"):
             labels = {type_: label or class_words(type_) for type_, label in parse_type_labels(self.labels).items()}
             source = self.source.read() if self.source and self._joins else None
             target = DataSet(Path(part.name), part.train, part.dev)
@@ -123,11 +117,11 @@ class FineTuned:
             tagger = train_tagger(encoder, domains, self.settings)
         head, temperature = tagger.head, 1.0
         if part.dev:
-            with measure_time(cost, "calibrate"):
+            with time_step(cost, "calibrate"):
                 held_out = predict_entities(head, part.dev)
                 temperature = held_out.calibration_json({})["temperature"]
             facts["dev_f1"] = held_out.score.f1
-        with measure_time(cost, "tag"):
+        with time_step(cost, "tag"):
             words, greedy = tag_both_ways(head, part.test, temperature)
         facts |= {"seconds": cost, "temperature": temperature, "steps": tagger.log.steps}
         facts |= {name: tagger.card[name] for name in ("best_step", "settings")}
@@ -155,7 +149,7 @@ class FineTuned:
         """Train the encoder on the source domain."""
         cost: dict[str, Any] = {}
         with publish_folder(folder) as draft:
-            with measure_time(cost, "source"):
+            with time_step(cost, "source"):
                 settings, domains = source_settings(self.settings), Domains(source.read())
                 train_tagger(self.encoder.folder, domains, settings, "source domain").save(draft)
             write_json(draft / _SECONDS, cost["source"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, found_entities, made_with_torch, measure_time
+from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, found_entities, made_with_torch, time_step
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder
 from nerbert.evaluation.evaluate import labels_by_type
 from nerbert.formats.entity_labels import parse_type_labels
@@ -56,7 +56,7 @@ class ZeroShotTagger:
         """Ask for all types at once, and apply all thresholds to the answer."""
         cost: dict[str, Any] = {}
         labels = asked_labels(self.labels, [*part.test, *part.dev])
-        with measure_time(cost, "tag"):
+        with time_step(cost, "tag"):
             predictions = self._find(labels, part)
         asked = {type_: label.text for type_, label in labels.items()}
         origin = made_with_torch(self.device, self.precision)
