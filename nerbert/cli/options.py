@@ -88,8 +88,7 @@ class RunOn:
 
 
 RUN = RunOn()
-_RUNNING = Group("How tasks run", sort_key=2)
-Run = Annotated[RunOn, Parameter(name="*", group=_RUNNING)]
+Run = Annotated[RunOn, Parameter(name="*", group=Group("How tasks run", sort_key=2))]
 
 
 @dataclass(frozen=True)

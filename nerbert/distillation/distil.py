@@ -308,11 +308,9 @@ def _surest(example: Example) -> tuple[Any, ...]:
 
 
 def soften(example: Example, thresholds: Mapping[str, float]) -> Example:
-    """Return a silver sentence with the confidences to train on: above a teacher's thresholds (0–1, by type).
+    """Return a silver sentence whose confidences are odds above a teacher's thresholds (0–1, by type).
 
-    The odds of an entity are divided by those of its type's threshold, so what a teacher just accepts has probability
-    0.5. Else a student would learn to leave out all that a teacher with a threshold below 0.5 isn't sure of. Higher
-    thresholds, and none (0), change nothing.
+    What a teacher just accepts at a threshold below 0.5 gets 0.5: else a student would learn to leave it out.
     """
 
     def above(span: Span) -> float:

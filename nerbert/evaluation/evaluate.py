@@ -241,10 +241,9 @@ def tagger_folders(source: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class OpenEvaluation:
-    """What is said of a tagger on one file of open types: how many passages and types, and counts of mentions.
+    """A tagger's result on one file of open types: a mention is found by its exact span with any one of its types.
 
-    A mention is a span, found if the tagger gives exactly this span with any one of its types. Cost: narrow and
-    broad are the same here, and the figure can't be compared with another set's.
+    Cost: narrow and broad types are the same here, and the figure can't be compared with another set's.
     """
 
     file: str
@@ -278,8 +277,7 @@ def evaluate_open(
 ) -> OpenEvaluation:  # fmt: skip
     """Judge a tagger, or its folder, on a file of open types, as `nerbert tag` answers.
 
-    `labels` (type → label) says by which other names types are asked for. `thresholds` and `loading` (decoding, head,
-    backend, precision) are as in `Tagger.load`. Raise InputError for a tagger that takes no labels at run time.
+    `labels` are other names of types, `loading` is as in `Tagger.load`. Raise InputError for a tagger of fixed types.
     """
     loaded = open_tagger(tagger, thresholds=thresholds, **loading)
     if loaded.types and not loaded.labels:

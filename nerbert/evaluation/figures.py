@@ -197,21 +197,19 @@ def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Front
     return Frontier(list(targets), drawn_speeds, by_size, published, missing)
 
 
-_PERPLEXITY = 30
+_PERPLEXITY, _SEED = 30, 1
 _LENGTH = 256
 """Subwords of a window."""
 Point = tuple[int, Span]
 """An entity, after its sentence's number."""
 
 
-def make_maps(
-    encoders: Sequence[str], sentences: Sequence[Example], most: int = 2000, seed: int = 1
-) -> tuple[list[str], dict[str, Array]]:
+def make_maps(encoders: Sequence[str], sentences: Sequence[Example], most: int) -> tuple[list[str], dict[str, Array]]:
     """Return up to `most` entities' types, and places by encoder: (entities, 2); InputError for too few."""
     need("figures", "openTSNE")
     from openTSNE import TSNE
 
-    points = draw_points(sentences, most, seed)
+    points = draw_points(sentences, most, _SEED)
     types = [span.type for _, span in points]
     if len(points) <= 3 * _PERPLEXITY:
         raise InputError(f"{len(points)} entities: a map of perplexity {_PERPLEXITY} needs more than {3 * _PERPLEXITY}")
@@ -220,7 +218,7 @@ def make_maps(
     maps = dict[str, Array]()
     for name in encoders:
         tsne = TSNE(perplexity=_PERPLEXITY, metric="cosine", initialization="pca", neighbors="exact",
-                    random_state=seed, n_jobs=1)  # fmt: skip
+                    random_state=_SEED, n_jobs=1)  # fmt: skip
         maps[name] = np.asarray(tsne.fit(entity_vectors(name, sentences, points)))
     return types, maps
 

@@ -112,9 +112,8 @@ class CdlmSettings(Section):
 class JointData(TrainingData):
     """Windows of up to four sets, one after the other: tagged ones of source and target, raw ones of source and target.
 
-    `ends` says where each set ends. An epoch has the tagged source (without a source the target) in batches, and beside
-    each of them an equal share of every other set. Of a set that has fewer windows than there are batches each has one,
-    in turn: ours, since without it the target isn't learnt beside a large source (docs/results).
+    `ends` says where each set ends. A step has a batch of the tagged source (without one: target) and a share of each
+    other set; of one with fewer windows than steps one in turn (ours: else a large source leaves the target unlearnt).
     """
 
     ends: tuple[int, ...] = ()

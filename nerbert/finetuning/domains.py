@@ -19,9 +19,8 @@ _Data_co = TypeVar("_Data_co", bound=AnyData, covariant=True)
 class Domains(Generic[_Data_co]):
     """Sentences to fine-tune on, read or still to be read: the `target`'s, and perhaps those of a `source` domain.
 
-    `labels` are the words that a model of labels at run time reads for types (default: the type's name in words), also
-    for types that no sentence has: these are known to be absent. A head of fixed types also gets `types`. `reading`
-    says how files are read.
+    `labels` are what a model of labels at run time reads for types (default: the type in words); a type that no
+    sentence has is known to be absent. A head of fixed types also gets `types`. `reading` says how files are read.
     """
 
     target: _Data_co

@@ -52,10 +52,9 @@ class Finetuned:
 
 @dataclass(frozen=True, slots=True)
 class TaggerOutput:
-    """Where taggers are written: a folder, of one tagger or, with `seeds`, even one, of `seed-N/` for each.
+    """The folder of one tagger, or with `seeds` of `seed-N/` for each.
 
-    Without `calibrate`, confidences are the model's own. `card` writes each tagger's model card; `facts` are added to
-    its `nerbert.json`.
+    Without `calibrate`, confidences are the model's own. `card` writes a model card, `facts` join `nerbert.json`.
     """
 
     folder: Path

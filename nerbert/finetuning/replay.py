@@ -54,8 +54,7 @@ class ReplaySettings(Section):
 class FinetuneData:
     """Annotated sentences, those held out, and texts that are replayed, if there are some: a `share` (0–1) of all.
 
-    These are the sources of a fine-tuning, too: `named` adds what a model reads for types, and replayed texts, which
-    `splitter` cuts into words.
+    It is the sources of a fine-tuning, too: `named` adds words of types, and replayed texts, cut by `splitter`.
     """
 
     settings: FinetuneSettings

@@ -60,8 +60,7 @@ class State(StrEnum):
 class Cell:
     """A cell with its outcome. Everything is JSON; figures are 0–1.
 
-    `scores` has the same keys in every finished cell, for the tags that users get; those of greedy tags are under
-    `greedy`. `facts` describes how it was made.
+    `scores` of finished cells have the same keys; those of greedy tags are under `greedy`. `facts` say how it was made.
     """
 
     place: CellKey
@@ -108,9 +107,8 @@ FoundEntities = list[list[FoundEntity]]
 class Predictions:
     """What a system found in the sentences to tag, as users get it, and how that was made.
 
-    `greedy` has each word's most probable tag; a system that makes no tags has one reading only. `others` are
-    further readings by the name of their scores: what a zero-shot tagger says at other thresholds. `sure`: whether the
-    system says confidences.
+    `greedy` has each word's most probable tag, if the system makes tags. `others` are readings by the name of their
+    scores, as of a zero-shot tagger at other thresholds. `sure`: whether the system says confidences.
     """
 
     entities: FoundEntities

@@ -2,8 +2,7 @@
 
 Code counts by a number that is raised by hand: `TRAINING` if the same data, settings and seed draw, train or tag
 otherwise, `ASKING` if a zero-shot tagger is asked otherwise, `SCORING` if the same tags get other scores. Tests tie
-these numbers to draws, and to the losses, logits, spans and scores of the golden files. Cost: a change that no
-golden file notices, and for which nobody raises a number, leaves old cells in place.
+these to draws and golden files. Cost: a change that neither notices leaves old cells in place.
 """
 
 import hashlib

@@ -1,8 +1,7 @@
 """Plan a suite: each cell as a job, a system with its data and the keys of its steps; draw and score its sentences.
 
-A cell's key is of its predictions (fine-tuned, test sentences tagged), and has a part of that of its source domain's
-checkpoint; the key of its scores follows from it. Digests are of exactly what a cell reads. Planning reads and draws no
-sentence. Cost: a size that can't be drawn is reported by its cells.
+A cell's key is of its predictions, and has a part of its source domain's checkpoint's; the key of its scores follows
+from it. Planning reads and draws no sentence. Cost: a size that can't be drawn is reported by its cells.
 """
 
 import platform
@@ -259,8 +258,7 @@ def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw
 def score_part(part: CellSentences, predictions: Predictions, else_types: Collection[str] = ()) -> dict[str, Any]:
     """Return the scores of a cell: of the tags that users get, then further ones, if they apply.
 
-    Entities count as seen by the sentences that the cell trained on, not by a source domain's. `type_accuracy` is the
-    share of entities with the right words whose type is right, too.
+    Seen entities are those that the cell trained on; `type_accuracy` is of entities with the right words.
     """
     gold = [example_tags(example) for example in part.test]
     tags, sure = _tags(part.test, predictions.entities)

@@ -51,10 +51,9 @@ def run_suite(
     suite: Suite, data: Path, output: Path, executor: Executor | None = None, *, retry: bool = False,
     only: Iterable[str] = (),
 ) -> tuple[list[Cell], _Stop]:  # fmt: skip
-    """Return every cell of a suite, by priority, and what stopped the run early, if anything. Cells missing in `output`
-    are run first, if `only` selects them; `retry` runs failed cells again.
+    """Return every cell of a suite, by priority, and what stopped the run early, if anything.
 
-    Without an `executor`, cells run in one local process per GPU, or one per core without GPUs.
+    Missing cells run, if `only` selects them, by default in a process a GPU or core; `retry` reruns failures.
     """
     stop: _Stop = None
     check_alone("a benchmark")
@@ -222,10 +221,9 @@ def _gpus(machine: Machine) -> tuple[str, ...]:
 
 
 def select_cells(cell_keys: Sequence[CellKey], only: Iterable[str]) -> list[CellKey]:
-    """Return the places with a wanted value in each part that `--only PART=VALUE,VALUE` names; all by default.
+    """Return the cells with a wanted value in each part that `--only PART=VALUE,VALUE` names; all by default.
 
-    A value may hold commas if the suite has it so, as the name of a system. Raise SettingsError for a part or a value
-    that the suite doesn't have, or if no cell is left.
+    A value of the suite may hold commas. Raise SettingsError for an unknown part or value, or if no cell is left.
     """
     values_of = defaultdict[str, set[str]](set)
     for option in only:

@@ -128,8 +128,7 @@ def make_report(
 ) -> Report:  # fmt: skip
     """Score a tagger, or its folder, and say where it is right and wrong; compare it with the tagger `against`.
 
-    `data`, `train`, `reading` and the `options` are as in `evaluate`; they hold for both taggers. `command` is shown.
-    Raise InputError for a folder of several seeds.
+    Other parameters are as in `evaluate`, for both taggers; `command` is shown. Raise InputError for several seeds.
     """
     for source in (tagger, against):
         if isinstance(source, str | Path) and (seeds := seed_folders(str(source))):

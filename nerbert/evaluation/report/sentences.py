@@ -74,10 +74,9 @@ class ShownEntity:
 
 @dataclass(frozen=True, slots=True)
 class ShownSentence:
-    """A sentence, or the part of it around its worst mistake, with the entities there.
+    """A sentence (`number` counts from 1), or the part around its worst mistake, with the entities there.
 
-    `number` counts the sentences from 1; `begins` and `ends` say whether the text is the sentence's to that side;
-    `other` are the entities of a tagger that is compared.
+    `begins`, `ends`: whether the text is the sentence's to that side; `other`: entities of a second tagger.
     """
 
     number: int

@@ -142,8 +142,7 @@ class Group:
     def observe(self, metric: str = F1, type_: str = "", units: Mapping[Run, Unit] | None = None) -> dict[Unit, float]:
         """Return the figure in each independent observation; `units` are the runs that count, with theirs.
 
-        Of episodes, F1 alone has observations whose mean it is (`pooled_f1`); another figure is one, of all together.
-        One of nothing (no entity to find and none found, as seen ones without a training set) is left out.
+        Of episodes only F1 has several (`pooled_f1`). An observation of nothing to find is left out.
         """
         units = self.units if units is None else units
         runs = {run: self.done[run] for run in units}

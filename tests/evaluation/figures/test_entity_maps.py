@@ -49,7 +49,7 @@ def test_too_few_entities_and_a_single_type_are_refused() -> None:
     with raises(InputError, words="90 entities: a map of perplexity 30 needs more than 90"):
         make_maps(["embedded"], sentences, 90)
     with raises(InputError, words="a single type"):
-        make_maps(["embedded"], sentences)
+        make_maps(["embedded"], sentences, 2000)
 
 
 @pytest.mark.extras
