@@ -14,7 +14,7 @@ from signal import SIGINT, SIGTERM
 from typing import Any
 
 from nerbert.errors import NerbertError
-from nerbert.model.packing import pack_passes
+from nerbert.model.forward import pack_passes
 from nerbert.process import stop_asked
 from nerbert.terminal import tell
 from nerbert.training.checkpoint import TrainLog

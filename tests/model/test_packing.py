@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from nerbert.model.forward import Batch, logits_at, states_at
-from nerbert.model.packing import hidden_states, pack_passes
+from nerbert.model.forward import Batch, hidden_states, logits_at, pack_passes, states_at
 from tests.encoder.backbones import tiny_tagging
 
 PACKED = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "modernbert", "albert")
@@ -83,7 +82,7 @@ def test_what_leaks_or_is_placed_wrongly_stays_padded(monkeypatch: pytest.Monkey
 
     for kind, name, wrong in (("bert", "_attend", sdpa_attention_forward), ("roberta", "first_position", lambda _: 0)):
         with monkeypatch.context() as patch:
-            patch.setattr(f"nerbert.model.packing.{name}", wrong)
+            patch.setattr(f"nerbert.model.forward.{name}", wrong)
             with pack_passes(tiny_tagging(kind)) as packs:
                 assert not packs
 

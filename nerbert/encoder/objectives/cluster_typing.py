@@ -17,8 +17,7 @@ from nerbert.config import refuse
 from nerbert.errors import InputError
 from nerbert.metrics.score import decode_columns
 from nerbert.model.backbone import Backbone
-from nerbert.model.forward import Batch, autocast, states_at
-from nerbert.model.packing import places_in
+from nerbert.model.forward import Batch, autocast, places_in, states_at
 from nerbert.model.tokenizer import special_pieces
 from nerbert.model.windows import Windows, places_of
 from nerbert.rng import Array, uniform, uniforms

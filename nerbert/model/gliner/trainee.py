@@ -11,12 +11,11 @@ from typing import Any, ClassVar, TypeVar
 import torch
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.model.forward import Batch, OverEncoder
+from nerbert.model.forward import Batch, OverEncoder, hidden_states
 from nerbert.model.gliner.config import WORDS, GlinerConfig
 from nerbert.model.gliner.layers import GlinerFolder, row_tensors
 from nerbert.model.gliner.prompt import LEAST, LabelPrompt, PromptTokenizer
 from nerbert.model.gliner.weights import save_gliner
-from nerbert.model.packing import hidden_states
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Window
 from nerbert.records import Example

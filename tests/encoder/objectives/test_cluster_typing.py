@@ -30,7 +30,7 @@ from nerbert.errors import InputError, MissingExtra, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.labels import tag_names
 from nerbert.model.backbone import load_tokenizer
-from nerbert.model.packing import pack_passes
+from nerbert.model.forward import pack_passes
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.records import Example, Span
