@@ -4,7 +4,7 @@ Vectors are rounded to whole numbers whose products are exact in fp64. So a labe
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -131,7 +131,9 @@ class ConceptHead(WindowedHead):
     def _best(self, vectors: Array, asked: AskedLabels) -> tuple[Array, Array]:
         """Return (words,) twice: the label that is likeliest of those that reach their bounds, or −1; its log-odds."""
         labels, odds = np.full(len(vectors), -1), np.zeros(len(vectors), np.float32)
-        for here in slices(len(vectors), max(1, _CELLS // len(asked.labels))):
+        step = max(1, _CELLS // len(asked.labels))
+        for start in range(0, len(vectors), step):
+            here = slice(start, start + step)
             labels[here], odds[here] = likeliest(self.odds(*whole_numbers(vectors[here]), asked), asked.bounds)
         return labels, odds
 
@@ -146,12 +148,6 @@ def likeliest(scores: Array, bounds: Array) -> tuple[Array, Array]:
     best = scores.argmax(1)
     top = scores[np.arange(len(best)), best]
     return np.where(top > -np.inf, best, -1), top
-
-
-def slices(length: int, step: int) -> Iterator[slice]:
-    """Yield slices of `step` places, together `length`."""
-    for start in range(0, length, step):
-        yield slice(start, start + step)
 
 
 def whole_numbers(vectors: Array) -> tuple[Array, Array]:
@@ -205,7 +201,9 @@ class NamesHead(ConceptHead):
     def _label(self, vectors: Array, spans: LikelySpans, asked: AskedLabels, bounds: Array) -> tuple[Array, Array]:
         """Return (spans,) twice: the likeliest label of those that reach their bounds, or −1; log P(entity, label)."""
         labels, logs = np.full(len(spans.starts), -1), np.full(len(spans.starts), -np.inf)
-        for here in slices(len(labels), max(1, _CELLS // max(len(asked.labels), vectors.shape[1]))):
+        step = max(1, _CELLS // max(len(asked.labels), vectors.shape[1]))
+        for start in range(0, len(labels), step):
+            here = slice(start, start + step)
             numbers, scales = whole_numbers(mean_vectors(vectors, spans.starts[here], spans.ends[here]))
             scores = spans.logs[here, None] - np.logaddexp(0, -self.odds(numbers, scales, asked))
             labels[here], logs[here] = likeliest(scores, bounds)

@@ -71,17 +71,13 @@ class Entities:
     @classmethod
     def join(cls, several: Sequence["Entities"], counts: Sequence[int]) -> "Entities":
         """Return the entities of several groups of examples, `counts` examples each, as those of one group."""
-        first = np.cumsum([0, *counts])
-        parts = np.cumsum([0, *(len(group.chosen) for group in several)])
-        return cls(
-            examples=np.concatenate([group.examples + start for group, start in zip(several, first, strict=False)]),
-            starts=np.concatenate([group.starts for group in several]),
-            ends=np.concatenate([group.ends for group in several]),
-            types=[type_ for group in several for type_ in group.types],
-            logits=np.concatenate([group.logits for group in several]),
-            chosen=np.concatenate([group.chosen for group in several]),
-            parts=np.concatenate([group.parts + start for group, start in zip(several, parts, strict=False)]),
-        )
+        names = ("examples", "starts", "ends", "logits", "chosen", "parts")
+        columns = {name: [getattr(group, name) for group in several] for name in names}
+        for name, sizes in (("examples", counts), ("parts", list(map(len, columns["chosen"])))):
+            starts = np.cumsum([0, *sizes])
+            columns[name] = [column + start for column, start in zip(columns[name], starts, strict=False)]
+        types = list(chain.from_iterable(group.types for group in several))
+        return cls(types=types, **{name: np.concatenate(parts) for name, parts in columns.items()})
 
     def split(self, counts: Sequence[int]) -> "list[Entities]":
         """Return the entities of each of several groups of examples, `counts` examples each, as if it were alone."""

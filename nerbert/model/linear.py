@@ -115,7 +115,7 @@ class TagClasses:
         number = {type_: index for index, type_ in enumerate(self.types)}
         self.codes = np.array([2 * number[type_] - (prefix == "B") for prefix, type_ in parts], np.int32)
         self.tags = tag_names(self.types[1:])
-        self._inside = np.flatnonzero(_is_inside(self.codes))
+        self._inside = np.flatnonzero((self.codes > 0) & (self.codes % 2 == 0))
         of_code = {int(code): index for index, code in enumerate(self.codes)}
         self._order = np.argsort(self.codes)
         self._begin = np.array([of_code.get(int(code) - 1, -1) for code in self.codes[self._inside]], np.int64)
@@ -129,7 +129,7 @@ class TagClasses:
         greedy: Array = logits.argmax(1)
         codes = self.codes[greedy]
         before = np.append(0, codes[:-1])
-        bad = _is_inside(codes) & ~(linked & ((codes == before) | (codes == before + 1)))
+        bad = (codes > 0) & (codes % 2 == 0) & ~(linked & ((codes == before) | (codes == before + 1)))
         if not bad.any():
             return greedy
         begins = np.flatnonzero(~linked)
@@ -155,10 +155,6 @@ class TagClasses:
         for word in range(len(logits) - 1, 0, -1):
             path.append(int(back[word, path[-1]]))
         return np.array(path[::-1])
-
-
-def _is_inside(codes: Array) -> Array:
-    return np.asarray((codes > 0) & (codes % 2 == 0))
 
 
 def decode(scores: WordScores, classes: TagClasses, decoding: str = "greedy") -> Array:

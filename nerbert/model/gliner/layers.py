@@ -133,10 +133,9 @@ class TokenModel(GlinerModel):
         self.scorer: Any = nn.ModuleDict({"proj_token": token, "proj_label": label, "out_mlp": out})
 
     @property
-    def _weights(self) -> Parts:
+    def _weights(self) -> Any:
         """Return the first layer's weights for a word, a label and both."""
-        weights: Parts = self.scorer.out_mlp[0].weight.chunk(3, 1)
-        return weights
+        return self.scorer.out_mlp[0].weight.chunk(3, 1)
 
     def prepare_labels(self, labels: torch.Tensor) -> Parts:
         """Return labels' part of the first layer's sums, and what is multiplied with a word's."""
