@@ -143,10 +143,8 @@ def _check_weights(source: str, model: Any, report: Mapping[str, Any], *, with_h
     inside = {id(parameter) for parameter in model.base_model.parameters()}
     body = sorted(name for name, parameter in model.named_parameters() if name in made_up and id(parameter) in inside)
     if body:
-        raise InputError(
-            f"{source}: config.json and weights don't belong together: {len(body)} are missing or of another shape, "
-            f"say {body[0]}"
-        )
+        unfit = f"{len(body)} are missing or of another shape, say {body[0]}"
+        raise InputError(f"{source}: config.json and weights don't belong together: {unfit}")
     if with_head and any(name in made_up for name, _ in model.named_parameters()):
         raise InputError(f"{source}: not a tagger: its weights hold no head; fine-tune it first (`nerbert finetune`)")
 

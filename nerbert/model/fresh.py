@@ -44,10 +44,8 @@ def keep_layers(model: Any, count: int) -> None:
     with torch.device("meta"):  # takes no memory for weights
         loaded_again = type(model)(deepcopy(model.config))
     if _shapes(model) != _shapes(loaded_again):
-        raise SettingsError(
-            f"setting num_layers = {count}: a {model.config.model_type} has more parts that hang on the number of "
-            f"layers, so what is left of it couldn't be loaded again; take 0"
-        )
+        why = f"a {model.config.model_type} has more parts that hang on the number of layers, so what is left"
+        raise SettingsError(f"setting num_layers = {count}: {why} of it couldn't be loaded again; take 0")
 
 
 def layers_of(model: Any, setting: str, count: int) -> Any:
@@ -57,10 +55,8 @@ def layers_of(model: Any, setting: str, count: int) -> Any:
              if isinstance(module, torch.nn.ModuleList) and len(module) == depth}  # fmt: skip
     outermost = [layers for name, layers in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
     if len(outermost) != 1:
-        raise SettingsError(
-            f"setting {setting} = {count}: {model.config.model_type} has no list of {depth} layers that could be taken "
-            f"one by one (are they shared?); take 0"
-        )
+        why = f"{model.config.model_type} has no list of {depth} layers that could be taken one by one"
+        raise SettingsError(f"setting {setting} = {count}: {why} (are they shared?); take 0")
     if count > depth:
         raise SettingsError(f"setting {setting} = {count}: the backbone has {depth} layers", setting=setting)
     return outermost[0]
@@ -223,9 +219,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
         limit_alphabet=len({*first, *inner}),
     )  # fmt: skip
     tokenizer.train_from_iterator(texts, trainer)
-    trained: Tokenizer = _bert_like(
-        models.WordPiece(vocab=tokenizer.get_vocab(), unk_token=_UNKNOWN, max_input_chars_per_word=100)
-    )
+    pieces = models.WordPiece(vocab=tokenizer.get_vocab(), unk_token=_UNKNOWN, max_input_chars_per_word=100)
+    trained: Tokenizer = _bert_like(pieces)
     trained.add_special_tokens(_SPECIALS)
     start, end = ("[CLS]", trained.token_to_id("[CLS]")), ("[SEP]", trained.token_to_id("[SEP]"))
     trained.post_processor = processors.TemplateProcessing(

@@ -142,10 +142,8 @@ class ExportTask:
         examples = [*map(as_example, TEXTS), long_example(10 * pieces.body)]
         for batch in (examples[:-1], examples[:1], examples[-1:]):
             with at(self.source):
-                check_close(
-                    self.source,
-                    *(word_scores(scorer, pieces, batch, columns, onnx.MAX_TOKENS).logits for scorer in (torch, graph)),
-                )
+                scores = (word_scores(side, pieces, batch, columns, onnx.MAX_TOKENS).logits for side in (torch, graph))
+                check_close(self.source, *scores)
         return graph
 
     def trace(
@@ -165,9 +163,8 @@ class ExportTask:
             raise InputError(f"{self.source}: {weights:,} bytes of weights in fp32 don't fit into one ONNX file (2 GB);"
                              " tag with torch")  # fmt: skip
         models: list[Any] = [module for module in network.modules() if hasattr(module, "set_attn_implementation")]
-        axes = {name: dict(free) for name, (_, free) in inputs.items()} | {
-            name: dict(free) for name, free in outputs.items()
-        }
+        free = {name: dimensions for name, (_, dimensions) in inputs.items()} | dict(outputs)
+        axes = {name: dict(dimensions) for name, dimensions in free.items()}
         with quiet(), torch.inference_mode():
             for module in models:
                 module.set_attn_implementation("eager")

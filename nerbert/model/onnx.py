@@ -58,9 +58,8 @@ class TokenizerFacts:
     @property
     def body_config(self) -> Any:
         """Return what a tokenizer asks of the configuration of the encoder."""
-        return SimpleNamespace(
-            model_type="onnx", max_position_embeddings=self.room, vocab_size=self.vocabulary, name_or_path=""
-        )
+        sizes = {"max_position_embeddings": self.room, "vocab_size": self.vocabulary}
+        return SimpleNamespace(model_type="onnx", name_or_path="", **sizes)
 
     def pieces(self, path: Path, longest: int, on_too_long: str = "window") -> SubwordTokenizer:
         """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
@@ -118,10 +117,8 @@ class Exported:
         """Raise InputError if a folder's weights are no longer those that were exported."""
         for name, digest in weights_of(source).items():
             if self.card.made_from.get("weights", {}).get(name) != digest:
-                raise InputError(
-                    f"{self.folder}: made from other weights than {name}; export the tagger again "
-                    "(`nerbert export --overwrite`), or delete the folder"
-                )
+                remedy = "export the tagger again (`nerbert export --overwrite`), or delete the folder"
+                raise InputError(f"{self.folder}: made from other weights than {name}; {remedy}")
 
 
 def weights_of(source: str) -> dict[str, str]:
@@ -246,11 +243,8 @@ class OnnxScorer:
         outputs = self._graph.outputs
         self._graph.check(list(outputs) == [output] and {"input_ids"} <= self._graph.inputs.keys() <= set(_INPUTS))
         if outputs[output][-1:] != [classes]:
-            what = "labels" if output == LOGITS else "columns"
-            raise InputError(
-                f"{path}: its {output} have the shape {outputs[output]}, its {what} are {classes}: they don't belong "
-                "together"
-            )
+            sizes = f"{outputs[output]}, its {'labels' if output == LOGITS else 'columns'} are {classes}"
+            raise InputError(f"{path}: its {output} have the shape {sizes}: they don't belong together")
 
     def __call__(self, batch: Padded, /) -> Array:
         """Return (terms, classes) fp32."""

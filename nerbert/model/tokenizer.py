@@ -24,9 +24,7 @@ _OVERLAP = 4
 _CHUNK = 1000
 _POSITIONS = 512
 """For models whose configuration sets no limit."""
-_PADDED_POSITIONS = (
-    "roberta", "camembert", "mpnet", "longformer", "data2vec", "xmod", "ibert", "luke", "lilt", "layoutlmv3",
-)  # fmt: skip
+_PADDED_POSITIONS = "roberta camembert mpnet longformer data2vec xmod ibert luke lilt layoutlmv3".split()
 """Parts of the names of model types that number positions from the padding piece's id on."""
 _MOST = 2000
 """Examples whose entities are looked at."""
@@ -93,10 +91,8 @@ class SubwordTokenizer:
         room, special = self.room, len(self._before) + len(self._after)
         self.body = min(max_length, room) - special
         if room - special < 2:
-            raise InputError(
-                f"{getattr(config, 'name_or_path', '') or config.model_type}: has room for {room} pieces, {special} of "
-                f"them special: too few for text; use a model with more positions"
-            )
+            name, few = getattr(config, "name_or_path", "") or config.model_type, f"{special} of them special: too few"
+            raise InputError(f"{name}: has room for {room} pieces, {few} for text; use a model with more positions")
         if self.body < 2:
             raise SettingsError(f"max_length = {max_length}: leaves {self.body} pieces beside the special ones")
 
@@ -158,30 +154,21 @@ class SubwordTokenizer:
     def _cut(self, sentence: int, ids: Sequence[int], read: Sequence[Read], *, labelled: bool) -> Iterator[Window]:
         """Yield the windows of one sentence, each with what is read there."""
         if self._on_too_long == "error" and len(ids) > self.body:
-            raise InputError(
-                f"a sentence of {len(ids)} pieces is longer than a window of {self.body}; use on_too_long = 'window' "
-                "to have it cut into windows that overlap"
-            )
+            remedy = "use on_too_long = 'window' to have it cut into windows that overlap"
+            raise InputError(f"a sentence of {len(ids)} pieces is longer than a window of {self.body}; {remedy}")
         if self._on_too_long == "truncate":
             ids, read = ids[: self.body], [row for row in read if row[1] < self.body]
         for start, end, share in cut_into_windows(read, len(ids), self.body):
             words, places, labels = zip(*share, strict=True)
-            yield Window(
-                sentence=sentence,
-                ids=(*self._before, *ids[start:end], *self._after),
-                words=words,
-                positions=tuple(position - start + len(self._before) for position in places),
-                labels=labels if labelled else (),
-            )
+            positions = tuple(position - start + len(self._before) for position in places)
+            pieces = (*self._before, *ids[start:end], *self._after)
+            yield Window(sentence, pieces, words, positions, labels if labelled else ())
 
 
 def _label_words(read: Sequence[Read], labels: Sequence[Label], ignored: Label) -> list[Read]:
     """Return first pieces with their words' labels; words that share an earlier word's piece give no loss."""
-    befores = [-1, *(position for _, position, _ in read)]
-    return [
-        (word, position, labels[word] if position != before else ignored)
-        for (word, position, _), before in zip(read, befores, strict=False)
-    ]
+    pairs = zip(read, [-1, *(position for _, position, _ in read)], strict=False)
+    return [(word, place, labels[word] if place != before else ignored) for (word, place, _), before in pairs]
 
 
 def _first_pieces(example: Example, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -112,9 +112,8 @@ class CdlmModel(torch.nn.Module):
             known = torch.from_numpy(vectors.astype(np.float32))
             self.words.data = torch.where(known.isnan(), self.words.data, known)
         bound = sqrt(3 / shape.character_width)
-        self.characters = torch.nn.Parameter(
-            _uniform(shape.pieces - shape.words + 1, shape.character_width, bound=bound)
-        )
+        characters = shape.pieces - shape.words + 1
+        self.characters = torch.nn.Parameter(_uniform(characters, shape.character_width, bound=bound))
         self.convolution = torch.nn.Conv1d(shape.character_width, shape.filters, 3, padding=1)
         lstm = torch.nn.LSTM(shape.word_width + shape.filters, shape.states, batch_first=True, bidirectional=True)
         self.generator: Any = Generator(shape, lstm) if shape.generated else None
@@ -170,9 +169,8 @@ class CdlmModel(torch.nn.Module):
         outputs = self.convolution(embedded.transpose(1, 2))
         outputs = outputs.masked_fill((characters < 0).unsqueeze(1), -torch.inf).amax(2)
         filled = torch.where((characters >= 0).any(1, keepdim=True), outputs, 0.0)
-        return torch.zeros(*words.ids.shape, self.shape.filters, device=outputs.device).masked_scatter(
-            words.mask.unsqueeze(2), filled
-        )
+        empty = torch.zeros(*words.ids.shape, self.shape.filters, device=outputs.device)
+        return empty.masked_scatter(words.mask.unsqueeze(2), filled)
 
     def layer(self, domain: int) -> "_TagLayer":
         """Return the tags of a domain."""
@@ -261,10 +259,9 @@ class _TagLayer(torch.nn.Module):
         self.linear = torch.nn.Linear(width, len(tags))
         self.crf = Crf(tags)
 
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
+    def forward(self, states: torch.Tensor) -> Any:
         """Return (windows, words, tags): the emissions."""
-        emissions: torch.Tensor = self.linear(states)
-        return emissions
+        return self.linear(states)
 
 
 def language_loss(model: CdlmModel, words: BatchWords, domain: int, negatives: int) -> torch.Tensor:

@@ -130,10 +130,9 @@ class GlinerHead(Head):
         head._groups = ()
         if len(groups) > 1:
             if not any(self._noted):
-                tell(
-                    f"{len(labels):,} labels need {len(groups):,} prompts, so each text is read {len(groups):,} "
-                    "times: this model is confused by more, or longer ones, at once than it had in training"
-                )
+                count = f"{len(groups):,}"
+                note = f"{len(labels):,} labels need {count} prompts, so each text is read {count} times"
+                tell(f"{note}: this model is confused by more, or longer ones, at once than it had in training")
                 self._noted.append(True)
             head._groups = tuple(self.for_labels(labels[group], thresholds[group]) for group in groups)
             prompt = LabelPrompt()

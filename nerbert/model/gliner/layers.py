@@ -75,9 +75,8 @@ class GlinerModel(nn.Module):
             return words
         lstm: Any = self.rnn["lstm"]
         with torch.autocast(words.device.type, enabled=False):
-            packed = nn.utils.rnn.pack_sequence(
-                list(torch.split_with_sizes(words.float(), counts.tolist())), enforce_sorted=False
-            )
+            texts = list(torch.split_with_sizes(words.float(), counts.tolist()))
+            packed = nn.utils.rnn.pack_sequence(texts, enforce_sorted=False)
             states, lengths = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True)
         inside = torch.arange(states.shape[1]) < lengths[:, None]
         return states[inside.to(states.device)]

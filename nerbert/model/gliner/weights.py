@@ -44,10 +44,8 @@ def read_gliner(folder: Path, config: GlinerConfig) -> GlinerFolder:
         labels_tokenizer = load_tokenizer(_tokenizer_of(folder, folder / _LABELS_TOKENIZER, name, subfolder))
         config = dataclasses.replace(config, labels_encoder_config=plain_config(labels_body))
     model = build(config, body, labels_body, read_weights(folder), str(folder))
-    labels = (
-        None if labels_body is None else PromptTokenizer(labels_tokenizer, config, model.labels_body, for_labels=True)
-    )
-    return GlinerFolder(model, PromptTokenizer(tokenizer, config, model.body), labels)
+    apart = PromptTokenizer(labels_tokenizer, config, model.labels_body, for_labels=True) if labels_body else None
+    return GlinerFolder(model, PromptTokenizer(tokenizer, config, model.body), apart)
 
 
 def save_gliner(folder: Path, loaded: GlinerFolder) -> None:
