@@ -39,10 +39,7 @@ class Fault(StrEnum):
 
 
 class Failure(Exception):  # noqa: N818  (is counted; the run continues)
-    """A try without labels; after `tries` of them the passage has failed.
-
-    `wait` is the pause that the server asks for. A `lost` answer may still cost money.
-    """
+    """A try without labels, of `tries`. `wait` is the pause that the server asks for; a `lost` answer may cost."""
 
     def __init__(self, fault: Fault, message: str, *, tries: int = 2, wait: float = 0.0, lost: bool = False) -> None:
         super().__init__(" ".join(message.split())[:300])

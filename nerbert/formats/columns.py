@@ -147,7 +147,7 @@ def _as_rows(documents: Iterable[Document]) -> Iterator[Document]:
 
 
 class _Rows(JsonLines):
-    """Rows of columns, each read as an object of JSON lines; `batches` gives them from the start."""
+    """Rows of columns, each read as an object of JSON lines; `features` are those of Hugging Face's `datasets`."""
 
     def __init__(self, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any]) -> None:
         self._batches, self._features = batches, features

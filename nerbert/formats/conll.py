@@ -186,10 +186,7 @@ class Conll:
             yield Document(example.text, example.spans, example.words, group, fields, rows.lines[0].number)
 
     def writer(self, writing: WritingRows) -> TextWriter:
-        """Return a writer of tagged texts as `word<TAB>tag`: its own words, or else its sentences.
-
-        For a terminal, control characters are escaped. Raise InputError for types that CoNLL can't hold.
-        """
+        """Return a writer of `word<TAB>tag`, of a text's words or sentences; raise InputError for invalid types."""
         check_types(writing.types)
 
         def lines(row: Document) -> bytes:

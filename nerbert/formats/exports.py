@@ -109,10 +109,7 @@ def _doccano(value: Mapping[str, Any]) -> tuple[str, str]:
 
 
 class Gliner(JsonFormat):
-    """The format `gliner`: tokens of a sentence, and entities by their first and last token, the last included.
-
-    The text is the tokens joined by spaces: the file doesn't hold the original spacing.
-    """
+    """The format `gliner`: tokens, here joined by spaces, and entities by first and last token, the last included."""
 
     suffixes = (".json", ".jsonl", ".ndjson")
     holds = replace(LEAST, text="words", words=True, fields=fields_without(_TOKENIZED, _NER))
@@ -171,11 +168,7 @@ class _ProdigyTask(TypedDict):
 
 
 class Prodigy(JsonFormat):
-    """The format `prodigy`: tasks as `db-out` writes them and recipes read them.
-
-    A task without an answer is not annotated yet, so its spans are a model's. Tokens that are parts of words are
-    ignored.
-    """
+    """The format `prodigy`: tasks of `db-out`. Without an answer spans are a model's; parts of words are ignored."""
 
     suffixes, keys = (".jsonl", ".ndjson", ".json"), "prodigy"
     written = (TEXT, TOKENS, SPANS, _ANSWER, _VIEW, "relations")
@@ -256,10 +249,7 @@ class _Record(TypedDict):
 
 
 class Argilla(JsonFormat):
-    """The format `argilla`: records of version 2, as `records.to_json` writes them.
-
-    The first submitted response counts; without any, the model's suggestion does.
-    """
+    """The format `argilla`: records of version 2. The first submitted response counts, else the model's suggestion."""
 
     suffixes, keys = (".json", ".jsonl", ".ndjson"), "argilla"
     holds = Abilities(

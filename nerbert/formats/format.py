@@ -95,9 +95,7 @@ class Format(Protocol):
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Suffixes of its files, in lower case (`.conll`); files are written with the first. A format whose data is a
-        folder has none.
-        """
+        """Suffixes in lower case (`.conll`); files are written with the first. Data in a folder has none."""
 
     @property
     def holds(self) -> Abilities:

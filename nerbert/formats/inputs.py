@@ -96,10 +96,8 @@ class InputFile:
             for number, document in enumerate(format_.read(path, repairs), 1):
                 yield with_all_fields(document, number)
 
-    def at_hand(self, repairs: Repairs | None = None) -> Iterator[list[Document]]:
-        """Yield the texts in lists of about 64 KiB; of a pipe those that are there, so that a slow one is answered at
-        once. Those before a fault are a list of their own.
-        """
+    def at_hand(self, repairs: Repairs) -> Iterator[list[Document]]:
+        """Yield texts in lists of about 64 KiB; of a pipe those that are there, so that it is answered at once."""
         rows = self.documents(repairs)
         return in_lists(rows, before_fault=True) if self.on_disk or self.text is not None else at_hand(rows)
 

@@ -38,10 +38,7 @@ def _kept_fields(document: Document) -> dict[str, Any]:
 
 
 def text_of(fields: Mapping[str, Any], field: str, line: int = 0, size: int = 0) -> Document:
-    """Return the text (or words) in a `field` of a JSON object, with all fields.
-
-    Its fields have a `text`, which training needs: the object's own, or else that of `field`.
-    """
+    """Return the text (or words) in a `field` of an object, with all fields; if it has no `text`, that is added."""
     text, words = text_in(fields, field)
     return Document(text, (), words, "", fields if TEXT in fields else {TEXT: text, **fields}, line, size=size)
 

@@ -124,8 +124,7 @@ def write_rows(path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns
 def read_rows(path: Path, kind: str) -> Iterator[Document]:
     """Yield the rows of such a file, with all fields."""
     source = Stream(str(path), lambda: path.open("rb"), path=path, strip="")
-    documents: Iterator[Document] = kind_named(kind).read(source, Repairs())
-    return documents
+    yield from kind_named(kind).read(source, Repairs())
 
 
 def _cell(value: Any) -> str:

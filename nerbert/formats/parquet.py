@@ -34,10 +34,7 @@ _SPANS = pa.field(SPANS, SPAN_LIST)
 
 
 class ArrowRow(Mapping[str, Any]):
-    """The fields of a row of columns in JSON types, made when one is asked for; Parquet takes the columns themselves.
-
-    `added` are fields that the columns lack.
-    """
+    """A row's fields in JSON types, made when asked for (Parquet takes the columns); columns lack the `added` ones."""
 
     __slots__ = ("added", "batch", "index")
 

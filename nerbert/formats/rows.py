@@ -106,10 +106,7 @@ def _line(source: str, number: int, raw: bytes, errors: str, strip: str) -> Line
 
 
 def decode_line(raw: bytes, number: int, errors: str = "") -> str:
-    """Return a line's text; the first line may begin with a byte order mark.
-
-    `errors` is one of ERRORS if the user can choose, and "" if bytes that are no UTF-8 are always refused.
-    """
+    """Return a line's text; `errors` is one of ERRORS, or "" if bytes that are no UTF-8 are always refused."""
     if number == 1:
         raw = raw.removeprefix(BOM)
         if is_utf16(raw):

@@ -136,7 +136,9 @@ class Tables:
             names, numbered = _columns_of(again())
             with draft.open("w", encoding="utf-8", errors="replace", newline="") as stream:
                 table = csv.writer(stream, delimiter="," if path.suffix.lower() == ".csv" else "\t")
-                table.writerow([_ID, _TEXT, _START, _END, _LABEL, _CONFIDENCE, *map(_column_name, names)])
+                reserved = {word for role, words in _NAMES.items() if role != _DOCUMENT for word in words.split()}
+                head = [_FIELD + name if name.startswith(_FIELD) or _fold(name) in reserved else name for name in names]
+                table.writerow([_ID, _TEXT, _START, _END, _LABEL, _CONFIDENCE, *head])
                 for number, document in enumerate(again(), 1):
                     fields = _with_group(document)
                     first = [f"{number}" if numbered else _cell(fields[_ID]), document.text]
@@ -278,12 +280,6 @@ def _with_group(document: Document) -> Mapping[str, Any]:
     """Return a document's fields, with its group in the reader's column for it."""
     taken = any(_fold(name) in _NAMES[_DOCUMENT].split() for name in document.fields)
     return {**document.fields, _DOCUMENT: document.group} if document.group or taken else document.fields
-
-
-def _column_name(name: str) -> str:
-    """Return the name of a field's column, different from the table's own."""
-    reserved = {word for meaning, names in _NAMES.items() if meaning != _DOCUMENT for word in names.split()}
-    return _FIELD + name if _fold(name) in reserved or name.startswith(_FIELD) else name
 
 
 def _cell(value: Any) -> str:

@@ -75,10 +75,7 @@ class TaggingComponent:
         return self._with_entities(doc, self.tagger.tag(doc.text))
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 1000) -> Iterator[Doc]:
-        """Yield documents with their entities; so many go through the model together.
-
-        Each document that can't be tagged goes to the error handler, which by default raises its error.
-        """
+        """Yield the documents with entities, tagged in batches; the error handler gets those that can't be tagged."""
         for docs in minibatch(stream, batch_size):
             for doc, result in zip(docs, self.tagger.tag_batch(TagRequest(doc.text) for doc in docs), strict=True):
                 if isinstance(result, Spans):

@@ -126,9 +126,7 @@ _LEAST = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A temperature, and the calibration error without it and with it. `after` is for entities that it wasn't fitted
-    on: each of `folds` parts has the others' temperature.
-    """
+    """A temperature, and the calibration error `before` it and `after` it, cross-fitted in `folds` parts."""
 
     temperature: float
     before: Calibration
