@@ -65,7 +65,7 @@ RETRIES = RetryPolicy(longest_pause=30.0, tell=lambda _: None)
 
 
 class _BaseClient:
-    """What both clients have."""
+    """What both clients have, as coroutines."""
 
     labels: tuple[EntityLabel, ...] = ()
     """The labels to find, if given (`with_labels`)."""
@@ -105,11 +105,15 @@ class _BaseClient:
             weakref.finalize(self, self._http.close)
 
     async def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
-        """Return an answer and its body."""
-        raise NotImplementedError
+        """Return an answer and its body; a blocking client's `_send` and `_sleep` block."""
+        content = bytearray()
+        async with self._http.stream(method, path, content=body) as response:
+            async for block in response.aiter_bytes():
+                self._add(content, block)
+        return response, bytes(content)
 
     async def _sleep(self, seconds: float) -> None:
-        raise NotImplementedError
+        await asyncio.sleep(seconds)
 
     def with_labels(self, labels: Iterable[str | EntityLabel] | None) -> Self:
         """Return a client that finds these labels only, with the same connections; None: itself.
@@ -301,16 +305,6 @@ class AsyncClient(_BaseClient):
     async def fingerprint(self) -> str:
         """Return the model's fingerprint, as `Tagger` has it; the server is asked once."""
         return self._fingerprint or (await self._describe_model()).fingerprint
-
-    async def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
-        content = bytearray()
-        async with self._http.stream(method, path, content=body) as response:
-            async for block in response.aiter_bytes():
-                self._add(content, block)
-        return response, bytes(content)
-
-    async def _sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
     async def aclose(self) -> None:
         """Close the connections, those of copies (`with_labels`) too."""

@@ -5,7 +5,7 @@ A text's projection moves with any weight and label. Limitation: it shows that a
 
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -20,8 +20,9 @@ from nerbert.errors import NerbertError, at, refused
 from nerbert.model.heads import Head
 from nerbert.model.onnx import read_exported
 from nerbert.process import installed_version
-from nerbert.records import Example, Span
+from nerbert.records import EntityLabel, Example, Span
 from nerbert.schema import read_json, to_plain
+from nerbert.tagger.spans import Spans
 from nerbert.terminal import tell
 
 CHECK = "check.json"
@@ -32,28 +33,45 @@ _LIBRARIES = {"torch": ("torch", "transformers", "tokenizers"), "onnx": ("onnxru
 """What a back end's answers come from."""
 
 
-class AnsweringTagger(Protocol):
+class JobTagger(Protocol):
+    """What a job asks of a tagger, wherever that computes; `Tagger` is one."""
+
+    @property
+    def head(self) -> Any:
+        """Return what computes entities; its `name` says all else that they depend on besides the weights."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the fingerprint of its weights."""
+
+    @property
+    def types(self) -> list[str]:
+        """Return the types that it finds, sorted."""
+
+    @property
+    def labels(self) -> tuple[EntityLabel, ...]:
+        """Return the labels to find, if given."""
+
+    @property
+    def sentences(self) -> Callable[[str], Iterable[tuple[int, Example]]]:
+        """Return what cuts a text into sentences of words."""
+
+    def tag_many(self, texts: Iterable[str | Example], /) -> Iterator[Spans]:
+        """Yield the entities of each text, in order; raise InputError for one that can't be tagged."""
+
+
+class AnsweringTagger(JobTagger, Protocol):
     """A tagger as a self-check asks it."""
 
     @property
     def head(self) -> Head:
         """Return what finds entities."""
 
-    @property
-    def fingerprint(self) -> str:
-        """Return the digest of what was loaded."""
-
     def with_default_labels(self) -> Self:
         """Return it with the types that it was fine-tuned on."""
 
     def for_self_check(self, decoding: str) -> Self:
         """Return it by a decoding, without thresholds."""
-
-    def tag_many(self, texts: Iterable[str]) -> Iterator[list[Span]]:
-        """Yield the entities of each text."""
-
-    def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
-        """Yield the place and the words of each sentence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,9 @@ class GlinerHeadKind(HeadKind):
         """Write the graphs of texts, labels and scores."""
         from nerbert.tagger.gliner_export import export_gliner
 
-        folder, loaded = ModelFolder(task.source), load_gliner(Path(task.source))
-        head = _torch_head(folder, loaded, Wanted(precision="fp32", device="cpu"))
-        return export_gliner(task, loaded, head, partial(_on_onnx, folder))
+        loaded = load_gliner(Path(task.source))
+        head = _on_torch(task.source, Wanted(precision="fp32", device="cpu"), loaded)
+        return export_gliner(task, loaded, head, partial(_on_onnx, ModelFolder(task.source)))
 
 
 def _on_onnx(folder: ModelFolder, exported: onnx.Exported, precision: str, wanted: Wanted) -> GlinerHead:
@@ -52,18 +52,14 @@ def _on_onnx(folder: ModelFolder, exported: onnx.Exported, precision: str, wante
     return GlinerHead(scorer, config, pieces, decoding=wanted.decoding or "flat", normalises=normalises)
 
 
-def _on_torch(source: str, wanted: Wanted) -> GlinerHead:
+def _on_torch(source: str, wanted: Wanted, loaded: "GlinerFolder | None" = None) -> GlinerHead:
     """Return it in fp32 unless bf16 is wanted: published thresholds hold for it."""
-    precision = "bf16" if wanted.precision == "bf16" else "fp32"
-    return _torch_head(ModelFolder(source), load_gliner(Path(source)), replace(wanted, precision=precision))
-
-
-def _torch_head(folder: ModelFolder, loaded: "GlinerFolder", wanted: Wanted) -> GlinerHead:
     from nerbert.model.gliner.layers import TorchGliner
 
-    name, tokens = place_model(loaded.model, wanted)
+    loaded, precision = loaded or load_gliner(Path(source)), "bf16" if wanted.precision == "bf16" else "fp32"
+    name, tokens = place_model(loaded.model, replace(wanted, precision=precision))
     return GlinerHead(
-        TorchGliner(loaded, wanted.precision, name), loaded.model.config, loaded.pieces,
-        decoding=wanted.decoding or "flat", max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens,
-        normalises=folder.card.get("labels") == NORMALISED,
+        TorchGliner(loaded, precision, name), loaded.model.config, loaded.pieces, decoding=wanted.decoding or "flat",
+        max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens,
+        normalises=ModelFolder(source).card.get("labels") == NORMALISED,
     )  # fmt: skip

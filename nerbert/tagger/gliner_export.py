@@ -103,22 +103,18 @@ def _check_odds(source: str, ours: Array, theirs: Array) -> None:
 
 
 def _text_graph(model: Any, directions: Sequence[Any], ids: Any, mask: Any, places: Any, *marks: torch.Tensor) -> Parts:
-    """Return (texts · words, …) parts, and (texts, labels, width) states for `marks` (texts, labels).
-
-    `places` (texts, words, pieces) are those that words are read off; −1: none. `directions` are the LSTM's; its way
-    back begins at each text's last word.
-    """
+    """Return (texts · words, …) parts, and (texts, labels, width) states for `marks` (texts, labels)."""
     states = model.body(input_ids=ids, attention_mask=mask)[0]
     texts = torch.arange(states.shape[0])[:, None]
     words, counts = _pool_words(model, states, places), (places[:, :, 0] >= 0).sum(1)
-    back = (counts[:, None] - 1 - torch.arange(words.shape[1])).clamp(min=0)
+    back = (counts[:, None] - 1 - torch.arange(words.shape[1])).clamp(min=0)  # from each text's last word
     for forward, backward in zip(directions[::2], directions[1::2], strict=True):
         words = torch.cat([forward(words)[0], backward(words[texts, back])[0][texts, back]], 2)
     return (*model.parts(words.flatten(0, 1)), *(states[texts, indices] for indices in marks))
 
 
 def _pool_words(model: Any, states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Return (texts, words, width)."""
+    """Return (texts, words, width); `places` (texts, words, pieces) are those that words are read off; −1: none."""
     texts, pooling = torch.arange(states.shape[0])[:, None], model.config.subtoken_pooling
     if pooling not in ("mean", "max"):
         first: torch.Tensor = model.project(states[texts, places[:, :, 0].clamp(min=0)])

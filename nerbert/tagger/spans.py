@@ -62,15 +62,13 @@ class Spans(list[Span]):
 
     def to_displacy(self) -> dict[str, Any]:
         """Return what `spacy.displacy.render(…, style="ent", manual=True)` takes; places are characters in any case."""
-        entities = [{"start": span.start, "end": span.end, "label": span.type} for span in self._in_characters()]
+        spans = character_spans(self.text, self, self.offsets)
+        entities = [{"start": span.start, "end": span.end, "label": span.type} for span in spans]
         return {"text": self.text, "ents": entities, "title": None}
-
-    def _in_characters(self) -> list[Span]:
-        return character_spans(self.text, self, self.offsets)
 
     def _repr_html_(self) -> str:
         """Return the beginning of the text, with its entities marked, as escaped HTML."""
-        shown, end = self._in_characters(), min(len(self.text), _MOST_CHARACTERS)
+        shown, end = character_spans(self.text, self, self.offsets), min(len(self.text), _MOST_CHARACTERS)
         if len(shown) > _MOST_ENTITIES:
             end = min(end, shown[_MOST_ENTITIES].start)
         end = next((span.start for span in shown if span.start < end < span.end), end)

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 from nerbert.artifacts import Made, artifact, check_free
 from nerbert.errors import InputError, NerbertError, SettingsError, at
@@ -20,8 +20,9 @@ from nerbert.executors import Executor, Resources
 from nerbert.formats import kinds
 from nerbert.formats.format import formats_of_suffix
 from nerbert.formats.inputs import JSON, InputFile, JobPaths, check_no_input, in_lists
-from nerbert.records import Document, EntityLabel, Example, Repairs, Span
-from nerbert.tagger.spans import OFFSETS, Spans, counted_spans
+from nerbert.records import Document, Example, Repairs, Span
+from nerbert.tagger.answers import JobTagger
+from nerbert.tagger.spans import OFFSETS, counted_spans
 from nerbert.terminal import Progress, progress
 
 MANIFEST = "manifest.json"
@@ -97,7 +98,7 @@ def named_draft(target: Path, draft: Path, work: Path, kind: str) -> Iterator[Pa
         path.replace(draft)
 
 
-def counted(entities: Counter[str], noun: str = "") -> str:
+def describe_counts(entities: Counter[str], noun: str = "") -> str:
     """Return numbers of entities in words, the most frequent types first: `3 entities (person 2, port 1)`."""
     types = ", ".join(f"{name} {count:,}" for name, count in entities.most_common())
     return f"{entities.total():,}{noun and f' {noun}'}{f' ({types})' if types else ''}"
@@ -108,35 +109,8 @@ def check_apart(paths: JobPaths, output: Path) -> None:
     target = output.resolve()
     inside = [source.place for source in paths.sources if Path(source.place).resolve().is_relative_to(target)]
     around = [folder for folder in paths.folders if target.is_relative_to(folder.resolve())]
-    for place in [*inside, *around]:
-        raise InputError(f"{output}: output and input ({place}) lie in one another; choose another place")
-
-
-class JobTagger(Protocol):
-    """What a job asks of a tagger, wherever that computes; `Tagger` is one."""
-
-    @property
-    def head(self) -> Any:
-        """Return what computes entities; its `name` says all else that they depend on besides the weights."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Return the fingerprint of its weights."""
-
-    @property
-    def types(self) -> list[str]:
-        """Return the types that it finds, sorted."""
-
-    @property
-    def labels(self) -> tuple[EntityLabel, ...]:
-        """Return the labels to find, if given."""
-
-    @property
-    def sentences(self) -> Callable[[str], Iterable[tuple[int, Example]]]:
-        """Return what cuts a text into sentences of words."""
-
-    def tag_many(self, texts: Iterable[str | Example], /) -> Iterator[Spans]:
-        """Yield the entities of each text, in order; raise InputError for one that can't be tagged."""
+    for path in [*inside, *around]:
+        raise InputError(f"{output}: output and input ({path}) lie in one another; choose another place")
 
 
 class FilePart(NamedTuple):

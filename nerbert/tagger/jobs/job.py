@@ -28,6 +28,7 @@ from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
 from nerbert.records import Repair, Repairs
 from nerbert.sources.files import writable
+from nerbert.tagger.answers import JobTagger
 from nerbert.tagger.jobs import files
 from nerbert.tagger.spans import OFFSETS
 from nerbert.tagger.tagger import Tagger
@@ -74,7 +75,10 @@ class TagJob:
         if self.text is not None and self.inputs:
             raise SettingsError(f"--text: is tagged instead of files, such as {self.inputs[0]!r:.80}; leave one out")
         paths = find_sources(self.inputs, self.from_, self.text, field=self.field, errors=self.errors)
-        kind = kinds.JSONL if self.json else self.to or self._usual_kind(paths)
+        kind = kinds.JSONL if self.json else self.to
+        if not kind:
+            many = kinds.JSONL if paths.many else ""
+            kind = kinds.TEXT if self.output is None else many or files.target_kind(self.output)
         check_needs(kinds.kind_named(kind))
         if self.output is None and not kinds.can(kind, "writer"):
             what = "file" if kinds.kind_named(kind).suffixes else "folder"
@@ -87,11 +91,6 @@ class TagJob:
             raise SettingsError(f"--decoding nested: {kind} can't hold entities inside others; choose one of {nested}")
         return paths, kind
 
-    def _usual_kind(self, paths: JobPaths) -> str:
-        if self.output is None:
-            return kinds.TEXT
-        return kinds.JSONL if paths.many else files.target_kind(self.output)
-
     def load(self) -> Tagger:
         """Load the tagger as the job wants it; its offsets are characters, since outputs mark the text with them."""
         labels = parse_labels(self.labels) if self.labels else None
@@ -102,21 +101,21 @@ class TagJob:
             raise InputError(f"{self.tagger}: {NEEDS_LABELS}")
         if not loaded.types:  # else they were looked at
             check_thresholds(least, (label.name for label in tagger.labels))
-        if note := "; ".join(self._unasked(tagger)):
+        if note := "; ".join(self._list_defaults(tagger)):
             tell(f"{self.tagger}: {note}")
         return tagger
 
-    def _unasked(self, tagger: Tagger) -> Iterator[str]:
+    def _list_defaults(self, tagger: Tagger) -> Iterator[str]:
         """Yield what the tagger's folder decides by itself: int8 before its own weights, thresholds."""
-        as_usual = all(self.loading.get(name, "auto") == "auto" for name in ("backend", "precision"))
-        folder = Path(tagger.origin.folder if tagger.origin else "")
-        if as_usual and "int8" in tagger.head.name.split() and ModelFolder(str(folder)).backend == "torch":
+        automatic = all(self.loading.get(name, "auto") == "auto" for name in ("backend", "precision"))
+        folder = tagger.origin.folder if tagger.origin else ""
+        if automatic and "int8" in tagger.head.name.split() and ModelFolder(folder).backend == "torch":
             yield "the exported int8 model is used (--precision fp32 for a more exact one)"
         kept = {} if self.min_confidence else tagger.card.get("thresholds")
         if kept and (thresholds := answering_of(tagger.head, tagger.scaling, kept, tagger.types)).thresholds:
             yield f"entities below its own {thresholds.bounds} are left out (--min-confidence sets others)"
 
-    def fingerprint(self, tagger: files.JobTagger, paths: JobPaths) -> dict[str, Any]:
+    def fingerprint(self, tagger: JobTagger, paths: JobPaths) -> dict[str, Any]:
         """Return all that entities depend on but the inputs' content, which each part covers by itself."""
         loading = {name: self.loading.get(name) for name in ("decoding", "on_too_long", "head")}
         return {
@@ -130,7 +129,7 @@ class TagJob:
 
 def tag_files(
     job: TagJob, page: PageWriter | None = None, executor: Executor | None = None,
-    load: Callable[[TagJob], files.JobTagger] = TagJob.load,
+    load: Callable[[TagJob], JobTagger] = TagJob.load,
 ) -> None:  # fmt: skip
     """Tag files, folders or standard input, and write the rows with their entities to standard output or to files.
 
@@ -161,7 +160,7 @@ class _Run:
     job: TagJob
     paths: JobPaths
     kind: str
-    tagger: files.JobTagger
+    tagger: JobTagger
     page: PageWriter | None
 
     def to_standard_output(self) -> None:
@@ -198,7 +197,7 @@ class _Run:
                 write_json(draft / files.MANIFEST, {**made, "to": self.kind, "offsets": job.offsets, "files": rows})
         entities = sum((parts.entities for parts in done), Counter[str]())
         tell(f"{target}: {f'{len(done):,} files, ' if many else ''}{sum(parts.rows for parts in done):,} rows, "
-             f"{files.counted(entities, 'entities')}")  # fmt: skip
+             f"{files.describe_counts(entities, 'entities')}")  # fmt: skip
 
     def _writer(self, source: InputFile) -> Callable[[Path, files.TaggedParts], None]:
         """Return what writes all rows of a file."""

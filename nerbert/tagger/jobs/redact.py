@@ -26,7 +26,7 @@ from nerbert.formats.rows import TEXT, TOKENS, file_lines
 from nerbert.schema import json_line, parse_json
 from nerbert.sources.files import writable
 from nerbert.tagger import redact
-from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, check_output, counted, tag_all, target_kind
+from nerbert.tagger.jobs.files import MANIFEST, TaggedParts, check_output, describe_counts, tag_all, target_kind
 from nerbert.tagger.jobs.job import TagJob
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent, tell
@@ -138,10 +138,6 @@ class _RedactedRows:
         write_rows(target, self._kind, self.__iter__, (TEXT, *self._job.keep))
         self._note(file=writable(name), kind=self._kind, sha256=sha256_of(target) if self._job.map else "")
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the counts."""
-        return {"rows": self.rows, "without": self.without, "entities": self.marked, "repeats": self.repeats}
-
 
 def redact_files(job: RedactJob, executor: Executor | None = None) -> None:
     """Tag files, folders or standard input, and write their texts without the entities, and the map if asked for.
@@ -160,7 +156,8 @@ def redact_files(job: RedactJob, executor: Executor | None = None) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             rows.write(target, name)
         if paths.many:
-            counts = [{"file": writable(name), **rows.as_json()} for name, rows in zip(names, done, strict=True)]
+            counts = [{"file": writable(name), "rows": rows.rows, "without": rows.without, "entities": rows.marked,
+                       "repeats": rows.repeats} for name, rows in zip(names, done, strict=True)]  # fmt: skip
             write_json(draft / MANIFEST, {**made, "to": kind, "how": job.how, "kept": list(job.keep), "files": counts})
         if job.map:
             notes.seek(0)
@@ -175,9 +172,9 @@ def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Sequence[
     """Print how much was redacted, and that what the tagger misses was not."""
     marked, repeats = (sum((getattr(file, name) for file in done), Counter[str]()) for name in ("marked", "repeats"))
     rows, without = sum(file.rows for file in done), sum(file.without for file in done)
-    tell(f"{output}: {rows:,} rows; entities redacted: {counted(marked)}; repeats of them that the tagger didn't "
-         f"mark: {counted(repeats) if job.repeats else 'left as they are (--no-repeats)'}; rows without any: "
-         f"{without:,}")  # fmt: skip
+    others = describe_counts(repeats) if job.repeats else "left as they are (--no-repeats)"
+    tell(f"{output}: {rows:,} rows; entities redacted: {describe_counts(marked)}; repeats of them that the tagger "
+         f"didn't mark: {others}; rows without any: {without:,}")  # fmt: skip
     fields = dict.fromkeys(name for file in done for name in file.left_out)
     if left := [name for name in fields if name not in (TEXT, job.tag.field, *job.keep)]:
         tell(f"fields left out: {few(left)} (--keep keeps some)")
