@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from threading import get_ident, local
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -25,6 +25,7 @@ from nerbert.model.windows import Padded
 from nerbert.rng import Array
 
 _NONE = np.empty(0, np.int64)
+_Extended = TypeVar("_Extended", bound="Batch")
 _LOADED_IN = os.getpid()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
@@ -102,6 +103,10 @@ class Batch:
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)} | {"real": self.packing.places}
         tensors = {name: change(value) for name, value in values.items() if isinstance(value, torch.Tensor)}
         return replace(self, **tensors)
+
+    def extend(self, batch_type: type[_Extended], **columns: Any) -> _Extended:
+        """Return the batch as one of a subclass, with more columns, or others in place of its own."""
+        return batch_type(**{entry.name: getattr(self, entry.name) for entry in fields(self)} | columns)
 
     @property
     def packing(self) -> Packing:

@@ -6,7 +6,7 @@ clusters keep their numbers. Cost: a forward pass over all windows.
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -24,16 +24,7 @@ from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import tell
 from nerbert.training.batches import TrainingData, batches_to_read
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.objective import (
-    PRETRAIN,
-    Columns,
-    Description,
-    EpochColumns,
-    EpochHooks,
-    StepHooks,
-    Task,
-    Traits,
-)
+from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, EpochHooks, StepHooks, Task, Traits
 from nerbert.training.settings import Section, TrainSettings
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
@@ -92,16 +83,16 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
     settings: ClassVar[type[Section]] = TypingSettings
     traits: ClassVar[Traits] = replace(TokenClassification.traits, commands=(PRETRAIN,), needs=("cluster", "sklearn"))
 
-    def __init__(self, types: Sequence[str], own: TypingSettings, settings: TrainSettings, after: int) -> None:
-        super().__init__(types, own)
-        self._typing, self._settings, self._after = own, settings, after
+    def __init__(self, types: Sequence[str], section: TypingSettings, settings: TrainSettings, after: int) -> None:
+        super().__init__(types, section)
+        self._typing, self._settings, self._after = section, settings, after
         self._columns: Columns = {}
 
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task."""
-        own, after = cls.own_settings(task), len(special_pieces(task.backbone.tokenizer)[1])
-        return cls(task.types, own, task.settings, after)
+        section, after = cls.own_settings(task), len(special_pieces(task.backbone.tokenizer)[1])
+        return cls(task.types, section, task.settings, after)
 
     def make_model(self, backbone: Backbone) -> Any:
         """Return a token-classification model with a layer over clusters, drawn by seed, which isn't saved with it."""
@@ -112,8 +103,8 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
             model.cluster_layer = torch.nn.Linear(width, clusters)
             model.cluster_layer.weight.copy_(drawn * float(getattr(model.config, "initializer_range", 0.02)))
             model.cluster_layer.bias.zero_()
-        own = {"cluster_layer.weight", "cluster_layer.bias"}
-        model._keys_to_ignore_on_save = own | set(model._keys_to_ignore_on_save or ())
+        added = {"cluster_layer.weight", "cluster_layer.bias"}
+        model._keys_to_ignore_on_save = added | set(model._keys_to_ignore_on_save or ())
         return model
 
     def begin_epoch(
@@ -123,26 +114,27 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
 
         Processes share the entities. Those beyond the sample are read in order, so that few windows are read twice.
         """
-        own, settings, many = self._typing, self._settings, processes.count
+        section, settings, count = self._typing, self._settings, processes.count
         homes, terms = entities_of(data.windows, np.unique(data.numbers_of(epoch)), self._after)
-        refuse(len(terms) < own.num_clusters, "typing.num_clusters", own.num_clusters,
+        refuse(len(terms) < section.num_clusters, "typing.num_clusters", section.num_clusters,
                f"at most {len(terms)}, the number of entities in the training data")  # fmt: skip
         order = np.argsort(uniforms(settings.seed, f"sample of epoch {epoch}", terms), kind="stable")
-        sample, others = (np.sort(part) for part in np.split(order, [own.sample]))
+        sample, others = (np.sort(part) for part in np.split(order, [section.sample]))
         clusters, clustering = np.full(len(terms), NO_CLUSTER, np.int32), None
 
         def of_all(mine: Array) -> Array:
-            return mine if many == 1 else np.concatenate(processes.gather([mine]))
+            return mine if count == 1 else np.concatenate(processes.gather([mine]))
 
-        for part in (sample, *np.split(others, range(own.sample, len(others), own.sample))):
-            share = np.array_split(part, many)[processes.rank]
+        for part in (sample, *np.split(others, range(section.sample, len(others), section.sample))):
+            share = np.array_split(part, count)[processes.rank]
             mine = vectors_of(model, data, homes[share], terms[share], self._after, settings)
             if clustering is None:
                 vectors, seed = of_all(mine), int(uniform(settings.seed, f"clusters of epoch {epoch}", "") * (1 << 32))
-                clustering = processes.gather([Clustering.fit(vectors, own, seed) if processes.is_first else None])[0]
+                fitted = Clustering.fit(vectors, section, seed) if processes.is_first else None
+                clustering = processes.gather([fitted])[0]
             clusters[part] = of_all(clustering.assign(mine))
         old = before["clusters"][terms] if before else np.full(len(terms), NO_CLUSTER)
-        clusters = matched(clusters, old, own.num_clusters)
+        clusters = match_clusters(clusters, old, section.num_clusters)
         column = np.full(len(data.windows.labels), NO_CLUSTER, np.int32)
         column[terms] = clusters
         sizes = np.unique(clusters, return_counts=True)[1]
@@ -153,7 +145,7 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
             counts = "{entities:,.0f} entities in {clusters:,.0f} clusters of {smallest_cluster:,.0f} to "
             like = "; adjusted Rand index with the epoch before: {rand_index:.3f}" if "rand_index" in figures else ""
             tell(f"epoch {epoch + 1}: {counts}{{largest_cluster:,.0f}}{like}".format_map(figures))
-        weights = weights_of(vectors, clusters[sample], own.num_clusters)
+        weights = weights_of(vectors, clusters[sample], section.num_clusters)
         return EpochColumns({"clusters": column, "weights": weights}, figures)
 
     def use_columns(self, windows: Windows, columns: Columns) -> Windows:
@@ -170,14 +162,13 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         entities = EntityPieces.of(shared, batch.numbers.numpy(), self._after)
         if self._columns:
             clusters = self._columns["clusters"][entities.terms]
-            entities, clusters = entities.chosen(clusters >= 0), clusters[clusters >= 0]
+            entities, clusters = entities.choose(clusters >= 0), clusters[clusters >= 0]
             weights = self._columns["weights"][clusters]
         else:
             clusters, weights = np.zeros(len(entities.terms)), np.ones(len(entities.terms), np.float32)
-        which, rows, columns = (torch.from_numpy(each) for each in entities.places())
-        own = {each.name: getattr(batch, each.name) for each in fields(Batch)}
-        return TypingBatch(
-            **own, entities=which, entity_rows=rows, entity_columns=columns,
+        numbers, rows, columns = (torch.from_numpy(array) for array in entities.list_pieces())
+        return batch.extend(
+            TypingBatch, entities=numbers, entity_rows=rows, entity_columns=columns,
             clusters=torch.from_numpy(clusters.astype(np.int64)), weights=torch.from_numpy(weights),
         )  # fmt: skip
 
@@ -192,7 +183,7 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         with read:
             tagging = super().loss(model, batch)["loss"]
         pieces = seen[0][places_in(model, batch.packing, batch.entity_rows, batch.entity_columns)]
-        vectors = summed(pieces, batch.entities, len(batch.clusters))
+        vectors = sum_states(pieces, batch.entities, len(batch.clusters))
         logits = model.cluster_layer(torch.nn.functional.dropout(vectors, _DROPOUT, model.training)).float()
         losses = torch.nn.functional.cross_entropy(logits, batch.clusters, reduction="none")
         return {"tagging": tagging, "clusters": self._typing.weight * (losses * batch.weights).sum()}
@@ -207,8 +198,8 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
 class EntityPieces:
     """The entities of some windows, in order, (entities,) each.
 
-    `terms` are the places in the windows' column of labels where they begin, `rows` the places of their windows among
-    those asked for, `firsts` and `ends` their pieces there.
+    `terms` are the indices in the windows' column of labels where they begin, `rows` those of their windows among the
+    windows asked for, `firsts` and `ends` their pieces there.
     """
 
     terms: Array
@@ -223,12 +214,12 @@ class EntityPieces:
         labels, columns = windows.labels[terms], windows.positions[terms]
         rows = np.repeat(np.arange(len(numbers)), counts)
         same = rows[1:] == rows[:-1]
-        own = np.r_[True, ~same | (columns[1:] != columns[:-1])][: len(rows)]  # else the piece is another word's
-        labels, columns, rows, terms = labels[own], columns[own], rows[own], terms[own]
+        firsts = np.r_[True, ~same | (columns[1:] != columns[:-1])][: len(rows)]  # else the piece is another word's
+        labels, columns, rows, terms = labels[firsts], columns[firsts], rows[firsts], terms[firsts]
 
-        found = decode_columns(labels, np.flatnonzero(np.diff(rows, prepend=-1)))
-        found = found.where(found.opened)
-        begins, nexts = found.starts, found.ends
+        spans = decode_columns(labels, np.flatnonzero(np.diff(rows, prepend=-1)))
+        spans = spans.where(spans.opened)
+        begins, nexts = spans.starts, spans.ends
         following = np.minimum(numbers + 1, len(windows) - 1)
         goes_on = (following > numbers) & (windows.sentences[following] == windows.sentences[numbers])
         text_ends = np.where(goes_on, -1, windows.lengths_of(numbers) - after)  # -1: in another window
@@ -238,11 +229,11 @@ class EntityPieces:
         ends[cut] = columns[nexts[cut] - 1] + 1
         return cls(terms[begins], rows[begins], columns[begins], ends)
 
-    def chosen(self, which: Array) -> "EntityPieces":
+    def choose(self, which: Array) -> "EntityPieces":
         """Return some of the entities."""
         return EntityPieces(self.terms[which], self.rows[which], self.firsts[which], self.ends[which])
 
-    def places(self) -> tuple[Array, Array, Array]:
+    def list_pieces(self) -> tuple[Array, Array, Array]:
         """Return (pieces,): the entity, the row and the column of each piece of all entities."""
         lengths = self.ends - self.firsts
         entities = np.repeat(np.arange(len(lengths)), lengths)
@@ -252,16 +243,16 @@ class EntityPieces:
 
 def entities_of(windows: Windows, numbers: Array, after: int) -> tuple[Array, Array]:
     """Return (entities,) of some windows, in order: their windows' numbers and terms."""
-    found = list[tuple[Array, Array]]()
+    parts = list[tuple[Array, Array]]()
     for start in range(0, len(numbers), _SCANNED):
-        own = numbers[start : start + _SCANNED]
-        entities = EntityPieces.of(windows, own, after)
-        found.append((own[entities.rows], entities.terms))
-    homes, terms = (np.concatenate(each) for each in zip(*found, strict=True))
+        share = numbers[start : start + _SCANNED]
+        entities = EntityPieces.of(windows, share, after)
+        parts.append((share[entities.rows], entities.terms))
+    homes, terms = (np.concatenate(column) for column in zip(*parts, strict=True))
     return homes, terms
 
 
-def summed(states: torch.Tensor, entities: torch.Tensor, count: int) -> torch.Tensor:
+def sum_states(states: torch.Tensor, entities: torch.Tensor, count: int) -> torch.Tensor:
     """Return (count, width): the sums of the states (pieces, width) of each of so many entities, in fp32."""
     return states.new_zeros(count, states.shape[-1], dtype=torch.float32).index_add_(0, entities, states.float())
 
@@ -275,12 +266,12 @@ def vectors_of(
     with torch.inference_mode(), autocast(device.type, settings.precision):
         for batch in batches_to_read(data.windows, np.unique(homes), settings, device.type, data.pad_id):
             entities = EntityPieces.of(data.windows, batch.numbers.numpy(), after)
-            places = np.minimum(np.searchsorted(terms, entities.terms), len(terms) - 1)
-            wanted = np.flatnonzero(terms[places] == entities.terms)
-            which, rows, columns = (torch.from_numpy(each) for each in entities.chosen(wanted).places())
-            own = replace(batch, rows=rows, columns=columns).to(device)
-            sums = summed(states_at(model.base_model, own), which.to(device), len(wanted))
-            vectors[places[wanted]] = sums.cpu().numpy()
+            indices = np.minimum(np.searchsorted(terms, entities.terms), len(terms) - 1)
+            kept = np.flatnonzero(terms[indices] == entities.terms)
+            numbers, rows, columns = (torch.from_numpy(array) for array in entities.choose(kept).list_pieces())
+            chosen = replace(batch, rows=rows, columns=columns).to(device)
+            sums = sum_states(states_at(model.base_model, chosen), numbers.to(device), len(kept))
+            vectors[indices[kept]] = sums.cpu().numpy()
     return vectors
 
 
@@ -312,15 +303,15 @@ class Clustering:
         values, directions = values[::-1][: settings.dimensions], directions[:, ::-1][:, : settings.dimensions]
         kept = values > _FLAT * values[0]
         scaled = directions[:, kept] / np.sqrt(values[kept]) if values[0] > _EQUAL else np.zeros((len(mean), 1))
-        found = cls(mean.astype(np.float32), scaled.astype(np.float32), np.zeros(0))
+        clustering = cls(mean.astype(np.float32), scaled.astype(np.float32), np.zeros(0))
         clusters = min(settings.num_clusters, len(vectors))
         kmeans = KMeans(clusters, n_init=1, max_iter=settings.iterations, random_state=seed)
         with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # several add their sums in any order
             warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different vectors than clusters
-            kmeans.fit(found.whitened(vectors))
-        return replace(found, centres=kmeans.cluster_centers_)
+            kmeans.fit(clustering.whiten(vectors))
+        return replace(clustering, centres=kmeans.cluster_centers_)
 
-    def whitened(self, vectors: Array) -> Array:
+    def whiten(self, vectors: Array) -> Array:
         """Return (count, components) points of length 1; the mean itself stays 0."""
         points: Array = (vectors - self.mean) @ self.directions
         lengths = np.linalg.norm(points, axis=1, keepdims=True)
@@ -329,24 +320,24 @@ class Clustering:
 
     def assign(self, vectors: Array) -> Array:
         """Return (count,): the number of the nearest centre of each vector."""
-        found: Array = (self.whitened(vectors) @ self.centres.T - (self.centres**2).sum(1) / 2).argmax(1)
-        return found.astype(np.int32)
+        clusters: Array = (self.whiten(vectors) @ self.centres.T - (self.centres**2).sum(1) / 2).argmax(1)
+        return clusters.astype(np.int32)
 
 
-def matched(clusters: Array, before: Array, count: int) -> Array:
+def match_clusters(clusters: Array, before: Array, count: int) -> Array:
     """Return clusters under the numbers, below `count`, of those before that share most entities (Kuhn's method)."""
     from scipy.optimize import linear_sum_assignment
 
     pairs = (clusters.astype(np.int64) * count + before)[before >= 0]
     overlap = np.bincount(pairs, minlength=count * count).reshape(count, count)
-    found: Array = linear_sum_assignment(overlap, maximize=True)[1][clusters].astype(np.int32)
-    return found
+    renumbered: Array = linear_sum_assignment(overlap, maximize=True)[1][clusters].astype(np.int32)
+    return renumbered
 
 
 def weights_of(vectors: Array, clusters: Array, count: int) -> Array:
     """Return (count,): each cluster's weight, 1 ÷ its variance, of mean 1 over vectors; empty ones have the largest."""
-    own = (vectors[clusters == number] for number in range(count))
-    variances = np.array([each.var(0, dtype=np.float64).mean() if len(each) else 0.0 for each in own])
+    parts = (vectors[clusters == number] for number in range(count))
+    variances = np.array([part.var(0, dtype=np.float64).mean() if len(part) else 0.0 for part in parts])
     weights = 1 / np.maximum(variances, max(_EQUAL, _TIGHTEST * vectors.var(0, dtype=np.float64).mean()))
     scaled: Array = (weights / weights[clusters].mean()).astype(np.float32)
     return scaled

@@ -6,7 +6,7 @@ The loss is σ(tᵢ·cⱼ/τ + b)'s binary cross-entropy, summed over concepts. 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -83,7 +83,7 @@ class StepConcepts:
 
 @dataclass(frozen=True, slots=True)
 class ConceptBatch(Batch):
-    """A micro-batch whose labels are places in the rows of its step."""
+    """A micro-batch whose labels are indices of the rows of its step."""
 
     step: StepConcepts
 
@@ -106,23 +106,22 @@ class Concepts(NamedTypes):
         types: Sequence[str] = (), finetunes: bool = False,
     ) -> None:  # fmt: skip
         self._table, self._texts, self._settings, self._backbone = table, texts, settings, backbone
-        own: Any = settings.of(self.settings)
-        self._own = own
+        self._section: Any = settings.of(self.settings)
         self._types, self._finetunes = tuple(types), finetunes
         self._rows = list(table.rows)
-        always = [table.number_of(texts[each]) for each in types if finetunes]
+        always = [table.number_of(texts[type_]) for type_ in types if finetunes]
         self._always = np.array(always if len(always) <= _ALWAYS else [], np.int64)
 
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the concepts of a task."""
-        settings, backbone, usual = task.settings, task.backbone, cls.settings()
-        own: Any = settings.of(cls.settings)
+        settings, backbone = task.settings, task.backbone
+        section: Any = settings.of(cls.settings)
         for name in _OF_FOLDER if task.finetunes else ():
-            changed = getattr(own, name) != getattr(usual, name)
-            refuse(changed, f"{own.section}.{name}", getattr(own, name), "left out in fine-tuning: the folder has it")
-        if source := own.backbone:
-            with at(setting=f"setting {own.section}.backbone"):
+            value, default = getattr(section, name), getattr(cls.settings(), name)
+            refuse(value != default, f"{section.section}.{name}", value, "left out in fine-tuning: the folder has it")
+        if source := section.backbone:
+            with at(setting=f"setting {section.section}.backbone"):
                 backbone = Backbone.of(source, settings.seed)
         return cls(task.concepts, task.concept_texts, settings, backbone, types=task.types, finetunes=task.finetunes)
 
@@ -134,23 +133,23 @@ class Concepts(NamedTypes):
         if self._finetunes:
             model = open_concepts(backbone.source, backbone.load_body())
             if (model.boundaries is not None) != self.boundaries:
-                own = "concepts" if self.boundaries else "names"
-                why = f"{backbone.source} was trained with {own!r}; use that, or leave the setting out"
+                trained_with = "concepts" if self.boundaries else "names"
+                why = f"{backbone.source} was trained with {trained_with!r}; use that, or leave the setting out"
                 raise SettingsError(f"setting objective = {self._settings.objective!r}: {why}", setting="objective")
             return model
         text, names = backbone.load_body(), self._backbone.load_body()
-        expected = min(self._table.count_expected(self._settings.batch_size), self._own.max_concepts)
+        expected = min(self._table.count_expected(self._settings.batch_size), self._section.max_concepts)
         with torch.random.fork_rng(devices=[]):  # a projection is drawn
             torch.manual_seed(self._settings.seed)
             return ConceptModel(
-                text, names, self._backbone.tokenizer, temperature=self._own.temperature,
+                text, names, self._backbone.tokenizer, temperature=self._section.temperature,
                 bias=-math.log(max(1.0, expected)),  # so about one is expected for each word
-                pooling=self._own.pooling, boundaries=self.boundaries,
+                pooling=self._section.pooling, boundaries=self.boundaries,
             )  # fmt: skip
 
     def freeze(self, model: ConceptModel, layers: int) -> int:
         """Freeze the lowest layers of both encoders, half of each by default; return how many of the text encoder."""
-        depths = [int(each.config.num_hidden_layers) for each in (model.text, model.names)]
+        depths = [int(encoder.config.num_hidden_layers) for encoder in (model.text, model.names)]
         halves = [depth // 2 if layers < 0 else layers for depth in depths]
         freeze(model.text, halves[0])
         freeze(model.names, min(halves[1], depths[1]))
@@ -167,22 +166,22 @@ class Concepts(NamedTypes):
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepConcepts:
         """Return the concepts of the step's words, in all processes."""
-        places = np.unique(take_column(windows.labels, windows.word_ends, numbers)[0])
-        rows = [self._rows[place] if place != IGNORED else UNKNOWN for place in places.tolist()]
-        return self._concepts_of(rows, places, step)
+        labels = np.unique(take_column(windows.labels, windows.word_ends, numbers)[0])
+        rows = [self._rows[label] if label != IGNORED else UNKNOWN for label in labels.tolist()]
+        return self._concepts_of(rows, labels, step)
 
-    def _concepts_of(self, rows: Sequence[Row], places: Array, step: int) -> StepConcepts:
-        """Return the concepts of some rows, whose labels are `places`; of too many a random part, drawn by the step."""
+    def _concepts_of(self, rows: Sequence[Row], labels: Array, step: int) -> StepConcepts:
+        """Return the concepts of some rows, which have these `labels`; of too many a random part, drawn by the step."""
         candidates = np.setdiff1d(self._table.candidates(rows), self._always)
-        most = max(0, self._own.max_concepts - len(self._always))
+        most = max(0, self._section.max_concepts - len(self._always))
         most = min(most, _BESIDE_DATA) if len(self._always) else most
         if left_out := max(0, len(candidates) - most):
             chances = uniforms(self._settings.seed, f"concepts of step {step}", candidates)
             candidates = candidates[np.argsort(chances, kind="stable")[:most]]
         candidates = np.union1d(candidates, self._always)
-        has, known = (torch.from_numpy(each) for each in self._table.masks(rows, candidates))
+        has, known = (torch.from_numpy(mask) for mask in self._table.masks(rows, candidates))
         texts = self._table.texts_read(candidates, self._settings.seed, step)
-        return StepConcepts(texts, places, known.any(1), has, known, left_out)
+        return StepConcepts(texts, labels, known.any(1), has, known, left_out)
 
     def step_figures(self, shared: StepConcepts) -> dict[str, float]:
         """Return how many concepts the step has, and how many were left out of it, if any."""
@@ -196,7 +195,7 @@ class Concepts(NamedTypes):
             yield
             return
         with (
-            explain_out_of_memory(f"{self._own.section}.max_concepts"),
+            explain_out_of_memory(f"{self._section.section}.max_concepts"),
             autocast(model.device.type, self._settings.precision),
         ):
             vectors = model.name_vectors(shared.texts)
@@ -206,10 +205,9 @@ class Concepts(NamedTypes):
         shared.vectors = None
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
-        """Return the batch with the places of its labels among the rows of the step, `shared`."""
-        places = torch.from_numpy(np.searchsorted(shared.rows, batch.labels.numpy()))
-        columns = {each.name: getattr(batch, each.name) for each in fields(Batch)}
-        return ConceptBatch(**columns | {"labels": places}, step=shared)
+        """Return the batch with the indices of its labels among the rows of the step, `shared`."""
+        indices = torch.from_numpy(np.searchsorted(shared.rows, batch.labels.numpy()))
+        return batch.extend(ConceptBatch, labels=indices, step=shared)
 
     def terms(self, batch: ConceptBatch) -> dict[str, float]:
         """Return the number of words with known concepts."""
@@ -245,15 +243,15 @@ class NameVectors:
 
     def __call__(self, labels: Sequence[EntityLabel]) -> Array:
         """Return (labels, width)."""
-        missing = [text for text in dict.fromkeys(each.text for each in labels) if text not in self._known]
+        missing = [text for text in dict.fromkeys(label.text for label in labels) if text not in self._known]
         if missing:
             with torch.inference_mode(), autocast(self._model.device.type, self._precision):
                 self._known.update(zip(missing, self._model.name_vectors(missing).cpu().numpy(), strict=True))
-        return np.stack([self._known[each.text] for each in labels])
+        return np.stack([self._known[label.text] for label in labels])
 
 
 def concept_loss(model: ConceptModel, vectors: torch.Tensor, step: StepConcepts, rows: torch.Tensor) -> torch.Tensor:
-    """Return the sum of the cross-entropies that are known, in fp32; `rows` (vectors,) are places in the step's."""
+    """Return the sum of the cross-entropies that are known, in fp32; `rows` (vectors,) are indices of the step's."""
     if step.vectors is None:
         return vectors.float().sum() * 0
     rows = rows.to(vectors.device)

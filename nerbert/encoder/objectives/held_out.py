@@ -48,15 +48,15 @@ class NamedTypes(TaggerObjective, StepHooks):
     @classmethod
     def data(cls, sources: Sources) -> Any:
         """Return texts whose types have names, and the descriptions that are read after them."""
-        own: Any = sources.settings.of(cls.settings)
-        return sources.named(descriptions=own.descriptions)
+        section: Any = sources.settings.of(cls.settings)
+        return sources.named(descriptions=section.descriptions)
 
     def open_head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Any:
         """Return the model ready to tag, without labels."""
 
     def head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Any:
         """Return the model with the data's types as labels."""
-        labels = [EntityLabel(each, reads=self._texts[each]) for each in self._types]
+        labels = [EntityLabel(type_, reads=self._texts[type_]) for type_ in self._types]
         return self.open_head(model, pieces, settings).for_labels(labels, [USUAL] * len(labels))
 
     def describe(self) -> Description:
@@ -79,39 +79,39 @@ def asked_texts(
 ) -> list[AskedText]:
     """Return what each text is asked for; raise InputError where no text has an entity of a known type."""
     rows = list(table.rows)
-    windows = {number: WindowLabels.of(np.array(labels.label_words(each), np.int64).reshape(-1, 2), rows)
-               for number, each in enumerate(examples)}  # fmt: skip
+    windows = {number: WindowLabels.of(np.array(labels.label_words(example), np.int64).reshape(-1, 2), rows)
+               for number, example in enumerate(examples)}  # fmt: skip
     prompts = maker.prompts(windows, "dev")
-    without_root = [number for number, each in enumerate(table.concepts) if each.name != ROOT]
+    without_root = [number for number, concept in enumerate(table.concepts) if concept.name != ROOT]
     typed = np.array(without_root or range(len(table.concepts)), np.int64)
     asked = {number: _without_overlaps(window, prompts[number][np.isin(prompts[number], typed)])
              for number, window in windows.items()}  # fmt: skip
-    if all(set(asked[number].tolist()) <= window.own for number, window in windows.items()) and is_first_process():
+    if all(set(asked[number].tolist()) <= window.concepts for number, window in windows.items()) and is_first_process():
         tell("no type is known to be absent from any validation text, so the model doesn't learn what is absent, "
              "and F1 doesn't show it; give texts `asked` types that they lack")  # fmt: skip
     texts = []
     for number, window in windows.items():
         names = [table.concepts[type_].text for type_ in asked[number].tolist()]
-        gold = [(start, end, names[place]) for start, end, place in window.spans(asked[number])]
+        gold = [(start, end, names[index]) for start, end, index in window.spans(asked[number])]
         known = window.masks(table, asked[number])[1]
         texts.append(AskedText(examples[number], list(map(EntityLabel, names)), gold, known))
-    if not any(each.gold for each in texts):
+    if not any(text.gold for text in texts):
         raise InputError("the validation texts have no entity of any type: use more texts")
     return texts
 
 
 def _without_overlaps(window: WindowLabels, types: Array) -> Array:
     """Return the types without those that have an entity over one of an earlier type."""
-    taken, kept = np.zeros(len(window.places), bool), list[int]()
+    taken, kept = np.zeros(len(window.indices), bool), list[int]()
     spans: dict[int, list[slice]] = {}
-    for start, end, place in window.spans(types):
-        spans.setdefault(place, []).append(slice(start, end))
-    for place, number in enumerate(types.tolist()):
-        own = spans.get(place, ())
-        if not any(taken[each].any() for each in own):
+    for start, end, index in window.spans(types):
+        spans.setdefault(index, []).append(slice(start, end))
+    for index, number in enumerate(types.tolist()):
+        covered = spans.get(index, ())
+        if not any(taken[span].any() for span in covered):
             kept.append(number)
-            for each in own:
-                taken[each] = True
+            for span in covered:
+                taken[span] = True
     return np.array(kept, np.int64)
 
 
@@ -126,27 +126,26 @@ class HeldOutScore:
     def __call__(self, model: Any) -> CheckpointScore:
         """Return F1 at the best threshold, which the encoder's card keeps."""
         model.eval()
-        asked, count = [each for each in self.texts if each.labels], self.processes.count
+        asked, count = [text for text in self.texts if text.labels], self.processes.count
         shares = [asked[first::count] for first in range(count)]
-        of_all = self.processes.gather([_found(self.head(model), shares[self.processes.rank])])
-        found = Entities.join(of_all, list(map(len, shares)))
-        gold = [each.gold for share in shares for each in share]
-        threshold, f1 = best_threshold(found, gold)
-        at_half = score_spans(gold, above(found, USUAL).word_spans(len(gold))).f1
+        of_all = self.processes.gather([_find_entities(self.head(model), shares[self.processes.rank])])
+        entities = Entities.join(of_all, list(map(len, shares)))
+        gold = [text.gold for share in shares for text in share]
+        threshold, f1 = best_threshold(entities, gold)
+        at_half = score_spans(gold, above(entities, USUAL).word_spans(len(gold))).f1
         figures = {"f1": f1, "f1_at_half": at_half, "threshold": threshold}
         return CheckpointScore(f1, True, figures, {"threshold": threshold})
 
 
-def _found(head: Head, texts: Sequence[AskedText]) -> Entities:
+def _find_entities(head: Head, texts: Sequence[AskedText]) -> Entities:
     """Return what a head finds at the lowest threshold, without what nobody knows to be right or wrong."""
-    least = TRIED[0]
-    groups = [(head.for_labels(each.labels, [least] * len(each.labels)), [each.example]) for each in texts]
-    found = [_known(entities, text) for entities, text in zip(head.predict_each(groups), texts, strict=True)]
-    return Entities.join(found, [1] * len(found)) if found else Entities.of([])
+    groups = [(head.for_labels(text.labels, [TRIED[0]] * len(text.labels)), [text.example]) for text in texts]
+    kept = [_drop_unknown(entities, text) for entities, text in zip(head.predict_each(groups), texts, strict=True)]
+    return Entities.join(kept, [1] * len(kept)) if kept else Entities.of([])
 
 
-def _known(found: Entities, text: AskedText) -> Entities:
-    columns = {each.name: column for column, each in enumerate(text.labels)}
-    spans = zip(found.starts.tolist(), found.ends.tolist(), found.types, strict=True)
+def _drop_unknown(entities: Entities, text: AskedText) -> Entities:
+    columns = {label.name: column for column, label in enumerate(text.labels)}
+    spans = zip(entities.starts.tolist(), entities.ends.tolist(), entities.types, strict=True)
     kept = [bool(text.known[start:end, columns[type_]].all()) for start, end, type_ in spans]
-    return found.where(np.array(kept, bool))
+    return entities.where(np.array(kept, bool))

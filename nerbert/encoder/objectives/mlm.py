@@ -75,15 +75,15 @@ class Mlm(Objective, StepHooks):
     def of(cls, task: Task) -> Self:
         """Return the objective for a task's tokenizer and model; raise InputError if there is no mask token."""
         settings, tokenizer, config = task.settings, task.backbone.tokenizer, task.backbone.config
-        known = int(getattr(config, "vocab_size", 0) or len(tokenizer))
-        if tokenizer.mask_token_id is None or tokenizer.mask_token_id >= known:
+        size = int(getattr(config, "vocab_size", 0) or len(tokenizer))
+        if tokenizer.mask_token_id is None or tokenizer.mask_token_id >= size:
             raise InputError(
                 f"{tokenizer.name_or_path or 'the tokenizer'}: has no mask piece that the model knows, so nothing can "
                 "be masked; add one as mask_token to tokenizer_config.json, or take objective = 'tagging'"
             )
-        own, vocabulary = settings.of(MlmSettings), min(len(tokenizer), known)
-        return cls(settings.seed, own.probability, tokenizer.mask_token_id, vocabulary, tokenizer.all_special_ids,
-                   pairs=own.mask_style == "pairs")  # fmt: skip
+        section, vocabulary = settings.of(MlmSettings), min(len(tokenizer), size)
+        return cls(settings.seed, section.probability, tokenizer.mask_token_id, vocabulary, tokenizer.all_special_ids,
+                   pairs=section.mask_style == "pairs")  # fmt: skip
 
     def make_model(self, backbone: Backbone) -> Any:
         """Return a masked language model; an existing head stays."""
@@ -94,18 +94,18 @@ class Mlm(Objective, StepHooks):
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
         """Return the batch with this step's masks; its terms are the pieces asked for, its labels the original ones."""
         ids = batch.ids.numpy()
-        places = batch.numbers.numpy()[:, None] * _LONGEST + np.arange(ids.shape[1])
+        positions = batch.numbers.numpy()[:, None] * _LONGEST + np.arange(ids.shape[1])
         ordinary = batch.mask.numpy().astype(bool) & ~np.isin(ids, self._special)
-        drawn = ordinary & (uniforms(self._seed, f"masks of step {step}", places) < self._share)
-        rows, columns = np.nonzero(in_pairs(drawn, ordinary) if self._pairs else drawn)
+        drawn = ordinary & (uniforms(self._seed, f"masks of step {step}", positions) < self._share)
+        rows, columns = np.nonzero(pair_masks(drawn, ordinary) if self._pairs else drawn)
         labels, filled = ids[rows, columns], ids.copy()
-        kinds = uniforms(self._seed, f"kinds of masks of step {step}", places[rows, columns])
-        chances = uniforms(self._seed, f"random pieces of step {step}", places[rows, columns])
+        actions = uniforms(self._seed, f"kinds of masks of step {step}", positions[rows, columns])
+        chances = uniforms(self._seed, f"random pieces of step {step}", positions[rows, columns])
         random = self._ordinary[(chances * len(self._ordinary)).astype(np.int64)]
-        shown = np.where(kinds < _MASKED + _REPLACED, random, labels)
-        filled[rows, columns] = np.where(kinds < _MASKED, self._mask_id, shown)
-        made = {"ids": filled, "rows": rows, "columns": columns, "labels": labels}
-        return replace(batch, **{name: torch.from_numpy(each) for name, each in made.items()})
+        shown = np.where(actions < _MASKED + _REPLACED, random, labels)
+        filled[rows, columns] = np.where(actions < _MASKED, self._mask_id, shown)
+        arrays = {"ids": filled, "rows": rows, "columns": columns, "labels": labels}
+        return replace(batch, **{name: torch.from_numpy(array) for name, array in arrays.items()})
 
     def terms(self, batch: Batch) -> dict[str, float]:
         """Return the number of pieces asked for."""
@@ -130,8 +130,8 @@ class Mlm(Objective, StepHooks):
         model.eval()
         with torch.inference_mode(), autocast(device.type, settings.precision):
             share = np.arange(processes.rank, len(windows), processes.count)
-            for each in batches_to_read(windows, share, settings, device.type, pad_id):
-                batch = self.prepare(each, 0).to(device)
+            for unmasked in batches_to_read(windows, share, settings, device.type, pad_id):
+                batch = self.prepare(unmasked, 0).to(device)
                 logits = logits_at(model, batch)
                 loss += float(_cross_entropy(logits, batch))
                 hits, count = hits + int((logits.argmax(-1) == batch.labels).sum()), count + len(batch.labels)
@@ -154,23 +154,23 @@ class Mlm(Objective, StepHooks):
         )  # fmt: skip
 
 
-def in_pairs(drawn: Array, ordinary: Array) -> Array:
+def pair_masks(drawn: Array, ordinary: Array) -> Array:
     """Return masks, (windows, pieces), in which those drawn without a neighbour stand in pairs, as in CrossNER's code.
 
     Of two that follow each other in a window the first moves before the second, if an `ordinary` piece is there.
     """
-    found = drawn.copy()
+    paired = drawn.copy()
     around = np.pad(drawn, ((0, 0), (1, 1)))
     rows, columns = np.nonzero(drawn & ~around[:, :-2] & ~around[:, 2:])
     starts = np.searchsorted(rows, rows)  # where each window's begin
     first = np.flatnonzero((np.arange(len(rows)) - starts) % 2 == 0)
     first = first[first + 1 < len(rows)]
     first = first[rows[first + 1] == rows[first]]
-    row, before = rows[first], columns[first + 1] - 1
-    moves = ordinary[row, before]
-    found[row[moves], columns[first][moves]] = False
-    found[row[moves], before[moves]] = True
-    return found
+    row, previous = rows[first], columns[first + 1] - 1
+    moves = ordinary[row, previous]
+    paired[row[moves], columns[first][moves]] = False
+    paired[row[moves], previous[moves]] = True
+    return paired
 
 
 def _cross_entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:

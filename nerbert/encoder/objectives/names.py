@@ -61,7 +61,7 @@ class BoundaryLabels(SpanLabels):
 
 
 def boundary_tags(example: Example) -> list[int]:
-    """Return the place in `BOUNDARIES` of each word's tag, by the outermost entities."""
+    """Return the index in `BOUNDARIES` of each word's tag, by the outermost entities."""
     tags, end = [_OUTSIDE] * len(example.words), 0
     for first, last, _ in sorted(word_spans(example), key=lambda span: (span[0], -span[1])):
         if first >= end:
@@ -72,16 +72,14 @@ def boundary_tags(example: Example) -> list[int]:
 
 @dataclass(slots=True)
 class StepNames(StepConcepts):
-    """The concepts of a step and what its spans have of them; `rows` is empty: spans hold the places of their rows.
+    """The concepts of a step and what its spans have of them; `rows` is empty: spans hold the indices of their rows.
 
-    By the number of a window, `gold` (entities, 3) are first word, word after the last and row; `words` (words,) are
-    the row of each word, and `found` (words,) that of a span that is found there where there is no entity, −1 where
-    that isn't known.
+    `targets` are three arrays by the number of a window. (entities, 3): first word, word after the last and row;
+    (words,): the row of each word; (words,): that of a span that is found there where there is no entity, −1 where that
+    isn't known.
     """
 
-    gold: Mapping[int, Array] = field(default_factory=dict)
-    words: Mapping[int, Array] = field(default_factory=dict)
-    found: Mapping[int, Array] = field(default_factory=dict)
+    targets: Mapping[int, tuple[Array, Array, Array]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ class NamesBatch(Batch):
     step: StepNames
     gold: Array
     words: Array
-    found: Array
+    outside: Array
     starts: Array
     """(terms,): whether a window begins here."""
 
@@ -115,51 +113,46 @@ class Names(Concepts):
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepNames:
         """Return the concepts of the step's entities, in all processes, and the spans of each window."""
-        rows, gold, words, found = dict[Row, int](), dict[int, Array](), dict[int, Array](), dict[int, Array]()
-        for number, window in WindowLabels.by_window(windows, numbers, self._rows).items():
-            gold[number], words[number], found[number] = _targets_of(window, rows)
+        rows = dict[Row, int]()
+        by_window = WindowLabels.by_window(windows, numbers, self._rows)
+        targets = {number: _targets_of(window, rows) for number, window in by_window.items()}
         shared = self._concepts_of(list(rows), np.zeros(0, np.int64), step)
-        columns = {each.name: getattr(shared, each.name) for each in fields(StepConcepts)}
-        return StepNames(**columns, gold=gold, words=words, found=found)
+        return StepNames(**{entry.name: getattr(shared, entry.name) for entry in fields(shared)}, targets=targets)
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> NamesBatch:
         """Return the batch with its spans."""
         numbers, counts = batch.numbers.tolist(), np.bincount(batch.rows.numpy(), minlength=len(batch.numbers))
         firsts = np.cumsum(counts) - counts
-        gold = np.concatenate([shared.gold[number] + (first, first, 0)
-                               for number, first in zip(numbers, firsts.tolist(), strict=True)])  # fmt: skip
-        words, found = (np.concatenate([each[number] for number in numbers]) for each in (shared.words, shared.found))
-        starts = np.zeros(len(found), bool)
+        spans, words, outside = zip(*(shared.targets[number] for number in numbers), strict=True)
+        gold = [entities + np.array((first, first, 0)) for entities, first in zip(spans, firsts.tolist(), strict=True)]
+        starts = np.zeros(int(counts.sum()), bool)
         starts[firsts[counts > 0]] = True
-        columns = {each.name: getattr(batch, each.name) for each in fields(Batch)}
-        return NamesBatch(
-            **columns | {"labels": batch.labels[:, 2]}, step=shared, gold=gold, words=words, found=found, starts=starts
-        )
+        return batch.extend(
+            NamesBatch, labels=batch.labels[:, 2], step=shared, gold=np.concatenate(gold),
+            words=np.concatenate(words), outside=np.concatenate(outside), starts=starts,
+        )  # fmt: skip
 
     def terms(self, batch: Any) -> dict[str, float]:
         """Return the weights of words' tags, and how many entities and words have known concepts."""
         tells = batch.step.tells
-        entities, words = (int(tells[torch.from_numpy(each)].sum()) for each in (batch.gold[:, 2], batch.words))
+        entities, words = (int(tells[torch.from_numpy(rows)].sum()) for rows in (batch.gold[:, 2], batch.words))
         return {"boundaries": float(self._weights(batch.labels).sum()), "types": entities, "words": words}
 
     def _weights(self, labels: torch.Tensor) -> torch.Tensor:
         """Return (words,): the weight of each word's tag in the loss."""
-        return (labels != IGNORED) * torch.where(labels == _UNMARKED, self._own.outside_weight, 1.0)
+        return (labels != IGNORED) * torch.where(labels == _UNMARKED, self._section.outside_weight, 1.0)
 
-    def loss(self, model: ConceptModel, batch: Any) -> dict[str, torch.Tensor]:
+    def loss(self, model: Any, batch: Any) -> dict[str, torch.Tensor]:
         """Return the weighted sums of losses: over words of tags, over spans and words of concepts; in fp32."""
-        if model.boundaries is None:
-            raise TypeError("the model has no layer of boundaries")
-        words, own = states_at(model.text, batch), self._own
+        words, section = states_at(model.text, batch), self._section
         tags, targets = model.boundaries(words).float(), batch.labels.masked_fill(batch.labels == _UNMARKED, _OUTSIDE)
         losses = torch.nn.functional.cross_entropy(tags, targets, ignore_index=IGNORED, reduction="none")
         boundaries = (losses * self._weights(batch.labels)).sum()
-        spans = np.concatenate([batch.gold, _found_spans(tags.detach().argmax(1).cpu().numpy(), batch)])
+        spans = np.concatenate([batch.gold, _find_spans(tags.detach().argmax(1).cpu().numpy(), batch)])
         types = concept_loss(model, _means(words, spans), batch.step, torch.from_numpy(spans[:, 2]))
         of_words = concept_loss(model, words, batch.step, torch.from_numpy(batch.words))
-        return {
-            "boundaries": boundaries * own.boundary_weight, "types": types, "words": of_words * own.word_weight
-        }  # fmt: skip
+        boundaries, of_words = boundaries * section.boundary_weight, of_words * section.word_weight
+        return {"boundaries": boundaries, "types": types, "words": of_words}
 
 
 def _means(words: torch.Tensor, spans: Array) -> torch.Tensor:
@@ -167,38 +160,35 @@ def _means(words: torch.Tensor, spans: Array) -> torch.Tensor:
     lengths = spans[:, 1] - spans[:, 0]
     owner = np.repeat(np.arange(len(spans)), lengths)
     inside = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + spans[owner, 0]
-    owners, places, counts = (torch.from_numpy(each).to(words.device) for each in (owner, inside, lengths))
+    owners, indices, counts = (torch.from_numpy(array).to(words.device) for array in (owner, inside, lengths))
     sums = torch.zeros(len(spans), words.shape[1], dtype=torch.float32, device=words.device)
-    return sums.index_add(0, owners, words[places].float()) / counts[:, None]
+    return sums.index_add(0, owners, words[indices].float()) / counts[:, None]
 
 
 def _targets_of(window: WindowLabels, rows: dict[Row, int]) -> tuple[Array, Array, Array]:
     """Return (entities, 3), (words,) and (words,) of a window as `StepNames` has them; `rows` numbers rows."""
-    types = np.array(sorted(window.own), np.int64)
+    types = np.array(sorted(window.concepts), np.int64)
     concepts: dict[tuple[int, int], list[int]] = {}
-    for start, end, place in window.spans(types):
-        concepts.setdefault((start, end), []).append(int(types[place]))
-    found = np.full(len(window.places), _NOWHERE)
-    for word, place in enumerate(window.places.tolist()):
-        own, asked = window.rows[place]
-        if not own and asked != ():
-            found[word] = rows.setdefault(((), asked), len(rows))
+    for start, end, index in window.spans(types):
+        concepts.setdefault((start, end), []).append(int(types[index]))
     gold = []
-    for (start, end), own in concepts.items():
-        asked = window.rows[window.places[start]][1]
-        gold.append((start, end, rows.setdefault((tuple(sorted(own)), asked), len(rows))))
-    words = np.array([rows.setdefault(each, len(rows)) for each in window.rows], np.int64)[window.places]
-    return np.array(gold, np.int64).reshape(-1, 3), words, found
+    for (start, end), numbers in concepts.items():
+        asked = window.rows[window.indices[start]][1]
+        gold.append((start, end, rows.setdefault((tuple(sorted(numbers)), asked), len(rows))))
+    words = [rows.setdefault(row, len(rows)) for row in window.rows]
+    outside = [_NOWHERE if row[0] or row[1] == () else rows[row] for row in window.rows]
+    of_words = np.array([words, outside], np.int64)[:, window.indices]
+    return np.array(gold, np.int64).reshape(-1, 3), of_words[0], of_words[1]
 
 
-def _found_spans(tags: Array, batch: NamesBatch) -> Array:
+def _find_spans(tags: Array, batch: NamesBatch) -> Array:
     """Return (spans, 3) of the spans that tags make, without those over an entity, or over what isn't known."""
-    before = np.where(batch.starts, _OUTSIDE, np.roll(tags, 1))
-    begins = (tags == _BEGIN) | ((tags == _INSIDE) & (before == _OUTSIDE))
+    previous = np.where(batch.starts, _OUTSIDE, np.roll(tags, 1))
+    begins = (tags == _BEGIN) | ((tags == _INSIDE) & (previous == _OUTSIDE))
     starts = np.flatnonzero(begins)
     outside = np.flatnonzero(np.append((tags == _OUTSIDE) | begins | batch.starts, True))
     ends = outside[np.searchsorted(outside, starts, side="right")]
-    unknown = np.concatenate([[0], np.cumsum(batch.found == _NOWHERE)])
+    unknown = np.concatenate([[0], np.cumsum(batch.outside == _NOWHERE)])
     free = unknown[ends] == unknown[starts]
-    found: Array = np.stack([starts, ends, batch.found[starts]], 1)[free]
-    return found
+    spans: Array = np.stack([starts, ends, batch.outside[starts]], 1)[free]
+    return spans

@@ -46,9 +46,9 @@ class SelfTraining(TokenClassification, EpochHooks):
     settings: ClassVar[type[Section]] = SelfTrainingSettings
     traits: ClassVar[Traits] = replace(TokenClassification.traits, commands=(PRETRAIN,))
 
-    def __init__(self, types: Sequence[str], own: SelfTrainingSettings, settings: TrainSettings) -> None:
-        super().__init__(types, own)
-        self._threshold, self._settings = own.threshold, settings
+    def __init__(self, types: Sequence[str], section: SelfTrainingSettings, settings: TrainSettings) -> None:
+        super().__init__(types, section)
+        self._threshold, self._settings = section.threshold, settings
 
     @classmethod
     def of(cls, task: Task) -> Self:
@@ -62,12 +62,12 @@ class SelfTraining(TokenClassification, EpochHooks):
         if not epoch:
             return None
         windows, old = data.windows, before.get("labels", data.windows.labels)
-        new = self._relabelled(model, data, np.unique(data.numbers_of(epoch)), old, processes)
+        new = self._relabel(model, data, np.unique(data.numbers_of(epoch)), old, processes)
         changes = Counter[str]()
-        for rows, places in _words(windows):
+        for rows, indices in _words(windows):
             starts = np.flatnonzero(np.diff(rows, prepend=-1))
-            was, now = (decode_columns(labels[places], starts) for labels in (old, new))
-            changes.update({name: len(spans.starts) for name, spans in compared(was, now).items()})
+            was, now = (decode_columns(labels[indices], starts) for labels in (old, new))
+            changes.update({name: len(spans.starts) for name, spans in compare_spans(was, now).items()})
         if processes.is_first:
             counts = ", ".join(f"{count:,} {name}" for name, count in changes.items())
             tell(f"epoch {epoch + 1}: relabelled: {counts}")
@@ -77,29 +77,29 @@ class SelfTraining(TokenClassification, EpochHooks):
         """Return the windows with the labels of the epoch."""
         return replace(windows, labels=columns["labels"])
 
-    def _relabelled(self, model: Any, data: TrainingData, numbers: Array, old: Array, processes: ProcessGroup) -> Array:
+    def _relabel(self, model: Any, data: TrainingData, numbers: Array, old: Array, processes: ProcessGroup) -> Array:
         """Return all labels; those of the windows of these `numbers` are new. Each process computes its share."""
         new = copied_to_file(old, beside=data.windows.labels)
         for start in range(0, len(numbers), _PART):
             share = numbers[start : start + _PART][processes.rank :: processes.count]
-            found = [np.empty((2, 0), np.int64)]
+            parts = [np.empty((2, 0), np.int64)]
             for batch in batches_to_read(data.windows, share, self._settings, processes.device.type, data.pad_id):
-                places, _ = places_of(data.windows.word_ends, batch.numbers.numpy())
-                labels = self._labels(model, batch.to(processes.device), data.windows, places)
-                found.append(np.stack([places, labels]))
-            for places, labels in processes.gather([np.concatenate(found, axis=1)]):
-                new[places] = labels
+                indices, _ = places_of(data.windows.word_ends, batch.numbers.numpy())
+                labels = self._labels(model, batch.to(processes.device), data.windows, indices)
+                parts.append(np.stack([indices, labels]))
+            for indices, labels in processes.gather([np.concatenate(parts, axis=1)]):
+                new[indices] = labels
         return new
 
-    def _labels(self, model: Any, batch: Batch, windows: Windows, places: Array) -> Array:
-        """Return the labels of a batch's rows, which lie at `places` in the columns of all windows."""
+    def _labels(self, model: Any, batch: Batch, windows: Windows, indices: Array) -> Array:
+        """Return the labels of a batch's rows, which lie at `indices` in the columns of all windows."""
         with torch.inference_mode(), autocast(batch.ids.device.type, self._settings.precision):
             chances = logits_at(model, batch).float().softmax(-1).cpu().numpy()
-        rows, words = batch.rows.cpu().numpy(), windows.words[places]
-        own = is_own(rows, words, windows.positions[places])
+        rows, words = batch.rows.cpu().numpy(), windows.words[indices]
+        firsts = are_first_pieces(rows, words, windows.positions[indices])
         labels = np.full(len(rows), IGNORED)
-        labels[own] = decoded(chances[own], rows[own], self._threshold)
-        return np.where(windows.labels[places] == IGNORED, IGNORED, labels)
+        labels[firsts] = decode_spans(chances[firsts], rows[firsts], self._threshold)
+        return np.where(windows.labels[indices] == IGNORED, IGNORED, labels)
 
     def describe(self) -> Description:
         """Return its description for plans and cards."""
@@ -107,14 +107,14 @@ class SelfTraining(TokenClassification, EpochHooks):
         return replace(super().describe(), learnt=learnt)
 
 
-def is_own(rows: Array, words: Array, positions: Array) -> Array:
+def are_first_pieces(rows: Array, words: Array, positions: Array) -> Array:
     """Return which rows are a word's first piece, and no other word's before; `rows` are the windows they are in."""
     new_row = np.diff(rows, prepend=-1) != 0
-    own: Array = new_row | ((np.diff(words, prepend=-1) != 0) & (np.diff(positions, prepend=-1) != 0))
-    return own
+    firsts: Array = new_row | ((np.diff(words, prepend=-1) != 0) & (np.diff(positions, prepend=-1) != 0))
+    return firsts
 
 
-def decoded(chances: Array, rows: Array, threshold: float) -> Array:
+def decode_spans(chances: Array, rows: Array, threshold: float) -> Array:
     """Return the BIO labels of words with these (words, tags) probabilities; `rows` are the windows they are in.
 
     From the left, a span begins at a word outside of the spans before where the largest P(B-x) exceeds `threshold`. It
@@ -139,7 +139,7 @@ def decoded(chances: Array, rows: Array, threshold: float) -> Array:
     return labels
 
 
-def compared(was: Spans, now: Spans) -> dict[str, Spans]:
+def compare_spans(was: Spans, now: Spans) -> dict[str, Spans]:
     """Return the spans by kind of change: all are of `now`, but the removed ones of `was`.
 
     A kept span is equal. A changed one shares words with old spans, and equals none; an added one shares none with
@@ -160,5 +160,5 @@ def _words(windows: Windows) -> Iterator[tuple[Array, Array]]:
         ends = windows.word_ends[first : first + _PART]
         begin, end = int(windows.word_ends[first - 1]) if first else 0, int(ends[-1])
         rows = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=begin))
-        own = np.flatnonzero(is_own(rows, windows.words[begin:end], windows.positions[begin:end]))
-        yield rows[own], begin + own
+        firsts = np.flatnonzero(are_first_pieces(rows, windows.words[begin:end], windows.positions[begin:end]))
+        yield rows[firsts], begin + firsts

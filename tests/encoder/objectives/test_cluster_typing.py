@@ -19,7 +19,7 @@ from nerbert.encoder.objectives.cluster_typing import (
     EntityPieces,
     TypingSettings,
     entities_of,
-    matched,
+    match_clusters,
     rand_index,
     vectors_of,
     weights_of,
@@ -244,7 +244,7 @@ def test_whitened_vectors_are_those_of_scikit_learn_with_length_1(
     from sklearn.decomposition import PCA
 
     monkeypatch.setattr(module, "_CHUNK", chunk)
-    found = clustering(MIXED, dimensions=dimensions).whitened(MIXED)
+    found = clustering(MIXED, dimensions=dimensions).whiten(MIXED)
     wanted = PCA(min(dimensions, 12), whiten=True, svd_solver="full").fit_transform(MIXED.astype(np.float64))
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
     signs = np.sign((found * wanted).sum(0))
@@ -272,7 +272,7 @@ def test_fewer_different_vectors_than_clusters_are_no_warning() -> None:
 def test_each_vector_has_the_nearest_centre() -> None:
     found, same, other = (clustering(MIXED, 7, 6, seed) for seed in (1, 1, 2))
     assert found.assign(MIXED).tolist() == same.assign(MIXED).tolist() != other.assign(MIXED).tolist()
-    distances = np.linalg.norm(found.whitened(MIXED)[:, None] - found.centres, axis=-1)
+    distances = np.linalg.norm(found.whiten(MIXED)[:, None] - found.centres, axis=-1)
     assert found.assign(MIXED).tolist() == distances.argmin(1).tolist()
 
 
@@ -280,12 +280,12 @@ def test_numbers_are_those_that_most_entities_keep() -> None:
     """Against every permutation."""
     for count in (2, 3, 5):
         new, old = DRAW.integers(0, count, 60), DRAW.integers(-1, count, 60)
-        found = matched(new, old, count)
+        found = match_clusters(new, old, count)
         kept = [int((np.array(names)[new] == old).sum()) for names in itertools.permutations(range(count))]
         assert int((found == old).sum()) == max(kept)
         assert rand_index(found, new) == {"rand_index": 1}
     old = DRAW.integers(0, 23, 500)
-    assert matched(DRAW.permutation(23)[old], old, 23).tolist() == old.tolist()
+    assert match_clusters(DRAW.permutation(23)[old], old, 23).tolist() == old.tolist()
 
 
 def test_weights_are_inverse_variances_of_mean_1() -> None:

@@ -163,7 +163,7 @@ def test_too_many_concepts_are_left_out_and_counted(work: Preparation) -> None:
     assert isinstance(objective, Concepts)
     numbers = work.data.numbers_of(0)[:24]
     every = objective.begin_step(work.data.windows, numbers, 1)
-    objective._own = replace(objective._own, max_concepts=4)
+    objective._section = replace(objective._section, max_concepts=4)
     some, other = (objective.begin_step(work.data.windows, numbers, step) for step in (1, 2))
     assert set(some.texts) < set(every.texts)
     assert len(some.texts) == 4

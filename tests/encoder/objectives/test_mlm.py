@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.objectives.mlm import Mlm, in_pairs
+from nerbert.encoder.objectives.mlm import Mlm, pair_masks
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
 from nerbert.model.forward import Batch
@@ -167,7 +167,7 @@ def test_pairs_are_those_of_a_walk(share: float) -> None:
     draw = np.random.default_rng(3)
     ordinary = draw.random((300, 40)) < 0.9
     drawn = ordinary & (draw.random((300, 40)) < share)
-    found = in_pairs(drawn, ordinary)
+    found = pair_masks(drawn, ordinary)
     assert found.tolist() == [paired(*both) for both in zip(drawn.tolist(), ordinary.tolist(), strict=True)]
     assert found.sum() == drawn.sum(), "the share is the same"
     assert not (found & ~ordinary).any()

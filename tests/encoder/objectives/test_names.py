@@ -176,8 +176,7 @@ def test_a_text_of_which_nothing_is_known_has_no_loss(work: Preparation, monkeyp
     examples.append(OpenExample("A boat.", ((0, 1), (2, 6), (6, 7))))
     windows = Windows.pack(work.pieces.windows(examples, objective.labels))
     step = objective.begin_step(windows, np.arange(3), 1)
-    assert not any(len(each) for each in step.gold.values())
-    assert all((each == -1).all() for each in step.found.values())
+    assert not any(len(gold) or (outside != -1).any() for gold, _, outside in step.targets.values())
 
 
 def test_nothing_is_frozen_by_default_and_the_weight_counts(work: Preparation) -> None:
@@ -186,7 +185,7 @@ def test_nothing_is_frozen_by_default_and_the_weight_counts(work: Preparation) -
     objective = work.objective
     assert isinstance(objective, Names)
     once = gradients(work, 1 << 20)["figures"]
-    objective._own = replace(objective._own, boundary_weight=3.0, word_weight=2.0)
+    objective._section = replace(objective._section, boundary_weight=3.0, word_weight=2.0)
     other = gradients(work, 1 << 20)["figures"]
     assert other["boundaries"] == pytest.approx(3 * once["boundaries"])
     assert other["types"] == pytest.approx(once["types"])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nerbert.encoder.objectives import self_training
-from nerbert.encoder.objectives.self_training import SelfTraining, SelfTrainingSettings, compared, decoded
+from nerbert.encoder.objectives.self_training import SelfTraining, SelfTrainingSettings, compare_spans, decode_spans
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
@@ -35,7 +35,7 @@ def settings_of(**more: Any) -> PretrainSettings:
 
 
 def plain_spans(chances: Any, threshold: float) -> Found:
-    """The rule of `decoded`, word by word, of one window."""
+    """The rule of `decode_spans`, word by word, of one window."""
     found: Found = []
     word = 0
     while word < len(chances):
@@ -63,7 +63,7 @@ def test_decoding_is_the_rule_word_by_word(threshold: float) -> None:
     logits = random.normal(0, 2, (int(lengths.sum()), len(TAGS)))
     chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     rows = np.repeat(np.arange(300), lengths)
-    labels, begin, dropped = decoded(chances, rows, threshold), 0, 0
+    labels, begin, dropped = decode_spans(chances, rows, threshold), 0, 0
     for length in lengths.tolist():
         own = chances[begin : begin + length]
         spans = plain_spans(own, threshold)
@@ -229,7 +229,7 @@ def test_spans_are_compared_as_sets_are() -> None:
         assert rows_of(spans) == expected
         found.append((spans, expected))
     (was, was_set), (now, now_set) = found
-    changes = {name: rows_of(spans) for name, spans in compared(was, now).items()}
+    changes = {name: rows_of(spans) for name, spans in compare_spans(was, now).items()}
     assert changes == plain_compared(was_set, now_set)
     assert all(changes.values())
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.objectives.zero_shot.span_labels import Answers, PromptMaker, SpanLabels, WindowLabels, count_lost
+from nerbert.encoder.objectives.zero_shot.span_labels import PromptMaker, SpanLabels, WindowLabels, count_lost
 from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot, ZeroShotBatch
 from nerbert.encoder.objectives.zero_shot.zero_shot import _scores as scores_of
 from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings
@@ -104,17 +104,17 @@ def test_touching_and_nested_entities_are_told_apart_and_long_ones_counted(table
 def test_what_is_known_of_spans(table: ConceptTable) -> None:
     window = labelled(table, (Span(0, 4, "city"), Span(12, 16, ROOT)), asked=("city", "ship", "place"))
     types = np.array([2, 1, 4, 3])
-    answers = Answers.of(window, table, types, 3, 2.0)
-    assert answers.targets.shape == (10, 3, 4)
-    assert np.argwhere(answers.targets).tolist() == [[0, 0, 1]]
-    assert answers.weights[0, 0].tolist() == [1, 2, 0, 0]  # a city may be a place; nobody asked for polar ships
-    assert answers.weights[3, 0].tolist() == [1, 1, 1, 0]
-    assert not answers.weights[2].any()  # an entity of which the type isn't known
-    assert not answers.weights[1, 1:].any()
-    assert not answers.weights[9, 1:].any()  # beyond the end
-    words = Answers.of(window, table, types, 1, 2.0)
-    assert words.weights[0].tolist() == [[1, 2, 0, 0]]
-    assert np.argwhere(words.targets).tolist() == [[0, 0, 1]]
+    targets, weights = window.span_targets(table, types, 3, (2.0, 1.0))
+    assert targets.shape == (10, 3, 4)
+    assert np.argwhere(targets).tolist() == [[0, 0, 1]]
+    assert weights[0, 0].tolist() == [1, 2, 0, 0]  # a city may be a place; nobody asked for polar ships
+    assert weights[3, 0].tolist() == [1, 1, 1, 0]
+    assert not weights[2].any()  # an entity of which the type isn't known
+    assert not weights[1, 1:].any()
+    assert not weights[9, 1:].any()  # beyond the end
+    of_words, word_weights = window.span_targets(table, types, 1, (2.0, 1.0))
+    assert word_weights[0].tolist() == [[1, 2, 0, 0]]
+    assert np.argwhere(of_words).tolist() == [[0, 0, 1]]
     assert window.absent(table, np.arange(5)).tolist() == [2]
 
 
@@ -124,13 +124,13 @@ def test_of_entities_that_are_not_read_back_nothing_is_known(table: ConceptTable
         table.add(Concept(f"kind {number:02}"))
     whole = labelled(table, spans)
     types = np.array([table.number_of(each) for each in ("city", "kind 00", "kind 13")])
-    answers = Answers.of(whole, table, types, 3, 2.0)
-    assert np.argwhere(answers.targets).tolist() == [[0, 1, 0], [3, 0, 1]]
-    assert answers.weights[:2, 0, 0].tolist() == [1, 1]  # a part of a city's name is none
-    assert answers.weights[3, 0].tolist() == [1, 2, 0]  # a word's thirteenth type has no mark
+    targets, weights = whole.span_targets(table, types, 3, (2.0, 1.0))
+    assert np.argwhere(targets).tolist() == [[0, 1, 0], [3, 0, 1]]
+    assert weights[:2, 0, 0].tolist() == [1, 1]  # a part of a city's name is none
+    assert weights[3, 0].tolist() == [1, 2, 0]  # a word's thirteenth type has no mark
     rows = list(table.rows)
-    cut = WindowLabels([rows[table.rows[each]] for each in whole.rows], whole.places[1:], whole.marks[1:])
-    assert Answers.of(cut, table, types, 3, 2.0).weights[0, 0].tolist() == [0, 1, 1]  # begins before the window
+    cut = WindowLabels([rows[table.rows[each]] for each in whole.rows], whole.indices[1:], whole.marks[1:])
+    assert cut.span_targets(table, types, 3, (2.0, 1.0))[1][0, 0].tolist() == [0, 1, 1]  # begins before the window
     assert cut.spans(types) == [(2, 3, 1)]
 
 

@@ -35,7 +35,7 @@ class ConceptLabels(WordLabels):
 
     def of(self, example: Example) -> list[Label]:
         """Return the number of each word's row; raise InputError for an entity that cuts a word."""
-        return [self._table.rows[each] for each in self.rows_of(example)]
+        return [self._table.rows[row] for row in self.rows_of(example)]
 
     def rows_of(self, example: Example) -> list[Row]:
         """Return each word's row itself."""
@@ -66,8 +66,8 @@ class SpanLabels(ConceptLabels):
         for start, end, type_ in word_spans(example):
             number = self.number_of(example, type_)
             for word, shift in ((start, 0), (end - 1, _CONCEPTS)):
-                if (place := rows[word][0].index(number)) < _CONCEPTS:
-                    marks[word] |= 1 << (place + shift)
+                if (index := rows[word][0].index(number)) < _CONCEPTS:
+                    marks[word] |= 1 << (index + shift)
             if self._max_width and end - start > self._max_width and marks[start] >> _LOST < _MOST_LOST:
                 marks[start] += 1 << _LOST
         return [(self._table.rows[row], mark) for row, mark in zip(rows, marks, strict=True)]
@@ -79,18 +79,18 @@ class SpanLabels(ConceptLabels):
 
 @dataclass(frozen=True, slots=True)
 class WindowLabels:
-    """What a window's words are: distinct `rows` of the table, `places` (words,) of each word's, `marks` (words,)."""
+    """What a window's words are: distinct `rows` of the table, `indices` (words,) of each word's, `marks` (words,)."""
 
     rows: list[Row]
-    places: Array
+    indices: Array
     marks: Array
 
     @classmethod
     def of(cls, labels: Array, rows: Sequence[Row]) -> "WindowLabels":
         """Return them from a window's labels, (words, 2), and all rows of the table."""
-        numbers, places = np.unique(labels[:, 0], return_inverse=True)
+        numbers, indices = np.unique(labels[:, 0], return_inverse=True)
         of_labels = [rows[number] if number != IGNORED else UNKNOWN for number in numbers.tolist()]
-        return cls(of_labels, places, labels[:, 1])
+        return cls(of_labels, indices, labels[:, 1])
 
     @classmethod
     def by_window(cls, windows: Windows, numbers: Array, rows: Sequence[Row]) -> "dict[int, WindowLabels]":
@@ -101,75 +101,63 @@ class WindowLabels:
         return {number: cls.of(part, rows) for number, part in zip(numbers.tolist(), parts, strict=True)}
 
     @property
-    def own(self) -> set[int]:
+    def concepts(self) -> set[int]:
         """Return the concepts of its words."""
-        return {number for own, _ in self.rows for number in own}
+        return {number for concepts, _ in self.rows for number in concepts}
 
     @property
     def mentions(self) -> int:
         """Return how many entities begin here."""
-        return _begun(self.marks)
+        return _count_starts(self.marks)
 
     def absent(self, table: ConceptTable, types: Array) -> Array:
         """Return the types that are absent by all words of which more than `ROOT` is known."""
-        tell = [row for row in self.rows if row != UNKNOWN and (row[1] != (ROOT,) or not row[0])]
-        if not tell or not len(types):
+        rows = [row for row in self.rows if row != UNKNOWN and (row[1] != (ROOT,) or not row[0])]
+        if not rows or not len(types):
             return types[:0]
-        has, known = table.masks(tell, types)
+        has, known = table.masks(rows, types)
         return types[(known & ~has).all(0)]
 
     def spans(self, types: Array) -> list[tuple[int, int, int]]:
         """Return (first word, word after the last, place in `types`) of entities that lie inside the window."""
-        columns = {number: place for place, number in enumerate(types.tolist())}
+        columns = {number: column for column, number in enumerate(types.tolist())}
         open_: dict[int, int] = {}
-        found = []
-        for word, (row, mark) in enumerate(zip(self.places.tolist(), self.marks.tolist(), strict=True)):
-            own = self.rows[row][0]
-            open_ = {number: start for number, start in open_.items() if number in own}
-            for place, number in enumerate(own[:_CONCEPTS]):
-                if mark >> place & 1:
+        spans = []
+        for word, (row, mark) in enumerate(zip(self.indices.tolist(), self.marks.tolist(), strict=True)):
+            concepts = self.rows[row][0]
+            open_ = {number: start for number, start in open_.items() if number in concepts}
+            for bit, number in enumerate(concepts[:_CONCEPTS]):
+                if mark >> bit & 1:
                     open_[number] = word
-                if mark >> (place + _CONCEPTS) & 1 and number in open_:
+                if mark >> (bit + _CONCEPTS) & 1 and number in open_:
                     if number in columns:
-                        found.append((open_[number], word + 1, columns[number]))
+                        spans.append((open_[number], word + 1, columns[number]))
                     del open_[number]
-        return found
+        return spans
 
     def masks(self, table: ConceptTable, types: Array) -> tuple[Array, Array]:
         """Return (words, types) twice: whether a word is of a type, and whether that is known."""
         has, known = table.masks(self.rows, types)
-        return has[self.places], known[self.places]
+        return has[self.indices], known[self.indices]
 
-    def span_masks(self, table: ConceptTable, types: Array, max_width: int) -> tuple[Array, Array]:
-        """Return (words, widths, types) twice: whether a span is of a type, and whether that is known."""
+    def span_targets(
+        self, table: ConceptTable, types: Array, max_width: int, weights: tuple[float, float]
+    ) -> tuple[Array, Array]:
+        """Return the spans' targets and weights (0: not known), (words, widths, types), by positive and negative ones.
+
+        At a width of 1 each word of an entity is a span.
+        """
         has, known = self.masks(table, types)
-        right, covered = np.zeros((len(has), max_width, len(types)), bool), np.zeros_like(has)
-        for start, end, type_ in self.spans(types):
-            covered[start:end, type_] = True
-            if end - start <= max_width:
-                right[start, end - start - 1, type_] = True
-        return right, known_spans(known & (covered | ~has), max_width) | right
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """The targets of a window's spans: `targets` and `weights` (0: not known) are (words, widths, types)."""
-
-    targets: Array
-    weights: Array
-
-    @classmethod
-    def of(
-        cls, window: WindowLabels, table: ConceptTable, types: Array, max_width: int, positive_weight: float,
-        negative_weight: float = 1.0,
-    ) -> "Answers":  # fmt: skip
-        """Return the targets for some types; at a width of 1 each word of an entity is one."""
         if max_width == 1:
-            targets, weights = (each[:, None] for each in window.masks(table, types))
+            targets, known = has[:, None], known[:, None]
         else:
-            targets, weights = window.span_masks(table, types, max_width)
-        values = np.where(targets, positive_weight, negative_weight) * weights
-        return cls(targets.astype(np.float32), values.astype(np.float32))
+            targets, covered = np.zeros((len(has), max_width, len(types)), bool), np.zeros_like(has)
+            for start, end, type_ in self.spans(types):
+                covered[start:end, type_] = True
+                if end - start <= max_width:
+                    targets[start, end - start - 1, type_] = True
+            known = known_spans(known & (covered | ~has), max_width) | targets
+        return targets.astype(np.float32), (np.where(targets, *weights) * known).astype(np.float32)
 
 
 def known_spans(known: Array, max_width: int) -> Array:
@@ -177,19 +165,19 @@ def known_spans(known: Array, max_width: int) -> Array:
     count = len(known)
     unknown = np.concatenate([np.zeros((1, known.shape[1]), np.int64), np.cumsum(~known, 0)])
     ends = np.arange(count)[:, None] + 1 + np.arange(max_width)
-    found: Array = unknown[np.minimum(ends, count)] == unknown[:-1, None]
-    return found & (ends <= count)[..., None]
+    known_words: Array = unknown[np.minimum(ends, count)] == unknown[:-1, None]
+    return known_words & (ends <= count)[..., None]
 
 
 def count_lost(labels: Array) -> tuple[int, int]:
     """Return how many entities begin at some words, by their labels (words, 2), and how many are too long."""
     marks = labels[:, 1]
-    return _begun(marks), int((marks >> _LOST).sum())
+    return _count_starts(marks), int((marks >> _LOST).sum())
 
 
-def _begun(marks: Array) -> int:
+def _count_starts(marks: Array) -> int:
     """Return how many entities begin at some words, by their marks."""
-    return sum(int((marks >> place & 1).sum()) for place in range(_CONCEPTS))
+    return sum(int((marks >> bit & 1).sum()) for bit in range(_CONCEPTS))
 
 
 @dataclass(slots=True)
@@ -211,7 +199,7 @@ class PromptMaker:
     _words: list[frozenset[str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        names = (each.name for each in self.table.concepts)
+        names = (concept.name for concept in self.table.concepts)
         self._words = [frozenset(word for word in name.split() if len(word) > _SHORT) for name in names]
 
     @classmethod
@@ -221,46 +209,46 @@ class PromptMaker:
 
     def prompts(self, windows: Mapping[int, WindowLabels], step: int | str) -> dict[int, Array]:
         """Return the numbers of the types in each window's prompt, in order, by the number of the window."""
-        found = self.table.candidates(row for each in windows.values() for row in each.rows)
-        shared = np.array(sorted({*found.tolist(), *self.always}), np.int64)
+        candidates = self.table.candidates(row for window in windows.values() for row in window.rows)
+        shared = np.array(sorted({*candidates.tolist(), *self.always}), np.int64)
         return {number: self._prompt(window, shared, f"step {step} window {number}")
                 for number, window in windows.items()}  # fmt: skip
 
-    def _prompt(self, window: WindowLabels, shared: Array, what: str) -> Array:
-        own = _shuffled(np.array(sorted(window.own), np.int64), self.seed, f"own of {what}")
+    def _prompt(self, window: WindowLabels, shared: Array, purpose: str) -> Array:
+        types = _shuffle(np.array(sorted(window.concepts), np.int64), self.seed, f"own of {purpose}")
         drawn = self.ratio is not None
-        kept = 1 + int(uniform(self.seed, "types kept", what) * len(own)) if drawn and len(own) else len(own)
-        own = own[: min(kept, self.most)]
-        wanted = self.most - len(own)
+        kept = 1 + int(uniform(self.seed, "types kept", purpose) * len(types)) if drawn and len(types) else len(types)
+        types = types[: min(kept, self.most)]
+        room = self.most - len(types)
         if self.ratio is not None:
-            share = uniform(self.seed, "others", what) * self.ratio
-            wanted = min(wanted, int(np.ceil(share * max(1, window.mentions))))
-        others = self._others(window, window.absent(self.table, shared), wanted, what)
-        both = _shuffled(np.concatenate([own, others]), self.seed, f"order of {what}")
+            share = uniform(self.seed, "others", purpose) * self.ratio
+            room = min(room, int(np.ceil(share * max(1, window.mentions))))
+        others = self._others(window, window.absent(self.table, shared), room, purpose)
+        both = _shuffle(np.concatenate([types, others]), self.seed, f"order of {purpose}")
         inside = np.cumsum(self.sizes[both]) <= self.room
         return both[inside]
 
-    def _others(self, window: WindowLabels, absent: Array, wanted: int, what: str) -> Array:
+    def _others(self, window: WindowLabels, absent: Array, count: int, purpose: str) -> Array:
         """Return absent types: frequent, similar and random ones."""
-        if wanted <= 0 or not len(absent):
+        if count <= 0 or not len(absent):
             return absent[:0]
-        chances = uniforms(self.seed, f"others of {what}", absent * 3 + np.arange(3)[:, None])
+        chances = uniforms(self.seed, f"others of {purpose}", absent * 3 + np.arange(3)[:, None])
         counts = np.array([self.table.counts[number] for number in absent.tolist()], np.float64)
         frequent = np.argsort(-np.log(1 - chances[0]) / (counts + 1), kind="stable")  # drawn without replacement
-        words = frozenset[str]().union(*(self._words[number] for number in window.own))
+        words = frozenset[str]().union(*(self._words[number] for number in window.concepts))
         close = np.array([not words.isdisjoint(self._words[number]) for number in absent.tolist()], bool)
         similar = np.argsort(np.where(close, chances[1], np.inf), kind="stable")[: int(close.sum())]
-        kinds = np.floor(3 * uniforms(self.seed, f"kinds of others of {what}", np.arange(wanted)))
+        kinds = np.floor(3 * uniforms(self.seed, f"kinds of others of {purpose}", np.arange(count)))
         chosen = dict.fromkeys([*frequent[: int((kinds == 0).sum())].tolist(),
                                 *similar[: int((kinds == 1).sum())].tolist()])  # fmt: skip
-        for place in np.argsort(chances[2], kind="stable").tolist():
-            if len(chosen) >= wanted:
+        for index in np.argsort(chances[2], kind="stable").tolist():
+            if len(chosen) >= count:
                 break
-            chosen.setdefault(place)
+            chosen.setdefault(index)
         return absent[list(chosen)]
 
 
-def _shuffled(numbers: Array, seed: int, what: str) -> Array:
+def _shuffle(numbers: Array, seed: int, purpose: str) -> Array:
     """Return numbers in an order that depends on seed, purpose and the numbers alone."""
-    order: Array = numbers[np.argsort(uniforms(seed, what, numbers), kind="stable")]
+    order: Array = numbers[np.argsort(uniforms(seed, purpose, numbers), kind="stable")]
     return order

@@ -6,7 +6,7 @@ no room for a text is refused before the training: later it would silently be cu
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -17,7 +17,7 @@ from annotated_types import Interval
 
 from nerbert.config import refuse
 from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
-from nerbert.encoder.objectives.zero_shot.span_labels import Answers, PromptMaker, SpanLabels, WindowLabels, count_lost
+from nerbert.encoder.objectives.zero_shot.span_labels import PromptMaker, SpanLabels, WindowLabels, count_lost
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_table import ConceptTable
@@ -136,7 +136,7 @@ class ZeroShot(NamedTypes):
         labels_backbone: Backbone | None = None, finetunes: bool = False,
     ) -> None:  # fmt: skip
         self._table, self._texts, self._settings, self._types = table, texts, settings, tuple(types)
-        self._own, self._finetunes = settings.of(ZeroShotSettings), finetunes
+        self._section, self._finetunes = settings.of(ZeroShotSettings), finetunes
         self._labels_backbone = labels_backbone
         self._rows = list(table.rows)
 
@@ -147,11 +147,11 @@ class ZeroShot(NamedTypes):
         refuse(settings.num_layers != 0 and bool(task.backbone.objective), "num_layers", settings.num_layers,
                "0 where the start is a GLiNER folder")  # fmt: skip
         refuse(settings.on_too_long != "window", "on_too_long", settings.on_too_long, "'window' with 'zero_shot'")
-        own = settings.of(ZeroShotSettings)
+        section = settings.of(ZeroShotSettings)
         if task.finetunes:
             for name in ("labels_backbone", "negative_ratio"):
-                changed = getattr(own, name) != getattr(ZeroShotSettings(), name)
-                refuse(changed, f"zero_shot.{name}", getattr(own, name), "left out in fine-tuning")
+                value, default = getattr(section, name), getattr(ZeroShotSettings(), name)
+                refuse(value != default, f"zero_shot.{name}", value, "left out in fine-tuning")
         labels = None if task.finetunes else labels_backbone(settings, task.backbone)
         return cls(task.concepts, task.concept_texts, settings, types=task.types, labels_backbone=labels,
                    finetunes=task.finetunes)  # fmt: skip
@@ -163,7 +163,7 @@ class ZeroShot(NamedTypes):
         self._model = model = GlinerTrainee(loaded)
         self._pieces = PromptedPieces(loaded.pieces, model.config, settings.max_length, recut=not self._finetunes)
         self._sizes = sizes_of(self._table, loaded, self._pieces.room_for_labels)
-        self._maker = self._make_prompts(None if self._finetunes else self._own.negative_ratio)
+        self._maker = self._make_prompts(None if self._finetunes else self._section.negative_ratio)
         return model
 
     def freeze(self, model: GlinerTrainee, layers: int) -> int:
@@ -196,7 +196,7 @@ class ZeroShot(NamedTypes):
         """Return facts for `nerbert tag`, and how many entities are too long to be found; print their number."""
         config = self._model.gliner.config
         if not config.two_encoders:
-            self._model.expect_prompts(self._own.max_types, self._prompt_length(windows))
+            self._model.expect_prompts(self._section.max_types, self._prompt_length(windows))
         entities, lost = count_lost(np.asarray(windows.labels))
         if lost and is_first_process():
             tell(f"{lost:,} of {entities:,} entities are lost: they have more than max_width = {config.max_width} "
@@ -223,8 +223,8 @@ class ZeroShot(NamedTypes):
 
     def _make_prompts(self, ratio: float | None) -> PromptMaker:
         """Return what makes prompts; those of a fine-tuning may have all of its data's types."""
-        most, seed = self._own.max_types, self._settings.seed
-        always = tuple(self._table.number_of(self._texts[each]) for each in self._types if self._finetunes)
+        most, seed = self._section.max_types, self._settings.seed
+        always = tuple(self._table.number_of(self._texts[type_]) for type_ in self._types if self._finetunes)
         return PromptMaker(self._table, self._sizes, self._pieces.room_for_labels, most, ratio, seed, always)
 
     def step_figures(self, shared: StepPrompts) -> dict[str, float]:
@@ -241,7 +241,7 @@ class ZeroShot(NamedTypes):
         texts = [shared.texts[number] for number in shared.used.tolist()]
         with explain_out_of_memory("max_types"), autocast(model.device.type, self._settings.precision):
             groups = [texts[start : start + _NAMES] for start in range(0, len(texts), _NAMES)]
-            vectors = torch.cat([model.label_vectors(each) for each in groups])
+            vectors = torch.cat([model.label_vectors(group) for group in groups])
         with computed_once(vectors) as shared.vectors:
             yield
         shared.vectors = None
@@ -250,13 +250,12 @@ class ZeroShot(NamedTypes):
         """Return the batch with each window's prompt before its text."""
         pieces, numbers = self._model.loaded.pieces, batch.numbers.tolist()
         asked = tuple(shared.prompts[number] for number in numbers)
-        labels = [[EntityLabel(shared.texts[each]) for each in some.tolist()] for some in asked]
-        apart = self._model.gliner.labels_body is not None
-        made = with_prompts(batch, [pieces.plain() if apart else pieces.prompt(some) for some in labels], pieces)
-        columns = {each.name: getattr(made, each.name) for each in fields(PromptBatch)}
-        return ZeroShotBatch(
-            **columns, asked=asked, windows=tuple(shared.windows[number] for number in numbers), step=shared
-        )
+        if self._model.gliner.labels_body is not None:
+            prompts = [pieces.plain() for _ in asked]
+        else:
+            prompts = [pieces.prompt([EntityLabel(shared.texts[type_]) for type_ in types.tolist()]) for types in asked]
+        windows = tuple(shared.windows[number] for number in numbers)
+        return with_prompts(batch, prompts, pieces).extend(ZeroShotBatch, asked=asked, windows=windows, step=shared)
 
     def terms(self, batch: Batch) -> dict[str, float]:
         """Return the number of words."""
@@ -265,12 +264,12 @@ class ZeroShot(NamedTypes):
     def loss(self, model: GlinerTrainee, batch: ZeroShotBatch) -> dict[str, torch.Tensor]:
         """Return the sum over spans and types of the cross-entropies, computed in fp32."""
         windows = zip(_scores(model, batch), batch.windows, batch.asked, strict=True)
-        return {"loss": torch.stack([self._cross_entropy(*each) for each in windows]).sum()}
+        return {"loss": torch.stack([self._cross_entropy(*window) for window in windows]).sum()}
 
     def _cross_entropy(self, scores: torch.Tensor, window: WindowLabels, asked: Array) -> torch.Tensor:
         """Return the weighted sum over a window's spans and types."""
-        answers = Answers.of(window, self._table, asked, self._max_width, *self._own.weights)
-        targets, weights = (torch.from_numpy(each).to(scores.device) for each in (answers.targets, answers.weights))
+        answers = window.span_targets(self._table, asked, self._max_width, self._section.weights)
+        targets, weights = (torch.from_numpy(array).to(scores.device) for array in answers)
         scores = scores.masked_fill(weights == 0, 0.0)
         return torch.nn.functional.binary_cross_entropy_with_logits(scores, targets, weights, reduction="sum")
 
@@ -278,8 +277,8 @@ class ZeroShot(NamedTypes):
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
         """Return F1 on held-out texts, for their own types and others; raise InputError without an entity."""
-        own = examples if self._finetunes else list(map(with_gliner_words, examples))
-        texts = asked_texts(own, self.labels, self._table, self._make_prompts(None))
+        examples = examples if self._finetunes else list(map(with_gliner_words, examples))
+        texts = asked_texts(examples, self.labels, self._table, self._make_prompts(None))
         return HeldOutScore(partial(self.open_head, pieces=pieces, settings=self._settings), texts, processes)
 
     def open_head(self, model: GlinerTrainee, pieces: SubwordTokenizer, settings: TrainSettings) -> GlinerHead:
@@ -296,36 +295,41 @@ def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor
     if model.gliner.labels_body is None:
         return model.scores(batch, None)
     vectors = step.vectors if step.vectors is not None else torch.zeros(0, model.gliner.config.hidden_size)
-    places = [np.searchsorted(step.used, each) for each in batch.asked]
-    return model.scores(batch, [vectors.to(model.device)[torch.from_numpy(each)] for each in places])
+    indices = (torch.from_numpy(np.searchsorted(step.used, types)) for types in batch.asked)
+    return model.scores(batch, [vectors.to(model.device)[rows] for rows in indices])
 
 
 def start_model(
     backbone: Backbone, labels: Backbone | None, settings: TrainSettings, *, finetunes: bool
 ) -> GlinerFolder:
     """Return the model of a GLiNER folder, or a new one; raise SettingsError for settings or a start that don't fit."""
-    source, own = backbone.source, settings.of(ZeroShotSettings)
+    source, section = backbone.source, settings.of(ZeroShotSettings)
     if backbone.objective == "zero_shot":
         loaded = load_gliner(Path(source))
         check_trainable(loaded.model.config, source)
-        _check_architecture(loaded, own, source)
+        _check_architecture(loaded, section, source)
         loaded.model.requires_grad_(True)
         return loaded
     if finetunes:
         why = "setting objective = 'zero_shot': continues a GLiNER folder; make one with `nerbert pretrain`"
         raise SettingsError(f"{why}, this is none: {source}", setting="objective")
-    refuse(own.max_width == 1, "zero_shot.max_width", 1, "at least 2; architecture = 'zero' scores single words")
-    refuse(own.lstm and labels is not None, "zero_shot.lstm", own.lstm, "left out with two encoders, which have none")
-    return new_gliner(backbone, labels, architecture=own.architecture or "zero_span",
-                      max_width=own.max_width or _USUAL_WIDTH, max_len=settings.max_length,
-                      max_types=own.max_types, lstm=own.lstm,
-                      dropout=_USUAL_DROPOUT if own.dropout < 0 else own.dropout)  # fmt: skip
+    refuse(section.max_width == 1, "zero_shot.max_width", 1, "at least 2; architecture = 'zero' scores single words")
+    refuse(
+        section.lstm and labels is not None,
+        "zero_shot.lstm",
+        section.lstm,
+        "left out with two encoders, which have none",
+    )
+    return new_gliner(backbone, labels, architecture=section.architecture or "zero_span",
+                      max_width=section.max_width or _USUAL_WIDTH, max_len=settings.max_length,
+                      max_types=section.max_types, lstm=section.lstm,
+                      dropout=_USUAL_DROPOUT if section.dropout < 0 else section.dropout)  # fmt: skip
 
 
 def labels_backbone(settings: TrainSettings, backbone: Backbone) -> Backbone | None:
     """Return what an encoder of labels starts from; None if there is none."""
-    own = settings.of(ZeroShotSettings)
-    apart, source = own.architecture == "bi_encoder", own.labels_backbone
+    section = settings.of(ZeroShotSettings)
+    apart, source = section.architecture == "bi_encoder", section.labels_backbone
     refuse(bool(source) and not apart, "zero_shot.labels_backbone", source,
            "left out unless architecture = 'bi_encoder', which alone has an encoder of labels")  # fmt: skip
     if not apart or not source:
@@ -337,12 +341,12 @@ def labels_backbone(settings: TrainSettings, backbone: Backbone) -> Backbone | N
 def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
     """Return (concepts,): the pieces that each takes before a text, at most; raise InputError for one without room."""
     texts = [table.texts_of(number) for number in range(len(table.concepts))]
-    every = [text for some in texts for text in some]
+    flat = [text for names in texts for text in names]
     if loaded.labels_pieces is not None:
-        loaded.labels_pieces.alone(every)
+        loaded.labels_pieces.alone(flat)
         return np.zeros(len(texts), np.int64)
     starts = np.cumsum([0, *map(len, texts[:-1])])
-    sizes = np.maximum.reduceat(np.array(loaded.pieces.sizes(every), np.int64), starts) if texts else np.zeros(0, int)
+    sizes = np.maximum.reduceat(np.array(loaded.pieces.sizes(flat), np.int64), starts) if texts else np.zeros(0, int)
     if len(sizes) and sizes.max() > room:
         largest = table.concepts[int(sizes.argmax())]
         what = "with its description takes" if largest.description else "takes"
@@ -355,8 +359,13 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
 def _check_architecture(loaded: GlinerFolder, settings: ZeroShotSettings, source: str) -> None:
     """Raise SettingsError for settings that say another architecture than the folder's."""
     config, wanted = loaded.model.config, settings.architecture
-    own, width = config.architecture, config.max_width
-    refuse(wanted not in ("", own), "zero_shot.architecture", wanted, f"{own!r}, or left out: {source} is one")
+    architecture, width = config.architecture, config.max_width
+    refuse(
+        wanted not in ("", architecture),
+        "zero_shot.architecture",
+        wanted,
+        f"{architecture!r}, or left out: {source} is one",
+    )
     refuse(settings.max_width not in (0, width), "zero_shot.max_width", settings.max_width,
            f"{width}, or left out: that is what {source} has")  # fmt: skip
     refuse(settings.lstm and not hasattr(loaded.model, "rnn"), "zero_shot.lstm", settings.lstm,
