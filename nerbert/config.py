@@ -47,7 +47,7 @@ class Settings:
                 object.__setattr__(self, field.name, checked)
 
     @classmethod
-    def dotted(cls, name: str) -> str:
+    def full_name(cls, name: str) -> str:
         """Return the name of a field as messages and the command line have it."""
         return name
 
@@ -141,7 +141,7 @@ def check_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _dotted(cls: type, name: str) -> str:
     """Return a field's name as its class gives it in messages."""
-    return cls.dotted(name) if issubclass(cls, Settings) else name
+    return cls.full_name(name) if issubclass(cls, Settings) else name
 
 
 def check(name: str, value: Any, hint: Any) -> Any:

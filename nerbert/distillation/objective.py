@@ -61,7 +61,7 @@ class Distillation(TokenClassification):
         """Return the weights of all labelled words together, each divided over its tag and O."""
         tags, lacks = self._read(batch.labels)
         outside = int(torch.where(tags == _OUTSIDE, 100, lacks).sum()) / 100
-        return {"loss": len(tags) - outside + self._own.outside_weight * outside}
+        return {"loss": len(tags) - outside + self._section.outside_weight * outside}
 
     def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the weighted sum of cross-entropies, computed in fp32."""
@@ -71,7 +71,7 @@ class Distillation(TokenClassification):
         targets = torch.zeros_like(logits).scatter_(1, tags[:, None], sure[:, None])
         targets[:, _OUTSIDE] += 1 - sure
         summed = torch.nn.functional.cross_entropy(
-            logits, targets, self._weights(logits), reduction="sum", label_smoothing=self._own.label_smoothing
+            logits, targets, self._weights(logits), reduction="sum", label_smoothing=self._section.label_smoothing
         )
         return {"loss": summed}
 

@@ -175,25 +175,25 @@ class PretrainSources:
     settings: PretrainSettings
     executor: Executor | None = None
 
-    def labelled(self) -> PretrainData:
+    def open_labelled(self) -> PretrainData:
         """Return the corpus with the categories of a label set, or with types by gazetteers."""
         both = bool(self.settings.of(GazetteersSettings).files and self.settings.label_set)
         refuse(both, "label_set", self.settings.label_set, "empty with gazetteers, whose types are the categories")
         _ = self.settings.corpus_folder
         return PretrainData(self.settings, (LabelledCorpus(self.settings),), self.executor)
 
-    def unlabelled(self, texts: Sequence[Path] = ()) -> PretrainData:
+    def open_unlabelled(self, texts: Sequence[Path] = ()) -> PretrainData:
         """Return texts or the corpus; raise SettingsError for both, or a label set, which nothing would read."""
         settings = self.settings
         refuse(bool(settings.label_set), "label_set", settings.label_set,
                f"left out with objective = {settings.objective!r}")  # fmt: skip
         if not texts:
-            return replace(self.labelled(), reads_labels=False)
+            return replace(self.open_labelled(), reads_labels=False)
         refuse(bool(settings.corpus), "corpus", [*map(str, settings.corpus)], "left out with texts; name it among them")
         plain = PlainTexts(texts, settings.seed, settings.max_eval_samples)
         return PretrainData(settings, plain=plain, reads_labels=False)
 
-    def named(self, *, descriptions: bool = False) -> PretrainData:
+    def open_named(self, *, descriptions: bool = False) -> PretrainData:
         """Return corpora, each of whose classes is a type, and files of open types; one of both may be missing."""
         settings, files = self.settings, bool(self.settings.of(OpenTypesSettings).files)
         if not settings.corpus and not files:

@@ -82,14 +82,15 @@ def begin(
     Raise OutputExists first for an output that is taken, or that lies in or around what is read.
     """
     check_free(output, overwrite=overwrite)
-    place = output.resolve()
-    models = [(f"{each.section}.{name}", getattr(each, name)) for each in settings.sections for name in each.models]
-    files = [(f"{each.section}.{name}", path) for each in settings.sections for name in each.reads
-             for path in getattr(each, name)]  # fmt: skip
-    corpora = [("corpus", each) for each in settings.corpus]
+    target = output.resolve()
+    models = [(section.full_name(name), getattr(section, name)) for section in settings.sections
+              for name in section.models]  # fmt: skip
+    files = [(section.full_name(name), path) for section in settings.sections for name in section.reads
+             for path in getattr(section, name)]  # fmt: skip
+    corpora = [("corpus", folder) for folder in settings.corpus]
     for name, read in [*corpora, ("backbone", settings.backbone), *models, *files]:
         there = Path(read or "").resolve()
-        inside = place.is_relative_to(there) or there.is_relative_to(place)
+        inside = target.is_relative_to(there) or there.is_relative_to(target)
         if read and inside and (there.is_dir() or (name, read) in files):
             raise OutputExists(f"{output}: lies in, or around, the {name} ({read}); choose another place")
     processes = processes or make_process_group(settings)
@@ -98,12 +99,12 @@ def begin(
 
 def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Executor | None = None) -> Preparation:
     """Open the data, load or make the model, open the windows; an `executor` makes missing ones."""
-    kind = chosen_objective(settings, PRETRAIN)
+    objective_type = chosen_objective(settings, PRETRAIN)
     if settings.backbone != FRESH:
         ModelFolder.open(settings.backbone, "model").check()
-    source: PretrainData = kind.data(PretrainSources(settings, executor))
+    source: PretrainData = objective_type.data(PretrainSources(settings, executor))
     backbone = _open_backbone(source, settings)
-    objective = kind.of(Task(source.types, settings, backbone, source.concepts, source.concept_texts))
+    objective = objective_type.of(Task(source.types, settings, backbone, source.concepts, source.concept_texts))
     model = objective.make_model(backbone)
     frozen = objective.freeze(model, settings.num_frozen_layers)
     pieces = objective.subwords(model, backbone, settings)
@@ -111,7 +112,7 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Execu
     if processes.is_first:
         tell_hidden_entities(examples, pieces, source.name)
         if source.concepts:
-            _tell_unreadable(sorted({each.name for each in source.concepts.concepts}), pieces.tokenizer, settings)
+            _tell_unreadable(sorted({concept.name for concept in source.concepts.concepts}), pieces.tokenizer, settings)
     data = source.windows(pieces, objective.labels)
     score = objective.score_on(examples, pieces, settings, processes)
     identity = _identity(settings, model, pieces.tokenizer, processes) | source.identity()
@@ -120,12 +121,13 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Execu
 
 def _tell_unreadable(names: Sequence[str], tokenizer: Any, settings: PretrainSettings) -> None:
     """Print how many names of types the encoder that reads them can't tell apart, if any."""
-    own = next((found for each in settings.sections for name in each.models if (found := getattr(each, name))), "")
-    if own:
-        tokenizer = Backbone.of(own, settings.seed).tokenizer or tokenizer
+    models = (getattr(section, name) for section in settings.sections for name in section.models)
+    if model := next(filter(None, models), ""):
+        tokenizer = Backbone.of(model, settings.seed).tokenizer or tokenizer
     # a name is unreadable if all of its subwords are unknown; a mark of a word's beginning doesn't count
+    unknown = {"", tokenizer.unk_token}
     unreadable = [name for name in names if tokenizer.unk_token is not None
-                  and {each.strip("▁") for each in tokenizer.tokenize(name)} <= {"", tokenizer.unk_token}]  # fmt: skip
+                  and unknown.issuperset(piece.strip("▁") for piece in tokenizer.tokenize(name))]  # fmt: skip
     if unreadable:
         tell(f"warning: {len(unreadable):,} of {len(names):,} names of types, such as {unreadable[0]!r:.80}: the "
              "encoder's tokenizer knows none of their subwords; use an encoder of their language")  # fmt: skip
@@ -147,8 +149,8 @@ def _identity(settings: PretrainSettings, model: Any, tokenizer: Any, processes:
         weights.update(f"{name} {tuple(tensor.shape)}\n".encode())
         weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     config = {name: value for name, value in model.config.to_dict().items() if name not in _NAMES}
-    files = {f"{each.section}.{name}": [data_sum(path) for path in getattr(each, name)]
-             for each in settings.sections for name in each.reads}  # fmt: skip
+    files = {section.full_name(name): [data_sum(path) for path in getattr(section, name)]
+             for section in settings.sections for name in section.reads}  # fmt: skip
     return {
         "loop": VERSION,
         "files": files,
@@ -162,12 +164,11 @@ def _identity(settings: PretrainSettings, model: Any, tokenizer: Any, processes:
 
 def compared_settings(settings: PretrainSettings) -> dict[str, Any]:
     """Return the settings that decide an outcome by themselves, sections by name."""
-    own = OBJECTIVES.find(settings.objective).settings
-    values = plain_settings(settings, own)
-    for each in (own, *(type(section) for section in settings.sections)):
-        if each.section:
-            left_out = (*each.reads, *each.models)
-            values[each.section] = {name: one for name, one in values[each.section].items() if name not in left_out}
+    declared = OBJECTIVES.find(settings.objective).settings
+    values = plain_settings(settings, declared)
+    for section in (settings.of(declared), *settings.sections):
+        for name in (*section.reads, *section.models):
+            values[section.section].pop(name, None)
     return {name: value for name, value in values.items() if name not in FREE}
 
 
@@ -189,46 +190,46 @@ def pretrain(
     A run that was killed resumes from its last checkpoint. `card` writes the model card. The group of `processes` ends
     with the training, unless it is given. An `executor` cuts the corpus into windows.
     """
-    given = processes
-    processes, work = begin(settings, output, overwrite=overwrite, processes=given, executor=executor)
+    group = processes
+    processes, work = begin(settings, output, overwrite=overwrite, processes=group, executor=executor)
     first = processes.is_first
     publishing = publish_job(output, work.identity, overwrite=overwrite) if first else nullcontext(draft_of(output))
-    with publishing as (folder, place):
+    with publishing as (folder, run_folder):
         processes.wait()  # for the first one, which makes the folders
-        keep = partial(_keep_best, place, work.pieces.tokenizer) if first else lambda *_: None
+        keep = partial(_keep_best, run_folder, work.pieces.tokenizer) if first else lambda *_: None
         best = BestCheckpoint(work.score, keep, last=settings.select == "last")
         checkpoints = Checkpoints(
-            place, settings.save_total_limit, minutes=settings.save_minutes,
+            run_folder, settings.save_total_limit, minutes=settings.save_minutes,
             steps=settings.save_steps, tokenizer=work.pieces.tokenizer,
         )  # fmt: skip
         run = Run(
             work.model, work.data, work.objective, settings, processes, evaluate=best, checkpoints=checkpoints,
-            steps=StepLog(place / LOG, settings.tensorboard), evaluation_steps=settings.evaluation_steps,
+            steps=StepLog(run_folder / LOG, settings.tensorboard), evaluation_steps=settings.evaluation_steps,
         )  # fmt: skip
         with progress("pre-training", run.total) if first else nullcontext(Progress()) as run.bar:
             log = train(run)
         if first:
-            kept = place / f"best-{log.best_step}"
+            kept = run_folder / f"best-{log.best_step}"
             for path in _files_in(kept):
                 (there := folder / path.relative_to(kept)).parent.mkdir(parents=True, exist_ok=True)
                 link_file(path, there)
-            link_file(place / LOG, folder / LOG)
+            link_file(run_folder / LOG, folder / LOG)
             _write_json_card(folder, settings, work, log)
             if card:
                 card(folder, EncoderFacts(read_card(str(folder)), work.source.manifests))
-    processes.wait() if given else processes.end()
+    processes.wait() if group else processes.end()
     return log
 
 
-def _keep_best(place: Path, tokenizer: Any, model: Any, step: int, before: int) -> None:
+def _keep_best(run_folder: Path, tokenizer: Any, model: Any, step: int, before: int) -> None:
     """Keep the best model so far beside the checkpoints; the one `before` it stays until the next but one.
 
     By then a checkpoint names its successor, so a kill in between loses neither.
     """
-    for old in place.glob("best-*"):
+    for old in run_folder.glob("best-*"):
         if old.name != f"best-{before}":
             shutil.rmtree(old)
-    with publish_folder(place / f"best-{step}") as folder:
+    with publish_folder(run_folder / f"best-{step}") as folder:
         save_model(folder, model, tokenizer)
         for path in _files_in(folder):
             to_disk(path)
@@ -240,9 +241,9 @@ def _files_in(folder: Path) -> list[Path]:
 
 def _write_json_card(folder: Path, settings: PretrainSettings, work: Preparation, log: TrainLog) -> None:
     """Write nerbert.json: the settings, the corpus and the figures of the encoder, for programs."""
-    own = {"word_splitter": work.source.word_splitter} | work.facts | (log.best.facts if log.best else {})
+    facts = {"word_splitter": work.source.word_splitter} | work.facts | (log.best.facts if log.best else {})
     write_card(
-        folder, "encoder", **own, language=work.source.language, objective=settings.objective,
+        folder, "encoder", **facts, language=work.source.language, objective=settings.objective,
          description=asdict(work.objective.describe()), **work.source.facts(),
         settings=_plain(settings), changed=changed_names(settings), num_frozen_layers=work.num_frozen_layers,
         precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
@@ -255,7 +256,7 @@ def _plain(settings: PretrainSettings) -> dict[str, Any]:
     plain = plain_settings(settings, OBJECTIVES.find(settings.objective).settings)
     paths = {name: Path(plain[name]).name for name in ("label_set", "cache", "tensorboard")}
     backbone = Path(settings.backbone).resolve().name if Path(settings.backbone).is_dir() else settings.backbone
-    corpora = [each.resolve().name for each in settings.corpus]
+    corpora = [folder.resolve().name for folder in settings.corpus]
     corpus = corpora if len(corpora) > 1 else "".join(corpora)
     return plain | paths | {"backbone": backbone, "corpus": corpus}
 
@@ -311,25 +312,25 @@ def measure(work: Preparation, settings: PretrainSettings, processes: ProcessGro
     run = Run(work.model, work.data, work.objective, settings, processes, evaluation_steps=settings.evaluation_steps)
     model, fitted = work.model.train(), list[float]()
 
-    def take(*some: Array) -> None:
-        for number, step in enumerate(some, 1):
+    def take(*steps: Array) -> None:
+        for number, step in enumerate(steps, 1):
             done = train_step(run, step, 0.0, number)
             fitted.extend(done[name] for name in done if name == "max_tokens_per_batch")
 
     longest = max(steps, key=lambda step: int(windows.lengths_of(step).max()))
     take(longest, longest)
-    timed = [steps[place * len(steps) // _TIMED] for place in range(_TIMED)]
+    timed = [steps[index * len(steps) // _TIMED] for index in range(_TIMED)]
     training = _seconds(device, lambda: take(*timed))
     model.eval()
     scoring = _seconds(device, lambda: work.score(model))
-    sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     return DryRun(
         steps=run.total, tokens=round(int(lengths.sum()) * run.total / len(steps)),
         evaluations=math.ceil(run.total / run.every),
         parameters=sum(size for size, _ in sizes), trained=sum(size for size, trained in sizes if trained),
         device=device.type, precision=precision_on(device.type, settings.precision), processes=processes.count,
         peak_memory=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else process.peak_memory(),
-        speed=sum(int(windows.lengths_of(each).sum()) for each in timed) / training,
+        speed=sum(int(windows.lengths_of(step).sum()) for step in timed) / training,
         scoring=scoring, max_tokens_per_batch=int(min(fitted, default=0)),
     )  # fmt: skip
 

@@ -65,15 +65,15 @@ class FinetuneData:
     replay: OpenTexts | None = None
     share: float = 0.0
 
-    def labelled(self) -> "FinetuneData":
+    def open_labelled(self) -> "FinetuneData":
         """Return the sentences."""
         return self
 
-    def unlabelled(self, texts: Sequence[Path] = ()) -> "FinetuneData":
+    def open_unlabelled(self, texts: Sequence[Path] = ()) -> "FinetuneData":
         """Return the sentences."""
         return self
 
-    def named(self, *, descriptions: bool = False) -> "FinetuneData":
+    def open_named(self, *, descriptions: bool = False) -> "FinetuneData":
         """Return the sentences with a table of their types' names, closed, and of what is replayed."""
         examples, replayed, replay = self.domains.target.train, self.settings.of(ReplaySettings), None
         gently = find_objective(self.settings.objective).traits.trains_gently

@@ -104,11 +104,11 @@ class Sources(Protocol):
     def settings(self) -> TrainSettings:
         """Return the settings of the training."""
 
-    def labelled(self) -> Any:
+    def open_labelled(self) -> Any:
         """Return sentences whose entities have one of some fixed types."""
 
-    def unlabelled(self, texts: Sequence[Path] = ()) -> Any:
+    def open_unlabelled(self, texts: Sequence[Path] = ()) -> Any:
         """Return the same sentences, or `texts` in their place, for an objective that reads no labels."""
 
-    def named(self, *, descriptions: bool = False) -> Any:
+    def open_named(self, *, descriptions: bool = False) -> Any:
         """Return texts whose entities have types known by name, with descriptions of them if wanted."""

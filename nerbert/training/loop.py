@@ -40,7 +40,7 @@ def train(run: Run) -> TrainLog:
     run.model.train()
     log, processes, late = run.log, run.processes, run.is_late
     record, signals = Record(run), stop_asked() if run.checkpoints else nullcontext(lambda: 0)
-    with record, explain_out_of_memory(), _packed(run.model, run.settings), signals as asked:
+    with record, explain_out_of_memory(), _pack_model(run.model, run.settings), signals as asked:
         for epoch, steps in run.epochs():
             # The objective's columns for the epoch
             if epoch >= log.begun:
@@ -53,7 +53,7 @@ def train(run: Run) -> TrainLog:
                 scored = step.number % run.every == 0 or step.number == run.total
                 record.read(but=late and not scored)
                 if scored:
-                    record.entry(run.evaluated())
+                    record.entry(run.add_evaluation())
                 # A checkpoint, and the end
                 due, stop = processes.totals(record.is_due(step.number), asked())
                 if scored or due or stop:
@@ -69,7 +69,7 @@ def train(run: Run) -> TrainLog:
 
 
 @contextmanager
-def _packed(model: Any, settings: TrainSettings) -> Iterator[None]:
+def _pack_model(model: Any, settings: TrainSettings) -> Iterator[None]:
     """Let a model's passes be packed, if the settings say so."""
     with pack_passes(model) if settings.packing else nullcontext(True) as packs:
         if not packs:

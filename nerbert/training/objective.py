@@ -132,7 +132,7 @@ class Objective(Protocol):
     @classmethod
     def data(cls, sources: "Sources") -> Any:
         """Return its training data: by default, sentences with fixed types."""
-        return sources.labelled()
+        return sources.open_labelled()
 
     @classmethod
     def of(cls, task: Task) -> Self:

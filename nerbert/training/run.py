@@ -121,7 +121,7 @@ class Run:
         rate = settings.learning_rate * rate_at(step - 1, self.total, settings.warmup_ratio, settings.schedule)
         return rate * self.epoch_hooks.rate_factor(epoch)
 
-    def evaluated(self) -> dict[str, float]:
+    def add_evaluation(self) -> dict[str, float]:
         """Add an entry to the log, with the model's score; return it."""
         entry = self.log.add_entry(self.log.steps / self.per_epoch)
         if self.evaluate:

@@ -112,22 +112,22 @@ def _no_section(name: str, objective: str, cls: type[TrainSettings]) -> Settings
 
 def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
     """Return the objective of a training; raise SettingsError for one of another command, and for others' sections."""
-    kind, name = find_objective(settings.objective), settings.objective
-    if command not in kind.traits.commands:
-        raise SettingsError(f"setting objective = {name!r}: is for {_quote(kind.traits.commands)} only",
+    objective, name = find_objective(settings.objective), settings.objective
+    if command not in objective.traits.commands:
+        raise SettingsError(f"setting objective = {name!r}: is for {_quote(objective.traits.commands)} only",
                             setting="objective")  # fmt: skip
-    declared = kind.settings
+    declared = objective.settings
     taken = find_section(declared.section) not in (None, declared)
     if taken or declared.section in _names_of(type(settings)):
         why = f"its section is called {declared.section!r}, as another setting is; use another name"
         raise SettingsError(f"setting objective = {name!r}: {why}", setting="objective")
     for section in settings.sections:
-        if type(section) is not declared and section.section not in kind.traits.sources:
-            raise _unread_section(section, name, [*filter(None, (declared.section, *kind.traits.sources))])
+        if type(section) is not declared and section.section not in objective.traits.sources:
+            raise _unread_section(section, name, [*filter(None, (declared.section, *objective.traits.sources))])
         if command not in section.commands:
             why = f"is for {_quote(section.commands)} only; leave it out"
             raise SettingsError(f"setting {section.section}: {why}", setting=section.section)
-    return kind
+    return objective
 
 
 def _quote(commands: Sequence[str]) -> str:
@@ -138,10 +138,10 @@ def _unread_section(section: Section, objective: str, read: Sequence[str]) -> Se
     """Return the error for a section that the objective doesn't read."""
     usual = type(section)()
     given = next((name for name in _names_of(type(section)) if getattr(section, name) != getattr(usual, name)), "")
-    name = section.dotted(given) if given else section.section
-    kinds = {known: OBJECTIVES.find(known) for known in OBJECTIVES}
-    readers = [repr(known) for known, kind in kinds.items()
-               if section.section in (kind.settings.section, *kind.traits.sources)]  # fmt: skip
+    name = section.full_name(given) if given else section.section
+    objectives = {name: OBJECTIVES.find(name) for name in OBJECTIVES}
+    readers = [repr(name) for name, reader in objectives.items()
+               if section.section in (reader.settings.section, *reader.traits.sources)]  # fmt: skip
     whose = " or ".join(readers) or "another one"
     why = f"is for objective {whose}, but objective = {objective!r}, which reads {', '.join(read) or 'no section'}"
     return SettingsError(f"setting {name}: {why}; leave it out, or choose another objective", setting=name)

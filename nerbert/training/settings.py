@@ -34,7 +34,7 @@ class Section(Settings):
     """The commands that offer a source's section; an objective's section belongs to the objective's commands."""
 
     @classmethod
-    def dotted(cls, name: str) -> str:
+    def full_name(cls, name: str) -> str:
         """Return a field's name after the section's."""
         return f"{cls.section}.{name}"
 
@@ -116,9 +116,10 @@ class TrainSettings(Settings):
         if twice := next((name for name in names if names.count(name) > 1), ""):
             raise SettingsError(f"setting {twice}: is given twice; leave one out", setting=twice)
 
-    def of(self, kind: type[_Section]) -> _Section:
-        """Return the section of a kind, with its defaults if it isn't given."""
-        return next((section for section in self.sections if type(section) is kind), None) or make_settings(kind, {})
+    def of(self, declared: type[_Section]) -> _Section:
+        """Return the section of a class, with its defaults if it isn't given."""
+        sections = (section for section in self.sections if type(section) is declared)
+        return next(sections, None) or make_settings(declared, {})
 
 
 def plain_settings(settings: TrainSettings, declared: type[Section] = Section) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def changed_names(settings: TrainSettings) -> list[str]:
     """Return the names of settings that aren't their defaults, those of sections with their names before."""
     changed = [(part, field) for part in (settings, *settings.sections) for field in fields(part)
                if field.name != "sections" and getattr(part, field.name) != field.default]  # fmt: skip
-    return [part.dotted(field.name) for part, field in changed]
+    return [part.full_name(field.name) for part, field in changed]
 
 
 def flat_settings(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def launch_step(run: Run, step: PreparedStep, rate: float, *, late: bool = False
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     processes.sum_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
-    on_host = _copied(torch.stack([*losses, norm.to(losses.device)]))
+    on_host = _copy_to_host(torch.stack([*losses, norm.to(losses.device)]))
 
     def read() -> Figures:
         *means, length = on_host()
@@ -117,7 +117,7 @@ def launch_step(run: Run, step: PreparedStep, rate: float, *, late: bool = False
     return read if late else lambda: known
 
 
-def _copied(values: torch.Tensor) -> Callable[[], list[float]]:
+def _copy_to_host(values: torch.Tensor) -> Callable[[], list[float]]:
     """Begin to copy numbers to the CPU; return a function that waits for the copy alone and returns them."""
     if values.device.type != "cuda":
         return values.tolist

@@ -51,7 +51,7 @@ class TaggingSettings(Section):
     the last layer only. Source: ours (0); NuNER's authors join layer 6 with layer 12, 6 being the highest frozen."""
 
 
-_USUAL = TaggingSettings()
+_DEFAULTS = TaggingSettings()
 _OUTSIDE = 0
 """The class of words outside of any entity, as `labels.tag_names` numbers them."""
 
@@ -66,35 +66,35 @@ class TokenClassification(TaggerObjective):
     settings: ClassVar[type[Section]] = TaggingSettings
     traits: ClassVar[Traits] = Traits(sources=("gazetteers",))
 
-    def __init__(self, types: Sequence[str] = (), own: TaggingSettings = _USUAL) -> None:
-        self._types, self._own = tuple(types), own
+    def __init__(self, types: Sequence[str] = (), section: TaggingSettings = _DEFAULTS) -> None:
+        self._types, self._section = tuple(types), section
         self._tags = tag_names(types)
         self._chooses = "span_f1" if self._types == (ENTITY,) else "typed_f1"
 
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task."""
-        return cls(task.types, cls.own_settings(task))
+        return cls(task.types, cls.read_section(task))
 
     @classmethod
-    def own_settings(cls, task: Task) -> Any:
+    def read_section(cls, task: Task) -> Any:
         """Return the section of the objective; raise SettingsError for what is refused."""
-        own: Any = task.settings.of(cls.settings)
-        name = f"{own.section}.joined_layer"
-        refuse(own.joined_layer != 0 and not task.finetunes, name, own.joined_layer, "0 in pre-training")
-        return own
+        section: Any = task.settings.of(cls.settings)
+        refused = section.joined_layer != 0 and not task.finetunes
+        refuse(refused, section.full_name("joined_layer"), section.joined_layer, "0 in pre-training")
+        return section
 
     def make_model(self, backbone: Backbone) -> Any:
         """Return a token-classification model with a new layer over the tags."""
         from transformers import AutoModelForTokenClassification
 
-        kind: Any = AutoModelForTokenClassification
-        if self._own.joined_layer:
+        model_class: Any = AutoModelForTokenClassification
+        if self._section.joined_layer:
             card = read_card(backbone.source)
-            layer = layer_to_join(self._own.joined_layer, backbone.config, backbone.num_layers, card)
-            kind = joined_kind(backbone.config, layer)
+            layer = layer_to_join(self._section.joined_layer, backbone.config, backbone.num_layers, card)
+            model_class = joined_kind(backbone.config, layer)
         return backbone.load(
-            kind, num_labels=len(self._tags), id2label=dict(enumerate(self._tags)),
+            model_class, num_labels=len(self._tags), id2label=dict(enumerate(self._tags)),
             label2id={tag: number for number, tag in enumerate(self._tags)},
         )  # fmt: skip
 
@@ -106,22 +106,22 @@ class TokenClassification(TaggerObjective):
     def terms(self, batch: Batch) -> dict[str, float]:
         """Return the weights of all labelled words together."""
         labelled, outside = int((batch.labels != IGNORED).sum()), int((batch.labels == _OUTSIDE).sum())
-        return {"loss": labelled - outside + self._own.outside_weight * outside}
+        return {"loss": labelled - outside + self._section.outside_weight * outside}
 
     def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the weighted sum of cross-entropies, computed in fp32."""
         logits = logits_at(model, batch).float()
         summed = torch.nn.functional.cross_entropy(
             logits, batch.labels, self._weights(logits), ignore_index=IGNORED, reduction="sum",
-            label_smoothing=self._own.label_smoothing,
+            label_smoothing=self._section.label_smoothing,
         )  # fmt: skip
         return {"loss": summed}
 
     def _weights(self, logits: torch.Tensor) -> torch.Tensor | None:
-        if self._own.outside_weight == 1:
+        if self._section.outside_weight == 1:
             return None
         weights = torch.ones(logits.shape[-1], device=logits.device)
-        weights[_OUTSIDE] = self._own.outside_weight
+        weights[_OUTSIDE] = self._section.outside_weight
         return weights
 
     def score_on(

@@ -155,7 +155,7 @@ def test_types_with_the_same_words_are_refused() -> None:
 
 def test_a_label_without_a_sentence_is_absent() -> None:
     settings = make_settings(FinetuneSettings, SETTINGS | {"objective": "names", "replay": {"share": 0.0}})
-    data = FinetuneData(settings, Domains(DATA, labels={"river": "long river"})).named()
+    data = FinetuneData(settings, Domains(DATA, labels={"river": "long river"})).open_named()
     assert data.types == ["Political_Party", "city", "river"]
     assert data.concept_texts["river"] == "long river"
     assert data.concepts is not None
@@ -206,6 +206,6 @@ def test_texts_of_the_package_are_replayed_beside_few_sentences(
 ) -> None:
     some = SETTINGS | {"objective": "names"}
     settings = make_settings(FinetuneSettings, some | {"replay": given} if given else some)
-    data = FinetuneData(settings, Domains(DataSet(Path("data"), EXAMPLES[:1] * sentences))).named()
+    data = FinetuneData(settings, Domains(DataSet(Path("data"), EXAMPLES[:1] * sentences))).open_named()
     files = [{"file": "replay.jsonl.gz", "sha256": sha256_of(OWN_TEXTS)}]
     assert data.facts == ({"replayed": {"share": share, "files": files}} if share else {})

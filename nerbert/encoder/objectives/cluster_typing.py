@@ -91,7 +91,7 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task."""
-        section, after = cls.own_settings(task), len(special_pieces(task.backbone.tokenizer)[1])
+        section, after = cls.read_section(task), len(special_pieces(task.backbone.tokenizer)[1])
         return cls(task.types, section, task.settings, after)
 
     def make_model(self, backbone: Backbone) -> Any:

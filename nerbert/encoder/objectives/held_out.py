@@ -49,7 +49,7 @@ class NamedTypes(TaggerObjective, StepHooks):
     def data(cls, sources: Sources) -> Any:
         """Return texts whose types have names, and the descriptions that are read after them."""
         section: Any = sources.settings.of(cls.settings)
-        return sources.named(descriptions=section.descriptions)
+        return sources.open_named(descriptions=section.descriptions)
 
     def open_head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> Any:
         """Return the model ready to tag, without labels."""

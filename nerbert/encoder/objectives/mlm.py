@@ -69,7 +69,7 @@ class Mlm(Objective, StepHooks):
     @classmethod
     def data(cls, sources: Sources) -> Any:
         """Return sentences without labels."""
-        return sources.unlabelled(sources.settings.of(MlmSettings).texts)
+        return sources.open_unlabelled(sources.settings.of(MlmSettings).texts)
 
     @classmethod
     def of(cls, task: Task) -> Self:

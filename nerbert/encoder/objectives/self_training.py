@@ -53,7 +53,7 @@ class SelfTraining(TokenClassification, EpochHooks):
     @classmethod
     def of(cls, task: Task) -> Self:
         """Return the objective for the types of a task."""
-        return cls(sorted(set(task.types)), cls.own_settings(task), task.settings)
+        return cls(sorted(set(task.types)), cls.read_section(task), task.settings)
 
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup

@@ -25,7 +25,7 @@ def model() -> Any:
 
 
 def weighted(smoothing: float = 0.0, outside: float = 1.0) -> TokenClassification:
-    return TokenClassification(own=TaggingSettings(label_smoothing=smoothing, outside_weight=outside))
+    return TokenClassification(section=TaggingSettings(label_smoothing=smoothing, outside_weight=outside))
 
 
 def batch_of(*windows: Window) -> Batch:
