@@ -87,12 +87,12 @@ class ColumnLayout(NamedTuple):
                 tag, open_type = _read_bracket(tag, open_type, line)
             token = columns[token_at] if len(columns) > token_at else ""
             if not tag or not token:
-                with line.locate_errors():
-                    raise _line_error(line.text)
+                raise _line_error(line)
             words.append((line.number, token, tag))
         if open_type:
-            with rows.lines[-1].locate_errors():
-                raise InputError(f"the sentence ends inside an entity of type {open_type!r:.60}: its bracket is open")
+            raise rows.lines[-1].error(
+                f"the sentence ends inside an entity of type {open_type!r:.60}: its bracket is open"
+            )
         return words
 
 
@@ -119,8 +119,7 @@ def _layout_of(path: Path) -> ColumnLayout:
     for rows in _read_rows(path):
         first = rows.lines[0]
         if not sentences and _HEADER.fullmatch("\t".join(rows.columns[0])):
-            with first.locate_errors():
-                raise InputError(f"{first.text!r:.60} is a header, and would be read as a word; delete the line")
+            raise first.error(f"{first.text!r:.60} is a header, and would be read as a word; delete the line")
         sentences.append(rows.columns)
         if sum(map(len, sentences)) >= _FIRST_LINES:
             break
@@ -310,8 +309,7 @@ def _read_bracket(cell: str, open_type: str, line: Line) -> tuple[str, str]:
     match = _BRACKETS.fullmatch(cell)
     begun, ended = (match[1], match[2]) if match else (None, None)
     if not match or (begun and open_type) or (ended and not begun and not open_type):
-        with line.locate_errors():
-            raise InputError(f"entity {cell!r:.60}: expected (TYPE*, *, *) or (TYPE), and no entity inside another")
+        raise line.error(f"entity {cell!r:.60}: expected (TYPE*, *, *) or (TYPE), and no entity inside another")
     type_ = begun or open_type
     return f"{'B' if begun else 'I'}-{type_}" if type_ else OUTSIDE, "" if ended else type_
 
@@ -329,8 +327,7 @@ def token_rows(lines: Iterable[Line], *, tagged: bool) -> Iterator[TokenRows]:
         if text.strip(" \t") and not begins and text.rstrip() != _ENDS:
             held.append(line)
             if len(held) > _LONGEST_SENTENCE:
-                with line.locate_errors():
-                    raise InputError(f"a sentence of more than {_LONGEST_SENTENCE} words; a blank line ends a sentence")
+                raise line.error(f"a sentence of more than {_LONGEST_SENTENCE} words; a blank line ends a sentence")
             continue
         rows = _sentence(held, document, tagged=tagged)
         held, document = [], rows.document + begins
@@ -348,8 +345,7 @@ def _sentence(lines: list[Line], document: int, *, tagged: bool) -> TokenRows:
     columns = [split_columns(line.text) for line in kept]
     for line, row in zip(kept, columns, strict=True):
         if not row[0] or (tagged and len(row) < 2):
-            with line.locate_errors():
-                raise _line_error(line.text)
+            raise _line_error(line)
     begins = any((comment := _COMMENT.match(text)) and comment["name"] == "newdoc" for text in comments)
     return TokenRows(kept, columns, document + begins, comments)
 
@@ -369,5 +365,5 @@ def split_columns(line: str) -> list[str]:
     return line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
 
 
-def _line_error(line: str) -> InputError:
-    return InputError(f"broken line {line!r:.60}: expected a token, a tab (or space) and a tag")
+def _line_error(line: Line) -> InputError:
+    return line.error(f"broken line {line.text!r:.60}: expected a token, a tab (or space) and a tag")

@@ -43,6 +43,10 @@ class Line(NamedTuple):
         """Return its bytes."""
         return len(self.text.encode()) + 1
 
+    def error(self, message: str) -> InputError:
+        """Return an error with the line's place."""
+        return InputError(f"{self.source}:{self.number}: {message}", path=self.source, line=self.number)
+
     def locate_errors(self) -> AbstractContextManager[None]:
         """Add the line's place to errors raised inside."""
         return at(self.source, self.number)

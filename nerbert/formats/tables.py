@@ -252,8 +252,7 @@ def _sentences(path: Path, form: TableForm) -> Iterator[list[TableRow]]:
     held, key = list[TableRow](), ""
     for row in table_rows(file_lines(path, strip=""), lambda _: form):
         if not row.get(_WORD).strip(" \t"):
-            with at(path, row.line):
-                raise InputError("a row without a word; delete it, or write the word")
+            raise row.lines[0].error("a row without a word; delete it, or write the word")
         number = row.get(_SENTENCE).strip()
         if held and number and number != key:
             yield held
@@ -348,8 +347,7 @@ def table_rows(lines: Iterable[Line], form_of: Callable[[str], TableForm]) -> It
         for cells in csv.reader(texts(), delimiter=form.delimiter, strict=True):
             row, held = held, []
             if cells and len(cells) != len(form.names):
-                with row[0].locate_errors():
-                    raise InputError(f"the row has {len(cells)} columns, and the header {len(form.names)}; fix it")
+                raise row[0].error(f"the row has {len(cells)} columns, and the header {len(form.names)}; fix it")
             if cells:
                 yield TableRow(form, cells, row)
     except csv.Error as error:

@@ -129,8 +129,7 @@ def _header(path: Path, lines: Iterator[Line]) -> tuple[list[_Layer], Iterator[L
     """Return the layers, and the lines after the header; other lines are comments."""
     first = next(lines, Line(str(path), 1, ""))
     if not _HEADER.fullmatch(first.text):
-        with first.locate_errors():
-            raise InputError(f"{first.text!r:.60}: expected {_FORMAT}.3; export as WebAnno TSV v3.3")
+        raise first.error(f"{first.text!r:.60}: expected {_FORMAT}.3; export as WebAnno TSV v3.3")
     layers: list[_Layer] = []
     column = 0
     for line in lines:
@@ -142,8 +141,7 @@ def _header(path: Path, lines: Iterator[Line]) -> tuple[list[_Layer], Iterator[L
         if line.text.startswith("#") and not kind.startswith("#T_"):
             continue
         if kind not in _LAYERS or not name:
-            with line.locate_errors():
-                raise InputError(f"{line.text!r:.60}: expected a layer ({', '.join(_LAYERS)}), or a blank line")
+            raise line.error(f"{line.text!r:.60}: expected a layer ({', '.join(_LAYERS)}), or a blank line")
         features = [feature for feature in features if feature] or [""]
         layers.append(_Layer(kind, name, features, column))
         column += len(features)
@@ -212,17 +210,17 @@ def _document(
 ) -> Document:
     rows = sentence.rows
     if not rows or not rows[0].whole:
-        with sentence.first.locate_errors():
-            raise InputError("a sentence without a token at its beginning; the file is cut off, or export it again")
+        raise sentence.first.error(
+            "a sentence without a token at its beginning; the file is cut off, or export it again"
+        )
     text = "\n".join(sentence.texts)
     bounds = list(_locate_rows(text, rows))
     words = [word for row, word in zip(rows, bounds, strict=True) if row.whole]
     if last and split_words(text[words[-1][1] :]):
-        with rows[-1].line.locate_errors():
-            raise InputError(
-                f"the sentence continues after its last token: {text[words[-1][1] :]!r:.60}; the file is cut off, or "
-                "export it again"
-            )
+        raise rows[-1].line.error(
+            f"the sentence continues after its last token: {text[words[-1][1] :]!r:.60}; the file is cut off, or "
+            "export it again"
+        )
     marked: dict[object, tuple[int, int, str]] = {}
     for row, (start, end) in zip(rows, bounds, strict=True):
         stacked = [] if column < 0 or row.values[column] == "_" else _STACKED.findall(row.values[column])
