@@ -35,10 +35,10 @@ UPLOADS: "dict[Path, Upload]" = {}
 """The outputs at addresses that a command line names, by where the command makes them; `main` uploads them."""
 
 
-def _anywhere(kind: Any, tokens: "Sequence[Token]") -> Path:
+def _anywhere(type_: Any, tokens: "Sequence[Token]") -> Path:
     """Return an output on this machine, and where one at an address is made."""
     if "://" not in tokens[0].value:
-        return _local(kind, tokens)
+        return _local(type_, tokens)
     from nerbert.uploads import Upload
 
     upload = Upload.to(tokens[0].value)

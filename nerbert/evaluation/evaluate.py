@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
@@ -117,7 +118,7 @@ class Scored:
 
     tagger: Tagger
     gold: GoldSentences
-    found: list[WordTags]
+    answers: list[WordTags]
     seconds: float
 
 
@@ -262,13 +263,10 @@ def has_asked_types(path: Path) -> bool:
     """Return whether a file's first row has open types and those asked for."""
     if not path.is_file():
         return False
-    with open_plain(path) as stream:
-        line = stream.readline(_HEAD)
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(row, dict) and {"text", "entities", "asked"} <= row.keys()
+    with open_plain(path) as stream, suppress(ValueError, RecursionError):
+        row = json.loads(stream.readline(_HEAD))
+        return isinstance(row, dict) and {"text", "entities", "asked"} <= row.keys()
+    return False
 
 
 def evaluate_open(

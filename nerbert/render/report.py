@@ -98,7 +98,7 @@ def notes(report: Report) -> list[str]:
 def _views(sentence: ShownSentence, colours: Mapping[str, str]) -> Iterator[tuple[str, list[Any]]]:
     """Yield the text in pieces, by whose entities: where gold and tagger differ, one is underlined, and says how."""
     before, after = ([] if is_end else [("…", None)] for is_end in (sentence.begins, sentence.ends))
-    for name, entities in (("annotated", sentence.gold), ("second", sentence.other), ("found", sentence.found)):
+    for name, entities in (("annotated", sentence.gold), ("second", sentence.other), ("found", sentence.predicted)):
         if entities is not None:
             marks = [(entity.start, entity.end, _mark(entity, colours)) for entity in entities]
             yield name, [*before, *pieces_of(sentence.text, marks), *after]

@@ -226,10 +226,9 @@ def _startable(encoder: str, settings: FinetuneSettings) -> FinetuneSettings:
 
 def _processor() -> str:
     """Return the processor's name."""
-    try:
+    lines = list[str]()
+    with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 

@@ -204,13 +204,10 @@ def _sentences(stream: SplitStream, repairs: Repairs) -> Iterator[tuple[str, str
     numbers = Counter[Path]()
     for split, path, document in stream.documents(repairs):
         numbers[path] += 1
-        if document.line:
-            position = f"{path.name}:{document.line}"
-        else:
-            position = f"{path.name}, {document.group or f'text {numbers[path]}'}"
+        line = f":{document.line}" if document.line else f", {document.group or f'text {numbers[path]}'}"
         with at(path, document.line or None):
             sentences = sentences_of(document, stream.reading, repairs)
-        yield from ((split, position, sentence) for sentence in sentences)
+        yield from ((split, f"{path.name}{line}", sentence) for sentence in sentences)
 
 
 def _group_similar(types: Iterable[str]) -> tuple[tuple[str, ...], ...]:

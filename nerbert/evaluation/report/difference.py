@@ -53,7 +53,7 @@ def compare(first: ScoredAnswers, second: ScoredAnswers, name: str, evaluation: 
 
 def _changes(first: ScoredAnswers, second: ScoredAnswers) -> Iterator[tuple[int, dict[Effect, list[WordSpan]], float]]:
     """Yield sentences with different mistakes: number, entities by effect, the surest mistake's confidence."""
-    for number, (answer, other) in enumerate(zip(first.found, second.found, strict=True)):
+    for number, (answer, other) in enumerate(zip(first.answers, second.answers, strict=True)):
         if answer.tags == other.tags:
             continue
         mistakes, others = first.mistakes(number), {_span_of(mistake): mistake for mistake in second.mistakes(number)}

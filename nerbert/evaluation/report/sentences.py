@@ -30,7 +30,7 @@ class ScoredAnswers:
     """A tagger's answers to gold sentences: `confidences` and `right` are of the predicted entities of `pair`."""
 
     examples: Sequence[Example]
-    found: Sequence[WordTags]
+    answers: Sequence[WordTags]
     pair: Pair
     confidences: Sequence[float]
     right: Mask
@@ -38,18 +38,18 @@ class ScoredAnswers:
     @classmethod
     def of(cls, scored: Scored) -> "ScoredAnswers":
         """Decode what `evaluate` scored."""
-        examples, answers = scored.gold.examples, scored.found
+        examples, answers = scored.gold.examples, scored.answers
         pair = pair_of([example_tags(example) for example in examples], [answer.tags for answer in answers])
         confidences = entity_confidences(pair, [answer.confidences for answer in answers])
         return cls(examples, answers, pair, confidences, pair.found.within(pair.gold))
 
     def spans(self, number: int) -> tuple[list[WordSpan], list[WordSpan]]:
         """Return the gold and the predicted entities of a sentence."""
-        return word_spans(self.examples[number]), spans_from_bio(self.found[number].tags)
+        return word_spans(self.examples[number]), spans_from_bio(self.answers[number].tags)
 
     def confidence(self, number: int, span: WordSpan) -> float:
         """Return the confidence (0–1) of a predicted entity: the mean of its words'."""
-        words = self.found[number].confidences[span[0] : span[1]]
+        words = self.answers[number].confidences[span[0] : span[1]]
         return sum(words) / len(words)
 
     def mistakes(self, number: int) -> list[Mistake]:
@@ -84,7 +84,7 @@ class ShownSentence:
     begins: bool
     ends: bool
     gold: tuple[ShownEntity, ...]
-    found: tuple[ShownEntity, ...]
+    predicted: tuple[ShownEntity, ...]
     other: tuple[ShownEntity, ...] | None = None
 
 

@@ -52,8 +52,8 @@ _GRIDS = {
     }),
     "zero_shot_spans": (
         "Zero-shot: spans whatever their type, and the share of right spans whose type is right, in percent",
-        {f"{name} at {threshold}": f"{place}{metric}" for name, metric in
-         (("span F1", "span.f1"), ("type accuracy", "type_accuracy")) for threshold, place in _READINGS.items()},
+        {f"{name} at {threshold}": f"{prefix}{metric}" for name, metric in
+         (("span F1", "span.f1"), ("type accuracy", "type_accuracy")) for threshold, prefix in _READINGS.items()},
     ),
     "figures": ("Other figures of the same runs, in percent", {
         "precision": "micro.precision", "recall": "micro.recall", "macro F1": "macro.f1", "strict F1": "strict.f1",
@@ -63,7 +63,7 @@ _GRIDS = {
         "CPU seconds a run": "facts.cpu_seconds", "test set's interval": "interval",
     }),
     "errors": ("Kinds of errors, in percent of all errors",
-               {"errors": "errors", **{kind: f"shares.{kind}" for kind in ERRORS}, "ECE": "calibration.ece"}),
+               {"errors": "errors", **{error: f"shares.{error}" for error in ERRORS}, "ECE": "calibration.ece"}),
 }  # fmt: skip
 """Title and metrics of each further grid. Entity F1 and token F1 are in different columns, papers' too: some seven
 points lie between. The interval of F1 is that of the choice of test sentences, ECE that of users' confidences."""

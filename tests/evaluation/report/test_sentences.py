@@ -81,7 +81,7 @@ def test_what_is_shown_of_a_long_sentence(words: list[str], place: int, length: 
     assert sentence.text in example.text
     assert sentence.begins == example.text.startswith(sentence.text) or "x" in words or len(set(words)) < len(words)
     assert (len(example.text) <= ROOM) == (sentence.text == example.text)
-    (entity,) = sentence.found
+    (entity,) = sentence.predicted
     assert 0 <= entity.start < entity.end <= len(sentence.text)
     assert sentence.text[entity.start : entity.end] in " ".join(words[start:end])
     if len(words[start]) < 100:
