@@ -105,7 +105,7 @@ def entity_confidences(pair: Pair, confidences: Sequence[Sequence[float]]) -> li
     if (bad := np.flatnonzero(~((words >= 0) & (words <= 1)))).size:
         sentence = int(np.searchsorted(pair.offsets, bad[0], side="right")) - 1
         raise InputError(f"sentence {sentence}: confidence {words[bad[0]]}: must lie between 0 and 1")
-    starts, ends = pair.found.starts, pair.found.ends
+    starts, ends = pair.predicted.starts, pair.predicted.ends
     if not starts.size:
         return []
     sums = np.add.reduceat(words, np.stack([starts, ends], axis=1).ravel())[::2]  # every second slice is in between

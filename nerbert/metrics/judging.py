@@ -95,7 +95,7 @@ def assess(
         unseen=in_unseen,
         calibration=None
         if confidences is None
-        else calibrate(entity_confidences(pair, confidences), pair.found.within(pair.gold).tolist()),
+        else calibrate(entity_confidences(pair, confidences), pair.predicted.within(pair.gold).tolist()),
         without=_without(pair, without) if without else None,
         left_out=len(set(without)),
     )
@@ -120,7 +120,7 @@ def _by_seen(pair: Pair, words: Sequence[Sequence[str]] | None, seen: AbstractSe
         spans = pair.spans(columns)
         return np.fromiter(((" ".join(flat[start:end]), type_) in seen for start, end, type_ in spans), bool)
 
-    in_gold, in_found = is_seen(pair.gold), is_seen(pair.found)
+    in_gold, in_found = is_seen(pair.gold), is_seen(pair.predicted)
     return count_where(pair, in_gold, in_found), count_where(pair, ~in_gold, ~in_found)
 
 
@@ -130,13 +130,13 @@ def without_types(
     """Return counts without the entities, gold and predicted, of some types; raise InputError as `assess` does."""
     pair = pair_of(gold, predicted)
     other = np.array([name not in types for name in pair.types])
-    return count_where(pair, other[pair.gold.types], other[pair.found.types])
+    return count_where(pair, other[pair.gold.types], other[pair.predicted.types])
 
 
 def _without(pair: Pair, sentences: Collection[int]) -> Counts:
     kept = np.ones(pair.sentences, bool)
     kept[list(sentences)] = False
-    return count_where(pair, kept[pair.sentence_of(pair.gold)], kept[pair.sentence_of(pair.found)])
+    return count_where(pair, kept[pair.sentence_of(pair.gold)], kept[pair.sentence_of(pair.predicted)])
 
 
 class MistakeKind(StrEnum):
@@ -172,8 +172,8 @@ def find_mistakes(gold: Collection[WordSpan], predicted: Collection[WordSpan]) -
 
 def kinds_of(pair: Pair) -> dict[str, int]:
     """Count the mistakes of each kind, by the CoNLL script's rules; all kinds are included."""
-    gold = pair.gold.where(~pair.gold.within(pair.found))
-    wrong = pair.found.where(~pair.found.within(pair.gold))
+    gold = pair.gold.where(~pair.gold.within(pair.predicted))
+    wrong = pair.predicted.where(~pair.predicted.within(pair.gold))
     counts = Counter(mistake.kind for mistake in find_mistakes(pair.spans(gold), pair.spans(wrong)))
     return {kind.value: counts[kind] for kind in MistakeKind}
 
@@ -205,8 +205,8 @@ def _worth(pair: tuple[WordSpan, WordSpan]) -> tuple[int, int, WordSpan, WordSpa
 
 def counts_by_sentence(pair: Pair) -> Numbers:
     """Return one row per sentence: its right, predicted and gold entities."""
-    right = pair.found.where(pair.found.within(pair.gold))
-    numbers = (pair.sentence_of(columns) for columns in (right, pair.found, pair.gold))
+    right = pair.predicted.where(pair.predicted.within(pair.gold))
+    numbers = (pair.sentence_of(columns) for columns in (right, pair.predicted, pair.gold))
     return np.stack([np.bincount(sentences, minlength=pair.sentences) for sentences in numbers], axis=1)
 
 
@@ -309,7 +309,7 @@ class Confusion(NamedTuple):
     """How often entities of a type were found with exactly their words, but another type."""
 
     gold: str
-    found: str
+    predicted: str
     entities: int
 
 
@@ -326,15 +326,15 @@ def by_length(pair: Pair) -> list[Part]:
     parts = []
     for name, length in zip(names, lengths, strict=True):
         gold, predicted = (columns.where(np.minimum(columns.ends - columns.starts, LONGEST) == length)
-                       for columns in (pair.gold, pair.found))  # fmt: skip
-        parts.append(_part(name, replace(pair, gold=gold, found=predicted)))
+                       for columns in (pair.gold, pair.predicted))  # fmt: skip
+        parts.append(_part(name, replace(pair, gold=gold, predicted=predicted)))
     return [part for part in parts if part.counts != Counts()]
 
 
 def confusions(pair: Pair) -> list[Confusion]:
     """Return the pairs of types that were confused, the most frequent first; their sum is `kinds_of`'s `type`."""
-    columns = [columns.types[columns.within(other, typed=False)] for columns, other in ((pair.gold, pair.found),
-                                                                            (pair.found, pair.gold))]  # fmt: skip
+    columns = [columns.types[columns.within(other, typed=False)] for columns, other in ((pair.gold, pair.predicted),
+                                                                            (pair.predicted, pair.gold))]  # fmt: skip
     numbers = zip(*(column.tolist() for column in columns), strict=True)
     counts = Counter((pair.types[gold], pair.types[predicted]) for gold, predicted in numbers if gold != predicted)
     return [Confusion(*types, count) for types, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]

@@ -56,7 +56,7 @@ class Pair:
     types: tuple[str, ...]
     offsets: Numbers
     gold: Columns
-    found: Columns
+    predicted: Columns
 
     @property
     def sentences(self) -> int:
@@ -65,13 +65,15 @@ class Pair:
 
     def strict(self) -> "Pair":
         """Return the pair by strict IOB2, without entities that no B- opens."""
-        return replace(self, gold=self.gold.where(self.gold.opened), found=self.found.where(self.found.opened))
+        return self._where(self.gold.opened, self.predicted.opened)
 
     def of_type(self, name: str) -> "Pair":
         """Return the pair without the entities of other types."""
         number = self.types.index(name)
-        return replace(self, gold=self.gold.where(self.gold.types == number),
-                       found=self.found.where(self.found.types == number))  # fmt: skip
+        return self._where(self.gold.types == number, self.predicted.types == number)
+
+    def _where(self, gold: Mask, predicted: Mask) -> "Pair":
+        return replace(self, gold=self.gold.where(gold), predicted=self.predicted.where(predicted))
 
     def sentence_of(self, columns: Columns) -> Numbers:
         """Return the number of each entity's sentence."""
@@ -249,8 +251,8 @@ def score_tags(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]]
 
 def score_pair(pair: Pair, rules: str = RULES) -> Score:
     """Score two decoded taggings, over all types and by type."""
-    right = pair.found.types[pair.found.within(pair.gold)]
-    return _score(pair.types, right, pair.found.types, pair.gold.types, rules)
+    right = pair.predicted.types[pair.predicted.within(pair.gold)]
+    return _score(pair.types, right, pair.predicted.types, pair.gold.types, rules)
 
 
 def score_words(pair: Pair) -> Score:
@@ -259,7 +261,7 @@ def score_words(pair: Pair) -> Score:
     `macro.f1` is *macro token F1*, scikit-learn's `f1_score(average="macro")` with all labels but O. Never put it into
     one column with entity F1 (docs/explanation/glossary.md).
     """
-    gold, tagged = pair.word_types(pair.gold), pair.word_types(pair.found)
+    gold, tagged = pair.word_types(pair.gold), pair.word_types(pair.predicted)
     return _score(pair.types, gold[(gold == tagged) & (gold > 0)], tagged[tagged > 0], gold[gold > 0], TOKEN_RULES)
 
 
@@ -275,12 +277,12 @@ def _score(
 
 def score_boundaries(pair: Pair) -> Counts:
     """Return counts of the same entities without their types."""
-    return count_where(pair, *(np.ones(columns.starts.size, bool) for columns in (pair.gold, pair.found)), typed=False)
+    return count_where(pair, *(np.ones(part.starts.size, bool) for part in (pair.gold, pair.predicted)), typed=False)
 
 
 def count_where(pair: Pair, gold: Mask, predicted: Mask, *, typed: bool = True) -> Counts:
     """Return counts of the entities that the masks keep; a gold entity and its equal must agree."""
-    right = pair.found.within(pair.gold, typed=typed) & predicted
+    right = pair.predicted.within(pair.gold, typed=typed) & predicted
     return Counts(int(right.sum()), int(predicted.sum()), int(gold.sum()))
 
 

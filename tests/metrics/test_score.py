@@ -168,9 +168,9 @@ def test_both_decoders_agree(tags: list[list[str]]) -> None:
 @given(PAIRS)
 def test_over_is_to_share_a_word(pairs: Pairs) -> None:
     pair = pair_of(*split(pairs))
-    gold, found = pair.spans(pair.gold), pair.spans(pair.found)
+    gold, found = pair.spans(pair.gold), pair.spans(pair.predicted)
     shares = [any(one[0] < other[1] and other[0] < one[1] for other in gold) for one in found]
-    assert pair.found.over(pair.gold).tolist() == shares
+    assert pair.predicted.over(pair.gold).tolist() == shares
 
 
 def _labels(tags: Tagging) -> list[str]:

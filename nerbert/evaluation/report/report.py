@@ -187,13 +187,13 @@ def _evaluate(tagger: str | Path | Tagger, data: AnyData, **options: Any) -> tup
 
 def _thresholds(answers: ScoredAnswers, parts: list[Part]) -> tuple[TypeThresholds, ...]:
     pair, sure = answers.pair, np.asarray(answers.confidences, float)
-    of_entity = [pair.types[number] for number in pair.found.types.tolist()]
+    of_entity = [pair.types[number] for number in pair.predicted.types.tolist()]
     lowest = [{**lowest_thresholds([""] * len(of_entity), sure, answers.right, precision),
                **lowest_thresholds(of_entity, sure, answers.right, precision)} for precision in PRECISIONS]  # fmt: skip
     thresholds = list[TypeThresholds]()
     golds = (("", pair.gold.starts.size), *((part.name, part.counts.gold) for part in parts))
     for rank, (name, gold) in enumerate(golds):
-        mask = pair.found.types == pair.types.index(name) if name else np.ones(len(of_entity), bool)
+        mask = pair.predicted.types == pair.types.index(name) if name else np.ones(len(of_entity), bool)
         counts = kept_counts(sure[mask], answers.right[mask], gold, THRESHOLDS)
         curve = tuple(zip(THRESHOLDS, counts, strict=True)) if rank <= CURVES else ()
         by_precision = tuple(by_name[name] for by_name in lowest if name in by_name)

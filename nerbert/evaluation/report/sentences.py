@@ -41,7 +41,7 @@ class ScoredAnswers:
         examples, answers = scored.gold.examples, scored.answers
         pair = pair_of([example_tags(example) for example in examples], [answer.tags for answer in answers])
         confidences = entity_confidences(pair, [answer.confidences for answer in answers])
-        return cls(examples, answers, pair, confidences, pair.found.within(pair.gold))
+        return cls(examples, answers, pair, confidences, pair.predicted.within(pair.gold))
 
     def spans(self, number: int) -> tuple[list[WordSpan], list[WordSpan]]:
         """Return the gold and the predicted entities of a sentence."""
@@ -103,7 +103,7 @@ class SentenceList:
 
 def worst_sentences(answers: ScoredAnswers, most: int = WORST) -> SentenceList:
     """Return the sentences with a wrong entity, by their most confident one."""
-    wrong = answers.pair.found.where(~answers.right)
+    wrong = answers.pair.predicted.where(~answers.right)
     sentences, sure = answers.pair.sentence_of(wrong), np.asarray(answers.confidences, float)[~answers.right]
     ordered = list(dict.fromkeys(sentences[np.lexsort((sentences, -sure))].tolist()))
     return SentenceList(tuple(cut_sentence(answers, number) for number in ordered[:most]), len(ordered))
@@ -112,9 +112,9 @@ def worst_sentences(answers: ScoredAnswers, most: int = WORST) -> SentenceList:
 def missed_sentences(answers: ScoredAnswers) -> SentenceList:
     """Return the sentences in which entities were missed and nothing else is wrong, most missed ones first."""
     pair = answers.pair
-    missed = pair.sentence_of(pair.gold.where(~pair.gold.within(pair.found)))
+    missed = pair.sentence_of(pair.gold.where(~pair.gold.within(pair.predicted)))
     numbers, counts = np.unique(missed, return_counts=True)
-    only = ~np.isin(numbers, pair.sentence_of(pair.found.where(~answers.right)))
+    only = ~np.isin(numbers, pair.sentence_of(pair.predicted.where(~answers.right)))
     numbers = numbers[only][np.argsort(-counts[only], kind="stable")]
     return SentenceList(tuple(cut_sentence(answers, number) for number in numbers[:MISSED].tolist()), len(numbers))
 
