@@ -200,8 +200,7 @@ def compare(tagger: AnsweringTagger, name: str, expected: Expected) -> Checked:
     with at(name), refused(f"can't answer the texts of {CHECK}"):
         answers = answers_of(tagger, [answer.text for answer in expected.answers], expected.decoding)
     pairs = [Difference(*pair) for pair in zip(expected.answers, answers, strict=True)]
-    precision = next((name for name in ("bf16", "int8") if name in tagger.head.name.split()), "fp32")
-    tolerance = TOLERANCES[precision]
+    tolerance = TOLERANCES[next((word for word in tagger.head.name.split() if word in ("bf16", "int8")), "fp32")]
     return Checked(
         name, tagger.fingerprint, tagger.head.name, read_versions(), expected, tolerance,
         max(pair.projection for pair in pairs), max(pair.confidence for pair in pairs),

@@ -36,8 +36,7 @@ class LabelEncoder:
     def __call__(self, text: str) -> Array:
         """Return (width,) in fp32; raise InputError for a text that is too long, or that has no pieces."""
         ids = np.array([self._pieces.encode_text(text)], np.int64)
-        count = ids.shape[1] if self._pooling == "mean" else 1
-        indices = np.arange(count)
+        indices = np.arange(ids.shape[1] if self._pooling == "mean" else 1)
         states = self._scorer(Padded(ids, np.ones(ids.shape, bool), np.zeros_like(indices), indices))
         if not np.isfinite(states).all():
             raise InputError("its vector is no number: the concept encoder's weights are damaged")

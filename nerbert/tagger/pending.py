@@ -144,8 +144,7 @@ def tag_in_order(texts: Iterable[PendingText], cut: Cut) -> Iterator[PendingText
 
 def _tag_block(block: Sequence[_Sentence]) -> None:
     """Find the entities of sentences and put them into their texts; texts that can't be tagged get their error."""
-    by_text = groupby(block, key=itemgetter(0))
-    texts = [[*sentences] for text, sentences in by_text if text.check_cancelled()]
+    texts = [[*sentences] for text, sentences in groupby(block, key=itemgetter(0)) if text.check_cancelled()]
     try:
         _tag_together([sentence for sentences in texts for sentence in sentences])
     except NerbertError as error:

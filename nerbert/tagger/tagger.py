@@ -349,8 +349,7 @@ class Tagger:
         head, examples = self._head_for(self.thresholds), list(map(pending.clean_example, examples))
         if not any(self.thresholds.values()) and not self.temperatures:
             return head.tag(examples, self.temperature)
-        entities = head.predict(examples).at_least(self.thresholds, self.scaling)
-        return entities.word_tags(examples, self.scaling)
+        return head.predict(examples).at_least(self.thresholds, self.scaling).word_tags(examples, self.scaling)
 
     def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
         """Yield (first character's place, sentence) for each sentence of a text, cut into words; without entities."""

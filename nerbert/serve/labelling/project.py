@@ -184,8 +184,7 @@ class Project:
             return
         if item.revision != revision:
             raise StaleOutput("this sentence was changed in another tab; it is shown as it is now")
-        spans = self._check_entities(item.sentence, entities)
-        rows = [[span.start, span.end, span.type] for span in spans]
+        rows = [[span.start, span.end, span.type] for span in self._check_entities(item.sentence, entities)]
         self._do({"do": "set", "id": item.id, "entities": rows, "answer": answer, "tab": tab, "request": request})
 
     def undo(self, tab: str, request: str = "") -> LabelItem | None:

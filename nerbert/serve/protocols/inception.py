@@ -57,8 +57,7 @@ async def predict(call: Call) -> dict[str, str]:
     need("inception", "cassis")
     body: RecommenderRequest = call.body
     cas = await asyncio.to_thread(_read_document, body)
-    text = cas.sofa_string or ""
-    (spans,) = await call.tag([text], call.query.ask())
+    (spans,) = await call.tag([cas.sofa_string or ""], call.query.ask())
     return {"document": await asyncio.to_thread(_annotate, cas, body.metadata, spans)}
 
 

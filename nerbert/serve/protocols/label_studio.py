@@ -121,8 +121,7 @@ def _parse_interface(config: str) -> tuple[tuple[str, str, str], list[str]]:
     for control in root.iter("Labels"):
         labels = {label.get("alias") or label.get("value") or "" for label in control.iter("Label")} - {""}
         if labels and (text := control.get("toName", "")) in texts:
-            key = texts[text].get("value", "").removeprefix("$")
-            return (control.get("name", ""), text, key), sorted(labels)
+            return (control.get("name", ""), text, texts[text].get("value", "").removeprefix("$")), sorted(labels)
     raise InputError("it has no <Labels> with a <Label> whose toName names a <Text>; add one")
 
 

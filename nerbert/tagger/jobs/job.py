@@ -209,8 +209,7 @@ class _Run:
             return partial(self.page, title=source.name.name, tagger=self.job.tagger, types=self.tagger.types)
         if hasattr(kind, "writer"):
             return partial(_write_texts, self._text_writer())
-        field = self.job.field
-        return lambda path, rows: kind.write(path, (tagged_document(row, field) for row in rows))
+        return lambda path, rows: kind.write(path, (tagged_document(row, self.job.field) for row in rows))
 
     def _text_writer(self, *, terminal: bool = False) -> TextWriter:
         """Return what writes tagged texts one by one."""
