@@ -48,7 +48,7 @@ Traced: TypeAlias = Mapping[str, tuple[Any, Mapping[int, str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class HeadOptions:
     """How a tagger computes, handles long sentences and chooses tags."""
 
     backend: str = "auto"
@@ -231,7 +231,7 @@ class HeadKind:
     """What a new head may start from in a fine-tuning: the types of an earlier head (`shared`)."""
 
     @classmethod
-    def open(cls, folder: ModelFolder, wanted: Wanted) -> Head:
+    def open(cls, folder: ModelFolder, options: HeadOptions) -> Head:
         """Return the head of a tagger's folder, ready to predict as wanted."""
         raise SettingsError(f"head {cls.__name__}: opens no tagger: the class has no `open` of its own")
 

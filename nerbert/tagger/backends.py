@@ -17,7 +17,7 @@ from nerbert.model import onnx
 from nerbert.model.backbone import load_tagger_model, load_tokenizer, tags_of
 from nerbert.model.cdlm.word_pieces import WordPieces
 from nerbert.model.folder import ModelFolder, TransformersKind
-from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, Wanted
+from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, HeadOptions
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -41,11 +41,11 @@ class LinearHeadKind(HeadKind):
     starts = frozenset({"shared"})
 
     @classmethod
-    def open(cls, folder: ModelFolder, wanted: Wanted) -> LinearHead:
+    def open(cls, folder: ModelFolder, options: HeadOptions) -> LinearHead:
         """Return it on a wanted back end; raise InputError or MissingExtra if there is none."""
-        if not wanted.decoding:
-            wanted = replace(wanted, decoding="greedy" if folder.card["kind"] == "foreign" else "legal")
-        return on_back_end(folder, wanted, _on_onnx, _on_torch)
+        if not options.decoding:
+            options = replace(options, decoding="greedy" if folder.card["kind"] == "foreign" else "legal")
+        return on_back_end(folder, options, _on_onnx, _on_torch)
 
     @classmethod
     def export(cls, task: ExportTask) -> ExportedHead:
@@ -87,9 +87,9 @@ class CdlmHeadKind(HeadKind):
     """A BiLSTM with generated weights, and a CRF: a linear head with the scores of the best paths through each tag."""
 
     @classmethod
-    def open(cls, folder: ModelFolder, wanted: Wanted) -> LinearHead:
+    def open(cls, folder: ModelFolder, options: HeadOptions) -> LinearHead:
         """Return it; raise InputError for another back end than torch, MissingExtra without that."""
-        if wanted.backend == "onnx" or wanted.precision == "int8":
+        if options.backend == "onnx" or options.precision == "int8":
             raise InputError(f"{folder}: a CDLM tagger computes in torch alone, in fp32")
         need("train", "torch", "transformers")
         from nerbert.model.cdlm.cdlm_model import CdlmModel, open_cdlm
@@ -97,41 +97,41 @@ class CdlmHeadKind(HeadKind):
 
         tokenizer = load_tokenizer(folder.name)
         model = open_cdlm(folder.name, tokenizer)
-        pieces = WordPieces(tokenizer, wanted.longest, on_too_long=wanted.on_too_long)
-        name, _ = place_model(model, replace(wanted, precision="fp32"))
+        pieces = WordPieces(tokenizer, options.longest, on_too_long=options.on_too_long)
+        name, _ = place_model(model, replace(options, precision="fp32"))
         scorer = TorchScorer(model, "fp32", CdlmModel.scores)
-        return LinearHead(scorer, pieces, model.shape.tags, _CDLM_TOKENS, wanted.decoding or "legal", name)
+        return LinearHead(scorer, pieces, model.shape.tags, _CDLM_TOKENS, options.decoding or "legal", name)
 
 
 def on_back_end(
-    folder: ModelFolder, wanted: Wanted, on_onnx: Callable[[onnx.Exported, str, Wanted], AnyHead],
-    on_torch: Callable[[str, Wanted], AnyHead],
+    folder: ModelFolder, options: HeadOptions, on_onnx: Callable[[onnx.Exported, str, HeadOptions], AnyHead],
+    on_torch: Callable[[str, HeadOptions], AnyHead],
 ) -> AnyHead:  # fmt: skip
     """Return a head by what opens it on an exported graph, or on torch; raise InputError or MissingExtra for none."""
     exported, has_weights = onnx.read_exported(folder.name), folder.backend == "torch"
-    order = ("int8", "fp32") if wanted.precision == "auto" else (wanted.precision,)
+    order = ("int8", "fp32") if options.precision == "auto" else (options.precision,)
     precision = next((name for name in order if exported and name in exported.graphs), "")
-    on_cpu = wanted.backend != "torch" and wanted.device.partition(":")[0] in ("", "cpu")
-    if wanted.backend == "auto":
+    on_cpu = options.backend != "torch" and options.device.partition(":")[0] in ("", "cpu")
+    if options.backend == "auto":
         on_cpu = on_cpu and find_spec("onnxruntime") is not None
-    if exported and precision and on_cpu and not (has_weights and wanted.backend == "auto" and _on_gpu(wanted)):
+    if exported and precision and on_cpu and not (has_weights and options.backend == "auto" and _on_gpu(options)):
         exported.check_weights(folder.name)
-        return on_onnx(exported, precision, wanted)
-    if has_weights and wanted.backend != "onnx" and wanted.precision != "int8":
+        return on_onnx(exported, precision, options)
+    if has_weights and options.backend != "onnx" and options.precision != "int8":
         need("train", "torch", "transformers")
-        return on_torch(folder.name, wanted)
+        return on_torch(folder.name, options)
     has = f"has {', '.join(exported.graphs) or 'none'}" if exported else "holds no onnx/"
     remedy = "run `nerbert export` (with --int8 for int8)" if has_weights else "the folder holds no weights for torch"
     raise InputError(
-        f"{folder}: no back end for backend = {wanted.backend!r}, precision = {wanted.precision!r}, device = "
-        f"{wanted.device!r}: torch computes in bf16 and fp32; onnx computes on a CPU in fp32 and int8, from onnx/, and "
-        f"the folder {has}; {remedy}"
+        f"{folder}: no back end for backend = {options.backend!r}, precision = {options.precision!r}, device = "
+        f"{options.device!r}: torch computes in bf16 and fp32; onnx computes on a CPU in fp32 and int8, from onnx/, "
+        f"and the folder {has}; {remedy}"
     )
 
 
-def _on_gpu(wanted: Wanted) -> bool:
+def _on_gpu(options: HeadOptions) -> bool:
     """Return whether torch would compute on a GPU; torch, seconds of import, is asked only where there may be one."""
-    has_device = not wanted.device and wanted.precision != "int8" and any(map(os.path.exists, _GPU_DEVICES))
+    has_device = not options.device and options.precision != "int8" and any(map(os.path.exists, _GPU_DEVICES))
     if not has_device or find_spec("torch") is None:
         return False
     import torch
@@ -139,34 +139,34 @@ def _on_gpu(wanted: Wanted) -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _on_onnx(exported: onnx.Exported, precision: str, wanted: Wanted) -> LinearHead:
+def _on_onnx(exported: onnx.Exported, precision: str, options: HeadOptions) -> LinearHead:
     tags = exported.card.tags
     with at(exported.folder / onnx.CARD):
         check_tags(tags)
-    scorer = onnx.OnnxScorer(exported.graphs[precision], len(tags), threads=wanted.threads)
-    pieces = exported.pieces(wanted.longest, wanted.on_too_long)
-    return LinearHead.of(scorer, pieces, tags, onnx.MAX_TOKENS, wanted.decoding, f"onnx {precision} cpu")
+    scorer = onnx.OnnxScorer(exported.graphs[precision], len(tags), threads=options.threads)
+    pieces = exported.pieces(options.longest, options.on_too_long)
+    return LinearHead.of(scorer, pieces, tags, onnx.MAX_TOKENS, options.decoding, f"onnx {precision} cpu")
 
 
-def _on_torch(source: str, wanted: Wanted) -> LinearHead:
+def _on_torch(source: str, options: HeadOptions) -> LinearHead:
     from nerbert.model.forward import TorchScorer
 
     model = load_tagger_model(source)
     tags = tags_of(model, source)
-    pieces = SubwordTokenizer(load_tokenizer(source), model.config, wanted.longest, on_too_long=wanted.on_too_long)
-    name, tokens = place_model(model, wanted)
-    return LinearHead.of(TorchScorer(model, wanted.precision), pieces, tags, tokens, wanted.decoding, name)
+    pieces = SubwordTokenizer(load_tokenizer(source), model.config, options.longest, on_too_long=options.on_too_long)
+    name, tokens = place_model(model, options)
+    return LinearHead.of(TorchScorer(model, options.precision), pieces, tags, tokens, options.decoding, name)
 
 
-def place_model(model: Any, wanted: Wanted) -> tuple[str, int]:
+def place_model(model: Any, options: HeadOptions) -> tuple[str, int]:
     """Move a torch model to its device; return the head's name and the tokens of a micro-batch there."""
     import torch
 
     from nerbert.model.forward import precision_on, set_threads
 
-    device = wanted.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted.threads:
-        set_threads(wanted.threads)
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if options.threads:
+        set_threads(options.threads)
     try:
         device_type = torch.device(device).type
         model.to(device)
@@ -174,4 +174,4 @@ def place_model(model: Any, wanted: Wanted) -> tuple[str, int]:
         reason = str(error).strip().split("\n")[0][:200]
         why = f"setting device = {device!r}: torch can't compute there: {reason}"
         raise SettingsError(why, setting="device") from error
-    return f"torch {precision_on(device_type, wanted.precision)} {device}", _TOKENS.get(device_type, _GPU_TOKENS)
+    return f"torch {precision_on(device_type, options.precision)} {device}", _TOKENS.get(device_type, _GPU_TOKENS)

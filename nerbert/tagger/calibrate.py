@@ -81,7 +81,7 @@ def calibrate(
 
 
 def _calibrate_tagger(
-    folder: Path, before: Mapping[str, Any], examples: list[Example], source: Mapping[str, str],
+    folder: Path, card_before: Mapping[str, Any], examples: list[Example], source: Mapping[str, str],
     precision: float | None, head: str, card: TaggerHook | None, *, dry_run: bool,
 ) -> Calibrated:  # fmt: skip
     """Calibrate one tagger and write the result."""
@@ -109,10 +109,10 @@ def _calibrate_tagger(
                  for name, bound in bounds.items()}  # fmt: skip
         calibration |= {"precision": precision, "by_type": by_type}
     chosen = {name: bound.confidence for name, bound in bounds.items() if bound.confidence is not None}
-    after = {**before, "calibration": calibration, **fitted, "thresholds": chosen}
+    after = {**card_before, "calibration": calibration, **fitted, "thresholds": chosen}
     after.pop("previous", None)  # earlier versions kept the values before
-    lost = tuple(before.get("thresholds") or ()) if precision is None else ()
-    changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, before), head, card)
+    lost = tuple(card_before.get("thresholds") or ()) if precision is None else ()
+    changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, card_before), head, card)
     unknown = tuple(type_ for type_ in types if loaded.types and type_ not in loaded.types)
     absent = tuple(type_ for type_ in loaded.types if type_ not in types)
     return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, fitted.get("threshold"))

@@ -12,7 +12,7 @@ from nerbert.model import onnx
 from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.concept_head import ConceptHead, concept_head
 from nerbert.model.folder import CONCEPTS, ModelFolder
-from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, Wanted
+from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, HeadOptions
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.tagger.backends import on_back_end, place_model
 from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors
@@ -24,9 +24,9 @@ class ConceptHeadKind(HeadKind):
     labels_at_run_time = True
 
     @classmethod
-    def open(cls, folder: ModelFolder, wanted: Wanted) -> ConceptHead:
+    def open(cls, folder: ModelFolder, options: HeadOptions) -> ConceptHead:
         """Return it on a wanted back end; raise InputError or MissingExtra if there is none."""
-        return on_back_end(folder, wanted, _on_onnx, _on_torch)
+        return on_back_end(folder, options, _on_onnx, _on_torch)
 
     @classmethod
     def export(cls, task: ExportTask) -> ExportedHead:
@@ -56,28 +56,28 @@ class ConceptHeadKind(HeadKind):
                     "boundaries": model.boundaries is not None, **names.facts()}  # fmt: skip
         facts = {"tags": [], "concepts": concepts, **pieces.facts()}
         exported = task.read_exported(facts)
-        heads = {f"onnx {name}": _on_onnx(exported, name, Wanted(longest=task.longest)) for name in exported.graphs}
-        on_torch = _on_torch(task.source, Wanted(precision="fp32", device="cpu", longest=task.longest))
+        heads = {f"onnx {key}": _on_onnx(exported, key, HeadOptions(longest=task.longest)) for key in exported.graphs}
+        on_torch = _on_torch(task.source, HeadOptions(precision="fp32", device="cpu", longest=task.longest))
         return facts, {"torch fp32": on_torch, **heads}
 
 
-def _on_torch(source: str, wanted: Wanted) -> ConceptHead:
+def _on_torch(source: str, options: HeadOptions) -> ConceptHead:
     from nerbert.model.concept_encoder import WordModel, open_comparison
     from nerbert.model.forward import TorchScorer
 
     facts, weights = open_comparison(source)
     text = Backbone(source, None, seed=0).load_body()
-    pieces = SubwordTokenizer(load_tokenizer(source), text.config, wanted.longest, on_too_long=wanted.on_too_long)
+    pieces = SubwordTokenizer(load_tokenizer(source), text.config, options.longest, on_too_long=options.on_too_long)
     width = int(text.config.hidden_size)
     files = sorted(path for path in (Path(source) / CONCEPTS).parent.iterdir() if path.is_file())
     vectors = LabelVectors(files, partial(torch_encoder, source, text), width)
     model = WordModel.of(text, weights if facts.boundaries else {})
     if facts.boundaries and model.boundaries is None:
         raise InputError(f"{source}: its concept encoder holds no layer of boundaries, but {CONCEPTS} says so")
-    name, tokens = place_model(model, wanted)
+    name, tokens = place_model(model, options)
     return concept_head(boundaries=facts.boundaries)(
-        TorchScorer(model, wanted.precision, WordModel.scores), pieces, vectors, width, facts.temperature,
-        float(weights["bias"]), tokens, wanted.decoding or "flat", name,
+        TorchScorer(model, options.precision, WordModel.scores), pieces, vectors, width, facts.temperature,
+        float(weights["bias"]), tokens, options.decoding or "flat", name,
     )  # fmt: skip
 
 
@@ -92,18 +92,18 @@ def torch_encoder(source: str, text: object) -> LabelEncoder:
     return LabelEncoder(TorchScorer(model, "fp32", ConceptModel.name_states), pieces, model.pooling)
 
 
-def _on_onnx(exported: onnx.Exported, precision: str, wanted: Wanted) -> ConceptHead:
+def _on_onnx(exported: onnx.Exported, precision: str, options: HeadOptions) -> ConceptHead:
     facts = exported.card.concepts
     if facts is None:
         raise InputError(f"{exported.folder}: holds no concept encoder; export the encoder again")
     head_class = concept_head(boundaries=facts.boundaries)
-    scorer = onnx.OnnxScorer(exported.graphs[precision], head_class.columns_of(facts.width), threads=wanted.threads,
+    scorer = onnx.OnnxScorer(exported.graphs[precision], head_class.columns_of(facts.width), threads=options.threads,
                              output=onnx.STATES)  # fmt: skip
     files = [exported.folder / name for name in (onnx.CONCEPTS_GRAPH, onnx.CONCEPTS_TOKENIZER)]
     return head_class(
-        scorer, exported.pieces(wanted.longest, wanted.on_too_long),
-        LabelVectors(files, partial(_onnx_encoder, exported, facts, wanted.threads), facts.width, facts), facts.width,
-        facts.temperature, facts.bias, onnx.MAX_TOKENS, wanted.decoding or "flat", f"onnx {precision} cpu",
+        scorer, exported.pieces(options.longest, options.on_too_long),
+        LabelVectors(files, partial(_onnx_encoder, exported, facts, options.threads), facts.width, facts), facts.width,
+        facts.temperature, facts.bias, onnx.MAX_TOKENS, options.decoding or "flat", f"onnx {precision} cpu",
     )  # fmt: skip
 
 

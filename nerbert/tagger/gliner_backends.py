@@ -10,7 +10,7 @@ from nerbert.model import onnx
 from nerbert.model.folder import ModelFolder
 from nerbert.model.gliner.folder import gliner_kind, load_gliner
 from nerbert.model.gliner.head import MAX_TOKENS, NORMALISED, GlinerHead
-from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, Wanted
+from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, HeadOptions
 from nerbert.tagger.backends import on_back_end, place_model
 from nerbert.tagger.gliner_onnx import OnnxGliner, facts_of, pieces_of
 
@@ -24,12 +24,12 @@ class GlinerHeadKind(HeadKind):
     labels_at_run_time = True
 
     @classmethod
-    def open(cls, folder: ModelFolder, wanted: Wanted) -> GlinerHead:
+    def open(cls, folder: ModelFolder, options: HeadOptions) -> GlinerHead:
         """Return it on a wanted back end; raise InputError or MissingExtra if there is none, or for truncation."""
-        if wanted.on_too_long != "window":
+        if options.on_too_long != "window":
             raise InputError(f"{folder}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
-                             f"{wanted.on_too_long!r:.40} is not supported")  # fmt: skip
-        return on_back_end(folder, wanted, partial(_on_onnx, folder), _on_torch)
+                             f"{options.on_too_long!r:.40} is not supported")  # fmt: skip
+        return on_back_end(folder, options, partial(_on_onnx, folder), _on_torch)
 
     @classmethod
     def export(cls, task: ExportTask) -> ExportedHead:
@@ -37,29 +37,29 @@ class GlinerHeadKind(HeadKind):
         from nerbert.tagger.gliner_export import export_gliner
 
         loaded = load_gliner(Path(task.source))
-        head = _on_torch(task.source, Wanted(precision="fp32", device="cpu"), loaded)
+        head = _on_torch(task.source, HeadOptions(precision="fp32", device="cpu"), loaded)
         return export_gliner(task, loaded, head, partial(_on_onnx, ModelFolder(task.source)))
 
 
-def _on_onnx(folder: ModelFolder, exported: onnx.Exported, precision: str, wanted: Wanted) -> GlinerHead:
+def _on_onnx(folder: ModelFolder, exported: onnx.Exported, precision: str, options: HeadOptions) -> GlinerHead:
     """Return it on exported graphs; raise InputError for those of another model."""
     folder_kind = gliner_kind(folder)
     config = folder_kind.read(folder.path)
     facts, config = facts_of(exported, config, folder_kind.pieces.mark_names(config))
     pieces = pieces_of(folder_kind.pieces, exported, config, exported.card, marks=facts.marks)
-    scorer = OnnxGliner(exported, precision, config, facts.labels, wanted.threads)
+    scorer = OnnxGliner(exported, precision, config, facts.labels, options.threads)
     normalises = folder.card.get("labels") == NORMALISED
-    return GlinerHead(scorer, config, pieces, decoding=wanted.decoding or "flat", normalises=normalises)
+    return GlinerHead(scorer, config, pieces, decoding=options.decoding or "flat", normalises=normalises)
 
 
-def _on_torch(source: str, wanted: Wanted, loaded: "GlinerFolder | None" = None) -> GlinerHead:
-    """Return it in fp32 unless bf16 is wanted: published thresholds hold for it."""
+def _on_torch(source: str, options: HeadOptions, loaded: "GlinerFolder | None" = None) -> GlinerHead:
+    """Return it in fp32 unless bf16 is options: published thresholds hold for it."""
     from nerbert.model.gliner.layers import TorchGliner
 
-    loaded, precision = loaded or load_gliner(Path(source)), "bf16" if wanted.precision == "bf16" else "fp32"
-    name, tokens = place_model(loaded.model, replace(wanted, precision=precision))
+    loaded, precision = loaded or load_gliner(Path(source)), "bf16" if options.precision == "bf16" else "fp32"
+    name, tokens = place_model(loaded.model, replace(options, precision=precision))
     return GlinerHead(
-        TorchGliner(loaded, precision, name), loaded.model.config, loaded.pieces, decoding=wanted.decoding or "flat",
+        TorchGliner(loaded, precision, name), loaded.model.config, loaded.pieces, decoding=options.decoding or "flat",
         max_tokens=MAX_TOKENS if name.endswith("cpu") else tokens,
         normalises=ModelFolder(source).card.get("labels") == NORMALISED,
     )  # fmt: skip

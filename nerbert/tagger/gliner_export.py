@@ -15,7 +15,7 @@ from nerbert.errors import InputError
 from nerbert.model import head_kinds, onnx
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.model.gliner.layers import GlinerFolder, GlinerModel, Parts
-from nerbert.model.head_kinds import TEXTS, ExportedHead, ExportTask, Wanted, as_example, check_close, long_example
+from nerbert.model.head_kinds import TEXTS, ExportedHead, ExportTask, HeadOptions, as_example, check_close, long_example
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.tagger.answers import check_texts
@@ -25,7 +25,7 @@ _COMPARED = 64
 """Sentences on which a graph is compared with torch."""
 _TIES = 0.01
 """Share (0–1) of spans that may be chosen on one back end alone."""
-OnOnnx: TypeAlias = Callable[[onnx.Exported, str, Wanted], GlinerHead]
+OnOnnx: TypeAlias = Callable[[onnx.Exported, str, HeadOptions], GlinerHead]
 """Opens exported graphs of a precision."""
 
 
@@ -33,7 +33,7 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, torch_head: GlinerHead
     """Write a model's graphs; return its card and a head for each back end."""
     facts = _write_tokenizers(task, loaded)
     _write_graphs(task, loaded.model)
-    heads = {"torch fp32": torch_head, "onnx fp32": on_onnx(task.read_exported(facts), "fp32", Wanted())}
+    heads = {"torch fp32": torch_head, "onnx fp32": on_onnx(task.read_exported(facts), "fp32", HeadOptions())}
     labels = list(map(EntityLabel, task.types()))
     asked = [head.for_labels(labels, [torch_head.usual_threshold] * len(labels)) for head in heads.values()]
     sentences = [*map(as_example, TEXTS), *(task.examples or map(as_example, check_texts()))]
@@ -41,7 +41,7 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, torch_head: GlinerHead
         _check_odds(task.source, *(_score_examples(head, examples) for head in asked))
     if task.int8:
         task.quantise()
-        heads["onnx int8"] = on_onnx(task.read_exported(facts), "int8", Wanted())
+        heads["onnx int8"] = on_onnx(task.read_exported(facts), "int8", HeadOptions())
     return facts, heads
 
 

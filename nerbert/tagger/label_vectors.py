@@ -96,10 +96,10 @@ class LabelVectors:
             return None
         return folder
 
-    def _read(self, folder: Path | None, asked: Iterable[bytes]) -> dict[bytes, Array]:
+    def _read(self, folder: Path | None, digests: Iterable[bytes]) -> dict[bytes, Array]:
         """Return what the files of some keys hold, if there can be any."""
         by_key = dict[bytes, Array]()
-        paths = {folder / _FILE.format(key[0]) for key in asked} if folder else set[Path]()
+        paths = {folder / _FILE.format(digest[0]) for digest in digests} if folder else set[Path]()
         for path in filter(Path.exists, paths):
             try:
                 with at(path), refused("can't be read"), path.open("rb") as stream, np.load(stream) as content:

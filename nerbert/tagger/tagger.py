@@ -17,7 +17,7 @@ from nerbert.hub import push_folder
 from nerbert.locks import ThreadLock
 from nerbert.metrics.calibration import Temperatures
 from nerbert.model.folder import FILES, ModelFolder, read_card, seed_folders
-from nerbert.model.head_kinds import LONGEST, Wanted, head_kind
+from nerbert.model.head_kinds import LONGEST, HeadOptions, head_kind
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
 from nerbert.process import in_worker
 from nerbert.records import EntityLabel, Example
@@ -88,7 +88,7 @@ class Tagger:
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
         folder = ModelFolder.open(source, "tagger").check()
         weights, card = weights_of(folder), folder.card
-        settings = Wanted(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
+        settings = HeadOptions(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
                           on_too_long or str(card.get("on_too_long") or "window"),
                           decoding or str(card.get("decoding") or ""))  # fmt: skip
         opened = head_kind(folder, head).open(folder, settings)

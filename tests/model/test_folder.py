@@ -9,7 +9,7 @@ import pytest
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.evaluation.benchmark.keys import encoder_digest
 from nerbert.model.folder import FILES, MODEL_KINDS, ModelFolder, ModelKind, Use
-from nerbert.model.head_kinds import Wanted, head_kind
+from nerbert.model.head_kinds import HeadOptions, head_kind
 from tests.raised import raises
 
 FOLDERS = {
@@ -126,7 +126,7 @@ OPENER, NO_KIND = "nerbert.model.head_kinds:HeadKind", "': must be a subclass of
         (head_kind, SettingsError, "its head is 'own', code outside of nerbert, no head's na"),
         (lambda folder: head_kind(folder, "pathlib:Path"), SettingsError, f"head 'pathlib:Path{NO_KIND}"),
         (lambda folder: head_kind(folder, "json:dumps"), SettingsError, f"head 'json:dumps{NO_KIND}"),
-        (lambda folder: head_kind(folder, OPENER).open(folder, Wanted()), SettingsError,
+        (lambda folder: head_kind(folder, OPENER).open(folder, HeadOptions()), SettingsError,
          "head HeadKind: opens no tagger: the class has no `open` of its own"),
     ],
 )  # fmt: skip

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from nerbert.errors import SettingsError
 from nerbert.model.folder import ModelFolder
-from nerbert.model.head_kinds import HeadKind, Wanted
+from nerbert.model.head_kinds import HeadKind, HeadOptions
 from nerbert.model.heads import Entities
 from nerbert.records import EntityLabel, Example
 from tests.tagger.test_labels import NamesHead
@@ -125,7 +125,7 @@ class ToldKind(HeadKind):
     labels_at_run_time: ClassVar[bool] = True
 
     @classmethod
-    def open(cls, folder: ModelFolder, wanted: Wanted) -> ToldHead:
+    def open(cls, folder: ModelFolder, options: HeadOptions) -> ToldHead:
         return ToldHead.at(Gate(folder.path))
 
 

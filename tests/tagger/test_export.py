@@ -13,7 +13,7 @@ import pytest
 
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.model.folder import ModelFolder
-from nerbert.model.head_kinds import Wanted
+from nerbert.model.head_kinds import HeadOptions
 from nerbert.tagger.backends import LinearHeadKind
 from nerbert.tagger.export import Export, export
 from nerbert.tagger.tagger import Tagger
@@ -72,13 +72,13 @@ def test_auto_takes_a_gpu_then_int8_then_fp32_then_torch(
     without = Path(shutil.copytree(done.folder, tmp_path / "fp32"))
     (without / "onnx" / "model_int8.onnx").unlink()
     assert chosen(without) == "onnx fp32 cpu"
-    on_torch = replace(LinearHeadKind.open(ModelFolder(str(without)), Wanted()), name="torch gpu")
+    on_torch = replace(LinearHeadKind.open(ModelFolder(str(without)), HeadOptions()), name="torch gpu")
     monkeypatch.setattr("nerbert.tagger.backends._on_torch", lambda *_: on_torch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr("nerbert.tagger.backends._GPU_DEVICES", (str(tmp_path),))
 
     def opened(**wanted: str) -> str:
-        return LinearHeadKind.open(ModelFolder(str(done.folder)), Wanted(**wanted)).name  # type: ignore[arg-type]
+        return LinearHeadKind.open(ModelFolder(str(done.folder)), HeadOptions(**wanted)).name  # type: ignore[arg-type]
 
     assert (opened(), opened(device="cpu"), opened(backend="onnx")) == ("torch gpu", "onnx int8 cpu", "onnx int8 cpu")
     monkeypatch.setattr("nerbert.tagger.backends.find_spec", lambda name: None if name == "onnxruntime" else name)

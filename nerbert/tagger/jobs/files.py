@@ -78,8 +78,8 @@ def _rename(source: InputFile, kind: str) -> PurePath:
     """Return a file's name with the suffix of another kind, in place of its own if that says a kind."""
     name, suffix = kinds.unpacked_name(source.name), next(iter(kinds.kind_named(kind).suffixes), "")
     formats = map(kinds.kind_named, (*kinds.known_kinds(), source.kind))
-    known = {JSON, *(suffix for format_ in formats for suffix in format_.suffixes)}
-    return name.with_suffix(suffix) if name.suffix.lower() in known else name.with_name(name.name + suffix)
+    suffixes = {JSON, *(suffix for format_ in formats for suffix in format_.suffixes)}
+    return name.with_suffix(suffix) if name.suffix.lower() in suffixes else name.with_name(name.name + suffix)
 
 
 @contextmanager
@@ -199,9 +199,9 @@ class _TaggedPart(NamedTuple):
 
 
 def _tag_part(part: FilePart, tagger: JobTagger, bar: Progress) -> _TaggedPart:
-    made = _tag_once(part, lambda: tag_rows(tagger, part.name, part.rows, bar))
-    entities = Counter(type_ for row in made.result for _, _, type_, _ in row)
-    return _TaggedPart(part.file, len(part.rows), sum(row.size for row in part.rows), entities, made.before)
+    tagged = _tag_once(part, lambda: tag_rows(tagger, part.name, part.rows, bar))
+    entities = Counter(type_ for row in tagged.result for _, _, type_, _ in row)
+    return _TaggedPart(part.file, len(part.rows), sum(row.size for row in part.rows), entities, tagged.before)
 
 
 def _tag_once(part: FilePart, find: Callable[[], Iterable[Iterable[Span]]]) -> Made[list[list[Entity]]]:

@@ -81,8 +81,8 @@ class TagJob:
             kind = kinds.TEXT if self.output is None else many or files.target_kind(self.output)
         check_needs(kinds.kind_named(kind))
         if self.output is None and not kinds.can(kind, "writer"):
-            what = "file" if kinds.kind_named(kind).suffixes else "folder"
-            raise SettingsError(f"--to {kind}: is made as a whole, so name a {what} for it with -o")
+            noun = "file" if kinds.kind_named(kind).suffixes else "folder"
+            raise SettingsError(f"--to {kind}: is made as a whole, so name a {noun} for it with -o")
         if self.offsets != OFFSETS[0] and not kinds.can(kind, "for_programs"):
             why = "has no offsets for programs" if kinds.keeps_rows(kind) else "counts as its own readers do"
             raise SettingsError(f"--offsets {self.offsets}: {kind} {why}; choose jsonl or parquet")
@@ -178,10 +178,10 @@ class _Run:
 
     def to_files(self, target: Path, names: Sequence[PurePath], executor: Executor) -> None:
         """Write a file, or for several inputs one each into a folder, which appear when all is tagged and written."""
-        made, many, job = self.job.fingerprint(self.tagger, self.paths), self.paths.many, self.job
+        facts, many, job = self.job.fingerprint(self.tagger, self.paths), self.paths.many, self.job
         writers = list(map(self._writer, self.paths.sources))  # one that can't write fails before all is tagged
         file = not many and bool(kinds.kind_named(self.kind).suffixes)
-        with publish_job(target, made, overwrite=job.overwrite, file=file) as (draft, work):
+        with publish_job(target, facts, overwrite=job.overwrite, file=file) as (draft, work):
             done = files.tag_all(self.paths.sources, work, self.tagger, executor, job.offsets)
             for write, name, parts in zip(writers, names, done, strict=True):
                 if many:
@@ -194,7 +194,7 @@ class _Run:
             if many:
                 rows = [{"file": writable(name), "rows": parts.rows, "entities": parts.entities}
                         for name, parts in zip(names, done, strict=True)]  # fmt: skip
-                write_json(draft / files.MANIFEST, {**made, "to": self.kind, "offsets": job.offsets, "files": rows})
+                write_json(draft / files.MANIFEST, {**facts, "to": self.kind, "offsets": job.offsets, "files": rows})
         entities = sum((parts.entities for parts in done), Counter[str]())
         tell(f"{target}: {f'{len(done):,} files, ' if many else ''}{sum(parts.rows for parts in done):,} rows, "
              f"{files.describe_counts(entities, 'entities')}")  # fmt: skip

@@ -146,8 +146,8 @@ def redact_files(job: RedactJob, executor: Executor | None = None) -> None:
     """
     paths, names, kind = job.find()
     new, tagger, output = job.pseudonyms(), job.tag.load(), Path(job.tag.output or "")
-    made = job.tag.fingerprint(tagger, paths)
-    files = publish_job(output, made, overwrite=job.tag.overwrite, file=not paths.many)
+    facts = job.tag.fingerprint(tagger, paths)
+    files = publish_job(output, facts, overwrite=job.tag.overwrite, file=not paths.many)
     with files as (draft, work), TemporaryFile() as notes:
         tagged = tag_all(paths.sources, work, tagger, executor or HERE)
         done = [_RedactedRows(job, parts, new, notes, kind) for parts in tagged]
@@ -158,7 +158,7 @@ def redact_files(job: RedactJob, executor: Executor | None = None) -> None:
         if paths.many:
             counts = [{"file": writable(name), "rows": rows.rows, "without": rows.without, "entities": rows.marked,
                        "repeats": rows.repeats} for name, rows in zip(names, done, strict=True)]  # fmt: skip
-            write_json(draft / MANIFEST, {**made, "to": kind, "how": job.how, "kept": list(job.keep), "files": counts})
+            write_json(draft / MANIFEST, {**facts, "to": kind, "how": job.how, "kept": list(job.keep), "files": counts})
         if job.map:
             notes.seek(0)
             with publish(job.map) as map_:
@@ -182,9 +182,9 @@ def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Sequence[
         tell(f"--keep: no row has {few(missing)}")
     dev = tagger.card.get("dev")
     recall = dev.get("recall") if isinstance(dev, Mapping) and not tagger.labels else None
-    known = (f"On its dev data it found {percent(recall)} % of the entities." if isinstance(recall, int | float)
+    coverage = (f"On its dev data it found {percent(recall)} % of the entities." if isinstance(recall, int | float)
              else "How much that is isn't known of this tagger.")  # fmt: skip
-    tell(f"What the tagger misses stays in the text. {known} Read a sample before you pass the texts on.")
+    tell(f"What the tagger misses stays in the text. {coverage} Read a sample before you pass the texts on.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +249,8 @@ def _changes_of(map_: Path, redacted: Path, *, edited: bool) -> tuple[str, _Chan
             if edited or change.sha256 == digest:
                 files[PurePath(change.file).parts] = change.kind, changes
             changes = {}
-    whole = redacted.resolve().parts
-    matching = [names for names in files if len(files) == 1 or whole[-len(names) :] == names]
+    path_parts = redacted.resolve().parts
+    matching = [names for names in files if len(files) == 1 or path_parts[-len(names) :] == names]
     if not matching or (kind := files[matching[0]][0]) not in ROW_KINDS:
         raise InputError(f"{redacted}: isn't a file that was redacted with this map, or was changed since")
     return kind, files[max(matching, key=len)][1]
