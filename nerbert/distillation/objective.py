@@ -11,7 +11,7 @@ from nerbert.model.forward import Batch, logits_at
 from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED, Label
 from nerbert.records import Example
-from nerbert.training.objective import FINETUNE, Description, Traits
+from nerbert.training.objective import FINETUNE, Traits
 from nerbert.training.settings import Section
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
@@ -49,6 +49,7 @@ def _shift(label: Label, by: int) -> Label:
 class Distillation(TokenClassification):
     """Tagging by a teacher's confidences."""
 
+    learnt: ClassVar[str] = "tag as a teacher does, with its confidence (Hinton et al. 2015)"
     settings: ClassVar[type[Section]] = DistillationSettings
     traits: ClassVar[Traits] = replace(TokenClassification.traits, commands=(FINETUNE,))
 
@@ -79,7 +80,3 @@ class Distillation(TokenClassification):
         """Return tag and lacking percent of each labelled word."""
         labels = labels[labels != IGNORED]
         return labels % len(self._tags), labels // len(self._tags)
-
-    def describe(self) -> Description:
-        """Return its description for plans and cards."""
-        return replace(super().describe(), learnt="tag as a teacher does, with its confidence (Hinton et al. 2015)")

@@ -47,10 +47,8 @@ class PretrainStage:
             return False
         other = difference(read_json(self.folder / _FILE, dict), self.made_from)
         if other:
-            raise StaleOutput(
-                f"{self.folder}: made already, but from something else ({other}); run as before, pass --overwrite, "
-                "or choose another output"
-            )
+            raise StaleOutput(f"{self.folder}: made already, but from something else ({other}); run as before, pass "
+                              "--overwrite, or choose another output")  # fmt: skip
         return True
 
 
@@ -142,10 +140,8 @@ def _read_names(tables: Any) -> list[str]:
     names = [table.get("name") for table in tables]
     for index, name in enumerate(names):
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in names[:index]:
-            raise SettingsError(
-                f"stages: name = {name!r:.80}: must be unique, of letters, digits, - and _: it is a folder",
-                setting=_STAGES,
-            )
+            raise SettingsError(f"stages: name = {name!r:.80}: must be unique, of letters, digits, - and _: it is a "
+                                "folder", setting=_STAGES)  # fmt: skip
     return names
 
 

@@ -106,9 +106,7 @@ class Checkpoints:
     One is due each `steps` steps and each `minutes` (0: never). With a `tokenizer`, each is a model's folder.
     """
 
-    def __init__(
-        self, folder: Path, keep: int, *, minutes: float = 0, steps: int = 0, tokenizer: Any = None
-    ) -> None:  # fmt: skip
+    def __init__(self, folder: Path, keep: int, *, minutes: float = 0, steps: int = 0, tokenizer: Any = None) -> None:
         self._folder, self._keep, self._seconds, self._steps = folder, keep, 60 * minutes, steps
         self._tokenizer = tokenizer
         self._last = time.monotonic()

@@ -80,10 +80,8 @@ class Run:
             self.use_columns(columns)
         step, processes = self.log.steps, self.processes
         if processes.totals(step, step * step) != [processes.count * step, processes.count * step * step]:
-            raise NerbertError(
-                f"process {processes.rank} resumes after step {step}, another one after a different step: "
-                "all must see the output's folder"
-            )
+            raise NerbertError(f"process {processes.rank} resumes after step {step}, another one after a different "
+                               "step: all must see the output's folder")  # fmt: skip
         self.bar.advance(step, before=True)
 
     def epochs(self) -> Iterator[tuple[int, Iterator[Array]]]:

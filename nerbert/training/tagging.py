@@ -62,6 +62,10 @@ class TokenClassification(TaggerObjective):
     The section of an objective that extends it must extend `TaggingSettings`.
     """
 
+    learnt: ClassVar[str] = (
+        "tag Wikipedia's links with the types of the pages they lead to (NER-BERT, arXiv 2112.00405)"
+    )
+    """As in `Description`."""
     head_name: ClassVar[str] = "linear"
     settings: ClassVar[type[Section]] = TaggingSettings
     traits: ClassVar[Traits] = Traits(sources=("gazetteers",))
@@ -140,7 +144,7 @@ class TokenClassification(TaggerObjective):
     def describe(self) -> Description:
         """Return its description for plans and cards."""
         return Description(
-            learnt="tag Wikipedia's links with the types of the pages they lead to (NER-BERT, arXiv 2112.00405)",
+            learnt=self.learnt,
             pipeline="token-classification",
             chooses=self._chooses,
             figures={

@@ -24,7 +24,7 @@ from nerbert.rng import Array, uniform, uniforms
 from nerbert.terminal import tell
 from nerbert.training.batches import TrainingData, batches_to_read
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, EpochHooks, StepHooks, Task, Traits
+from nerbert.training.objective import PRETRAIN, Columns, EpochColumns, EpochHooks, StepHooks, Task, Traits
 from nerbert.training.settings import Section, TrainSettings
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
@@ -79,6 +79,7 @@ class TypingBatch(Batch):
 class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
     """The objective; `after` is the number of special pieces at a window's end."""
 
+    learnt: ClassVar[str] = "tag entities, and to predict their clusters (CoFEE, arXiv 2010.08210)"
     parts: ClassVar[tuple[str, ...]] = ("tagging", "clusters")
     settings: ClassVar[type[Section]] = TypingSettings
     traits: ClassVar[Traits] = replace(TokenClassification.traits, commands=(PRETRAIN,), needs=("cluster", "sklearn"))
@@ -162,11 +163,12 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         entities = EntityPieces.of(shared, batch.numbers.numpy(), self._after)
         if self._columns:
             clusters = self._columns["clusters"][entities.terms]
-            entities, clusters = entities.choose(clusters >= 0), clusters[clusters >= 0]
-            weights = self._columns["weights"][clusters]
+            kept = np.flatnonzero(clusters >= 0)
+            clusters, weights = clusters[kept], self._columns["weights"][clusters[kept]]
         else:
-            clusters, weights = np.zeros(len(entities.terms)), np.ones(len(entities.terms), np.float32)
-        numbers, rows, columns = (torch.from_numpy(array) for array in entities.list_pieces())
+            kept, clusters = np.arange(len(entities.terms)), np.zeros(len(entities.terms))
+            weights = np.ones(len(kept), np.float32)
+        numbers, rows, columns = (torch.from_numpy(array) for array in entities.list_pieces(kept))
         return batch.extend(
             TypingBatch, entities=numbers, entity_rows=rows, entity_columns=columns,
             clusters=torch.from_numpy(clusters.astype(np.int64)), weights=torch.from_numpy(weights),
@@ -187,11 +189,6 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         logits = model.cluster_layer(torch.nn.functional.dropout(vectors, _DROPOUT, model.training)).float()
         losses = torch.nn.functional.cross_entropy(logits, batch.clusters, reduction="none")
         return {"tagging": tagging, "clusters": self._typing.weight * (losses * batch.weights).sum()}
-
-    def describe(self) -> Description:
-        """Return its description for plans and cards."""
-        coarse = super().describe()
-        return replace(coarse, learnt="tag entities, and to predict their clusters (CoFEE, arXiv 2010.08210)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,16 +226,13 @@ class EntityPieces:
         ends[cut] = columns[nexts[cut] - 1] + 1
         return cls(terms[begins], rows[begins], columns[begins], ends)
 
-    def choose(self, which: Array) -> "EntityPieces":
-        """Return some of the entities."""
-        return EntityPieces(self.terms[which], self.rows[which], self.firsts[which], self.ends[which])
-
-    def list_pieces(self) -> tuple[Array, Array, Array]:
-        """Return (pieces,): the entity, the row and the column of each piece of all entities."""
-        lengths = self.ends - self.firsts
+    def list_pieces(self, kept: Array) -> tuple[Array, Array, Array]:
+        """Return (pieces,): the entity, the row and the column of each piece of the entities `kept`."""
+        ends = self.ends[kept]
+        lengths = ends - self.firsts[kept]
         entities = np.repeat(np.arange(len(lengths)), lengths)
-        columns = np.repeat(self.ends - np.cumsum(lengths), lengths) + np.arange(len(entities))
-        return entities, self.rows[entities], columns
+        columns = np.repeat(ends - np.cumsum(lengths), lengths) + np.arange(len(entities))
+        return entities, self.rows[kept][entities], columns
 
 
 def entities_of(windows: Windows, numbers: Array, after: int) -> tuple[Array, Array]:
@@ -268,7 +262,7 @@ def vectors_of(
             entities = EntityPieces.of(data.windows, batch.numbers.numpy(), after)
             indices = np.minimum(np.searchsorted(terms, entities.terms), len(terms) - 1)
             kept = np.flatnonzero(terms[indices] == entities.terms)
-            numbers, rows, columns = (torch.from_numpy(array) for array in entities.choose(kept).list_pieces())
+            numbers, rows, columns = (torch.from_numpy(array) for array in entities.list_pieces(kept))
             chosen = replace(batch, rows=rows, columns=columns).to(device)
             sums = sum_states(states_at(model.base_model, chosen), numbers.to(device), len(kept))
             vectors[indices[kept]] = sums.cpu().numpy()

@@ -6,7 +6,7 @@ The loss is σ(tᵢ·cⱼ/τ + b)'s binary cross-entropy, summed over concepts. 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -70,6 +70,10 @@ class StepConcepts:
     `rows` (rows,) are the labels of the step's words, sorted; `has` and `known` are (rows, concepts), `vectors`
     (concepts, width), set while losses are computed. `tells` (rows,) says of which rows anything is known; it stays on
     the CPU. `left_out` more concepts are left out of the step.
+
+    For `names`, whose `rows` are empty, `targets` has three arrays by the number of a window. (entities, 3): first
+    word, word after the last and row; (words,): the row of each word; (words,): that of a span that is found there
+    where there is no entity, −1 where that isn't known.
     """
 
     texts: list[str]
@@ -79,6 +83,7 @@ class StepConcepts:
     known: torch.Tensor
     left_out: int = 0
     vectors: torch.Tensor | None = None
+    targets: Mapping[int, tuple[Array, Array, Array]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +106,13 @@ class Concepts(NamedTypes):
     boundaries: ClassVar[bool] = False
     """Whether its model has a layer of boundary tags."""
 
-    def __init__(
-        self, table: ConceptTable, texts: Mapping[str, str], settings: TrainSettings, backbone: Backbone, *,
-        types: Sequence[str] = (), finetunes: bool = False,
-    ) -> None:  # fmt: skip
-        self._table, self._texts, self._settings, self._backbone = table, texts, settings, backbone
-        self._section: Any = settings.of(self.settings)
-        self._types, self._finetunes = tuple(types), finetunes
+    def __init__(self, task: Task, backbone: Backbone) -> None:
+        table: ConceptTable = task.concepts
+        self._table, self._texts, self._settings, self._backbone = table, task.concept_texts, task.settings, backbone
+        self._section: Any = task.settings.of(self.settings)
+        self._types, self._finetunes = task.types, task.finetunes
         self._rows = list(table.rows)
-        always = [table.number_of(texts[type_]) for type_ in types if finetunes]
+        always = [table.number_of(self._texts[type_]) for type_ in task.types if task.finetunes]
         self._always = np.array(always if len(always) <= _ALWAYS else [], np.int64)
 
     @classmethod
@@ -123,7 +126,7 @@ class Concepts(NamedTypes):
         if source := section.backbone:
             with at(setting=f"setting {section.section}.backbone"):
                 backbone = Backbone.of(source, settings.seed)
-        return cls(task.concepts, task.concept_texts, settings, backbone, types=task.types, finetunes=task.finetunes)
+        return cls(task, backbone)
 
     def make_model(self, backbone: Backbone) -> ConceptModel:
         """Return both encoders, without pooling layers or heads; a fine-tuning takes those of a folder.

@@ -61,7 +61,7 @@ class Mlm(Objective, StepHooks):
 
     def __init__(
         self, seed: int, share: float, mask_id: int, vocabulary: int, special_ids: Iterable[int], *, pairs: bool = False
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._seed, self._share, self._mask_id, self._pairs = seed, share, mask_id, pairs
         self._special = np.array(sorted({*special_ids, mask_id}))
         self._ordinary = np.setdiff1d(np.arange(vocabulary), self._special)
@@ -77,10 +77,9 @@ class Mlm(Objective, StepHooks):
         settings, tokenizer, config = task.settings, task.backbone.tokenizer, task.backbone.config
         size = int(getattr(config, "vocab_size", 0) or len(tokenizer))
         if tokenizer.mask_token_id is None or tokenizer.mask_token_id >= size:
-            raise InputError(
-                f"{tokenizer.name_or_path or 'the tokenizer'}: has no mask piece that the model knows, so nothing can "
-                "be masked; add one as mask_token to tokenizer_config.json, or take objective = 'tagging'"
-            )
+            name = tokenizer.name_or_path or "the tokenizer"
+            raise InputError(f"{name}: has no mask piece that the model knows, so nothing can be masked; add one as "
+                             "mask_token to tokenizer_config.json, or take objective = 'tagging'")  # fmt: skip
         section, vocabulary = settings.of(MlmSettings), min(len(tokenizer), size)
         return cls(settings.seed, section.probability, tokenizer.mask_token_id, vocabulary, tokenizer.all_special_ids,
                    pairs=section.mask_style == "pairs")  # fmt: skip
@@ -137,9 +136,8 @@ class Mlm(Objective, StepHooks):
                 hits, count = hits + int((logits.argmax(-1) == batch.labels).sum()), count + len(batch.labels)
         loss, hits, count = processes.totals(loss, hits, count)
         if not count:
-            raise InputError(
-                "no piece of the validation sentences is masked: use a larger mlm.probability, or more sentences"
-            )
+            raise InputError("no piece of the validation sentences is masked: use a larger mlm.probability, or more "
+                             "sentences")  # fmt: skip
         return CheckpointScore(loss / count, False, {"mlm_loss": loss / count, "mlm_accuracy": hits / count})
 
     def describe(self) -> Description:
@@ -148,10 +146,8 @@ class Mlm(Objective, StepHooks):
             learnt="predict masked subwords (Devlin et al. 2019 §3.1), without labels",
             chooses="mlm_loss",
             pipeline="fill-mask",
-            figures={
-                "mlm_loss": "mean cross-entropy of a masked subword", "mlm_accuracy": "masked subwords found",
-            },
-        )  # fmt: skip
+            figures={"mlm_loss": "mean cross-entropy of a masked subword", "mlm_accuracy": "masked subwords found"},
+        )
 
 
 def pair_masks(drawn: Array, ordinary: Array) -> Array:

@@ -4,8 +4,7 @@ Boundaries have the loss of a tagger (NER-BERT §3.1). Types have NuNER's (Bogda
 on the mean of an entity's words, for gold entities and for spans that the model finds where there is none.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -70,23 +69,11 @@ def boundary_tags(example: Example) -> list[int]:
     return tags
 
 
-@dataclass(slots=True)
-class StepNames(StepConcepts):
-    """The concepts of a step and what its spans have of them; `rows` is empty: spans hold the indices of their rows.
-
-    `targets` are three arrays by the number of a window. (entities, 3): first word, word after the last and row;
-    (words,): the row of each word; (words,): that of a span that is found there where there is no entity, −1 where that
-    isn't known.
-    """
-
-    targets: Mapping[int, tuple[Array, Array, Array]] = field(default_factory=dict)
-
-
 @dataclass(frozen=True, slots=True)
 class NamesBatch(Batch):
     """A micro-batch whose labels are boundary tags; its spans and words are numbered through all of its windows."""
 
-    step: StepNames
+    step: StepConcepts
     gold: Array
     words: Array
     outside: Array
@@ -111,13 +98,12 @@ class Names(Concepts):
         """Return the rows of the table, where entities begin and end, and the boundary tags."""
         return BoundaryLabels(self._table, self._texts, 0)
 
-    def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepNames:
+    def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepConcepts:
         """Return the concepts of the step's entities, in all processes, and the spans of each window."""
         rows = dict[Row, int]()
         by_window = WindowLabels.by_window(windows, numbers, self._rows)
         targets = {number: _targets_of(window, rows) for number, window in by_window.items()}
-        shared = self._concepts_of(list(rows), np.zeros(0, np.int64), step)
-        return StepNames(**{entry.name: getattr(shared, entry.name) for entry in fields(shared)}, targets=targets)
+        return replace(self._concepts_of(list(rows), np.zeros(0, np.int64), step), targets=targets)
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> NamesBatch:
         """Return the batch with its spans."""
@@ -166,7 +152,7 @@ def _means(words: torch.Tensor, spans: Array) -> torch.Tensor:
 
 
 def _targets_of(window: WindowLabels, rows: dict[Row, int]) -> tuple[Array, Array, Array]:
-    """Return (entities, 3), (words,) and (words,) of a window as `StepNames` has them; `rows` numbers rows."""
+    """Return the targets of a window as `StepConcepts` has them; `rows` numbers rows."""
     types = np.array(sorted(window.concepts), np.int64)
     concepts: dict[tuple[int, int], list[int]] = {}
     for start, end, index in window.spans(types):

@@ -22,7 +22,7 @@ from nerbert.rng import Array
 from nerbert.terminal import tell
 from nerbert.training.batches import TrainingData, batches_to_read
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.objective import PRETRAIN, Columns, Description, EpochColumns, EpochHooks, Task, Traits
+from nerbert.training.objective import PRETRAIN, Columns, EpochColumns, EpochHooks, Task, Traits
 from nerbert.training.settings import Section, TrainSettings
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
@@ -43,6 +43,7 @@ class SelfTrainingSettings(TaggingSettings):
 class SelfTraining(TokenClassification, EpochHooks):
     """Tagging whose labels are the model's own from the second epoch on."""
 
+    learnt: ClassVar[str] = "tag entities, with labels that it gives its own training texts (CoFEE, Xue et al. 2020)"
     settings: ClassVar[type[Section]] = SelfTrainingSettings
     traits: ClassVar[Traits] = replace(TokenClassification.traits, commands=(PRETRAIN,))
 
@@ -100,11 +101,6 @@ class SelfTraining(TokenClassification, EpochHooks):
         labels = np.full(len(rows), IGNORED)
         labels[firsts] = decode_spans(chances[firsts], rows[firsts], self._threshold)
         return np.where(windows.labels[indices] == IGNORED, IGNORED, labels)
-
-    def describe(self) -> Description:
-        """Return its description for plans and cards."""
-        learnt = "tag entities, with labels that it gives its own training texts (CoFEE, Xue et al. 2020)"
-        return replace(super().describe(), learnt=learnt)
 
 
 def are_first_pieces(rows: Array, words: Array, positions: Array) -> Array:

@@ -126,19 +126,13 @@ class ZeroShot(NamedTypes):
     head_name: ClassVar[str] = "gliner"
     settings: ClassVar[type[Section]] = ZeroShotSettings
     learnt: ClassVar[str] = "find entities of types given by name (GLiNER, Zaratiana et al. 2024)"
-    _model: GlinerTrainee
-    _pieces: PromptedPieces
-    _sizes: Array
-    _maker: PromptMaker
 
-    def __init__(
-        self, table: ConceptTable, texts: Mapping[str, str], settings: TrainSettings, *, types: Sequence[str] = (),
-        labels_backbone: Backbone | None = None, finetunes: bool = False,
-    ) -> None:  # fmt: skip
-        self._table, self._texts, self._settings, self._types = table, texts, settings, tuple(types)
-        self._section, self._finetunes = settings.of(ZeroShotSettings), finetunes
+    def __init__(self, task: Task, labels_backbone: Backbone | None) -> None:
+        self._table: ConceptTable = task.concepts
+        self._texts, self._settings, self._types = task.concept_texts, task.settings, task.types
+        self._section, self._finetunes = task.settings.of(ZeroShotSettings), task.finetunes
         self._labels_backbone = labels_backbone
-        self._rows = list(table.rows)
+        self._rows = list(self._table.rows)
 
     @classmethod
     def of(cls, task: Task) -> Self:
@@ -152,9 +146,7 @@ class ZeroShot(NamedTypes):
             for name in ("labels_backbone", "negative_ratio"):
                 value, default = getattr(section, name), getattr(ZeroShotSettings(), name)
                 refuse(value != default, f"zero_shot.{name}", value, "left out in fine-tuning")
-        labels = None if task.finetunes else labels_backbone(settings, task.backbone)
-        return cls(task.concepts, task.concept_texts, settings, types=task.types, labels_backbone=labels,
-                   finetunes=task.finetunes)  # fmt: skip
+        return cls(task, None if task.finetunes else labels_backbone(settings, task.backbone))
 
     def make_model(self, backbone: Backbone) -> GlinerTrainee:
         """Return the model of a GLiNER folder, or a new one on an encoder; raise InputError if a type has no room."""
@@ -183,13 +175,9 @@ class ZeroShot(NamedTypes):
         return self._pieces
 
     @property
-    def _max_width(self) -> int:
-        return self._model.gliner.config.max_width
-
-    @property
     def labels(self) -> SpanLabels:
         """Return rows of the table, and where entities begin and end."""
-        width = self._max_width
+        width = self._model.gliner.config.max_width
         return SpanLabels(self._table, self._texts, width if width > 1 else 0)
 
     def facts(self, windows: Windows) -> dict[str, Any]:
@@ -268,8 +256,9 @@ class ZeroShot(NamedTypes):
 
     def _cross_entropy(self, scores: torch.Tensor, window: WindowLabels, asked: Array) -> torch.Tensor:
         """Return the weighted sum over a window's spans and types."""
-        answers = window.span_targets(self._table, asked, self._max_width, self._section.weights)
-        targets, weights = (torch.from_numpy(array).to(scores.device) for array in answers)
+        max_width = self._model.gliner.config.max_width
+        arrays = window.span_targets(self._table, asked, max_width, self._section.weights)
+        targets, weights = (torch.from_numpy(array).to(scores.device) for array in arrays)
         scores = scores.masked_fill(weights == 0, 0.0)
         return torch.nn.functional.binary_cross_entropy_with_logits(scores, targets, weights, reduction="sum")
 
@@ -314,12 +303,8 @@ def start_model(
         why = "setting objective = 'zero_shot': continues a GLiNER folder; make one with `nerbert pretrain`"
         raise SettingsError(f"{why}, this is none: {source}", setting="objective")
     refuse(section.max_width == 1, "zero_shot.max_width", 1, "at least 2; architecture = 'zero' scores single words")
-    refuse(
-        section.lstm and labels is not None,
-        "zero_shot.lstm",
-        section.lstm,
-        "left out with two encoders, which have none",
-    )
+    refuse(section.lstm and labels is not None, "zero_shot.lstm", section.lstm,
+           "left out with two encoders, which have none")  # fmt: skip
     return new_gliner(backbone, labels, architecture=section.architecture or "zero_span",
                       max_width=section.max_width or _USUAL_WIDTH, max_len=settings.max_length,
                       max_types=section.max_types, lstm=section.lstm,
@@ -359,13 +344,8 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
 def _check_architecture(loaded: GlinerFolder, settings: ZeroShotSettings, source: str) -> None:
     """Raise SettingsError for settings that say another architecture than the folder's."""
     config, wanted = loaded.model.config, settings.architecture
-    architecture, width = config.architecture, config.max_width
-    refuse(
-        wanted not in ("", architecture),
-        "zero_shot.architecture",
-        wanted,
-        f"{architecture!r}, or left out: {source} is one",
-    )
+    actual, width = config.architecture, config.max_width
+    refuse(wanted not in ("", actual), "zero_shot.architecture", wanted, f"{actual!r}, or left out: {source} is one")
     refuse(settings.max_width not in (0, width), "zero_shot.max_width", settings.max_width,
            f"{width}, or left out: that is what {source} has")  # fmt: skip
     refuse(settings.lstm and not hasattr(loaded.model, "rnn"), "zero_shot.lstm", settings.lstm,
