@@ -12,7 +12,7 @@ from pydantic import Field
 from nerbert.config import Settings, check, hints_of, merged, whole_numbers
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.distillation.settings import DistilSettings
-from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShotSettings
+from nerbert.encoder.objectives.zero_shot import ZeroShotSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.finetuning.replay import ReplaySettings

@@ -15,7 +15,7 @@ import pytest
 
 import nerbert
 from nerbert.encoder.gazetteers import GazetteersSettings
-from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShotSettings
+from nerbert.encoder.objectives.zero_shot import ZeroShotSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.training.tagging import TaggingSettings
 from tests.raised import raises

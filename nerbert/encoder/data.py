@@ -199,9 +199,8 @@ class PretrainSources:
         if not settings.corpus and not files:
             _ = settings.corpus_folder
         several = len(settings.corpus) + files > 1
-        alone = (replace(settings, corpus=(path,), shares=()) for path in settings.corpus)
-        corpora = tuple(LabelledCorpus(corpus_settings, index if several else None, True, descriptions)
-                        for index, corpus_settings in enumerate(alone))  # fmt: skip
+        corpora = tuple(LabelledCorpus(replace(settings, corpus=(path,), shares=()), index if several else None, True,
+                                       descriptions) for index, path in enumerate(settings.corpus))  # fmt: skip
         return PretrainData(settings, corpora, self.executor, named=True, descriptions=descriptions)
 
 

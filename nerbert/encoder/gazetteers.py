@@ -76,8 +76,7 @@ class Gazetteers:
 
     def short(self, words: Array) -> Array:
         """Return which sentences stay, by their numbers of words."""
-        kept: Array = words <= self.max_words if self.max_words else np.ones(len(words), bool)
-        return kept
+        return np.asarray(words <= self.max_words) if self.max_words else np.ones(len(words), bool)
 
     def relabel(self, examples: Sequence[Example]) -> list[Example]:
         """Return the examples with those of their spans that are in the lists, under the lists' types."""

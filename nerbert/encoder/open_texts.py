@@ -102,10 +102,7 @@ class OpenTypes:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The content of `concepts.json`; a row's second number is the index of what was asked for, which many share.
-
-    `ancestors` are the broader names of names.
-    """
+    """The content of `concepts.json`: a row's second number is an index of `asked`; `ancestors` are broader names."""
 
     concepts: list[tuple[str, str]]
     counts: list[int]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from hashlib import sha256
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -101,10 +101,8 @@ def _examples(batch: pa.RecordBatch, category: Any) -> Iterator[Example]:
 
 
 def _by_row(column: pa.ListArray, values: list[_Value]) -> Iterator[list[_Value]]:
-    first = 0
-    for last in np.cumsum(pc.list_value_length(column).to_numpy()).tolist():
-        yield values[first:last]
-        first = last
+    ends = np.cumsum(pc.list_value_length(column).to_numpy()).tolist()
+    return (values[first:last] for first, last in pairwise([0, *ends]))
 
 
 def _field(column: pa.ListArray, name: str) -> list[Any]:

@@ -190,12 +190,11 @@ def pretrain(
     A run that was killed resumes from its last checkpoint. `card` writes the model card. The group of `processes` ends
     with the training, unless it is given. An `executor` cuts the corpus into windows.
     """
-    group = processes
-    processes, work = begin(settings, output, overwrite=overwrite, processes=group, executor=executor)
-    first = processes.is_first
+    group, work = begin(settings, output, overwrite=overwrite, processes=processes, executor=executor)
+    first = group.is_first
     publishing = publish_job(output, work.identity, overwrite=overwrite) if first else nullcontext(draft_of(output))
     with publishing as (folder, run_folder):
-        processes.wait()  # for the first one, which makes the folders
+        group.wait()  # for the first one, which makes the folders
         keep = partial(_keep_best, run_folder, work.pieces.tokenizer) if first else lambda *_: None
         best = BestCheckpoint(work.score, keep, last=settings.select == "last")
         checkpoints = Checkpoints(
@@ -203,7 +202,7 @@ def pretrain(
             steps=settings.save_steps, tokenizer=work.pieces.tokenizer,
         )  # fmt: skip
         run = Run(
-            work.model, work.data, work.objective, settings, processes, evaluate=best, checkpoints=checkpoints,
+            work.model, work.data, work.objective, settings, group, evaluate=best, checkpoints=checkpoints,
             steps=StepLog(run_folder / LOG, settings.tensorboard), evaluation_steps=settings.evaluation_steps,
         )  # fmt: skip
         with progress("pre-training", run.total) if first else nullcontext(Progress()) as run.bar:
@@ -217,7 +216,7 @@ def pretrain(
             _write_json_card(folder, settings, work, log)
             if card:
                 card(folder, EncoderFacts(read_card(str(folder)), work.source.manifests))
-    processes.wait() if group else processes.end()
+    group.wait() if processes else group.end()
     return log
 
 

@@ -55,10 +55,10 @@ _POOLS = 4
 
 def steps_of_epoch(numbers: Array, lengths: Array, batch_size: int, seed: int, epoch: int) -> list[Array]:
     """Return the windows of each step of an epoch: each of `numbers` once; one step may be smaller."""
-    places = np.argsort(uniforms(seed, f"order of epoch {epoch}", np.arange(len(numbers))), kind="stable")
-    pool = batch_size * max(1, min(_POOL_STEPS, len(places) // (_POOLS * batch_size)))
-    places = places[np.lexsort((lengths[places], np.arange(len(places)) // pool))]
-    steps = [numbers[places[start : start + batch_size]] for start in range(0, len(places), batch_size)]
+    order = np.argsort(uniforms(seed, f"order of epoch {epoch}", np.arange(len(numbers))), kind="stable")
+    pool = batch_size * max(1, min(_POOL_STEPS, len(order) // (_POOLS * batch_size)))
+    order = order[np.lexsort((lengths[order], np.arange(len(order)) // pool))]
+    steps = [numbers[order[start : start + batch_size]] for start in range(0, len(order), batch_size)]
     return [steps[at] for at in np.argsort(uniforms(seed, f"steps of epoch {epoch}", np.arange(len(steps))))]
 
 

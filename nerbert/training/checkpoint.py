@@ -189,10 +189,10 @@ def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[T
     log = read_json(folder / _STATE, _State).log
     if folder.name != _name(log.steps):
         raise InputError(f"{folder / _STATE}: of step {log.steps}, not of the folder's")
-    wanted = _weights(model)
+    expected = _weights(model)
     weights, moments = _read(folder / _WEIGHTS), _read(folder / _OPTIMIZER)
     columns = _read_columns(folder, log.columns)
-    _check(folder / _WEIGHTS, weights, wanted)
+    _check(folder / _WEIGHTS, weights, expected)
     named = {name: parameter for name, parameter in model.named_parameters() if f"{name}.step" in moments}
     shapes = {f"{name}.{moment}": parameter for name, parameter in named.items() for moment in _MOMENTS[:2]}
     _check(folder / _OPTIMIZER, {key: tensor for key, tensor in moments.items() if not key.endswith(".step")}, shapes)
@@ -208,11 +208,10 @@ def _read_columns(folder: Path, digest: str) -> Columns:
     """Return copies of a checkpoint's columns with this digest; raise InputError if its files have others."""
     if not digest:
         return {}
-    before, after = _COLUMN.split("{}")
     columns = dict[str, Array]()
     for path in sorted(folder.glob(_COLUMN.format("*"))):
         with refused(f"{path}: can't be read"):
-            columns[path.name.removeprefix(before).removesuffix(after)] = np.lib.format.open_memmap(path, mode="r")
+            columns[path.stem.removeprefix("column-")] = np.lib.format.open_memmap(path, mode="r")
     with refused(f"{folder}: its columns can't be read"):
         differs = digest_of(columns) != digest
     if differs:
@@ -236,10 +235,10 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)  # type: ignore[no-any-return]
 
 
-def _check(path: Path, read: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
+def _check(path: Path, read: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
     """Raise InputError unless the tensors are those that are wanted."""
-    other = read.keys() ^ wanted.keys()
-    other |= {name for name in read.keys() & wanted.keys() if read[name].shape != wanted[name].shape}
+    other = read.keys() ^ expected.keys()
+    other |= {name for name in read.keys() & expected.keys() if read[name].shape != expected[name].shape}
     if other:
         raise InputError(f"{path}: {len(other)} tensors are missing or of another shape, say {min(other)}")
 
@@ -288,12 +287,9 @@ class StepLog:
 
 def _lines_until(path: Path, steps: int) -> Iterator[str]:
     """Yield the lines of a log up to a step; it ends at a torn line."""
-    with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
+    torn = (ValueError, KeyError, TypeError)
+    with suppress(FileNotFoundError, *torn), path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            try:
-                later = float(json.loads(line)["step"]) > steps
-            except (ValueError, KeyError, TypeError):
-                return
-            if later or not line.endswith("\n"):
+            if float(json.loads(line)["step"]) > steps or not line.endswith("\n"):
                 return
             yield line

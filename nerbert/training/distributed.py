@@ -41,8 +41,7 @@ class ProcessGroup:
             return list(values)
         share = torch.tensor(values, dtype=torch.float64, device=self.device)
         with _others():
-            total: torch.Tensor = self._accelerator.reduce(share)
-            return [float(value) for value in total.tolist()]
+            return [float(value) for value in self._accelerator.reduce(share).tolist()]
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Give each parameter the sum of its gradients over all processes; what has none in any keeps none."""
@@ -113,8 +112,8 @@ def explain_out_of_memory(setting: str = "max_tokens_per_batch, which holds for 
         if not is_of_memory(error):
             raise
         why = str(error).partition("\n")[0] or type(error).__name__
-        what = f"memory ran out outside the micro-batches of training: {why:.200}"
-        raise NerbertError(f"{what}; try a smaller {setting}, or a smaller model") from error
+        problem = f"memory ran out outside the micro-batches of training: {why:.200}"
+        raise NerbertError(f"{problem}; try a smaller {setting}, or a smaller model") from error
 
 
 def is_of_memory(error: Exception) -> bool:

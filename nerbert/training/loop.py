@@ -120,8 +120,8 @@ class Record:
                 so_far = {"tokens": log.tokens, "seconds": round(log.seconds, 3)}
                 self._steps.write("train", {"step": log.steps, **figures, **so_far})
             if (most := figures.get("max_tokens_per_batch")) and not self._warned:
-                self._warned, given = True, self._run.settings.max_tokens_per_batch
-                tell(f"memory ran out with max_tokens_per_batch = {given}: step cut to {most}, and so are later ones "
+                self._warned, setting = True, self._run.settings.max_tokens_per_batch
+                tell(f"memory ran out with max_tokens_per_batch = {setting}: step cut to {most}, and so are later ones "
                      f"where it runs out; max_tokens_per_batch={most} saves the failed attempts")  # fmt: skip
             self._run.bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
 
@@ -132,12 +132,12 @@ class Record:
             figures = (f"{name} {value:.4f}" for name, value in entry.items() if name not in ("step", "epoch"))
             self._tell(", ".join(figures))
 
-    def _tell(self, what: str) -> None:
+    def _tell(self, message: str) -> None:
         """Print one line with the speed and the time left, where no progress bar is shown."""
         if not sys.stderr.isatty():
             log, total = self._log, self._run.total
             left = timedelta(seconds=round((total - log.steps) * log.seconds / log.steps))
-            tell(f"step {log.steps} of {total}: {what}; {log.tokens / log.seconds:,.0f} tokens/s, {left} left")
+            tell(f"step {log.steps} of {total}: {message}; {log.tokens / log.seconds:,.0f} tokens/s, {left} left")
 
     def is_due(self, step: int) -> bool:
         """Return whether to save after this step."""

@@ -262,7 +262,7 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
         "names": "nerbert.encoder.objectives.names:Names",
         "self_training": "nerbert.encoder.objectives.self_training:SelfTraining",
         "typing": "nerbert.encoder.objectives.cluster_typing:ClusterTyping",
-        "zero_shot": "nerbert.encoder.objectives.zero_shot.zero_shot:ZeroShot",
+        "zero_shot": "nerbert.encoder.objectives.zero_shot:ZeroShot",
         "distillation": "nerbert.distillation.objective:Distillation",
         "cdlm": "nerbert.finetuning.cdlm:Cdlm",
     },
@@ -315,11 +315,9 @@ class SpanScore:
         every: list[list[WordSpan]] = [[] for _ in self._gold]
         for rank, share in enumerate(self._processes.gather([predicted]) if self._processes else [predicted]):
             every[rank :: self._count] = share
-        known = [
-            [span for span in spans if unknown.isdisjoint(range(*span[:2]))]
-            for spans, unknown in zip(every, self._unknown, strict=True)
-        ]
-        figures = self._figures(self._gold, known)
+        kept = [[span for span in spans if unknown.isdisjoint(range(*span[:2]))]
+                for spans, unknown in zip(every, self._unknown, strict=True)]  # fmt: skip
+        figures = self._figures(self._gold, kept)
         return CheckpointScore(figures[self._chooses], True, figures)
 
 

@@ -46,14 +46,14 @@ def make_settings(cls: type[_Settings], values: Mapping[str, Any], before: _Sett
     flat = {*_names_of(cls), *cls.removed}
     tables = {name: value for name, value in values.items() if name not in flat}
     checked = check_values(cls, {name: value for name, value in values.items() if name in flat})
-    usual: Any = next(field.default for field in fields(cls) if field.name == "objective")
-    objective = checked.get("objective", getattr(before, "objective", usual)) or usual
+    default: Any = next(field.default for field in fields(cls) if field.name == "objective")
+    objective = checked.get("objective", getattr(before, "objective", default)) or default
     if objective:
         check("objective", objective, Annotated[str, OBJECTIVES])
-    given = checked.get("sections", getattr(before, "sections", ()))
-    earlier = {section.section: section for section in given}
+    present = checked.get("sections", getattr(before, "sections", ()))
+    earlier = {section.section: section for section in present}
     made = [_make_section(name, value, objective, earlier.get(name), cls) for name, value in tables.items()]
-    kept = [section for section in given if section.section not in tables]
+    kept = [section for section in present if section.section not in tables]
     return make_plain_settings(cls, checked | {"sections": (*kept, *made)}, before)
 
 
@@ -68,8 +68,8 @@ def find_section(name: str, objective: str = "") -> type[Section] | None:
         return None
     if SOURCES.contains(name):
         return SOURCES.find(name)
-    names = [known for known in (name, objective) if known and OBJECTIVES.contains(known)]
-    declared = [OBJECTIVES.find(known).settings for known in names]
+    names = [candidate for candidate in (name, objective) if candidate and OBJECTIVES.contains(candidate)]
+    declared = [OBJECTIVES.find(candidate).settings for candidate in names]
     return next((section for section in declared if section.section == name), None)
 
 
@@ -136,9 +136,9 @@ def _quote(commands: Sequence[str]) -> str:
 
 def _unread_section(section: Section, objective: str, read: Sequence[str]) -> SettingsError:
     """Return the error for a section that the objective doesn't read."""
-    usual = type(section)()
-    given = next((name for name in _names_of(type(section)) if getattr(section, name) != getattr(usual, name)), "")
-    name = section.full_name(given) if given else section.section
+    defaults = type(section)()
+    changed = next((name for name in _names_of(type(section)) if getattr(section, name) != getattr(defaults, name)), "")
+    name = section.full_name(changed) if changed else section.section
     objectives = {name: OBJECTIVES.find(name) for name in OBJECTIVES}
     readers = [repr(name) for name, reader in objectives.items()
                if section.section in (reader.settings.section, *reader.traits.sources)]  # fmt: skip

@@ -128,8 +128,8 @@ def plain_settings(settings: TrainSettings, declared: type[Section] = Section) -
     Of what a section reads and of its models only the last part of a path is there.
     """
     values = {field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "sections"}
-    given = declared.section in ("", *(section.section for section in settings.sections))
-    sections = settings.sections if given else (*settings.sections, settings.of(declared))
+    present = declared.section in ("", *(section.section for section in settings.sections))
+    sections = settings.sections if present else (*settings.sections, settings.of(declared))
     for section in sorted(sections, key=lambda section: section.section):
         plain = asdict(section)
         plain |= {name: [path.name for path in plain[name]] for name in section.reads}

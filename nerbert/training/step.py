@@ -101,9 +101,9 @@ def launch_step(run: Run, step: PreparedStep, rate: float, *, late: bool = False
         means = processes.totals(*means)
         figures = dict(zip(parts, means, strict=True)) if len(parts) > 1 else {}
         figures |= run.step_hooks.step_figures(step.shared) | {"loss": sum(means), "norm": length, "rate": rate}
-        for what, value in (("loss", figures["loss"]), ("gradient's norm", length)):
+        for name, value in (("loss", figures["loss"]), ("gradient's norm", length)):
             if not math.isfinite(value):
-                raise SettingsError(f"step {step.number}: the {what} became {value}: nothing was updated; try a "
+                raise SettingsError(f"step {step.number}: the {name} became {value}: nothing was updated; try a "
                                     "smaller learning_rate or precision=fp32")  # fmt: skip
         return figures | ({"max_tokens_per_batch": max_tokens} if max_tokens != settings.max_tokens_per_batch else {})
 

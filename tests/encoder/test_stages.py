@@ -10,7 +10,7 @@ import nerbert
 from nerbert.encoder import stages as module
 from nerbert.encoder.objectives.cluster_typing import TypingSettings
 from nerbert.encoder.objectives.self_training import SelfTrainingSettings
-from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShotSettings
+from nerbert.encoder.objectives.zero_shot import ZeroShotSettings
 from nerbert.encoder.open_texts import OpenTypesSettings
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.encoder.stages import PretrainStage, pretrain_stages, read_stages

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot
+from nerbert.encoder.objectives.zero_shot import ZeroShot
 from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError

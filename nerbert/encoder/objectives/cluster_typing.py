@@ -314,8 +314,7 @@ class Clustering:
 
     def assign(self, vectors: Array) -> Array:
         """Return (count,): the number of the nearest centre of each vector."""
-        clusters: Array = (self.whiten(vectors) @ self.centres.T - (self.centres**2).sum(1) / 2).argmax(1)
-        return clusters.astype(np.int32)
+        return np.asarray((self.whiten(vectors) @ self.centres.T - (self.centres**2).sum(1) / 2).argmax(1), np.int32)
 
 
 def match_clusters(clusters: Array, before: Array, count: int) -> Array:
@@ -324,8 +323,7 @@ def match_clusters(clusters: Array, before: Array, count: int) -> Array:
 
     pairs = (clusters.astype(np.int64) * count + before)[before >= 0]
     overlap = np.bincount(pairs, minlength=count * count).reshape(count, count)
-    renumbered: Array = linear_sum_assignment(overlap, maximize=True)[1][clusters].astype(np.int32)
-    return renumbered
+    return np.asarray(linear_sum_assignment(overlap, maximize=True)[1][clusters], np.int32)
 
 
 def weights_of(vectors: Array, clusters: Array, count: int) -> Array:
@@ -333,8 +331,7 @@ def weights_of(vectors: Array, clusters: Array, count: int) -> Array:
     parts = (vectors[clusters == number] for number in range(count))
     variances = np.array([part.var(0, dtype=np.float64).mean() if len(part) else 0.0 for part in parts])
     weights = 1 / np.maximum(variances, max(_EQUAL, _TIGHTEST * vectors.var(0, dtype=np.float64).mean()))
-    scaled: Array = (weights / weights[clusters].mean()).astype(np.float32)
-    return scaled
+    return np.asarray(weights / weights[clusters].mean(), np.float32)
 
 
 def rand_index(clusters: Array, before: Array) -> dict[str, float]:

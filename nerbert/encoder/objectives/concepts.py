@@ -4,8 +4,8 @@ The loss is σ(tᵢ·cⱼ/τ + b)'s binary cross-entropy, summed over concepts. 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -16,7 +16,7 @@ from annotated_types import Interval
 
 from nerbert.config import refuse
 from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
-from nerbert.encoder.objectives.zero_shot.span_labels import ConceptLabels, PromptMaker, SpanLabels
+from nerbert.encoder.objectives.span_labels import ConceptLabels, PromptMaker, SpanLabels
 from nerbert.errors import SettingsError, at
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_encoder import ConceptModel, WordModel, open_concepts
@@ -29,8 +29,8 @@ from nerbert.model.windows import IGNORED, Windows, take_column
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array, uniforms
 from nerbert.training.batches import most_tokens
-from nerbert.training.distributed import ProcessGroup, explain_out_of_memory
-from nerbert.training.objective import CheckpointScore, Task, Traits, computed_once
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.objective import CheckpointScore, Task, Traits
 from nerbert.training.settings import Section, TrainSettings
 
 _BESIDE_DATA, _ALWAYS = 48, 256
@@ -191,21 +191,13 @@ class Concepts(NamedTypes):
         figures = {"concepts": float(len(shared.texts))}
         return figures | ({"concepts_left_out": float(shared.left_out)} if shared.left_out else {})
 
-    @contextmanager
-    def step_pass(self, model: ConceptModel, shared: StepConcepts) -> Iterator[None]:
+    def step_pass(self, model: ConceptModel, shared: StepConcepts) -> AbstractContextManager[None]:
         """Encode the step's names once; take the gradient of their vectors through the concept encoder at the end."""
         if not shared.texts:
-            yield
-            return
-        with (
-            explain_out_of_memory(f"{self._section.section}.max_concepts"),
-            autocast(model.device.type, self._settings.precision),
-        ):
-            vectors = model.name_vectors(shared.texts)
+            return nullcontext()
         shared.has, shared.known = shared.has.to(model.device), shared.known.to(model.device)
-        with computed_once(vectors) as shared.vectors:
-            yield
-        shared.vectors = None
+        setting = self._section.full_name("max_concepts")
+        return self._share_vectors(shared, model, setting, lambda: model.name_vectors(shared.texts))
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
         """Return the batch with the indices of its labels among the rows of the step, `shared`."""
@@ -230,11 +222,10 @@ class Concepts(NamedTypes):
 
     def open_head(self, model: ConceptModel, pieces: SubwordTokenizer, settings: TrainSettings) -> ConceptHead:
         """Return the model ready to tag, without labels."""
-        width = int(model.config.hidden_size)
         scorer = TorchScorer(WordModel(model.text, model.boundaries), settings.precision, WordModel.scores)
         return concept_head(boundaries=model.boundaries is not None)(
-            scorer, pieces, NameVectors(model, settings.precision), width, model.temperature, model.bias.item(),
-            most_tokens(settings),
+            scorer, pieces, NameVectors(model, settings.precision), int(model.config.hidden_size), model.temperature,
+            model.bias.item(), most_tokens(settings),
         )  # fmt: skip
 
 

@@ -5,17 +5,19 @@ known to be absent. Of types on overlapping entities (person and politician, say
 whose type isn't known are no entities of a type `ROOT`: asked for, it would hide entities of the others, and not count.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from nerbert.encoder.objectives.zero_shot.span_labels import PromptMaker, SpanLabels, WindowLabels
+from nerbert.encoder.objectives.span_labels import PromptMaker, SpanLabels, WindowLabels
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan
 from nerbert.metrics.score import score_spans
 from nerbert.model.concept_table import ROOT, ConceptTable
+from nerbert.model.forward import autocast
 from nerbert.model.heads import Entities, Head
 from nerbert.model.threshold_fit import TRIED, USUAL, above, best_threshold
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -24,8 +26,8 @@ from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
 from nerbert.training.batches import Sources
-from nerbert.training.distributed import ProcessGroup
-from nerbert.training.objective import CheckpointScore, Description, StepHooks, TaggerObjective, Traits
+from nerbert.training.distributed import ProcessGroup, explain_out_of_memory
+from nerbert.training.objective import CheckpointScore, Description, StepHooks, TaggerObjective, Traits, computed_once
 from nerbert.training.settings import TrainSettings
 
 _FIGURES = {
@@ -44,6 +46,7 @@ class NamedTypes(TaggerObjective, StepHooks):
     """As in `Description`."""
     _types: Sequence[str]
     _texts: Mapping[str, str]
+    _settings: TrainSettings
 
     @classmethod
     def data(cls, sources: Sources) -> Any:
@@ -58,6 +61,15 @@ class NamedTypes(TaggerObjective, StepHooks):
         """Return the model with the data's types as labels."""
         labels = [EntityLabel(type_, reads=self._texts[type_]) for type_ in self._types]
         return self.open_head(model, pieces, settings).for_labels(labels, [USUAL] * len(labels))
+
+    @contextmanager
+    def _share_vectors(self, shared: Any, model: Any, setting: str, encode: Callable[[], Any]) -> Iterator[None]:
+        """Give `shared` the vectors of a step's names, encoded once; `setting` is named where memory runs out."""
+        with explain_out_of_memory(setting), autocast(model.device.type, self._settings.precision):
+            vectors = encode()
+        with computed_once(vectors) as shared.vectors:
+            yield
+        shared.vectors = None
 
     def describe(self) -> Description:
         """Return its description for plans and cards."""

@@ -12,7 +12,7 @@ import torch
 from annotated_types import Interval
 
 from nerbert.encoder.objectives.concepts import Concepts, ConceptsSettings, StepConcepts, concept_loss
-from nerbert.encoder.objectives.zero_shot.span_labels import SpanLabels, WindowLabels
+from nerbert.encoder.objectives.span_labels import SpanLabels, WindowLabels
 from nerbert.labels import word_spans
 from nerbert.model.concept_encoder import ConceptModel
 from nerbert.model.concept_head import BOUNDARIES
@@ -176,5 +176,4 @@ def _find_spans(tags: Array, batch: NamesBatch) -> Array:
     ends = outside[np.searchsorted(outside, starts, side="right")]
     unknown = np.concatenate([[0], np.cumsum(batch.outside == _NOWHERE)])
     free = unknown[ends] == unknown[starts]
-    spans: Array = np.stack([starts, ends, batch.outside[starts]], 1)[free]
-    return spans
+    return np.asarray(np.stack([starts, ends, batch.outside[starts]], 1)[free])

@@ -106,8 +106,7 @@ class SelfTraining(TokenClassification, EpochHooks):
 def are_first_pieces(rows: Array, words: Array, positions: Array) -> Array:
     """Return which rows are a word's first piece, and no other word's before; `rows` are the windows they are in."""
     new_row = np.diff(rows, prepend=-1) != 0
-    firsts: Array = new_row | ((np.diff(words, prepend=-1) != 0) & (np.diff(positions, prepend=-1) != 0))
-    return firsts
+    return np.asarray(new_row | ((np.diff(words, prepend=-1) != 0) & (np.diff(positions, prepend=-1) != 0)))
 
 
 def decode_spans(chances: Array, rows: Array, threshold: float) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nerbert.encoder.objectives.held_out import AskedText, HeldOutScore, asked_texts
-from nerbert.encoder.objectives.zero_shot.span_labels import PromptMaker, SpanLabels
+from nerbert.encoder.objectives.span_labels import PromptMaker, SpanLabels
 from nerbert.encoder.open_texts import OpenExample
 from nerbert.errors import InputError
 from nerbert.labels import WordSpan

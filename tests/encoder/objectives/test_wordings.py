@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nerbert.encoder.objectives.concepts import Concepts
-from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot
+from nerbert.encoder.objectives.zero_shot import ZeroShot
 from nerbert.encoder.pretrain import Preparation
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.training.sections import make_settings

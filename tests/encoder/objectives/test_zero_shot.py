@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.encoder.objectives.zero_shot.span_labels import PromptMaker, SpanLabels, WindowLabels, count_lost
-from nerbert.encoder.objectives.zero_shot.zero_shot import ZeroShot, ZeroShotBatch
-from nerbert.encoder.objectives.zero_shot.zero_shot import _scores as scores_of
+from nerbert.encoder.objectives.span_labels import PromptMaker, SpanLabels, WindowLabels, count_lost
+from nerbert.encoder.objectives.zero_shot import ZeroShot, ZeroShotBatch
+from nerbert.encoder.objectives.zero_shot import _scores as scores_of
 from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings
 from nerbert.encoder.pretrain import Preparation, prepare, pretrain
 from nerbert.encoder.settings import PretrainSettings

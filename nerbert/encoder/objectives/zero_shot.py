@@ -5,7 +5,7 @@ no room for a text is refused before the training: later it would silently be cu
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,11 @@ from annotated_types import Interval
 
 from nerbert.config import refuse
 from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
-from nerbert.encoder.objectives.zero_shot.span_labels import PromptMaker, SpanLabels, WindowLabels, count_lost
+from nerbert.encoder.objectives.span_labels import PromptMaker, SpanLabels, WindowLabels, count_lost
 from nerbert.errors import InputError, SettingsError, at
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_table import ConceptTable
-from nerbert.model.forward import Batch, autocast
+from nerbert.model.forward import Batch
 from nerbert.model.fresh import freeze
 from nerbert.model.gliner.config import WORDS, Architecture
 from nerbert.model.gliner.folder import load_gliner
@@ -43,8 +43,8 @@ from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.terminal import tell
 from nerbert.training.batches import most_tokens
-from nerbert.training.distributed import ProcessGroup, explain_out_of_memory
-from nerbert.training.objective import CheckpointScore, Task, computed_once
+from nerbert.training.distributed import ProcessGroup
+from nerbert.training.objective import CheckpointScore, Task
 from nerbert.training.settings import Section, TrainSettings
 
 _NAMES = 64
@@ -220,19 +220,15 @@ class ZeroShot(NamedTypes):
         total = sum(map(len, shared.prompts.values()))
         return {"types": float(len(shared.used)), "types_a_window": total / max(1, len(shared.prompts))}
 
-    @contextmanager
-    def step_pass(self, model: GlinerTrainee, shared: StepPrompts) -> Iterator[None]:
+    def step_pass(self, model: GlinerTrainee, shared: StepPrompts) -> AbstractContextManager[None]:
         """Encode the step's names once, if they have an encoder; take their gradient through it at the end."""
         if model.gliner.labels_body is None or not len(shared.used):
-            yield
-            return
+            return nullcontext()
         texts = [shared.texts[number] for number in shared.used.tolist()]
-        with explain_out_of_memory("max_types"), autocast(model.device.type, self._settings.precision):
-            groups = [texts[start : start + _NAMES] for start in range(0, len(texts), _NAMES)]
-            vectors = torch.cat([model.label_vectors(group) for group in groups])
-        with computed_once(vectors) as shared.vectors:
-            yield
-        shared.vectors = None
+        groups = [texts[start : start + _NAMES] for start in range(0, len(texts), _NAMES)]
+        return self._share_vectors(
+            shared, model, "max_types", lambda: torch.cat([model.label_vectors(group) for group in groups])
+        )
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> ZeroShotBatch:
         """Return the batch with each window's prompt before its text."""
@@ -334,18 +330,23 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
     sizes = np.maximum.reduceat(np.array(loaded.pieces.sizes(flat), np.int64), starts) if texts else np.zeros(0, int)
     if len(sizes) and sizes.max() > room:
         largest = table.concepts[int(sizes.argmax())]
-        what = "with its description takes" if largest.description else "takes"
+        verb = "with its description takes" if largest.description else "takes"
         remedy = "shorten it, or leave zero_shot.descriptions out" if largest.description else "shorten it"
-        raise InputError(f"type {largest.name!r:.80}: {what} {int(sizes.max()):,} subwords, and a prompt beside a "
+        raise InputError(f"type {largest.name!r:.80}: {verb} {int(sizes.max()):,} subwords, and a prompt beside a "
                          f"text has room for {room:,}; {remedy}, or use a smaller max_length")  # fmt: skip
     return sizes
 
 
 def _check_architecture(loaded: GlinerFolder, settings: ZeroShotSettings, source: str) -> None:
     """Raise SettingsError for settings that say another architecture than the folder's."""
-    config, wanted = loaded.model.config, settings.architecture
+    config, architecture = loaded.model.config, settings.architecture
     actual, width = config.architecture, config.max_width
-    refuse(wanted not in ("", actual), "zero_shot.architecture", wanted, f"{actual!r}, or left out: {source} is one")
+    refuse(
+        architecture not in ("", actual),
+        "zero_shot.architecture",
+        architecture,
+        f"{actual!r}, or left out: {source} is one",
+    )
     refuse(settings.max_width not in (0, width), "zero_shot.max_width", settings.max_width,
            f"{width}, or left out: that is what {source} has")  # fmt: skip
     refuse(settings.lstm and not hasattr(loaded.model, "rnn"), "zero_shot.lstm", settings.lstm,

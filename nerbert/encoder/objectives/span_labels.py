@@ -165,8 +165,7 @@ def known_spans(known: Array, max_width: int) -> Array:
     count = len(known)
     unknown = np.concatenate([np.zeros((1, known.shape[1]), np.int64), np.cumsum(~known, 0)])
     ends = np.arange(count)[:, None] + 1 + np.arange(max_width)
-    known_words: Array = unknown[np.minimum(ends, count)] == unknown[:-1, None]
-    return known_words & (ends <= count)[..., None]
+    return np.asarray((unknown[np.minimum(ends, count)] == unknown[:-1, None]) & (ends <= count)[..., None])
 
 
 def count_lost(labels: Array) -> tuple[int, int]:
@@ -250,5 +249,4 @@ class PromptMaker:
 
 def _shuffle(numbers: Array, seed: int, purpose: str) -> Array:
     """Return numbers in an order that depends on seed, purpose and the numbers alone."""
-    order: Array = numbers[np.argsort(uniforms(seed, purpose, numbers), kind="stable")]
-    return order
+    return np.asarray(numbers[np.argsort(uniforms(seed, purpose, numbers), kind="stable")])

@@ -1,1 +1,0 @@
-"""Entities of types given by name (GLiNER, Zaratiana et al. 2024)."""
