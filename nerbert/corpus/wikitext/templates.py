@@ -37,9 +37,10 @@ _NO_TARGET = re.compile(r"[|\]\n]")
 _TITLES = frozenset({"pagename", "fullpagename", "subjectpagename", "articlepagename"})
 _TITLE = "\0title"
 """Placeholder of the page's own title; no text contains it."""
-_MARKUP = re.compile(rf"[ \t:;]++|&nbsp;|__\w{{1,40}}?__|<[^<>\n]*+>|\[\[([^\[\]|\n]*+){IN_LINK}\]\]")
+_CELL = r"\{?\|(?:[^\n\[\]{}|]*+\|)*+\}?"
+_MARKUP = re.compile(rf"[ \t:;]++|{_CELL}|&nbsp;|__\w{{1,40}}?__|<[^<>\n]*+>|\[\[([^\[\]|\n]*+){IN_LINK}\]\]")
 """What may precede an infobox on its line; a link only to a picture or a category."""
-_MARKUP_ENDS = frozenset("_]>:;")
+_MARKUP_ENDS = frozenset("_]>:;|}")
 _MAX_DEPTH, _REMEMBERED = 20, 20_000
 _MAX_PARAMETERS, _MAX_VALUE, _MAX_NAME, _MAX_MARKUP = 120, 120, 200, 1000
 
@@ -65,9 +66,10 @@ class TemplateReader:
         if "{{" not in source:
             return source, boxes
         known, read, protected = self._known, self._read_name, is_protected(source)
-        title = title.replace("'", APOSTROPHE)
+        title, begun = title.replace("'", APOSTROPHE), 0
 
         def expand_template(match: "re.Match[str]") -> str:
+            nonlocal begun
             inside, start, text = match.group()[2:-2], match.start(), match.string
             name, bar, _ = inside.partition("|")
             meaning = known.get(name) or read(name)
@@ -76,10 +78,12 @@ class TemplateReader:
                 shown = self._expand_text(meaning.rule, inside, title)
             elif shown == _TITLE:
                 shown = title
-            elif meaning.box:
+            begins_line = not shown and self._begins_line(text, start, begun)
+            begun = match.end() if begins_line else begun
+            if meaning.box:
                 end = match.end()
                 ends_line = not bar and text[end : end + 40].lstrip(" ")[:1] in ("", "\n")
-                if ends_line or self._begins_line(text, start):
+                if ends_line or begins_line:
                     boxes.append(_read_infobox(meaning.box, arguments(inside)[1:], protected=protected))
             if _in_target(text, start):
                 return shown or DYNAMIC
@@ -124,16 +128,19 @@ class TemplateReader:
 
         return _TEMPLATE.sub(inner, text)
 
-    def _begins_line(self, text: str, start: int) -> bool:
-        """Return whether only other markup, no list bullet or prose, precedes a template on its line."""
+    def _begins_line(self, text: str, start: int, begun: int) -> bool:
+        """Return whether only other markup, no list bullet or prose, precedes a template on its line.
+
+        `begun` is the end of the last template that began a line.
+        """
         preceding = text[max(start - 40, 0) : start].rstrip(" ")
-        if not preceding or preceding[-1] in "\n}|":
+        if not preceding or preceding[-1] == "\n":
             return True
         if preceding[-1] not in _MARKUP_ENDS:
             return False
         nearest = max(start - _MAX_MARKUP, 0)
         line, braces = text.rfind("\n", nearest, start), text.rfind("}}", nearest, start)
-        if max(line, braces) < 0 < nearest:
+        if max(line, braces) < 0 < nearest or (braces > line and braces + 2 != begun):
             return False
         position = max(line + 1, braces + 2 if braces >= 0 else 0)
         while position < start:

@@ -152,7 +152,9 @@ def test_infoboxes() -> None:
         ("{{Vorlage:Infobox x|a=b}}", DE), ("__NOTOC__{{Infobox x|a=b}}", EN), ("__NOTOC__ \n{{Infobox x|a=b}}", EN),
         ("<div class=y>{{Infobox x|a=b}}</div>", EN), ("[[File:A.jpg|thumb|a [[B]]]] {{Infobox x|a=b}}", EN),
         ("[[Datei:A.jpg]][[Kategorie:B]]{{Infobox x|a=b}}", DE), (":{{Infobox x|a=b}}", EN),
-        ("&nbsp;{{Infobox x|a=b}}", EN), ("{{#if:x|y}}<br>{{Infobox x|a=b}}", EN),
+        ("&nbsp;{{Infobox x|a=b}}", EN), ("{{#if:x|}}<br>{{Infobox x|a=b}}", EN),
+        ("{{a|b}} {{c}}{{Infobox x|a=b}}", EN), ("{|\n| style=x | {{Infobox x|a=b}}\n|}", EN),
+        ("{| align=y\n|}{{Infobox x|a=b}}", EN),
     ],
 )  # fmt: skip
 def test_markup_may_stand_before_an_infobox(line: str, site: Site) -> None:
@@ -164,12 +166,29 @@ def test_markup_may_stand_before_an_infobox(line: str, site: Site) -> None:
     "line",
     [
         "[[A]] {{x|a=b}}", "[[:File:A.jpg]]{{x|a=b}}", "a: {{x|a=b}}", "* {{x|a=b}}", "<b>a</b>{{x|a=b}}", "{{x}} a",
-        "* {{x}} a", "__a b__{{x|a=b}}", "a" * 2000 + "<br>" * 500 + "{{x|a=b}}",
+        "* {{x}} a", "* {{a|b}} {{x|a=b}}", "# [[File:A.jpg]] {{a}}{{b}}{{x|a=b}}", "{{nowrap|a}} {{x|a=b}}",
+        "a | {{x|a=b}}", "{{cite web|url=b}}", "{{YouTube|a=b}} {{cite book}}", "__a b__{{x|a=b}}",
+        "a" * 2000 + "<br>" * 500 + "{{x|a=b}}",
     ],
 )  # fmt: skip
 def test_templates_in_prose_and_lists_are_no_infoboxes(line: str) -> None:
     found = clean(f"Text.\n{line}\nText.").infoboxes
     assert found == ((Infobox("X", ()),) if line == "{{x}} a" else ())
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("de", ":{{Literatur|Autor=b}}"),
+        ("fr", "{{Écrit|titre=b}}"),
+        ("ru", "{{книга\n|автор=b\n}}"),
+        ("no", "{{Kilde bok}}"),
+    ],
+)
+def test_citations_are_no_infoboxes(language: str, line: str) -> None:
+    assert clean(f"{line}\n\n{{{{X|a=b}}}}", site=make_site("", language, {})).infoboxes == (
+        Infobox("X", (("a", "b"),)),
+    )
 
 
 @pytest.mark.parametrize(
