@@ -5,19 +5,29 @@ Unknown keys are ignored, so that newer files stay readable.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nerbert.errors import InputError, NerbertError, at, refused
+from nerbert.errors import InputError, NerbertError, at, nearest, refused
 
 Read = TypeVar("Read")
 LARGEST_FILE = 64 << 20
 LARGEST = 1 << 63
 """Whole numbers in nerbert's files are smaller: readers use 64 bits."""
+_COMPARED = 100
+"""Fields that are compared with one that is missing, and characters of their names."""
 _JSON = json.JSONEncoder(ensure_ascii=False)
 _RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_BRANCH = re.compile(r"str|int|float|bool|(?:list|dict)\[.*\]")
+"""A type in the place of a fault, where a value may have one of several types."""
+_PLAIN = (("EOF while parsing", "it ends inside"), ("trailing characters", "text after the end"),
+          ("expected ident", "a word without quotes"), ("expected value", "no value"),
+          ("key must be a string", "a key without double quotes"),
+          (r"control character (\u0000-\u001F) found while parsing", "a control character inside"))  # fmt: skip
+"""What a parser calls faults of syntax, in plain words."""
 
 
 def read_json(path: Path, type_: type[Read], *, limit: int = LARGEST_FILE, remedy: str = "") -> Read:
@@ -38,20 +48,20 @@ def read_checked(
 
 def parse_json(content: bytes | str, type_: type[Read], source: Path | str, *, remedy: str = "") -> Read:
     """Return JSON text as a `kind`; `source` names it in errors, as in `read_json`."""
-    return _validate(lambda: _adapter(type_).validate_json(content, strict=True), content, source, remedy)  # type: ignore[no-any-return, arg-type]
+    return _validate(type_, lambda: _adapter(type_).validate_json(content, strict=True), content, source, remedy)  # type: ignore[no-any-return, arg-type]
 
 
 def check_value(value: object, type_: type[Read]) -> Read:
     """Return a value of JSON as a `kind`; raise InputError that names the path inside and the value."""
-    return _validate(lambda: _adapter(type_).validate_python(value, strict=True), "", "", "")  # type: ignore[no-any-return, arg-type]
+    return _validate(type_, lambda: _adapter(type_).validate_python(value, strict=True), "", "", "")  # type: ignore[no-any-return, arg-type]
 
 
 def parse_strings(values: Mapping[str, str], type_: type[Read], source: str) -> Read:
     """Return texts by name, as an address has them, as a `kind`; `source` names them in errors."""
-    return _validate(lambda: _adapter(type_).validate_strings(values), "", source, "")  # type: ignore[no-any-return, arg-type]
+    return _validate(type_, lambda: _adapter(type_).validate_strings(values), "", source, "")  # type: ignore[no-any-return, arg-type]
 
 
-def _validate(validate: Callable[[], Any], content: bytes | str, source: Path | str, remedy: str) -> Any:
+def _validate(type_: Any, validate: Callable[[], Any], content: bytes | str, source: Path | str, remedy: str) -> Any:
     from pydantic import ValidationError
 
     try:
@@ -60,11 +70,12 @@ def _validate(validate: Callable[[], Any], content: bytes | str, source: Path | 
         with at(source):
             raise
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        if fault["type"] == "json_invalid":
-            reason, line = _syntax_error(fault["ctx"]["error"], content)
+        faults = error.errors(include_url=False)
+        if faults[0]["type"] == "json_invalid":
+            reason, line = _syntax_error(faults[0]["ctx"]["error"], content)
         else:
-            reason, line = _describe(fault["type"], fault["loc"], fault["msg"], fault["input"]), None
+            fields = {*getattr(type_, "model_fields", ()), *getattr(type_, "__dataclass_fields__", ())}
+            reason, line = _describe(faults, fields), None
         with at(source, line):
             raise InputError(f"{reason}{remedy and '; ' + remedy}") from error
 
@@ -90,12 +101,22 @@ def _adapter(type_: Any) -> Any:
     return TypeAdapter(type_)
 
 
-def _describe(fault: str, location: tuple[int | str, ...], message: str, value: object) -> str:
-    """Return `a.b[0] = 'x': must be a valid integer` for one of pydantic's errors."""
+def _describe(faults: Sequence[Any], fields: Collection[str]) -> str:
+    """Return `a.b[0] = 'x': must be a valid integer` for the first of pydantic's errors; `fields` are the root's."""
+    paths = [tuple(part for part in fault["loc"] if not _BRANCH.fullmatch(str(part))) for fault in faults]
+    location = max((path for path in paths if path[: len(paths[0])] == paths[0]), key=len)
+    fault, value = (faults[paths.index(location)][name] for name in ("type", "input"))
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     if fault == "missing":
-        return f"{path:.200} is missing"
-    return f"{path:.200}{path and ' = '}{value!r:.80}: {message.replace('Input should', 'must')}"
+        names = [name for name in islice(value, _COMPARED) if name not in fields and len(name) < _COMPARED]
+        hints = (f"; there is {name!r}{hint}" for name in names if (hint := nearest(name, [str(location[-1])])))
+        return f"{path:.200} is missing{next(hints, '')}"
+    if fault == "extra_forbidden":
+        return f"{path:.200}: is no field{nearest(path[:_COMPARED], fields)}"
+    messages = [fault["msg"] for index, fault in enumerate(faults) if paths[index] == location]
+    plain = [re.sub(r"^\w+ should|( after validation|, unable to parse).*", lambda m: "" if m[1] else "must", message)
+             for message in messages]  # fmt: skip
+    return f"{path:.200}{path and ' = '}{value!r:.80}: {' or '.join(dict.fromkeys(plain)).replace('or must be', 'or')}"
 
 
 def _syntax_error(message: str, content: bytes | str) -> tuple[str, int | None]:
@@ -106,6 +127,8 @@ def _syntax_error(message: str, content: bytes | str) -> tuple[str, int | None]:
         return "not JSON in UTF-8", None
     line = re.search(r" at line ([0-9]+) ", message)
     cut = message.startswith("EOF") or not text.strip()
+    for words, plain in _PLAIN:
+        message = message.replace(words, plain)
     return f"not JSON: {message}{'; it is cut off or damaged' if cut else ''}", int(line[1]) if line else None
 
 

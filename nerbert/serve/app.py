@@ -77,7 +77,7 @@ def application(
         await service.stop()
 
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
-    opened = [compile_path(operation.path)[0] for operation in operations if operation.open]
+    opened = [(operation.method, compile_path(operation.path)[0]) for operation in operations if operation.open]
     gate = _Gate(router, service, access, opened, metrics)
     if not access.origins:
         return gate
@@ -92,7 +92,8 @@ class _Gate:
     """What every request passes: it gets a number, may be refused, is counted and logged; here errors are answered."""
 
     def __init__(
-        self, app: ASGIApp, service: Service, access: Access, opened: Sequence[re.Pattern[str]], metrics: Metrics
+        self, app: ASGIApp, service: Service, access: Access, opened: Sequence[tuple[str, re.Pattern[str]]],
+        metrics: Metrics,
     ) -> None:  # fmt: skip
         self._app, self._service, self._access, self._opened, self._metrics = app, service, access, opened, metrics
         self._busy = 0
@@ -128,7 +129,7 @@ class _Gate:
             await send(message)
 
         try:
-            self._check(scope["path"], headers)
+            self._check(scope, headers)
             self._busy += 1
             try:
                 await self._app(scope, receive_part, reply)
@@ -149,9 +150,10 @@ class _Gate:
             log.info("%s %s %s %d %.1f ms %d words", call.id, scope["method"], call.route, call.status, took * 1000,
                      call.words)  # fmt: skip
 
-    def _check(self, path: str, headers: Mapping[bytes, bytes]) -> None:
+    def _check(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
         """Raise why a request isn't let in."""
-        if any(pattern.match(path) for pattern in self._opened):
+        asked = scope["method"].replace("HEAD", "GET")
+        if any(method == asked and pattern.match(scope["path"]) for method, pattern in self._opened):
             return
         if self._busy >= self._service.limits.max_requests:
             raise Overloaded(f"{self._busy:,} requests are in progress; try again later")

@@ -41,7 +41,8 @@ def own_routes() -> Sequence[Operation]:
 def hugging_face_routes() -> Sequence[Operation]:
     """Return those of Hugging Face's token classification."""
     example = {"inputs": _TEXT, "parameters": {"aggregation_strategy": "simple"}}
-    return [_post("/models/{model}", hugging_face.classify, hugging_face.Inputs, example, query=LabelQuery)]
+    return [_post(path, hugging_face.classify, hugging_face.Inputs, example, query=LabelQuery)
+            for path in ("/models/{model}", "/")]  # fmt: skip
 
 
 def gliner_routes() -> Sequence[Operation]:

@@ -41,7 +41,9 @@ def test_only_those_with_the_token_may_ask(serve: Serve) -> None:
         assert reply.headers["www-authenticate"] == "Bearer"
     for path in ("/models", "/metrics", "/openapi.json", "/supportedentities", "/none", "/label"):
         assert_fault(client.get(path), 401)
-    assert_fault(client.post("/tag", content=b"{"), 401)
+    for path in ("/tag", "/", "/page/app.js"):
+        assert_fault(client.post(path, content=b"{"), 401)
+    assert client.head("/").status_code == 200
     assert [client.get(path).status_code for path in ("/healthz", "/ready", "/health", "/")] == [200] * 4
     for right in (f"Bearer {TOKEN}", f"bearer  {TOKEN}"):
         assert ask(server, authorization=right).status_code == 200

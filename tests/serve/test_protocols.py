@@ -61,6 +61,8 @@ def test_hugging_faces_client(server: Inside) -> None:
     assert [each.word for each in ask(SHIP, aggregation_strategy="max", ignore_labels=["ship"])] == ["Port"]
     sure = hub.InferenceClient(model=f"{server.url}/models/told?labels=ship&threshold=0.7", token="none")
     assert [each.word for each in sure.token_classification(SHIP)] == ["SHIP"]
+    endpoint = hub.InferenceClient(model=f"{server.url}/?labels=ship,port", token="none")  # the first model's
+    assert [each.word for each in endpoint.token_classification(SHIP)] == ["ship", "SHIP", "Port"]
     nobody = hub.InferenceClient(model=f"{server.url}/models/nobody?labels=ship", token="none")
     with pytest.raises(hub.errors.HfHubHTTPError, match="model 'nobody'"):
         nobody.token_classification(SHIP)

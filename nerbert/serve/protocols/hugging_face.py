@@ -1,8 +1,8 @@
 """Hugging Face's token classification, as `InferenceClient(model=URL).token_classification` asks for it.
 
 Source: huggingface_hub 2.4.0, `inference/_client.py` and `inference/_generated/types/token_classification.py`. The body
-can't name labels, so they are in the address: `/models/NAME?labels=ship,port`. A text is always read in windows, so
-`stride` changes nothing. Without a strategy entities are whole, as `simple` gives them.
+can't name labels, so they are in the address: `/models/NAME?labels=ship,port`, or `/` for the first model. A text is
+always read in windows, so `stride` changes nothing. Without a strategy entities are whole, as `simple` gives them.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ async def classify(call: Call) -> list[Any]:
     body: Inputs = call.body
     parameters, texts = body.parameters or Parameters(), body.inputs
     several = texts if isinstance(texts, list) else [texts]
-    call.query.model = call.path["model"]
+    call.query.model = call.path.get("model", call.query.model)
     results = [list(_list_elements(spans, parameters)) for spans in await call.tag(several, call.query.ask())]
     return results if isinstance(texts, list) else results[0]
 
