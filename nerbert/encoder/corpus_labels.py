@@ -263,14 +263,14 @@ def _draw(manifest: Mapping[str, Any], settings: PretrainSettings) -> pa.Table:
             rows = pa.Table.from_batches([batch.filter(pc.equal(batch["split"], VALIDATION))])
             drawn = rows if drawn is None else pa.concat_tables([drawn, rows])
             if settings.max_eval_samples and len(drawn) > 2 * settings.max_eval_samples:
-                drawn = _lowest(drawn, settings)
+                drawn = _take_lowest(drawn, settings)
     if drawn is None or not len(drawn):
         raise InputError(f"{settings.corpus_folder}: its validation split is empty; build it with a larger "
                          "validation_ratio")  # fmt: skip
-    return _lowest(drawn, settings)
+    return _take_lowest(drawn, settings)
 
 
-def _lowest(rows: pa.Table, settings: PretrainSettings) -> pa.Table:
+def _take_lowest(rows: pa.Table, settings: PretrainSettings) -> pa.Table:
     numbers = [uniform(settings.seed, "validation part", identity) for identity in rows["id"].to_pylist()]
     order = np.argsort(np.array(numbers), kind="stable")[: settings.max_eval_samples or None]
     return rows.combine_chunks().take(pa.array(order))

@@ -82,12 +82,12 @@ class PretrainData:
     @property
     def language(self) -> str:
         """Return the language of the texts."""
-        return _common(self.manifests, "language", SEVERAL_LANGUAGES)
+        return _common_value(self.manifests, "language", SEVERAL_LANGUAGES)
 
     @property
     def word_splitter(self) -> str:
         """Return what cuts further texts into words."""
-        return _common(self.manifests, "word_splitter", SPLITTER)
+        return _common_value(self.manifests, "word_splitter", SPLITTER)
 
     @property
     def labels(self) -> CorpusLabels | None:
@@ -160,7 +160,7 @@ class PretrainData:
         return facts
 
 
-def _common(manifests: Sequence[Mapping[str, Any]], name: str, otherwise: str) -> str:
+def _common_value(manifests: Sequence[Mapping[str, Any]], name: str, otherwise: str) -> str:
     """Return a value that all manifests have, or another one where they differ."""
     values = {str(manifest[name]) for manifest in manifests}
     return values.pop() if len(values) == 1 else otherwise

@@ -74,7 +74,7 @@ class Gazetteers:
     digest: str
     facts: dict[str, str | int]
 
-    def short(self, words: Array) -> Array:
+    def are_short(self, words: Array) -> Array:
         """Return which sentences stay, by their numbers of words."""
         return np.asarray(words <= self.max_words) if self.max_words else np.ones(len(words), bool)
 

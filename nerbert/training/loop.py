@@ -45,7 +45,7 @@ def train(run: Run) -> TrainLog:
             # The objective's columns for the epoch
             if epoch >= log.begun:
                 record.read()
-                record.epoch(run.begin_epoch(epoch))
+                record.log_epoch(run.begin_epoch(epoch))
             for step in prepare_steps(run, steps):
                 # An update
                 record.add(step, launch_step(run, step, run.rate_of(step.number, epoch), late=late))
@@ -53,7 +53,7 @@ def train(run: Run) -> TrainLog:
                 scored = step.number % run.every == 0 or step.number == run.total
                 record.read(but=late and not scored)
                 if scored:
-                    record.entry(run.add_evaluation())
+                    record.log_entry(run.add_evaluation())
                 # A checkpoint, and the end
                 due, stop = processes.totals(record.is_due(step.number), asked())
                 if scored or due or stop:
@@ -100,7 +100,7 @@ class Record:
         if newest and isinstance(error, NerbertError):
             error.args = (f"{error}; the last good checkpoint is {newest}",)
 
-    def epoch(self, begun: EpochColumns | None) -> None:
+    def log_epoch(self, begun: EpochColumns | None) -> None:
         """Log an objective's figures for a new epoch, under the first of its steps: a resumed run writes them once."""
         if self._steps and begun and begun.figures:
             position = {"step": self._log.steps + 1, "epoch": self._log.begun - 1}
@@ -125,7 +125,7 @@ class Record:
                      f"where it runs out; max_tokens_per_batch={most} saves the failed attempts")  # fmt: skip
             self._run.bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
 
-    def entry(self, entry: Mapping[str, float]) -> None:
+    def log_entry(self, entry: Mapping[str, float]) -> None:
         """Log an evaluation."""
         if self._steps:
             self._steps.write("validation", entry)
