@@ -36,6 +36,12 @@ _ENCODING = re.compile(rb"<\?xml[^>]*\bencoding\s*=\s*[\"']([^\"'>]*)")
 _ROOT_NAME = re.compile(rb"<([A-Za-z_][\w.:-]*+)")
 _ROOT = re.compile(rb"<mediawiki(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+>")
 _FIRST = re.compile(rb"<(?:page[\s/>]|/mediawiki[\s>])")
+_FOREIGN = (
+    ("a 7-Zip archive", re.compile(rb"7z\xbc\xaf")), ("compressed by zstd", re.compile(rb"\x28\xb5\x2f\xfd")),
+    ("a zip archive", re.compile(rb"PK\x03\x04")), ("JSON", re.compile(rb"\s*[\[{]")),
+    ("a table in SQL", re.compile(rb"\s*(?:--|/\*|(?:DROP|CREATE|INSERT)\s)")),
+)  # fmt: skip
+"""Other forms of dumps, by how they begin; archives that hold a whole dump come first."""
 _END_TAG = re.compile(rb"</mediawiki\s*>")
 
 
@@ -172,7 +178,10 @@ def _check_beginning(head: bytes, name: str) -> int:
     prolog = _PROLOG.match(head, start)
     position = prolog.end() if prolog else 0
     root, begin, coding = _ROOT_NAME.match(head, position), head[position : position + 20], _ENCODING.match(head, start)
-    if root is None and begin[:9].upper() == b"<!DOCTYPE":
+    if form := next((name for name, beginning in _FOREIGN if beginning.match(head, start)), ""):
+        remedy = "" if form in ("JSON", "a table in SQL") else "unpack it, or "
+        fault = f"is {form}, which isn't read; {remedy}give a pages-articles dump (.xml.bz2)"
+    elif root is None and begin[:9].upper() == b"<!DOCTYPE":
         fault = "has a document type, which no MediaWiki export has; give a pages-articles dump"
     elif root is None:
         fault = f"not a complete MediaWiki export: it begins with {begin!r}; is it cut off, or no XML? Fetch it again"

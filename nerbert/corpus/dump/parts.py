@@ -16,6 +16,7 @@ from typing import IO, cast
 
 from lxml import etree
 
+from nerbert.corpus.wikitext.links import decode_title
 from nerbert.errors import InputError, SettingsError
 from nerbert.records import RawPage
 from nerbert.sources.files import BZ2_STREAM, HashingFile, Source
@@ -29,11 +30,13 @@ _UNPACKED = 1 << 21
 _PAGE_TAG = re.compile(rb"<page(?=[\s/>])")
 _LONGEST_MARK = 16
 """No head of a stream, and no `<page` with what follows it, is longer."""
-_TO = r"\s*+:?\s*+\[\[:?([^\[\]|#\n]*+)(#[^\[\]|\n]*+)?"
+_TO = r"\s*+:?\s*+\[\[:?([^\[\]|\n]*+)"
 _ANY_REDIRECT = re.compile(rf"\s*+[#＃][^\s#:\[\]]++{_TO}")
 """A redirect in any language, for pages that are known to be redirects."""
 _BETWEEN = 1 << 22
 """Maximum bytes between two pages, or before the first; valid dumps have only the site's facts there."""
+_STORED = frozenset(("id", "location"))
+"""Attributes of a text that a stub dump leaves out."""
 _NUMBER = re.compile(r"\s*(-?[0-9]{1,19})\s*")
 _LARGEST = 2**63 - 1
 
@@ -190,7 +193,7 @@ def read_pages(part: DumpPart, stream: HashingFile, redirects: tuple[str, ...] =
                     try:
                         page = _read_page(element, redirects)
                     except InputError as error:
-                        raise InputError(f"{part}: page {pages}{within}, {error}; fetch the dump again") from error
+                        raise InputError(f"{part}: page {pages}{within}, {error}") from error
                     forget(element)
                     last = f"after page {page.title!r} (id {page.page_id})"
                     yield page
@@ -222,29 +225,39 @@ def number_in(text: str | None, *, lowest: int, highest: int = _LARGEST) -> int 
 
 
 def _read_page(element: etree._Element, redirects: tuple[str, ...]) -> RawPage:
-    """Return a page with its last revision; missing ids are an error, because sentence ids depend on them."""
+    """Return a page with its newest revision; missing ids are an error, because sentence ids depend on them."""
     page = _read_fields(element)
     revision = _read_fields(page["revision"]) if "revision" in page else {}
     title, ns = _read_text(page, "title") or "", _read_text(page, "ns")
     page_id, revision_id = (number_in(_read_text(fields, "id"), lowest=0) for fields in (page, revision))
     if page_id is None or revision_id is None:
-        raise InputError(f"{title!r}, has no usable {'page' if page_id is None else 'revision'} id")
+        raise InputError(f"{title!r}, has no usable {'page' if page_id is None else 'revision'} id; "
+                         "fetch the dump again")  # fmt: skip
     namespace = number_in(ns, lowest=-2, highest=2**31 - 1)
     if ns is not None and namespace is None:
-        raise InputError(f"{title!r}, has namespace {ns!r}")
+        raise InputError(f"{title!r}, has namespace {ns!r}; fetch the dump again")
     text, redirect = _read_text(revision, "text") or "", page.get("redirect")
+    if not text and "text" in revision and not _STORED.isdisjoint(map(str, revision["text"].keys())):
+        raise InputError(f"{title!r}, has no text, only the number of its text, so this is a stub dump; "
+                         "give a pages-articles dump")  # fmt: skip
     target = _find_redirect(None if redirect is None else redirect.get("title"), text, redirects)
     return RawPage(page_id, revision_id, title, namespace, target, _read_text(revision, "model") or "wikitext", text)
 
 
 def _read_fields(element: etree._Element) -> dict[str, etree._Element]:
-    """Return the parts of a page or a revision by their names: the first of each, but the last revision."""
+    """Return the parts of a page or a revision by their names: the first of each, but the newest revision."""
     space, fields = str(element.tag).rpartition("}")[0], dict[str, etree._Element]()
     for child in element.iterchildren(f"{space or '{'}}}*"):
         name = str(child.tag).rpartition("}")[2]
-        if name == "revision" or name not in fields:
+        if name not in fields or (name == "revision" and _number_revision(child) >= _number_revision(fields[name])):
             fields[name] = child
     return fields
+
+
+def _number_revision(revision: etree._Element) -> int:
+    """Return a revision's id, -1 for none; the newest has the highest."""
+    number = number_in(_read_text(_read_fields(revision), "id"), lowest=0)
+    return -1 if number is None else number
 
 
 def _read_text(fields: dict[str, etree._Element], name: str) -> str | None:
@@ -256,8 +269,9 @@ def _read_text(fields: dict[str, etree._Element], name: str) -> str | None:
 def _find_redirect(named: str | None, text: str, redirects: tuple[str, ...]) -> str:
     """Return the target of a redirect with `#section`, "" for none; `named` is an export's own, without the section."""
     match = (_ANY_REDIRECT if named else _compile_redirect(redirects)).match(text)
-    title, section = (named or match[1].strip(), (match[2] or "").strip()) if match else (named or "", "")
-    return f"{title}{section}" if title and len(section) > 1 else title
+    title, _, section = decode_title(match[1] if match else "").partition("#")
+    title, section = named or title.strip(), section.rstrip()
+    return f"{title}#{section}" if title and section else title
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import IO, TypeAlias
 
 from lxml import etree
 
-from nerbert.corpus.dump.parts import forget
+from nerbert.corpus.dump.parts import forget, number_in
 from nerbert.corpus.dump.sites import fold_redirects, normalise_title
 from nerbert.corpus.wikitext.templates import TEMPLATE, arguments
 from nerbert.errors import InputError, at, visible
@@ -153,17 +153,19 @@ def export_pages(stream: IO[bytes], path: Path | str) -> Iterator[tuple[str, str
         stream, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True,
         remove_pis=True,
     )  # fmt: skip
-    title = text = ""
+    title, text, newest, number = "", "", 0, 0
     try:
         for _, element in events:
             match [str(node.tag).rpartition("}")[2] for node in (element, *islice(element.iterancestors(), 2))]:
                 case ["page", *_]:
                     yield title.strip(), text
-                    title = text = ""
+                    title, text, newest = "", "", 0
                 case ["title", "page", *_]:
                     title = title or element.text or ""
-                case ["text", "revision", "page"]:
-                    text = element.text or ""
+                case ["id", "revision", "page"]:
+                    number = number_in(element.text, lowest=0) or 0
+                case ["text", "revision", "page"] if number >= newest:
+                    text, newest = element.text or "", number
             forget(element)
     except etree.XMLSyntaxError as error:
         with at(path, error.lineno):

@@ -117,11 +117,7 @@ class LinkReader:
         return result
 
     def _read_meaning(self, target: str) -> str:
-        name = without_direction_marks(unescape(target)).strip()
-        if "%" in name:
-            name = without_ours(unquote(name)).strip()
-            if _CONTROL.search(name):
-                return _LITERAL
+        name = decode_title(target)
         plain = name.startswith(":")
         name = show_protected(name.lstrip(": "))
         prefixed = name.lower().startswith(self._own)
@@ -143,6 +139,15 @@ link_reader = lru_cache(maxsize=4)(LinkReader)
 def unescape(text: str) -> str:
     """Decode entities that end in a semicolon; keep unknown ones."""
     return ENTITY.sub(character, text) if "&" in text else text
+
+
+def decode_title(typed: str) -> str:
+    """Decode a title's entities and percent codes; return "" if a control character comes out of these."""
+    title = without_direction_marks(unescape(typed)).strip()
+    if "%" not in title:
+        return title
+    title = without_ours(unquote(title)).strip()
+    return "" if _CONTROL.search(title) else title
 
 
 def character(entity: "re.Match[str]") -> str:

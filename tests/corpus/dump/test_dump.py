@@ -128,6 +128,8 @@ def test_the_section_of_a_redirect_stands_in_the_text(tmp_path: Path, text: str,
     assert read(tmp_path, xml.encode())[0].redirect == redirect
 
 
+NEWEST_FIRST = """<id>1</id><revision><id>30</id><text>new</text></revision><revision><id>4</id></revision>
+<revision><id>9</id><text>old</text></revision><revision><text>none</text></revision>"""
 REVISIONS = """<title>A</title><ns>4</ns><id>1</id><revision><id>2</id><text>old</text></revision>
 <revision><id>3</id><model>css</model><text>new</text></revision>"""
 OTHER_TAGS = """<x:id xmlns:x="http://x.org">8</x:id><title>A</title><id>1</id><id>2</id><redirect title="B" />
@@ -137,14 +139,26 @@ OTHER_TAGS = """<x:id xmlns:x="http://x.org">8</x:id><title>A</title><id>1</id><
 @pytest.mark.parametrize(
     ("page", "raw"),
     [
+        (NEWEST_FIRST, RawPage(1, 30, "", None, "", "wikitext", "new")),
         (REVISIONS, RawPage(1, 3, "A", 4, "", "css", "new")),
         (OTHER_TAGS, RawPage(1, 3, "A", None, "B", "wikitext", "")),
         ('<id>1</id><revision><id>3</id><text deleted="deleted" /></revision>',
          RawPage(1, 3, "", None, "", "wikitext", "")),
     ],
 )  # fmt: skip
-def test_the_last_revision_the_first_part_and_no_other_tags_count(tmp_path: Path, page: str, raw: RawPage) -> None:
+def test_the_newest_revision_the_first_part_and_no_other_tags_count(tmp_path: Path, page: str, raw: RawPage) -> None:
     assert read(tmp_path, f"{HEAD}<page>{page}</page>{TAIL}".encode()) == [raw]
+
+
+@pytest.mark.parametrize(
+    ("target", "redirect"),
+    [
+        ("Caf%C3%A9", "Café"), ("Smith&amp;amp;Co", "Smith&Co"), ("caf&amp;eacute;", "café"), ("A&amp;#66;#x", "AB#x"),
+        (" %41_b#&amp;eacute; ", "A_b#é"), ("A&amp;not", "A&not"), ("50%", "50%"), ("A%0AB", ""),
+    ],
+)  # fmt: skip
+def test_a_redirect_without_the_exports_own_is_decoded(tmp_path: Path, target: str, redirect: str) -> None:
+    assert read(tmp_path, (HEAD + page(1, f"#REDIRECT [[{target}]]") + TAIL).encode())[0].redirect == redirect
 
 
 def test_line_ends_are_xmls(tmp_path: Path) -> None:
@@ -156,6 +170,8 @@ def test_a_prolog_and_a_byte_order_mark_are_fine(tmp_path: Path) -> None:
     assert read(tmp_path, prolog + XML) == read(tmp_path, XML)
 
 
+STUB = (HEAD + page(1, "x") + page(7).replace(">x<", ' bytes="55" location="tt:30" id="30">x<') + TAIL).encode()
+STUB = STUB.replace(b">x</text></revision></page>\n</me", b" /></revision></page>\n</me")
 LINE = XML[: XML.index(b"<title>P7<")].count(b"\n") + 1
 BOMB = b'<!DOCTYPE m [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><mediawiki x="&b;"></mediawiki>'
 
@@ -166,7 +182,12 @@ BOMB = b'<!DOCTYPE m [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><mediawik
         (b"", "not a complete MediaWiki export"),
         (b" \n", "not a complete MediaWiki export"),
         (b"not XML at all", "begins with b'not XML at all'"),
-        (b"7z\xbc\xaf\x27\x1c", "not a complete MediaWiki export"),
+        (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive, which isn't read; unpack it"),
+        (b"\x28\xb5\x2f\xfd\x04X", "is compressed by zstd, which isn't read; unpack it"),
+        (b"-- MySQL dump 10.19\n--\nDROP TABLE", "is a table in SQL"), (b"/*M!999999 enable */", "is a table in SQL"),
+        (bz2.compress(b"\nINSERT INTO `page` VALUES (1)"), "is a table in SQL"), (b'{"index":{"_id":"1"}}', "is JSON"),
+        (STUB, "page 2, 'P7', has no text, only the number of its text, so this is a stub dump"),
+        (STUB.replace(b'location="tt:30" ', b""), "this is a stub dump"),
         (b"<!DOCTYPE html>\n<html><body>404</body></html>", "document type"),
         (b"<html><body>404</body></html>", "its root is <html>"),
         (b"<feed><page/></feed>", "its root is <feed>"),

@@ -146,6 +146,8 @@ def test_pages_have_their_newest_text() -> None:
     xml = b"<mediawiki><page><title>A</title><revision><text>1</text></revision>"
     xml += b"<revision><text>2</text></revision></page><page><title>B</title></page></mediawiki>"
     assert list(export_pages(io.BytesIO(xml), "x.xml")) == [("A", "2"), ("B", "")]
+    xml = xml.replace(b"<text>1", b"<id>3</id><text>1").replace(b"<text>2", b"<id>2</id><text>2")
+    assert list(export_pages(io.BytesIO(xml), "x.xml")) == [("A", "1"), ("B", "")]
 
 
 @pytest.mark.parametrize(
