@@ -19,7 +19,7 @@ from cyclopts import App, Parameter
 
 from nerbert.annotate.settings import AnnotateSettings
 from nerbert.cli import app as nerbert_app
-from nerbert.config import allowed, hints_of
+from nerbert.config import describe_hint, hints_of
 from nerbert.corpus.dump.sites import make_site
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.distillation.settings import DistilSettings
@@ -161,7 +161,9 @@ def _field_lines(cls: type) -> dict[str, str]:
     docs, hints, lines = field_docs(cls), hints_of(cls), {}
     before = f"{cls.section}." if issubclass(cls, Section) else ""
     for each in fields(cls):
-        values = f"text, {OBJECTIVES}" if each.name == "objective" else allowed(hints[each.name]).removeprefix("a ")
+        values = (
+            f"text, {OBJECTIVES}" if each.name == "objective" else describe_hint(hints[each.name]).removeprefix("a ")
+        )
         default = "no default" if each.default is MISSING else f"default `{each.default!r}`"
         lines[each.name] = f"- **`{before}{each.name}`** ({values}; {default}). {docs.get(each.name, '')}"
     return lines

@@ -120,7 +120,7 @@ def publish_job(
 
     With `keep`, names of folders in it, the target itself is the draft: what a run adds stays, however it ends.
     """
-    target = _followed(target)
+    target = _follow_links(target)
     message = f"{target}: another run is making it; wait for its end or choose another place"
     if keep:
         with _grow(target, keep, message) as draft:
@@ -205,7 +205,7 @@ def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) ->
 
 def draft_of(target: Path) -> Draft:
     """Return where `publish_job` makes a target, for the other processes of the job."""
-    target = _followed(target)
+    target = _follow_links(target)
     return Draft(target.with_name(f".{target.name}.partial"), target.with_name(f".{target.name}.work"))
 
 
@@ -303,7 +303,7 @@ def unwritable(place: Path | str, error: BaseException, other: str = "choose ano
     return WriteError(f"{place}: can't be written: {os.strerror(number) if number else error}; {remedy}")
 
 
-def _followed(target: Path) -> Path:
+def _follow_links(target: Path) -> Path:
     """Return the target of a link, which need not exist; any other path as it is."""
     return Path(os.path.realpath(target)) if os.path.islink(target) else target  # noqa: PTH114
 

@@ -43,7 +43,7 @@ class Settings:
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not field.default:
-                checked = check(_dotted(cls, field.name), value, hints_of(cls)[field.name])
+                checked = check(_name_in(cls, field.name), value, hints_of(cls)[field.name])
                 object.__setattr__(self, field.name, checked)
 
     @classmethod
@@ -59,10 +59,10 @@ def load_settings(cls: type[_Any], path: Path | None, changes: Sequence[str] = (
 
 def read_settings(path: Path | None, changes: Sequence[str] = ()) -> dict[str, Any]:
     """Return the values of a TOML file, none without one, with `key=value` changes in their place."""
-    return merged(read_toml(path) if path is not None else {}, parse_changes(changes))
+    return merge_values(read_toml(path) if path is not None else {}, parse_changes(changes))
 
 
-def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def merge_values(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return `values` with changes in their place, tables key by key; `NAME.key` is a key of the table NAME."""
     found = dict(values)
     for name, value in changes.items():
@@ -121,7 +121,7 @@ def make_settings(cls: type[_Any], values: Mapping[str, Any], before: _Any | Non
         return replace(before, **checked)  # type: ignore[type-var]
     for each in fields(cls):  # type: ignore[arg-type]
         if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
-            name = _dotted(cls, each.name)
+            name = _name_in(cls, each.name)
             raise SettingsError(f"setting {name} is missing: it has no default", setting=name)
     return cls(**checked)
 
@@ -131,15 +131,15 @@ def check_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
     hints = hints_of(cls)
     removed: Mapping[str, str] = getattr(cls, "removed", {})
     if gone := next((name for name in values if name in removed), ""):
-        name = _dotted(cls, gone)
+        name = _name_in(cls, gone)
         raise SettingsError(f"setting {name}: was removed; leave it out: {removed[gone]}", setting=name)
     if other := next((name for name in values if name not in hints), ""):
         see = f"see {DOCS}/settings.md" if issubclass(cls, Settings) else ""
-        raise SettingsError(f"unknown setting {_dotted(cls, other)!r}{unknown(other, hints, see=see)}", setting=other)
-    return {name: check(_dotted(cls, name), value, hints[name]) for name, value in values.items()}
+        raise SettingsError(f"unknown setting {_name_in(cls, other)!r}{unknown(other, hints, see=see)}", setting=other)
+    return {name: check(_name_in(cls, name), value, hints[name]) for name, value in values.items()}
 
 
-def _dotted(cls: type, name: str) -> str:
+def _name_in(cls: type, name: str) -> str:
     """Return a field's name as its class gives it in messages."""
     return cls.full_name(name) if issubclass(cls, Settings) else name
 
@@ -155,7 +155,7 @@ def check(name: str, value: Any, hint: Any) -> Any:
     except ValueError:
         example = _LISTS.get(get_args(hint)[0], "") if get_origin(hint) is tuple else ""
         form = f"; write it as {name} = {example}" if example else ""
-        must = unknown(value, _choices(hint), allowed=allowed(hint))
+        must = unknown(value, _choices(hint), allowed=describe_hint(hint))
         raise SettingsError(f"setting {name} = {value!r}{must}{form}", setting=name) from None
 
 
@@ -179,7 +179,7 @@ def whole_numbers(option: str, text: str) -> tuple[int, ...]:
         raise SettingsError(f"{option} {text!r}: must be whole numbers with commas, say 1,2,3") from None
 
 
-def allowed(hint: Any) -> str:
+def describe_hint(hint: Any) -> str:
     """Describe the values that an annotation allows."""
     kind, args = get_origin(hint), get_args(hint)
     if kind is Literal:
@@ -187,10 +187,12 @@ def allowed(hint: Any) -> str:
         return f"{', '.join(others)} or {last}" if others else last
     if kind is Annotated:
         bounds = [bound for given in args[1:] for bound in getattr(given, "metadata", [given])]  # Field has several
-        return ", ".join([allowed(args[0]), *map(_describe_bound, bounds)])
+        return ", ".join([describe_hint(args[0]), *map(_describe_bound, bounds)])
     if kind is tuple:
-        return f"a list of {allowed(args[0]).removeprefix('a ')}"
-    return " or ".join(map(allowed, args)) if kind in (Union, types.UnionType) else _NAMES.get(hint, hint.__name__)
+        return f"a list of {describe_hint(args[0]).removeprefix('a ')}"
+    return (
+        " or ".join(map(describe_hint, args)) if kind in (Union, types.UnionType) else _NAMES.get(hint, hint.__name__)
+    )
 
 
 def _describe_bound(bound: Any) -> str:

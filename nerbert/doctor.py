@@ -39,7 +39,7 @@ def examine(folder: Path) -> list[Finding]:
     """Return what was found on this machine; `folder` is where outputs will be made."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name the one to work in")
-    return [*_machine(), *_places(folder), *_text(), *_packages(), *_torch()]
+    return [*_machine(), *_check_folders(folder), *_text(), *_packages(), *_torch()]
 
 
 def _machine() -> Iterator[Finding]:
@@ -73,7 +73,7 @@ def memory_limit() -> int:
     return min(limits, default=0)
 
 
-def _places(folder: Path) -> Iterator[Finding]:
+def _check_folders(folder: Path) -> Iterator[Finding]:
     elsewhere = "set XDG_CACHE_HOME to another folder"
     folders = [("folder for outputs", folder, "name another folder"),
               ("temporary folder", Path(tempfile.gettempdir()), "set TMPDIR to another folder")]  # fmt: skip

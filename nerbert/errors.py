@@ -41,8 +41,8 @@ class NerbertError(Exception):
     """Whether the same work may succeed when it is run again: the fault isn't in what was given."""
 
     def __init__(self, message: str, *, path: str = "", line: int | None = None, setting: str = "") -> None:
-        one_line = shortened(" ".join(message.split()), _LONGEST)
-        super().__init__(shortened(visible(one_line), _LONGEST))
+        one_line = shorten(" ".join(message.split()), _LONGEST)
+        super().__init__(shorten(visible(one_line), _LONGEST))
         self.path, self.line, self.setting = path, line, setting
 
 
@@ -200,7 +200,7 @@ def bad_path(error: BaseException) -> NerbertError | None:
 
 def _too_long(error: Any) -> InputError:
     return InputError(
-        f"{shortened(str(error.filename), 80)!r}: too long for the name of a file or folder; put a text into a "
+        f"{shorten(str(error.filename), 80)!r}: too long for the name of a file or folder; put a text into a "
         "file, or tag it as it is (nerbert tag TAGGER --text …)"
     )
 
@@ -244,7 +244,7 @@ def visible(text: str) -> str:
     return "".join(ascii(char)[1:-1] if act else char for act, char in zip(acts, text, strict=True))
 
 
-def shortened(text: str, longest: int) -> str:
+def shorten(text: str, longest: int) -> str:
     """Return a text of at most so many characters: of a longer one the beginning and the end, with `…` between."""
     end = longest * 2 // 5
     return text if len(text) <= longest else f"{text[: longest - end - 3]} … {text[-end:]}"

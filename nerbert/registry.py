@@ -81,9 +81,9 @@ class Registry(Generic[Entry]):
         """
         if name in self._known:
             entry = self._known[name]
-            return self._imported(entry, entry) if isinstance(entry, str) else entry
+            return self._import_entry(entry, entry) if isinstance(entry, str) else entry
         if _REFERENCE.fullmatch(name):
-            return self._imported(name, name)
+            return self._import_entry(name, name)
         offers = self._offered.get(name, [])
         if not offers:
             names = [*self._known, *self._offered]
@@ -92,9 +92,9 @@ class Registry(Generic[Entry]):
             distributions = " and ".join(map(_distribution, offers))
             why = f"{distributions} offer it; uninstall one, or write module:name"
             raise SettingsError(f"{self._noun} {name!r:.80}: {why}")
-        return self._imported(offers[0].value, name, f" of {_distribution(offers[0])}")
+        return self._import_entry(offers[0].value, name, f" of {_distribution(offers[0])}")
 
-    def _imported(self, reference: str, name: str, origin: str = "") -> Entry:
+    def _import_entry(self, reference: str, name: str, origin: str = "") -> Entry:
         """Return what `module:name` names; raise SettingsError or MissingExtra if it can't be imported or used."""
         title, module = f"{self._noun} {name!r:.80}{origin}", reference.partition(":")[0]
         try:

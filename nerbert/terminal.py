@@ -92,7 +92,7 @@ def plain(value: object) -> "Text":
     return Text(visible(str(value)))
 
 
-def bracketed(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
+def bracket_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
     """Return `text` with each `(start, end, type)` as `[text|type]`; spans are sorted, disjoint."""
     marked, position = "", 0
     for start, end, type_ in spans:
@@ -101,14 +101,14 @@ def bracketed(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
     return marked + visible(text[position:])
 
 
-def coloured(console: "Console", text: str, spans: Iterable[tuple[int, int, str]]) -> "Text":
+def colour_spans(console: "Console", text: str, spans: Iterable[tuple[int, int, str]]) -> "Text":
     """Return `text` with each `(start, end, type)` in its type's colour, then the type; spans are sorted, disjoint.
     Without colours an entity is in brackets.
     """
     from rich.text import Text
 
     if console.color_system is None:
-        return Text(bracketed(text, spans))
+        return Text(bracket_spans(text, spans))
     marked, position = Text(), 0
     for start, end, type_ in spans:
         colour = _COLOURS[crc32(type_.encode("utf-8", "surrogatepass")) % len(_COLOURS)]

@@ -9,7 +9,7 @@ import pytest
 from annotated_types import Interval, MultipleOf
 from pydantic import Field
 
-from nerbert.config import Settings, check, hints_of, merged, whole_numbers
+from nerbert.config import Settings, check, hints_of, merge_values, whole_numbers
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.distillation.settings import DistilSettings
 from nerbert.encoder.objectives.zero_shot import ZeroShotSettings
@@ -214,7 +214,7 @@ def test_sections_are_merged_key_by_key(tmp_path: Path) -> None:
     assert change_settings(of_file, {"zero_shot": {"max_width": 7, "descriptions": True}}) == both
     assert change_settings(of_file, {"zero_shot": THREE}).of(ZeroShotSettings) == THREE
     assert change_settings(of_file, {"zero_shot": THREE}).of(ReplaySettings).share == 0.5
-    assert merged({"a": {"x": 1, "y": 2}, "b": 1}, {"a.x": 3, "a": {"z": 4}, "b": 2}) == {
+    assert merge_values({"a": {"x": 1, "y": 2}, "b": 1}, {"a.x": 3, "a": {"z": 4}, "b": 2}) == {
         "a": {"x": 3, "y": 2, "z": 4}, "b": 2,
     }  # fmt: skip
 

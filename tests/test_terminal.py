@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.progress import Progress as RichProgress
 
 from nerbert.errors import visible
-from nerbert.terminal import Progress, coloured, is_terminal, percent, plain, progress
+from nerbert.terminal import Progress, colour_spans, is_terminal, percent, plain, progress
 
 
 def test_texts_are_shown_as_they_are() -> None:
@@ -16,16 +16,16 @@ def test_texts_are_shown_as_they_are() -> None:
     assert plain(3).plain == "3"
     assert percent(0.12345) == "12.35"
     console = Console(record=True, width=80, file=StringIO())
-    console.print(coloured(console, "[bold]x[/bold]", []))
+    console.print(colour_spans(console, "[bold]x[/bold]", []))
     assert "[bold]x[/bold]" in console.export_text(), "markup in text is not read"
 
 
 def test_coloured_keeps_the_text_and_names_types() -> None:
     spans = [(0, 3, "person"), (8, 11, "person")]
-    shown = coloured(Console(force_terminal=True, color_system="standard"), "Ada met Bob.", spans)
+    shown = colour_spans(Console(force_terminal=True, color_system="standard"), "Ada met Bob.", spans)
     assert shown.plain == "Ada person met Bob person."
-    assert coloured(Console(file=StringIO()), "Ada met Bob.", spans).plain == "[Ada|person] met [Bob|person]."
-    assert coloured(Console(file=StringIO()), "ab", [(0, 1, "\ud800")]).plain == r"[a|\ud800]b"
+    assert colour_spans(Console(file=StringIO()), "Ada met Bob.", spans).plain == "[Ada|person] met [Bob|person]."
+    assert colour_spans(Console(file=StringIO()), "ab", [(0, 1, "\ud800")]).plain == r"[a|\ud800]b"
 
 
 def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import finish, write_json
-from nerbert.config import merged, parse_changes, read_toml
+from nerbert.config import parse_changes, read_toml
 from nerbert.encoder.data import PretrainSources, files_read
 from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
 from nerbert.encoder.pretrain import EncoderFacts, compared_settings, pretrain
@@ -73,7 +73,7 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
         of_stage = {key.partition(".")[2]: value for key, value in overrides.items() if key.startswith(f"{name}.")}
         with at(part=f"stage {name}"):
             layers = (before, {key: table[key] for key in table if key != "name"}, of_all, of_stage)
-            values = reduce(merged, layers, common)
+            values = reduce(merge_values, layers, common)
             setting = {"objective": values.get("objective", PretrainSettings().objective)}
             objective = OBJECTIVES.find(make_settings(PretrainSettings, setting).objective)
             sections = {objective.settings.section, *objective.traits.sources} - {""}

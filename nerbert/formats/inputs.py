@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from nerbert.artifacts import publish
 from nerbert.config import check_choice
-from nerbert.errors import InputError, NerbertError, refused, shortened
+from nerbert.errors import InputError, NerbertError, refused, shorten
 from nerbert.formats import kinds
 from nerbert.formats.format import check_needs, foreign, formats_of_suffix, head_of, recognise_format
 from nerbert.formats.jsonl import with_all_fields
@@ -185,7 +185,7 @@ def find_sources(
             sources.append(InputFile(argument, PurePath(path.name), file_kind))
         else:
             remedy = "give files or folders, - for standard input, or a text itself with --text"
-            raise InputError(f"{shortened(argument, 80) or repr(argument)}: no such file or folder; {remedy}")
+            raise InputError(f"{shorten(argument, 80) or repr(argument)}: no such file or folder; {remedy}")
     if [source.place for source in sources].count(STDIN) > 1:
         raise InputError("standard input (-) can be read only once; name it once")
     for name in dict.fromkeys(source.kind for source in sources):

@@ -17,7 +17,7 @@ from nerbert.formats.json_files import json_text, object_line
 from nerbert.formats.rows import TEXT as TEXT_FIELD
 from nerbert.formats.rows import Stream
 from nerbert.records import Document, Repairs, Span
-from nerbert.terminal import bracketed, coloured, is_terminal
+from nerbert.terminal import bracket_spans, colour_spans, is_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -141,14 +141,14 @@ def _print_row(console: "Console", page: io.StringIO, row: Document) -> bytes:
 
 
 def _plain_lines(row: Document) -> bytes:
-    lines = [bracketed(*marked) for marked in _marked_lines(row.text, row.spans)] if row.text else []
+    lines = [bracket_spans(*marked) for marked in _marked_lines(row.text, row.spans)] if row.text else []
     return "".join(f"{line}\n" for line in [*lines, *map(_entity_row, row.spans)]).encode()
 
 
 def print_tagged(console: "Console", text: str, spans: Sequence[Span]) -> None:
     """Print a text, line by line, with its entities in colour or brackets, then one entity per row."""
     for line, marked in _marked_lines(text, spans):
-        console.print(coloured(console, line, marked))
+        console.print(colour_spans(console, line, marked))
     for span in spans:
         console.print(_entity_row(span), style="dim", markup=False, highlight=False, emoji=False)
 

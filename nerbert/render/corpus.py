@@ -26,7 +26,7 @@ from nerbert.render import Mark, changed_settings, facts_of, fields, pieces_of, 
 from nerbert.render.terminal import print_json, say, table
 from nerbert.rng import uniform
 from nerbert.schema import parse_json
-from nerbert.terminal import coloured, plain, tell
+from nerbert.terminal import colour_spans, plain, tell
 
 PAPER = {"examples": 16_300_000, "tokens": 475_600_000, "categories": 315, "bytes": 4_200_000_000}
 """NER-BERT's Table 1."""
@@ -250,7 +250,7 @@ def show_corpus(
         spans = [(m.start, m.end, m.category) for m in sentence.mentions]
         origin = f"  {sentence.title} · {sentence.id} · {sentence.split} · copies {sentence.copies}"
         console.print()
-        console.print(coloured(console, sentence.text, spans))
+        console.print(colour_spans(console, sentence.text, spans))
         console.print(plain(origin), style="dim")
 
 
