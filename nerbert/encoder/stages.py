@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import finish, write_json
-from nerbert.config import parse_changes, read_toml
+from nerbert.config import merge_values, parse_changes, read_toml
 from nerbert.encoder.data import PretrainSources, files_read
 from nerbert.encoder.gazetteers import GazetteersSettings, open_gazetteers
 from nerbert.encoder.pretrain import EncoderFacts, compared_settings, pretrain
