@@ -104,8 +104,8 @@ class Repair(StrEnum):
 
     `TAG` counts tags that continue nothing or break their scheme; `TRIMMED` spans and types with white space around
     them; `EMPTY` spans of white space alone; `REJECTED` texts that an annotator rejected or skipped; `UNANNOTATED`
-    those that only a model tagged; `ANNOTATOR` the spans of a text's second annotator and further ones; `PASSED_OVER`
-    annotations other than entities.
+    those that only a model tagged; `ANNOTATOR` the spans of a text's second annotator and further ones; `UNTYPED`
+    entities without a value; `PASSED_OVER` annotations other than entities.
     """
 
     TAG = "tag"
@@ -118,6 +118,7 @@ class Repair(StrEnum):
     REJECTED = "rejected"
     UNANNOTATED = "unannotated"
     ANNOTATOR = "annotator"
+    UNTYPED = "untyped"
     PASSED_OVER = "passed_over"
 
 

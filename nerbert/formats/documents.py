@@ -39,6 +39,7 @@ _REPAIRS = {
     Repair.REJECTED: "rejected texts left out",
     Repair.UNANNOTATED: "texts that no person annotated, left out",
     Repair.ANNOTATOR: "annotations of second annotators left out",
+    Repair.UNTYPED: "entities without a value, left out",
     Repair.PASSED_OVER: "annotations other than entities, ignored",
 }
 
@@ -61,6 +62,10 @@ class Reading(Settings):
     """Entities that cut a word: extend them to whole words, or report an error."""
     units: Units = "auto"
     """What offsets count: characters, utf-16 (units) or bytes; auto detects it from the entities' texts."""
+    layer: str = ""
+    """Layers of WebAnno TSV that hold the entities, between commas; default: NamedEntity, else the only other one."""
+    feature: str = ""
+    """Feature of these layers that holds the types; default: value, else the only one."""
     language: str = ""
     """Language whose rules split texts without words into sentences; default: the model's, else English."""
     word_splitter: str = ""

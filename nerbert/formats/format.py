@@ -36,6 +36,8 @@ _GONE = {
     re.compile(r'"[^"]+\.(?:responses|suggestion)"\s*:'): "flat records of Argilla (export them by records.to_json)",
 }
 """The beginnings of exports that are no longer read, and the exports to choose."""
+_OPTIONS = ("layer", "feature")
+"""The options of reading that only some formats have."""
 _KEY = re.compile(r'"(\w+)"\s*:')
 
 Fields = Callable[[Document], Mapping[str, Any]]
@@ -169,7 +171,18 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
     reading, counts = reading or Reading(), Repairs() if repairs is None else repairs
     with refused(f"{path}: can't be read", of=OSError):
         format_ = check_needs(find_format(path, reading.from_))
+        _set_options(format_, path, reading)
         yield from prepare_documents(path, lambda count: format_.read(path, count), reading, counts)
+
+
+def _set_options(format_: Format, path: Path, reading: Reading) -> None:
+    """Set those options of `reading` that are a format's own (`options`); raise InputError if it has no such one."""
+    own = getattr(format_, "options", ())
+    for name in _OPTIONS:
+        if name in own:
+            setattr(format_, name, getattr(reading, name))
+        elif getattr(reading, name):
+            raise InputError(f"{path}: its format has no {name} (--{name.replace('_', '-')}); leave that out")
 
 
 def find_format(path: Path, name: str = "") -> Format:

@@ -5,7 +5,7 @@ Offsets count UTF-16 units of all. Here a sentence of the file is a document; an
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -17,7 +17,7 @@ from nerbert.formats.documents import sentences_of
 from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.rows import Line, file_lines
 from nerbert.records import Document, Example, Repair, Repairs, Span
-from nerbert.sources.files import BOM, find_files
+from nerbert.sources.files import BOM, FoundFile, find_files
 from nerbert.words import split_words, whole_words
 
 _FORMAT = "#FORMAT=WebAnno TSV 3"
@@ -25,6 +25,7 @@ _HEADER = re.compile(r"#FORMAT=WebAnno TSV 3\.[2-9]\s*")
 """Versions 3.0 and 3.1 escape texts otherwise."""
 _ENTITIES = "de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity"
 _BUILT_IN = "de.tudarmstadt.ukp.dkpro.core.api."
+_INITIAL, _CURATED, _PROJECT = "INITIAL_CAS.tsv", "CURATION_USER.tsv", "exportedproject*.json"
 _SPAN_LAYER, _LAYERS = "#T_SP", ("#T_SP", "#T_CH", "#T_RL")
 _TEXT, _ID = "#Text=", "#Sentence.id="
 _ROW = re.compile(r"[0-9]+-[0-9]+(\.[0-9]+)?\t([0-9]{1,15})-([0-9]{1,15})\t")
@@ -43,6 +44,11 @@ class _Layer(NamedTuple):
     features: list[str]
     column: int
     """The place of its first feature among all columns after the token."""
+
+    @property
+    def short(self) -> str:
+        """Return its name without those of packages."""
+        return self.name.rpartition(".")[2]
 
 
 class _TokenRow(NamedTuple):
@@ -67,6 +73,8 @@ class WebAnno:
     """The format `webanno`."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".tsv",)
+    options: ClassVar[tuple[str, ...]] = ("layer", "feature")
+    layer = feature = ""
     holds: ClassVar[Abilities] = replace(
         LEAST, text="sentences", words=True,
         fields=lambda text: {"id": name} if isinstance(name := text.fields.get("id"), str) and name.strip() else {},
@@ -83,23 +91,67 @@ class WebAnno:
         return head.removeprefix(BOM).startswith(_FORMAT.encode())
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield the sentences of a file, or of all `.tsv` files of a folder; raise InputError with file and line."""
-        chosen = ""
-        for file in find_files(path):
-            if not file.direct and not (file.name.endswith(".tsv") and file.path.is_file()):
-                continue
-            with refused(f"{file.path}: can't be read", of=OSError):
-                layers, lines = _header(file.path, file_lines(file.path))
-                layer, column = _entity_layer(file.path, layers)
-                if layer and chosen not in ("", layer):
-                    raise InputError(f"{file.path}: has the layer {layer}, earlier files {chosen}; export only one")
-                chosen = layer or chosen
-                group = "" if file.direct else file.name
-                held: _Sentence | None = None
-                for sentence in chain(_sentences(lines, layers), (None,)):
-                    if held:
-                        yield _document(held, sentence is None, layers, column, group, repairs)
-                    held = sentence
+        """Yield the sentences of a file, or of all `.tsv` files of a folder; raise InputError with file and line. Of an
+        INCEpTION project a document's curated file is read, else its first annotator's.
+        """
+        files = [file for file in find_files(path) if file.direct or file.name.endswith(".tsv")]
+        documents = [*_files_of_documents([file for file in files if file.path.is_file()], repairs)]
+        in_use = bool(self.layer) or _entities_in_use([file.path for file, *_ in documents])
+        chosen: list[str] = []
+        for first, *others in documents:
+            for file, counts in ((first, repairs), *((other, Repairs()) for other in others)):
+                with refused(f"{file.path}: can't be read", of=OSError):
+                    layers, lines = _header(file.path, file_lines(file.path))
+                    names, columns = self._columns(file.path, layers, in_use=in_use)
+                    if names and not self.layer and chosen not in ([], names):
+                        listed = f"{', '.join(names)}, earlier files {', '.join(chosen)}"
+                        raise InputError(f"{file.path}: has the layer {listed}; choose one with --layer")
+                    chosen = names or chosen
+                    group = "" if file.direct else file.name
+                    held: _Sentence | None = None
+                    for sentence in chain(_sentences(lines, layers), (None,)):
+                        if held:
+                            document = _document(held, sentence is None, layers, columns, group, counts)
+                            if counts is repairs:
+                                yield document
+                            else:
+                                repairs[Repair.ANNOTATOR] += len(document.spans)
+                        held = sentence
+        if (self.layer or self.feature) and documents and not chosen:
+            raise InputError(
+                f"{path}: has no layer {self.layer or 'with the feature'} {self.feature}; check its header"
+            )
+
+    def _columns(self, path: Path, layers: Iterable[_Layer], *, in_use: bool) -> tuple[list[str], dict[int, str]]:
+        """Return the features that hold the entities' types, and their columns: each with "", or with the type that its
+        layer means, if that has no features. NamedEntity counts alone if it is `in_use`.
+        """
+        found = [(layer, feature) for layer in layers for feature in self._features(layer)]
+        named = [layer.name == _ENTITIES for layer, _ in found]
+        if not self.layer and any(named) and not all(named):
+            found = [item for item, is_named in zip(found, named, strict=True) if is_named == in_use]
+        names = [f"{layer.name}|{feature}".removesuffix("|") for layer, feature in found]
+        is_one_each = len(found) == len({layer.name for layer, _ in found})
+        if len(found) > 1 and not (is_one_each and (self.layer or not any(feature for _, feature in found))):
+            raise InputError(
+                f"{path}: several features could hold the entities' types: {', '.join(names):.300}; name the layers "
+                "with --layer, or the feature with --feature"
+            )
+        return names, {
+            layer.column + layer.features.index(feature): "" if feature else layer.short for layer, feature in found
+        }
+
+    def _features(self, layer: _Layer) -> list[str]:
+        """Return the features of a layer that may hold types; "" for a layer without features."""
+        named = layer.name == _ENTITIES
+        if self.layer:
+            fits = not {layer.name, layer.short}.isdisjoint(self.layer.split(","))
+        else:
+            fits = named or not layer.name.startswith(_BUILT_IN)
+        plain = [name for name in layer.features if "." not in name and not name.startswith("ROLE_")]
+        if self.feature or "value" in plain or named:
+            plain = [name for name in plain if name == (self.feature or "value")]
+        return plain if fits and layer.kind == _SPAN_LAYER else []
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write all sentences as one file of WebAnno TSV 3.3, whole or not at all."""
@@ -148,25 +200,36 @@ def _header(path: Path, lines: Iterator[Line]) -> tuple[list[_Layer], Iterator[L
     return layers, lines
 
 
-def _entity_layer(path: Path, layers: list[_Layer]) -> tuple[str, int]:
-    """Return the feature that holds the entities' types, and its column; "" and -1 if a file has none."""
-    candidates: dict[str, int] = {}
-    for layer in layers:
-        named = layer.name == _ENTITIES
-        if layer.kind != _SPAN_LAYER or (layer.name.startswith(_BUILT_IN) and not named):
-            continue
-        plain = [name for name in layer.features if name and "." not in name and not name.startswith("ROLE_")]
-        for feature in ["value"] if "value" in plain else [] if named else plain:
-            columns = {f"{layer.name}|{feature}": layer.column + layer.features.index(feature)}
-            if named:
-                return next(iter(columns.items()))
-            candidates |= columns
-    if len(candidates) > 1:
-        raise InputError(
-            f"{path}: has no layer NamedEntity, and several that could hold entities: {', '.join(candidates):.300}; "
-            "export only one of them"
+def _files_of_documents(files: Iterable[FoundFile], repairs: Repairs) -> Iterator[list[FoundFile]]:
+    """Yield each document's files, the one to read first: several if they are an INCEpTION project's, where a folder
+    has the files of a document's annotators, and that of `INITIAL_CAS`, whom nobody is.
+    """
+    documents = dict[tuple[Path, str], list[FoundFile]]()
+    for file in files:
+        folder = file.path.absolute().parent
+        in_parts = folder.parent.name in ("annotation", "curation")
+        root = folder.parent.parent if in_parts else folder.parent
+        is_part = any((folder / name).is_file() for name in (_INITIAL, _CURATED)) or (
+            in_parts and any(root.glob(_PROJECT))
         )
-    return next(iter(candidates.items()), ("", -1))
+        key = (root, folder.name) if is_part and not file.direct else (folder, file.name)
+        annotated = documents.setdefault(key, [])
+        if file.direct or file.path.name != _INITIAL:
+            annotated.insert(0 if file.path.name == _CURATED else len(annotated), file)
+    repairs.update(Repair.UNANNOTATED for annotated in documents.values() if not annotated)
+    return filter(None, documents.values())
+
+
+def _entities_in_use(files: Iterable[Path]) -> bool:
+    """Return whether a file has an annotation in the layer NamedEntity."""
+    for file in files:
+        with refused(f"{file}: can't be read", of=OSError):
+            layers, lines = _header(file, file_lines(file))
+            columns = [layer.column for layer in layers if layer.name == _ENTITIES]
+            rows = (row for sentence in (_sentences(lines, layers) if columns else ()) for row in sentence.rows)
+            if any(row.values[column] != "_" for row in rows for column in columns):
+                return True
+    return False
 
 
 def _sentences(lines: Iterator[Line], layers: list[_Layer]) -> Iterator[_Sentence]:
@@ -206,8 +269,9 @@ def _row(line: Line, columns: int) -> _TokenRow:
 
 
 def _document(
-    sentence: _Sentence, last: bool, layers: list[_Layer], column: int, group: str, repairs: Repairs
-) -> Document:
+    sentence: _Sentence, last: bool, layers: list[_Layer], columns: Mapping[int, str], group: str,
+    repairs: Repairs,
+) -> Document:  # fmt: skip
     rows = sentence.rows
     if not rows or not rows[0].whole:
         raise sentence.first.error(
@@ -223,21 +287,24 @@ def _document(
         )
     marked: dict[object, tuple[int, int, str]] = {}
     for row, (start, end) in zip(rows, bounds, strict=True):
-        stacked = [] if column < 0 or row.values[column] == "_" else _STACKED.findall(row.values[column])
-        for item in stacked:  # still escaped, and numbered if it has several tokens
-            value, number = (match[1], match[2]) if (match := _NUMBERED.fullmatch(item)) else (item, "")
-            key: object = (value, number) if number else len(marked)
-            begin = marked[key][0] if key in marked else start
-            marked[key] = begin, end, value
+        for column, type_ in columns.items():
+            for item in [] if row.values[column] == "_" else _STACKED.findall(row.values[column]):
+                # still escaped, and numbered if it has several tokens
+                value, number = (match[1], match[2]) if (match := _NUMBERED.fullmatch(item)) else (item, "")
+                key: object = (column, value, number) if number else len(marked)
+                begin = marked[key][0] if key in marked else start
+                marked[key] = begin, end, type_ or value
     spans = []
     for start, end, value in marked.values():
         if value == "*":
-            repairs[Repair.PASSED_OVER] += 1
+            repairs[Repair.UNTYPED] += 1
         elif start >= end:
             repairs[Repair.EMPTY] += 1
         else:
             spans.append(Span(start, end, _plain_value(value), text[start:end]))
-    others = [layer for layer in layers if not layer.column <= column < layer.column + len(layer.features)]
+    others = [
+        layer for layer in layers if columns.keys().isdisjoint(range(layer.column, layer.column + len(layer.features)))
+    ]
     repairs[Repair.PASSED_OVER] += sum(row.values[layer.column] != "_" for row in rows for layer in others)
     fields = {"id": sentence.id} if sentence.id else {}
     return Document(text, tuple(spans), tuple(words), group, fields, sentence.first.number)

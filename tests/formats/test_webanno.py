@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
+from nerbert.formats.documents import Reading
+from nerbert.formats.format import read_documents
 from nerbert.formats.webanno import WebAnno
 from nerbert.records import Document, Repair, Repairs, Span
 from tests.raised import raises
@@ -66,7 +68,7 @@ def test_sentences_and_their_entities(tmp_path: Path) -> None:
     assert tokens(one) == ["Mira", "Olt", "😀", "left", "Fenwick-Bay", "."]
     assert spans([one]) == [(0, 8, "PER", "Mira Olt"), (5, 8, "LAST_NAME", "Olt"), (16, 23, "LOC", "Fenwick")]
     assert (two.text, tokens(two), two.spans, two.line) == ("It\tis\nhere.", ["It", "is", "here", "."], (), 18)
-    assert repairs == Counter({Repair.PASSED_OVER: 1 + 4 + 1, Repair.EMPTY: 1})
+    assert repairs == Counter({Repair.PASSED_OVER: 1 + 4, Repair.UNTYPED: 1, Repair.EMPTY: 1})
 
 
 def test_a_folder_has_a_file_a_document(tmp_path: Path) -> None:
@@ -77,7 +79,7 @@ def test_a_folder_has_a_file_a_document(tmp_path: Path) -> None:
     assert WebAnno().recognise(tmp_path / "data", b"")
     gene = small("#T_SP=webanno.custom.Gene|value\n", "1-1\t0-4\tMira\tX", "1-2\t5-8\tOlt\t_")
     written(tmp_path / "data/a/c.tsv", gene)
-    with raises(InputError, "x.tsv: has the layer de.tudarmstadt"):
+    with raises(InputError, "earlier files webanno.custom.Gene|value; choose one with --layer"):
         read(tmp_path / "data")
 
 
@@ -98,7 +100,10 @@ def test_it_is_recognised_by_its_header(tmp_path: Path) -> None:
         ("#T_SP=webanno.custom.G|ROLE_webanno.custom.G:r_webanno.custom.GLink|uima.tcas.Annotation|v\n", "_\t_\tX",
          ["X"]),
         (POS, "NN", []),
-        ("#T_SP=webanno.custom.Mark|\n", "*", []),
+        ("#T_SP=webanno.custom.Mark|\n", "*", ["Mark"]),
+        ("#T_SP=webanno.custom.Mark\n#T_SP=webanno.custom.Kin\n", "*\t*", ["Mark", "Kin"]),
+        (NER + "#T_SP=webanno.custom.Gene|value\n", "_\t_\tX", ["X"]),
+        (NER + "#T_SP=webanno.custom.Gene|value\n", "*\t*\tX", []),
         ("", "", []),
     ],
 )  # fmt: skip
@@ -158,8 +163,61 @@ def test_messages(tmp_path: Path, text: str, line: int, words: str) -> None:
 
 def test_several_layers_are_an_error(tmp_path: Path) -> None:
     layers = "#T_SP=webanno.custom.Gene|value\n#T_SP=webanno.custom.Drug|kind\n"
-    with raises(InputError, "webanno.custom.Gene|value, webanno.custom.Drug|kind; export only"):
+    with raises(InputError, "webanno.custom.Gene|value, webanno.custom.Drug|kind; name the layers with --layer"):
         read(written(tmp_path / "a.tsv", small(layers, *GOOD)))
+
+
+@pytest.mark.parametrize(
+    ("layer", "feature", "types"),
+    [
+        ("Gene", "kind", ["A"]),
+        ("webanno.custom.Gene", "note", ["n"]),
+        ("Drug", "", ["D"]),
+        ("Gene,Drug", "kind", ["A", "D"]),
+        ("POS", "PosValue", ["NN"]),
+    ],
+)
+def test_layers_and_a_feature_that_are_named(tmp_path: Path, layer: str, feature: str, types: list[str]) -> None:
+    layers = "#T_SP=webanno.custom.Gene|note|kind\n#T_SP=webanno.custom.Drug|kind\n" + POS
+    text = small(layers, "1-1\t0-4\tMira\tn\tA\tD\tNN", "1-2\t5-8\tOlt\t_\t_\t_\t_")
+    path, reading = written(tmp_path / "a.tsv", text), Reading(layer=layer, feature=feature, overlaps="first")
+    assert [span.type for one in read_documents(path, reading) for span in one.spans] == types[:1]
+    repairs = Repairs()
+    list(read_documents(path, reading, repairs))
+    assert repairs[Repair.OVERLAP] == len(types) - 1
+
+
+def test_a_layer_that_is_not_there(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.tsv", small(NER, *GOOD))
+    with raises(InputError, "has no layer Gene"):
+        list(read_documents(path, Reading(layer="Gene")))
+
+
+def test_an_option_of_another_format(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", '{"text": "Mira", "spans": []}\n')
+    with raises(InputError, "its format has no layer"):
+        list(read_documents(path, Reading(layer="Gene")))
+
+
+def test_a_project_of_inception(tmp_path: Path) -> None:
+    empty = [row.replace("*\tPER", "_\t_") for row in GOOD]
+    other = [row.replace("PER", "ORG") for row in GOOD]
+    for name, rows in {
+        "annotation/a.txt/INITIAL_CAS": empty, "annotation/a.txt/ann": other, "annotation/a.txt/ben": other,
+        "curation/a.txt/CURATION_USER": GOOD, "annotation/b.txt/INITIAL_CAS": empty, "annotation/b.txt/ann": GOOD,
+        "annotation/b.txt/ben": other, "annotation/c.txt/INITIAL_CAS": empty,
+    }.items():  # fmt: skip
+        written(tmp_path / f"project/{name}.tsv", small(NER, *rows))
+    for folder, types, left_out in (("project", ["PER", "PER"], 3), ("project/annotation", ["ORG", "PER"], 2)):
+        repairs: Repairs = Counter()
+        assert [span[2] for span in spans(read(tmp_path / folder, repairs))] == types
+        assert repairs == Counter({Repair.ANNOTATOR: left_out, Repair.UNANNOTATED: 1})
+
+
+def test_entities_without_a_value(tmp_path: Path) -> None:
+    repairs: Repairs = Counter()
+    read(written(tmp_path / "a.tsv", small(NER, "1-1\t0-4\tMira\t*[1]\t*[1]", "1-2\t5-8\tOlt\t*[1]\t*[1]")), repairs)
+    assert repairs == Counter({Repair.UNTYPED: 1})
 
 
 def test_the_form_that_is_written(tmp_path: Path) -> None:
