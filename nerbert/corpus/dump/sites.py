@@ -93,8 +93,7 @@ _EVERYWHERE = {
     "draft": 118, "draft talk": 119, "module": 828, "module talk": 829,
 }  # fmt: skip
 """Names that every Wikipedia has besides MediaWiki's; extensions' names have the number of most wikis."""
-_SISTERS = """b c commons d m meta metawikipedia mw n q s v w wikibooks wikidata wikinews wikipedia wikiquote wikisource
-    wikispecies wikiversity wikivoyage wikt wiktionary voy foundation doi imdbname imdbtitle species""".split()
+_SISTERS = frozenset("|".join(row[0] for row in read_columns("interwiki.tsv", "prefixes")).split("|"))
 _LANGUAGE_OF = {row[0]: row[1] for row in read_columns("wikipedias.tsv", "code", "language")}
 """Wikipedias' codes, with the codes of their languages, which may be newer."""
 _OLDER = {language: code for code, language in _LANGUAGE_OF.items() if language != code}

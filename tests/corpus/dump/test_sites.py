@@ -44,7 +44,10 @@ def test_namespaces(site: Site, title: str, number: int) -> None:
     [
         ("de:Paris", "language"), ("zh-min-nan:X", "language"), (" FR :X", "language"), ("wikt:dog", "sister"),
         ("Commons:X", "sister"), ("szl:X", "language"), ("Zgh:X", "language"), ("be-tarask:X", "language"),
-        ("nan:X", "language"), ("cz:X", "language"), ("WP:X", ""), ("Terminator 2: X", ""), ("fr", ""), ("", ""),
+        ("nan:X", "language"), ("cz:X", "language"), ("rfc:2616", "sister"),
+        ("Iarchive:foo", "sister"), ("HDL:1", "sister"), ("pmid:1", "sister"), ("oeis:A1", "sister"),
+        ("bugzilla:1", "sister"), ("wikitech:X", "sister"), ("Incubator:X", "sister"), ("Doom_wiki:X", "sister"),
+        ("WP:X", ""), ("Terminator 2: X", ""), ("fr", ""), ("", ""),
     ],
 )  # fmt: skip
 def test_other_wikis(title: str, kind: str) -> None:
