@@ -12,7 +12,16 @@ from html.entities import html5
 from urllib.parse import unquote
 
 from nerbert.corpus.dump.sites import CATEGORY, DIRECTION_MARKS, FILE, Site, wiki_codes, without_direction_marks
-from nerbert.corpus.wikitext.protected import CLOSE, DYNAMIC, NUMBERED, OPEN, as_prose, show_protected, without_ours
+from nerbert.corpus.wikitext.protected import (
+    CLOSE,
+    DYNAMIC,
+    NUMBERED,
+    OPEN,
+    REMOVED,
+    as_prose,
+    show_protected,
+    without_ours,
+)
 from nerbert.corpus.wikitext.templates import IN_LINK
 from nerbert.records import Reason
 
@@ -64,6 +73,7 @@ class LinkReader:
         self._link = re.compile(
             rf"\[\[([^\[\]|{{}}<>\n]*+\n?+)(?:\|(\s*+)({_ANCHOR}))?\]\]((?:{site.wikitext.trail.pattern})?)"
         )
+        self._apart = re.compile(rf"\]\]{REMOVED}(?={site.wikitext.trail.pattern})")
         prefix = site.wikitext.prefix
         self._prefix = re.compile(rf"{prefix}++\Z") if prefix else None
         self._known: dict[str, tuple[str, str]] = {}
@@ -78,6 +88,8 @@ class LinkReader:
         links = PageLinks()
         if "[[" not in source:
             return source, links
+        if REMOVED in source:
+            source = self._apart.sub("]] ", source)
         resolved, resolve, targets, dropped = self._known, self._resolve, links.targets, links.dropped
         glues = self._prefix
         no_mention = {*_NO_ARTICLE, "", title}

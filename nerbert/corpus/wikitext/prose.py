@@ -12,6 +12,7 @@ _BLOCK = re.compile(
     r"<(/?(?:li|p|div|tr|td|hr|blockquote|center|h[1-6]|ul|ol|dl|dt|dd|poem))(?=[\s/>])[^<>]*+>([ \t]*[*#:;|!=])?",
     re.IGNORECASE,
 )
+_HEADING = re.compile(r"<h([1-6])(?=[\s>])[^<>]*+>(?:[^<]++|<(?!/?h[1-6]))*+</h\1\s*+>", re.IGNORECASE)
 _RULE = re.compile(r"\n-{4,}+")
 _ITEM = re.compile(r"\n[^\S\n]*+[*#:;][*#:;\s]*+(?:(?<!\n)([^\n]*+))?")
 _NO_PROSE = re.compile(r"\n[^\S\n]*+(?:(?:[*#:;|]|!(?!\w)|\{\|)[^\n]*+|=(?:[^\n]*=)?[^\S\n]*+(?=\n|\Z))")
@@ -36,6 +37,7 @@ def keep_prose(source: str, *, lists: bool) -> str:
     if "\n----" in text:
         text = _RULE.sub("\n\n", text)
     if "<" in text:
+        text = _HEADING.sub("\n\n", text) if "</h" in text or "</H" in text else text
         # a paragraph ends, or a list item begins; a line mark after the tag is protected, starting no line
         text = _BLOCK.sub(lambda tag: ("\n* " if tag[1].lower() == "li" else "\n\n") + protect(tag[2] or ""), text)
     if lists:

@@ -7,16 +7,21 @@ import re
 from collections.abc import Sequence
 
 _FORMULAS = ("math", "chem", "ce")
-_DROPPED = (
+DROPPED = (
     "references ref math chem ce gallery timeline pre source syntaxhighlight score hiero imagemap templatestyles graph "
-    "mapframe maplink inputbox includeonly table categorytree section indicator"
-).replace(" ", "|")
+    "mapframe maplink inputbox includeonly table categorytree section indicator dynamicpagelist templatedata rss quiz "
+    "charinsert"
+).split()
+"""Tags whose content is no prose."""
+_NAMES = "|".join(DROPPED)
 _TAG = re.compile(
     r"<(?:(ref(?=[\s>])[^<>/]*+>[^<]*+</ref\s*+>)"
-    rf"|(!--)|/({_DROPPED}|nowiki)\s*+>|({_DROPPED}|nowiki)(?=[\s/>])([^<>]*+)>)",
+    rf"|(!--)|/({_NAMES}|nowiki)\s*+>|({_NAMES}|nowiki)(?=[\s/>])([^<>]*+)>)",
     re.IGNORECASE,
 )
 """A whole reference of plain text, which most are; else the start of a comment, a closing tag or an opening tag."""
+REMOVED = "<ref/>"
+"""What is left of an element or a template between a link and a letter."""
 _PLAIN_FORMULA = re.compile(r"\s*+[^\W_][^\\{}^_\[\]\n]{0,30}")
 _FORMULA = "formula"
 _MARKUP = "[]{}|'<>&=*#:;!_"
@@ -44,6 +49,7 @@ def remove_opaque(wikitext: str) -> str:
         if tag[1]:
             pieces.append(wikitext[position:start])
             position, line_start = tag.end(), False
+            _keep_apart(pieces, wikitext[position : position + 1], REMOVED)
             continue
         if start > position:
             pieces.append(wikitext[position:start])
@@ -53,15 +59,24 @@ def remove_opaque(wikitext: str) -> str:
             position = end + 3 if end >= 0 else len(wikitext)
             position += line_start and wikitext.startswith("\n", position)
             continue
-        closing = _find_closing(tags, number, unclosed)
+        closing, name = _find_closing(tags, number, unclosed), (tag[3] or tag[4]).lower()
         position, line_start = tags[closing].end() if closing else tag.end(), False
-        if (tag[3] or tag[4]).lower() == "nowiki" and (not closing or wikitext.endswith("]]", 0, start)):
-            pieces.append(tag.group() if not closing else "<nowiki/>")  # it keeps a link apart from what follows
+        if name == "includeonly" and name in unclosed and not tag[3]:  # it hides the rest of the page, as in MediaWiki
+            position = len(wikitext)
+        shown = tag.group() if name == "nowiki" and not closing else ""
         if closing:
-            pieces.append(_replace_content(tag[4].lower(), tag[5], wikitext[tag.end() : tags[closing].start()]))
+            shown = _replace_content(name, tag[5], wikitext[tag.end() : tags[closing].start()])
             number = closing + 1
+        _keep_apart(pieces, shown or wikitext[position : position + 1], "<nowiki/>" if name == "nowiki" else REMOVED)
+        pieces.append(shown)
     pieces.append(wikitext[position:])
     return "".join(pieces)
+
+
+def _keep_apart(pieces: list[str], following: str, mark: str) -> None:
+    """Add the mark between a link that ends the text and a letter that follows a removed element: it is no trail."""
+    if following[:1].isalpha() and next(filter(None, reversed(pieces)), "").endswith(("]]", "}}")):
+        pieces.append(mark)
 
 
 def _find_closing(tags: Sequence["re.Match[str]"], number: int, unclosed: set[str]) -> int:

@@ -11,12 +11,12 @@ from itertools import accumulate
 from nerbert.corpus.dump.sites import Site, normalise_title
 from nerbert.corpus.wikitext.links import ENTITY, PageLinks, character, count_links, do_pipe_tricks, link_reader
 from nerbert.corpus.wikitext.prose import join_paragraphs, keep_prose, remove_marks, squeeze, tidy_lines
-from nerbert.corpus.wikitext.protected import CLOSE, DYNAMIC, NUMBERED, OPEN, remove_opaque, show_protected
+from nerbert.corpus.wikitext.protected import CLOSE, DROPPED, DYNAMIC, NUMBERED, OPEN, remove_opaque, show_protected
 from nerbert.corpus.wikitext.templates import remove_tables, template_reader
 from nerbert.records import CleanPage, Reason
 from nerbert.tables import read_columns
 
-SCANNER = "nerbert-wikitext-6"
+SCANNER = "nerbert-wikitext-7"
 """Name and version of the scanner; offsets of two versions must not be mixed."""
 
 _PROTOCOL = (
@@ -28,12 +28,11 @@ _EXTERNAL = re.compile(rf"\[(?:{_PROTOCOL})[^\s\[\]<>\"]*+(?:[^\S\n]*+({_LABEL})
 """`[http://… label]`, of which the label stays."""
 _TAGS = """abbr b bdi bdo big blockquote br caption center cite code col colgroup data dd del dfn div dl dt em font h1
     h2 h3 h4 h5 h6 hr i ins kbd li link mark meta noinclude nowiki ol onlyinclude p poem q rb rp rt rtc ruby s samp
-    small span strike strong sub sup table tbody td tfoot th thead time tr tt u ul var wbr ref references
-    includeonly math chem ce gallery timeline pre source syntaxhighlight score hiero imagemap templatestyles
-    graph mapframe maplink inputbox categorytree section indicator translate tvar languages""".split()
+    small span strike strong sub sup tbody td tfoot th thead time tr tt u ul var wbr translate tvar languages phonos
+    langconvert""".split()
 """What MediaWiki reads as a tag; anything else in angle brackets is text."""
 _LINE_BREAK = re.compile(r"<br(?=[\s/>])[^<>]*+>", re.IGNORECASE)
-_TAG = re.compile(rf"</?(?:{'|'.join(_TAGS)})(?=[\s/>])[^<>]*+>", re.IGNORECASE)
+_TAG = re.compile(rf"</?(?:{'|'.join((*_TAGS, *DROPPED))})(?=[\s/>])[^<>]*+>", re.IGNORECASE)
 _UNDERLINES = ("__", "＿＿")
 _MARKS = OPEN + NUMBERED + CLOSE + DYNAMIC
 _LINK = re.compile(f"{OPEN}(\\d++){NUMBERED}([^{_MARKS}\n]*+){CLOSE}")

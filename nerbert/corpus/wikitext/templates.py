@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from nerbert.corpus.dump.sites import CATEGORY, FILE, Site
 from nerbert.corpus.dump.sites import TEMPLATE as TEMPLATES
-from nerbert.corpus.wikitext.protected import APOSTROPHE, DYNAMIC, as_prose, is_protected, show_protected
+from nerbert.corpus.wikitext.protected import APOSTROPHE, DYNAMIC, REMOVED, as_prose, is_protected, show_protected
 from nerbert.corpus.wikitext.text_templates import Arguments, Rule, text_rule
 from nerbert.records import Infobox
 
@@ -30,7 +30,8 @@ IN_LINK = rf"(?:[^\[\]]++|\[(?!\[)|\](?!\])|{_nest_brackets('[[', ']]', 3)})*+"
 """What a file link may contain: text with whole links."""
 _TEMPLATE = re.compile(TEMPLATE)
 _ARGUMENT = re.compile(rf"\|((?:[^\[\]{{}}|]++|\[\[{IN_LINK}\]\]|{TEMPLATE}|[\[\]{{}}])*+)")
-_PARAMETER = re.compile(rf"\{{\{{\{{(?:[^{{}}]++|{TEMPLATE})*+\}}\}}\}}")
+_INNER_PARAMETER = rf"\{{\{{\{{(?:[^{{}}]++|{TEMPLATE})*+\}}\}}\}}"
+_PARAMETER = re.compile(rf"\{{\{{\{{(?:[^{{}}]++|{_INNER_PARAMETER}|{TEMPLATE})*+\}}\}}\}}")
 _BRACES = re.compile(r"(?P<open>\{\{)|\}\}")
 _TABLE = re.compile(r"\n[ \t:]*+(?:(?P<open>\{\|)(?!\})|\|\}(?!\}))")
 _NO_TARGET = re.compile(r"[|\]\n]")
@@ -87,10 +88,12 @@ class TemplateReader:
                     boxes.append(_read_infobox(meaning.box, arguments(inside)[1:], protected=protected))
             if _in_target(text, start):
                 return shown or DYNAMIC
+            if not shown and text[start - 1 : start] in ("]", "}") and text[match.end() : match.end() + 1].isalpha():
+                return REMOVED
             return as_prose(shown) if shown and (start == 0 or text[start - 1] == "\n") else shown
 
         if "{{{" in source:
-            source = _PARAMETER.sub("", source)
+            source = _PARAMETER.sub(_show_default, source)
         return remove_deep_templates(_TEMPLATE.sub(expand_template, source)), boxes
 
     def _read_name(self, raw: str) -> _Meaning:
@@ -149,6 +152,12 @@ class TemplateReader:
                 return False
             position = piece.end()
         return True
+
+
+def _show_default(parameter: "re.Match[str]") -> str:
+    """Return the default of `{{{name|default}}}`, which an article shows; "" for none."""
+    _, *defaults = arguments(parameter.group()[3:-3])
+    return _PARAMETER.sub(_show_default, defaults[0]) if defaults else ""
 
 
 template_reader = lru_cache(maxsize=4)(TemplateReader)
