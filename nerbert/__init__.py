@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nerbert.executors import Executor
     from nerbert.finetuning.settings import FinetuneSettings
     from nerbert.formats.data import AnyData, DataSet
+    from nerbert.formats.documents import Units
     from nerbert.metrics.score import score_tags
     from nerbert.records import EntityLabel, Example, Span
     from nerbert.serve.client import AsyncClient, Client
@@ -143,8 +144,7 @@ def read_data(
     data: str | Path, splits: Collection[str] = ("train", "dev", "test"), *, from_: str = "", split: str = "",
     split_seed: int = 0, overlaps: Literal["error", "longest", "first"] = "error",
     cut_words: Literal["grow", "error"] = "grow",
-    units: Literal["auto", "characters", "utf-16", "bytes"] = "auto", layer: str = "", feature: str = "",
-    language: str = "", word_splitter: str = "",
+    units: "Units" = "auto", layer: str = "", feature: str = "", language: str = "", word_splitter: str = "",
 ) -> "DataSet":  # fmt: skip
     """Read annotated data in any format: a folder with a file for each split, or one file.
 

@@ -4,16 +4,19 @@ No file says what its offsets count, so the unit is the one in which most spans 
 which units differ is read twice. What is put right is counted (`Repair`).
 """
 
+import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import accumulate, combinations, pairwise
+from itertools import accumulate, combinations, pairwise, product
 from operator import index
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex, get_args
+
+import regex
 
 from nerbert.config import Settings
 from nerbert.errors import InputError, at, visible
@@ -25,9 +28,22 @@ Overlaps = Literal["error", "longest", "first"]
 """What to do with overlapping spans: an error, keep the longest, or keep the first in the file."""
 CutWords = Literal["grow", "error"]
 """What to do with a span that cuts a word: extend it to whole words, or an error."""
-Units = Literal["auto", "characters", "utf-16", "bytes"]
-"""The unit of a file's offsets; `auto` detects it."""
+Units = Literal[
+    "auto", "characters", "utf-16", "bytes", "graphemes", "characters-lf", "utf-16-lf", "bytes-lf"
+]  # fmt: skip
+"""The unit of a file's offsets, with `-lf` of a text whose line ends are one character; `auto` detects it."""
 _UNITS: tuple[Units, ...] = get_args(Units)[1:]
+_BREAK = "\r\n"
+_BASES: dict[Units, Any] = {unit: unit.removesuffix("-lf") for unit in _UNITS}
+"""The units without `-lf`."""
+_SIZES: Mapping[str, Callable[[str], int]] = {
+    "characters": lambda char: 1,
+    "utf-16": lambda char: 1 + (char > "\uffff"),
+    "bytes": lambda char: len(char.encode(errors="replace")),
+}
+"""The size of a character in each unit."""
+_GRAPHEME, _JOINED = regex.compile(r"\X"), regex.compile(r"[\P{GCB=Other}--\n]", regex.VERSION1)
+"""A grapheme, and what may be a part of one."""
 _REPAIRS = {
     Repair.TAG: "tags that break their scheme, read as CoNLL's script reads them",
     Repair.TRIMMED: "entities with white space around them, trimmed",
@@ -35,7 +51,7 @@ _REPAIRS = {
     Repair.REPEATED: "repeated entities, kept once",
     Repair.OVERLAP: "overlapping entities left out",
     Repair.GROWN: "entities extended to whole words",
-    Repair.UNIT: "entities whose offsets count UTF-16 units or bytes, converted to characters",
+    Repair.UNIT: "entities whose offsets count UTF-16 units, bytes, graphemes or line ends as one, put in characters",
     Repair.REJECTED: "rejected texts left out",
     Repair.UNANNOTATED: "texts that no person annotated, left out",
     Repair.ANNOTATOR: "annotations of second annotators left out",
@@ -61,7 +77,8 @@ class Reading(Settings):
     cut_words: CutWords = "grow"
     """Entities that cut a word: extend them to whole words, or report an error."""
     units: Units = "auto"
-    """What offsets count: characters, utf-16 (units) or bytes; auto detects it from the entities' texts."""
+    """What offsets count: characters, utf-16 (units), bytes or graphemes; with -lf at the end a Windows line end counts
+    as one. auto detects it from the entities' texts, else from where words begin and end."""
     layer: str = ""
     """Layers of WebAnno TSV that hold the entities, between commas; default: NamedEntity, else the only other one."""
     feature: str = ""
@@ -204,51 +221,95 @@ def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
 def _units_differ(document: Document) -> bool:
     """Return whether spans have other places in another unit; those that a reader made from words count characters."""
     text, spans = document.text, document.spans
-    if text.isascii() or (
+    if _is_plain(text) or (
         document.words is not None and all(text[span.start : span.end] == span.text for span in spans)
     ):
         return False
-    return not text[: max((span.end for span in spans), default=0)].isascii()
+    return not _is_plain(text[: max((span.end for span in spans), default=0)])
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether all units are the same in a text."""
+    return text.isascii() and _BREAK not in text
 
 
 def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
-    """Return what the offsets of all documents count, judged where units differ."""
-    by_text, by_border, apart = Counter[Units](), Counter[Units](), set[tuple[Units, Units]]()
+    """Return what the offsets of all documents count, judged where units differ.
+
+    Votes are entities that have their text, or are whole words; `cut` has those that cut two words, less the latter.
+    """
+    votes, apart = Counter[tuple[str, Units]](), set[tuple[Units, Units]]()
     for document in documents:
         if not _units_differ(document):
             continue
         text = document.text
-        words = split_words(text)
+        words, twins = split_words(text), {unit: _simplest(text, unit) for unit in _UNITS}
         starts, ends = {start for start, _ in words}, {end for _, end in words}
-        offsets = {unit: _offsets(text, unit) for unit in _UNITS}
+        offsets = {unit: _offsets(text, unit) for unit in dict.fromkeys(twins.values())}
+        counts, differ = Counter[tuple[str, Units]](), set[tuple[Units, Units]]()
         for span in document.spans:
             candidates = {unit: _find_bounds(table, span) for unit, table in offsets.items()}
             if len(set(candidates.values())) == 1:
                 continue
-            apart.update(pair for pair in combinations(_UNITS, 2) if candidates[pair[0]] != candidates[pair[1]])
+            differ.update(pair for pair in combinations(offsets, 2) if candidates[pair[0]] != candidates[pair[1]])
             for unit, bounds in candidates.items():
                 if bounds is not None:
                     start, end = bounds
-                    by_text[unit] += span.text != "" and _same(text[start:end], span.text)
-                    by_border[unit] += start in starts and end in ends
-    votes = by_text if by_text.total() else by_border
-    if not votes.total():  # nothing fits: the error is reported in characters
-        return "characters"
-    best = [unit for unit in _UNITS if votes[unit] == max(votes.values())]
-    if not apart.isdisjoint(combinations(best, 2)):
-        with at(path):
-            raise InputError(
-                f"offsets fit as well if they count {' as if they count '.join(best)}; choose one (units, --units)"
-            )
+                    borders = (start in starts) + (end in ends)
+                    counts["border", unit] += borders == 2
+                    if not span.text:
+                        counts["cut", unit] += 1 - borders
+                    elif _same(text[start:end], span.text):
+                        counts["text", unit] += 1
+        apart.update(pair for pair in combinations(_UNITS, 2) if (twins[pair[0]], twins[pair[1]]) in differ)
+        for case, unit in product(("text", "border", "cut"), _UNITS):
+            votes[case, unit] += counts[case, twins[unit]]
+    with at(path):
+        return _choose_unit(votes, apart)
+
+
+def _choose_unit(votes: Mapping[tuple[str, Units], int], apart: Collection[tuple[Units, Units]]) -> Units:
+    """Return the unit with most votes; raise InputError if several differ, or if it cuts most words."""
+    case = "text" if any(votes["text", unit] for unit in _UNITS) else "border"
+    best, most = list[Units](), max(votes[case, unit] for unit in _UNITS)
+    for unit in _UNITS if most else _UNITS[:1]:  # if nothing fits, an error is reported in characters
+        if votes[case, unit] == most and all((other, unit) in apart for other in best):
+            best.append(unit)
+    if len(best) > 1 and "graphemes" in best:  # which few tools count
+        best.remove("graphemes")
+    if case == "border" and votes["cut", best[0]] > 0:
+        raise InputError(
+            "most entities neither begin nor end with words, whatever their offsets count; annotate this text itself, "
+            "or say what offsets count (units, --units)"
+        )
+    if len(best) > 1:
+        raise InputError(
+            f"offsets fit as well if they count {' as if they count '.join(best)}; choose one (units, --units)"
+        )
     return best[0]
 
 
+def _simplest(text: str, unit: Units) -> Units:
+    """Return the first unit that counts a text as this one does."""
+    if _BREAK not in text:
+        unit = _BASES[unit]
+    return "characters" if unit == "graphemes" and not _JOINED.search(text) else unit
+
+
 def _offsets(text: str, unit: Units) -> Sequence[int]:
-    """Return the offset of each character in a unit, and that of the text's end."""
-    if unit == "characters" or text.isascii():
+    """Return the offset of each character in a unit, and that of the text's end; of a grapheme the last one counts."""
+    unit = _simplest(text, unit)
+    base = _BASES[unit]
+    if unit == "characters" or (text.isascii() and unit == base != "graphemes"):
         return range(len(text) + 1)
-    size = (lambda char: 1 + (char > "\uffff")) if unit == "utf-16" else lambda char: len(char.encode(errors="replace"))
-    return array("q", accumulate(map(size, text), initial=0))
+    if unit == "graphemes":
+        sizes = [size for grapheme in _GRAPHEME.findall(text) for size in (*[0] * (len(grapheme) - 1), 1)]
+    else:
+        sizes = [*map(_SIZES[base], text)]
+    if unit != base:
+        for match in re.finditer(_BREAK, text):
+            sizes[match.start()] = 0
+    return array("q", accumulate(sizes, initial=0))
 
 
 def _find_bounds(offsets: Sequence[int], span: Span) -> tuple[int, int] | None:

@@ -1,9 +1,10 @@
 """From what files say to what models learn: units, overlaps, words, sentences."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,6 @@ from nerbert.errors import InputError
 from nerbert.formats.documents import Reading, Units, prepare_documents, repairs_line, sentences_of
 from nerbert.labels import example_tags
 from nerbert.records import Document, Example, Repair, Repairs, Span
-from nerbert.tagger.spans import counted_spans
 from tests.raised import raises
 
 Entity = tuple[int, int, str]
@@ -34,22 +34,25 @@ def document(text: str, *spans: Entity, surface: bool = False, words: bool = Fal
 
 def counted_in(unit: str, one: Document) -> Document:
     """The document with offsets in another unit."""
-    if unit == "utf-16":
-        return Document(one.text, tuple(counted_spans(one.text, one.spans, "utf-16")))
 
-    def to_bytes(place: int) -> int:
-        return len(one.text[:place].encode())
+    def counted(place: int) -> int:
+        before = one.text[:place]
+        before = before.replace("\r\n", "\n") if unit.endswith("-lf") else before
+        if unit == "graphemes":
+            return len(regex.findall(r"\X", before))
+        return len(before.encode() if "bytes" in unit else before.encode("utf-16-le")[::2] if "16" in unit else before)
 
-    spans = (Span(to_bytes(each.start), to_bytes(each.end), each.type, each.text) for each in one.spans)
-    return Document(one.text, tuple(spans) if unit == "bytes" else one.spans)
+    return Document(
+        one.text, tuple(Span(counted(each.start), counted(each.end), each.type, each.text) for each in one.spans)
+    )
 
 
-@pytest.mark.parametrize("unit", ["characters", "utf-16", "bytes"])
+@pytest.mark.parametrize("unit", get_args(Units)[1:])
 @pytest.mark.parametrize("surface", [True, False])
 def test_the_unit_of_offsets_is_found(unit: str, surface: bool) -> None:
     plain = document("Ada met Bob.", (0, 3, "x"), (8, 11, "x"), surface=surface)
-    text = "\U0001f6a2 Café: Zoë met Ada in Genève \U0001f6a2 with Bob."
-    one = document(text, (8, 11, "x"), (16, 19, "x"), (37, 40, "x"), surface=surface)
+    text = "\U0001f6a2 Cafe\u0301: Zoë met Ada\r\nin Genève \U0001f1f3\U0001f1f4 with\r\nBob."
+    one = document(text, (9, 12, "x"), (17, 20, "x"), (41, 44, "x"), surface=surface)
     repairs = Repairs()
     found = read([plain, counted_in(unit, one)], repairs)
     assert [entities(each) for each in found] == [
@@ -59,13 +62,39 @@ def test_the_unit_of_offsets_is_found(unit: str, surface: bool) -> None:
     assert bool(repairs[Repair.UNIT]) == (unit != "characters")
 
 
-@given(st.text(st.sampled_from("aé\U0001f6a2 "), max_size=30), st.sampled_from(["utf-16", "bytes"]), st.data())
+@given(st.text(st.sampled_from("aé\U0001f6a2 \n\r"), max_size=30), st.sampled_from(get_args(Units)[2:]), st.data())
 @settings(max_examples=60, deadline=None)
 def test_a_named_unit_is_converted_exactly(text: str, unit: Units, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=6)))
     spans = [(a, b, "x") for a, b in zip(cuts[::2], cuts[1::2], strict=False) if text[a:b] == text[a:b].strip() != ""]
     one = document(text, *spans, surface=True)
     assert read([counted_in(unit, one)], units=unit)[0].spans == one.spans
+
+
+@pytest.mark.parametrize(
+    ("text", "spans", "found"),
+    [
+        ("Seen.\r\nBy Dr Mira Holt.\r\nAt Kestrel Labs.", [(12, 21), (26, 38)], ["Mira Holt", "Kestrel Labs"]),
+        ("\U0001f6a2 One.\r\nAnna Berg left.\r\nOslo waits.", [(7, 16), (23, 27)], ["Anna Berg", "Oslo"]),
+        ("\U0001f6a2 One.\r\nAnna Berg left.\r\nOslo waits.", [(8, 17), (24, 28)], ["Anna Berg", "Oslo"]),
+        ("One.\r\nAnna Berg left.\r\nOslo waits.", [(6, 15), (23, 27)], ["Anna Berg", "Oslo"]),
+        ("\U0001f468\u200d\U0001f469\u200d\U0001f467 We met Anna Berg in Oslo.", [(9, 18), (22, 26)],
+         ["Anna Berg", "Oslo"]),
+        ("मीरा होल्ट ओस्लो में रहती है।", [(0, 5), (6, 8)], ["मीरा होल्ट", "ओस्लो"]),
+        ("\U0001f1f3\U0001f1f4\U0001f1f8\U0001f1ea Anna Berg left Oslo.", [(3, 12), (18, 22)], ["Anna Berg", "Oslo"]),
+        ("Zoe\u0308 A\u030aberg met Ida Holm in Malmo\u0308.", [(0, 9), (14, 22), (26, 31)],
+         ["Zoe\u0308 A\u030aberg", "Ida Holm", "Malmo\u0308"]),
+        ("Gastão: die Nordberliner Stadtrat.", [(12, 24)], ["Nordberliner"]),
+    ],
+)  # fmt: skip
+def test_without_texts_words_tell_the_unit(text: str, spans: list[tuple[int, int]], found: list[str]) -> None:
+    one = document(text, *((start, end, "x") for start, end in spans))
+    assert [text for text, _ in entities(read([one])[0])] == found
+
+
+def test_offsets_that_fit_no_words_are_an_error() -> None:
+    with raises(InputError, "most entities neither begin nor end with words", path="a.json", line=None):
+        read([document("Café: Anna Berg left Oslo.", (8, 14, "x"), (22, 23, "x"))])
 
 
 def test_two_units_that_fit_alike_are_an_error() -> None:
