@@ -153,8 +153,10 @@ def token_span(value: Any, words: tuple[tuple[int, int], ...]) -> tuple[int, int
     return words[first][0], words[last][1], type_
 
 
-class _Token(TypedDict):
-    text: str
+class Token(TypedDict):
+    """The place of a token, and often its text."""
+
+    text: NotRequired[str]
     start: int
     end: int
 
@@ -162,7 +164,7 @@ class _Token(TypedDict):
 class _ProdigyTask(TypedDict):
     text: str
     answer: NotRequired[Literal["accept"] | None]
-    tokens: NotRequired[list[_Token] | None]
+    tokens: NotRequired[list[Token] | None]
     spans: NotRequired[list[_Labelled] | None]
     relations: NotRequired[list[Any] | None]
 
@@ -180,7 +182,8 @@ class Prodigy(JsonFormat):
             return False
         if not {"_task_hash", "_input_hash", _VIEW}.isdisjoint(value) or value.get(_ANSWER) in (_ACCEPTED, *_REFUSED):
             return True
-        return _has_object(value.get(TOKENS), "start") or _has_object(value.get(SPANS), "token_start")
+        has_texts = all(_has_object(value.get(TOKENS), name) for name in ("start", TEXT))  # spaCy's have none
+        return has_texts or _has_object(value.get(SPANS), "token_start")
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
         """Return a task's text, unless it was rejected or ignored."""
@@ -192,7 +195,7 @@ class Prodigy(JsonFormat):
         task = check_value(value, _ProdigyTask)
         repairs[Repair.PASSED_OVER] += len(task.get("relations") or ())
         text, tagged = task["text"], task.get("answer") is None
-        words = _words(text, task.get("tokens") or ())
+        words = token_words(text, task.get("tokens") or ())
         spans = [export_span(span, span["label"], tagged=tagged) for span in task.get("spans") or ()]
         if words:  # they show that offsets count characters
             spans = [replace(span, text=span.text or text[span.start : span.end]) for span in spans]
@@ -222,15 +225,16 @@ def _has_object(value: Any, key: str) -> bool:
     return isinstance(value, list) and any(isinstance(item, dict) and key in item for item in value)
 
 
-def _words(text: str, tokens: Sequence[_Token]) -> tuple[tuple[int, int], ...] | None:
+def token_words(text: str, tokens: Sequence[Token]) -> tuple[tuple[int, int], ...] | None:
     """Return the places of tokens other than white space; None if there are none, or they don't fit the text."""
     words, reached = list[tuple[int, int]](), 0
     for token in tokens:
         start, end = token["start"], token["end"]
-        if not reached <= start <= end or text[start:end] != token["text"]:
+        surface = text[start:end] if start >= 0 else ""
+        if not reached <= start <= end <= len(text) or surface != token.get("text", surface):
             return None
         reached = end
-        if token["text"].strip():
+        if surface.strip():
             words.append((start, end))
     return tuple(words) or None
 

@@ -16,15 +16,18 @@ from nerbert.artifacts import publish
 from nerbert.errors import InputError, at
 from nerbert.formats.format import LEAST, Abilities
 from nerbert.formats.rows import SPANS, TEXT, read_lines, read_text
-from nerbert.records import Document, Repairs, Span
+from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.schema import json_line
 from nerbert.sources.files import BOM
 
 _HEAD = 1 << 16
 _DECODER, _SPACE = json.JSONDecoder(), re.compile(r"[ \t\r\n]*")
-_STARTS = ("start", "start_offset", "start_char", "begin", "offset")
-_ENDS = ("end", "end_offset", "end_char", "stop")
-_TYPES = ("type", "label", "tag", "entity_type", "entity_group", "entity_label", "class", "category", "entity")
+_STARTS = ("start", "start_offset", "start_char", "begin", "offset", "start_pos", "start_position")
+_ENDS = ("end", "end_offset", "end_char", "stop", "end_pos", "end_position")
+_TYPES = (
+    "type", "label", "tag", "entity_type", "entity_group", "entity_label", "class", "category", "entity", "labels",
+)  # fmt: skip
+_POINTS, _ENTITIES = "points", "entities"
 _SCORE, _CONFIDENCE = "score", "confidence"
 
 
@@ -216,17 +219,63 @@ def json_span(value: Any) -> Span:
         raise InputError(f"span {value!r:.80}: must be an object with start, end and type, or [start, end, type]")
     if type(start) is not int or type(end) is not int:
         raise InputError(f"span {value!r:.80}: must have start and end, as whole numbers, and type")
+    if type(type_) is int:
+        raise InputError(
+            f"span {value!r:.80}: its type is the number of a label; export the labels' names (doccano: as JSONL), or "
+            "write them"
+        )
     if not isinstance(type_, str) or not isinstance(text, str | None):
         raise InputError(f"span {value!r:.80}: must have a type, and it and any text must be texts")
     confidence = share_of(sure)
     return Span(start, end, type_, text or "", 1.0 if confidence is None else confidence)
 
 
+def json_spans(annotation: Any, repairs: Repairs, text: str = "") -> Iterator[Span]:
+    """Yield the spans of a list, or of an object with lists by type. One with several labels is one for each, and so is
+    one with several points (Dataturks), whose ends are included. A mention without a place is each of it in `text`.
+    """
+    for item in annotation if isinstance(annotation, list) else _items_by_type(annotation, text):
+        name = next((name for name in _TYPES if isinstance(item, dict) and isinstance(item.get(name), list)), "")
+        if not name:
+            yield json_span(item)
+            continue
+        labels = [label.get("value") if isinstance(label, dict) else label for label in item[name]]
+        repairs[Repair.UNTYPED] += not labels
+        for point in item[_POINTS] if isinstance(item.get(_POINTS), list) else [{}]:
+            place = point if isinstance(point, dict) else {}
+            end = {"end": place["end"] + 1} if type(place.get("end")) is int else {}
+            yield from (json_span({**item, **place, **end, name: label}) for label in labels)
+
+
+def _items_by_type(annotation: Mapping[str, Any], text: str) -> Iterator[Any]:
+    """Yield the items of an object of lists by type; GLiNER2's are mentions in the text."""
+    for type_, items in _lists_by_type(annotation).items():
+        for item in items:
+            if isinstance(item, str):
+                places = [*re.finditer(rf"(?<!\w){re.escape(item)}(?!\w)", text, re.IGNORECASE)] if item else []
+                if not places:
+                    raise InputError(f"mention {item!r:.60} of type {type_!r:.60}: the text doesn't have it")
+                yield from ([*place.span(), type_] for place in places)
+            else:
+                yield {**item, "type": type_} if isinstance(item, dict) else [*item[:2], type_]
+
+
+def _lists_by_type(annotation: Mapping[str, Any]) -> Mapping[str, Any]:
+    inner = annotation.get(_ENTITIES)
+    return inner if isinstance(inner, dict) else annotation
+
+
 def seem_spans(value: Any) -> bool:
-    """Return whether this is a list of spans, by the form of the first; the others may be broken."""
+    """Return whether these are spans: a list, by the form of the first (the others may be broken), or lists by type."""
+    if isinstance(value, dict):
+        by_type = _lists_by_type(value)
+        is_whole = all(isinstance(items, list) for items in by_type.values())
+        items = [item for items in by_type.values() for item in items] if is_whole else [None]
+        return all(seem_spans([item]) or (isinstance(item, str) and by_type is not value) for item in items)
     if not isinstance(value, list) or not value:
         return value == []
-    return isinstance(value[0], list) or (isinstance(value[0], dict) and any(name in value[0] for name in _STARTS))
+    names = (*_STARTS, _POINTS)
+    return isinstance(value[0], list) or (isinstance(value[0], dict) and any(name in value[0] for name in names))
 
 
 def _describe(value: Any) -> str:

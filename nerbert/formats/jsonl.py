@@ -9,22 +9,26 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nerbert.errors import InputError, at
+from nerbert.errors import InputError, at, refused
 from nerbert.formats import json_files
 from nerbert.formats.conll import example_of
 from nerbert.formats.documents import find_words
+from nerbert.formats.exports import Token, token_words
 from nerbert.formats.format import Abilities, TextWriter, WritingRows
 from nerbert.formats.rows import SPANS, TEXT, TOKENS, Stream, checked_words, span_json
 from nerbert.formats.schemes import find_scheme
 from nerbert.labels import spans_from_bio
 from nerbert.records import Document, Example, Repair, Repairs, Span
+from nerbert.schema import check_value
 
-_TEXTS = (TEXT, "sentence", "content", "document")
+_TEXTS = (TEXT, "sentence", "content", "document", "full_text", "input")
 _WORDS = (TOKENS, "words")
 ANNOTATIONS = (
-    SPANS, "ner_tags", "tags", "bio_tags", "entities", "ents", "labels", "label", "ner", "annotations",
+    SPANS, "ner_tags", "tags", "bio_tags", "entities", "ents", "labels", "label", "ner", "annotations", "output",
 )  # fmt: skip
 """Names of spans or tags; of several the first that isn't empty counts (`spans` even so), the others are fields."""
+_PARAGRAPHS, _ENTS = "paragraphs", "ents"
+"""spaCy's fields: of its JSON of version 2, and of `Doc.to_json`, which may leave out the entities of a text."""
 _FIRST_ROWS = 100
 _GROUP = "document_id"
 _GROUPS = (_GROUP, "doc_id", "page_id")
@@ -85,7 +89,8 @@ class JsonLines(json_files.JsonFormat):
 
     def matches(self, value: Any) -> bool:
         """Return whether there is a text or tokens, and spans, or tags of tokens."""
-        return isinstance(value, dict) and not json_files.is_json_min(value) and _annotation(value) != ""
+        is_ours = isinstance(value, dict) and not json_files.is_json_min(value)
+        return is_ours and (_annotation(value) != "" or isinstance(value.get(_PARAGRAPHS), list))
 
     def rows(self, path: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
         """Yield each object of a file with its line, its tags in IOB2."""
@@ -93,17 +98,21 @@ class JsonLines(json_files.JsonFormat):
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
         """Return an object's document; its words are its tokens, if it has some."""
-        name, text_field, words_field = _annotation(value), _text_field(value), _words_field(value)
+        if not (name := _annotation(value)):
+            return [document for row in _spacy_sentences(value) for document in self.documents(row, repairs)]
+        text_field, words_field = _text_field(value), _words_field(value)
         text, words = value.get(text_field, ""), None
         if words_field:
             tokens = checked_words(value[words_field], words_field)
             joined = example_of(tokens, ())
             text, words = (text, tuple(find_words(text, tokens))) if text_field else (joined.text, joined.words)
-        annotation = value[name]
+        elif _has_places(value):
+            words, words_field = token_words(text, check_value(value[TOKENS], list[Token])), TOKENS
+        annotation = value.get(name) or []
         if words is not None and _are_tags(annotation):
             spans = _spans_of_tags(text, words, annotation, name, repairs)
         else:
-            spans = tuple(map(json_files.json_span, annotation))
+            spans = tuple(json_files.json_spans(annotation, repairs, text))
             may_count_tokens = words is not None and all(span.end <= len(words) and not span.text for span in spans)
             if words is not None and (not text_field or may_count_tokens):
                 starts, ends = ({word[side] for word in words} for side in (0, 1))
@@ -167,9 +176,31 @@ def _annotation(value: Mapping[str, Any]) -> str:
     words = _words_field(value) != ""
     if not words and not _text_field(value):
         return ""
-    values = ((name, value[name]) for name in ANNOTATIONS if name in value)
-    names = [name for name, items in values if json_files.seem_spans(items) or (words and _are_tags(items))]
-    return next((name for name in names if value[name] or name == SPANS), names[0] if names else "")
+    values = {name: value[name] for name in ANNOTATIONS if name in value}
+    if "content" in value and "annotation" in value:  # Dataturks
+        values["annotation"] = value["annotation"] or []
+    names = [name for name, items in values.items() if json_files.seem_spans(items) or (words and _are_tags(items))]
+    if named := next((name for name in names if value[name] or name == SPANS), ""):
+        return named
+    if any(isinstance(items, list) and items and isinstance(items[0], dict) for items in values.values()):
+        return ""  # of a form that is not known
+    return names[0] if names else _ENTS if _has_places(value) and _ENTS not in value else ""
+
+
+def _has_places(value: Mapping[str, Any]) -> bool:
+    """Return whether the tokens are places in the text, as those of spaCy's `Doc.to_json`."""
+    tokens = value.get(TOKENS)
+    return isinstance(tokens, list) and any(isinstance(token, dict) and "start" in token for token in tokens[:1])
+
+
+def _spacy_sentences(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the sentences of a document in spaCy's JSON of version 2; an unknown tag is O."""
+    with refused("paragraphs: must be spaCy's, with sentences of tokens", of=(LookupError, TypeError, AttributeError)):
+        for sentence in (part for paragraph in value[_PARAGRAPHS] for part in paragraph["sentences"]):
+            tags = [token.get("ner", "-") for token in sentence["tokens"]]
+            words = [token["orth"] for token in sentence["tokens"]]
+            group = {_GROUP: f"{value['id']}"} if "id" in value else {}
+            yield {TOKENS: words, "ner": ["O" if tag == "-" else tag for tag in tags], **group}
 
 
 def _are_tags(value: Any) -> bool:

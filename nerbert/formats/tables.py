@@ -18,7 +18,7 @@ from nerbert.artifacts import publish
 from nerbert.errors import InputError, at, nearest
 from nerbert.formats.conll import example_of
 from nerbert.formats.format import Abilities
-from nerbert.formats.json_files import json_span
+from nerbert.formats.json_files import json_spans
 from nerbert.formats.jsonl import text_of
 from nerbert.formats.rows import LONGEST_LINE, Line, Stream, file_lines, spool
 from nerbert.formats.schemes import find_scheme
@@ -127,7 +127,7 @@ class Tables:
             return
         for row in table_rows(file_lines(source, strip=""), lambda _: form):
             with at(source, row.line):
-                spans = tuple(_read_spans(row.get(_SPANS)))
+                spans = tuple(_read_spans(row.get(_SPANS), repairs))
             yield Document(row.get(_TEXT), spans, None, row.get(_DOCUMENT), _fields(row), row.line)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
@@ -216,7 +216,7 @@ def _span(row: TableRow) -> Iterator[Span]:
     yield Span(int(numbers[0]), int(numbers[1]), row.get(_LABEL), row.get(_MENTION), confidence)
 
 
-def _read_spans(cell: str) -> Iterator[Span]:
+def _read_spans(cell: str, repairs: Repairs) -> Iterator[Span]:
     """Yield the spans of a cell: a list in JSON, or as Python prints it; Label Studio's have `labels`, one or more."""
     value: Any = None
     for read in (json.loads, ast.literal_eval):
@@ -227,10 +227,7 @@ def _read_spans(cell: str) -> Iterator[Span]:
         value = next((item for item in value.values() if isinstance(item, list)), None)
     if not isinstance(value, list):
         raise InputError(f"spans {cell!r:.60}: must be a JSON list of [start, end, label], or of objects with these")
-    for item in value:
-        labels = item.get("labels") if isinstance(item, dict) else None
-        items = [{**item, "label": label} for label in labels] if isinstance(labels, list) else [item]
-        yield from map(json_span, items)
+    yield from json_spans(value, repairs)
 
 
 def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[Document]:

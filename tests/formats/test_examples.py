@@ -49,7 +49,7 @@ PROSE = "Ada Lovelace wrote to Charles Babbage, in London.\nShe was a mathematic
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (json.dumps([{"id": 1, "paragraphs": [{"raw": "Ada slept"}]}], indent=2), "seems to be JSON with id, paragr"),
+        (json.dumps([{"id": 1, "parts": [{"raw": "Ada slept"}]}], indent=2), "seems to be JSON with id, parts, raw"),
         ("text,label\nAda slept,person\n", f"is in no known format; {KNOWN}"),
         ("<?xml version='1.0'?><s/>", f"seems to be XML or HTML; {KNOWN}"),
         (b"PK\x03\x04", f"seems to be a zip archive (unpack it first); {KNOWN}"),

@@ -161,3 +161,49 @@ def test_messages(tmp_path: Path, row: Any, words: str) -> None:
 def test_spans_of_tokens_without_a_text_count_characters(tmp_path: Path) -> None:
     (one,) = read(tmp_path, {"tokens": ["Ala", "bama met"], "spans": [{"start": 4, "end": 12, "type": "x"}]})
     assert (one.text, one.words) == ("Ala bama met", ((0, 3), (4, 12)))
+
+
+PEOPLE = "Anna Berg left Oslo."
+ANNA, OSLO = (0, 9, "PER"), (15, 19, "LOC")
+
+
+def at_start(text: str = "Anna Berg", **fields: Any) -> dict[str, Any]:
+    return {"text": text, "start_pos": 0, "end_pos": 9, **fields}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"text": PEOPLE, "labels": [], "entities": [at_start(labels=[{"value": "PER"}])]}, [ANNA]),  # flair
+        ({"text": PEOPLE, "entities": [at_start(labels=["PER", "X"])]}, [ANNA, (0, 9, "X")]),
+        ({"content": PEOPLE, "annotation": [{"label": ["PER"], "points": [{"start": 0, "end": 8, "text": "Anna Berg"}]},
+                                            {"label": [], "points": [{"start": 0, "end": 8}]}]}, [ANNA]),
+        ({"content": PEOPLE, "annotation": None}, []),
+        ({"input": PEOPLE, "output": {"entities": {"PER": ["anna berg"], "LOC": ["Oslo"]}}}, [ANNA, OSLO]),
+        ({"full_text": PEOPLE, "masked": "", "spans": [
+            {"entity_type": "PER", "entity_value": "Anna Berg", "start_position": 0, "end_position": 9}]}, [ANNA]),
+        ({"text": PEOPLE, "entities": {"PER": [[0, 9]], "LOC": [{"start": 15, "end": 19}], "X": []}}, [ANNA, OSLO]),
+        ({"text": PEOPLE, "tokens": [{"id": 0, "start": 0, "end": 9}, {"id": 1, "start": 9, "end": 10}]}, []),
+        ({"id": 1, "paragraphs": [{"raw": PEOPLE, "sentences": [{"tokens": [
+            {"orth": "Anna", "ner": "B-PER"}, {"orth": "Berg", "ner": "L-PER"}, {"orth": "left", "ner": "O"},
+            {"orth": "Oslo", "ner": "U-LOC"}, {"orth": ".", "ner": "-"}]}]}]}, [ANNA, OSLO]),
+    ],
+)  # fmt: skip
+def test_forms_of_other_tools(tmp_path: Path, row: dict[str, Any], expected: list[tuple[int, int, str]]) -> None:
+    (document,) = read(tmp_path, row)
+    assert [(span.start, span.end, span.type) for span in document.spans] == expected
+    assert document.words is None or document.words[0] in ((0, 9), (0, 4))
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"text": PEOPLE, "labels": [], "entities": [{"from": 0, "to": 9, "kind": "PER"}]}, "is not a text and spans"),
+        ({"text": PEOPLE, "annotations": [{"label": 2, "start_offset": 0, "end_offset": 9}]}, "the number of a label"),
+        ({"input": PEOPLE, "output": {"entities": {"PER": ["Ida"]}}}, "mention 'Ida' of type 'PER': the text doesn't"),
+        ({"paragraphs": [{"sentences": [{"tokens": [{}]}]}]}, "paragraphs: must be spaCy's"),
+    ],
+)
+def test_messages_of_forms_of_other_tools(tmp_path: Path, row: dict[str, Any], words: str) -> None:
+    with raises(InputError, words, path=tmp_path / "a.jsonl", line=1):
+        read(tmp_path, row)
