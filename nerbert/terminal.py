@@ -1,10 +1,12 @@
 """Output for people: progress on standard error, coloured spans, control characters made visible.
 
-Progress shows on terminals only, so logs and pipes stay clean. rich is imported when it is first needed.
+Progress shows on terminals only, so logs and pipes stay clean; a training logs a line at each tenth of its way. rich is
+imported when it is first needed.
 """
 
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, TextIO
@@ -50,11 +52,31 @@ class Progress:
             self._bar.update(task.id, advance=advance, note=visible(note), items=f"{self.items:,}")
 
 
+class _StepLog(Progress):
+    """Progress without a terminal: a line at each tenth of the steps, with the time left."""
+
+    def __init__(self, what: str, total: int) -> None:
+        super().__init__()
+        self._what, self._total, self._begin = what, total, time.monotonic()
+
+    def advance(self, items: int = 1, note: str = "", *, size: int = 0, before: bool = False) -> None:
+        tenths = 10 * self.items // self._total
+        super().advance(items, note, size=size, before=before)
+        if not before and 10 * self.items // self._total > tenths:
+            seconds = (time.monotonic() - self._begin) / (self.items - self.items_before)
+            left = duration(seconds * (self._total - self.items))
+            tell(f"{self._what}: step {self.items:,} of {self._total:,}, {note}, {left} left")
+
+
 @contextmanager
-def progress(what: str, total: int | None = None, *, of_bytes: bool = False) -> Iterator[Progress]:
-    """Provide a progress bar over items, or bytes of input with their speed; silent without a terminal."""
+def progress(
+    what: str, total: int | None = None, *, of_bytes: bool = False, logged: bool = False
+) -> Iterator[Progress]:  # fmt: skip
+    """Provide a progress bar over items, or bytes of input with their speed. Without a terminal it is silent, or with
+    `logged` prints a line at each tenth of the steps.
+    """
     if not is_terminal(sys.stderr):
-        yield Progress(of_bytes=of_bytes)
+        yield _StepLog(what, total) if logged and total else Progress(of_bytes=of_bytes)
         return
     from rich import progress as rich
     from rich.console import Console

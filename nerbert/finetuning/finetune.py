@@ -23,7 +23,7 @@ from nerbert.model.forward import precision_on
 from nerbert.model.heads import Head, predict_entities
 from nerbert.model.threshold_fit import calibrate_threshold, fit_threshold
 from nerbert.model.tokenizer import tell_hidden_entities
-from nerbert.process import check_alone
+from nerbert.process import check_alone, in_worker
 from nerbert.terminal import progress, tell
 from nerbert.training.batches import TrainingData
 from nerbert.training.checkpoint import BestCheckpoint, TrainLog
@@ -156,7 +156,7 @@ def _train(start: Start, data: TrainingData, title: str) -> TrainLog:
 
     run = Run(model, data, objective, settings, make_process_group(settings))
     run.evaluate = BestCheckpoint(score, keep, settings.patience) if settings.select == "dev" else None
-    with progress(title, run.total) as run.bar:
+    with progress(title, run.total, logged=not in_worker()) as run.bar:
         log = train(run)
     if log.steps < run.total:
         tell(f"{title}: ended after step {log.steps} of {run.total}, out of patience; step {log.best_step} is kept")

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -215,7 +216,9 @@ def test_command_says_where_the_taggers_are_and_how_good(
         for seed, each in zip((1, 2), cards, strict=True)
     ]
     assert exit_code("finetune", tiny_encoder, "--data", data / "train.conll", "-o", tmp_path / "one", *fast) == 0
-    assert capsys.readouterr().out == f"tagger: {tmp_path}/one; no dev split to score it on\n"
+    out, log = capsys.readouterr()
+    assert out == f"tagger: {tmp_path}/one; no dev split to score it on\n"
+    assert re.search(r"fine-tuning, seed 1: step 1 of 2, loss \d\.\d+, [\d,]+ tokens/s, .+ left\n", log)
 
 
 Heads = list[tuple[int, str, dict[str, torch.Tensor]]]
