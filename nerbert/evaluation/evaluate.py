@@ -16,7 +16,7 @@ from nerbert.formats.data import AnyData, GoldSentences, read_data, read_gold, t
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.formats.open_types import fold_type, read_open_types, types_asked
-from nerbert.labels import example_tags, types_of_examples
+from nerbert.labels import common_name, example_tags, types_of_examples
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Counts, Score
 from nerbert.model.folder import PRETRAINED, read_card, seed_folders
@@ -25,7 +25,7 @@ from nerbert.records import EntityLabel, OpenText
 from nerbert.sources.files import open_plain
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import Answering, answering_of, check_thresholds
-from nerbert.terminal import percent
+from nerbert.terminal import percent, tell
 
 _OPEN_RULES = "mention F1 on open types: exact span, any one of its types, each passage asked for its own types"
 _HEAD = 1 << 20
@@ -147,6 +147,7 @@ def evaluate(
     names = {f"{mark}-{label.name}": f"{mark}-{type_}" for type_, label in asked.items() for mark in "BI"
              if label.name != type_}  # fmt: skip
     unknown, untuned, other, same = set(types), list[str](), list[str](), list[str]()
+    similar = dict[str, str]()
     judgements, answering = dict[str, Judgement](), dict[str, Answering]()
     for name, folder in folders.items():
         loaded = _ask_for(open_tagger(folder, thresholds=thresholds, **loading), asked, labels or {}, thresholds)
@@ -160,17 +161,29 @@ def evaluate(
         tags, confidences = [answer.tags for answer in answers], [answer.confidences for answer in answers]
         judgements[name] = assess(gold, tags, confidences=confidences, words=words, seen=seen, without=duplicates)
         unknown -= (known := {type_ for type_, label in asked.items() if label.name in loaded.types})
+        similar |= _find_similar(types - known, set(loaded.types) - {label.name for label in asked.values()})
         if types and not known and card.get("kind") in PRETRAINED:
             untuned.append(name)
         if learnt and train_sum(card.get("data")) not in ("", train_sum({"sha256": learnt.sha256})):
             other.append(name)
         if gold_data.learnt_by(card.get("data")):
             same.append(name)
+    if similar:
+        pairs = ",".join(f"{type_}={name}" for type_, name in similar.items())
+        tell(f'note: the tagger writes types of {gold_data.place} otherwise; --labels "{pairs:.200}" (`labels` in '
+             "Python) scores them as one")  # fmt: skip
     return Evaluation(
         gold_data.place, len(examples), judgements, tuple(sorted(unknown)), tuple(untuned),
         "" if learnt is None else str(learnt.folder), tuple(other), tuple(same), answering=answering,
         asked={type_: label.text for type_, label in asked.items() if label.text != type_},
     )  # fmt: skip
+
+
+def _find_similar(gold: Iterable[str], predicted: Iterable[str]) -> dict[str, str]:
+    """Return gold type → the predicted one, where they are one but for case, underscores or an abbreviation."""
+    by_name = {common_name(fold_type(type_)): type_ for type_ in predicted}
+    pairs = {by_name.get(common_name(fold_type(type_))): type_ for type_ in sorted(gold)}
+    return {type_: name for name, type_ in pairs.items() if name}
 
 
 def reading_card(tagger: str | Path | Tagger) -> Mapping[str, Any]:
