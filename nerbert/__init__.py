@@ -245,7 +245,7 @@ def evaluate(
     head: str = "", backend: str = "auto", precision: str = "auto",
     thresholds: float | Mapping[str, float] | None = None, labels: Mapping[str, str] | None = None,
 ) -> "Evaluation":  # fmt: skip
-    """Score a tagger, its folder, or a folder of several seeds, on annotated sentences.
+    """Score a tagger, its folder, a folder of several seeds, or a file of predictions, on annotated sentences.
 
     `data` is a file, a list of `Example`, or the test split of a data folder or of what `read_data` returns.
     With `train`, entities seen in training are scored apart, and test sentences of at least eight words that

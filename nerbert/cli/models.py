@@ -184,7 +184,8 @@ def evaluate(
     Parameters
     ----------
     tagger
-        Tagger's folder, or a folder of several seeds.
+        Tagger's folder, or a folder of several seeds; or a file with predictions in any format, of the gold texts in
+        their order.
     file
         Gold file, or a data folder: its test split. In a file of open types each passage is tagged with its own types.
     """
@@ -214,7 +215,7 @@ def report(
     Parameters
     ----------
     tagger
-        Tagger's folder or hub name; of several seeds name one.
+        Tagger's folder or hub name; of several seeds name one. Or a file of predictions, as `nerbert evaluate` takes.
     file
         Gold file, or a data folder: its test split.
     output

@@ -1,31 +1,40 @@
-"""Tagger + gold sentences → scores of what `nerbert tag` answers; several seeds give their mean and deviation."""
+"""Tagger + gold sentences → scores of what `nerbert tag` answers; several seeds give their mean and deviation.
+
+Instead of a tagger, a file may hold the predictions, of whatever made them.
+"""
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from itertools import repeat
+from itertools import accumulate, chain, repeat, starmap, zip_longest
+from operator import ne
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
+
 from nerbert.errors import InputError, SettingsError, at, unknown
 from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
 from nerbert.formats.data import AnyData, GoldSentences, read_data, read_gold, train_sum
-from nerbert.formats.documents import Reading, reading_for
+from nerbert.formats.documents import Reading, reading_for, sentences_of
 from nerbert.formats.entity_labels import entity_labels
+from nerbert.formats.format import read_documents, recognise_format
 from nerbert.formats.open_types import fold_type, read_open_types, types_asked
-from nerbert.labels import common_name, example_tags, types_of_examples
+from nerbert.labels import common_name, example_tags, types_of_examples, word_spans
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Counts, Score
-from nerbert.model.folder import PRETRAINED, read_card, seed_folders
-from nerbert.model.heads import WordTags
-from nerbert.records import EntityLabel, OpenText
+from nerbert.model.folder import PRETRAINED, ModelFolder, read_card, seed_folders
+from nerbert.model.heads import Entities, Head, WordTags
+from nerbert.records import Document, EntityLabel, Example, OpenText, Span
 from nerbert.sources.files import open_plain
 from nerbert.tagger.tagger import Tagger
-from nerbert.tagger.thresholds import Answering, answering_of, check_thresholds
+from nerbert.tagger.thresholds import Answering, answering_of, check_thresholds, thresholds_of
 from nerbert.terminal import percent, tell
+from nerbert.words import SPLITTER
 
 _OPEN_RULES = "mention F1 on open types: exact span, any one of its types, each passage asked for its own types"
 _HEAD = 1 << 20
@@ -58,7 +67,7 @@ class Evaluation:
     min_words: int = AT_LEAST
     """Minimum words of a test sentence that counts as a repeat of a training sentence."""
     answering: dict[str, Answering] = field(default_factory=dict)
-    """How each tagger was run."""
+    """How each tagger was run; a file of predictions has no entry."""
     asked: dict[str, str] = field(default_factory=dict)
     """Type → label that the taggers were asked for, if it is not the type's name."""
     html: "Callable[[Evaluation], str] | None" = field(default=None, compare=False)
@@ -127,7 +136,8 @@ def evaluate(
     thresholds: float | Mapping[str, float] | None = None, labels: Mapping[str, str] | None = None,
     reading: Reading | None = None, kept: Callable[[Scored], None] | None = None, **loading: Any,
 ) -> Evaluation:  # fmt: skip
-    """Score a tagger's folder (or a folder of several seeds) on a file, or on the test split of a data folder.
+    """Score a tagger's folder (or a folder of several seeds, or a file of predictions) on a file, or on the test split
+    of a data folder.
 
     Arguments are as in `nerbert.evaluate`, `loading` (decoding, head, backend, precision) as in `Tagger.load`.
     `reading` sets how both are read, by default like the (first) tagger's data; so give taggers with different
@@ -150,19 +160,22 @@ def evaluate(
     similar = dict[str, str]()
     judgements, answering = dict[str, Judgement](), dict[str, Answering]()
     for name, folder in folders.items():
-        loaded = _ask_for(open_tagger(folder, thresholds=thresholds, **loading), asked, labels or {}, thresholds)
+        opened = open_tagger(folder, thresholds=thresholds, reading=reading, **loading)
+        file = opened.head if isinstance(opened.head, PredictionFile) else None
+        loaded = _ask_for(opened, asked, labels or {}, thresholds)
         card, start = loaded.card, time.perf_counter()
         answers = loaded.tag_examples(examples)
         if names:
             answers = [replace(answer, tags=[names.get(tag, tag) for tag in answer.tags]) for answer in answers]
         if kept:
             kept(Scored(loaded, gold_data, answers, time.perf_counter() - start))
-        answering[name] = loaded.answering
-        tags, confidences = [answer.tags for answer in answers], [answer.confidences for answer in answers]
-        judgements[name] = assess(gold, tags, confidences=confidences, words=words, seen=seen, without=duplicates)
-        unknown -= (known := {type_ for type_, label in asked.items() if label.name in loaded.types})
-        similar |= _find_similar(types - known, set(loaded.types) - {label.name for label in asked.values()})
-        if types and not known and card.get("kind") in PRETRAINED:
+        answering |= {} if file else {name: loaded.answering}
+        tags = [answer.tags for answer in answers]
+        sure = None if file and not file.has_confidences else [answer.confidences for answer in answers]
+        judgements[name] = assess(gold, tags, confidences=sure, words=words, seen=seen, without=duplicates)
+        unknown -= (shared := {type_ for type_, label in asked.items() if label.name in loaded.types})
+        similar |= _find_similar(types - shared, set(loaded.types) - {label.name for label in asked.values()})
+        if types and not shared and card.get("kind") in PRETRAINED:
             untuned.append(name)
         if learnt and train_sum(card.get("data")) not in ("", train_sum({"sha256": learnt.sha256})):
             other.append(name)
@@ -190,17 +203,85 @@ def reading_card(tagger: str | Path | Tagger) -> Mapping[str, Any]:
     """Return the card of a tagger, which says how it reads data."""
     if isinstance(tagger, Tagger):
         return {**tagger.card, "language": tagger.language, "word_splitter": tagger.splitter}
-    return read_card(str(tagger))
+    return {} if holds_predictions(tagger) else read_card(str(tagger))
 
 
-def open_tagger(tagger: str | Path | Tagger, **loading: Any) -> Tagger:
-    """Return a loaded tagger, or load one; raise SettingsError for options with a loaded one."""
-    if not isinstance(tagger, Tagger):
-        return Tagger.load(tagger, **loading)
+def holds_predictions(source: str | Path) -> bool:
+    """Return whether a path is a file, or a folder of annotated texts, and no model's folder."""
+    path = Path(source)
+    return path.is_file() or (path.is_dir() and not ModelFolder.open(path).kinds and recognise_format(path) != "")
+
+
+def open_tagger(
+    tagger: str | Path | Tagger, *, thresholds: float | Mapping[str, float] | None = None,
+    reading: Reading | None = None, **loading: Any,
+) -> Tagger:  # fmt: skip
+    """Return a loaded tagger, or load one, or what gives a file's predictions; raise SettingsError for options that
+    only a folder has.
+    """
+    if isinstance(tagger, Tagger):
+        loading["thresholds"] = thresholds
+    elif holds_predictions(tagger):
+        head = PredictionFile(Path(tagger), reading or Reading())
+        tagger = Tagger(head, SPLITTER, "en", thresholds=thresholds_of(thresholds, None, head.types))
+    else:
+        return Tagger.load(tagger, thresholds=thresholds, **loading)
     if options := [name for name, value in loading.items() if value not in ("", "auto", None)]:
         names = " and ".join(options)
         raise SettingsError(f"{names}: only for a tagger's folder; a loaded one has its own: see Tagger.load")
     return tagger
+
+
+class PredictionFile(Head):
+    """Entities that a file holds in any format, for texts that differ in white space and sentence ends at most.
+
+    An entity over the end of a gold sentence is one in each of them, as in columns of tags.
+    """
+
+    def __init__(self, path: Path, reading: Reading) -> None:
+        self._path, self._reading = path, replace(reading, from_=recognise_format(path) or reading.from_)
+        letters, self._spans, size = list[str](), list[Span](), 0
+        for document in read_documents(path, self._reading):
+            offsets = [*accumulate((not char.isspace() for char in document.text), initial=size)]
+            self._spans += [replace(span, start=offsets[span.start], end=offsets[span.end], text="")
+                            for span in document.spans]  # fmt: skip
+            letters += document.text.split()
+            size = offsets[-1]
+        self._letters = "".join(letters)
+        self.has_confidences = any(span.confidence < 1 for span in self._spans)
+
+    @property
+    def types(self) -> list[str]:
+        """Return the types of the entities, sorted; one without a name where there are none."""
+        return sorted({span.type for span in self._spans}) or [""]
+
+    def predict(self, examples: Sequence[Example]) -> Entities:
+        """Return the entities of all examples; raise InputError if the file holds other texts, or in another order."""
+        gold = "".join(chain.from_iterable(example.text.split() for example in examples))
+        if gold != self._letters:
+            same = [*starmap(ne, zip_longest(gold, self._letters))].index(True)
+            here, there = (text[max(0, same - 20) : same + 20] for text in (self._letters, gold))
+            raise InputError(f"{self._path}: holds other texts than the gold data, or in another order: {here!r} in "
+                             f"place of {there!r} (white space aside)")  # fmt: skip
+        waiting, begin, by_example = deque(self._spans), 0, list[Example]()
+        for number, example in enumerate(examples, 1):
+            places, spans = [place for place, char in enumerate(example.text) if not char.isspace()], list[Span]()
+            end = begin + len(places)
+            while waiting and waiting[0].start < end:
+                span = waiting.popleft()
+                first, last = places[span.start - begin], places[min(span.end, end) - begin - 1]
+                spans.append(replace(span, start=first, end=last + 1))
+                if span.end > end:
+                    waiting.appendleft(replace(span, start=end))
+            with at(self._path, part=f"gold sentence {number}"):
+                by_example += sentences_of(Document(example.text, tuple(spans), example.words), self._reading)
+            begin = end
+        with np.errstate(divide="ignore"):
+            return Entities.of([
+                [(words, float(np.log(span.confidence) - np.log1p(-span.confidence)))
+                 for words, span in zip(word_spans(example), example.spans, strict=True)]
+                for example in by_example
+            ])  # fmt: skip
 
 
 def _ask_for(

@@ -281,6 +281,51 @@ def test_types_in_another_case_are_named_with_the_option(tmp_path: Path, capsys:
     assert not capsys.readouterr().err, "the data has both"
 
 
+GOLD = "[Anna Berg|person] left [Oslo|city] .\nIda [Holm|person] stayed .\n"
+PREDICTIONS = {
+    "answers.marked": "[Anna Berg|person] left [Oslo|person] .\nIda [Holm|person] stayed .\n",
+    "whole.jsonl": json.dumps({"text": "Anna Berg left  Oslo.\nIda Holm stayed.", "spans": [
+        {"start": 0, "end": 9, "type": "person", "confidence": 0.9}, {"start": 16, "end": 20, "type": "person"},
+        {"start": 26, "end": 30, "type": "person", "confidence": 0.4}]}),
+    "cut.conll": "Anna\tB-person\nBerg\tI-person\n\nleft\tO\nOslo\tB-person\n.\tO\nIda\tO\nHolm\tB-person\n"
+                 "stayed\tO\n.\tO\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PREDICTIONS)
+def test_a_file_of_predictions_is_scored_without_a_tagger(name: str, tmp_path: Path, capsys: Any) -> None:
+    gold, file, page = tmp_path / "gold.marked", tmp_path / name, tmp_path / "page.html"
+    gold.write_text(GOLD)
+    file.write_text(PREDICTIONS[name])
+    assert exit_code("evaluate", file, gold, "--train", gold, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    judged = facts["taggers"][name]
+    assert (judged["micro"]["right"], judged["micro"]["predicted"], judged["micro"]["gold"]) == (2, 3, 3)
+    assert (judged["errors"]["type"], judged["seen"]["right"], facts["unknown_types"]) == (1, 2, ["city"])
+    assert judged["interval"]["low"] < judged["interval"]["high"]
+    assert (judged["calibration"] is not None) is (name == "whole.jsonl")
+    assert exit_code("report", file, gold, "-o", page) == 0
+    assert ("Thresholds</h2>" in page.read_text()) is (name == "whole.jsonl")
+    assert "Speed" not in page.read_text()
+    if name == "whole.jsonl":
+        assert evaluate(file, gold, thresholds=0.5).scores[name].predicted == 2
+
+
+def test_files_of_predictions_that_do_not_fit(tmp_path: Path) -> None:
+    gold, file = tmp_path / "gold.marked", tmp_path / "answers.marked"
+    gold.write_text(GOLD)
+    for text, there in ((GOLD.replace("left", "met"), "'AnnaBergleftOslo.IdaHolmstay'"), (GOLD + "[x|y]\n", "tayed.'")):
+        file.write_text(text)
+        with raises(InputError, words=there):
+            evaluate(file, gold)
+    file.write_text("Anna Berg left [Oslo . Ida|city] Holm stayed .")
+    assert evaluate(file, gold).scores[file.name].predicted == 2, "an entity over a sentence's end is one in each"
+    file.write_text(GOLD.replace("[", "").replace("|person]", "").replace("|city]", ""))
+    assert evaluate(file, gold).scores[file.name].predicted == 0
+    with raises(SettingsError, words="decoding: only for a tagger's folder"):
+        evaluate(file, gold, decoding="greedy")
+
+
 def test_a_threshold_of_no_label_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: Tagger(NamesHead(), SPLITTER, "en"))
     (tmp_path / "nerbert.json").write_text('{"format": 1, "kind": "encoder", "word_splitter": "unicode-words-1"}')

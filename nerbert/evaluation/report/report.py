@@ -116,10 +116,9 @@ class Report:
     version: str = __version__
 
     @property
-    def answering(self) -> Answering:
-        """How the tagger was run."""
-        (answering,) = self.evaluation.answering.values()
-        return answering
+    def answering(self) -> Answering | None:
+        """How the tagger was run; None for a file of predictions."""
+        return next(iter(self.evaluation.answering.values()), None)
 
 
 def make_report(

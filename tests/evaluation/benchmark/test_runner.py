@@ -106,6 +106,7 @@ def test_a_suite_runs_once_and_is_what_finetune_and_evaluate_say(
 
     before = made(output)
     assert len(before) == CELLS
+    capsys.readouterr()
     assert cells_of(suite, data, output) == cells
     assert made(output) == before
     assert not capsys.readouterr().err
