@@ -6,11 +6,13 @@ no name stands twice. The cost: who reads the table must follow the fallbacks.
 """
 
 import argparse
+import json
 import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 from php import Value, variables
 
@@ -37,6 +39,13 @@ _CODE = re.compile(r"\\x\{([0-9A-Fa-f]+)\}|\\x([0-9A-Fa-f]{2})")
 _ANY_LETTER = "\\x{80}-\\x{10ffff}"
 _ANY, _NONE = "*", "∅"
 _LETTERS = ("trail", "prefix")
+_REPLACED = ("date", "digits", "months")
+"""Facts of which an addition replaces MediaWiki's."""
+_FUNCTIONS = "formatnum lc uc lcfirst ucfirst plural padleft padright".split()
+_HASHED = "expr if ifeq ifexpr switch".split()
+"""Parser functions whose name follows a `#`."""
+_MONTHS = "january february march april may_long june july august september october november december".split()
+_RULE = re.compile(r"([nivwft])(?: % (\d+))? (!?)= ([\d.,]+)")
 _JOINERS = frozenset("'’·\u200c\u200d")
 """What is kept of a trail's other characters, where a letter follows."""
 
@@ -65,10 +74,14 @@ def build(mediawiki: Path, additions: dict[str, dict[str, list[str]]]) -> str:
         raise ValueError("no languages/messages/MessagesEn.php: not a MediaWiki")
     rows = [*SOURCE, "language\tfact\tvalues"]
     english = _facts(tables["en"])
+    hashed = variables(mediawiki / "extensions-core/ParserFunctions/ParserFunctions.i18n.magic.php")["magicWords"]
+    plurals = _plurals(mediawiki / "languages" / "data")
     for language, table in tables.items():
-        facts = _facts(table)
+        facts = _facts(table) | _function_facts(hashed.get(language, {}), _HASHED)  # type: ignore[union-attr, arg-type]
+        facts |= _plain_months(mediawiki / "languages" / "i18n" / f"{language}.json")
+        facts |= {"plural": plurals[language]} if language in plurals else {}
         for fact, values in additions.pop(language, {}).items():
-            facts[fact] = [*facts.get(fact, []), *values]
+            facts[fact] = values if fact in _REPLACED else [*facts.get(fact, []), *values]
         for fact, values in facts.items():
             known = english.get(fact, []) if language != "en" and fact not in _LETTERS else []
             own = "|".join(value for value in dict.fromkeys(values) if value not in known)
@@ -102,6 +115,7 @@ def _facts(table: dict[str, Value]) -> dict[str, list[str]]:
         charset = str(table.get("linkPrefixCharset", _ANY_LETTER)) if table["linkPrefixExtension"] else ""
         facts["prefix"] = [_ANY if _ANY_LETTER in charset else _ranges(_characters(charset)) or _NONE]
     facts |= {str(number): names for number, names in sorted(_names(table).items())}
+    facts |= _function_facts(table.get("magicWords", {}), _FUNCTIONS) | _number_facts(table) | _date_facts(table)
     for name, word in _words(table):
         if name in _SWITCHES or name in _EXACT_SWITCHES:
             fact = "switch" if name in _SWITCHES else "exact switch"
@@ -109,6 +123,91 @@ def _facts(table: dict[str, Value]) -> dict[str, list[str]]:
         elif name == "redirect":
             facts.setdefault(name, []).append(word.lstrip("#＃"))
     return facts
+
+
+def _function_facts(magic: Value, names: list[str]) -> dict[str, list[str]]:
+    """Return the words for parser functions, by function, without colon and `#`."""
+    facts: dict[str, list[str]] = {}
+    for name, word in _words({"magicWords": magic}):
+        if name in (*names, "default"):
+            facts.setdefault(name if name == "default" else f"function {name}", []).append(
+                f"{'#' * (name in _HASHED)}{word.lower().strip('#:：')}"
+            )
+    return facts
+
+
+def _number_facts(table: dict[str, Value]) -> dict[str, list[str]]:
+    """Return how numbers are written: separators of thousands and decimals, the sizes of groups, digits."""
+    facts: dict[str, list[str]] = {}
+    if isinstance(signs := table.get("separatorTransformTable"), dict):
+        marks = [str(signs.get(sign, sign)).replace("\xa0", "⍽") or _NONE for sign in ",."]
+        facts["separators"] = marks
+    if isinstance(least := table.get("minimumGroupingDigits"), str):
+        facts["least digits"] = [str(int(least) + 3)]
+    if isinstance(pattern := table.get("digitGroupingPattern"), str):
+        facts["group"] = ["2" if "##,##0" in pattern else "3"]
+    if isinstance(digits := table.get("digitTransformTable"), dict) and digits:
+        facts["digits"] = ["".join(str(digits.get(digit, digit)) for digit in "0123456789")]
+    return facts
+
+
+def _date_facts(table: dict[str, Value]) -> dict[str, list[str]]:
+    """Return how a date is written, with {d}, {m} (the month's name), {n} (its number) and {y}."""
+    formats = table.get("dateFormats")
+    formats = formats if isinstance(formats, dict) else {}
+    names = (f"{table.get('defaultDateFormat')} date", "dmy date")
+    text = next((str(formats[name]) for name in names if name in formats), "")
+    text = re.sub(r"\s*[(（][lD][)）]|\bl ", "", text.replace("\u200f", ""))
+    if not text or re.search("xk|mhw", text):
+        return {}
+    pieces = re.findall(r'"([^"]*)"|\\(.)|(xg|[jFMnY])|(.)', text)
+    fields = {"j": "{d}", "F": "{m}", "M": "{m}", "xg": "{m}", "n": "{n}", "Y": "{y}"}
+    if table.get("defaultDateFormat") in ("ko", "ČSN basic dt"):
+        fields["M"] = "{n}"
+    return {
+        "date": [
+            "".join(quoted or escaped or fields.get(field, "") + other for quoted, escaped, field, other in pieces)
+        ]
+    }
+
+
+def _plain_months(path: Path) -> dict[str, list[str]]:
+    """Return the names of months, as they stand in a date."""
+    messages = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    names = [messages.get(f"{name.removesuffix('_long')}-gen") or messages.get(name) for name in _MONTHS]
+    return {"months": names} if all(names) else {}
+
+
+def _plurals(folder: Path) -> dict[str, list[str]]:
+    """Return the rules of plurals by language, in the terms of `#expr`, with N for the number."""
+    found: dict[str, list[str]] = {}
+    for name in ("plurals.xml", "plurals-mediawiki.xml"):
+        for rules in ElementTree.parse(folder / name).iter("pluralRules"):  # noqa: S314
+            texts = [(rule.text or "").partition("@")[0].strip() for rule in rules if rule.get("count") != "other"]
+            for locale in rules.get("locales", "").split():
+                found[locale.replace("_", "-").lower()] = [_expression(text) for text in texts] or [_NONE]
+    return found
+
+
+def _expression(rule: str) -> str:
+    """Return a plural rule in the terms of `#expr`; what only numbers with decimals meet is left out."""
+    alternatives = [list(map(_comparison, part.split(" and "))) for part in rule.split(" or ")]
+    return " or ".join(" and ".join(filter(None, part)) for part in alternatives if None not in part) or "0"
+
+
+def _comparison(text: str) -> str | None:
+    """Return one comparison of a plural rule; "" if all numbers without decimals meet it, None if none does."""
+    match = _RULE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"a plural rule of another form: {text}")
+    ranges = [part.partition("..") for part in match[4].split(",")]
+    if match[1] not in "ni":
+        return "" if any(low == "0" for low, *_ in ranges) != bool(match[3]) else None
+    operand = f"N mod {match[2]}" if match[2] else "N"
+    either = " or ".join(
+        f"{operand} >= {low} and {operand} <= {high}" if high else f"{operand} = {low}" for low, _, high in ranges
+    )
+    return f"not ({either})" if match[3] else f"({either})" if len(ranges) > 1 else either
 
 
 def _words(table: dict[str, Value]) -> list[tuple[str, str]]:

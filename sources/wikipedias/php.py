@@ -31,9 +31,12 @@ def variables(path: Path) -> dict[str, Value]:
     place = 0
     while place < len(tokens):
         kind, text = tokens[place]
+        key = None
+        if kind == "variable" and tokens[place + 1] == ("sign", "["):  # one item of an array: `$words['de'] = …`
+            key, place = _value(tokens, place + 2, found)
         if kind == "variable" and tokens[place + 1] == ("sign", "="):
             value, place = _sum(tokens, place + 2, found)
-            found[text[1:]] = value
+            found[text[1:]] = value if key is None else {**found[text[1:]], str(key): value}  # type: ignore[dict-item]
             if tokens[place : place + 1] != [("sign", ";")]:
                 raise ValueError(f"{path}: something follows the value of {text}")
         elif (kind, text) != ("word", "unset"):

@@ -14,7 +14,8 @@ from nerbert.tables import read_columns
 
 _NONE, _ANY, _NEVER = "∅", "*", "(?!)"
 _ANY_LETTER = r"(?:[^\W\d_]|[\u0300-\u036f\u0483-\u0487\u064b-\u065f\u0670])"
-_MERGED = frozenset(("redirect", "switch", "exact switch"))
+_FUNCTION = "function "
+_MERGED = frozenset(("redirect", "switch", "exact switch", "default"))
 """Facts that a language adds to those of its fallback languages; others replace theirs."""
 
 
@@ -32,6 +33,9 @@ class Wikitext:
     redirects: tuple[str, ...]
     switches: re.Pattern[str] = field(repr=False)
     """`__TOC__` and the like."""
+    functions: dict[str, str]
+    """Parser functions by their lower-case names, such as `#if`."""
+    facts: dict[str, list[str]] = field(repr=False)
 
 
 @cache
@@ -50,6 +54,8 @@ def wikitext_of(language: str) -> Wikitext:
         {name.lower(): number for fact, number in numbers.items() for name in facts[fact]},
         tuple(facts["redirect"]),
         re.compile(f"(?i:{_any_of(facts['switch'])})|{_any_of(facts['exact switch'])}"),
+        {word: fact.split()[-1].lstrip("#") for fact in facts if fact.startswith(_FUNCTION) for word in facts[fact]},
+        facts,
     )
 
 
@@ -75,7 +81,7 @@ def _read_facts(language: str) -> dict[str, list[str]]:
     for code in (nearest, *filter(None, rows[nearest].get("fallback", "").split("|")), "en"):
         for fact, cell in rows.get(code, {}).items():
             values = cell.split("|")
-            if fact in _MERGED or fact.lstrip("-").isdigit():
+            if fact in _MERGED or fact.lstrip("-").isdigit() or fact.startswith(_FUNCTION):
                 facts[fact] = [*facts.get(fact, []), *values]
             else:
                 facts.setdefault(fact, values)

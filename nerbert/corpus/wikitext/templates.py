@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from nerbert.corpus.dump.sites import CATEGORY, FILE, Site
 from nerbert.corpus.dump.sites import TEMPLATE as TEMPLATES
+from nerbert.corpus.wikitext.parser_functions import call_function
 from nerbert.corpus.wikitext.protected import APOSTROPHE, DYNAMIC, REMOVED, as_prose, is_protected, show_protected
 from nerbert.corpus.wikitext.text_templates import Arguments, Rule, text_rule
 from nerbert.records import Infobox
@@ -47,11 +48,12 @@ _MAX_PARAMETERS, _MAX_VALUE, _MAX_NAME, _MAX_MARKUP = 120, 120, 200, 1000
 
 
 class _Meaning(NamedTuple):
-    """The meaning of a template's name: its text, if that is always the same; its rule; or its title as a box."""
+    """The meaning of a template's name: its text, if always the same; its rule; its function; or its title as a box."""
 
     text: str = ""
     rule: Rule | None = None
     box: str = ""
+    function: str = ""
 
 
 class TemplateReader:
@@ -75,8 +77,8 @@ class TemplateReader:
             name, bar, _ = inside.partition("|")
             meaning = known.get(name) or read(name)
             shown = meaning.text
-            if meaning.rule:
-                shown = self._expand_text(meaning.rule, inside, title)
+            if meaning.rule or meaning.function:
+                shown = self._expand_text(meaning, inside, title)
             elif shown == _TITLE:
                 shown = title
             begins_line = not shown and self._begins_line(text, start, begun)
@@ -90,7 +92,8 @@ class TemplateReader:
                 return shown or DYNAMIC
             if not shown and text[start - 1 : start] in ("]", "}") and text[match.end() : match.end() + 1].isalpha():
                 return REMOVED
-            return as_prose(shown) if shown and (start == 0 or text[start - 1] == "\n") else shown
+            is_prose = shown and not meaning.function and (start == 0 or text[start - 1] == "\n")
+            return as_prose(shown) if is_prose else shown
 
         if "{{{" in source:
             source = _PARAMETER.sub(_show_default, source)
@@ -104,6 +107,9 @@ class TemplateReader:
         bare = name.removeprefix(":").lstrip()
         if ":" in name and self.site.namespace(bare) == TEMPLATES:
             name = bare.partition(":")[2].strip()
+        prefix, colon, _ = name.partition(":")
+        if colon and (function := self.site.wikitext.functions.get(prefix.lower())):
+            return _Meaning(function=function)
         meaning = _Meaning()
         if len(name) < _MAX_NAME:
             key = " ".join(name.replace("_", " ").lower().split())
@@ -116,20 +122,25 @@ class TemplateReader:
             self._known[raw] = meaning
         return meaning
 
-    def _expand_text(self, rule: Rule, inside: str, title: str, depth: int = 0) -> str:
-        """Return the text that a template puts into the sentence, with the templates in it expanded."""
-        text = rule(Arguments(arguments(inside)[1:]))
-        if "{{" not in text or depth >= _MAX_DEPTH:
-            return text
+    def _expand_text(self, meaning: _Meaning, inside: str, title: str, depth: int = 0) -> str:
+        """Return the text that a template or function puts into the sentence, with the templates in it expanded."""
 
         def inner(match: "re.Match[str]") -> str:
             inside = match.group()[2:-2]
-            meaning = self._read_name(inside.partition("|")[0])
-            if meaning.rule:
-                return self._expand_text(meaning.rule, inside, title, depth + 1)
-            return title if meaning.text == _TITLE else meaning.text
+            inner_meaning = self._read_name(inside.partition("|")[0])
+            if inner_meaning.rule or inner_meaning.function:
+                return self._expand_text(inner_meaning, inside, title, depth + 1)
+            gap = DYNAMIC if meaning.function and inner_meaning.box else inner_meaning.text
+            return title if inner_meaning.text == _TITLE else gap
 
-        return _TEMPLATE.sub(inner, text)
+        def expand(text: str) -> str:
+            return _TEMPLATE.sub(inner, text) if "{{" in text and depth < _MAX_DEPTH else text
+
+        values = arguments(inside)
+        if meaning.rule:
+            return expand(meaning.rule(Arguments(values[1:], self.site.code)))
+        values[0] = values[0].partition(":")[2]
+        return call_function(meaning.function, [expand(value).strip() for value in values], self.site.wikitext.facts)
 
     def _begins_line(self, text: str, start: int, begun: int) -> bool:
         """Return whether only other markup, no list bullet or prose, precedes a template on its line.

@@ -10,38 +10,40 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from typing import TypeAlias
 
+from nerbert.corpus.dump.sites import is_known_language, wikitext_of
+from nerbert.corpus.wikitext.parser_functions import format_number, group_digits
 from nerbert.tables import read_columns
 
 _MARKS = str.maketrans({"␣": " ", "␤": "\n", "⍽": "\xa0", "∅": None})
 _NAMED = re.compile(r"\s*+([\w-]{1,30}+)\s*+=")
 _PIECE = re.compile(r"‹([^‹›]*)›|\{([^{}]*)\}")
 _NO_TITLE = re.compile(r"[\[\]{}<>|\n]")
-_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()  # fmt: skip
 _LONGEST_CODE = 12
-_BETWEEN = {
-    "-": "–", "–": "–", "to": " to ", "to(-)": " to ", "and": " and ", "and(-)": " and ", "&": " and ", "or": " or ",
-    "by": " by ", "x": " × ", "×": " × ", "xx": " × ", "*": " × ", "+/-": " ± ", "±": " ± ", ",": ", ", "+": " + ",
-    "to about": " to about ",
-}  # fmt: skip
 _PLAIN = re.compile(r"[-−–+]?\d[\d,]{0,40}(?:\.\d{0,40})?|[-−–+]?\.\d{1,40}")
 _FRACTION = re.compile(r"([-−–]?)(?:(\d{1,20})\+)?(\d{1,20})(/{1,2}|⁄)(\d{1,20})")
 _MULTIPLE = re.compile(r"(e3|e6|e9|e12)(.+)|([kMGT])(oilbbl|cuft|ft3|USgal|impgal)")
-_THOUSANDS = {"e3": "thousand", "k": "thousand", "e6": "million", "M": "million", "e9": "billion", "G": "billion",
-              "e12": "trillion", "T": "trillion"}  # fmt: skip
 _LONGEST_UNIT = 24
+_DAY = re.compile(r"(?:\A[^{]*)?\{d\}(?:[^{\s]*\s?(?=[^{]*\{n\})|[^{]*)")
+"""The day in the form of a date, with what belongs to it."""
+_YEAR = re.compile(r"\{y\}[^\W\d_]?")
+"""The year in the form of a date, with the sign that is glued to it: `{y}年`."""
+_CLEAR_NUMBER = re.compile(r"(?<![\d.,])\d++(?:\.(?!\d{3}(?!\d))\d++)?(?![\d.,])")
+"""A number with one meaning in any language, unlike `1,234` and `1.234`."""
 
 Names: TypeAlias = tuple[str, str, str]
 """A unit's symbol, its name for one, and its name for many."""
 
 
 class Arguments:
-    """The arguments of one template, by name and number; the last of equal names counts, as in MediaWiki."""
+    """The arguments of one template, by name and number; the last of equal names counts, as in MediaWiki.
 
-    __slots__ = ("count", "values")
+    `language` is the code of the wiki's wikitext.
+    """
 
-    def __init__(self, raw: Sequence[str] = ()) -> None:
+    __slots__ = ("count", "language", "values")
+
+    def __init__(self, raw: Sequence[str] = (), language: str = "en") -> None:
+        self.language = language
         self.values: dict[str, str] = {}
         self.count = 0
         for argument in raw:
@@ -111,6 +113,8 @@ def _fill_text(pattern: str, arguments: Arguments) -> str:
 def _holds(condition: str, arguments: Arguments) -> bool:
     names, equals, value = condition.partition("=")
     text = arguments.text(*names.split("|"))
+    if value == "<language>":
+        return is_known_language(text)
     return text.casefold() == value.casefold() if equals else bool(text)
 
 
@@ -124,7 +128,11 @@ def _fill_pattern(pattern: str, arguments: Arguments) -> str | None:
         if optional is not None:
             return _fill_pattern(optional, arguments) or ""
         names, _, filter_name = names.partition(":")
-        text = _FILTERS[filter_name](*(arguments.text(*group.split("|")) for group in names.split(", ")))
+        texts = (arguments.text(*group.split("|")) for group in names.split(", "))
+        if filter_name in ("date", "mdy"):
+            text = _format_date(arguments.language, "" if filter_name == "date" else "{m} {d}, {y}", *texts)
+        else:
+            text = _FILTERS[filter_name](*texts)
         blank = blank or not text
         return text
 
@@ -151,9 +159,15 @@ def _join_arguments(pattern: str, arguments: Arguments) -> str:
 
 
 def _expand_quantity(form: str, arguments: Arguments) -> str:
-    """Expand `{{convert|5|km|mi}}`, and `{{cvt|…}}` in the form `short`."""
+    """Expand `{{convert|5|km|mi}}`, and `{{cvt|…}}` in the form `short`, which is that of all languages but English."""
     named = {name: value.strip() for name, value in arguments.values.items()}
-    return format_measure(arguments.list_numbered(), named, short=form == "short")
+    if arguments.language.partition("-")[0] == "en":
+        return format_measure(arguments.list_numbered(), named, short=form == "short")
+    facts = wikitext_of(arguments.language).facts
+    text = format_measure(arguments.list_numbered(), named | {"abbr": "on", "adj": "", "comma": "off"}, short=True)
+    for words, signs in _read_words().values():
+        text = text.replace(words, signs)
+    return _CLEAR_NUMBER.sub(lambda number: format_number(number.group(), facts), text)
 
 
 def _expand_chemistry(_: str, arguments: Arguments) -> str:
@@ -170,7 +184,7 @@ def _expand_number(_: str, arguments: Arguments) -> str:
     """Expand `{{unité|12500|km|h|-1}}` to `12 500 km h^−1`; one argument may contain a number and its noun."""
     first, *parts = arguments.list_numbered() or [""]
     number, blank, noun = first.partition(" ")
-    pieces = [thousands(number, "\xa0") + blank + noun]
+    pieces = [group_digits(number, "\xa0") + blank + noun]
     for part in filter(None, parts):
         exponent = re.fullmatch(r"[-−+]?\d{1,3}", part) and len(pieces) > 1
         pieces.append(f"<sup>{part.replace('-', '−')}</sup>" if exponent else f" {part}")
@@ -216,8 +230,8 @@ def format_measure(numbered: Sequence[str], named: Mapping[str, str], *, short: 
 def _read_amount(numbered: Sequence[str], *, grouped: bool) -> tuple[str, Sequence[str]]:
     """Return the number or range at the start of the arguments, and the arguments after it."""
     pieces, index = [_format_number(numbered[0], grouped=grouped)], 1
-    while index + 1 < len(numbered) and numbered[index] in _BETWEEN:
-        pieces += [_BETWEEN[numbered[index]], _format_number(numbered[index + 1], grouped=grouped)]
+    while index + 1 < len(numbered) and numbered[index] in _read_words():
+        pieces += [_read_words()[numbered[index]][0], _format_number(numbered[index + 1], grouped=grouped)]
         index += 2
     return "".join(pieces), numbered[index:]
 
@@ -232,15 +246,7 @@ def _format_number(text: str, *, grouped: bool = True) -> str:
         return text
     sign = "−" if text[0] in "-−–" else ""
     digits, point, decimals = text.lstrip("-−–+").partition(".")
-    return sign + (thousands(digits, ",") if grouped else digits) + point + decimals
-
-
-def thousands(digits: str, mark: str) -> str:
-    """Group digits by three, unless there are fewer than four or they already are grouped."""
-    if len(digits) < 4 or not digits.isdecimal():
-        return digits
-    head = len(digits) % 3 or 3
-    return mark.join([digits[:head], *(digits[at : at + 3] for at in range(head, len(digits), 3))])
+    return sign + (group_digits(digits, ",") if grouped else digits) + point + decimals
 
 
 def _join_unit(amount: str, code: str, *, short: bool, singular: bool, hyphen: bool) -> str:
@@ -268,8 +274,15 @@ def unit_names(code: str) -> Names | None:
     base = _read_units().get(match[2] or match[4]) if match else None
     if match is None or base is None:
         return None
-    count = _THOUSANDS[match[1] or match[3]]
-    return f"{count} {base[0]}", f"{count} {base[1]}", f"{count} {base[2]}"
+    count = _read_words()[match[1] or match[3]][0]
+    return f"{count}{base[0]}", f"{count}{base[1]}", f"{count}{base[2]}"
+
+
+@cache
+def _read_words() -> Mapping[str, tuple[str, str]]:
+    """Return the English text of each code between numbers and of each power, with its sign in other languages."""
+    rows = read_columns("measure_words.tsv", "code", "text", "sign")
+    return {code: (text.translate(_MARKS), sign.translate(_MARKS)) for code, text, sign in rows}
 
 
 @cache
@@ -282,7 +295,7 @@ def _read_units() -> Mapping[str, Names]:
 def format_gauge(text: str) -> str:
     """Return a track gauge such as `1435mm` as `1,435 mm`, any other text as it is."""
     match = re.fullmatch(r"(\d{1,5})\s{0,3}(mm|m|ft|in)", text)
-    return f"{thousands(match[1], ',')} {match[2]}" if match else text
+    return f"{group_digits(match[1], ',')} {match[2]}" if match else text
 
 
 def ordinal(roman: str) -> str:
@@ -297,21 +310,24 @@ def _join_texts(*texts: str) -> str:
     return ", ".join(filter(None, [text.rstrip(", ") for text in texts])) if len(texts) > 1 else texts[0]
 
 
-def _day_first(year: str, month: str, day: str) -> str:
-    return " ".join(filter(None, (day.lstrip("0"), _month(month), year)))
-
-
-def _month_first(year: str, month: str, day: str) -> str:
-    return f"{_month(month)} {day.lstrip('0')}, {year}" if day.lstrip("0") else f"{_month(month)} {year}".strip()
-
-
-def _month(text: str) -> str:
-    number = int(text) if text.isdecimal() and len(text) < 3 else 0
-    return _MONTHS[number - 1] if 0 < number <= len(_MONTHS) else text
+def _format_date(language: str, pattern: str, year: str, month: str = "", day: str = "") -> str:
+    """Return a date in a pattern as `{d} {m} {y}`; as `2010-05-06` where a language's names of months are not known."""
+    facts, number = wikitext_of(language).facts, int(month) if month.isdecimal() and len(month) < 3 else 0
+    months, pattern = facts["months"], pattern or facts["date"][0]
+    if not month:
+        return year and _YEAR.findall(pattern)[0].replace("{y}", year)
+    if number and months == wikitext_of("en").facts["months"] and language[:2] != "en":
+        return "-".join(filter(None, (year, month.zfill(2), day and day.zfill(2))))
+    name = months[number - 1] if 0 < number <= len(months) else month
+    values = {"{d}": day.lstrip("0"), "{n}": month.lstrip("0"), "{m}": name, "{y}": year}
+    text = re.sub(
+        r"\{[dnmy]\}", lambda field: values[field.group()], pattern if day.strip("0") else _DAY.sub("", pattern)
+    )
+    return format_number(text.strip(), facts, grouped=False)
 
 
 _FILTERS: dict[str, Callable[..., str]] = {
-    "": _join_texts, "dmy": _day_first, "mdy": _month_first, "ordinal": ordinal, "gauge": format_gauge,
+    "": _join_texts, "ordinal": ordinal, "gauge": format_gauge,
     "minus": lambda text: text.replace("-", "−", 1),
     # parts of a French date, without the hyphen that keeps each from being a link
     "bare": lambda text: text.strip("-"), "whole": lambda text: text.strip("-") if len(text.strip("-")) > 3 else "",

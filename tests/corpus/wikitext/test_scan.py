@@ -70,7 +70,7 @@ OUTSIDE, SELF = Reason.LINK_OUTSIDE_ARTICLES, Reason.LINK_TO_SELF
         ("a [[wikt:dog|dogs]]s", "a dogss", {OUTSIDE: 1}),
         ("[[Talk%3AFoo|y]] [[File%3Aa.jpg|z]] b", "y b", {OUTSIDE: 1}),
         ("a\n{|\n| [[b]] [[File:c]]\n|}\n[[File:d|[[e]]]]", "a", {Reason.LINK_OUTSIDE_PROSE: 2}),
-        ("[[{{x}} films|films]] [[{{lc:A}}]]", "films", {OUTSIDE: 2}),
+        ("[[{{x}} films|films]] [[{{#invoke:A}}]]", "films", {OUTSIDE: 2}),
         ("[[Own title]] [[own title|me]] [[#History|h]] [[Own_title#x|y]]", "Own title me h y", {SELF: 4}),
         ("a [[B| ]] [[B|{{x}}]] [[B|&#8203;]]", "a", {Reason.EMPTY_ANCHOR: 3}),
         ("a\n== b [[c]] ==\n* [[d]]\n| [[e]]", "a", {Reason.LINK_OUTSIDE_PROSE: 3}),

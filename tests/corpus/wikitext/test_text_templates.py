@@ -14,13 +14,15 @@ SHOWN = rows(__file__, "text_templates")
 
 SNIPPETS = [*"0123456789-−+/|=[]{}<> \n'.,éI²९", "[[", "{{", "}}", "km", "to", "ft", "in", "e6", "X", "1=", "lt="]
 PIECES = st.lists(st.sampled_from(SNIPPETS), max_size=12).map("".join)
-NAMES = sorted({(name, language) for language in ("en", "de", "it", "fr", "xx") for name in _read_rules(language)})
+NAMES = sorted(
+    {(name, language) for language in ("en", "de", "it", "fr", "ru", "zh", "xx") for name in _read_rules(language)}
+)
 
 
 def template_text(name: str, arguments: Sequence[str], language: str) -> str | None:
     """Return the text of a template; None if the table lacks it."""
     rule = text_rule(name, language)
-    return rule(Arguments(arguments)) if callable(rule) else rule
+    return rule(Arguments(arguments, language)) if callable(rule) else rule
 
 
 @pytest.mark.parametrize(("language", "template", "shown"), SHOWN)
