@@ -130,8 +130,9 @@ class TemplateReader:
             inner_meaning = self._read_name(inside.partition("|")[0])
             if inner_meaning.rule or inner_meaning.function:
                 return self._expand_text(inner_meaning, inside, title, depth + 1)
-            gap = DYNAMIC if meaning.function and inner_meaning.box else inner_meaning.text
-            return title if inner_meaning.text == _TITLE else gap
+            if meaning.function and (inner_meaning.box or inside.lstrip()[:1] in ("#", ":", "{")):
+                return DYNAMIC
+            return title if inner_meaning.text == _TITLE else inner_meaning.text
 
         def expand(text: str) -> str:
             return _TEMPLATE.sub(inner, text) if "{{" in text and depth < _MAX_DEPTH else text

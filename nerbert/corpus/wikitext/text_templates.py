@@ -35,10 +35,7 @@ Names: TypeAlias = tuple[str, str, str]
 
 
 class Arguments:
-    """The arguments of one template, by name and number; the last of equal names counts, as in MediaWiki.
-
-    `language` is the code of the wiki's wikitext.
-    """
+    """The arguments of a template, by name and number, and its language; the last of equal names counts."""
 
     __slots__ = ("count", "language", "values")
 
@@ -274,7 +271,7 @@ def unit_names(code: str) -> Names | None:
     base = _read_units().get(match[2] or match[4]) if match else None
     if match is None or base is None:
         return None
-    count = _read_words()[match[1] or match[3]][0]
+    count = _read_words()[f"{match[1] or match[3]}…"][0]
     return f"{count}{base[0]}", f"{count}{base[1]}", f"{count}{base[2]}"
 
 
@@ -320,9 +317,8 @@ def _format_date(language: str, pattern: str, year: str, month: str = "", day: s
         return "-".join(filter(None, (year, month.zfill(2), day and day.zfill(2))))
     name = months[number - 1] if 0 < number <= len(months) else month
     values = {"{d}": day.lstrip("0"), "{n}": month.lstrip("0"), "{m}": name, "{y}": year}
-    text = re.sub(
-        r"\{[dnmy]\}", lambda field: values[field.group()], pattern if day.strip("0") else _DAY.sub("", pattern)
-    )
+    pattern = pattern if values["{d}"] else _DAY.sub("", pattern)
+    text = re.sub(r"\{[dnmy]\}", lambda field: values[field.group()], pattern)
     return format_number(text.strip(), facts, grouped=False)
 
 
