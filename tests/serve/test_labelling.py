@@ -177,9 +177,14 @@ def test_a_tagger_is_trained_scored_and_answers(
             assert exit_code(*arguments) == 0
         return printed.getvalue().encode()
 
-    async def run_command(*arguments: str) -> bytes:
+    async def run_command(*arguments: str, read: Callable[[str], None] = lambda _: None) -> bytes:
+        for line in (
+            "nerbert: resuming after step 1 of 9",
+            "nerbert: step 2 of 9: f1 0.2; 9,000 tokens/s, 0:01:05 left",
+        ):
+            read(line)
         assert await asyncio.to_thread(going.wait, DEADLINE)
-        return await (command(*arguments) if processes else asyncio.to_thread(run, arguments))
+        return await (command(*arguments, read=read) if processes else asyncio.to_thread(run, arguments))
 
     monkeypatch.setattr(learning, "run_command", run_command)
     (tmp_path / "quick.toml").write_text("max_steps = 2\n")
@@ -188,12 +193,14 @@ def test_a_tagger_is_trained_scored_and_answers(
         assert (state_of(server)["learning"], state_of(server)["next_round"]) == (None, 10)
         label(server, 1)
         assert state_of(server)["learning"]["sentences"] == 10
+        until(lambda: state_of(server)["learning"]["progress"] == "step 2 of 9, 0:01:05 left", "it says how far it is")
         assert "in training already" in ask(server, "train", 400)["error"]
         label(server, 2)
         going.set()
         until(lambda: not state_of(server)["learning"], "the tagger is trained", 300)
         (made,) = state_of(server)["rounds"]
         assert (made["state"], made["sentences"], made["test_sentences"]) == ("done", 10, 2), made
+        assert made["high"] - made["low"] > 0.6, "two sentences can't say more"
         assert made["commands"][0].startswith(f"nerbert finetune {tiny_encoder} --data ")
         assert list(server.service.models) == ["told", "mine"]
         item = following(server, "c")

@@ -7,10 +7,13 @@ so that all points of the curve have one test set.
 
 import asyncio
 import json
+import math
 import os
+import re
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -53,6 +56,10 @@ class Round:
     """When (seconds of Unix time)."""
 
 
+_STEP = re.compile(r"(step [\d,]+ of [\d,]+).*(, [^,]+ left)")
+"""How far a training is, in a line of its log."""
+
+
 class Learner:
     """Trains taggers of a project, one at a time, and lets a server answer with the newest one."""
 
@@ -63,8 +70,8 @@ class Learner:
         for path in sorted(self._folder.glob("[0-9][0-9][0-9][0-9]*/round.json")):
             self._note(replace(read_json(path, Round), tagger=str(path.parent / "tagger")))
         self._task: asyncio.Task[None] | None = None
-        self.started, self.sentences = 0.0, 0
-        """When the last training began (monotonic seconds), and after how many sentences; or it was cancelled."""
+        self.started, self.sentences, self.progress = 0.0, 0, ""
+        """When the last training began (monotonic seconds), after how many sentences (or it was cancelled), how far."""
 
     @property
     def running(self) -> bool:
@@ -104,7 +111,7 @@ class Learner:
         if not any(item.state.entities for item in accepted if not item.test):
             raise SettingsError("no accepted sentence outside the test has an entity; label some first")
         self._project.write_labels()
-        self.sentences, self.started = len(accepted), time.monotonic()
+        self.sentences, self.started, self.progress = len(accepted), time.monotonic(), ""
         earlier = len([*self._folder.glob(f"{self.sentences:04d}*")])
         folder = self._folder / f"{self.sentences:04d}{f'-{earlier}' if earlier else ''}"
         folder.mkdir(parents=True)
@@ -155,7 +162,7 @@ class Learner:
         commands = [train, *([["evaluate", str(tagger), str(tests)]] if tests.exists() else [])]
         last = Round(sentences, tagger=str(tagger), commands=tuple(shlex.join(["nerbert", *args]) for args in commands))
         try:
-            await run_command(*train)
+            await run_command(*train, read=self._read_line)
             await service.add(MINE, last.tagger)
             last = await self._score(last, tests)
         except asyncio.CancelledError:
@@ -175,6 +182,11 @@ class Learner:
                 with suppress(NerbertError):
                     self._keep(Path(round_.tagger).parent, await self._score(round_, tests))
 
+    def _read_line(self, line: str) -> None:
+        """Take step and time left from a line of a training."""
+        if step := _STEP.search(line):
+            self.progress = step[1] + step[2]
+
     def _keep(self, folder: Path, round_: Round) -> None:
         write_json(folder / "round.json", asdict(round_))
         self._note(round_)
@@ -192,28 +204,37 @@ class Learner:
             return round_
         scores = json.loads(await run_command("evaluate", round_.tagger, str(tests), "--json"))
         (facts,) = scores["taggers"].values()
-        bounds = {name: facts["interval"][name] for name in ("low", "high")}
-        return replace(round_, f1=scores["f1"], test_sentences=scores["sentences"], **bounds)
+        low, high = (facts["interval"][name] for name in ("low", "high"))
+        f1, count = scores["f1"], scores["sentences"]
+        if count < _LEAST or low == high:  # the bootstrap's is narrow where a tagger finds none, or all: Wilson's isn't
+            z = 1.96
+            centre, spread = f1 + z**2 / (2 * count), z * math.sqrt(f1 * (1 - f1) / count + (z / 2 / count) ** 2)
+            low, high = (bound / (1 + z**2 / count) for bound in (centre - spread, centre + spread))
+        return replace(round_, f1=f1, low=low, high=high, test_sentences=count)
 
 
-async def run_command(*arguments: str) -> bytes:
+async def run_command(*arguments: str, read: Callable[[str], None] = lambda _: None) -> bytes:
     """Return what a command of nerbert prints; raise InputError with its last line if it fails.
 
-    It runs in a process of its own, which ends when the caller is cancelled.
+    It runs in a process of its own, which ends when the caller is cancelled; `read` is given the lines of its log.
     """
     process = await asyncio.create_subprocess_exec(
         "nice", sys.executable, "-m", "nerbert", *arguments,
         env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)), **os.environ},  # one core is for the server
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for the server alone
+        start_new_session=True, limit=1 << 24,  # Ctrl-C is for the server alone; no line is longer
     )  # fmt: skip
     try:
-        printed, errors = await process.communicate()
+        printed: asyncio.Future[bytes] = asyncio.ensure_future(process.stdout.read())  # type: ignore[union-attr]
+        line = ""
+        async for content in process.stderr:  # type: ignore[union-attr]
+            line = content.decode(errors="replace").strip() or line
+            read(line)
+        await process.wait()
     finally:
         if process.returncode is None:
             process.kill()  # what it writes is whole or absent
             await process.wait()
     if process.returncode:
-        lines = errors.decode(errors="replace").strip().splitlines()
-        raise InputError(lines[-1] if lines else f"ended with {process.returncode}")
-    return printed
+        raise InputError(line or f"ended with {process.returncode}")
+    return await printed

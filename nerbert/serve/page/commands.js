@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { say } from "./api.js";
 import { focusSentence } from "./saver.js";
 import { atCursor, stepped, withSuggestions } from "./sheet.js";
-import { direction, spanOf, withEntity, withSame } from "./text.js";
+import { WORD, betweenSpaces, direction, spanOf, withEntity, withSame } from "./text.js";
 
 /** @typedef {import("./saver.js").Saver} Saver */
 /** @typedef {import("./types.js").Entity} Entity */
@@ -13,7 +13,8 @@ const CODES = /^(?:Key|Digit)(.)$/;
 export const KEYS = [
   ["1–9, letters", "choose the type, or label the chosen words with it"],
   ["click, drag", "label words; with Alt characters"],
-  ["← →", "go to a word; with Shift choose several"], ["Enter", "accept the sentence"],
+  ["double click, ↑", "the whole word between spaces"], ["← →", "go to a word; with Shift choose several"],
+  ["Home, End", "go to the first or last word"], ["Enter", "accept the sentence"],
   ["Shift Enter", "accept all suggestions and the sentence"], ["a", "accept all suggestions"],
   ["s", "accept the suggestion at the word"], ["m", "label the same words everywhere in the sentence"],
   ["Backspace", "remove the label at the word"], ["x", "reject: not a sentence to learn from"], ["Space", "skip"],
@@ -41,7 +42,8 @@ export function choose(saver, name) {
   if (!cursor) say(`${name} is chosen`);
   else {
     const [start, end] = spanOf(text, words, cursor);
-    label(saver, { start, end, type: name });
+    if (WORD.test(text.slice(start, end))) label(saver, { start, end, type: name });
+    else saver.queue.then(() => saver.set({ problem: "Punctuation alone is no label: go to a word, or to several." }));
   }
 }
 
@@ -77,15 +79,17 @@ function labelSame(saver) {
   saver.change(wanted, `${wanted.length - entities.length} more`);
 }
 
-/** @param {Saver} saver @param {number} step @param {boolean} extend */
-function go(saver, step, extend) {
-  const cursor = stepped(saver.sheet, step, extend);
-  saver.set({ cursor });
+/** Choose words, and say which. @param {Saver} saver @param {import("./types.js").Range} cursor */
+function go(saver, cursor) {
+  saver.set({ cursor, problem: "" });
   const { sheet } = saver;
   const [known, suggested] = [sheet.entities, sheet.suggestions].map((some) => atCursor(sheet, some));
   const mark = known ? `, ${known.type}` : suggested ? `, ${suggested.type} is suggested` : "";
   say(sheet.text.slice(...spanOf(sheet.text, sheet.words, cursor)) + mark);
 }
+
+/** @param {number} by @param {boolean} [extend] @returns {(saver: Saver) => void} */
+const step = (by, extend = false) => (saver) => go(saver, stepped(saver.sheet, by, extend));
 
 /** @type {Record<string, (saver: Saver) => void>} */
 const COMMANDS = {
@@ -94,8 +98,10 @@ const COMMANDS = {
   c: (saver) => saver.set({ context: !saver.sheet.context }), "?": (saver) => saver.set({ keys: !saver.sheet.keys }),
   "/": () => document.getElementById("find-type")?.focus(),
   Escape: (saver) => saver.set(saver.sheet.keys ? { keys: false } : { cursor: null }),
-  ArrowRight: (saver) => go(saver, 1, false), ArrowLeft: (saver) => go(saver, -1, false),
-  "Shift+ArrowRight": (saver) => go(saver, 1, true), "Shift+ArrowLeft": (saver) => go(saver, -1, true),
+  ArrowRight: step(1), ArrowLeft: step(-1), "Shift+ArrowRight": step(1, true), "Shift+ArrowLeft": step(-1, true),
+  Home: step(-Infinity), End: step(Infinity), "Shift+Home": step(-Infinity, true), "Shift+End": step(Infinity, true),
+  ArrowUp: (saver) => saver.sheet.cursor && go(saver, betweenSpaces(saver.sheet.text, saver.sheet.words,
+    saver.sheet.cursor)),
 };
 
 /** @param {Saver} saver */

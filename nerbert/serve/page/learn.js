@@ -8,6 +8,7 @@ import { Load } from "./setup.js";
 /** @typedef {import("./types.js").Round} Round */
 /** @typedef {import("./types.js").State} State */
 const [WIDE, HIGH, EDGE] = [300, 150, 26];
+const FEW = 10; // sentences of the test below which F1 is not drawn
 
 /**
  * @param {{state: State, done: number, setState: (state: State) => void, onOpen: (id: number) => void,
@@ -33,7 +34,7 @@ export function Learn({ state, done, setState, onOpen, onLoaded }) {
     <p class="quiet">${counts.test} of them for the test · ${counts.rejected} rejected · ${counts.skipped} skipped ·
       ${" "}${(counts.sentences - done).toLocaleString("en")} left</p>
     ${learning ? html`<p class="learning">Learning from ${learning.sentences} sentences,
-        ${" "}${Math.round(learning.seconds)} s
+        ${" "}${learning.progress || `${Math.round(learning.seconds)} s`}
         <button type="button" onClick=${() => request("cancel")}>Cancel</button></p>
         <progress aria-label="Learning"></progress>`
       : html`<div class="row"><button type="button" disabled=${!counts.accepted} onClick=${() => request("train")}>
@@ -94,6 +95,8 @@ function Curve({ rounds }) {
   const y = (f1) => HIGH - EDGE - (HIGH - EDGE - 10) * (f1 || 0);
   const last = scored[scored.length - 1];
   const between = `between ${percent(last.low)} and ${percent(last.high)}`;
+  if (last.test_sentences < FEW) return html`<p class="quiet">F1 is ${between}, on ${last.test_sentences}
+    ${" "}${last.test_sentences === 1 ? "sentence" : "sentences"} kept apart: too few to say more.</p>`;
   const spoken = `F1 ${percent(last.f1)} after ${last.sentences} sentences, ${between}`;
   return html`<figure><svg viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${spoken}>
     ${[0, 0.5, 1].map((f1) => html`<g key=${f1}><line class="grid" x1=${EDGE} x2=${WIDE} y1=${y(f1)} y2=${y(f1)} />

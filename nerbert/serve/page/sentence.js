@@ -2,11 +2,12 @@
 import { h } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import htm from "htm";
-import { Text, direction, nested, spanOf } from "./text.js";
+import { Text, betweenSpaces, direction, nested, spanOf } from "./text.js";
 
 /** @typedef {import("./types.js").Entity} Entity */
 /** @typedef {import("./types.js").Range} Range */
 export const html = htm.bind(h);
+const [DOUBLE, NEAR] = [400, 6]; // milliseconds and pixels between the clicks of a double one
 
 /** Return what the page says of a confidence. @param {number | undefined} confidence */
 function sure(confidence) {
@@ -48,6 +49,7 @@ export function Labelling(props) {
   const [dragged, setDragged] = useState(/** @type {Range | null} */ (null));
   const [exact, setExact] = useState(false);
   const from = useRef(/** @type {number | null} */ (null));
+  const last = useRef({ time: -DOUBLE, x: 0, y: 0, word: 0 }); // a click on a word
   const all = useMemo(() => atoms(text, words, entities, suggestions), [text, words, entities, suggestions]);
 
   /** @param {PointerEvent} event @returns {number | null} the word, or with Alt the character, at the pointer */
@@ -58,6 +60,13 @@ export function Labelling(props) {
     const isButton = target.closest("button") !== null;
     if (isButton) event.preventDefault(); // the keyboard stays with the sentence
     if (isButton || event.button !== 0) return;
+    const { time, x, y, word } = last.current;
+    last.current.time = -DOUBLE;
+    if (event.timeStamp - time < DOUBLE && Math.hypot(event.clientX - x, event.clientY - y) < NEAR) {
+      event.preventDefault(); // what is under the pointer now may have moved there: the label's name is new
+      props.onRange(...spanOf(text, words, betweenSpaces(text, words, { from: word, to: word })));
+      return;
+    }
     from.current = placeAt(event);
     if (from.current === null) return;
     if (event.pointerType !== "touch") event.preventDefault(); // else the browser selects text
@@ -66,6 +75,7 @@ export function Labelling(props) {
     box.focus({ preventScroll: true });
     setDragged({ from: from.current, to: from.current });
     setExact(event.altKey);
+    if (!event.altKey) last.current = { time: event.timeStamp, x: event.clientX, y: event.clientY, word: from.current };
   };
   /** @param {PointerEvent} event */
   const move = (event) => {
@@ -97,17 +107,20 @@ export function Labelling(props) {
   };
   const marked = all.map(({ mark, pieces }) => {
     if (!mark) return pieces.map(piece);
+    const last = { ...pieces[pieces.length - 1] }; // of its last word, the character that never leaves the type's name
+    last.start += new Text(text.slice(last.start, last.end)).characters().pop()?.[0] || 0;
     const isLabel = entities.includes(mark);
     const said = text.slice(mark.start, mark.end);
     const shade = { "--c": colours.get(mark.type), "--p": String(mark.confidence ?? 1) };
-    return html`<span class=${isLabel ? "entity" : "entity suggested"} style=${shade}>${pieces.map(piece)}<span
-      class="tag"><button class="type" type="button" tabindex="-1"
+    const head = pieces.map((each) => piece({ ...each, end: Math.min(each.end, last.start) }));
+    return html`<span class=${isLabel ? "entity" : "entity suggested"} style=${shade}>${head}<span class="end">${
+      piece(last)}<span class="tag"><button class="type" type="button" tabindex="-1"
         title=${isLabel ? "Change to the chosen type" : `Take this suggestion${sure(mark.confidence)}`}
         aria-label=${isLabel ? `${said}: ${mark.type}. Change the type` : `${said}: ${mark.type}? Take it`}
         onClick=${() => (isLabel ? props.onRetype(mark) : props.onTake(mark))}
         >${mark.type}${isLabel ? "" : "?"}</button><button class="cross" type="button" tabindex="-1"
         aria-label=${`Remove ${mark.type} from ${said}`}
-        onClick=${() => (isLabel ? props.onRemove(mark) : props.onDismiss(mark))}>×</button></span></span>`;
+        onClick=${() => (isLabel ? props.onRemove(mark) : props.onDismiss(mark))}>×</button></span></span></span>`;
   });
   return html`<div class="sentence" dir=${direction(text.text)} lang="" tabindex="0" id="sentence" role="application"
     aria-label="Sentence to label. Arrow keys choose words." onPointerDown=${down} onPointerMove=${move}

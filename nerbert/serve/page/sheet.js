@@ -51,9 +51,9 @@ export function atCursor({ words, cursor }, some) {
 /** Return the words that are chosen after a step. @param {Sheet} sheet @param {number} step @param {boolean} extend */
 export function stepped({ words, cursor }, step, extend) {
   const most = words.length - 1;
-  if (!cursor) return { from: step > 0 ? 0 : most, to: step > 0 ? 0 : most };
-  const to = Math.min(most, Math.max(0, cursor.to + step));
-  return { from: extend ? cursor.from : to, to };
+  const before = cursor ? cursor.to : step === 1 ? -1 : most + 1; // without one, a step to the right is to the first
+  const to = Math.min(most, Math.max(0, before + step));
+  return { from: extend && cursor ? cursor.from : to, to };
 }
 
 /** @param {Entity[]} suggestions @param {Entity[]} entities */

@@ -3,7 +3,8 @@
 /** @typedef {import("./types.js").Range} Range */
 
 const RIGHT_TO_LEFT = /^[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
-const WORD = /[^\p{P}\p{Z}\p{C}]/u; // symbols count: $5, emoji
+export const WORD = /[^\p{P}\p{Z}\p{C}]/u; // symbols count: $5, emoji
+const SPACELESS = /[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}]/u;
 
 /** A text whose places count code points. */
 export class Text {
@@ -76,6 +77,20 @@ export function spanOf(text, all, range) {
   while (last > first && bare(last)) last -= 1;
   while (first < last && bare(first)) first += 1;
   return bare(first) && first === last ? [whole[0], whole[1]] : [all[first][0], all[last][1]];
+}
+
+/**
+ * Return a range of words, widened to the spaces around it; words of scripts without spaces stand alone.
+ * @param {Text} text @param {[number, number][]} all @param {Range} range @returns {Range}
+ */
+export function betweenSpaces(text, all, range) {
+  let [from, to] = [Math.min(range.from, range.to), Math.max(range.from, range.to)];
+  /** @param {number} place whether a word and the next one are parts of one */
+  const joins = (place) => place >= 0 && place + 1 < all.length && all[place][1] === all[place + 1][0]
+    && [place, place + 1].every((each) => !SPACELESS.test(text.slice(...all[each])));
+  while (joins(from - 1)) from -= 1;
+  while (joins(to)) to += 1;
+  return { from, to };
 }
 
 /** @param {Entity} one @param {Entity} other */

@@ -6,6 +6,7 @@ import { Text, colourOf } from "./text.js";
 
 /** @typedef {import("./types.js").Entity} Entity */
 /** @typedef {import("./types.js").Model} Model */
+/** @typedef {{text: string, model: string, labels?: string[], nested?: boolean}} Asked */
 const EXAMPLE = "The sculptor Elena Marsh unveiled Night Heron, a bronze, in London.";
 const USUAL = ["person", "organization", "city", "artwork"];
 const LONGEST = 131_072;
@@ -18,7 +19,7 @@ export function Try({ models, usual }) {
   const [labels, setLabels] = useState(USUAL);
   const [typed, setTyped] = useState("");
   const [nested, setNested] = useState(false);
-  const [found, setFound] = useState(/** @type {{text: Text, entities: Entity[]} | null} */ (null));
+  const [found, setFound] = useState(/** @type {{text: Text, entities: Entity[], asked: Asked} | null} */ (null));
   const [least, setLeast] = useState(0);
   const [hidden, setHidden] = useState(/** @type {Set<string>} */ (new Set()));
   const [state, setState] = useState("");
@@ -36,14 +37,14 @@ export function Try({ models, usual }) {
     ...(chosen.takes_labels && nested ? { nested } : {}),
   });
   const tag = async () => {
-    const number = (newest.current += 1);
+    const [number, body] = [newest.current += 1, asked()];
     setLabels(wanted);
     setTyped("");
     setBusy(true);
     try {
-      const answer = await ask("tag", asked());
+      const answer = await ask("tag", body);
       if (number !== newest.current) return;
-      setFound({ text: new Text(content), entities: answer.results[0].spans });
+      setFound({ text: new Text(content), entities: answer.results[0].spans, asked: body });
       const count = answer.results[0].spans.length;
       setState("");
       say(`${count} ${count === 1 ? "entity" : "entities"} found`);
@@ -77,6 +78,7 @@ export function Try({ models, usual }) {
     () => (found ? found.entities.filter((e) => (e.confidence ?? 1) >= least && !hidden.has(e.type)) : []),
     [found, least, hidden],
   );
+  const isStale = found !== null && JSON.stringify(found.asked) !== JSON.stringify(asked());
   /** @param {string} type */
   const toggle = (type) => {
     const other = new Set(hidden);
@@ -106,7 +108,8 @@ export function Try({ models, usual }) {
     ${long && html`<p class="problem" role="alert">The text has ${characters.toLocaleString("en")} characters;
       ${LONGEST.toLocaleString("en")} can be tried. Use <code>nerbert tag</code> for long texts.</p>`}
     ${state && html`<p class="problem" role="alert">${state}</p>`}
-    ${found && html`
+    ${found && html`<div class=${isStale ? "stale" : ""}>
+      ${isStale && html`<p role="status">This is the answer to what was asked before.</p>`}
       <div class="row filters" role="group" aria-label="Types to show">
         ${types.map((type) => html`<button type="button" key=${type} class="chip" aria-pressed=${!hidden.has(type)}
           style=${{ "--c": colours.get(type) }} onClick=${() => toggle(type)}>${type}
@@ -119,14 +122,14 @@ export function Try({ models, usual }) {
       <${Reading} text=${found.text} entities=${shown} colours=${colours} />
       <div class="row copies"><span>Copy as</span>
         ${FORMS.map((form) => html`<button type="button" key=${form} onClick=${() => copy(form)}>${form}</button>`)}
-      </div>`}
+      </div></div>`}
   </section>`;
 
   /** @param {string} form */
   async function copy(form) {
     if (!found) return;
     try {
-      await toClipboard(copied(form, found.text, shown, asked()));
+      await toClipboard(copied(form, found.text, shown, found.asked));
       say(`Copied as ${form}`);
       setState("");
     } catch (error) {
@@ -170,7 +173,7 @@ function Labels({ labels, typed, setTyped, onChange }) {
 /**
  * Return a text with its entities in a form to copy.
  * @param {string} form @param {Text} text @param {Entity[]} entities
- * @param {{text: string, model: string, labels?: string[], nested?: boolean}} asked
+ * @param {Asked} asked
  * @returns {string}
  */
 function copied(form, text, entities, asked) {

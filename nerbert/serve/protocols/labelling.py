@@ -150,8 +150,8 @@ class Labelling:
             "note": self.note, "types": project.types,
             "counts": {"sentences": len(project.items), **counts, "test": answers["accept", True]},
             "next_round": learner.next_round,
-            "learning": {"sentences": learner.sentences, "seconds": round(time.monotonic() - learner.started, 1)}
-            if learner.running else None,
+            "learning": {"sentences": learner.sentences, "seconds": round(time.monotonic() - learner.started, 1),
+                         "progress": learner.progress} if learner.running else None,
             "rounds": learner.rounds, "enough": learner.enough(),
             "formats": [name for name in FORMATS if name != "datasets"],
         }  # fmt: skip

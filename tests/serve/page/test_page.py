@@ -74,6 +74,43 @@ def test_every_key_does_what_it_says(labelling: Labelling, visit: Visit) -> None
     assert server.state()["counts"]["rejected"] == 1
 
 
+def test_whole_words_are_taken_and_punctuation_alone_is_not(labelling: Labelling, visit: Visit) -> None:
+    text = "Pump E-104, (see P&ID-3/2) at 東京駅前."
+    page = visit(labelling([text], TYPES)).open("label")
+    words = page.tab.evaluate("[...document.querySelectorAll('#sentence .word')].map((each) => each.textContent)")
+    number = [word for word in words if word.strip()].index("104")
+    page.word(number).dblclick()
+    page.shows(lambda: page.marks() == [("E-104", "person")], "the whole word, without the comma")
+    page.press("Home", "Shift+End", "2")
+    page.shows(lambda: page.marks() == [(text[:-1], "city")], "all words")
+    page.press("ArrowLeft", "Backspace", "Home", *["ArrowRight"] * 2, "2")
+    page.tab.wait_for_selector("text=Punctuation alone")
+    assert page.marks() == []
+    page.press("ArrowUp", "3")
+    page.shows(lambda: page.marks() == [("E-104", "ship")], "widened to the spaces")
+    assert page.tab.locator("text=Punctuation alone").count() == 0
+    page.word(number + 5).dblclick()  # of P&ID-3/2
+    page.shows(lambda: ("P&ID-3/2", "ship") in page.marks(), "without the bracket")
+    page.press("End", "ArrowLeft", "ArrowUp", "1")
+    page.shows(lambda: ("前", "person") in page.marks(), "a word of a script without spaces stands alone")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_labels_name_stays_with_its_last_word(labelling: Labelling, visit: Visit, width: int) -> None:
+    server = labelling(["Ada " * 60, "Otto " * 60], ",".join(["person", *(f"type number {n}" for n in range(8))]))
+    page = visit(server, viewport={"width": width, "height": 844}).open("label")
+    for number in range(0, 24, 2):
+        page.click(number)
+        page.shows(lambda number=number: len(page.marks()) == number // 2 + 1, "labelled")  # type: ignore[misc]
+    apart = page.tab.evaluate("""[...document.querySelectorAll('#sentence .entity')].filter((each) => {
+        const word = [...each.querySelectorAll('.word')].pop().getBoundingClientRect();
+        return each.querySelector('.tag').getBoundingClientRect().top > word.bottom;
+    }).length""")
+    assert apart == 0
+    box = page.tab.locator("text=Edit types").bounding_box()
+    assert 0 <= box["x"] <= width - box["width"]
+
+
 def test_suggestions_are_taken_one_by_one_or_all(server: LabelServer, visit: Visit) -> None:
     page = visit(server).open("label")
     for _ in range(12):
@@ -310,6 +347,12 @@ def test_what_is_found_is_filtered_and_copied(server: LabelServer, visit: Visit)
         [sys.executable, "-c", copied("Python")], capture_output=True, text=True, timeout=300, check=True
     )
     assert len(ran.stdout.splitlines()) == len(spans)
+    assert page.tab.locator(".stale").count() == 0
+    page.tab.fill("#text", "Ada saw Rome.")
+    page.tab.wait_for_selector(".stale .reading")
+    assert "Neill saw" in copied("curl")  # what is shown was asked so
+    page.tab.click("button:has-text('Find entities')")
+    page.tab.wait_for_selector(".stale", state="detached")
     page.tab.fill(".labels input", "monument: what is visited")
     page.tab.keyboard.press("Enter")
     assert "monument: what is visited" in page.tab.inner_text(".labels")
