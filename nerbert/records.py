@@ -102,13 +102,14 @@ class Example:
 class Repair(StrEnum):
     """What was repaired, or left out, when annotated data was read.
 
-    `TAG` counts tags that continue nothing or break their scheme; `TRIMMED` spans and types with white space around
-    them; `EMPTY` spans of white space alone; `REJECTED` texts that an annotator rejected or skipped; `UNANNOTATED`
-    those that only a model tagged; `ANNOTATOR` the spans of a text's second annotator and further ones; `UNTYPED`
-    entities without a value; `PASSED_OVER` annotations other than entities.
+    `TAG` counts tags that continue nothing or break their scheme, `SPELLING` those written in another way; `TRIMMED`
+    spans and types with white space around them; `EMPTY` spans of white space alone; `REJECTED` texts that an annotator
+    rejected or skipped; `UNANNOTATED` those that only a model tagged; `ANNOTATOR` the spans of a text's second
+    annotator and further ones; `UNTYPED` entities without a value; `PASSED_OVER` annotations other than entities.
     """
 
     TAG = "tag"
+    SPELLING = "spelling"
     TRIMMED = "trimmed"
     EMPTY = "empty"
     REPEATED = "repeated"

@@ -19,7 +19,7 @@ from nerbert.formats.format import LEAST, TextWriter, WritingRows
 from nerbert.formats.rows import TEXT, TOKENS, Line, Stream, file_lines
 from nerbert.formats.schemes import Scheme, find_scheme, is_tag
 from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
-from nerbert.records import Document, Example, Repair, Repairs, Span
+from nerbert.records import Document, Example, Repairs, Span
 from nerbert.words import whole_words
 
 _LONGEST_SENTENCE = 1_000_000
@@ -175,7 +175,7 @@ class Conll:
             return
         layout, numbers = _layout_of(source), set[int]()
         scheme = find_scheme(_tags(source, layout, numbers), source)
-        repairs[Repair.TAG] += scheme.repaired
+        scheme.count_repairs(repairs)
         for rows in _read_rows(source):
             tagged = layout.words(rows)
             example = example_of((token for _, token, _ in tagged), scheme.bio(tag for _, _, tag in tagged))

@@ -46,6 +46,7 @@ _GRAPHEME, _JOINED = regex.compile(r"\X"), regex.compile(r"[\P{GCB=Other}--\n]",
 """A grapheme, and what may be a part of one."""
 _REPAIRS = {
     Repair.TAG: "tags that break their scheme, read as CoNLL's script reads them",
+    Repair.SPELLING: "tags written in another way (B_TYPE, TYPE-B, B-O), read as B-TYPE or O",
     Repair.TRIMMED: "entities with white space around them, trimmed",
     Repair.EMPTY: "entities without a word, left out",
     Repair.REPEATED: "repeated entities, kept once",
@@ -83,6 +84,8 @@ class Reading(Settings):
     """Layers of WebAnno TSV that hold the entities, between commas; default: NamedEntity, else the only other one."""
     feature: str = ""
     """Feature of these layers that holds the types; default: value, else the only one."""
+    type_: str = ""
+    """Type of entities whose file names none: tags B, I and O alone, empty labels."""
     language: str = ""
     """Language whose rules split texts without words into sentences; default: the model's, else English."""
     word_splitter: str = ""
@@ -146,7 +149,7 @@ def prepare_documents(
             unit = _find_unit(path, read(Repairs()))
         with at(path, document.line or None, part="" if document.line else document.group):
             spans = _in_characters(document, "characters" if unit == "auto" else unit, repairs)
-            spans = _clean(document.text, spans, repairs)
+            spans = _clean(document.text, spans, reading.type_, repairs)
             result = replace(document, spans=tuple(_apart(document.text, spans, reading.overlaps, repairs)))
         yield result
 
@@ -348,13 +351,17 @@ def _same(text: str, other: str) -> bool:
     return text == other or text.split() == other.split()
 
 
-def _clean(text: str, spans: Iterable[Span], repairs: Repairs) -> Iterator[Span]:
-    """Yield spans without white space around them or around their types; raise InputError for an invalid type."""
+def _clean(text: str, spans: Iterable[Span], default: str, repairs: Repairs) -> Iterator[Span]:
+    """Yield spans without white space around them or around their types, which may have a default; raise InputError for
+    an invalid type.
+    """
     for span in spans:
+        if default and not span.type.strip():
+            span = replace(span, type=default)  # noqa: PLW2901
         type_, piece = span.type.strip(), text[span.start : span.end]
         if not type_ or visible(type_) != type_:
-            fault = "holds control characters" if type_ else "is empty"
-            raise InputError(f"entity {piece!r:.60}: its type {span.type!r:.60} {fault}; give it a name")
+            fault = "holds control characters; give it a name" if type_ else "is empty; give it a name: type_ (--type)"
+            raise InputError(f"entity {piece!r:.60}: its type {span.type!r:.60} {fault}")
         start = span.start + len(piece) - len(piece.lstrip())
         end = span.end - len(piece) + len(piece.rstrip())
         if start >= end:

@@ -18,7 +18,7 @@ from nerbert.formats.format import Abilities, TextWriter, WritingRows
 from nerbert.formats.rows import SPANS, TEXT, TOKENS, Stream, checked_words, span_json
 from nerbert.formats.schemes import find_scheme
 from nerbert.labels import spans_from_bio
-from nerbert.records import Document, Example, Repair, Repairs, Span
+from nerbert.records import Document, Example, Repairs, Span
 from nerbert.schema import check_value
 
 _TEXTS = (TEXT, "sentence", "content", "document", "full_text", "input")
@@ -141,7 +141,7 @@ def in_iob2(
         return
     tagged = ((number, row[name]) for number, row in rows() if _tags_field(row) == name)
     scheme = find_scheme(([(number, tag) for tag in tags] for number, tags in tagged), path)
-    repairs[Repair.TAG] += scheme.repaired
+    scheme.count_repairs(repairs)
     for number, row in rows():
         if _tags_field(row) == name:
             row[name] = scheme.bio(row[name])
@@ -220,7 +220,7 @@ def _spans_of_tags(
     if len(tags) != len(words):
         raise InputError(f"field {name!r} has {len(tags)} tags for {len(words)} tokens; each token must have one")
     scheme = find_scheme([[(1, tag) for tag in tags]])
-    repairs[Repair.TAG] += scheme.repaired
+    scheme.count_repairs(repairs)
     spans = spans_from_bio(scheme.bio(tags))
     bounds = [(words[first][0], words[last - 1][1], type_) for first, last, type_ in spans]
     return tuple(Span(start, end, type_, text[start:end]) for start, end, type_ in bounds)

@@ -3,24 +3,37 @@
 All are read by the rules of the CoNLL script, so a tag that breaks its scheme loses no entity; it is counted.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 from nerbert.errors import InputError, at
 from nerbert.labels import OUTSIDE, split_tag
+from nerbert.records import Repair, Repairs
 
+_TYPE_OUTSIDE = "-O"
+"""The prefix of tags such as B-O."""
 _ROLES = {
-    OUTSIDE: OUTSIDE, "B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S",
+    OUTSIDE: OUTSIDE, _TYPE_OUTSIDE: OUTSIDE, "B": "B", "I": "I", "M": "I", "E": "E", "L": "E",
+    "S": "S", "U": "S", "W": "S",
 }  # fmt: skip
 """The meaning of each prefix: its word is in no entity, or begins, continues or ends one, or is one."""
 _BEGIN, _END = ("B", "S"), ("E", "S", OUTSIDE)
 _PLAIN, _I_ALONE, _IOB1, _IOE = "IO", "IO or IOB1", "IOB1", "IOE"
 _WITH_ENDS = {_IOE: "IE", "BIOES": "BIES", "BILOU": "BILU", "BMES": "BMESW"}
 _ORPHAN, _UNENDED, _OWN_BEGIN = "orphan", "unended", "own begin"
+_SPELLINGS = tuple(
+    re.compile(spelling.replace("ROLE", "(?P<role>[BIMELSUW])").replace("TYPE", "(?P<type>.+)"))
+    for spelling in (*(f"ROLE{mark}TYPE" for mark in ("_", ":", "/", r"\.", " ")),
+                     *(f"TYPE{mark}ROLE" for mark in ("-", "_", ":", "/", r"\.", " ")), "ROLE(?P<type>)")
+)  # fmt: skip
+"""Other ways to write tags: another separator, the role behind the type, and a role without a type."""
+_NO_TYPE = " "
+"""The type of a role without a type, as the name of a type: `Reading.type_` replaces it."""
 _MOST_PLAIN = 200
 """Maximum number of types without prefix; a column with more different values has no tags."""
 
@@ -34,19 +47,29 @@ class Scheme:
     """Number of tags that continue nothing, or, if ends are marked, end an entity without the mark."""
     first_broken: int
     """Line of the first of these."""
+    spelling: re.Pattern[str] | None = None
+    """How the tags are written, if not as B-TYPE."""
+    respelled: int = 0
+    """Number of tags that are written in another way."""
 
     @property
     def repaired(self) -> int:
         """Return how many tags break this scheme; in IOB1, for example, any entity may begin with I-."""
         return 0 if self.name in (_PLAIN, _I_ALONE, _IOB1, _IOE) else self.broken
 
+    def count_repairs(self, repairs: Repairs) -> None:
+        """Count what is read in another way than it is written."""
+        repairs[Repair.TAG] += self.repaired
+        if self.respelled:
+            repairs[Repair.SPELLING] += self.respelled
+
     def bio(self, tags: Iterable[str]) -> list[str]:
         """Return the tags of a sentence of the file in IOB2."""
         result, last = [], (OUTSIDE, "")
         for tag in tags:
-            prefix, type_ = _parts(tag) or ("I", tag)
+            prefix, type_ = _parts(tag, self.spelling) or ("I", tag)
             here = (_ROLES[prefix], type_)
-            result.append(OUTSIDE if prefix == OUTSIDE else f"{'B' if _begins(last, here) else 'I'}-{type_}")
+            result.append(OUTSIDE if here[0] == OUTSIDE else f"{'B' if _begins(last, here) else 'I'}-{type_}")
             last = here
         return result
 
@@ -78,9 +101,15 @@ class _Uses:
             self.prefixes[prefix] += line > 0
             last, open_line = here, 0 if orphan else line
 
+    def add_spelled(self, sentence: Sequence[tuple[int, str]], spelling: re.Pattern[str]) -> bool:
+        """Count the words of a sentence with their tags; return whether all tags are written so."""
+        words = [(line, parts) for line, tag in sentence if (parts := _parts(tag, spelling))]
+        self.add(words)
+        return len(words) == len(sentence)
+
     def scheme(self) -> Scheme:
         """Return the scheme of tags that have prefixes."""
-        prefixes, broken = set(+self.prefixes) - {OUTSIDE}, [_ORPHAN, _UNENDED]
+        prefixes, broken = set(+self.prefixes) - {OUTSIDE, _TYPE_OUTSIDE}, [_ORPHAN, _UNENDED]
         name = next((name for name, allowed in _WITH_ENDS.items() if prefixes <= set(allowed)), "mixed")
         if prefixes <= set("BI"):
             broken = [_ORPHAN]
@@ -88,15 +117,17 @@ class _Uses:
             if not self.count[_ORPHAN]:
                 name = "IOB2" if prefixes else "no entity"
         first = min((self.first[case] for case in broken if case in self.first), default=0)
-        return Scheme(name, sum(self.count[case] for case in broken), first)
+        return Scheme(name, sum(self.count[case] for case in broken), first, None, self.prefixes[_TYPE_OUTSIDE])
 
 
 def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str = "") -> Scheme:
     """Return the scheme of a file's sentences, each of (line, tag); raise InputError, with its place, for a bad tag.
 
-    Types without prefix are tags only if no tag has one, O is the most frequent, and there are few.
+    Other ways to write tags count if all are written so. Types without prefix are tags only if no tag has one, O is the
+    most frequent, and there are few.
     """
     uses, plain, first_plain = _Uses(), Counter[str](), 0
+    spelled = {spelling: _Uses() for spelling in _SPELLINGS}
     for sentence in sentences:
         words = [(line, tag, _parts_at(line, tag, path)) for line, tag in sentence]
         for line, tag, parts in words:
@@ -106,11 +137,25 @@ def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str
         if len(plain) > _MOST_PLAIN:
             _refuse_plain(path, first_plain, next(iter(plain)))
         uses.add((line, parts) for line, _, parts in words if parts)
+        if plain:
+            spelled = {spelling: more for spelling, more in spelled.items() if more.add_spelled(sentence, spelling)}
     if not plain:
         return uses.scheme()
-    if set(+uses.prefixes) != {OUTSIDE} or uses.prefixes[OUTSIDE] < max(plain.values()):
+    prefixes = set(+uses.prefixes)
+    if spelled and prefixes <= {OUTSIDE}:
+        spelling = next(iter(spelled))
+        respelled = 0 if spelling is _SPELLINGS[-1] else plain.total()
+        return replace(spelled[spelling].scheme(), spelling=spelling, respelled=respelled)
+    if prefixes != {OUTSIDE} or uses.prefixes[OUTSIDE] < max(plain.values()) or _name_roles(plain):
         _refuse_plain(path, first_plain, next(iter(plain)))
     return Scheme(_PLAIN, 0, 0)
+
+
+def _name_roles(tags: Iterable[str]) -> bool:
+    """Return whether some of these tags are written in one of the other ways: both B and I of a type, or a role."""
+    parts = {(spelling, match["type"], match["role"])
+             for spelling in _SPELLINGS for tag in tags if (match := spelling.fullmatch(tag))}  # fmt: skip
+    return any(not type_ or (spelling, type_, {"B": "I"}.get(role)) in parts for spelling, type_, role in parts)
 
 
 def is_tag(value: str) -> bool:
@@ -127,14 +172,19 @@ def _begins(last: tuple[str, str], here: tuple[str, str]) -> bool:
 
 
 @lru_cache(1 << 16)
-def _parts(tag: str) -> tuple[str, str] | None:
+def _parts(tag: str, spelling: re.Pattern[str] | None = None) -> tuple[str, str] | None:
     """Return a tag's prefix and type; None for a possible type without prefix. Raise InputError for anything else."""
     if tag == OUTSIDE:
         return OUTSIDE, ""
+    if spelling:
+        match = spelling.fullmatch(tag)
+        return (match["role"], match["type"] or _NO_TYPE) if match else None
     prefix, dash, type_ = tag.partition("-")
     if prefix in _ROLES and prefix != OUTSIDE and type_:
-        return prefix, type_
-    if not tag or tag in _ROLES or (dash and (not type_ or len(prefix) < 2)):
+        if any(map(is_tag, type_.split("|")[1:])):
+            raise InputError(f"tag {tag!r:.60}: names two entities, and a word can be in one; delete one of them")
+        return (_TYPE_OUTSIDE, "") if type_ == OUTSIDE else (prefix, type_)
+    if not tag or (dash and (not type_ or len(prefix) < 2)):
         split_tag(tag)  # raises
     return None
 

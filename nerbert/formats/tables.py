@@ -22,7 +22,7 @@ from nerbert.formats.json_files import json_spans
 from nerbert.formats.jsonl import text_of
 from nerbert.formats.rows import LONGEST_LINE, Line, Stream, file_lines, spool
 from nerbert.formats.schemes import find_scheme
-from nerbert.records import Document, Repair, Repairs, Span
+from nerbert.records import Document, Repairs, Span
 from nerbert.sources.files import BOM
 
 _ID, _TEXT, _START, _END, _LABEL, _CONFIDENCE = "id", "text", "start", "end", "label", "confidence"
@@ -234,7 +234,7 @@ def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[
     """Yield the sentences of rows of tokens; a sentence's number may be only in its first row."""
     tags = ([(row.line, row.get(_TAG).strip()) for row in rows] for rows in _sentences(path, form))
     scheme = find_scheme(tags, path)
-    repairs[Repair.TAG] += scheme.repaired
+    scheme.count_repairs(repairs)
     indices = set(form.roles.values())
     others = {name: index for index, name in enumerate(form.names) if index not in indices}
     for rows in _sentences(path, form):

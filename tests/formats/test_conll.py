@@ -176,6 +176,18 @@ def test_a_document_of_conll_2012_is_one_and_its_rows_may_differ_in_width(tmp_pa
     assert [each.text for each in texts] == ["Ada Lovelace slept"] * 4
 
 
+def test_entities_without_a_type_get_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.conll"
+    path.write_text("in O\nfamilial B\ncold I\nurticaria I\n\nNo O\nangioedema B\n")
+    first, second = read_examples(path, Reading(type_="disease"))
+    assert [(span.text, span.type) for span in first.spans + second.spans] == [
+        ("familial cold urticaria", "disease"),
+        ("angioedema", "disease"),
+    ]
+    with raises(InputError, "its type ' ' is empty; give it a name: type_ (--type)", path=str(path), line=1):
+        read_examples(path)
+
+
 def test_broken_tags_are_counted(tmp_path: Path) -> None:
     (only,), repairs = documents(tmp_path / "a", "a B-x\nb I-y\nc O\nd I-x\n")
     assert [span.text for span in only.spans] == ["a", "b", "d"]

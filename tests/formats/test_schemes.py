@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from nerbert.errors import InputError
 from nerbert.formats.schemes import find_scheme
 from nerbert.labels import spans_from_bio
+from nerbert.records import Repair, Repairs
 from tests.raised import raises
 
 LETTERS = {"BIOES": tuple("BIES"), "BILOU": tuple("BILU"), "BMES": tuple("BMES")}
@@ -99,13 +100,36 @@ def test_types_without_prefix_are_entities_of_adjacent_words() -> None:
 
 
 @pytest.mark.parametrize(
+    ("tags", "name"),
+    [
+        ("B_PER I_PER O B_LOC", "IOB2"), ("PER-B PER-I O LOC-B", "IOB2"), ("B:PER I:PER O B:LOC", "IOB2"),
+        ("B/PER I/PER O B/LOC", "IOB2"), ("B.PER I.PER O B.LOC", "IOB2"), ("PER_B PER_E O LOC_S", "BIOES"),
+        ("I:PER I:PER O B:LOC", "mixed"), ("B-PER I-PER I-O B-LOC", "IOB2"),
+    ],
+)  # fmt: skip
+def test_other_spellings_of_tags_are_read_where_all_agree(tags: str, name: str) -> None:
+    scheme, repairs = find_scheme([list(enumerate(tags.split(), 1))]), Repairs()
+    assert scheme.bio(tags.split()) == ["B-PER", "I-PER", "O", "B-LOC"]
+    assert scheme.name == name
+    scheme.count_repairs(repairs)
+    assert repairs[Repair.SPELLING] == (1 if "I-O" in tags else 3)
+
+
+def test_roles_alone_have_a_blank_type() -> None:
+    assert read(["O", "B", "I"], ["S", "O"])[2] == [["O", "B- ", "I- "], ["B- ", "O"]]
+
+
+@pytest.mark.parametrize(
     ("tags", "line", "words"),
     [
         (["O", "B-x", "person", "O"], 3, "tag 'person': must be O, B-TYPE or I-TYPE"),
         (["O", "NN", "NN"], 2, "O is the most frequent"),
         (["NN"], 1, "tag 'NN'"),
         (["O", "Q-x"], 2, "tag 'Q-x': must be O, B-TYPE or I-TYPE"),
-        (["O", "B"], 2, "tag 'B': must be"),
+        (["O", "O", "person", "B"], 3, "tag 'person': must be"),
+        (["O", "O", "person", "B_x", "I_x"], 3, "tag 'person': must be"),
+        (["O", "B-x", "B_x"], 3, "tag 'B_x': must be"),
+        (["O", "B-x|I-y"], 2, "tag 'B-x|I-y': names two entities"),
         (["O", ""], 2, "tag ''"),
         (["O", "b-x"], 2, "tag 'b-x'"),
         ([3], 1, "tag 3: must be"),
