@@ -18,15 +18,7 @@ from nerbert.model.windows import Windows
 from nerbert.training.batches import collate
 from nerbert.training.objective import Objective, StepHooks
 from nerbert.training.tagging import TokenClassification
-from tests.encoder.backbones import (
-    Given,
-    load_mlm_model,
-    load_tagging_model,
-    mlm_of,
-    predict,
-    tiny_mlm,
-    tiny_tagging,
-)
+from tests.encoder.backbones import Given, load_mlm_model, load_tagging_model, mlm_of, predict, tiny_mlm, tiny_tagging
 from tests.raised import raises
 from tests.windows import row_of
 

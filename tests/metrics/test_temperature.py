@@ -10,15 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.metrics import calibration
-from nerbert.metrics.calibration import (
-    HIGHEST,
-    LOWEST,
-    best_temperature,
-    calibrate,
-    cross_fit,
-    log_loss,
-    uncalibrate,
-)
+from nerbert.metrics.calibration import HIGHEST, LOWEST, best_temperature, calibrate, cross_fit, log_loss, uncalibrate
 
 Numbers = npt.NDArray[np.float64]
 

@@ -16,15 +16,7 @@ import pytest
 
 from nerbert.errors import InputError, SettingsError, WorkerDied, WriteError
 from nerbert.evaluation.benchmark import keys, runner
-from nerbert.evaluation.benchmark.cells import (
-    TRY_AGAIN,
-    Cell,
-    CellKey,
-    CellSentences,
-    Machine,
-    State,
-    write_cell,
-)
+from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, CellKey, CellSentences, Machine, State, write_cell
 from nerbert.evaluation.benchmark.plan import Job
 from nerbert.evaluation.benchmark.runner import NOT_SELECTED, STOPPED, failure, select_cells
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target, read_suite

@@ -3,13 +3,7 @@
 import numpy as np
 import pytest
 
-from nerbert.model.gliner.head import (
-    Candidate,
-    chosen_candidates,
-    joined_words,
-    span_candidates,
-    word_candidates,
-)
+from nerbert.model.gliner.head import Candidate, chosen_candidates, joined_words, span_candidates, word_candidates
 from nerbert.model.heads import Entities
 from nerbert.records import Example
 from nerbert.words import split_words
