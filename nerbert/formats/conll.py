@@ -6,7 +6,9 @@ the tags follows from the whole file. Cost: it is read twice.
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -24,7 +26,8 @@ from nerbert.words import whole_words
 
 _LONGEST_SENTENCE = 1_000_000
 _COMMENT = re.compile(r"#\s*(?:(?P<key>[\w.:-]+)\s*=\s*|(?P<name>id|newdoc|newpar)\b\s*)(?P<value>.*)")
-_ENTITY = re.compile(r"(?:^|\|)(?:name|NER?)=([^|]*)")
+_FIELD = r"(?:^|\|)(?:{})=([^|]*)"
+_ENTITY = re.compile(_FIELD.format("name|NER?|Tag"))
 """A tag as a field of CoNLL-U's last column."""
 _UNWRITTEN = re.compile(r"\d+[-.]\d+")
 """Numbers of CoNLL-U's rows that are no words: ranges of words (1-2), and empty words (1.1)."""
@@ -68,21 +71,27 @@ class ColumnLayout(NamedTuple):
     token: int = 0
     tag: int = -1
     numbered: bool = False
-    inside: bool = False
-    """Whether tags are fields of that column."""
+    inside: re.Pattern[str] | None = None
+    """The field of that column that is the tag."""
     brackets: bool = False
     """Whether entities are in brackets (CoNLL-2012)."""
+    width: int = 0
+    """The number of columns between spaces; 0: it may differ."""
+    spaced_types: bool = False
+    """Whether types may hold spaces."""
 
     def words(self, rows: TokenRows) -> list[tuple[int, str, str]]:
         """Return (line, token, tag) of each word; raise InputError for a line that lacks one of them."""
-        token_at, tag_at, numbered, inside, brackets = self
+        token_at, tag_at, numbered, inside, brackets, width, _ = self
         words, needed, open_type = [], max(token_at, tag_at, 1), ""
         for line, columns in zip(rows.lines, rows.columns, strict=True):
             if numbered and _UNWRITTEN.fullmatch(columns[0]):
                 continue
+            if width and len(columns) != width and "\t" not in line.text:
+                columns = self._fit(line, columns)  # noqa: PLW2901
             tag = columns[tag_at].strip() if len(columns) > needed else ""
             if inside:
-                tag = field[1] if (field := _ENTITY.search(tag)) else OUTSIDE
+                tag = field[1] if (field := inside.search(tag)) else OUTSIDE
             elif brackets:
                 tag, open_type = _read_bracket(tag, open_type, line)
             token = columns[token_at] if len(columns) > token_at else ""
@@ -95,10 +104,22 @@ class ColumnLayout(NamedTuple):
             )
         return words
 
+    def _fit(self, line: Line, columns: list[str]) -> list[str]:
+        """Return a row of another width with its word (or type) of several words; raise InputError if it has none."""
+        first, tag_at, extra = self.token, self.tag % self.width, len(columns) - self.width
+        if extra < 0 or not is_tag(columns[tag_at + extra * (first < tag_at)]):
+            first = tag_at
+            if extra < 0 or not self.spaced_types or not is_tag(columns[tag_at]):
+                raise line.error(
+                    f"the row has {len(columns)} columns, the others {self.width}: {line.text!r:.60}; put a tab "
+                    "between columns, or write words and types without spaces"
+                )
+        return [*columns[:first], " ".join(columns[first : first + extra + 1]), *columns[first + extra + 1 :]]
 
-def scheme_of(path: Path) -> Scheme:
+
+def scheme_of(path: Path, tag_column: str = "") -> Scheme:
     """Return the scheme of a file's tags; raise InputError for a broken line or an invalid tag."""
-    return find_scheme(_tags(path, _layout_of(path), set()), path)
+    return find_scheme(_tags(path, _layout_of(path, tag_column), set()), path)
 
 
 def _tags(path: Path, layout: "ColumnLayout", documents: set[int]) -> Iterator[list[tuple[int, str]]]:
@@ -113,17 +134,23 @@ def _read_rows(path: Path) -> Iterator[TokenRows]:
     return token_rows(file_lines(path), tagged=True)
 
 
-def _layout_of(path: Path) -> ColumnLayout:
-    """Return the layout of a file, by its first sentences."""
-    sentences = list[list[list[str]]]()
+def _layout_of(path: Path, tag_column: str) -> ColumnLayout:
+    """Return the layout of a file, by its first sentences; `tag_column` is a number, or the name of a field, if any."""
+    sentences = list[TokenRows]()
     for rows in _read_rows(path):
         first = rows.lines[0]
         if not sentences and _HEADER.fullmatch("\t".join(rows.columns[0])):
             raise first.error(f"{first.text!r:.60} is a header, and would be read as a word; delete the line")
-        sentences.append(rows.columns)
-        if sum(map(len, sentences)) >= _FIRST_LINES:
+        sentences.append(rows)
+        if sum(len(rows.lines) for rows in sentences) >= _FIRST_LINES:
             break
-    return find_layout(sentences)
+    layout = find_layout(sentences)
+    if not tag_column:
+        return layout
+    if not re.fullmatch(r"-?[1-9]\d{0,4}", tag_column):
+        return layout._replace(tag=-1, brackets=False, inside=re.compile(_FIELD.format(re.escape(tag_column))))
+    column = int(tag_column) - (tag_column[0] != "-")
+    return layout._replace(token=max(layout.token, int(column == 0)), tag=column, brackets=False, inside=None)
 
 
 def write_conll(path: Path, examples: Iterable[Example]) -> None:
@@ -156,6 +183,8 @@ class Conll:
     suffixes = by_name = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
     streams = True
     holds = replace(LEAST, text="words", words=True, groups="adjacent")
+    options = ("tag_column",)
+    tag_column = ""
 
     def recognise(self, path: Path, head: bytes) -> bool:
         """Return whether most of the first lines end in a tag, unlike prose, or all their rows have one."""
@@ -173,7 +202,7 @@ class Conll:
                 fields = {TEXT: example.text, TOKENS: words}
                 yield Document(example.text, (), example.words, "", fields, rows.lines[0].number, size=size)
             return
-        layout, numbers = _layout_of(source), set[int]()
+        layout, numbers = _layout_of(source, self.tag_column), set[int]()
         scheme = find_scheme(_tags(source, layout, numbers), source)
         scheme.count_repairs(repairs)
         for rows in _read_rows(source):
@@ -223,7 +252,7 @@ def _all_tagged(lines: Iterable[str]) -> bool:
     try:
         sentences = list(token_rows(named, tagged=True))
         sentences = sentences[:-1] or sentences  # the last one may be cut
-        layout = find_layout([rows.columns for rows in sentences])
+        layout = find_layout(sentences)
         find_scheme([(line, tag) for line, _, tag in layout.words(rows)] for rows in sentences)
     except InputError:
         return False
@@ -264,27 +293,38 @@ def _annotate(sentences: Iterable[tuple[int, Example]], spans: Sequence[Span]) -
         )
 
 
-def find_layout(sentences: Sequence[list[list[str]]]) -> ColumnLayout:
+def find_layout(sentences: Sequence[TokenRows]) -> ColumnLayout:
     """Return the columns of tokens and tags; usually the first and the last."""
-    rows = [columns for sentence in sentences for columns in sentence]
-    numbered = len(rows) > len(sentences) and all(_has_numbers(sentence) for sentence in sentences)
+    rows = [columns for sentence in sentences for columns in sentence.columns]
+    numbered = len(rows) > len(sentences) and all(_has_numbers(sentence.columns) for sentence in sentences)
     if numbered:
         rows = [columns for columns in rows if not _UNWRITTEN.fullmatch(columns[0])]
-    default = ColumnLayout(int(numbered), -1, numbered)
-    widths = {len(columns) for columns in rows}
-    if _all_tags(rows, -1):
-        return default
-    if sentences and all(map(_is_2012, sentences)):
+    default, widths = ColumnLayout(int(numbered), -1, numbered), Counter(map(len, rows))
+    width = max(widths, key=lambda width: (widths[width], -width), default=0)
+    if not any("\t" in line.text for sentence in sentences for line in sentence.lines):
+        wide = [row[width - 1 :] for row in rows if len(row) > width and is_tag(row[width - 1]) and row[-1].isalpha()]
+        is_export = any(row[1 : width - 1] == ["-X-", "_"] for row in rows)  # Label Studio's
+        default = default._replace(width=width, spaced_types=is_export or len(wide) > 1)
+        rows = [row for row in rows if len(row) == width]
+    if sentences and all(_is_2012(sentence.columns) for sentence in sentences):
         return ColumnLayout(_WORD_2012, _ENTITY_2012, brackets=True)
-    if len(widths) != 1:
+    if _all_tags(rows, -1) or len(set(map(len, rows))) != 1:
         return default
-    (width,) = widths
     if width == 2 and not numbered and _all_tags(rows, 0):
-        return ColumnLayout(1, 0)
+        return default._replace(token=1, tag=0)
     if numbered and width == _CONLL_U and any(_ENTITY.search(columns[-1]) for columns in rows):
-        return default._replace(inside=True)
-    others = range(width - 2, 1, -1) if numbered else ()
-    return next((default._replace(tag=column) for column in others if _all_tags(rows, column)), default)
+        return default._replace(inside=_ENTITY)
+    with suppress(InputError):
+        if not numbered and find_scheme([[(1, columns[-1].strip()) for columns in rows]]):
+            return default
+    others = (column for column in range(width - 2, default.token, -1) if _all_tags(rows, column))
+    return next((default._replace(tag=column) for column in others if numbered or _has_entities(rows, column)), default)
+
+
+def _has_entities(rows: Iterable[list[str]], column: int) -> bool:
+    """Return whether the tags of a column are entities, and not phrases."""
+    tags = {columns[column] for columns in rows}
+    return tags != {OUTSIDE} and "B-NP" not in tags
 
 
 def _has_numbers(columns: Sequence[list[str]]) -> bool:

@@ -84,6 +84,8 @@ class Reading(Settings):
     """Layers of WebAnno TSV that hold the entities, between commas; default: NamedEntity, else the only other one."""
     feature: str = ""
     """Feature of these layers that holds the types; default: value, else the only one."""
+    tag_column: str = ""
+    """CoNLL's column of tags: its number, from 1 (from the end: -1), or a field of CoNLL-U's last column."""
     type_: str = ""
     """Type of entities whose file names none: tags B, I and O alone, empty labels."""
     language: str = ""

@@ -36,7 +36,7 @@ _GONE = {
     re.compile(r'"[^"]+\.(?:responses|suggestion)"\s*:'): "flat records of Argilla (export them by records.to_json)",
 }
 """The beginnings of exports that are no longer read, and the exports to choose."""
-_OPTIONS = ("layer", "feature")
+_OPTIONS = ("layer", "feature", "tag_column")
 """The options of reading that only some formats have."""
 _KEY = re.compile(r'"(\w+)"\s*:')
 

@@ -202,5 +202,6 @@ def _refuse_plain(path: Path | str, line: int, tag: str) -> NoReturn:
     with at(path, line if path else None):
         raise InputError(
             f"tag {tag!r:.60}: must be O, B-TYPE or I-TYPE (or of BIOES, BILOU, BMES); types without prefix are read "
-            f"if no tag has one, O is the most frequent, and there are {_MOST_PLAIN} at most"
+            f"if no tag has one, O is the most frequent, and there are {_MOST_PLAIN} at most; if another column of "
+            "CoNLL has the tags, name it: tag_column (--tag-column)"
         )

@@ -53,6 +53,8 @@ NAMED = "Oslo\tplace\nis\tO\na\tO\n"
 @pytest.mark.parametrize(
     ("content", "line", "words"),
     [
+        ("Anna B-PER extra\nleft O\n. O\n", 1, "the row has 3 columns, the others 2: 'Anna B-PER extra'; put a tab"),
+        ("a NN O\nb NN O\nc O\n", 3, "the row has 2 columns, the others 3"),
         ("a\tO\nb\n", 2, "broken line 'b': expected a token"),
         ("a\tO\n\tO\n", 2, "broken line"),
         ("a\t\n", 1, "broken line"),
@@ -174,6 +176,35 @@ def test_a_document_of_conll_2012_is_one_and_its_rows_may_differ_in_width(tmp_pa
     assert [each.group for each in found] == ["1", "1", "2", "2"]
     texts = streamed(Conll(), (tmp_path / "a").read_bytes())
     assert [each.text for each in texts] == ["Ada Lovelace slept"] * 4
+
+
+TWO_WORDS = (
+    "Abara {0}B-First Name\nof {0}O\nKestrel {0}B-Trade Name\nLabs {0}I-Trade Name\ntoday {0}O\nin {0}O\nit {0}O\n"
+)
+NAMES = [("Abara", "First Name"), ("Kestrel Labs", "Trade Name")]
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "entities"),
+    [
+        (TWO_WORDS.format(""), "", NAMES),
+        (f"-DOCSTART- -X- O\n{TWO_WORDS}".format("-X- _ "), "", NAMES),
+        ("-DOCSTART- -X- O\nLetters -X- _ B-Titre 1\nleft -X- _ O\n. -X- _ O\n", "", [("Letters", "Titre 1")]),
+        ('The O\nbrig O\nHMS Beagle B-SHIP\nleft O\n: " O\n', "", [("HMS Beagle", "SHIP")]),
+        ("Call O\n+47 22 33 B-PHONE\nnow O\n. O\n", "", [("+47 22 33", "PHONE")]),
+        ("is O +\nFrench B-LOC -\n- O -\ntown O -\n", "", [("French", "LOC")]),
+        ("Anna\tB-PER\t\nleft\tO\t\n", "", [("Anna", "PER")]),
+        ("1\tAnna\tTag=B-PER\n2\tBerg\tTag=I-PER\n", "Tag", [("Anna Berg", "PER")]),
+        ("Anna NNP B-NP B-PER\nleft VBD B-VP O\n", "3", [("Anna", "NP"), ("left", "VP")]),
+        ("Anna NNP B-NP B-PER\nleft VBD B-VP O\n", "-2", [("Anna", "NP"), ("left", "VP")]),
+    ],
+)
+def test_spaces_in_words_and_types_and_other_columns_of_tags(
+    tmp_path: Path, content: str, column: str, entities: list[tuple[str, str]]
+) -> None:
+    (tmp_path / "a.conll").write_text(content)
+    examples = read_examples(tmp_path / "a.conll", Reading(tag_column=column))
+    assert [(span.text, span.type) for example in examples for span in example.spans] == entities
 
 
 def test_entities_without_a_type_get_one(tmp_path: Path) -> None:

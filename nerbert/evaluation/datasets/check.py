@@ -172,8 +172,10 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
     for split, position, example in _sentences(stream, Repairs()):
         repeats.look(split, example, position)
         mentions.look(example, position)
-    schemes = {path: scheme_of(path) if isinstance(find_format(path, reading.from_), Conll) else _NO_SCHEME
-               for path in dict.fromkeys(stream.files.values())}  # fmt: skip
+    schemes = {
+        path: scheme_of(path, reading.tag_column) if isinstance(find_format(path, reading.from_), Conll) else _NO_SCHEME
+        for path in dict.fromkeys(stream.files.values())
+    }
     for split, facts in splits.items():
         facts.types = dict(sorted(facts.types.items(), key=lambda item: (-item[1], item[0])))
         path = stream.files[split]
