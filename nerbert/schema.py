@@ -113,10 +113,10 @@ def _describe(faults: Sequence[Any], fields: Collection[str]) -> str:
         return f"{path:.200} is missing{next(hints, '')}"
     if fault == "extra_forbidden":
         return f"{path:.200}: is no field{nearest(path[:_COMPARED], fields)}"
-    messages = [fault["msg"] for index, fault in enumerate(faults) if paths[index] == location]
-    plain = [re.sub(r"^\w+ should|( after validation|, unable to parse).*", lambda m: "" if m[1] else "must", message)
-             for message in messages]  # fmt: skip
-    return f"{path:.200}{path and ' = '}{value!r:.80}: {' or '.join(dict.fromkeys(plain)).replace('or must be', 'or')}"
+    messages = dict.fromkeys(fault["msg"] for index, fault in enumerate(faults) if paths[index] == location)
+    plain = re.sub(r" after validation, not \d+|, unable to parse .*", "", " or ".join(messages))
+    plain = re.sub(r"\b(Input|String|List|Dictionary) should", "must", plain).replace(" or must be", " or")
+    return f"{path:.200}{path and ' = '}{value!r:.80}: {plain}"
 
 
 def _syntax_error(message: str, content: bytes | str) -> tuple[str, int | None]:

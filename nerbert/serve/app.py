@@ -77,8 +77,7 @@ def application(
         await service.stop()
 
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
-    opened = [(operation.method, compile_path(operation.path)[0]) for operation in operations if operation.open]
-    gate = _Gate(router, service, access, opened, metrics)
+    gate = _Gate(router, service, access, operations, metrics)
     if not access.origins:
         return gate
     return CORSMiddleware(
@@ -92,11 +91,10 @@ class _Gate:
     """What every request passes: it gets a number, may be refused, is counted and logged; here errors are answered."""
 
     def __init__(
-        self, app: ASGIApp, service: Service, access: Access, opened: Sequence[tuple[str, re.Pattern[str]]],
-        metrics: Metrics,
+        self, app: ASGIApp, service: Service, access: Access, operations: Sequence[Operation], metrics: Metrics
     ) -> None:  # fmt: skip
-        self._app, self._service, self._access, self._opened, self._metrics = app, service, access, opened, metrics
-        self._busy = 0
+        self._app, self._service, self._access, self._metrics, self._busy = app, service, access, metrics, 0
+        self._opened = [(item.method, compile_path(item.path)[0]) for item in operations if item.open]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -9,13 +9,13 @@ import asyncio
 import json
 import math
 import os
-import re
 import shlex
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -56,10 +56,6 @@ class Round:
     """When (seconds of Unix time)."""
 
 
-_STEP = re.compile(r"(step [\d,]+ of [\d,]+).*(, [^,]+ left)")
-"""How far a training is, in a line of its log."""
-
-
 class Learner:
     """Trains taggers of a project, one at a time, and lets a server answer with the newest one."""
 
@@ -70,8 +66,8 @@ class Learner:
         for path in sorted(self._folder.glob("[0-9][0-9][0-9][0-9]*/round.json")):
             self._note(replace(read_json(path, Round), tagger=str(path.parent / "tagger")))
         self._task: asyncio.Task[None] | None = None
-        self.started, self.sentences, self.progress = 0.0, 0, ""
-        """When the last training began (monotonic seconds), after how many sentences (or it was cancelled), how far."""
+        self.started, self.sentences, self.line = 0.0, 0, ""
+        """When the last training began (monotonic seconds), or was cancelled; its sentences; its log's last line."""
 
     @property
     def running(self) -> bool:
@@ -111,7 +107,7 @@ class Learner:
         if not any(item.state.entities for item in accepted if not item.test):
             raise SettingsError("no accepted sentence outside the test has an entity; label some first")
         self._project.write_labels()
-        self.sentences, self.started, self.progress = len(accepted), time.monotonic(), ""
+        self.sentences, self.started, self.line = len(accepted), time.monotonic(), ""
         earlier = len([*self._folder.glob(f"{self.sentences:04d}*")])
         folder = self._folder / f"{self.sentences:04d}{f'-{earlier}' if earlier else ''}"
         folder.mkdir(parents=True)
@@ -162,7 +158,7 @@ class Learner:
         commands = [train, *([["evaluate", str(tagger), str(tests)]] if tests.exists() else [])]
         last = Round(sentences, tagger=str(tagger), commands=tuple(shlex.join(["nerbert", *args]) for args in commands))
         try:
-            await run_command(*train, read=self._read_line)
+            await run_command(*train, read=partial(setattr, self, "line"))
             await service.add(MINE, last.tagger)
             last = await self._score(last, tests)
         except asyncio.CancelledError:
@@ -181,11 +177,6 @@ class Learner:
             if last.state == round_.state == "done" and tests.exists() and round_ is not self.newest:
                 with suppress(NerbertError):
                     self._keep(Path(round_.tagger).parent, await self._score(round_, tests))
-
-    def _read_line(self, line: str) -> None:
-        """Take step and time left from a line of a training."""
-        if step := _STEP.search(line):
-            self.progress = step[1] + step[2]
 
     def _keep(self, folder: Path, round_: Round) -> None:
         write_json(folder / "round.json", asdict(round_))

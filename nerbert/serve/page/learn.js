@@ -7,8 +7,7 @@ import { Load } from "./setup.js";
 /** @typedef {import("./types.js").Listed} Listed */
 /** @typedef {import("./types.js").Round} Round */
 /** @typedef {import("./types.js").State} State */
-const [WIDE, HIGH, EDGE] = [300, 150, 26];
-const FEW = 10; // sentences of the test below which F1 is not drawn
+const [WIDE, HIGH, EDGE, FEW] = [300, 150, 26, 10]; // pixels; sentences of the test below which F1 is not drawn
 
 /**
  * @param {{state: State, done: number, setState: (state: State) => void, onOpen: (id: number) => void,
@@ -20,6 +19,7 @@ export function Learn({ state, done, setState, onOpen, onLoaded }) {
   const { counts, learning, rounds } = state;
   const made = rounds.filter((each) => each.state === "done");
   const last = rounds[rounds.length - 1];
+  const step = /(step [\d,]+ of [\d,]*\d).*(, [^,]+ left)/.exec(learning?.line || "");
   /** @param {string} what */
   const request = async (what) => {
     try {
@@ -34,7 +34,7 @@ export function Learn({ state, done, setState, onOpen, onLoaded }) {
     <p class="quiet">${counts.test} of them for the test · ${counts.rejected} rejected · ${counts.skipped} skipped ·
       ${" "}${(counts.sentences - done).toLocaleString("en")} left</p>
     ${learning ? html`<p class="learning">Learning from ${learning.sentences} sentences,
-        ${" "}${learning.progress || `${Math.round(learning.seconds)} s`}
+        ${" "}${step ? step[1] + step[2] : `${Math.round(learning.seconds)} s`}${" "}
         <button type="button" onClick=${() => request("cancel")}>Cancel</button></p>
         <progress aria-label="Learning"></progress>`
       : html`<div class="row"><button type="button" disabled=${!counts.accepted} onClick=${() => request("train")}>

@@ -11,7 +11,7 @@
  *   message: string}} Round
  * @typedef {{file: string, folder: string, note: string, types: LabelType[], next_round: number,
  *   counts: {sentences: number, accepted: number, rejected: number, skipped: number, test: number},
- *   learning: {sentences: number, seconds: number, progress: string} | null, rounds: Round[],
+ *   learning: {sentences: number, seconds: number, line: string} | null, rounds: Round[],
  *   enough: {answer: string, why: string}, formats: string[]}} State
  * @typedef {{id: number, text: string, answer: Answer, test: boolean, entities: number}} Listed
  * @typedef {{from: number, to: number}} Range A selection of words, both included; or of characters.

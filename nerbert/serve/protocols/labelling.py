@@ -151,7 +151,7 @@ class Labelling:
             "counts": {"sentences": len(project.items), **counts, "test": answers["accept", True]},
             "next_round": learner.next_round,
             "learning": {"sentences": learner.sentences, "seconds": round(time.monotonic() - learner.started, 1),
-                         "progress": learner.progress} if learner.running else None,
+                         "line": learner.line} if learner.running else None,
             "rounds": learner.rounds, "enough": learner.enough(),
             "formats": [name for name in FORMATS if name != "datasets"],
         }  # fmt: skip

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -377,6 +378,27 @@ def test_no_view_is_barred_or_too_wide(server: LabelServer, visit: Visit, theme:
     page.open("try").tab.wait_for_selector("mark.entity")
     assert page.violations() == []
     assert page.tab.evaluate(wide) <= 0
+
+
+def test_a_training_says_how_far_it_is_and_few_sentences_give_no_f1(server: LabelServer, visit: Visit) -> None:
+    line = "nerbert: fine-tuning: step 20 of 1,009, loss 0.2, 9,000 tokens/s, 1 min left"
+    made = {"sentences": 10, "state": "done", "f1": 0.512, "low": 0.1, "high": 0.9, "commands": [], "tagger": "x"}
+    shown = {"learning": {"sentences": 20, "seconds": 5.0, "line": line}, "rounds": [made | {"test_sentences": 9}]}
+
+    def patch(route: Any) -> None:
+        answer = route.fetch()
+        content = answer.json()
+        content.get("state", content).update(shown)
+        route.fulfill(response=answer, json=content)
+
+    page = visit(server)
+    page.tab.route(re.compile(r"/label(/next)?$"), patch)
+    page.open("label").tab.wait_for_selector("text=Learning from 20 sentences, step 20 of 1,009, 1 min left")
+    assert "F1 is between 10 % and 90 %, on 9 sentences" in page.tab.inner_text(".learn")
+    assert page.tab.locator(".learn figure").count() == 0
+    shown["rounds"] = [made | {"test_sentences": 10}]
+    page.tab.wait_for_selector(".learn figure >> text=51 %")
+    page.tab.unroute_all(behavior="wait")
 
 
 def test_the_tour_is_shown_once(server: LabelServer, visit: Visit) -> None:
