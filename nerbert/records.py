@@ -105,7 +105,8 @@ class Repair(StrEnum):
     `TAG` counts tags that continue nothing or break their scheme, `SPELLING` those written in another way; `TRIMMED`
     spans and types with white space around them; `EMPTY` spans of white space alone; `REJECTED` texts that an annotator
     rejected or skipped; `UNANNOTATED` those that only a model tagged; `ANNOTATOR` the spans of a text's second
-    annotator and further ones; `UNTYPED` entities without a value; `PASSED_OVER` annotations other than entities.
+    annotator and further ones; `UNTYPED` entities without a value, `PIECES` those in several pieces; `PASSED_OVER`
+    annotations other than entities.
     """
 
     TAG = "tag"
@@ -120,6 +121,7 @@ class Repair(StrEnum):
     UNANNOTATED = "unannotated"
     ANNOTATOR = "annotator"
     UNTYPED = "untyped"
+    PIECES = "pieces"
     PASSED_OVER = "passed_over"
 
 
@@ -133,8 +135,9 @@ class Document:
 
     Its spans may overlap and cut words. `words` is None where the file has none. Texts of one `group` stay together
     when data is split, equal texts where it is "". `fields` has the file's other fields of the text, in JSON types,
-    `line` the line (row, number) for messages, 0 for none. `tagged`: a model made the spans, not a person. `size`
-    counts the bytes that it was read from, if rows are streamed.
+    `line` the line (row, number) for messages, 0 for none. `tagged`: a model made the spans, not a person. `partial`: a
+    person was asked about the spans alone, so of all other words nothing is known. `size` counts the bytes that it was
+    read from, if rows are streamed.
     """
 
     text: str
@@ -144,6 +147,7 @@ class Document:
     fields: Mapping[str, Any] = field(default_factory=dict)
     line: int = 0
     tagged: bool = False
+    partial: bool = False
     size: int = 0
 
     @property

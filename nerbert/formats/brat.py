@@ -126,7 +126,7 @@ def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Doc
     for span, in_pieces in marked:
         surface = text[span.start : span.end]
         if in_pieces and "".join(surface.split()) != "".join(span.text.split()):  # more than white space between them
-            repairs[Repair.PASSED_OVER] += 1
+            repairs[Repair.PIECES] += 1
         else:
             spans.append(replace(span, text=surface) if in_pieces else span)
     return Document(text, tuple(spans), group=name, fields={"id": name})

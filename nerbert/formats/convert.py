@@ -179,6 +179,7 @@ class Losses:
             lost["spaces"] += document.text != document.text.strip()
         lost["groups"] += not self._keep_group(document.group, len(sentences or ()))
         lost["words"] += document.words is not None and not holds.words
+        lost["partial"] += document.partial
         lost["tagged"] += not holds.tagged and document.tagged
         if holds.confidences == "none" or (holds.confidences == "tagged" and not document.tagged):
             lost["confidences"] += sum(span.confidence != 1 for span in document.spans)
@@ -197,6 +198,9 @@ class Losses:
             f"texts without a word: {lost['texts']:,} left out": lost["texts"],
             "where words begin and end: they are found again when it is read": lost["words"],
             f"that a model alone tagged {lost['tagged']:,} texts: they look like annotated ones now": lost["tagged"],
+            f"that {lost['partial']:,} texts were annotated in part: their other words look like no entity": lost[
+                "partial"
+            ],
             f"the fields {fields} as they are": self._fields,
             f"confidences{annotated}: {lost['confidences']:,}": lost["confidences"],
             "which texts belong together": lost["groups"],

@@ -57,6 +57,7 @@ _REPAIRS = {
     Repair.UNANNOTATED: "texts that no person annotated, left out",
     Repair.ANNOTATOR: "annotations of second annotators left out",
     Repair.UNTYPED: "entities without a value, left out",
+    Repair.PIECES: "entities in pieces, left out",
     Repair.PASSED_OVER: "annotations other than entities, ignored",
 }
 
@@ -159,12 +160,16 @@ def prepare_documents(
 def sentences_of(document: Document, reading: Reading | None = None, repairs: Repairs | None = None) -> list[Example]:
     """Return a prepared document as sentences of words, whose entities are whole words.
 
-    A document that has words is one sentence. Raise InputError for spans that `reading` doesn't allow.
+    A document that has words is one sentence; of a partial one only sentences with entities count. Raise InputError for
+    spans that `reading` doesn't allow.
     """
     reading, repairs = reading or _DEFAULT, Counter() if repairs is None else repairs
     text, words = document.text, document.words
     words = split_words(text, reading.word_splitter or SPLITTER) if words is None else words
     spans = document.spans and _apart(text, _whole_words(document, words, reading, repairs), reading.overlaps, repairs)
+    if document.partial:
+        examples = sentences_of(replace(document, spans=tuple(spans), partial=False), reading)
+        return [replace(example, unknown=tuple(_gaps(example))) for example in examples if example.spans]
     if document.words is not None:
         return [Example(text, words, tuple(spans))]
     splitter, sentences, offset = _splitter(reading.language or "en"), list[tuple[int, int]](), 0
@@ -427,6 +432,15 @@ def _whole_words(
         else:
             repairs[Repair.GROWN] += 1
             yield replace(span, start=start, end=end, text=text[start:end])
+
+
+def _gaps(example: Example) -> Iterator[tuple[int, int]]:
+    """Yield the stretches outside the entities."""
+    start = 0
+    for span in (*example.spans, Span(len(example.text), len(example.text) + 1, "")):
+        if start < span.start:
+            yield start, span.start
+        start = span.end
 
 
 def _cut(

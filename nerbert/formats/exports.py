@@ -199,7 +199,10 @@ class Prodigy(JsonFormat):
         spans = [export_span(span, span["label"], tagged=tagged) for span in task.get("spans") or ()]
         if words:  # they show that offsets count characters
             spans = [replace(span, text=span.text or text[span.start : span.end]) for span in spans]
-        return [Document(text, tuple(spans), words, fields=fields_but(value, *self.written), tagged=tagged)]
+        # `ner.teach` asks about one entity at a time
+        partial = not tagged and bool(value.get("_is_binary") or value.get(_VIEW) == "ner")
+        fields = fields_but(value, *self.written)
+        return [Document(text, tuple(spans), words, fields=fields, tagged=tagged, partial=partial)]
 
     def value(self, document: Document) -> Any:
         """Return a task: accepted or, where a model tagged the text, not yet answered."""

@@ -24,7 +24,15 @@ _FOREIGN_BEGINS = {
     b"\x1f\x8b": "compressed with gzip (unpack it first)",
     b"BZh": "compressed with bz2 (unpack it first)",
     b"\xfd7zXZ": "compressed with xz (unpack it first)",
+    b"7z\xbc\xaf": "a 7z archive (unpack it first)",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd (unpack it first)",
+    b"\xd0\xcf\x11\xe0": "an Office document (save it as text)",
+    b"{\\rtf": "RTF (save it as text)",
     b"%PDF": "PDF",
+}
+_OFFICE = {
+    (".docx", ".doc", ".odt", ".rtf"): "a Word document (save it as text)",
+    (".xlsx", ".xls", ".ods"): "an Excel workbook (save it as CSV)",
 }
 _BINARY = 1 << 12
 """Number of first bytes among which text has no zero."""
@@ -32,6 +40,8 @@ _GONE = {
     re.compile(
         r'\A\[?\s*\[\s*"(?:[^"\\]|\\.)*+"\s*,\s*\{\s*"entities"'
     ): "spaCy's tuples (save them as DocBin, .spacy)",
+    re.compile(r"\A[^>]*>?\s*<xmi:XMI\b"): "UIMA XMI (export it as WebAnno TSV v3.3)",
+    re.compile(r'"%FEATURE_STRUCTURES"\s*:'): "UIMA JSON (export it as WebAnno TSV v3.3)",
     re.compile(r'"(?:annotation|prediction)_agent"\s*:'): "records of Argilla 1 (export them from Argilla 2)",
     re.compile(r'"[^"]+\.(?:responses|suggestion)"\s*:'): "flat records of Argilla (export them by records.to_json)",
 }
@@ -216,7 +226,7 @@ def foreign(head: bytes, name: str) -> str:
     text = head.decode("utf-8-sig", "replace").lstrip()
     gone = next((tool for mark, tool in _GONE.items() if mark.search(text)), "")
     if guess := next((tool for magic, tool in _FOREIGN_BEGINS.items() if head.startswith(magic)), gone):
-        return guess
+        return next((tool for suffixes, tool in _OFFICE.items() if name.endswith(suffixes)), guess)
     if is_utf16(head):
         return UTF_16
     if b"\0" in head[:_BINARY]:

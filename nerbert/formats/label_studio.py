@@ -3,6 +3,7 @@
 The export doesn't name the annotated key of the data: it is the tag's name, or `text`, or the only text.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from nerbert.schema import check_value
 _DATA, _LABELS = "data", "labels"
 _LINE_END = r"\n"
 """Label Studio's line end in the text of an entity: two characters."""
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*:/)?/[^/\s]\S*")
+"""A text that is the place of another one."""
 _ABOUT = ("annotator", "annotation_id", "created_at", "updated_at", "lead_time")
 """Fields of an annotation in JSON-MIN."""
 
@@ -77,9 +80,9 @@ class LabelStudio(JsonFormat):
         data, surfaces = task["data"], (span.text for span in spans if _LINE_END not in span.text)
         key = text_key(fields_but(data, *_ABOUT), [*tags, TEXT], surfaces)
         text: str = data[key]
-        spans = [
-            span if span.text in text else replace(span, text=span.text.replace(_LINE_END, "\n")) for span in spans
-        ]
+        spans = [_readable(span, text) for span in spans]
+        if _ADDRESS.fullmatch(text) and not (spans and all(span.text and span.text in text for span in spans)):
+            raise InputError(f"the text {text!r:.80} is an address (valueType=url); put the text itself into the task")
         fields = {name: value[name] for name in ("id", "meta") if value.get(name)} | fields_but(data, key)
         return [Document(text, tuple(spans), fields=fields, tagged=tagged)]
 
@@ -133,6 +136,13 @@ def _result(result: _Result, repairs: Repairs, tagged: bool) -> tuple[list[Span]
     if len(tags) > 1:
         raise InputError(f"a task with entities in several texts ({', '.join(tags):.100}); make one task per text")
     return spans, list(tags)
+
+
+def _readable(span: Span, text: str) -> Span:
+    """Return a span with its text as it is written in `text`; "" if it is only a part of the words that were chosen."""
+    if span.text in text[span.start : span.end]:
+        return span if len(span.text) == span.end - span.start else replace(span, text="")
+    return replace(span, text=span.text if span.text in text else span.text.replace(_LINE_END, "\n"))
 
 
 def _task_of(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from nerbert.formats.format import Abilities
 from nerbert.formats.json_files import json_spans
 from nerbert.formats.jsonl import text_of
 from nerbert.formats.rows import LONGEST_LINE, Line, Stream, file_lines, spool
-from nerbert.formats.schemes import find_scheme
+from nerbert.formats.schemes import find_scheme, is_tag
 from nerbert.records import Document, Repairs, Span
 from nerbert.sources.files import BOM
 
@@ -38,16 +38,22 @@ _NAMES = {
     _MENTION: "mention surface spantext entitytext entity span",
     _SPANS: "spans entities labels label annotations ner",
     _SENTENCE: "sentence sentenceid sentid sentenceidx sentencenumber sentenceno",
-    _WORD: "word token form",
-    _TAG: "tag nertag biotag label ner entity",
+    _WORD: "word token form words tokens text sentence",
+    _TAG: "tag nertag biotag label ner entity labels nerlabel tags nertags",
 }  # fmt: skip
 """Usual names of columns, the best known first; without case, and without what is neither letter nor digit."""
 _FORMS = {
     (_TEXT, _START, _END, _LABEL): (_ID, _DOCUMENT, _CONFIDENCE, _MENTION),
-    (_SENTENCE, _WORD, _TAG): (_DOCUMENT,),
     (_TEXT, _SPANS): (_DOCUMENT,),
+    (_SENTENCE, _WORD, _TAG): (_DOCUMENT,),
+    (_WORD, _TAG): (_DOCUMENT,),
 }
-"""The required columns of each form, and its optional ones."""
+"""The required columns of each form, and its optional ones; the second holds lists of spans, the last of tags."""
+_SPAN_LIST, _TAG_LIST = re.compile(r"\s*(?:\{|\[\s*[\[{(])"), re.compile(r"\s*\[\s*['\"]")
+_EXCEL = re.compile(r'\s*"?sep=.?"?\s*')
+"""Excel's line above a header, which names the delimiter."""
+_UNCOMMAED = re.compile(r"(['\"])\s+(?=['\"])")
+"""Between the items of a list as NumPy prints it."""
 _KNOWN = frozenset(name for names in _NAMES.values() for name in names.split())
 _LONGEST_HEADER = 1 << 16
 """Maximum characters of a header."""
@@ -105,9 +111,7 @@ class Tables:
         text = head.removeprefix(BOM).decode("utf-8", "ignore")
         lines = [Line("", number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1)]
         with suppress(InputError):
-            form = _find_form(next((line.text for line in lines if line.text.strip()), ""))
-            cells = (row.get(_SPANS).lstrip() for row in table_rows(lines, lambda _: form))
-            return _SPANS not in form.roles or next(filter(None, cells), "").startswith(("[", "{"))
+            return _find_form(path, lambda: iter(lines))[1]
         return False
 
     def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
@@ -115,11 +119,7 @@ class Tables:
         if isinstance(source, Stream):
             yield from table_texts(source)
             return
-        header = next((line for line in file_lines(source) if line.text.strip()), None)
-        if header is None:
-            raise InputError(f"{source}: has no header; name the columns in the first row: text, start, end, label")
-        with header.locate_errors():
-            form = _find_form(header.text)
+        form, _ = _find_form(source, lambda: file_lines(source, strip=""))
         if _SPANS not in form.roles:
             yield from (
                 _token_documents(source, form, repairs) if _WORD in form.roles else _span_documents(source, form)
@@ -149,21 +149,42 @@ class Tables:
                         table.writerow([*first, "", "", "", "", *last])
 
 
-def _find_form(header: str) -> TableForm:
-    """Return the form of a header, by whichever delimiter gives one."""
+def _find_form(path: Path, lines: Callable[[], Iterator[Line]]) -> tuple[TableForm, bool]:
+    """Return the form of a table, and whether its cells hold the lists that it must have."""
+    header = _header_of(lines())
+    if header is None:
+        raise InputError(f"{path}: has no header; name the columns in the first row: text, start, end, label")
+    with header.locate_errors():
+        forms = _forms(header.text.strip("\r"))
+    for form in forms:
+        role, pattern = (_SPANS, _SPAN_LIST) if _SPANS in form.roles else (_TAG, _TAG_LIST)
+        is_text = _WORD in form.roles and _fold(form.names[form.roles[_WORD]]) in _NAMES[_TEXT].split()
+        if role == _TAG and (_START in form.roles or (_SENTENCE in form.roles and not is_text)):
+            return form, True
+        cells = (row.get(role).strip() for row in table_rows(lines(), lambda _, form=form: form))  # type: ignore[misc]
+        first = next((cell for cell in cells if cell not in ("", "[]")), "")
+        if pattern.match(first) or (_SENTENCE in form.roles and is_tag(first)):
+            return form, True
+    return forms[0], False
+
+
+def _forms(header: str) -> list[TableForm]:
+    """Return the forms of a header, by whichever delimiter gives one first."""
     any_known = False
-    for form in cuts_of(header) if len(header) <= _LONGEST_HEADER else ():
-        folded = [*map(_fold, form.names)]
+    for names in cuts_of(header) if len(header) <= _LONGEST_HEADER else ():
+        folded, forms = [*map(_fold, names.names)], list[TableForm]()
         any_known = any_known or not _KNOWN.isdisjoint(folded)
         for needed, others in _FORMS.items():
-            form.roles.clear()
+            roles = dict[str, int]()
             for meaning in (*needed, *others):
-                names = _NAMES[meaning].split()
-                free = [n for n, name in enumerate(folded) if name in names and n not in form.roles.values()]
+                usual = _NAMES[meaning].split()
+                free = [n for n, name in enumerate(folded) if name in usual and n not in roles.values()]
                 if free:
-                    form.roles[meaning] = min(free, key=lambda index: names.index(folded[index]))
-            if all(meaning in form.roles for meaning in needed):
-                return form
+                    roles[meaning] = min(free, key=lambda index: usual.index(folded[index]))
+            if all(meaning in roles for meaning in needed):
+                forms.append(names._replace(roles=roles))
+        if forms:
+            return forms
     remedy = "" if any_known else "; if it is no header, write one above: text,start,end,label"
     raise InputError(
         f"header {header!r:.80}: must name text, start, end and label (one row per span), text and spans (as JSON), or "
@@ -218,16 +239,34 @@ def _span(row: TableRow) -> Iterator[Span]:
 
 def _read_spans(cell: str, repairs: Repairs) -> Iterator[Span]:
     """Yield the spans of a cell: a list in JSON, or as Python prints it; Label Studio's have `labels`, one or more."""
-    value: Any = None
-    for read in (json.loads, ast.literal_eval):
-        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            value = read(cell.strip() or "[]")
-            break
+    value = _value(cell)
     if isinstance(value, dict):
         value = next((item for item in value.values() if isinstance(item, list)), None)
     if not isinstance(value, list):
         raise InputError(f"spans {cell!r:.60}: must be a JSON list of [start, end, label], or of objects with these")
     yield from json_spans(value, repairs)
+
+
+def _value(cell: str) -> Any:
+    """Return what a cell holds as JSON, or as Python prints it; None for neither."""
+    for read in (json.loads, lambda text: ast.literal_eval(_UNCOMMAED.sub(r"\1, ", text))):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return read(cell.strip() or "[]")
+    return None
+
+
+def _token_rows(row: TableRow) -> list[TableRow]:
+    """Return a row for each word of one whose words, or a text of them between spaces, and tags are lists."""
+    tags, words = _value(row.get(_TAG)), _value(row.get(_WORD)) if _TAG_LIST.match(row.get(_WORD)) else None
+    words = row.get(_WORD).split() if words is None else words
+    if not isinstance(tags, list) or not isinstance(words, list) or len(tags) != len(words):
+        raise row.lines[0].error(
+            f"tags {row.get(_TAG)!r:.60}: must be a list with one for each of the {len(words)} words"
+        )
+    cells = [words if n == row.form.roles[_WORD] else _value(cell) for n, cell in enumerate(row.cells)]
+    lists = [value if isinstance(value, list) and len(value) == len(tags) else [cell] * len(tags)
+             for value, cell in zip(cells, row.cells, strict=True)]  # fmt: skip
+    return [TableRow(row.form, [f"{value}" for value in values], row.lines) for values in zip(*lists, strict=True)]
 
 
 def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[Document]:
@@ -248,6 +287,9 @@ def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[
 def _sentences(path: Path, form: TableForm) -> Iterator[list[TableRow]]:
     held, key = list[TableRow](), ""
     for row in table_rows(file_lines(path, strip=""), lambda _: form):
+        if _TAG_LIST.match(row.get(_TAG)):
+            yield _token_rows(row)
+            continue
         if not row.get(_WORD).strip(" \t"):
             raise row.lines[0].error("a row without a word; delete it, or write the word")
         number = row.get(_SENTENCE).strip()
@@ -326,10 +368,14 @@ def _cells(header: str, delimiter: str) -> list[str]:
         raise _unreadable(error) from None
 
 
+def _header_of(lines: Iterator[Line]) -> Line | None:
+    return next((line for line in lines if line.text.strip() and not _EXCEL.fullmatch(line.text)), None)
+
+
 def table_rows(lines: Iterable[Line], form_of: Callable[[str], TableForm]) -> Iterator[TableRow]:
     """Yield the rows after the header, cut as `form_of` says for its text."""
     lines, held = iter(lines), list[Line]()
-    header = next((line for line in lines if line.text.strip()), None)
+    header = _header_of(lines)
     if header is None:
         return
     with header.locate_errors():

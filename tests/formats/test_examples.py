@@ -53,6 +53,8 @@ PROSE = "Ada Lovelace wrote to Charles Babbage, in London.\nShe was a mathematic
         ("text,label\nAda slept,person\n", f"is in no known format; {KNOWN}"),
         ("<?xml version='1.0'?><s/>", f"seems to be XML or HTML; {KNOWN}"),
         (b"PK\x03\x04", f"seems to be a zip archive (unpack it first); {KNOWN}"),
+        ('<?xml version="1.1"?><xmi:XMI/>', "seems to be UIMA XMI (export it as WebAnno TSV v3.3)"),
+        ('{"%TYPES": {}, "%FEATURE_STRUCTURES": []}', "seems to be UIMA JSON (export it as WebAnno TSV v3.3)"),
         (b"\x1f\x8b\x08\x00", f"seems to be compressed with gzip (unpack it first); {KNOWN}"),
         (PROSE, f"is in no known format; {KNOWN}"),
         (PROSE.encode("utf-16"), "seems to be text in UTF-16 (save it as UTF-8, or: iconv -f UTF-16 -t UTF-8)"),
@@ -128,3 +130,10 @@ def test_what_only_a_model_tagged_has_a_remedy(tmp_path: Path) -> None:
     path = written(tmp_path, "a.jsonl", json.dumps(task))
     with raises(InputError, "holds no sentence (texts that no person annotated, left out: 1); correct them"):
         read_examples(path)
+
+
+@pytest.mark.parametrize(("name", "words"), [("a.docx", "a Word document (save it as text)"), ("a.XLSX", "as CSV")])
+def test_messages_of_office_documents(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    with raises(InputError, words):
+        find_format(tmp_path / name)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError
+from nerbert.formats.documents import sentences_of
 from nerbert.formats.exports import Argilla, Doccano, Gliner, Prodigy
-from nerbert.formats.format import find_format
+from nerbert.formats.format import find_format, read_documents
 from nerbert.formats.json_files import JsonFormat
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.label_studio import LabelStudio
@@ -321,3 +322,28 @@ def test_messages(tmp_path: Path, kind: type[JsonFormat], broken: Any, words: st
     path.write_text(f"{json.dumps(GOOD[kind])}\n{json.dumps(broken)}\n")
     with raises(InputError, words, path=path, line=2):
         list(kind().read(path, Repairs()))
+
+
+@pytest.mark.parametrize("text", ["/data/upload/1/book.txt", "https://example.org/12.txt", "s3://bucket/a.txt"])
+def test_a_task_whose_text_is_an_address(tmp_path: Path, text: str) -> None:
+    with raises(InputError, f"the text '{text}' is an address"):
+        read(LabelStudio(), tmp_path / "a.json", studio({"result": [region(0, 5, "A")]}, data={"text": text}))
+    read(
+        LabelStudio(), tmp_path / "a.json", studio({"result": [region(1, 4, "A", text=text[1:4])]}, data={"text": text})
+    )
+
+
+@pytest.mark.parametrize("before", ["", "😀 "])
+def test_granularity_of_words(tmp_path: Path, before: str) -> None:
+    offset = len(before.encode("utf-16-le")) // 2
+    task = studio({"result": [region(offset, offset + 8, "PER", text="n Ber")]}, data={"text": f"{before}Ann Berg."})
+    (tmp_path / "a.json").write_text(json.dumps([task]))
+    (document,) = read_documents(tmp_path / "a.json")
+    assert [span.text for span in document.spans] == ["Ann Berg"]
+
+
+def test_what_was_not_asked_is_unknown(tmp_path: Path) -> None:
+    task = prodigy(ADA, _view_id="ner")
+    (document,), _ = read(Prodigy(), tmp_path / "a.jsonl", task, prodigy(CITY, answer="reject", _view_id="ner"))
+    (sentence,) = sentences_of(document)
+    assert (len(sentence.spans), sentence.unknown) == (1, ((12, len(TEXT)),))

@@ -228,3 +228,35 @@ def test_no_row_is_held_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_nothing() -> None:
     assert rows(b"") == rows(b"text,id\n") == rows(b"\n \n") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\nsentence;word;tag\n1;Anna;B-PER\n1;left;O\n",
+        "sentence_id,words,labels\n1,Anna,B-PER\n1,left,O\n",
+        "sentence_number,text,ner_label\n1,Anna,B-PER\n1,left,O\n",
+        "Sentence #,Sentence,Tag\n1,Anna left,\"['B-PER', 'O']\"\n",
+        'tokens,ner_tags\n"[""Anna"", ""left""]","[""B-PER"", ""O""]"\n',
+        "tokens,ner_tags\n['Anna' 'left'],['B-PER' 'O']\n",  # NumPy's
+    ],
+)
+def test_other_tables_of_tokens(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    assert Tables().recognise(path, text.encode())
+    (document,) = Tables().read(path, Repairs())
+    assert (document.text, document.words, document.spans) == (
+        "Anna left",
+        ((0, 4), (5, 9)),
+        (Span(0, 4, "PER", "Anna"),),
+    )
+
+
+def test_lists_of_other_lengths_and_texts_with_a_class(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("sentence_id,text,label\n1,Anna left,good\n")
+    assert not Tables().recognise(path, path.read_bytes())
+    path.write_text("words,tags\nAnna left,['O']\n")
+    with raises(InputError, "must be a list with one for each of the 2 words", path=path, line=2):
+        list(Tables().read(path, Repairs()))
