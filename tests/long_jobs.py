@@ -11,7 +11,8 @@ from nerbert.corpus.shards import read_sentences
 from tests.commands import exit_code
 
 TINY = ("--set", "threads=1", "--set", "fresh_num_layers=1", "--set", "fresh_hidden_size=64", "--set", "epochs=1")
-FEW = ("--set", "source_epochs=0.1", "--set", "epochs=0.1", "--set", "threads=1", "--set", "precision=fp32")
+FEW = ("--set", "source_epochs=0.1", "--set", "epochs=0.1", "--set", "threads=1", "--set", "precision=fp32",
+       "--set", "min_f1_share=0")  # fmt: skip
 COMMANDS = {
     "corpus": ("corpus", "build", "sample/wiki.xml", "--knowledge", "sample/knowledge", "--set", "min_mentions=5",
                "--set", "split_bytes=9000"),

@@ -26,10 +26,11 @@ from nerbert.formats.exclude import Excluded, ngrams, read_excluded
 from nerbert.formats.inputs import JobPaths, find_sources
 from nerbert.formats.jsonl import JsonLines
 from nerbert.formats.rows import ERRORS, TEXT
-from nerbert.labels import types_of_examples
+from nerbert.labels import types_of_examples, word_spans
+from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import SILVER, ModelFolder, TaggerHook, read_card
-from nerbert.model.heads import NEEDS_LABELS
+from nerbert.model.heads import NEEDS_LABELS, Head
 from nerbert.process import check_alone
 from nerbert.records import Document, EntityLabel, Example, Span
 from nerbert.rng import uniform
@@ -37,13 +38,15 @@ from nerbert.schema import to_plain
 from nerbert.tagger.jobs.files import TaggedParts, check_apart, tag_all
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import check_thresholds
-from nerbert.terminal import tell
+from nerbert.terminal import percent, tell
 from nerbert.training.objective import FINETUNE
 from nerbert.training.sections import chosen_objective
 
 _FORMAT = 1
 """Raise it when the format of parts changes."""
 _TOLD, _FEW = 5, 100
+_APART, _APART_MOST = 10, 500
+"""One in so many silver sentences is kept apart to score the student, at most so many."""
 SHARED_WORDS = 8
 """Words in a row that no silver sentence may share with an excluded text: as in `exclude_ngram_size` of a corpus."""
 
@@ -52,7 +55,8 @@ SHARED_WORDS = 8
 class SilverCounts:
     """Counts of the texts: `sentences` = `excluded` + `with_entities` + those without.
 
-    `kept` are trained on, `kept_empty` of them have no entity. `lost` entities reach over the end of a sentence.
+    `kept` are trained on, `kept_empty` of them have no entity, `apart` score the student. `lost` entities reach over
+    the end of a sentence.
     """
 
     rows: int = 0
@@ -62,6 +66,7 @@ class SilverCounts:
     lost: int = 0
     kept: int = 0
     kept_empty: int = 0
+    apart: int = 0
     entities: Counter[str] = field(default_factory=Counter)
     """Those of the kept sentences, by type."""
 
@@ -111,7 +116,7 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     key = {"format": _FORMAT, "made_by": f"nerbert {__version__}", "teacher": teacher_facts, **sources.facts}
     with publish_job(plan.output, key, overwrite=plan.overwrite) as draft:
         parts = _tag_all(plan, teacher, sources, draft.work)
-        silver, counts = _draw(plan, settings, teacher, parts, excluded)
+        silver, apart, counts = _draw(plan, settings, teacher, parts, excluded)
         _tell_leaks(held_out, silver)
         path = draft.path / SILVER
         JsonLines().write(path, map(document_of, silver))
@@ -121,6 +126,7 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
             settings = replace(settings, epochs=settings.source_epochs, min_steps=0)
         student = finetune_domains(plan.encoder, Domains(gold, data) if gold else Domains(data), settings)
         facts = {"teacher": teacher_facts, "silver": to_plain(counts), "excluded": list(excluded.files)}
+        facts |= _check_student(plan, settings, student.head, teacher, gold.dev if gold else apart)
         TaggerOutput(plan.output, card=card, facts={"distilled": facts}).write(draft.path, student, gold or data)
     _tell_counts(plan, teacher, counts)
     sources.tell_skipped()
@@ -205,8 +211,8 @@ def _tag_all(plan: DistilPlan, teacher: Tagger, paths: JobPaths, work: Path) -> 
 
 def _draw(
     plan: DistilPlan, settings: DistilSettings, teacher: Tagger, parts: Iterable[TaggedParts], excluded: Excluded
-) -> tuple[list[Example], SilverCounts]:
-    """Return the sentences to train on, and the counts of all."""
+) -> tuple[list[Example], list[Example], SilverCounts]:
+    """Return the sentences to train on, those kept apart if there is no labelled data, and the counts of all."""
     sample, counts = SilverSample(settings.max_sentences, settings.empty_share, settings.seed), SilverCounts()
     for part in parts:
         counts.rows += part.rows
@@ -221,13 +227,34 @@ def _draw(
                 counts.with_entities += bool(example.spans)
                 sample.add(example)
     drawn = sample.drawn()
+    counts.apart = 0 if plan.data is not None else min(len(drawn) // _APART, _APART_MOST)
+    apart, drawn = drawn[: counts.apart], drawn[counts.apart :]
     counts.kept, counts.kept_empty = len(drawn), sum(not example.spans for example in drawn)
     counts.entities = Counter(span.type for example in drawn for span in example.spans)
     if not counts.entities:
         raise InputError(f"{plan.teacher}: no sentence with an entity is left: of {counts.sentences:,}, "
                          f"{counts.excluded:,} share words with --exclude, and {counts.lost:,} entities reach over the "
                          "end of a sentence; give other texts")  # fmt: skip
-    return drawn, counts
+    return drawn, apart, counts
+
+
+def _check_student(
+    plan: DistilPlan, settings: DistilSettings, student: Head, teacher: Tagger, examples: Sequence[Example]
+) -> dict[str, Any]:
+    """Return and tell F1 of student and teacher on examples; raise InputError for a student that is too bad."""
+    if not examples:
+        return {}
+    gold = [word_spans(example) for example in examples]
+    tagged = zip(examples, teacher.tag_many(examples) if plan.data is not None else (), strict=False)
+    answers = [word_spans(replace(example, spans=tuple(spans))) for example, spans in tagged] or gold
+    best, f1 = (score_spans(gold, spans).f1 for spans in (answers, student.predict(examples).word_spans(len(gold))))
+    where = f"{len(gold):,} {'silver sentences kept apart' if answers is gold else 'sentences of dev'}"
+    figures = f"F1 of the student {percent(f1)}, of the teacher {percent(best)}, on {where}"
+    if f1 < settings.min_f1_share * best:
+        raise InputError(f"{plan.output}: {figures}: too low, so it isn't kept; give more texts, or more passes over "
+                         "them (source_epochs); --set min_f1_share=0 takes it all the same")  # fmt: skip
+    tell(f"{plan.output}: {figures}")
+    return {"f1": f1, "teacher_f1": best, "scored_sentences": len(gold)}
 
 
 def _tell_leaks(held_out: Mapping[str, tuple[frozenset[str], object]], silver: Sequence[Example]) -> None:

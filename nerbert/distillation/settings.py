@@ -31,3 +31,6 @@ class DistilSettings(FinetuneSettings):
     empty_share: Annotated[float, Interval(ge=0, lt=1)] = 0.5
     """Largest share of silver sentences without an entity, as negative examples; from more, a sample is drawn by hash.
     Source: ours."""
+    min_f1_share: Annotated[float, Interval(ge=0, le=1)] = 0.5
+    """Lowest F1 of the student as a share of the teacher's: on the dev split, or on silver sentences kept apart where
+    there is no labelled data (one in ten, at most 500). A worse student isn't kept; 0 takes any. Source: ours."""

@@ -13,6 +13,7 @@ import nerbert.tagger.jobs.files as files
 from nerbert.errors import InputError, NerbertError, SettingsError, StaleOutput
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.model.folder import SILVER, read_card, write_card
+from nerbert.model.heads import Entities
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
@@ -21,7 +22,14 @@ from tests.tagger.jobs.fakes import TYPES, Capitals
 from tests.tagger.jobs.rows import rows
 
 Caught = pytest.CaptureFixture[str]
-FEW: dict[str, Any] = {"source_epochs": 0.1, "epochs": 0.1, "min_steps": 1, "threads": 1, "precision": "fp32"}
+FEW: dict[str, Any] = {
+    "source_epochs": 0.1,
+    "epochs": 0.1,
+    "min_steps": 1,
+    "threads": 1,
+    "precision": "fp32",
+    "min_f1_share": 0,
+}
 NAMES = [chr(ord("A") + number % 26) + chr(ord("a") + number // 26) for number in range(60)]
 LINES = [f"there {name} met {name}x on board number {number} ." for number, name in enumerate(NAMES)]
 EMPTY = [f"nobody slept in room {number} ." for number in range(60)]
@@ -69,7 +77,7 @@ def untrained(teacher: Teacher, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def finetune_domains(*given: Any) -> Any:
         trainings.append(given)
         return SimpleNamespace(
-            head=None,
+            head=SimpleNamespace(predict=lambda examples: Entities.of([[] for _ in examples])),
             save=lambda folder, **facts: write_card(folder, "tagger", word_splitter="unicode-words-1", **facts),
         )
 
@@ -99,7 +107,7 @@ def test_a_student_knows_what_the_teacher_found(teacher: Teacher, capsys: Caught
     assert student.types == TYPES
     assert len(teacher.seen) == 120
     kept = silver("out")
-    assert [sum(bool(each["spans"]) is has for each in kept) for has in (True, False)] == [20, 20]
+    assert [sum(bool(each["spans"]) is has for each in kept) for has in (True, False)] == [18, 18]
     for each in kept:
         assert [span["text"] for span in each["spans"]] == [word for word in each["tokens"] if word[0].isupper()]
     assert len({span["confidence"] for each in kept for span in each["spans"]}) > 10
@@ -110,11 +118,11 @@ def test_a_student_knows_what_the_teacher_found(teacher: Teacher, capsys: Caught
     assert card["settings"]["objective"] == "distillation"
     assert card["data"]["name"] == SILVER
     assert card["distilled"]["silver"] | {"entities": 0} == {
-        "rows": 120, "sentences": 120, "excluded": 0, "with_entities": 60, "lost": 0, "kept": 40, "kept_empty": 20,
-        "entities": 0,
+        "rows": 120, "sentences": 120, "excluded": 0, "with_entities": 60, "lost": 0, "kept": 36, "kept_empty": 18,
+        "apart": 4, "entities": 0,
     }  # fmt: skip
     assert card["distilled"]["teacher"]["name"] is None
-    assert "out: trained on 40 of 120 sentences, 20 of them with entities (" in capsys.readouterr().err
+    assert "out: trained on 36 of 120 sentences, 18 of them with entities (" in capsys.readouterr().err
     assert "silver" in Path("out/README.md").read_text()
     assert not Path(".out.work").exists()
 
@@ -159,6 +167,21 @@ def test_labelled_sentences_are_learnt_last(teacher: Teacher, tmp_path: Path) ->
     assert (card["data"]["name"], card["source_data"]["name"]) == ("data", SILVER)
     assert card["shared_types"] == TYPES
     assert card["dev"]["sentences"] == 1
+
+
+@pytest.mark.usefixtures("untrained")
+def test_a_student_that_is_much_worse_than_its_teacher_is_not_kept(teacher: Teacher, capsys: Caught) -> None:
+    with raises(InputError, "F1 of the student 0.00, of the teacher 100.00, on 12 silver sentences kept"):
+        distil(min_f1_share=0.5)
+    teacher.seen.clear()
+    distil()
+    assert not teacher.seen, "what was tagged is kept"
+    assert "out: F1 of the student 0.00, of the teacher 100.00, on 12 silver" in capsys.readouterr().err
+    assert read_card("out")["distilled"]["scored_sentences"] == 12
+    assert len({*LINES, *EMPTY} - {row["text"] for row in silver("out")}) == 12
+    gold = nerbert.example("Ada met Bob", [(0, 3, "vowel"), (8, 11, "vowel")])
+    with raises(InputError, "F1 of the student 0.00, of the teacher 50.00, on 1 sentences of dev"):
+        distil("in", "other", min_f1_share=0.5, labels=["vowel"], data={"train": [gold], "dev": [gold]})
 
 
 SLEPT = {"train": [nerbert.example("Ada slept", [(0, 3, "else")])]}
