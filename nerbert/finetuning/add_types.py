@@ -101,6 +101,12 @@ def prepare(
         f"{len(types)} own types: {count:,} entities found in the new sentences; "
         f"{len(again):,} old sentences beside them"
     )
+    if data.dev and kept:
+        tell("on dev, its own answers stand for its own types: scores there don't say whether they are right")
+    if old is None:
+        lost = sorted(kept - set(types_of_examples(train)))
+        risk = f": of {few(lost)} none was found, so they will probably be forgotten" if lost else ""
+        tell(f"without --old-data, nothing here measures what is forgotten of its own types{risk}")
     facts = {"added_types": {"own": types, "found": count, "old_sentences": len(again)}}
     if set(types_of_examples(data.train)) <= set(types):  # nothing to look for in the old sentences
         train, again = [*train, *again], []

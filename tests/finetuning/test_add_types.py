@@ -62,6 +62,16 @@ def test_new_types_are_learnt_and_own_ones_are_kept(tagger: str, tmp_path: Path)
     assert found(str(alone), SHIP) == []  # what it would forget
 
 
+def test_what_new_data_alone_cannot_measure_is_said_first(tagger: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for train, words in ((NEW, "of its own types\n"), (NEW[:1], "of its own types: of person none was found, so ")):
+        prepare(tagger, Domains(DataSet(Path("x"), train, train)), SETTINGS)
+        err = capsys.readouterr().err
+        assert f"without --old-data, nothing here measures what is forgotten {words}" in err
+        assert "on dev, its own answers stand for its own types" in err
+    prepare(tagger, data_of(NEW), SETTINGS, OLD)
+    assert "nothing here measures" not in capsys.readouterr().err
+
+
 def test_its_own_answers_stand_beside_the_new_annotation(tagger: str) -> None:
     new = [example(NEW_TEXT, [(0, 14, "port")]), example(PERSON, [])]
     prepared = prepare(tagger, data_of(new), SETTINGS)
