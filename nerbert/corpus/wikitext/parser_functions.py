@@ -62,7 +62,7 @@ _FUNCTIONS: dict[str, Callable[[Sequence[str], Facts], str]] = {
 
 
 def _make_padding(text: str, width: str, padding: str) -> str:
-    missing = min(int(width) if width.isdecimal() else 0, _LONGEST_PADDING) - len(text)
+    missing = min(int(width[:9]) if width.isdecimal() else 0, _LONGEST_PADDING) - len(text)
     return ((padding or "0") * missing)[: max(missing, 0)]
 
 
@@ -95,9 +95,9 @@ def format_number(text: str, facts: Facts, *, grouped: bool = True) -> str:
     least, size = int(facts.get("least digits", "4")[0]), int(facts["group"][0])
 
     def write(number: "re.Match[str]") -> str:
-        whole, dot, decimals = number.group().replace("-", "−").partition(".")
-        whole = group_digits(whole, mark, size) if grouped and len(whole.lstrip("−")) >= least else whole
-        return whole + (point if grouped else ".") * len(dot) + decimals
+        whole, dot, decimals = number.group().lstrip("-").partition(".")
+        whole = group_digits(whole, mark, size) if grouped and len(whole) >= least else whole
+        return "−" * number.group().startswith("-") + whole + (point if grouped else ".") * len(dot) + decimals
 
     written = _NUMBER.sub(write, text)
     return written.translate(str.maketrans("0123456789", facts["digits"][0])) if "digits" in facts else written
@@ -105,8 +105,12 @@ def format_number(text: str, facts: Facts, *, grouped: bool = True) -> str:
 
 def group_digits(digits: str, mark: str, size: int = 3) -> str:
     """Return digits with a mark before the last three, and before each `size` before these; keep any other text."""
-    grouped = re.sub(rf"(?<=\d)(?=(?:\d{{{size}}})*\d{{3}}\Z)", mark, digits)
-    return grouped if digits.strip("−").isdecimal() else digits
+    if len(digits) < 4 or not digits.isdecimal():
+        return digits
+    head = (len(digits) - 3) % size or size
+    return mark.join(
+        [digits[:head], *(digits[at : at + size] for at in range(head, len(digits) - 3, size)), digits[-3:]]
+    )
 
 
 def evaluate(expression: str) -> float:
