@@ -59,12 +59,7 @@ def write_fresh(settings: PretrainSettings, output: Path) -> None:
     work = prepare(settings, make_process_group(settings))
     output.mkdir()
     save_model(output, work.model, work.pieces.tokenizer)
-    write_card(
-        output,
-        "untrained",
-        word_splitter=work.source.word_splitter,
-        language=work.source.language,
-    )
+    write_card(output, "untrained", word_splitter=work.source.word_splitter, language=work.source.language)
 
 
 def tiny_mlm(kind: str, vocabulary: int = 60, **more: Any) -> Any:

@@ -52,11 +52,7 @@ TEXT = "Ada met Paris in Paris, Texas; X was there."
 
 def test_the_first_of_equal_entries_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = "Entry\tType\nParis\tcity\nTexas \t state\r\nTexas\tstate"
-    person, place = lists(
-        tmp_path,
-        person_txt="\ufeffAda\n\nParis\nX\n",
-        place_tsv=table,
-    )
+    person, place = lists(tmp_path, person_txt="\ufeffAda\n\nParis\nX\n", place_tsv=table)
     found = opened(tmp_path, person, place)
     assert typed(found, TEXT, "Ada", "Paris", "Texas", "X")[:2] == [("Ada", "person"), ("Paris", "person")]
     assert found.types == ("person", "city", "state")

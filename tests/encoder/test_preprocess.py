@@ -167,10 +167,7 @@ def test_what_decides_the_windows_decides_their_folder(
 
 @pytest.mark.parametrize(
     ("column", "value", "words"),
-    [
-        ("copies", -1, "copies = -1: must be at least 0"),
-        ("words", [{"start": 0, "end": 1}], "cuts a word"),
-    ],
+    [("copies", -1, "copies = -1: must be at least 0"), ("words", [{"start": 0, "end": 1}], "cuts a word")],
 )
 def test_values_that_no_corpus_has_name_the_shard(
     few: Path, settings: PretrainSettings, opened: Opened, tmp_path: Path, column: str, value: Any, words: str

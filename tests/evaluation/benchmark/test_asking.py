@@ -44,10 +44,7 @@ def suite_of(systems: dict[str, SystemSettings], **target: Any) -> Suite:
 def test_a_suite_is_run_and_its_table_has_every_figure(
     folder: Path, tiny_encoder: Path, data: Path, tmp_path: Path
 ) -> None:
-    systems = {
-        "told": SystemSettings(encoder=str(folder)),
-        "not told": SystemSettings(encoder=str(tiny_encoder)),
-    }
+    systems = {"told": SystemSettings(encoder=str(folder)), "not told": SystemSettings(encoder=str(tiny_encoder))}
     paper = Published(name="P", of="a paper", f1={"ships": 60.0}, token_f1={"ships": 67.0}, size="0")
     suite = suite_of(systems, else_types=("person",), labels=("ship", "place=harbour town", "person"))
     suite = suite.model_copy(update={"published": (paper,)})

@@ -71,10 +71,7 @@ def write_boundary(folder: Path, **settings: Any) -> Path:
             each.normal_(0, 1 if "embed" in place else 1.5 * each.shape[1] ** -0.5)
     model.boundary_head["shared_pool_scorer"].film_output[3].bias.add_(26.0)  # half of log-odds are above 0
     weights = {place.replace(PARTS["encoder"], "encoder"): each for place, each in model.state_dict().items()}
-    weights |= {
-        "boundary_head.pair_scorer.compat_mix.bias": torch.ones(1),
-        "classifier.0.weight": torch.ones(3, 16),
-    }
+    weights |= {"boundary_head.pair_scorer.compat_mix.bias": torch.ones(1), "classifier.0.weight": torch.ones(3, 16)}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps({
         "model_type": "extractor", "architecture": "boundary", "config_version": 3, "token_pooling": "first",

@@ -171,12 +171,7 @@ BAD: list[tuple[str, Any, str]] = [
     [
         *((name, data, "jsonl", told) for name, data, told in BAD),
         (*BAD[0][:2], "html", BAD[0][2]),
-        (
-            "x.jsonl",
-            [{"text": "a", "x": 2**70}],
-            "parquet",
-            "x.jsonl:1: field 'x' can't be a Parquet column",
-        ),
+        ("x.jsonl", [{"text": "a", "x": 2**70}], "parquet", "x.jsonl:1: field 'x' can't be a Parquet column"),
         ("x.jsonl", [{"text": "a"}, {"tokens": ["a\tb"]}], "conll", "x.jsonl:2: word 'a\\tb' contains a tab or"),
     ],
 )
