@@ -143,14 +143,15 @@ def example(
 def read_data(
     data: str | Path, splits: Collection[str] = ("train", "dev", "test"), *, from_: str = "", split: str = "",
     split_seed: int = 0, overlaps: Literal["error", "longest", "first"] = "error",
-    cut_words: Literal["grow", "error"] = "grow",
+    tag_types: Literal["keep", "merge"] = "keep", cut_words: Literal["grow", "error"] = "grow",
     units: "Units" = "auto", layer: str = "", feature: str = "", tag_column: str = "", type_: str = "",
     language: str = "", word_splitter: str = "",
 ) -> "DataSet":  # fmt: skip
     """Read annotated data in any format: a folder with a file for each split, or one file.
 
     `from_` names the format; by default it is detected. `split` cuts one file into train, dev and test (`"80/10/10"`).
-    `overlaps` and `cut_words` set what happens to entities that overlap or cut a word, `units` what offsets count.
+    `overlaps` and `cut_words` set what happens to entities that overlap or cut a word, `units` what offsets count,
+    `tag_types` whether spans of types such as `B-PER` are merged.
     `layer` and `feature` name those of WebAnno TSV that hold entities, `tag_column` the tags of CoNLL, and `type_` the
     entities that have no type. Texts without words are cut into sentences by the rules of `language`, and into words by
     `word_splitter`. The splits are lists of `Example`. Of the splits asked for, only train must exist.
@@ -159,9 +160,9 @@ def read_data(
     from nerbert.formats.documents import Reading
 
     reading = Reading(
-        from_=from_, split=split, split_seed=split_seed, overlaps=overlaps, cut_words=cut_words, units=units,
-        layer=layer, feature=feature, tag_column=tag_column, type_=type_, language=language,
-        word_splitter=word_splitter,
+        from_=from_, split=split, split_seed=split_seed, overlaps=overlaps, tag_types=tag_types,
+        cut_words=cut_words, units=units, layer=layer, feature=feature, tag_column=tag_column, type_=type_,
+        language=language, word_splitter=word_splitter,
     )  # fmt: skip
     return stage.read_data(data, splits, reading)
 

@@ -114,6 +114,7 @@ class Repair(StrEnum):
     TRIMMED = "trimmed"
     EMPTY = "empty"
     REPEATED = "repeated"
+    MERGED = "merged"
     OVERLAP = "overlap"
     GROWN = "grown"
     UNIT = "unit"

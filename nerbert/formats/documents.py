@@ -20,12 +20,16 @@ import regex
 
 from nerbert.config import Settings
 from nerbert.errors import InputError, at, visible
+from nerbert.formats.schemes import find_scheme
+from nerbert.labels import OUTSIDE, split_tag
 from nerbert.records import Document, Example, Repair, Repairs, Span
 from nerbert.sentences import RuleSplitter, join_in_links
 from nerbert.words import SPLITTER, split_words, splitter_named, with_dictionaries
 
 Overlaps = Literal["error", "longest", "first"]
 """What to do with overlapping spans: an error, keep the longest, or keep the first in the file."""
+TagTypes = Literal["keep", "merge"]
+"""What to do with spans whose types are BIO tags."""
 CutWords = Literal["grow", "error"]
 """What to do with a span that cuts a word: extend it to whole words, or an error."""
 Units = Literal[
@@ -50,6 +54,7 @@ _REPAIRS = {
     Repair.TRIMMED: "entities with white space around them, trimmed",
     Repair.EMPTY: "entities without a word, left out",
     Repair.REPEATED: "repeated entities, kept once",
+    Repair.MERGED: "pieces of entities merged with the piece before",
     Repair.OVERLAP: "overlapping entities left out",
     Repair.GROWN: "entities extended to whole words",
     Repair.UNIT: "entities whose offsets count UTF-16 units, bytes, graphemes or line ends as one, put in characters",
@@ -76,6 +81,8 @@ class Reading(Settings):
     """Seed of the split."""
     overlaps: Overlaps = "error"
     """Entities that overlap: an error, or the longest or the first (as the file lists them) is kept."""
+    tag_types: TagTypes = "keep"
+    """Spans whose types are tags (B-PER, I-PER): keep these types, or merge the spans into entities."""
     cut_words: CutWords = "grow"
     """Entities that cut a word: extend them to whole words, or report an error."""
     units: Units = "auto"
@@ -153,6 +160,8 @@ def prepare_documents(
         with at(path, document.line or None, part="" if document.line else document.group):
             spans = _in_characters(document, "characters" if unit == "auto" else unit, repairs)
             spans = _clean(document.text, spans, reading.type_, repairs)
+            if reading.tag_types == "merge":
+                spans = iter(_merge_tags(document.text, spans, repairs))
             result = replace(document, spans=tuple(_apart(document.text, spans, reading.overlaps, repairs)))
         yield result
 
@@ -378,6 +387,21 @@ def _clean(text: str, spans: Iterable[Span], default: str, repairs: Repairs) -> 
             repairs[Repair.TRIMMED] += 1
             span = replace(span, start=start, end=end, type=type_, text=text[start:end])  # noqa: PLW2901
         yield span
+
+
+def _merge_tags(text: str, spans: Iterable[Span], repairs: Repairs) -> list[Span]:
+    """Return spans whose types are tags as entities; raise InputError for a type that is no tag."""
+    parts, tags, merged = sorted(spans, key=lambda span: span.start), list[str](), list[Span]()
+    for number, span in enumerate(parts):
+        gap = text[parts[number - 1].end : span.start] if number else ""
+        tags += [OUTSIDE, span.type] if gap.strip() else [span.type]
+    scheme = find_scheme([[(0, tag) for tag in tags]])
+    for span, tag in zip(parts, (tag for tag in scheme.bio(tags) if tag != OUTSIDE), strict=True):
+        role, type_ = split_tag(tag)
+        start = span.start if role == "B" else merged.pop().start
+        merged.append(replace(span, start=start, type=type_, text=text[start : span.end]))
+    repairs[Repair.MERGED] += len(parts) - len(merged)
+    return merged
 
 
 def _apart(text: str, spans: Iterable[Span], overlaps: Overlaps, repairs: Repairs) -> list[Span]:

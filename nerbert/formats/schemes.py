@@ -4,8 +4,8 @@ All are read by the rules of the CoNLL script, so a tag that breaks its scheme l
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,10 +28,10 @@ _WITH_ENDS = {_IOE: "IE", "BIOES": "BIES", "BILOU": "BILU", "BMES": "BMESW"}
 _ORPHAN, _UNENDED, _OWN_BEGIN = "orphan", "unended", "own begin"
 _SPELLINGS = tuple(
     re.compile(spelling.replace("ROLE", "(?P<role>[BIMELSUW])").replace("TYPE", "(?P<type>.+)"))
-    for spelling in (*(f"ROLE{mark}TYPE" for mark in ("_", ":", "/", r"\.", " ")),
+    for spelling in (*(f"ROLE{mark}TYPE" for mark in ("-", "_", ":", "/", r"\.", " ")),
                      *(f"TYPE{mark}ROLE" for mark in ("-", "_", ":", "/", r"\.", " ")), "ROLE(?P<type>)")
 )  # fmt: skip
-"""Other ways to write tags: another separator, the role behind the type, and a role without a type."""
+"""Ways to write tags: any separator, the role behind the type, and a role without a type."""
 _NO_TYPE = " "
 """The type of a role without a type, as the name of a type: `Reading.type_` replaces it."""
 _MOST_PLAIN = 200
@@ -146,16 +146,18 @@ def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str
         spelling = next(iter(spelled))
         respelled = 0 if spelling is _SPELLINGS[-1] else plain.total()
         return replace(spelled[spelling].scheme(), spelling=spelling, respelled=respelled)
-    if prefixes != {OUTSIDE} or uses.prefixes[OUTSIDE] < max(plain.values()) or _name_roles(plain):
+    if prefixes != {OUTSIDE} or uses.prefixes[OUTSIDE] < max(plain.values()) or find_tags(plain) or "B" in plain:
         _refuse_plain(path, first_plain, next(iter(plain)))
     return Scheme(_PLAIN, 0, 0)
 
 
-def _name_roles(tags: Iterable[str]) -> bool:
-    """Return whether some of these tags are written in one of the other ways: both B and I of a type, or a role."""
-    parts = {(spelling, match["type"], match["role"])
-             for spelling in _SPELLINGS for tag in tags if (match := spelling.fullmatch(tag))}  # fmt: skip
-    return any(not type_ or (spelling, type_, {"B": "I"}.get(role)) in parts for spelling, type_, role in parts)
+def find_tags(types: Collection[str]) -> list[str]:
+    """Return those types that are tags: several roles of one type, in any spelling."""
+    roles = defaultdict[tuple[str, str], dict[str, str]](dict)
+    for spelling in _SPELLINGS:
+        for match in filter(None, map(spelling.fullmatch, types)):
+            roles[spelling.pattern, match["type"]][match["role"]] = match[0]
+    return sorted({tag for tags in roles.values() if len(tags) > 1 for tag in tags.values()})
 
 
 def is_tag(value: str) -> bool:

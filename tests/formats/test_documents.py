@@ -97,6 +97,23 @@ def test_offsets_that_fit_no_words_are_an_error() -> None:
         read([document("Café: Anna Berg left Oslo.", (8, 14, "x"), (22, 23, "x"))])
 
 
+@pytest.mark.parametrize(
+    "types",
+    [("B-PER", "I-PER", "B-LOC", "B-LOC"), ("B_PER", "E_PER", "S_LOC", "S_LOC"), ("PER-I", "PER-I", "LOC-I", "LOC-I")],
+)
+def test_spans_whose_types_are_tags_are_merged(types: tuple[str, ...]) -> None:
+    places, repairs = ((0, 4), (5, 9), (15, 19), (25, 31)), Repairs()
+    one = document(
+        "Anna Berg left Oslo, not Bergen.", *((*place, type_) for place, type_ in zip(places, types, strict=True))
+    )
+    assert entities(read([one], repairs, tag_types="merge")[0]) == [
+        ("Anna Berg", "PER"),
+        ("Oslo", "LOC"),
+        ("Bergen", "LOC"),
+    ]
+    assert repairs[Repair.MERGED] == 1
+
+
 def test_two_units_that_fit_alike_are_an_error() -> None:
     told = "offsets fit as well if they count characters as if they count utf-16; choose one (units, --units)"
     with raises(InputError, told, path="a.json", line=None):

@@ -17,7 +17,7 @@ from nerbert.formats.conll import Conll, scheme_of
 from nerbert.formats.data import SplitStream, stream_splits
 from nerbert.formats.documents import CheckReading, Reading, no_sentence, sentences_of
 from nerbert.formats.format import find_format
-from nerbert.formats.schemes import Scheme
+from nerbert.formats.schemes import Scheme, find_tags
 from nerbert.labels import word_spans
 from nerbert.records import Example, Repairs
 from nerbert.rng import hash64
@@ -134,6 +134,8 @@ class Findings:
     conflict_examples: tuple[Conflict, ...]
     similar_types: tuple[tuple[str, ...], ...]
     """Types whose names differ only in case, plural, hyphens or underscores."""
+    tag_types: tuple[str, ...]
+    """Types that are tags, such as B-PER."""
     slips: int
     """Mentions that are labelled in some places only."""
     slip_examples: tuple[Slip, ...]
@@ -187,6 +189,7 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
         and (types := {type_: count for type_, count in facts.types.items() if type_ not in learnt})
     }  # fmt: skip
     slips, many_types = mentions.slips(), mentions.many_types()
+    names = {type_ for facts in splits.values() for type_ in facts.types}
     sums = stream.sums()
     known, notes = find_known_files(name, sums)
     return Findings(
@@ -194,7 +197,7 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
         lacking=lacking, rare={type_: count for type_, count in learnt.items() if count < Findings.rare_below},
         duplicates={"/".join(pair): repeats.count_duplicates(*pair) for pair in _PAIRS if splits.keys() >= {*pair}},
         conflicts=len(repeats.differ), conflict_examples=tuple(repeats.shown.values()),
-        similar_types=_group_similar({type_ for facts in splits.values() for type_ in facts.types}),
+        similar_types=_group_similar(names), tag_types=tuple(find_tags(names)),
         slips=len(slips), slip_examples=tuple(slips[:_SHOWN]),
         many_types=len(many_types), many_types_examples=tuple(many_types[:_SHOWN]),
         mentions_cut=mentions.cut, repairs=repairs,

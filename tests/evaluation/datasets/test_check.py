@@ -148,6 +148,14 @@ def test_the_first_conflicts_and_places_are_shown() -> None:
     assert (examples[1].text, examples[1].places[1], examples[1].lines[1]) == ("1", ("train", 26), "line 26")
 
 
+def test_types_that_are_tags_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(lines(row("Anna Berg flew a B-52.", ("Anna", "B-PER"), ("Berg", "I-PER"), ("B-52", "B-52"))))
+    found = check_data(str(file))
+    assert found.tag_types == ("B-PER", "I-PER")
+    assert "types that are tags: B-PER, I-PER. Pieces of" in advised(found)["tag_types"]
+
+
 def test_what_overlaps_is_counted_and_told(tmp_path: Path) -> None:
     file = tmp_path / "letters.jsonl"
     file.write_text(
