@@ -37,14 +37,13 @@ def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str
 def test_a_log_has_a_line_at_each_tenth(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(0, 10_000, 2))
     monkeypatch.setattr("time.monotonic", lambda: float(next(now)))
-    for total, steps in ((25, [3, 5, 8, 10, 13, 15, 18, 20, 23, 25]), (4, [1, 2, 3, 4])):
-        with progress("training", total, logged=True) as bar:
-            for step in range(total):
-                bar.advance(note=f"loss {step}")
-        lines = capsys.readouterr().err.splitlines()
-        assert [int(line.split()[2]) for line in lines] == steps
-    assert lines[0] == "training: step 1 of 4, loss 0, 6 s left"
-    assert lines[-1] == "training: step 4 of 4, loss 3, 0 s left"
+    with progress("training", 25, logged=True) as bar:
+        for step in range(25):
+            bar.advance(note=f"loss {step}")
+    lines = capsys.readouterr().err.splitlines()
+    assert [int(line.split()[2]) for line in lines] == [3, 5, 8, 10, 13, 15, 18, 20, 23, 25]
+    assert (lines[0], lines[-1]) == ("training: step 3 of 25, loss 2, 15 s left",
+                                     "training: step 25 of 25, loss 24, 0 s left")  # fmt: skip
 
 
 def test_what_was_done_before_is_no_speed() -> None:

@@ -242,9 +242,10 @@ def _check_student(
     plan: DistilPlan, settings: DistilSettings, student: Head, teacher: Tagger, examples: Sequence[Example]
 ) -> dict[str, Any]:
     """Return and tell F1 of student and teacher on examples; raise InputError for a student that is too bad."""
-    if not examples:
-        return {}
     gold = [word_spans(example) for example in examples]
+    if not any(gold):
+        tell(f"{plan.output}: isn't scored: no sentence with an entity is apart from those trained on")
+        return {}
     tagged = zip(examples, teacher.tag_many(examples) if plan.data is not None else (), strict=False)
     answers = [word_spans(replace(example, spans=tuple(spans))) for example, spans in tagged] or gold
     best, f1 = (score_spans(gold, spans).f1 for spans in (answers, student.predict(examples).word_spans(len(gold))))
