@@ -80,8 +80,15 @@ class LinkReader:
 
     def without_files(self, source: str) -> tuple[str, int]:
         """Return the text without file links, and the count of links in their captions."""
-        pieces = self._file.split(source) if "[[" in source else [source]
-        return "".join(pieces[0::2]), sum(map(count_links, pieces[1::2]))
+        lost = 0
+
+        def remove_file(match: "re.Match[str]") -> str:
+            nonlocal lost
+            lost += count_links(match[1])
+            text, start, end = match.string, match.start(), match.end()
+            return REMOVED if text[end : end + 1] == " " and (text[start - 1 : start] or "\n") in "\n]" else ""
+
+        return (self._file.sub(remove_file, source) if "[[" in source else source), lost
 
     def mark(self, source: str, title: str) -> tuple[str, PageLinks]:
         """Return the text with each link as OPEN number NUMBERED anchor CLOSE; `title` is the page's own."""
@@ -100,13 +107,15 @@ class LinkReader:
             label = (shown if anchor is None else anchor) + trail
             if meaning not in no_mention:
                 previous = pieces[-1]
+                blank = space if space and previous[-1:] not in ("", "\n") else ""  # at a line's start it would be code
                 glued = glues and not space and glues.search(previous, max(len(previous) - _LONGEST_PREFIX, 0))
                 if glued:
                     pieces[-1], label = previous[: glued.start()], glued.group() + label
-                pieces.append(f"{space or ''}{OPEN}{len(targets)}{NUMBERED}{label}{CLOSE}{after}")
+                pieces.append(f"{blank}{OPEN}{len(targets)}{NUMBERED}{label}{CLOSE}{after}")
                 targets.append(meaning)
             elif meaning == _DROP:
-                pieces += (trail, after)
+                begins = after[:1] == " " and next(filter(None, reversed(pieces)), "\n")[-1] in "\n>"
+                pieces += (trail, REMOVED if begins else "", after)
                 if self.site.namespace(target.strip()) == CATEGORY:
                     links.add_category(" ".join(unescape(target).partition(":")[2].replace("_", " ").split()))
             elif meaning == _LITERAL:

@@ -13,6 +13,9 @@ _BLOCK = re.compile(
     re.IGNORECASE,
 )
 _HEADING = re.compile(r"<h([1-6])(?=[\s>])[^<>]*+>(?:[^<]++|<(?!/?h[1-6]))*+</h\1\s*+>", re.IGNORECASE)
+_INDENTED = re.compile(r"\n (?=[^\n]*\S)[^\n]*+")
+_NO_CODE = re.compile(r"<(/?)(?:blockquote|poem|p|ul|ol|dl|li)(?=[\s/>])", re.IGNORECASE)
+_CELLS = re.compile(r"\n(?:[^\n|]++|\|(?!\|))*+\|\|[^\n]*+")
 _RULE = re.compile(r"\n-{4,}+")
 _ITEM = re.compile(r"\n[^\S\n]*+[*#:;][*#:;\s]*+(?:(?<!\n)([^\n]*+))?")
 _NO_PROSE = re.compile(r"\n[^\S\n]*+(?:(?:[*#:;|]|!(?!\w)|\{\|)[^\n]*+|=(?:[^\n]*=)?[^\S\n]*+(?=\n|\Z))")
@@ -34,6 +37,10 @@ _RUN = re.compile("''+")
 def keep_prose(source: str, *, lists: bool) -> str:
     """Return the prose lines, with an empty line wherever a paragraph ends."""
     text = "\n" + source
+    if "\n " in text:
+        text = _remove_preformatted(text)
+    if "||" in text and "\n|" in text:  # cells of a table that a template opened
+        text = _CELLS.sub("\n", text)
     if "\n----" in text:
         text = _RULE.sub("\n\n", text)
     if "<" in text:
@@ -43,6 +50,19 @@ def keep_prose(source: str, *, lists: bool) -> str:
     if lists:
         text = _ITEM.sub(r"\n\n\1\n", text)
     return _NO_PROSE.sub("\n", text)
+
+
+def _remove_preformatted(text: str) -> str:
+    """Remove the lines that begin with a space, which MediaWiki shows as `<pre>`, but in blocks of HTML."""
+    pieces, position, searched, in_block = list[str](), 0, 0, False
+    for line in _INDENTED.finditer(text):
+        if tags := _NO_CODE.findall(text, searched, line.start()):
+            in_block = not tags[-1]
+        searched = line.start()
+        if not in_block and not _BLOCK.search(line.group()):
+            pieces += (text[position : line.start()], "\n")
+            position = line.end()
+    return "".join([*pieces, text[position:]])
 
 
 def join_paragraphs(text: str) -> str:

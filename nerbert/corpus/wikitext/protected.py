@@ -21,7 +21,8 @@ _TAG = re.compile(
 )
 """A whole reference of plain text, which most are; else the start of a comment, a closing tag or an opening tag."""
 REMOVED = "<ref/>"
-"""What is left of an element or a template between a link and a letter."""
+"""What is left of an element or a template between a link and a letter, or between a line's start and a blank."""
+_EDGES = frozenset("]}>\n")
 _PLAIN_FORMULA = re.compile(r"\s*+[^\W_][^\\{}^_\[\]\n]{0,30}")
 _FORMULA = "formula"
 _MARKUP = "[]{}|'<>&=*#:;!_"
@@ -49,7 +50,8 @@ def remove_opaque(wikitext: str) -> str:
         if tag[1]:
             pieces.append(wikitext[position:start])
             position, line_start = tag.end(), False
-            _keep_apart(pieces, wikitext[position : position + 1], REMOVED)
+            if wikitext[start - 1] in _EDGES:
+                _keep_apart(pieces, wikitext[position : position + 1], REMOVED)
             continue
         if start > position:
             pieces.append(wikitext[position:start])
@@ -67,15 +69,19 @@ def remove_opaque(wikitext: str) -> str:
         if closing:
             shown = _replace_content(name, tag[5], wikitext[tag.end() : tags[closing].start()])
             number = closing + 1
-        _keep_apart(pieces, shown or wikitext[position : position + 1], "<nowiki/>" if name == "nowiki" else REMOVED)
+        if wikitext[start - 1] in _EDGES:
+            _keep_apart(
+                pieces, shown or wikitext[position : position + 1], "<nowiki/>" if name == "nowiki" else REMOVED
+            )
         pieces.append(shown)
     pieces.append(wikitext[position:])
     return "".join(pieces)
 
 
 def _keep_apart(pieces: list[str], following: str, mark: str) -> None:
-    """Add the mark between a link that ends the text and a letter that follows a removed element: it is no trail."""
-    if following[:1].isalpha() and next(filter(None, reversed(pieces)), "").endswith(("]]", "}}")):
+    """Add the mark where a letter behind a removed element is no trail of a link, or a blank begins no line."""
+    ends = ("]]", "}}") if following[:1].isalpha() else "\n" if following[:1] == " " else ()
+    if ends and next(filter(None, reversed(pieces)), "\n").endswith(ends):
         pieces.append(mark)
 
 

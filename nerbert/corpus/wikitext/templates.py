@@ -34,7 +34,11 @@ _ARGUMENT = re.compile(rf"\|((?:[^\[\]{{}}|]++|\[\[{IN_LINK}\]\]|{TEMPLATE}|[\[\
 _INNER_PARAMETER = rf"\{{\{{\{{(?:[^{{}}]++|{TEMPLATE})*+\}}\}}\}}"
 _PARAMETER = re.compile(rf"\{{\{{\{{(?:[^{{}}]++|{_INNER_PARAMETER}|{TEMPLATE})*+\}}\}}\}}")
 _BRACES = re.compile(r"(?P<open>\{\{)|\}\}")
+_ROW, _END = re.compile(r"\n[ \t:]*+(?:\||!(?!\w))"), re.compile(r"\n[ \t:]*+\|\}(?!\})")
 _TABLE = re.compile(r"\n[ \t:]*+(?:(?P<open>\{\|)(?!\})|\|\}(?!\}))")
+_INDENT = re.compile(r"\n +")
+_FOLLOWING = re.compile(r" +[^\s*#:;|!=]|[^\W\d_]")
+"""What must not follow a link, or begin a line, just because a template is gone."""
 _NO_TARGET = re.compile(r"[|\]\n]")
 _TITLES = frozenset({"pagename", "fullpagename", "subjectpagename", "articlepagename"})
 _TITLE = "\0title"
@@ -90,10 +94,7 @@ class TemplateReader:
                     boxes.append(_read_infobox(meaning.box, arguments(inside)[1:], protected=protected))
             if _in_target(text, start):
                 return shown or DYNAMIC
-            if not shown and text[start - 1 : start] in ("]", "}") and text[match.end() : match.end() + 1].isalpha():
-                return REMOVED
-            is_prose = shown and not meaning.function and (start == 0 or text[start - 1] == "\n")
-            return as_prose(shown) if is_prose else shown
+            return _fit_text(shown, text, start, match.end(), function=meaning.function)
 
         if "{{{" in source:
             source = _PARAMETER.sub(_show_default, source)
@@ -185,15 +186,24 @@ def arguments(inside: str) -> list[str]:
 
 def remove_deep_templates(source: str) -> str:
     """Remove the templates that are nested too deeply for TEMPLATE."""
-    return _cut_out(source, _BRACES, "")[0] if "{" in source and "{{" in source and "}}" in source else source
+    return _cut_out(source, _BRACES, REMOVED)[0] if "{" in source and "{{" in source and "}}" in source else source
 
 
 def remove_tables(source: str) -> tuple[str, list[str]]:
     """Return the text without tables, and the removed tables, each with the tables nested in it.
 
-    A table that is not closed stays; later passes drop its lines one by one.
+    A table that is not closed stays; later passes drop its lines one by one. One that a template opened goes, too.
     """
-    return _cut_out("\n" + source, _TABLE, "\n") if "{|" in source else (source, [])
+    text, tables = _cut_out("\n" + source, _TABLE, "\n") if "{|" in source else (source, [])
+    if "|}" not in text:
+        return text, tables
+    sections = text.split("\n=")
+    for index, section in enumerate(sections):
+        row, ends = _ROW.search(section), list(_END.finditer(section))
+        if row and ends and row.start() < ends[-1].start():
+            tables.append(section[row.start() : ends[-1].end()])
+            sections[index] = f"{section[: row.start()]}\n{section[ends[-1].end() :]}"
+    return "\n=".join(sections), tables
 
 
 def _cut_out(source: str, brackets: "re.Pattern[str]", instead: str) -> tuple[str, list[str]]:
@@ -218,6 +228,16 @@ def _find_outermost(source: str, brackets: "re.Pattern[str]") -> Iterator[tuple[
                 spans.pop()
             spans.append((start, bracket.end()))
     yield from spans
+
+
+def _fit_text(shown: str, text: str, start: int, end: int, *, function: str) -> str:
+    """Return a template's text, with a mark where what follows would be a link's trail, or begin a line, without it."""
+    begins = start == 0 or text[start - 1] == "\n"
+    if not shown:
+        return REMOVED if (begins or text[start - 1] in "]}") and _FOLLOWING.match(text, end) else ""
+    if "\n" in shown:
+        shown = _INDENT.sub("\n", shown) + (REMOVED if shown[-1] == "\n" else "")
+    return as_prose(shown.lstrip(" ")) if begins and not function else shown
 
 
 def _in_target(text: str, start: int) -> bool:

@@ -13,7 +13,8 @@ def clean(raw: str, *, lists: bool = False) -> str:
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
-        ("a\nb\n\nc", "a b\nc"), ("a\r\nb\r\n \r\nc", "a b\nc"), ("\n\n a \n", "a"),
+        ("a\nb\n\nc", "a b\nc"), ("a\r\nb\r\n \r\nc", "a b\nc"), ("\n\na \n", "a"),
+        ("a\n b\n\n  c\nd", "a\nd"), (" a\nb\n \nc", "b\nc"),
         ("a\n== H ==\nb\n=== I ===", "a\nb"), ("a\n== H == \t\nb\n=\nc", "a\nb\nc"), ("== no heading", "== no heading"),
         ("a\n----\nb\n-----c", "a\nb\nc"), ("a\n* b\n# c\n: d\n; e\nf", "a\nf"), ("|- \n| a\n! b\n{| c\nd", "d"),
         ("a \t\u00a0\u2028 b", "a b"), ("so\u00adft\u200bly \u200e x\u2060", "softly x"),
