@@ -317,14 +317,9 @@ def find_layout(sentences: Sequence[TokenRows]) -> ColumnLayout:
     with suppress(InputError):
         if not numbered and find_scheme([[(1, columns[-1].strip()) for columns in rows]]):
             return default
-    others = (column for column in range(width - 2, default.token, -1) if _all_tags(rows, column))
-    return next((default._replace(tag=column) for column in others if numbered or _has_entities(rows, column)), default)
-
-
-def _has_entities(rows: Iterable[list[str]], column: int) -> bool:
-    """Return whether the tags of a column are entities, and not phrases."""
-    tags = {columns[column] for columns in rows}
-    return tags != {OUTSIDE} and "B-NP" not in tags
+    tags = {column: {row[column] for row in rows} for column in range(width - 2, default.token, -1)}
+    fits = (column for column in tags if numbered or (tags[column] != {OUTSIDE} and "B-NP" not in tags[column]))
+    return next((default._replace(tag=column) for column in fits if _all_tags(rows, column)), default)
 
 
 def _has_numbers(columns: Sequence[list[str]]) -> bool:

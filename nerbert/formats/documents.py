@@ -28,13 +28,9 @@ from nerbert.words import SPLITTER, split_words, splitter_named, with_dictionari
 
 Overlaps = Literal["error", "longest", "first"]
 """What to do with overlapping spans: an error, keep the longest, or keep the first in the file."""
-TagTypes = Literal["keep", "merge"]
-"""What to do with spans whose types are BIO tags."""
 CutWords = Literal["grow", "error"]
 """What to do with a span that cuts a word: extend it to whole words, or an error."""
-Units = Literal[
-    "auto", "characters", "utf-16", "bytes", "graphemes", "characters-lf", "utf-16-lf", "bytes-lf"
-]  # fmt: skip
+Units = Literal["auto", "characters", "utf-16", "bytes", "graphemes", "characters-lf", "utf-16-lf", "bytes-lf"]
 """The unit of a file's offsets, with `-lf` of a text whose line ends are one character; `auto` detects it."""
 _UNITS: tuple[Units, ...] = get_args(Units)[1:]
 _BREAK = "\r\n"
@@ -81,7 +77,7 @@ class Reading(Settings):
     """Seed of the split."""
     overlaps: Overlaps = "error"
     """Entities that overlap: an error, or the longest or the first (as the file lists them) is kept."""
-    tag_types: TagTypes = "keep"
+    tag_types: Literal["keep", "merge"] = "keep"
     """Spans whose types are tags (B-PER, I-PER): keep these types, or merge the spans into entities."""
     cut_words: CutWords = "grow"
     """Entities that cut a word: extend them to whole words, or report an error."""
@@ -240,16 +236,11 @@ def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
 def _units_differ(document: Document) -> bool:
     """Return whether spans have other places in another unit; those that a reader made from words count characters."""
     text, spans = document.text, document.spans
-    if _is_plain(text) or (
+    if _simplest(text, "bytes-lf") == "characters" or (
         document.words is not None and all(text[span.start : span.end] == span.text for span in spans)
     ):
         return False
-    return not _is_plain(text[: max((span.end for span in spans), default=0)])
-
-
-def _is_plain(text: str) -> bool:
-    """Return whether all units are the same in a text."""
-    return text.isascii() and _BREAK not in text
+    return _simplest(text[: max((span.end for span in spans), default=0)], "bytes-lf") != "characters"
 
 
 def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
@@ -311,7 +302,7 @@ def _choose_unit(votes: Mapping[tuple[str, Units], int], apart: Collection[tuple
 def _simplest(text: str, unit: Units) -> Units:
     """Return the first unit that counts a text as this one does."""
     if _BREAK not in text:
-        unit = _BASES[unit]
+        unit = "characters" if text.isascii() else _BASES[unit]
     return "characters" if unit == "graphemes" and not _JOINED.search(text) else unit
 
 
@@ -319,7 +310,7 @@ def _offsets(text: str, unit: Units) -> Sequence[int]:
     """Return the offset of each character in a unit, and that of the text's end; of a grapheme the last one counts."""
     unit = _simplest(text, unit)
     base = _BASES[unit]
-    if unit == "characters" or (text.isascii() and unit == base != "graphemes"):
+    if unit == "characters":
         return range(len(text) + 1)
     if unit == "graphemes":
         sizes = [size for grapheme in _GRAPHEME.findall(text) for size in (*[0] * (len(grapheme) - 1), 1)]
