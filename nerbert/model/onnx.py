@@ -147,10 +147,10 @@ class LightTokenizer:
 
         read_json(path, dict[str, Any], limit=_LARGEST_TOKENIZER)
         with refused(f"{path}: can't be loaded as a tokenizer"):
-            self._inner = Tokenizer.from_file(str(path))
-            self._inner.no_padding()
-            self._inner.no_truncation()
-            self._inner.encode_special_tokens = True
+            self.backend_tokenizer = Tokenizer.from_file(str(path))
+            self.backend_tokenizer.no_padding()
+            self.backend_tokenizer.no_truncation()
+            self.backend_tokenizer.encode_special_tokens = True
         self._path, self._before, self._after = path, card.before, card.after
         self.pad_token_id, self.model_max_length = card.pad_id, card.room
 
@@ -160,14 +160,14 @@ class LightTokenizer:
         With `is_split_into_words` the texts are the words of one, and what is returned says whose each piece is.
         """
         if isinstance(texts, str):
-            ids = self._inner.encode(texts, add_special_tokens=False).ids
+            ids = self.backend_tokenizer.encode(texts, add_special_tokens=False).ids
             mask = [1] * len(self._before) + [0] * len(ids) + [1] * len(self._after)
             return LightPieces({"input_ids": [*self._before, *ids, *self._after], "special_tokens_mask": mask})
         with refused(f"{self._path}: can't cut a text"):
             if is_split_into_words:
-                encoding = self._inner.encode(list(texts), is_pretokenized=True, add_special_tokens=False)
+                encoding = self.backend_tokenizer.encode(list(texts), is_pretokenized=True, add_special_tokens=False)
                 return LightPieces({"input_ids": encoding.ids}, encoding.word_ids)
-            encodings = self._inner.encode_batch(list(texts), add_special_tokens=False)
+            encodings = self.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False)
         ids, offsets = ([getattr(encoding, name) for encoding in encodings] for name in ("ids", "offsets"))
         return LightPieces({"input_ids": ids, "offset_mapping": offsets})
 

@@ -87,6 +87,7 @@ class SubwordTokenizer:
         self.vocabulary = int(getattr(config, "vocab_size", 0) or 0)
         self._before, self._after = special_pieces(tokenizer)
         check_pieces([*self._before, *self._after, self.pad_id], self.vocabulary)
+        check_vocabulary(tokenizer, self.vocabulary)
         self.room = room_for(tokenizer, config)
         room, special = self.room, len(self._before) + len(self._after)
         self.body = min(max_length, room) - special
@@ -232,6 +233,14 @@ def check_pieces(ids: Sequence[int], vocabulary: int) -> None:
     if ids and vocabulary and max(ids) >= vocabulary:
         raise InputError(f"the tokenizer gives piece {max(ids)}, the model knows {vocabulary}: they don't belong "
                          "together")  # fmt: skip
+
+
+def check_vocabulary(tokenizer: Any, size: int) -> None:
+    """Raise InputError if texts could have a piece that a model of this `size` (0: not known) doesn't know."""
+    pieces = tokenizer.backend_tokenizer
+    if 0 < size < pieces.get_vocab_size():
+        special = {number for number, piece in pieces.get_added_tokens_decoder().items() if piece.special}
+        check_pieces([*(set(pieces.get_vocab().values()) - special)], size)
 
 
 def special_pieces(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -192,6 +193,18 @@ def test_what_does_not_fit_is_refused(tokenizers: dict[str, Any], conll: Conll) 
     small.vocabulary = 10
     with raises(InputError, "don't belong together"):
         list(small.windows([conll("Paris Rome")]))
+
+
+def test_a_tokenizer_of_more_pieces_than_the_model_has_is_refused_at_once(tokenizers: dict[str, Any]) -> None:
+    from transformers import BertConfig
+
+    for made in (deepcopy(tokenizer) for tokenizer in tokenizers.values()):
+        config = BertConfig(vocab_size=len(made))
+        made.add_special_tokens({"additional_special_tokens": ["[NEW]"]})  # no text has it
+        SubwordTokenizer(made, config, 64)
+        made.add_tokens(["Oslo"])
+        with raises(InputError, f"the tokenizer gives piece {len(made) - 1}, the model knows {len(made) - 2}"):
+            SubwordTokenizer(made, config, 64)
 
 
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=60), st.integers(8, 40))

@@ -13,7 +13,7 @@ import numpy as np
 
 from nerbert.errors import InputError
 from nerbert.model.gliner.config import GlinerConfig
-from nerbert.model.tokenizer import check_pieces, encode, room_for, special_pieces
+from nerbert.model.tokenizer import check_pieces, check_vocabulary, encode, room_for, special_pieces
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 
@@ -83,6 +83,7 @@ class PromptTokenizer:
         names = () if for_labels else self.mark_names(config)
         self._marks = {mark: tuple(marks[mark]) if marks else self._mark(mark) for mark in names}
         check_pieces([id_ for ids in self._marks.values() for id_ in ids], self._vocabulary)
+        check_vocabulary(tokenizer, self._vocabulary)
         texts = [mark for mark in (config.ent_token, config.sep_token) if len(mark) > 1]
         cuts = "|".join(f"(?<={re.escape(text[0])})(?={re.escape(text[1:])})" for text in texts)
         self._in_mark = re.compile(cuts or "(?!)")  # the package's tokenizers don't know their marks as special pieces
