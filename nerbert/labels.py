@@ -76,6 +76,11 @@ def types_of(tags: Iterable[str]) -> list[str]:
     return sorted({split_tag(tag)[1] for tag in tags if tag != OUTSIDE})
 
 
+def is_signs(text: str) -> bool:
+    """Return whether a text has no letter and no digit."""
+    return not any(map(str.isalnum, text))
+
+
 def types_of_examples(examples: Iterable[Example]) -> list[str]:
     """Return the types of sentences' entities, sorted."""
     return sorted({span.type for example in examples for span in example.spans})

@@ -18,7 +18,7 @@ from nerbert.finetuning.start import Start, has_tags, objective_for, takes_label
 from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.labels import common_name, learnt_words, types_of, types_of_examples
 from nerbert.model.backbone import Backbone, load_tagger_model, load_tokenizer, tags_of
-from nerbert.model.folder import read_card
+from nerbert.model.folder import SIGNS, read_card
 from nerbert.model.forward import TorchScorer
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
@@ -107,7 +107,8 @@ def prepare(
         lost = sorted(kept - set(types_of_examples(train)))
         risk = f": of {few(lost)} none was found, so they will probably be forgotten" if lost else ""
         tell(f"without --old-data, nothing here measures what is forgotten of its own types{risk}")
-    facts = {"added_types": {"own": types, "found": count, "old_sentences": len(again)}}
+    facts = {"added_types": {"own": types, "found": count, "old_sentences": len(again)},
+             **({SIGNS: True} if card.get(SIGNS) else {})}  # fmt: skip
     if set(types_of_examples(data.train)) <= set(types):  # nothing to look for in the old sentences
         train, again = [*train, *again], []
     return Prepared(Domains(replace(data, train=train, dev=dev), None, words, types), again, settings, facts)

@@ -9,7 +9,8 @@ from nerbert.errors import SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import AnyData, DataSet, cut_of, read_data
 from nerbert.formats.documents import Reading, reading_for
-from nerbert.model.folder import read_card
+from nerbert.labels import is_signs
+from nerbert.model.folder import SIGNS, read_card
 from nerbert.words import nearest_splitter
 
 _Data_co = TypeVar("_Data_co", bound=AnyData, covariant=True)
@@ -57,6 +58,10 @@ class Domains(Generic[_Data_co]):
             "encoder": {"kind": card.get("kind", "foreign"), "corpus": card.get("corpus"), "name": name},
         }
         data_sets = {"source_data": self.source, "data": self.target}
+        examples = (example for data in data_sets.values() if data for example in data.train)
+        spans = ((example, span) for example in examples for span in example.spans if span.confidence == 1)
+        if any(is_signs(example.text[span.start : span.end]) for example, span in spans):
+            facts[SIGNS] = True
         return facts | {key: _facts(data) for key, data in data_sets.items() if data}
 
 

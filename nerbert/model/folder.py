@@ -26,6 +26,8 @@ from nerbert.words import SPLITTER, check_splitter
 CARD = "nerbert.json"
 CONCEPTS = "concepts/concepts.json"
 """The marker of a text encoder's folder that has a concept encoder, too."""
+SIGNS = "entities_of_signs"
+"""The card's field that says whether its training had entities without a letter or digit; only then it finds such."""
 PRETRAINED = ("encoder", "untrained")
 """Kinds of card whose head knows a corpus's categories, not a domain's types."""
 EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm", "embedded-open": "open"}
@@ -370,5 +372,6 @@ class _Card:
     types: list[str] | None = None
     words_of_types: dict[str, str | list[str]] | None = None
     calibration: _Calibration | None = None
+    entities_of_signs: bool = False
     threshold: _Bound | None = None
     thresholds: dict[str, _Bound] | None = None

@@ -14,9 +14,10 @@ from operator import attrgetter, itemgetter
 from typing import TypeAlias
 
 from nerbert.errors import InputError, NerbertError, refused
+from nerbert.labels import OUTSIDE, is_signs, spans_from_bio
 from nerbert.locks import ThreadLock
 from nerbert.metrics.calibration import Temperatures
-from nerbert.model.heads import Head
+from nerbert.model.heads import Head, WordTags
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.spans import Graphemes, Spans, counted_spans
 
@@ -49,11 +50,15 @@ class TagRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityFinder:
-    """What to find: a head's entities with a confidence of `thresholds` (by type) or more at temperatures."""
+    """What to find: a head's entities with a confidence of `thresholds` (by type) or more at temperatures.
+
+    Without `signs`, an entity has a letter or a digit.
+    """
 
     head: Head
     thresholds: Mapping[str, float]
     temperature: Temperatures
+    signs: bool = False
 
 
 class KeptHead:
@@ -161,7 +166,7 @@ def _tag_together(block: Sequence[_Sentence]) -> None:
         if finder := sentence[0].finder:
             groups[finder].append(sentence)
     decoding = attrgetter("head.decoding")
-    results = list[tuple[list[_Sentence], list[tuple[int, int, int, str, float]], list[int]]]()
+    results = list[tuple[EntityFinder, list[tuple[int, int, int, str, float]], list[int]]]()
     for _, of_decoding in groupby(sorted(groups, key=decoding), key=decoding):
         finders = list(of_decoding)
         parts = [(finder.head, [example for _, _, example in groups[finder]]) for finder in finders]
@@ -170,11 +175,14 @@ def _tag_together(block: Sequence[_Sentence]) -> None:
         for finder, (head, examples), entities in zip(finders, parts, predicted, strict=True):
             rows = entities.spans(finder.temperature)
             spans = [row for row in rows if row[4] >= finder.thresholds.get(row[3], 0.0)]
-            results.append((groups[finder], spans, head.characters_read(examples)))
-    for sentences, spans, read in results:  # whatever can fail has been done, so no text is written to twice
+            results.append((finder, spans, head.characters_read(examples)))
+    for finder, spans, read in results:  # whatever can fail has been done, so no text is written to twice
+        sentences = groups[finder]
         for number, first, last, type_, confidence in spans:
             text, offset, example = sentences[number]
-            text.add(offset + example.words[first][0], offset + example.words[last - 1][1], type_, confidence)
+            start, end = example.words[first][0], example.words[last - 1][1]
+            if finder.signs or not is_signs(example.text[start:end]):
+                text.add(offset + start, offset + end, type_, confidence)
         for (text, _, example), characters in zip(sentences, read, strict=True):
             text.read -= len(example.text) - characters
 
@@ -187,6 +195,18 @@ def without_surrogates(text: str) -> str:
 def clean_example(example: Example) -> Example:
     """Return an example whose text is `without_surrogates`."""
     return replace(example, text=without_surrogates(example.text))
+
+
+def drop_signs(example: Example, answer: WordTags) -> WordTags:
+    """Return a sentence's tags, O where an entity has no letter or digit."""
+    words = zip(example.words, answer.tags, strict=True)
+    if all(tag == OUTSIDE or not is_signs(example.text[start:end]) for (start, end), tag in words):
+        return answer
+    tags, confidences = answer.tags.copy(), answer.confidences.copy()
+    for first, last, _ in spans_from_bio(answer.tags):
+        if is_signs(example.text[example.words[first][0] : example.words[last - 1][1]]):
+            tags[first:last], confidences[first:last] = [OUTSIDE] * (last - first), [1.0] * (last - first)
+    return WordTags(tags, confidences)
 
 
 def join_sentences(text: str, sentences: Iterable[tuple[int, Example]], longest: int) -> Iterator[tuple[int, Example]]:

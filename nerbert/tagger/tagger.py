@@ -16,7 +16,7 @@ from nerbert.formats.entity_labels import as_learnt
 from nerbert.hub import push_folder
 from nerbert.locks import ThreadLock
 from nerbert.metrics.calibration import Temperatures
-from nerbert.model.folder import FILES, ModelFolder, read_card, seed_folders
+from nerbert.model.folder import FILES, SIGNS, ModelFolder, read_card, seed_folders
 from nerbert.model.head_kinds import LONGEST, HeadOptions, head_kind
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
 from nerbert.process import in_worker
@@ -219,7 +219,7 @@ class Tagger:
     def for_self_check(self, decoding: str) -> "Tagger":
         """Return the tagger as its self-check asks it: without thresholds; long sentences go through windows."""
         bare = type(self)(self.head.for_self_check(decoding), self.splitter, self.language)
-        bare.scaling = self.scaling
+        bare.scaling, bare.card = self.scaling, {SIGNS: True}
         return bare
 
     def with_labels(self, labels: Iterable[str | EntityLabel]) -> "Tagger":
@@ -247,6 +247,11 @@ class Tagger:
         """Return the types that it was fine-tuned on, if it takes labels at run time."""
         learnt = () if self.types else self.card.get("types") or ()
         return as_learnt(learnt, self.card) if learnt else ()
+
+    @property
+    def finds_signs(self) -> bool:
+        """Return whether its entities may be without a letter or digit, as some of its training were."""
+        return bool(self.card.get(SIGNS))
 
     def _copy_with_labels(self, labels: tuple[EntityLabel, ...]) -> "Tagger":
         """Return a tagger with these labels and their thresholds, and without their head."""
@@ -282,7 +287,8 @@ class Tagger:
         if key not in finders:
             try:
                 head = tagger._head_for(bounds)
-                finders[key] = pending.EntityFinder(head.decode_by(decoding or head.decoding), bounds, tagger.scaling)
+                head = head.decode_by(decoding or head.decoding)
+                finders[key] = pending.EntityFinder(head, bounds, tagger.scaling, self.finds_signs)
             except NerbertError as error:
                 finders[key] = error
         if isinstance(finder := finders[key], NerbertError):
@@ -348,8 +354,11 @@ class Tagger:
         """
         head, examples = self._head_for(self.thresholds), list(map(pending.clean_example, examples))
         if not any(self.thresholds.values()) and not self.temperatures:
-            return head.tag(examples, self.temperature)
-        return head.predict(examples).at_least(self.thresholds, self.scaling).word_tags(examples, self.scaling)
+            answers = head.tag(examples, self.temperature)
+        else:
+            entities = head.predict(examples).at_least(self.thresholds, self.scaling)
+            answers = entities.word_tags(examples, self.scaling)
+        return answers if self.finds_signs else list(map(pending.drop_signs, examples, answers))
 
     def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
         """Yield (first character's place, sentence) for each sentence of a text, cut into words; without entities."""

@@ -76,7 +76,7 @@ def test_spans_stay_and_are_more_honest(folder: Path, data: Path) -> None:
     assert spans
     assert [(each.start, each.end, each.type) for each in spans] == [(e.start, e.end, e.type) for e in again]
     assert [each.confidence for each in spans] != [each.confidence for each in again]
-    found = predict_entities(after.head, read_examples(data / "dev.conll"))
+    found = predict_entities(after.head, read_examples(data / "dev.conll"), signs=False)
     error = calibration_error(found.entities.confidences(1.0).tolist(), found.right.tolist()).ece
     assert done.calibration["ece_before"] == pytest.approx(error, abs=1e-4)
 

@@ -1,7 +1,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from nerbert.errors import InputError, NerbertError, SettingsError
+from nerbert.finetuning.domains import Domains
 from nerbert.formats.conll import example_of
+from nerbert.formats.data import DataSet
 from nerbert.labels import spans_from_bio
+from nerbert.model.folder import SIGNS
+from nerbert.model.heads import Entities, Head, predict_entities
 from nerbert.records import Example, Span
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
@@ -44,6 +48,36 @@ ALPHABET = st.one_of(
 @given(st.lists(ALPHABET, max_size=60).map("".join))
 def test_offsets_are_exact_for_any_text(tagger: Tagger, text: str) -> None:
     check(text, tagger.tag(text))
+
+
+class EachWord(Head):
+    """Takes each word for an entity."""
+
+    types = ("thing",)  # type: ignore[assignment]
+
+    def predict(self, examples: Sequence[Example]) -> Entities:
+        return Entities.of([[((at, at + 1, "thing"), 2.0) for at, _ in enumerate(each.words)] for each in examples])
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("We had a 🎉 ★ • → day", ["We", "had", "a", "day"]),
+        ("### ✓ 👍 2 ❤️ ½ !", ["2", "½"]),
+        ("№ 7 – 北 ©", ["7", "北"]),
+    ],
+)
+def test_an_entity_has_a_letter_or_a_digit_unless_the_training_had_one_without(text: str, names: list[str]) -> None:
+    tagger, example = Tagger(EachWord(), "unicode-words-2", "en"), Example(text, split_words(text))
+    (tags,) = tagger.tag_examples([example])
+    spans = [example.tokens[start] for start, _, _ in spans_from_bio(tags.tags)]
+    assert [span.text for span in tagger.tag(text)] == spans == names
+    assert not predict_entities(tagger.head, [Example("→ !", ((0, 1), (2, 3)))], signs=False).entities.types
+    signs = (replace(example, spans=(Span(start, end, "thing"),)) for start, end in example.words[-1:])
+    tagger.card = Domains(DataSet(Path("data"), [*signs])).facts("embedded")
+    every = [span.text for span in tagger.tag(text)]
+    assert every == list(example.tokens) if text[-1] in "!©" else every == names
+    assert len(tagger.tag_examples([example])[0].tags) - len(every) == tagger.tag_examples([example])[0].tags.count("O")
 
 
 ODD = ["", " ", "\n\n", "\u200d", "\x00\x01", SHIP[:-1] * 400, "x" * 50_000, "Margarethe " * 4000]
@@ -142,6 +176,7 @@ def test_greedy_spans_are_those_of_transformers_pipeline_where_words_are_the_sam
 
     pipe = pipeline("token-classification", model=str(tiny_tagger), device="cpu", aggregation_strategy="first")
     greedy = Tagger.load(tiny_tagger, backend="torch", device="cpu", precision="fp32", decoding="greedy")
+    greedy.card = {SIGNS: True}
     compared = 0
     for text in [each.text for each in read_examples(sample / "domain" / "test.conll")[:60]]:
         tokens = pipe.tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)
