@@ -51,6 +51,8 @@ class InputFile:
     errors: str = ERRORS[0]
     copy: Path | None = None
     text: str | None = None
+    strip: str = "\r"
+    """Characters to remove from a line's end."""
 
     def __str__(self) -> str:
         """Return the path for messages."""
@@ -85,7 +87,8 @@ class InputFile:
             raise InputError(f"{self}: {self.kind} has a fixed field for its texts; leave --field {self.field} out")
         is_table = self.kind == kinds.CSV and self.field == TEXT and self._plain
         if streams and not (is_table and format_.recognise(path, head_of(path))):
-            source = Stream(str(self), self.open_bytes, self.field, self.errors, path if self.on_disk else None)
+            on_disk = path if self.on_disk else None
+            source = Stream(str(self), self.open_bytes, self.field, self.errors, on_disk, self.strip)
             yield from format_.read(source, repairs)
             return
         if not self.on_disk:

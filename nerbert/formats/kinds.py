@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from nerbert.errors import visible
 from nerbert.formats.format import FORMATS, Abilities, TextWriter, WritingRows
@@ -17,6 +17,7 @@ from nerbert.formats.json_files import json_text, object_line
 from nerbert.formats.rows import TEXT as TEXT_FIELD
 from nerbert.formats.rows import Stream
 from nerbert.records import Document, Repairs, Span
+from nerbert.sources.files import BOM
 from nerbert.terminal import bracket_spans, colour_spans, is_terminal
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ ROW_KINDS = (TEXT, JSONL, CSV, PARQUET)
 """The kinds of files of rows whose fields are given."""
 PACKED = (".gz", ".bz2", ".xz")
 """Suffixes of compressed files."""
+EDGES = False, True
+"""The edges of a text that `write_rows` writes, as `read_edges` has them."""
+_BLOCK = 1 << 20
 Row: TypeAlias = Mapping[str, Any]
 """Fields in JSON types; `text` is the text."""
 
@@ -104,8 +108,13 @@ def unpacked_name(path: PurePath) -> PurePath:
     return path.with_suffix("") if path.suffix.lower() in PACKED else path
 
 
-def write_rows(path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns: Sequence[str]) -> None:
-    """Write rows without entities as one of ROW_KINDS; Parquet calls `rows` twice, CSV needs the names of `columns`."""
+def write_rows(
+    path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns: Sequence[str], edges: tuple[bool, bool] = EDGES
+) -> None:  # fmt: skip
+    """Write rows without entities as one of ROW_KINDS; Parquet calls `rows` twice, CSV needs the names of `columns`.
+
+    Text begins and ends as `edges` say.
+    """
     if kind == PARQUET:
         from nerbert.formats.parquet import write_parquet
 
@@ -118,7 +127,18 @@ def write_rows(path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns
     else:
         write = object_line if kind == JSONL else lambda row: f"{row[TEXT_FIELD]}\n".encode("utf-8", "replace")
         with path.open("wb") as stream:
+            stream.write(BOM if kind == TEXT and edges[0] else b"")
             stream.writelines(map(write, rows()))
+            if kind == TEXT and not edges[1] and stream.tell():
+                stream.truncate(stream.tell() - 1)
+
+
+def read_edges(stream: IO[bytes]) -> tuple[bool, bool]:
+    """Return whether a text begins with a byte order mark, and whether its last line has an end."""
+    last = first = stream.read(_BLOCK)
+    while block := stream.read(_BLOCK):
+        last = block
+    return first.startswith(BOM), last.endswith(b"\n")
 
 
 def read_rows(path: Path, kind: str) -> Iterator[Document]:

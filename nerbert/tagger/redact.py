@@ -1,14 +1,15 @@
 """Redact entities: pure functions from a text and its entities to a text without them, and back.
 
-Texts are compared word by word, without case and white space. Cost: a repeat in another spelling isn't found.
+Texts are compared word by word, without case, white space, invisible characters, and the signs that join words of
+letters. Cost: a repeat in another spelling isn't found.
 """
 
 import hashlib
 import hmac
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
@@ -24,23 +25,36 @@ WAYS = (REPLACE, MASK, HASH)
 """What an entity becomes: its type with a number, a block for each character, its type with a keyed hash."""
 SHORTEST_KEY = 16
 """Minimum bytes of a key."""
-Pseudonym: TypeAlias = Callable[[str, str], str]
-"""Returns what replaces an entity of a type and a text."""
+Pseudonym: TypeAlias = Callable[[str, str, str], str]
+"""Returns what replaces an entity of a type: its name, and the text there, which may be a part of the name."""
 _HEX_DIGITS, _BLOCK = 12, "█"
 _WORD = regex.compile(rf"[[\p{{L}}\p{{M}}\p{{N}}]--{WORD_EACH}]++|{WORD_EACH}\p{{M}}*+|\S", regex.VERSION1)
 """A run of letters and digits (an underscore ends it), a character of a script without spaces, or another character."""
 _ASCII_WORD = re.compile(r"[A-Za-z0-9]++|\S", re.ASCII)
 """The same in ASCII, several times faster."""
+_INVISIBLE = regex.compile(r"[\p{Cf}\p{Default_Ignorable_Code_Point}]++")
+_SIGNS = str.maketrans(dict.fromkeys("‘’‛ʹʻʼˈ′´＇", "'") | dict.fromkeys("‐‑‒–—―−﹣－", "-") | {"ı": "i"})
+"""Apostrophes, hyphens and the dotless i, each as one character."""
+_CASE_MARKS = re.compile("(?<=i)\u0307|(?<=[\u0370-\u03ff])\u0301")
+"""Marks that other cases lack: the dot of the Turkish capital i, Greek accents."""
+_JOINERS, _LETTERS = ".-_", regex.compile(r"\p{L}[\p{L}\p{M}]*+")
+_EDGE = 200
+"""Characters of a line that may be a part of a name that a line break cuts."""
+_PLACEHOLDER = re.compile(r"(?=(\[.{1,99}? \d{1,9}\]))")
 
 
 class Replaced(NamedTuple):
-    """A stretch that was replaced: `start` is its place in the redacted text; `marked`: the tagger found it."""
+    """A stretch that was replaced: `start` is its place in the redacted text; `marked`: the tagger found it.
+
+    `name` is the original, or what it is a part of.
+    """
 
     start: int
     pseudonym: str
     original: str
     type: str
     marked: bool
+    name: str
 
 
 class Redacted(NamedTuple):
@@ -58,17 +72,55 @@ class _Region(NamedTuple):
     type: str
     marked: bool
     longest: int
+    name: str = ""
+    """The name that it is a part of, if a line break cuts that."""
 
 
-def _words(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield the words with their places, without case."""
-    for match in (_ASCII_WORD if text.isascii() else _WORD).finditer(text):
-        yield *match.span(), unicodedata.normalize("NFC", match[0].casefold())
+_Word: TypeAlias = tuple[int, int, str]
+"""Start, end, and how it is compared."""
+
+
+def _words(text: str) -> list[_Word]:
+    """Return the words as they are compared, with their places.
+
+    What joins words of letters (`Mary-Ann`, `anna.berg@…`, `Anna_Berg`), and the full stop of an initial, are no words.
+    """
+    if text.isascii():
+        words = [(*match.span(), match[0].lower()) for match in _ASCII_WORD.finditer(text)]
+    else:
+        seen = _INVISIBLE.sub("", text).translate(_SIGNS)
+        places = range(len(text)) if len(seen) == len(text) else [
+            index for index, char in enumerate(text) if not _INVISIBLE.match(char)]  # fmt: skip
+        words = [(places[match.start()], places[match.end() - 1] + 1, _fold_word(match[0]))
+                 for match in _WORD.finditer(seen)]  # fmt: skip
+    neighbours = zip(words, [*words[1:], (-1, -1, "")], [(-1, -1, ""), *words], strict=False)
+    return [word for word, after, before in neighbours if word[2] not in _JOINERS or not _joins(before, word, after)]
+
+
+def _joins(before: _Word, word: _Word, after: _Word) -> bool:
+    """Return whether a sign joins two words of letters, or is the full stop of an initial."""
+    if before[1] != word[0] or not _LETTERS.fullmatch(before[2]):
+        return False
+    is_initial = word[2] == "." and len(before[2]) == 1
+    return is_initial or (word[1] == after[0] and _LETTERS.fullmatch(after[2]) is not None)
+
+
+def _fold_word(word: str) -> str:
+    return unicodedata.normalize("NFC", _CASE_MARKS.sub("", unicodedata.normalize("NFD", word.casefold())))
 
 
 def fold_text(text: str) -> str:
     """Return a text as it is compared: its words without case, separated by single spaces."""
     return " ".join(word for *_, word in _words(text))
+
+
+class NamePart(NamedTuple):
+    """What a line has of a name that a line break cuts."""
+
+    start: int
+    end: int
+    type: str
+    name: str
 
 
 class FoundNames:
@@ -91,16 +143,29 @@ class FoundNames:
         """Yield start, end and type of each place that has the words of an entity; they may overlap."""
         if not self._types:
             return
-        words = list(_words(text))
+        words = _words(text)
         for index, (start, _, first) in enumerate(words):
             for length in self._lengths.get(first, ()):
                 part = words[index : index + length]
                 if (type_ := self._types.get(tuple(word for *_, word in part))) is not None:
                     yield start, part[-1][1], type_
 
+    def find_cut(self, before: str, after: str) -> tuple[list[NamePart], list[NamePart]]:
+        """Return the parts, in two lines that follow each other, of names that the line break cuts."""
+        first, second = list[NamePart](), list[NamePart]()
+        skipped, edge = max(0, len(before) - _EDGE), f"{before[-_EDGE:]}\n"
+        for start, end, type_ in self.find(edge + after[:_EDGE]):
+            if start < len(edge) - 1 and len(edge) < end:
+                name = f"{edge}{after}"[start:end]
+                first.append(NamePart(start + skipped, len(before.rstrip()), type_, name))
+                second.append(NamePart(len(after) - len(after.lstrip()), end - len(edge), type_, name))
+        return first, second
 
-def redact(text: str, spans: Iterable[Span], names: FoundNames, pseudonym: Pseudonym) -> Redacted:
-    """Return a text whose entities, and the repeats of `names`, are replaced.
+
+def redact(
+    text: str, spans: Iterable[Span], names: FoundNames, pseudonym: Pseudonym, parts: Iterable[NamePart] = ()
+) -> Redacted:  # fmt: skip
+    """Return a text whose entities, the repeats of `names`, and the `parts` of names are replaced.
 
     Of entities that overlap the union is replaced, with the type of the longest.
     """
@@ -110,14 +175,17 @@ def redact(text: str, spans: Iterable[Span], names: FoundNames, pseudonym: Pseud
     for start, end in list(pairwise(gaps))[::2]:  # what an entity leaves of a word that it cuts may be a name, too
         if marked:
             repeats += [(start + first, start + last, type_) for first, last, type_ in names.find(text[start:end])]
-    parts, replaced, done, size = list[str](), list[Replaced](), 0, 0
-    for region in _join_regions([*marked, *(_Region(*row, False, row[1] - row[0]) for row in repeats)]):
+    regions = [_Region(*row, False, row[1] - row[0]) for row in repeats]
+    regions += [_Region(*part[:3], False, len(part.name), part.name) for part in parts]
+    pieces, replaced, done, size = list[str](), list[Replaced](), 0, 0
+    for region in _join_regions([*marked, *regions]):
         original, gap = text[region.start : region.end], text[done : region.start]
-        new = pseudonym(region.type, original)
-        replaced.append(Replaced(size + len(gap), new, original, region.type, region.marked))
-        parts += [gap, new]
+        name = region.name or original
+        new = pseudonym(region.type, name, original)
+        replaced.append(Replaced(size + len(gap), new, original, region.type, region.marked, name))
+        pieces += [gap, new]
         done, size = region.end, size + len(gap) + len(new)
-    return Redacted("".join([*parts, text[done:]]), tuple(replaced))
+    return Redacted("".join([*pieces, text[done:]]), tuple(replaced))
 
 
 def _join_regions(regions: Iterable[_Region]) -> list[_Region]:
@@ -127,7 +195,7 @@ def _join_regions(regions: Iterable[_Region]) -> list[_Region]:
         if joined and region.start < joined[-1].end:
             last = joined.pop()
             best, end = max(last, region, key=attrgetter("longest")), max(last.end, region.end)
-            joined.append(_Region(last.start, end, best.type, last.marked or region.marked, best.longest))
+            joined.append(_Region(last.start, end, best.type, last.marked or region.marked, *best[4:]))
         else:
             joined.append(region)
     return joined
@@ -181,18 +249,27 @@ class EditedText:
         return self._pseudonym.sub(lambda match: self.originals[match[0]], text)
 
 
-def number_names() -> Pseudonym:
-    """Return pseudonyms like `[person 1]` for one document: the same number for the same text of a type."""
-    numbers = defaultdict[str, dict[str, int]](dict)
-
-    def name(type_: str, text: str) -> str:
-        of_type = numbers[type_]
-        return f"[{' '.join(type_.split())} {of_type.setdefault(fold_text(text), len(of_type) + 1)}]"
-
-    return name
+def find_placeholders(text: str) -> set[str]:
+    """Return what a text has of what `number_names` could give."""
+    return set(_PLACEHOLDER.findall(text)) if "[" in text else set()
 
 
-def mask_text(_: str, text: str) -> str:
+def number_names(taken: Collection[str] = ()) -> Pseudonym:
+    """Return pseudonyms like `[person 1]` for one document, none of those `taken`; a name of a type has one number."""
+    names, last = dict[tuple[str, str], str](), Counter[str]()
+
+    def make(type_: str, name: str, _: str) -> str:
+        key = type_, fold_text(name)
+        while key not in names:
+            last[type_] += 1
+            if (new := f"[{' '.join(type_.split())} {last[type_]}]") not in taken:
+                names[key] = new
+        return names[key]
+
+    return make
+
+
+def mask_text(_: str, __: str, text: str) -> str:
     """Return a text of the same length, with a block for each character but white space."""
     return re.sub(r"\S", _BLOCK, text)
 
@@ -204,8 +281,8 @@ def hash_names(key: bytes) -> Pseudonym:
     if len(key) < SHORTEST_KEY:
         raise InputError(f"the key has {len(key)} bytes; it needs at least {SHORTEST_KEY} (openssl rand -hex 32)")
 
-    def name(type_: str, text: str) -> str:
-        digest = hmac.new(key, fold_text(text).encode("utf-8", "surrogatepass"), hashlib.sha256)
+    def make(type_: str, name: str, _: str) -> str:
+        digest = hmac.new(key, fold_text(name).encode("utf-8", "surrogatepass"), hashlib.sha256)
         return f"[{' '.join(type_.split())} {digest.hexdigest()[:_HEX_DIGITS]}]"
 
-    return name
+    return make

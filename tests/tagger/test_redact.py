@@ -82,10 +82,50 @@ def test_what_isnt_an_entity_stays_and_a_mask_keeps_length_and_white_space(case:
         ("我在北京。", [], ["北京"], "我在[p 1]。"),
         ("Zoe\u0308", [], ["Zoë"], "[p 1]"),
         ("a. b.", [], ["."], "a. b."),
+        # with invisible characters, other apostrophes, hyphens and cases; in addresses and names of files
+        ("An\u00adna\u200b Berg, Anna\u2060 BERG\ufe0f", [], ["Anna Berg"], "[p 1], [p 1]\ufe0f"),
+        ("Mary‑Ann O’Hara, MARY–ANN OʼHARA", [], ["Mary-Ann O'Hara"], "[p 1], [p 1]"),
+        ("DİLARA, dılara, ΓΙΩΡΓΟΣ", [], ["Dilara", "Γιώργος"], "[p 1], [p 1], [p 2]"),
+        (
+            "anna.berg@x.org Anna_Berg.pdf anna-berg J R Ewing",
+            [],
+            ["Anna Berg", "J. R. Ewing"],
+            "[p 1]@x.org [p 1].pdf [p 1] [p 2]",
+        ),
+        # but not signs that tell names apart, nor those that end a sentence
+        (
+            "I saw Anna. Berg left. 1.5 or 1-5, C++ or C#",
+            [],
+            ["Anna Berg", "1-5", "C++"],
+            "I saw Anna. Berg left. 1.5 or [p 1], [p 2] or C#",
+        ),
     ],
 )
 def test_which_entities_and_repeats_are_redacted(text: str, spans: list[Span], names: list[str], redacted: str) -> None:
     assert redact(text, spans, FoundNames((name, "p") for name in names), number_names()).text == redacted
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "cut"),
+    [("met Anna", "Berg. Anna", ("[p 1]", "[p 1]")), ("x" * 300 + " AN\u00adNA \r", "  berg", ("[p 1]", "[p 1]")),
+     ("Anna Berg", "left", ()), ("Johanna", "Berg", ()), ("Anna", "", ())],
+)  # fmt: skip
+def test_a_name_that_a_line_break_cuts_is_found_on_both_lines(before: str, after: str, cut: tuple[str, ...]) -> None:
+    names = FoundNames([("Anna Berg", "p")])
+    parts = names.find_cut(before, after)
+    for new, wanted in ((number_names(), cut), (mask_text, ("████", "████") if cut and "\u00ad" not in before else ())):
+        done = [redact(*row[:1], (), FoundNames(), new, row[1]) for row in zip((before, after), parts, strict=True)]
+        if wanted or not cut:
+            assert tuple(each.pseudonym for row in done for each in row.replaced) == wanted
+        for row, text in zip(done, (before, after), strict=True):
+            assert module.restore(row.text, [each[:3] for each in row.replaced]) == text
+
+
+def test_a_placeholder_of_the_text_is_not_used() -> None:
+    taken = module.find_placeholders("[p 1] [see [p  q 2]\n[p\n4] [p 3")
+    new = number_names(taken)
+    assert [new(*each, "") for each in (("p", "Ada"), ("p  q", "Ada"), ("p", "Bob"))] == ["[p 2]", "[p q 1]", "[p 3]"]
+    assert taken >= {"[p 1]"}
 
 
 def test_words_in_ascii_are_those_of_any_text() -> None:
@@ -95,12 +135,12 @@ def test_words_in_ascii_are_those_of_any_text() -> None:
 
 def test_the_same_text_has_the_same_number_and_hash() -> None:
     new, name = number_names(), hash_names(KEY)
-    assert [new("p", each) for each in ("Ada", "Bob", "ADA")] == ["[p 1]", "[p 2]", "[p 1]"]
-    assert new("q", "Ada") == "[q 1]"
-    assert name("p", "Ada") == name("p", "ADA") == hash_names(KEY)("p", "Ada")
-    assert name("p", "Ada") != name("p", "Bob")
-    assert name("p", "Ada") != hash_names(KEY + b"!")("p", "Ada")
-    assert regex.fullmatch(r"\[p [0-9a-f]{12}\]", name("p", "Ada"))
+    assert [new("p", each, "") for each in ("Ada", "Bob", "ADA")] == ["[p 1]", "[p 2]", "[p 1]"]
+    assert new("q", "Ada", "") == "[q 1]"
+    assert name("p", "Ada", "") == name("p", "ADA", "") == hash_names(KEY)("p", "Ada", "")
+    assert name("p", "Ada", "") != name("p", "Bob", "")
+    assert name("p", "Ada", "") != hash_names(KEY + b"!")("p", "Ada", "")
+    assert regex.fullmatch(r"\[p [0-9a-f]{12}\]", name("p", "Ada", ""))
 
 
 def test_values_of_json_are_redacted_throughout() -> None:

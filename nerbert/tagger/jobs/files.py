@@ -154,6 +154,13 @@ class TaggedParts:
         if number != self.count:
             self._refuse_change()
 
+    def read_edges(self) -> tuple[bool, bool]:
+        """Return how the file begins and ends, if it has lines of text; see `kinds.read_edges`."""
+        if self._source.kind != kinds.TEXT:
+            return kinds.EDGES
+        with self._source.open_bytes() as stream:
+            return kinds.read_edges(stream)
+
     def _parts(self, file: int, repairs: Repairs) -> Iterator[FilePart]:
         """Yield the file's rows in parts that depend on the input alone."""
         documents = self._source.documents(repairs)

@@ -6,9 +6,9 @@ Rows have their text and the fields that are asked for. Cost: a file's rows are 
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 from pathlib import Path, PurePath
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -20,9 +20,10 @@ from nerbert.executors import HERE, Executor
 from nerbert.formats.format import check_needs
 from nerbert.formats.inputs import JobPaths, check_no_input
 from nerbert.formats.jsonl import ANNOTATIONS
-from nerbert.formats.kinds import JSONL, ROW_KINDS, kind_named, read_rows, write_rows
+from nerbert.formats.kinds import EDGES, JSONL, ROW_KINDS, kind_named, read_edges, read_rows, write_rows
 from nerbert.formats.kinds import TEXT as LINES
 from nerbert.formats.rows import TEXT, TOKENS, file_lines
+from nerbert.records import Document
 from nerbert.schema import json_line, parse_json
 from nerbert.sources.files import writable
 from nerbert.tagger import redact
@@ -68,6 +69,8 @@ class RedactJob:
         kind = self.to or (JSONL if paths.many else target_kind(output))
         check_choice("--to", kind, ROW_KINDS)
         check_needs(kind_named(kind))
+        if kind == LINES:
+            paths = replace(paths, sources=[replace(source, strip="") for source in paths.sources])
         if self.keep and kind == LINES:
             raise SettingsError(f"--keep {self.keep[0]}: text has no other fields; choose --to jsonl, csv or parquet")
         if self.map and self.map.resolve().is_relative_to(output.resolve()):
@@ -78,10 +81,10 @@ class RedactJob:
             check_free(self.map, overwrite=self.tag.overwrite, file=True)
         return paths, names, kind
 
-    def pseudonyms(self) -> Callable[[], redact.Pseudonym]:
-        """Return what makes the pseudonyms of a document; raise InputError without a key that hashes need."""
+    def pseudonyms(self) -> Callable[[set[str]], redact.Pseudonym]:
+        """Return what makes a document's pseudonyms, but for those in it; raise InputError without a hash's key."""
         if self.how != redact.HASH:
-            return redact.number_names if self.how == redact.REPLACE else lambda: redact.mask_text
+            return redact.number_names if self.how == redact.REPLACE else lambda _: redact.mask_text
         if self.key is None:
             if (value := os.environ.get(KEY)) is None:
                 raise SettingsError(f"--how hash: needs a secret key; give --key FILE, or the variable {KEY}")
@@ -90,14 +93,15 @@ class RedactJob:
             with refused(f"{self.key}: can't be read", of=OSError):
                 key = self.key.read_bytes()
         name = redact.hash_names(key.strip())
-        return lambda: name
+        return lambda _: name
 
 
 class _RedactedRows:
     """The rows of a file without its entities; what an iteration replaced is counted, and written to `notes`."""
 
     def __init__(
-        self, job: RedactJob, parts: TaggedParts, new: Callable[[], redact.Pseudonym], notes: IO[bytes], kind: str
+        self, job: RedactJob, parts: TaggedParts, new: Callable[[set[str]], redact.Pseudonym], notes: IO[bytes],
+        kind: str,
     ) -> None:  # fmt: skip
         self._job, self._parts, self._new, self._kind = job, parts, new, kind
         self._notes, self._start = notes, 0
@@ -107,26 +111,41 @@ class _RedactedRows:
         self.rows, self.without, self.marked, self.repeats = 0, 0, Counter[str](), Counter[str]()
         self._notes.seek(self._start)
         self._notes.truncate()
-        by_row = self._job.document == ROW
-        entities = ((span.text, span.type) for row in self._parts for span in row.spans)
-        names, pseudonym = redact.FoundNames(() if by_row else entities), self._new()
-        for row in self._parts:
+        by_row, rest = self._job.document == ROW, list[redact.NamePart]()
+        names, pseudonym = self._read_document(() if by_row else self._parts)
+        for row, following in pairwise(chain(self._parts, [None])):
+            if row is None:
+                break
             if by_row:
-                names, pseudonym = redact.FoundNames((span.text, span.type) for span in row.spans), self._new()
+                names, pseudonym = self._read_document([row])
             self.rows += 1
             if self._kind == LINES and "\n" in row.text:
                 with at(self._parts.name, row.line):
                     raise InputError("a text of several lines can't be one line; choose --to jsonl")
-            done = redact.redact(row.text, row.spans, names if self._job.repeats else redact.FoundNames(), pseudonym)
+            repeats = names if self._job.repeats else redact.FoundNames()
+            cut, following_cut = repeats.find_cut(row.text, following.text if following and not by_row else "")
+            done = redact.redact(row.text, row.spans, repeats, pseudonym, [*rest, *cut])
+            rest = following_cut
             for name in done.replaced:
                 (self.marked if name.marked else self.repeats)[name.type] += 1
-                self._note(row=self.rows, start=name.start, pseudonym=name.pseudonym, original=name.original)
+                whole = {"name": name.name} if name.name != name.original else {}
+                self._note(row=self.rows, start=name.start, pseudonym=name.pseudonym, original=name.original, **whole)
             self.without += not done.replaced
             self.left_out.update(dict.fromkeys(row.fields))
             with at(self._parts.name):
                 kept = {name: redact.redact_value(row.fields[name], names, pseudonym)
                         for name in self._job.keep if name in row.fields}  # fmt: skip
             yield {TEXT: done.text, **kept}
+
+    def _read_document(self, rows: Iterable[Document]) -> tuple[redact.FoundNames, redact.Pseudonym]:
+        """Return the entities of a document, and its pseudonyms, none of which it has."""
+        names, taken = redact.FoundNames(), set[str]()
+        for row in rows:
+            for span in row.spans:
+                names.add(span.text, span.type)
+            for text in (row.text, *(f"{row.fields[name]}" for name in self._job.keep if name in row.fields)):
+                taken |= redact.find_placeholders(text)
+        return names, self._new(taken)
 
     def _note(self, **values: Any) -> None:
         if self._job.map:
@@ -135,7 +154,8 @@ class _RedactedRows:
     def write(self, target: Path, name: PurePath) -> None:
         """Write the file, and the last row of its part of the map, by which it is recognised."""
         self._start = self._notes.tell()
-        write_rows(target, self._kind, self.__iter__, (TEXT, *self._job.keep))
+        edges = self._parts.read_edges() if self._kind == LINES else EDGES
+        write_rows(target, self._kind, self.__iter__, (TEXT, *self._job.keep), edges)
         self._note(file=writable(name), kind=self._kind, sha256=sha256_of(target) if self._job.map else "")
 
 
@@ -189,12 +209,13 @@ def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Sequence[
 
 @dataclass(frozen=True, slots=True)
 class _MapRow:
-    """A replacement in a row; or, after those of a file, the file."""
+    """A replacement in a row, with the name that it is a part of; or, after those of a file, the file."""
 
     row: int = 0
     start: int = 0
     pseudonym: str = ""
     original: str = ""
+    name: str = ""
     file: str = ""
     kind: str = ""
     sha256: str = ""
@@ -223,9 +244,11 @@ def undo_redaction(map_: Path, redacted: Path, output: Path, *, edited: bool = F
                 text = edit.restore(row.text) if edit else redact.restore(row.text, changes.get(number, ()))
             yield {**row.fields, TEXT: text}
 
+    with redacted.open("rb") as stream:
+        edges = read_edges(stream)
     names = {} if kind == LINES else dict.fromkeys(name for row in read_rows(redacted, kind) for name in row.fields)
     with publish(output) as draft:
-        write_rows(draft, kind, rows, list(names))
+        write_rows(draft, kind, rows, list(names), edges)
     if edit:
         gone = ", ".join(name for name in edit.originals if name not in edit.seen)
         tell(f"{output}: {len(edit.seen):,} of {len(edit.originals):,} names restored"
@@ -244,7 +267,8 @@ def _changes_of(map_: Path, redacted: Path, *, edited: bool) -> tuple[str, _Chan
         for line in file_lines(map_):
             change = parse_json(line.text, _MapRow, f"{map_}:{line.number}")
             if not change.file:
-                changes.setdefault(change.row, []).append((change.start, change.pseudonym, change.original))
+                original = (edited and change.name) or change.original
+                changes.setdefault(change.row, []).append((change.start, change.pseudonym, original))
                 continue
             if edited or change.sha256 == digest:
                 files[PurePath(change.file).parts] = change.kind, changes

@@ -75,6 +75,26 @@ def test_nothing_marked_is_in_any_output(
     assert "ada\nBob\nx" in restored or r"ada\nBob\nx" in restored
 
 
+@pytest.mark.parametrize(
+    "raw", [b"\xef\xbb\xbfAda left.\r\nBob\r\n", b"Ada", b"", b"\xef\xbb\xbf", b"x\n\r", b"\nAda\r\r\n"]
+)
+def test_marks_and_ends_of_lines_are_kept_and_restored(redact: Redact, raw: bytes) -> None:
+    Path("x.txt").write_bytes(raw)
+    assert redact("x.txt", "-o", "y.txt", "--map", "m") == 0
+    assert Path("y.txt").read_bytes() == raw.replace(b"Ada", b"[vowel 1]").replace(b"Bob", b"[else 1]")
+    assert exit_code("redact", "--undo", "m", "y.txt", "-o", "z.txt") == 0
+    assert Path("z.txt").read_bytes() == raw
+
+
+def test_a_placeholder_of_the_text_stays_and_a_name_over_lines_is_one(redact: Redact) -> None:
+    Path("x.txt").write_text("[vowel 1] met Ada\nada_lee\n")
+    assert redact("x.txt", "-o", "y.txt", "--map", "m") == 0
+    assert Path("y.txt").read_text() == "[vowel 1] met [vowel 2]\n[vowel 2]_lee\n"
+    Path("y.txt").write_text("[vowel 1] saw [vowel 2]\n")
+    assert exit_code("redact", "--undo", "m", "y.txt", "-o", "z.txt", "--edited") == 0
+    assert Path("z.txt").read_text() == "[vowel 1] saw Ada\n"
+
+
 def test_lines_are_redacted_counted_and_restored_to_the_byte(
     redact: Redact, capitals: Capitals, capsys: Caught
 ) -> None:
