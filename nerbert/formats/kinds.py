@@ -28,9 +28,6 @@ ROW_KINDS = (TEXT, JSONL, CSV, PARQUET)
 """The kinds of files of rows whose fields are given."""
 PACKED = (".gz", ".bz2", ".xz")
 """Suffixes of compressed files."""
-EDGES = False, True
-"""The edges of a text that `write_rows` writes, as `read_edges` has them."""
-_BLOCK = 1 << 20
 Row: TypeAlias = Mapping[str, Any]
 """Fields in JSON types; `text` is the text."""
 
@@ -109,11 +106,11 @@ def unpacked_name(path: PurePath) -> PurePath:
 
 
 def write_rows(
-    path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns: Sequence[str], edges: tuple[bool, bool] = EDGES
+    path: Path, kind: str, rows: Callable[[], Iterable[Row]], columns: Sequence[str], like: IO[bytes] | None = None
 ) -> None:  # fmt: skip
     """Write rows without entities as one of ROW_KINDS; Parquet calls `rows` twice, CSV needs the names of `columns`.
 
-    Text begins and ends as `edges` say.
+    Text has the byte order mark of the text `like`, and an end of its last line if that has.
     """
     if kind == PARQUET:
         from nerbert.formats.parquet import write_parquet
@@ -127,18 +124,13 @@ def write_rows(
     else:
         write = object_line if kind == JSONL else lambda row: f"{row[TEXT_FIELD]}\n".encode("utf-8", "replace")
         with path.open("wb") as stream:
-            stream.write(BOM if kind == TEXT and edges[0] else b"")
+            first = last = like.read(1 << 20) if like and kind == TEXT else b"\n"
+            while like and (block := like.read(1 << 20)):
+                last = block
+            stream.write(BOM if first.startswith(BOM) else b"")
             stream.writelines(map(write, rows()))
-            if kind == TEXT and not edges[1] and stream.tell():
+            if not last.endswith(b"\n") and stream.tell():
                 stream.truncate(stream.tell() - 1)
-
-
-def read_edges(stream: IO[bytes]) -> tuple[bool, bool]:
-    """Return whether a text begins with a byte order mark, and whether its last line has an end."""
-    last = first = stream.read(_BLOCK)
-    while block := stream.read(_BLOCK):
-        last = block
-    return first.startswith(BOM), last.endswith(b"\n")
 
 
 def read_rows(path: Path, kind: str) -> Iterator[Document]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from nerbert.errors import InputError, SettingsError, unknown
-from nerbert.labels import WordSpan, bio_from_spans, is_signs, word_spans
+from nerbert.labels import WordSpan, bio_from_spans, word_spans
 from nerbert.metrics.calibration import Temperatures, cross_fit
 from nerbert.metrics.score import Score, score_spans
 from nerbert.records import EntityLabel, Example
@@ -320,13 +320,9 @@ class Predicted:
         }  # fmt: skip
 
 
-def predict_entities(head: Head, examples: Sequence[Example], *, signs: bool = True) -> Predicted:
-    """Find the entities of annotated sentences, and judge each; without `signs` all have a letter or a digit."""
+def predict_entities(head: Head, examples: Sequence[Example]) -> Predicted:
+    """Find the entities of annotated sentences, and judge each."""
     entities = head.predict(examples)
-    if not signs:
-        spans = zip(entities.examples.tolist(), entities.starts.tolist(), entities.ends.tolist(), strict=True)
-        words = (examples[number].tokens[start:end] for number, start, end in spans)
-        entities = entities.where(np.array([not is_signs("".join(tokens)) for tokens in words], bool))
     gold, predicted = list(map(word_spans, examples)), entities.word_spans(len(examples))
     right = [span in gold_spans for spans, gold_spans in zip(predicted, map(set, gold), strict=True) for span in spans]
     return Predicted(entities, np.array(right, bool), score_spans(gold, predicted), len(examples), head.decoding)

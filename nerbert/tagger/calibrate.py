@@ -16,7 +16,7 @@ from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import types_of_examples, word_spans
 from nerbert.metrics.calibration import Threshold, lowest_thresholds, uncalibrate
-from nerbert.model.folder import CARD, SIGNS, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
+from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
 from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.model.heads import Head, Predicted, predict_entities
 from nerbert.model.threshold_fit import TRIED, best_threshold, calibrate_threshold
@@ -90,7 +90,7 @@ def _calibrate_tagger(
     if types and loaded.types and set(types).isdisjoint(loaded.types):
         why = f"{folder} knows none of its types ({few(types)}), so all that the tagger finds there is wrong"
         raise InputError(f"{source['name']}: {why}; give data with types of the tagger ({few(loaded.types)})")
-    find = _make_finder(loaded, examples, types, source["name"], signs=bool(card_before.get(SIGNS)))
+    find = _make_finder(loaded, examples, types, source["name"])
     best, default = None, loaded.usual_threshold
     if default and not loaded.types:
         best = best_threshold(find(lambda _: TRIED[0]).entities, list(map(word_spans, examples)))
@@ -118,17 +118,15 @@ def _calibrate_tagger(
     return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, fitted.get("threshold"))
 
 
-def _make_finder(head: Head, examples: Sequence[Example], types: Sequence[str], name: str, *, signs: bool) -> Find:
+def _make_finder(head: Head, examples: Sequence[Example], types: Sequence[str], name: str) -> Find:
     """Return what finds a head's entities; labels given at run time are the types of the data, `name`."""
     if head.types:
-        predicted = predict_entities(head, examples, signs=signs)
+        predicted = predict_entities(head, examples)
         return lambda _: predicted
     labels = list(map(EntityLabel, types))
     if not labels:
         raise InputError(f"{name}: holds no entity, so there is no type to ask the tagger for")
-    return lambda least: predict_entities(
-        head.for_labels(labels, [least(label.name) for label in labels]), examples, signs=signs
-    )
+    return lambda least: predict_entities(head.for_labels(labels, [least(label.name) for label in labels]), examples)
 
 
 def _find_thresholds(

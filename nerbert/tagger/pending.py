@@ -50,10 +50,7 @@ class TagRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityFinder:
-    """What to find: a head's entities with a confidence of `thresholds` (by type) or more at temperatures.
-
-    Without `signs`, an entity has a letter or a digit.
-    """
+    """What to find: a head's entities, of `signs` alone, too, sure by `thresholds` (by type) or more at temperatures."""
 
     head: Head
     thresholds: Mapping[str, float]
@@ -199,14 +196,11 @@ def clean_example(example: Example) -> Example:
 
 def drop_signs(example: Example, answer: WordTags) -> WordTags:
     """Return a sentence's tags, O where an entity has no letter or digit."""
-    words = zip(example.words, answer.tags, strict=True)
-    if all(tag == OUTSIDE or not is_signs(example.text[start:end]) for (start, end), tag in words):
-        return answer
-    tags, confidences = answer.tags.copy(), answer.confidences.copy()
-    for first, last, _ in spans_from_bio(answer.tags):
-        if is_signs(example.text[example.words[first][0] : example.words[last - 1][1]]):
-            tags[first:last], confidences[first:last] = [OUTSIDE] * (last - first), [1.0] * (last - first)
-    return WordTags(tags, confidences)
+    tags = answer.tags.copy()
+    for first, last, _ in spans_from_bio(tags) if any(tag != OUTSIDE for tag in tags) else ():
+        if is_signs("".join(example.tokens[first:last])):
+            tags[first:last] = [OUTSIDE] * (last - first)
+    return WordTags(tags, answer.confidences)
 
 
 def join_sentences(text: str, sentences: Iterable[tuple[int, Example]], longest: int) -> Iterator[tuple[int, Example]]:

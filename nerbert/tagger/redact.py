@@ -37,17 +37,16 @@ _SIGNS = str.maketrans(dict.fromkeys("‘’‛ʹʻʼˈ′´＇", "'") | dict.fr
 """Apostrophes, hyphens and the dotless i, each as one character."""
 _CASE_MARKS = re.compile("(?<=i)\u0307|(?<=[\u0370-\u03ff])\u0301")
 """Marks that other cases lack: the dot of the Turkish capital i, Greek accents."""
-_JOINERS, _LETTERS = ".-_", regex.compile(r"\p{L}[\p{L}\p{M}]*+")
+_JOINER = regex.compile(r"[\p{Pd}−._]")
+_JOINED = regex.compile(r"(?<=\p{L}\p{M}*)[\p{Pd}−._](?=\p{L})|(?<=(?<![\p{L}\p{M}\p{N}])\p{L})\.")
+"""A sign that joins letters, and the full stop of an initial."""
 _EDGE = 200
 """Characters of a line that may be a part of a name that a line break cuts."""
 _PLACEHOLDER = re.compile(r"(?=(\[.{1,99}? \d{1,9}\]))")
 
 
 class Replaced(NamedTuple):
-    """A stretch that was replaced: `start` is its place in the redacted text; `marked`: the tagger found it.
-
-    `name` is the original, or what it is a part of.
-    """
+    """A stretch that was replaced, at `start` of the redacted text; `marked`: the tagger found it; its whole `name`."""
 
     start: int
     pseudonym: str
@@ -64,8 +63,8 @@ class Redacted(NamedTuple):
     replaced: tuple[Replaced, ...]
 
 
-class _Region(NamedTuple):
-    """A stretch to redact; `longest` is the length of the entity that gave the type."""
+class Region(NamedTuple):
+    """A stretch to redact; `longest` is the length of the entity that gave the type, `name` what it's a part of."""
 
     start: int
     end: int
@@ -73,14 +72,9 @@ class _Region(NamedTuple):
     marked: bool
     longest: int
     name: str = ""
-    """The name that it is a part of, if a line break cuts that."""
 
 
-_Word: TypeAlias = tuple[int, int, str]
-"""Start, end, and how it is compared."""
-
-
-def _words(text: str) -> list[_Word]:
+def _words(text: str) -> list[tuple[int, int, str]]:
     """Return the words as they are compared, with their places.
 
     What joins words of letters (`Mary-Ann`, `anna.berg@…`, `Anna_Berg`), and the full stop of an initial, are no words.
@@ -93,16 +87,8 @@ def _words(text: str) -> list[_Word]:
             index for index, char in enumerate(text) if not _INVISIBLE.match(char)]  # fmt: skip
         words = [(places[match.start()], places[match.end() - 1] + 1, _fold_word(match[0]))
                  for match in _WORD.finditer(seen)]  # fmt: skip
-    neighbours = zip(words, [*words[1:], (-1, -1, "")], [(-1, -1, ""), *words], strict=False)
-    return [word for word, after, before in neighbours if word[2] not in _JOINERS or not _joins(before, word, after)]
-
-
-def _joins(before: _Word, word: _Word, after: _Word) -> bool:
-    """Return whether a sign joins two words of letters, or is the full stop of an initial."""
-    if before[1] != word[0] or not _LETTERS.fullmatch(before[2]):
-        return False
-    is_initial = word[2] == "." and len(before[2]) == 1
-    return is_initial or (word[1] == after[0] and _LETTERS.fullmatch(after[2]) is not None)
+    joiners = {match.end() for match in _JOINED.finditer(text)} if _JOINER.search(text) else ()
+    return [word for word in words if word[2] not in ".-_" or word[1] not in joiners]
 
 
 def _fold_word(word: str) -> str:
@@ -112,15 +98,6 @@ def _fold_word(word: str) -> str:
 def fold_text(text: str) -> str:
     """Return a text as it is compared: its words without case, separated by single spaces."""
     return " ".join(word for *_, word in _words(text))
-
-
-class NamePart(NamedTuple):
-    """What a line has of a name that a line break cuts."""
-
-    start: int
-    end: int
-    type: str
-    name: str
 
 
 class FoundNames:
@@ -150,35 +127,35 @@ class FoundNames:
                 if (type_ := self._types.get(tuple(word for *_, word in part))) is not None:
                     yield start, part[-1][1], type_
 
-    def find_cut(self, before: str, after: str) -> tuple[list[NamePart], list[NamePart]]:
+    def find_cut(self, before: str, after: str) -> tuple[list[Region], list[Region]]:
         """Return the parts, in two lines that follow each other, of names that the line break cuts."""
-        first, second = list[NamePart](), list[NamePart]()
+        first, second = list[Region](), list[Region]()
         skipped, edge = max(0, len(before) - _EDGE), f"{before[-_EDGE:]}\n"
         for start, end, type_ in self.find(edge + after[:_EDGE]):
             if start < len(edge) - 1 and len(edge) < end:
                 name = f"{edge}{after}"[start:end]
-                first.append(NamePart(start + skipped, len(before.rstrip()), type_, name))
-                second.append(NamePart(len(after) - len(after.lstrip()), end - len(edge), type_, name))
+                facts = type_, False, len(name), name
+                first.append(Region(start + skipped, len(before.rstrip()), *facts))
+                second.append(Region(len(after) - len(after.lstrip()), end - len(edge), *facts))
         return first, second
 
 
 def redact(
-    text: str, spans: Iterable[Span], names: FoundNames, pseudonym: Pseudonym, parts: Iterable[NamePart] = ()
+    text: str, spans: Iterable[Span], names: FoundNames, pseudonym: Pseudonym, parts: Iterable[Region] = ()
 ) -> Redacted:  # fmt: skip
     """Return a text whose entities, the repeats of `names`, and the `parts` of names are replaced.
 
     Of entities that overlap the union is replaced, with the type of the longest.
     """
-    marked = _join_regions(_Region(span.start, span.end, span.type, True, span.end - span.start) for span in spans)
+    marked = _join_regions(Region(span.start, span.end, span.type, True, span.end - span.start) for span in spans)
     gaps = [0, *(border for region in marked for border in region[:2]), len(text)]
     repeats = list(names.find(text))
     for start, end in list(pairwise(gaps))[::2]:  # what an entity leaves of a word that it cuts may be a name, too
         if marked:
             repeats += [(start + first, start + last, type_) for first, last, type_ in names.find(text[start:end])]
-    regions = [_Region(*row, False, row[1] - row[0]) for row in repeats]
-    regions += [_Region(*part[:3], False, len(part.name), part.name) for part in parts]
+    regions = [Region(*row, False, row[1] - row[0]) for row in repeats]
     pieces, replaced, done, size = list[str](), list[Replaced](), 0, 0
-    for region in _join_regions([*marked, *regions]):
+    for region in _join_regions([*marked, *regions, *parts]):
         original, gap = text[region.start : region.end], text[done : region.start]
         name = region.name or original
         new = pseudonym(region.type, name, original)
@@ -188,14 +165,14 @@ def redact(
     return Redacted("".join([*pieces, text[done:]]), tuple(replaced))
 
 
-def _join_regions(regions: Iterable[_Region]) -> list[_Region]:
+def _join_regions(regions: Iterable[Region]) -> list[Region]:
     """Return the regions, in order, those that overlap as one."""
-    joined = list[_Region]()
+    joined = list[Region]()
     for region in sorted(regions, key=lambda region: (region.start, -region.end)):
         if joined and region.start < joined[-1].end:
             last = joined.pop()
             best, end = max(last, region, key=attrgetter("longest")), max(last.end, region.end)
-            joined.append(_Region(last.start, end, best.type, last.marked or region.marked, *best[4:]))
+            joined.append(Region(last.start, end, best.type, last.marked or region.marked, *best[4:]))
         else:
             joined.append(region)
     return joined

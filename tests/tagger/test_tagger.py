@@ -19,7 +19,7 @@ from nerbert.formats.conll import example_of
 from nerbert.formats.data import DataSet
 from nerbert.labels import spans_from_bio
 from nerbert.model.folder import SIGNS
-from nerbert.model.heads import Entities, Head, predict_entities
+from nerbert.model.heads import Entities, Head
 from nerbert.records import Example, Span
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
@@ -72,7 +72,6 @@ def test_an_entity_has_a_letter_or_a_digit_unless_the_training_had_one_without(t
     (tags,) = tagger.tag_examples([example])
     spans = [example.tokens[start] for start, _, _ in spans_from_bio(tags.tags)]
     assert [span.text for span in tagger.tag(text)] == spans == names
-    assert not predict_entities(tagger.head, [Example("→ !", ((0, 1), (2, 3)))], signs=False).entities.types
     signs = (replace(example, spans=(Span(start, end, "thing"),)) for start, end in example.words[-1:])
     tagger.card = Domains(DataSet(Path("data"), [*signs])).facts("embedded")
     every = [span.text for span in tagger.tag(text)]

@@ -6,13 +6,13 @@ A part holds entities and the digest of its rows. Cost: the input is read once m
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, NoReturn, TypeAlias
+from typing import IO, NamedTuple, NoReturn, TypeAlias
 
 from nerbert.artifacts import Made, artifact, check_free
 from nerbert.errors import InputError, NerbertError, SettingsError, at
@@ -154,12 +154,9 @@ class TaggedParts:
         if number != self.count:
             self._refuse_change()
 
-    def read_edges(self) -> tuple[bool, bool]:
-        """Return how the file begins and ends, if it has lines of text; see `kinds.read_edges`."""
-        if self._source.kind != kinds.TEXT:
-            return kinds.EDGES
-        with self._source.open_bytes() as stream:
-            return kinds.read_edges(stream)
+    def open_text(self) -> AbstractContextManager[IO[bytes] | None]:
+        """Provide the file's bytes, if they are lines of text."""
+        return self._source.open_bytes() if self._source.kind == kinds.TEXT else nullcontext()
 
     def _parts(self, file: int, repairs: Repairs) -> Iterator[FilePart]:
         """Yield the file's rows in parts that depend on the input alone."""

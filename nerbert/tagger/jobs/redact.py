@@ -20,7 +20,7 @@ from nerbert.executors import HERE, Executor
 from nerbert.formats.format import check_needs
 from nerbert.formats.inputs import JobPaths, check_no_input
 from nerbert.formats.jsonl import ANNOTATIONS
-from nerbert.formats.kinds import EDGES, JSONL, ROW_KINDS, kind_named, read_edges, read_rows, write_rows
+from nerbert.formats.kinds import JSONL, ROW_KINDS, kind_named, read_rows, write_rows
 from nerbert.formats.kinds import TEXT as LINES
 from nerbert.formats.rows import TEXT, TOKENS, file_lines
 from nerbert.records import Document
@@ -111,7 +111,7 @@ class _RedactedRows:
         self.rows, self.without, self.marked, self.repeats = 0, 0, Counter[str](), Counter[str]()
         self._notes.seek(self._start)
         self._notes.truncate()
-        by_row, rest = self._job.document == ROW, list[redact.NamePart]()
+        by_row, rest = self._job.document == ROW, list[redact.Region]()
         names, pseudonym = self._read_document(() if by_row else self._parts)
         for row, following in pairwise(chain(self._parts, [None])):
             if row is None:
@@ -154,8 +154,8 @@ class _RedactedRows:
     def write(self, target: Path, name: PurePath) -> None:
         """Write the file, and the last row of its part of the map, by which it is recognised."""
         self._start = self._notes.tell()
-        edges = self._parts.read_edges() if self._kind == LINES else EDGES
-        write_rows(target, self._kind, self.__iter__, (TEXT, *self._job.keep), edges)
+        with self._parts.open_text() as like:
+            write_rows(target, self._kind, self.__iter__, (TEXT, *self._job.keep), like)
         self._note(file=writable(name), kind=self._kind, sha256=sha256_of(target) if self._job.map else "")
 
 
@@ -244,11 +244,9 @@ def undo_redaction(map_: Path, redacted: Path, output: Path, *, edited: bool = F
                 text = edit.restore(row.text) if edit else redact.restore(row.text, changes.get(number, ()))
             yield {**row.fields, TEXT: text}
 
-    with redacted.open("rb") as stream:
-        edges = read_edges(stream)
     names = {} if kind == LINES else dict.fromkeys(name for row in read_rows(redacted, kind) for name in row.fields)
-    with publish(output) as draft:
-        write_rows(draft, kind, rows, list(names), edges)
+    with publish(output) as draft, redacted.open("rb") as like:
+        write_rows(draft, kind, rows, list(names), like)
     if edit:
         gone = ", ".join(name for name in edit.originals if name not in edit.seen)
         tell(f"{output}: {len(edit.seen):,} of {len(edit.originals):,} names restored"
