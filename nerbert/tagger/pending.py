@@ -50,7 +50,7 @@ class TagRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityFinder:
-    """What to find: a head's entities, of `signs` alone, too, sure by `thresholds` (by type) or more at temperatures."""
+    """What to find: a head's entities, perhaps of `signs` alone, of `thresholds` (by type) or more at temperatures."""
 
     head: Head
     thresholds: Mapping[str, float]
