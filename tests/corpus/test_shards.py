@@ -130,12 +130,6 @@ def test_a_shard_of_other_bytes_is_noticed_at_any_time(corpus: Path) -> None:
         list(checked_shards(corpus, manifest))
 
 
-def nothing(row: dict[str, Any], *keys: str) -> None:
-    for key in keys[:-1]:
-        row = row[key][0]
-    row[keys[-1]] = [None] if keys[-1] == "class_path" else None
-
-
 NULLS = [("start",), ("text",), ("copies",), ("words",), ("words", "start"), ("mentions",), ("mentions", "category"),
          ("mentions", "end"), ("mentions", "class_path"), ("mentions", "source"), ("title",), ("split",)]  # fmt: skip
 
@@ -147,7 +141,10 @@ def test_a_shard_with_a_value_missing_names_file_and_column(
     path = corpus / "sentences" / "part-00000.parquet"
     table = pq.read_table(path)
     rows = table.to_pylist()
-    nothing(rows[-1], *keys)
+    row = rows[-1]
+    for key in keys[:-1]:
+        row = row[key][0]
+    row[keys[-1]] = [None] if keys[-1] == "class_path" else None
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
     words = f"part-00000.parquet: a sentence has no {'.'.join(keys)}; build the corpus again"
     with raises(InputError, words):

@@ -15,8 +15,6 @@ def ancestors(*texts: Text) -> dict[str, tuple[str, ...]]:
 BOTH: Text = ([(0, 1, "politician"), (0, 1, "person")], None)
 NARROW: Text = ([(0, 1, "politician")], None)
 BROAD: Text = ([(0, 1, "person"), (2, 3, "person")], None)
-
-
 APART: Text = ([(0, 1, "politician"), (0, 2, "person")], None)
 TWICE: Text = ([(0, 1, "politician"), (0, 1, "politician"), (0, 1, "person")], None)
 

@@ -29,11 +29,7 @@ SMALL: dict[str, Any] = {
     "objective": "concepts", "epochs": 1, "learning_rate": 1e-3, "batch_size": 16, "precision": "fp32", "threads": 1,
     "fresh_num_layers": 1, "fresh_hidden_size": 64, "fresh_vocab_size": 600, "max_length": 64, "max_eval_samples": 20,
 }  # fmt: skip
-
-
 NAMED = (("BRCA", "gene"), ("Ada Byron", "scientist"), ("Ada Byron", "person"), ("Oslo", "city"))
-
-
 ROWS = [marked(f"The gene BRCA{number} was found by Ada Byron in Oslo.", *NAMED, asked="all") for number in range(60)]
 
 

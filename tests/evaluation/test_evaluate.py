@@ -17,7 +17,7 @@ from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.data import read_data
 from nerbert.formats.documents import Reading
 from nerbert.labels import example_tags
-from nerbert.metrics.judging import Judgement, assess, seen_entities
+from nerbert.metrics.judging import assess, seen_entities
 from nerbert.metrics.score import Counts
 from nerbert.render.terminal import print_evaluation
 from nerbert.tagger.tagger import Tagger
@@ -29,7 +29,6 @@ from tests.tagger.test_answering import fixed
 from tests.tagger.test_labels import NamesHead
 
 Printed = Callable[[Evaluation], str]
-
 GOOD = assess([["B-a", "O"]], [["B-a", "O"]])
 BAD = assess([["B-a", "O"]], [["O", "B-a"]], confidences=[[1.0, 0.75]])
 
@@ -160,21 +159,6 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["over_seeds"]["micro"] == {"mean": 0.5, "sd": found["f1_sd"]}
     assert list(found["over_seeds"]) == ["micro", "macro", "strict", "span", "token"]
     assert (found["unknown_types"], found["sentences"], found["train"]) == (["z"], 1, "t")
-
-
-@pytest.mark.parametrize(
-    ("judged", "train", "words"),
-    [
-        *(({"seed-1": GOOD, "seed-2": BAD}, "", words) for words in (
-            "all (micro): 50.00 ± 70.71", "spans, any type: 50.00 ± 70.71",
-            "token F1, not entity F1 (macro): 50.00 ± 70.71",
-            "token F1 (words, not entities): macro 100.00, micro 100.00")),
-        ({"two": BAD}, "", "ECE 75.00 (1 predicted entity, 10 bins)"),
-        ({"one": GOOD}, "t", "no test sentence of 8 or more words occurs in t"),
-    ],
-)  # fmt: skip
-def test_what_is_printed(judged: dict[str, Judgement], train: str, words: str, printed: Printed) -> None:
-    assert words in printed(Evaluation("f", 1, judged, (), train=train))
 
 
 def test_the_print_fits_80_columns_and_names_its_rules(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from nerbert import artifacts
-from nerbert.artifacts import draft_of, publish_job
+from nerbert.artifacts import draft_of
 from nerbert.corpus.build import CorpusPlan, build_corpus
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.errors import InputError, OutputExists, StaleOutput
-from tests.commands import LINUX, exit_code
+from nerbert.errors import InputError, StaleOutput
+from tests.commands import LINUX
 from tests.corpus.test_build import digests
 from tests.faults.harness import Command, Desk, kill_at_publishes, kill_in_a_row
 from tests.faults.jobs import COMMANDS, SERVED
@@ -93,25 +93,6 @@ def marks(output: Path) -> dict[str, int]:
     return {path.stem: (folder / "pages" / f"{path.stem}.parquet").stat().st_ino for path in folder.glob("done/*.json")}
 
 
-def kept(plan: CorpusPlan, before: dict[str, int]) -> list[str]:
-    """Return the parts whose files are those that were there before."""
-    return [name for name, file in before.items() if (plan.output / f"pages/{name}.parquet").stat().st_ino == file]
-
-
-def test_a_corpus_is_made_of_the_parts_that_are_done_and_whole(half: CorpusPlan, whole: dict[str, str]) -> None:
-    before = marks(half.output)
-    torn = draft_of(half.output).work / "pages" / "part-00000.parquet"
-    torn.write_bytes(torn.read_bytes()[:100])
-    build_corpus(half, SETTINGS)
-    assert (digests(half.output), kept(half, before)) == (whole, ["part-00001"])
-
-
-def test_settings_of_later_steps_may_change(half: CorpusPlan) -> None:
-    before = marks(half.output)
-    build_corpus(half, replace(SETTINGS, min_mentions=3, seed=2))
-    assert kept(half, before) == ["part-00000", "part-00001"]
-
-
 def test_other_settings_and_inputs_are_refused_or_begin_anew(
     half: CorpusPlan, tmp_path: Path, whole: dict[str, str]
 ) -> None:
@@ -140,17 +121,3 @@ def test_input_that_changed_is_told(inputs: Path, tmp_path: Path) -> None:
     dump.write_bytes(bz2.compress(xml))
     with raises(StaleOutput, words="(inputs[0].size: "):
         build_corpus(plan, SETTINGS)
-    with publish_job(tmp_path / "other", {}), raises(OutputExists, words="other: another run is making it"):
-        build_corpus(replace(plan, output=tmp_path / "other"), SETTINGS)
-
-
-@pytest.mark.parametrize(("part", "told"), [(3, " stay: rerun the command to resume, or delete both\n"),
-                                            (1, "nerbert: stopped\n")])  # fmt: skip
-def test_ctrl_c_says_how_to_go_on(
-    part: int, told: str, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    stop_at(monkeypatch, part)
-    command = ("corpus", "build", inputs / "wiki.xml", "--knowledge", inputs / "knowledge", "-o", tmp_path / "out")
-    assert exit_code(*command, "--set", "split_bytes=25000") == 130
-    assert capsys.readouterr().err.endswith(told)

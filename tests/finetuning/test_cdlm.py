@@ -184,9 +184,12 @@ def test_rmsprop_ends_when_the_source_is_learnt(tiny_encoder: Path) -> None:
     assert isinstance(optimizer, RmsThenPlain)
     assert isinstance(start.objective, Cdlm)
     data = start.source.windows(start.pieces, start.objective.labels)
+    fast, batch = torch.optim.Adam(start.model.parameters(), lr=0.02), collate(data.windows, np.arange(30), 0)
     for epoch, plain in ((0, False), (1, True)):
-        if epoch:
-            learn_source(start, data)
+        for _ in range(30 * epoch):
+            fast.zero_grad()
+            start.objective.loss(start.model, batch)["source_tags"].backward()  # type: ignore[no-untyped-call]
+            fast.step()
         start.objective.begin_epoch(start.model.eval(), data, epoch, {}, Any)  # type: ignore[arg-type]
         assert optimizer.plain is plain
     parameter = next(start.model.parameters())
@@ -195,16 +198,6 @@ def test_rmsprop_ends_when_the_source_is_learnt(tiny_encoder: Path) -> None:
         each.grad = None
     optimizer.step()
     assert torch.allclose(parameter, before - 0.015)
-
-
-def learn_source(start: Start, data: Any) -> None:
-    """Learn the source's tags quickly."""
-    fast = torch.optim.Adam(start.model.parameters(), lr=0.02)
-    batch = collate(data.windows, np.arange(30), 0)
-    for _ in range(30):
-        fast.zero_grad()
-        start.objective.loss(start.model, batch)["source_tags"].backward()  # type: ignore[no-untyped-call]
-        fast.step()
 
 
 def test_the_rate_falls_by_epochs(tiny_encoder: Path) -> None:

@@ -285,24 +285,19 @@ def test_a_shared_head_keeps_the_rows_of_shared_types(
     assert "shared_types" not in card(plain[1])
 
 
-@pytest.fixture
-def half_frozen(tmp_path: Path) -> Path:
-    """An encoder of three layers; its card says that two of them were frozen."""
-    tokenizer = train_tokenizer(["The Margarethe sailed", "Larsen & Holm"] * 3, 120)
-    save_model(tmp_path / "encoder", tiny_mlm("bert", len(tokenizer), num_hidden_layers=3), tokenizer)
-    write_card(tmp_path / "encoder", "encoder", word_splitter="unicode-words-1", num_frozen_layers=2)
-    return tmp_path / "encoder"
-
-
 def test_a_tagger_that_reads_two_layers_goes_the_whole_way(
-    half_frozen: Path, data: Path, source: Path, tmp_path: Path, tune: Tune, capsys: pytest.CaptureFixture[str]
+    data: Path, source: Path, tmp_path: Path, tune: Tune, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """From an encoder of three layers, whose card says that two of them were frozen."""
+    tokenizer = train_tokenizer(["The Margarethe sailed", "Larsen & Holm"] * 3, 120)
+    save_model(encoder := tmp_path / "encoder", tiny_mlm("bert", len(tokenizer), num_hidden_layers=3), tokenizer)
+    write_card(encoder, "encoder", word_splitter="unicode-words-1", num_frozen_layers=2)
     output, text = tmp_path / "tagger", tmp_path / "text.txt"
     text.write_text("The Margarethe sailed. Larsen & Holm")
     settings = {"tagging.joined_layer": -1, "epochs": 40, "min_steps": 0, "learning_rate": 3e-3, "precision": "fp32",
                 "threads": 1, "source_epochs": 1, "source_head": "shared", "select": "dev"}  # fmt: skip
     given = [each for name, value in settings.items() for each in ("--set", f"{name}={value}")]
-    assert exit_code("finetune", half_frozen, "--data", data, "--source", source, "-o", output, *given) == 0
+    assert exit_code("finetune", encoder, "--data", data, "--source", source, "-o", output, *given) == 0
     facts = card(output)
     assert (facts["joined_layer"], facts["num_frozen_layers"], facts["dev"]["f1"]) == (2, 2, 1.0)
     assert facts["shared_types"] == ["person"]

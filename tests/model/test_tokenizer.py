@@ -56,14 +56,10 @@ def inner_places(pieces: SubwordTokenizer, window: Window) -> list[int]:
     return places
 
 
-def offsets_of(tokenizer: Any, text: str) -> list[tuple[int, int]]:
-    found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True)
-    return list(found["offset_mapping"])
-
-
 def pieces_of(tokenizer: Any, example: Example) -> dict[int, str]:
     """Word → the text of the piece that stands for it."""
-    pieces, offsets = subwords(tokenizer), offsets_of(tokenizer, example.text)
+    cut = tokenizer(example.text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True)
+    pieces, offsets = subwords(tokenizer), cut["offset_mapping"]
     (window,) = pieces.windows([example])
     spans = [offsets[place] for place in inner_places(pieces, window)]
     return {word: example.text[start:end] for word, (start, end) in zip(window.words, spans, strict=True)}

@@ -315,19 +315,6 @@ def test_words_without_pieces_and_words_of_one_piece() -> None:
     assert found.word_spans(2) == [[], [(0, 3, "x"), (4, 5, "x")]]
 
 
-def test_a_copy_tags_alike(folder: Path, tmp_path: Path) -> None:
-    loaded = load(folder)
-    loaded.with_labels(LABELS).save_pretrained(tmp_path / "copy")
-    again = load(tmp_path / "copy")
-    assert spans_of(again.with_labels(LABELS)) == spans_of(loaded.with_labels(LABELS))
-    assert again.fingerprint == loaded.fingerprint
-    scorer = tmp_path / "copy" / "concepts" / "scorer.safetensors"
-    scorer.write_bytes(scorer.read_bytes() + b" ")
-    assert Tagger.fingerprint.func(again) != loaded.fingerprint  # type: ignore[attr-defined]
-    with raises(InputError, "holds other weights"):
-        pickle.loads(pickle.dumps(again))
-
-
 @pytest.fixture(scope="module")
 def exported(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The encoder as graphs alone; read only."""

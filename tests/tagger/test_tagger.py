@@ -137,8 +137,6 @@ def test_a_text_of_one_line_goes_to_the_model_in_batches(tagger: Tagger, monkeyp
 
 
 LONG = " ".join(f"Margarethe {number}" for number in range(400))
-
-
 OPTIONS: list[tuple[dict[str, Any], type[NerbertError], str]] = [
     ({"on_too_long": "error"}, InputError, "longer than a window of 254; use on_too_long = 'window'"),
     ({"on_too_long": "cut"}, SettingsError, "on_too_long = 'cut': must be 'window', 'truncate' or 'error'"),
@@ -192,11 +190,6 @@ def test_taggers_of_others_are_decoded_greedily(folder: Path) -> None:
     assert Tagger.load(folder).decoding == "legal"
     (folder / "nerbert.json").unlink()
     assert Tagger.load(folder).decoding == "greedy"
-
-
-def _card(folder: Path, **changes: Any) -> None:
-    card = json.loads((folder / "nerbert.json").read_text())
-    (folder / "nerbert.json").write_text(json.dumps(card | changes))
 
 
 def _pickled(folder: Path) -> None:
@@ -276,7 +269,8 @@ def test_precision_is_what_was_asked_for(tiny_tagger: Path) -> None:
 
 @pytest.mark.parametrize("name", ["this:s", "x\x1b[2J:y", "linear; rm -rf ~", "a" * 9999])
 def test_a_folders_head_is_neither_imported_nor_shown_as_it_is(folder: Path, name: str) -> None:
-    _card(folder, head=name)
+    card = json.loads((folder / "nerbert.json").read_text())
+    (folder / "nerbert.json").write_text(json.dumps(card | {"head": name}))
     sys.modules.pop("this", None)
     with raises(SettingsError, "code outside of nerbert") as caught:
         Tagger.load(folder)

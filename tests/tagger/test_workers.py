@@ -54,8 +54,6 @@ if __name__ == "__main__":
         found["spawned"] = [spans.to_dicts(), spans.text, count]
     json.dump(found, sys.stdout)
 """
-
-
 BACKENDS = ["torch", pytest.param("onnx", marks=pytest.mark.extras)]
 
 

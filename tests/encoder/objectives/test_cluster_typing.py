@@ -46,8 +46,6 @@ from tests.encoder.preparing import assert_cut_changes_nothing, by_two_processes
 from tests.raised import raises
 
 pytestmark = pytest.mark.extras
-
-
 SMALL: dict[str, Any] = {
     "objective": "typing", "typing": {"num_clusters": 6, "dimensions": 4, "weight": 0.5}, "learning_rate": 5e-3,
     "batch_size": 64, "precision": "fp32", "threads": 1, "fresh_num_layers": 1, "fresh_hidden_size": 64,
@@ -199,11 +197,6 @@ def test_the_start_is_that_of_plain_tagging(work: Preparation, settings: Pretrai
     assert not torch.equal(*layers)
 
 
-def epochs_of(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [each for each in lines if each["kind"] == "epoch"]
-
-
 def test_an_encoder_comes_out_without_the_layer(settings: PretrainSettings, tmp_path: Path) -> None:
     from safetensors import safe_open
 
@@ -212,7 +205,8 @@ def test_an_encoder_comes_out_without_the_layer(settings: PretrainSettings, tmp_
         assert not [name for name in stream.keys() if "cluster" in name]  # noqa: SIM118
     assert load_tagging_model(str(encoder)).num_labels > 2
     assert len(load_tokenizer(str(encoder))) > 100
-    epochs = epochs_of(encoder)
+    lines = [json.loads(line) for line in (encoder / "log.jsonl").read_text().splitlines()]
+    epochs = [each for each in lines if each["kind"] == "epoch"]
     assert [each["epoch"] for each in epochs] == [0, 1]
     assert 0 < epochs[1]["rand_index"] <= 1
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -85,18 +86,11 @@ def work(settings: Make) -> Preparation:
     return prepared(settings(wordings=False))
 
 
-class TemperedDots(torch.nn.Module):
-    """What `concept_loss` asks of a model."""
-
-    def logits(self, vectors: torch.Tensor, names: torch.Tensor) -> torch.Tensor:
-        return vectors @ names.T / 0.5 - 1
-
-
 def test_only_known_concepts_of_a_words_row_are_in_the_loss() -> None:
     names, vectors = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), torch.tensor([[0.5, -0.5], [2.0, 0.25]])
     has, known = (torch.tensor(each, dtype=torch.bool) for each in ([[0, 1, 0], [1, 0, 0]], [[1, 1, 0], [1, 0, 1]]))
     step = StepConcepts([], np.arange(2), known.any(1), has, known, vectors=names)
-    model: Any = TemperedDots()
+    model: Any = SimpleNamespace(logits=lambda vectors, names: vectors @ names.T / 0.5 - 1)
     logits, right = model.logits(vectors, names), {(0, 0): 1, (0, 2): -1, (1, 0): -1, (1, 1): 1}
     wanted = -sum(torch.nn.functional.logsigmoid(sign * logits[place]) for place, sign in right.items())
     torch.testing.assert_close(concept_loss(model, vectors, step, torch.tensor([1, 0])), wanted)

@@ -22,8 +22,6 @@ from tests.raised import raises
 WORDS = ((0, 4), (5, 7), (8, 12), (13, 17), (18, 22))
 TEXT = "Bank of Oslo near Oslo"
 NESTED = (Span(0, 12, "bank"), Span(8, 12, "city"), Span(18, 22, "city"), Span(18, 22, "place"))
-
-
 NAMES = ("bank", "city", "place", "ship", "sea", "harbour")
 
 

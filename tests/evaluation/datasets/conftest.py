@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 Make = Callable[..., Path]
-
 TRAIN = (
     "The\tO\nMargarethe\tB-ship\nsailed\tO\n\n"
     "Larsen\tB-person\n&\tI-person\nHolm\tI-person\n\n"

@@ -12,7 +12,6 @@ from tests.evaluation.figures.test_frontier import folder_with, record, results_
 from tests.raised import raises
 
 Output = pytest.CaptureFixture[str]
-
 RUNS = [record("A", "ships", size, value, draw) for size, values in (("5", (0.2, 0.3, 0.4)), ("all", (0.8, 0.8, 0.8)))
         for draw, value in enumerate(values, 1)]  # fmt: skip
 RECORDS = [

@@ -1,6 +1,5 @@
 """Episodes: F1 of all together, and what chance is shown of it."""
 
-from collections.abc import Mapping
 from statistics import fmean
 
 import pytest
@@ -37,13 +36,9 @@ def test_episodes_are_pooled_before_f1() -> None:
     assert any("added up before F1" in note for note in notes_of(table))
 
 
-def pooled(runs: Mapping[tuple[int, int], tuple[float, float]]) -> dict[tuple[str, ...], float]:
-    return pooled_f1(runs, units_of(runs, by_draw=True))
-
-
 @given(st.dictionaries(st.tuples(st.integers(1, 6), st.integers(1, 3)), COUNTS, min_size=1))
 def test_the_observations_mean_is_the_f1_of_all(runs: dict[tuple[int, int], tuple[int, int]]) -> None:
-    seen = pooled(runs)
+    seen = pooled_f1(runs, units_of(runs, by_draw=True))
     right, both = (sum(column) for column in zip(*runs.values(), strict=True))
     assert fmean(seen.values()) == pytest.approx(2 * right / both if both else 0.0)
     assert {draw for _, draw in seen} == {f"{draw}" for draw, _ in runs}

@@ -28,7 +28,6 @@ from tests.raised import raises
 from .conftest import DEBERTA, Make, words_of, write_model
 
 pytestmark = pytest.mark.extras
-
 MODERN = {"model_type": "modernbert", "local_attention": 16, "pad_token_id": 0, "num_hidden_layers": 3}
 KINDS: dict[str, dict[str, Any]] = {
     "markerV0": {}, "marker": {"span_mode": "marker"}, "token": {"span_mode": "token_level", "num_rnn_layers": 2},
@@ -41,8 +40,6 @@ KINDS: dict[str, dict[str, Any]] = {
 TEXT = "The ship left the port of Stockholm. It sank in the harbour, says the mayor of the city."
 LABELS = [EntityLabel("ship"), EntityLabel("port", "where ships call"), EntityLabel("city")]
 NAMES = [f"{name} of {what}" for name in ("name", "place", "price") for what in "abcdefghi"]
-
-
 EXAMPLES = [words_of(TEXT), words_of("Paris"), words_of("The mayor of the port left."), long_example(1500)]
 
 

@@ -194,6 +194,7 @@ def test_a_first_versions_folder_takes_its_encoder_from_a_folder_inside(make: Ma
     expected = found(folder)
     config = json.loads((folder / "gliner_config.json").read_text())
     old = {name: config[name] for name in ("span_mode", "max_width", "hidden_size", "max_len")}
+    old |= {"name": "span level gliner", "lr_encoder": "1e-5", "fine_tune": True, "num_steps": 3000}
     (folder / "gliner_config.json").write_text(json.dumps({**old, "model_name": "./nowhere/at-all"}))
     with raises(InputError, "names only './nowhere/at-all'; put that model's config.json and tokenizer"):
         Tagger.load(folder)

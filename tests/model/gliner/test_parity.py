@@ -1,6 +1,5 @@
 """Folders of the package `gliner`, read here, against the package itself: scores, spans, and the way back."""
 
-import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from .conftest import BODIES, words_of
 
 gliner = pytest.importorskip("gliner", reason="the package gliner is not installed: pip install 'nerbert[gliner-test]'")
 pytestmark = pytest.mark.extras
-
 TEXTS = (
     "The Vasa-class ship sank in the port of Stockholm, the capital of Sweden.",
     "Paris",
@@ -130,27 +128,3 @@ def test_the_package_reads_what_is_written_here(tokenizers: dict[str, Any], kind
     for mine, other in zip(ours(head, TEXTS), theirs(model, TEXTS), strict=True):
         inside = np.isfinite(mine)
         assert np.abs(mine - other)[inside].max() < 1e-4
-
-
-def test_a_folder_of_the_first_versions_names_its_encoder_alone(tokenizers: dict[str, Any], tmp_path: Path) -> None:
-    from transformers import AutoConfig
-
-    plain = tokenizers["unigram"]
-    model = package_model(tokenizers, "span, first version's layers")
-    model.save_pretrained(tmp_path / "model", safe_serialization=True)
-    backbone = tmp_path / "model" / "backbone"
-    plain.save_pretrained(backbone)
-    AutoConfig.for_model("deberta-v2", vocab_size=len(plain), **BODIES["deberta-v2"]).save_pretrained(backbone)
-    old = {"model_name": str(backbone), "name": "span level gliner", "max_width": 5, "hidden_size": 24, "dropout": 0.4,
-           "span_mode": "marker", "subtoken_pooling": "first", "max_len": 60, "max_types": 25, "lr_encoder": "1e-5",
-           "fine_tune": True, "num_steps": 3000, "shuffle_types": True}  # fmt: skip
-    (tmp_path / "model" / "gliner_config.json").write_text(json.dumps(old))
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"):
-        (tmp_path / "model" / name).unlink(missing_ok=True)
-    again = gliner.GLiNER.from_pretrained(str(tmp_path / "model"))
-    head = Tagger.load(tmp_path / "model", device="cpu").with_labels(LABELS).head
-    assert isinstance(head, GlinerHead)
-    for mine, other, first in zip(ours(head, TEXTS), theirs(again, TEXTS), theirs(model, TEXTS), strict=True):
-        inside = np.isfinite(mine)
-        assert np.abs(mine - other)[inside].max() < 1e-4
-        assert np.abs(mine - first)[inside].max() < 1e-4

@@ -17,7 +17,6 @@ from nerbert.model.gliner.weights import build
 
 BODY = {"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
         "intermediate_size": 16, "max_position_embeddings": 160}  # fmt: skip
-
 BOUNDARY = {"candidate_pool": "shared", "pool_boundary_top_k": 12, "pool_size": 40, "min_pool_per_query": 3,
             "candidate_attention_layers": 0, "query_attention_layers": 0, "boundary_attention_layers": 2,
             "boundary_attention_heads": 2, "boundary_attention_window": 5, "enable_span_content": True,

@@ -17,7 +17,6 @@ from .test_parity import DESCRIBED, LABELS, TEXTS, TOKENIZERS, chosen, ours, sam
 
 gliner2 = pytest.importorskip("gliner2", reason="the package gliner2 is not installed")
 pytestmark = pytest.mark.extras
-
 ROOM = {"max_position_embeddings": 512}
 MANY = tuple(EntityLabel(f"kind {number}") for number in range(24))
 LONG = " ".join(f"Word{number} of the {number % 7}th thing, {'abcdef'[number % 5 :]}" for number in range(16)) + "."

@@ -1,6 +1,5 @@
 """Folders of the package `gliner2`, read here, against the package itself: words, scores and spans."""
 
-import json
 from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +20,6 @@ from tests.model.gliner.conftest import BODIES
 
 gliner2 = pytest.importorskip("gliner2", reason="the package gliner2 is not installed")
 pytestmark = pytest.mark.extras
-
 TEXTS = (
     "The Vasa-class ship sank in the port of Stockholm, the capital of Sweden.",
     "Paris",
@@ -160,12 +158,3 @@ def test_without_an_instance_nothing_is_found(tokenizers: dict[str, Any], tmp_pa
 def test_words_are_the_packages(text: str) -> None:
     splitter = import_module("gliner2.processing.word_splitter").WhitespaceTokenSplitter()
     assert [*split_words(text, GLINER2_WORDS)] == [(start, end) for _, start, end in splitter(text)]
-
-
-def test_an_older_folder_says_less(tokenizers: dict[str, Any], tmp_path: Path) -> None:
-    model = package_model(tokenizers, "bert", "count_lstm", "first", tmp_path / "m")
-    old = {"model_type": "extractor", "model_name": "somewhere/encoder", "max_width": 4, "architectures": ["Extractor"]}
-    (tmp_path / "m" / "config.json").write_text(json.dumps(old))
-    label = [EntityLabel("ship")]
-    head = Tagger.load(tmp_path / "m", device="cpu", thresholds=0.01).with_labels(label).head
-    same(ours(head, TEXTS[0]), theirs(model, TEXTS[0], label, 0.01))
