@@ -451,11 +451,9 @@ def _whole_words(
 
 def _gaps(example: Example) -> Iterator[tuple[int, int]]:
     """Yield the stretches outside the entities."""
-    start = 0
-    for span in (*example.spans, Span(len(example.text), len(example.text) + 1, "")):
-        if start < span.start:
-            yield start, span.start
-        start = span.end
+    starts = [0, *(span.end for span in example.spans)]
+    ends = [*(span.start for span in example.spans), len(example.text)]
+    return ((start, end) for start, end in zip(starts, ends, strict=True) if start < end)
 
 
 def _cut(

@@ -24,10 +24,7 @@ _FOREIGN_BEGINS = {
     b"\x1f\x8b": "compressed with gzip (unpack it first)",
     b"BZh": "compressed with bz2 (unpack it first)",
     b"\xfd7zXZ": "compressed with xz (unpack it first)",
-    b"7z\xbc\xaf": "a 7z archive (unpack it first)",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd (unpack it first)",
     b"\xd0\xcf\x11\xe0": "an Office document (save it as text)",
-    b"{\\rtf": "RTF (save it as text)",
     b"%PDF": "PDF",
 }
 _OFFICE = {

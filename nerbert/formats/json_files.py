@@ -27,7 +27,7 @@ _ENDS = ("end", "end_offset", "end_char", "stop", "end_pos", "end_position")
 _TYPES = (
     "type", "label", "tag", "entity_type", "entity_group", "entity_label", "class", "category", "entity", "labels",
 )  # fmt: skip
-_POINTS, _ENTITIES = "points", "entities"
+_POINTS, _ENTITIES, _LABELS = "points", "entities", "labels"
 _SCORE, _CONFIDENCE = "score", "confidence"
 
 
@@ -208,10 +208,8 @@ def json_span(value: Any) -> Span:
     if isinstance(value, list | tuple) and len(value) in (3, 4):  # the fourth is spaCy's id in a knowledge base
         start, end, type_ = value[:3]
     elif isinstance(value, dict):
-        start, end, type_, sure = (
-            next((value[name] for name in names if value.get(name) is not None), None)
-            for names in (_STARTS, _ENDS, _TYPES, (_CONFIDENCE, _SCORE))
-        )
+        start, end, type_ = _first(value, _STARTS), _first(value, _ENDS), _first(value, _TYPES)
+        sure = _first(value, (_CONFIDENCE, _SCORE))
         text, length = value.get(TEXT), value.get("length")
         if end is None and type(length) is int and type(start) is int:
             end = start + length
@@ -219,15 +217,18 @@ def json_span(value: Any) -> Span:
         raise InputError(f"span {value!r:.80}: must be an object with start, end and type, or [start, end, type]")
     if type(start) is not int or type(end) is not int:
         raise InputError(f"span {value!r:.80}: must have start and end, as whole numbers, and type")
-    if type(type_) is int:
-        raise InputError(
-            f"span {value!r:.80}: its type is the number of a label; export the labels' names (doccano: as JSONL), or "
-            "write them"
-        )
     if not isinstance(type_, str) or not isinstance(text, str | None):
-        raise InputError(f"span {value!r:.80}: must have a type, and it and any text must be texts")
+        remedy = "; export the labels' names, not their numbers (doccano: as JSONL)" if type(type_) is int else ""
+        raise InputError(f"span {value!r:.80}: must have a type, and it and any text must be texts{remedy}")
     confidence = share_of(sure)
     return Span(start, end, type_, text or "", 1.0 if confidence is None else confidence)
+
+
+def _first(value: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    for name in names:
+        if (item := value.get(name)) is not None:
+            return item
+    return None
 
 
 def json_spans(annotation: Any, repairs: Repairs, text: str = "") -> Iterator[Span]:
@@ -235,8 +236,8 @@ def json_spans(annotation: Any, repairs: Repairs, text: str = "") -> Iterator[Sp
     one with several points (Dataturks), whose ends are included. A mention without a place is each of it in `text`.
     """
     for item in annotation if isinstance(annotation, list) else _items_by_type(annotation, text):
-        name = next((name for name in _TYPES if isinstance(item, dict) and isinstance(item.get(name), list)), "")
-        if not name:
+        name = _LABELS if type(item) is dict and type(item.get(_LABELS)) is list else "label"
+        if type(item) is not dict or type(item.get(name)) is not list:
             yield json_span(item)
             continue
         labels = [label.get("value") if isinstance(label, dict) else label for label in item[name]]
@@ -249,18 +250,17 @@ def json_spans(annotation: Any, repairs: Repairs, text: str = "") -> Iterator[Sp
 
 def _items_by_type(annotation: Mapping[str, Any], text: str) -> Iterator[Any]:
     """Yield the items of an object of lists by type; GLiNER2's are mentions in the text."""
-    for type_, items in _lists_by_type(annotation).items():
-        for item in items:
-            if isinstance(item, str):
-                places = [*re.finditer(rf"(?<!\w){re.escape(item)}(?!\w)", text, re.IGNORECASE)] if item else []
-                if not places:
-                    raise InputError(f"mention {item!r:.60} of type {type_!r:.60}: the text doesn't have it")
-                yield from ([*place.span(), type_] for place in places)
-            else:
-                yield {**item, "type": type_} if isinstance(item, dict) else [*item[:2], type_]
+    for type_, item in ((type_, item) for type_, items in _by_type(annotation).items() for item in items):
+        if isinstance(item, str):
+            places = [*re.finditer(rf"(?<!\w){re.escape(item)}(?!\w)", text, re.IGNORECASE)] if item else []
+            if not places:
+                raise InputError(f"mention {item!r:.60} of type {type_!r:.60}: the text doesn't have it")
+            yield from ([*place.span(), type_] for place in places)
+        else:
+            yield {**item, "type": type_} if isinstance(item, dict) else [*item[:2], type_]
 
 
-def _lists_by_type(annotation: Mapping[str, Any]) -> Mapping[str, Any]:
+def _by_type(annotation: Mapping[str, Any]) -> Mapping[str, Any]:
     inner = annotation.get(_ENTITIES)
     return inner if isinstance(inner, dict) else annotation
 
@@ -268,10 +268,10 @@ def _lists_by_type(annotation: Mapping[str, Any]) -> Mapping[str, Any]:
 def seem_spans(value: Any) -> bool:
     """Return whether these are spans: a list, by the form of the first (the others may be broken), or lists by type."""
     if isinstance(value, dict):
-        by_type = _lists_by_type(value)
-        is_whole = all(isinstance(items, list) for items in by_type.values())
-        items = [item for items in by_type.values() for item in items] if is_whole else [None]
-        return all(seem_spans([item]) or (isinstance(item, str) and by_type is not value) for item in items)
+        by_type = _by_type(value)
+        lists = [items if isinstance(items, list) else [None] for items in by_type.values()]
+        is_text = by_type is not value
+        return all(seem_spans([item]) or (is_text and isinstance(item, str)) for items in lists for item in items)
     if not isinstance(value, list) or not value:
         return value == []
     names = (*_STARTS, _POINTS)

@@ -257,15 +257,13 @@ def _value(cell: str) -> Any:
 
 def _token_rows(row: TableRow) -> list[TableRow]:
     """Return a row for each word of one whose words, or a text of them between spaces, and tags are lists."""
-    tags, words = _value(row.get(_TAG)), _value(row.get(_WORD)) if _TAG_LIST.match(row.get(_WORD)) else None
-    words = row.get(_WORD).split() if words is None else words
-    if not isinstance(tags, list) or not isinstance(words, list) or len(tags) != len(words):
-        raise row.lines[0].error(
-            f"tags {row.get(_TAG)!r:.60}: must be a list with one for each of the {len(words)} words"
-        )
-    cells = [words if n == row.form.roles[_WORD] else _value(cell) for n, cell in enumerate(row.cells)]
-    lists = [value if isinstance(value, list) and len(value) == len(tags) else [cell] * len(tags)
-             for value, cell in zip(cells, row.cells, strict=True)]  # fmt: skip
+    cells = [_value(cell) if _TAG_LIST.match(cell) else cell for cell in row.cells]
+    word, tags = row.form.roles[_WORD], cells[row.form.roles[_TAG]]
+    if isinstance(cells[word], str):
+        cells[word] = cells[word].split()
+    if not isinstance(tags, list) or not isinstance(cells[word], list) or len(tags) != len(cells[word]):
+        raise row.lines[0].error(f"tags {row.get(_TAG)!r:.60}: must be a list with one for each of the words")
+    lists = [cell if isinstance(cell, list) and len(cell) == len(tags) else [cell] * len(tags) for cell in cells]
     return [TableRow(row.form, [f"{value}" for value in values], row.lines) for values in zip(*lists, strict=True)]
 
 

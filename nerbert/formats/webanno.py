@@ -25,7 +25,7 @@ _HEADER = re.compile(r"#FORMAT=WebAnno TSV 3\.[2-9]\s*")
 """Versions 3.0 and 3.1 escape texts otherwise."""
 _ENTITIES = "de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity"
 _BUILT_IN = "de.tudarmstadt.ukp.dkpro.core.api."
-_INITIAL, _CURATED, _PROJECT = "INITIAL_CAS.tsv", "CURATION_USER.tsv", "exportedproject*.json"
+_INITIAL, _CURATED = "INITIAL_CAS.tsv", "CURATION_USER.tsv"
 _SPAN_LAYER, _LAYERS = "#T_SP", ("#T_SP", "#T_CH", "#T_RL")
 _TEXT, _ID = "#Text=", "#Sentence.id="
 _ROW = re.compile(r"[0-9]+-[0-9]+(\.[0-9]+)?\t([0-9]{1,15})-([0-9]{1,15})\t")
@@ -44,11 +44,6 @@ class _Layer(NamedTuple):
     features: list[str]
     column: int
     """The place of its first feature among all columns after the token."""
-
-    @property
-    def short(self) -> str:
-        """Return its name without those of packages."""
-        return self.name.rpartition(".")[2]
 
 
 class _TokenRow(NamedTuple):
@@ -118,9 +113,7 @@ class WebAnno:
                                 repairs[Repair.ANNOTATOR] += len(document.spans)
                         held = sentence
         if (self.layer or self.feature) and documents and not chosen:
-            raise InputError(
-                f"{path}: has no layer {self.layer or 'with the feature'} {self.feature}; check its header"
-            )
+            raise InputError(f"{path}: has no layer {self.layer or 'with a feature'} {self.feature}; see its header")
 
     def _columns(self, path: Path, layers: Iterable[_Layer], *, in_use: bool) -> tuple[list[str], dict[int, str]]:
         """Return the features that hold the entities' types, and their columns: each with "", or with the type that its
@@ -133,21 +126,18 @@ class WebAnno:
         names = [f"{layer.name}|{feature}".removesuffix("|") for layer, feature in found]
         is_one_each = len(found) == len({layer.name for layer, _ in found})
         if len(found) > 1 and not (is_one_each and (self.layer or not any(feature for _, feature in found))):
-            raise InputError(
-                f"{path}: several features could hold the entities' types: {', '.join(names):.300}; name the layers "
-                "with --layer, or the feature with --feature"
-            )
-        return names, {
-            layer.column + layer.features.index(feature): "" if feature else layer.short for layer, feature in found
-        }
+            listed = f"{', '.join(names):.300}; name them with --layer and --feature"
+            raise InputError(f"{path}: several features could hold the entities' types: {listed}")
+        types = ["" if feature else layer.name.rpartition(".")[2] for layer, feature in found]
+        columns = [layer.column + layer.features.index(feature) for layer, feature in found]
+        return names, dict(zip(columns, types, strict=True))
 
     def _features(self, layer: _Layer) -> list[str]:
         """Return the features of a layer that may hold types; "" for a layer without features."""
         named = layer.name == _ENTITIES
+        fits = named or not layer.name.startswith(_BUILT_IN)
         if self.layer:
-            fits = not {layer.name, layer.short}.isdisjoint(self.layer.split(","))
-        else:
-            fits = named or not layer.name.startswith(_BUILT_IN)
+            fits = not {layer.name, layer.name.rpartition(".")[2]}.isdisjoint(self.layer.split(","))
         plain = [name for name in layer.features if "." not in name and not name.startswith("ROLE_")]
         if self.feature or "value" in plain or named:
             plain = [name for name in plain if name == (self.feature or "value")]
@@ -207,14 +197,10 @@ def _files_of_documents(files: Iterable[FoundFile], repairs: Repairs) -> Iterato
     documents = dict[tuple[Path, str], list[FoundFile]]()
     for file in files:
         folder = file.path.absolute().parent
-        in_parts = folder.parent.name in ("annotation", "curation")
-        root = folder.parent.parent if in_parts else folder.parent
-        is_part = any((folder / name).is_file() for name in (_INITIAL, _CURATED)) or (
-            in_parts and any(root.glob(_PROJECT))
-        )
-        key = (root, folder.name) if is_part and not file.direct else (folder, file.name)
-        annotated = documents.setdefault(key, [])
-        if file.direct or file.path.name != _INITIAL:
+        root = folder.parent.parent if folder.parent.name in ("annotation", "curation") else folder.parent
+        is_part = not file.direct and any((folder / name).is_file() for name in (_INITIAL, _CURATED))
+        annotated = documents.setdefault((root, folder.name) if is_part else (folder, file.name), [])
+        if not (is_part and file.path.name == _INITIAL):
             annotated.insert(0 if file.path.name == _CURATED else len(annotated), file)
     repairs.update(Repair.UNANNOTATED for annotated in documents.values() if not annotated)
     return filter(None, documents.values())
@@ -223,12 +209,11 @@ def _files_of_documents(files: Iterable[FoundFile], repairs: Repairs) -> Iterato
 def _entities_in_use(files: Iterable[Path]) -> bool:
     """Return whether a file has an annotation in the layer NamedEntity."""
     for file in files:
-        with refused(f"{file}: can't be read", of=OSError):
-            layers, lines = _header(file, file_lines(file))
-            columns = [layer.column for layer in layers if layer.name == _ENTITIES]
-            rows = (row for sentence in (_sentences(lines, layers) if columns else ()) for row in sentence.rows)
-            if any(row.values[column] != "_" for row in rows for column in columns):
-                return True
+        layers, lines = _header(file, file_lines(file))
+        columns = [layer.column for layer in layers if layer.name == _ENTITIES]
+        rows = (row for sentence in (_sentences(lines, layers) if columns else ()) for row in sentence.rows)
+        if any(row.values[column] != "_" for row in rows for column in columns):
+            return True
     return False
 
 

@@ -199,7 +199,7 @@ def test_forms_of_other_tools(tmp_path: Path, row: dict[str, Any], expected: lis
     ("row", "words"),
     [
         ({"text": PEOPLE, "labels": [], "entities": [{"from": 0, "to": 9, "kind": "PER"}]}, "is not a text and spans"),
-        ({"text": PEOPLE, "annotations": [{"label": 2, "start_offset": 0, "end_offset": 9}]}, "the number of a label"),
+        ({"text": PEOPLE, "annotations": [{"label": 2, "start_offset": 0, "end_offset": 9}]}, "not their numbers"),
         ({"input": PEOPLE, "output": {"entities": {"PER": ["Ida"]}}}, "mention 'Ida' of type 'PER': the text doesn't"),
         ({"paragraphs": [{"sentences": [{"tokens": [{}]}]}]}, "paragraphs: must be spaCy's"),
     ],

@@ -258,5 +258,5 @@ def test_lists_of_other_lengths_and_texts_with_a_class(tmp_path: Path) -> None:
     path.write_text("sentence_id,text,label\n1,Anna left,good\n")
     assert not Tables().recognise(path, path.read_bytes())
     path.write_text("words,tags\nAnna left,['O']\n")
-    with raises(InputError, "must be a list with one for each of the 2 words", path=path, line=2):
+    with raises(InputError, "must be a list with one for each of the words", path=path, line=2):
         list(Tables().read(path, Repairs()))

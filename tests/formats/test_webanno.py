@@ -163,37 +163,29 @@ def test_messages(tmp_path: Path, text: str, line: int, words: str) -> None:
 
 def test_several_layers_are_an_error(tmp_path: Path) -> None:
     layers = "#T_SP=webanno.custom.Gene|value\n#T_SP=webanno.custom.Drug|kind\n"
-    with raises(InputError, "webanno.custom.Gene|value, webanno.custom.Drug|kind; name the layers with --layer"):
+    with raises(InputError, "webanno.custom.Gene|value, webanno.custom.Drug|kind; name them with --layer"):
         read(written(tmp_path / "a.tsv", small(layers, *GOOD)))
 
 
 @pytest.mark.parametrize(
     ("layer", "feature", "types"),
     [
-        ("Gene", "kind", ["A"]),
-        ("webanno.custom.Gene", "note", ["n"]),
-        ("Drug", "", ["D"]),
-        ("Gene,Drug", "kind", ["A", "D"]),
-        ("POS", "PosValue", ["NN"]),
+        ("Gene", "kind", ["A"]), ("webanno.custom.Gene", "note", ["n"]), ("Drug", "", ["D"]),
+        ("Gene,Drug", "kind", ["A", "D"]), ("POS", "PosValue", ["NN"]),
     ],
-)
+)  # fmt: skip
 def test_layers_and_a_feature_that_are_named(tmp_path: Path, layer: str, feature: str, types: list[str]) -> None:
     layers = "#T_SP=webanno.custom.Gene|note|kind\n#T_SP=webanno.custom.Drug|kind\n" + POS
     text = small(layers, "1-1\t0-4\tMira\tn\tA\tD\tNN", "1-2\t5-8\tOlt\t_\t_\t_\t_")
-    path, reading = written(tmp_path / "a.tsv", text), Reading(layer=layer, feature=feature, overlaps="first")
-    assert [span.type for one in read_documents(path, reading) for span in one.spans] == types[:1]
-    repairs = Repairs()
-    list(read_documents(path, reading, repairs))
-    assert repairs[Repair.OVERLAP] == len(types) - 1
+    path, repairs = written(tmp_path / "a.tsv", text), Repairs()
+    (one,) = read_documents(path, Reading(layer=layer, feature=feature, overlaps="first"), repairs)
+    assert ([span.type for span in one.spans], repairs[Repair.OVERLAP]) == (types[:1], len(types) - 1)
 
 
-def test_a_layer_that_is_not_there(tmp_path: Path) -> None:
+def test_a_layer_that_is_not_there_and_a_format_without(tmp_path: Path) -> None:
     path = written(tmp_path / "a.tsv", small(NER, *GOOD))
     with raises(InputError, "has no layer Gene"):
         list(read_documents(path, Reading(layer="Gene")))
-
-
-def test_an_option_of_another_format(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", '{"text": "Mira", "spans": []}\n')
     with raises(InputError, "its format has no layer"):
         list(read_documents(path, Reading(layer="Gene")))
