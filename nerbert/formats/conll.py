@@ -247,16 +247,17 @@ def _blocks(documents: Iterable[Document]) -> Iterator[str]:
 
 
 def _all_tagged(lines: Iterable[str]) -> bool:
-    """Return whether there are rows, each with a token and a tag."""
+    """Return whether there are rows, each with a token and a tag, and some outside entities: prose has no `O`."""
     named = (Line("", number, line.rstrip("\r")) for number, line in enumerate(lines, 1))
     try:
         sentences = list(token_rows(named, tagged=True))
         sentences = sentences[:-1] or sentences  # the last one may be cut
         layout = find_layout(sentences)
-        find_scheme([(line, tag) for line, _, tag in layout.words(rows)] for rows in sentences)
+        tags = [[(line, tag) for line, _, tag in layout.words(rows)] for rows in sentences]
+        find_scheme(tags)
     except InputError:
         return False
-    return sentences != []
+    return any(tag == OUTSIDE for rows in tags for _, tag in rows)
 
 
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:

@@ -137,6 +137,7 @@ def test_layouts_and_schemes_are_found_out(tmp_path: Path, content: str, fields:
     "content",
     [
         "Ada slept.\nBob ran.\n",
+        "The pump E-104 feeds it.\n",
         "id,text,start\n1,a,0\n",
         '{"text": "O", "spans": []}\n',
         "a DT\nman NN\nand CC\nthe DT\n",
