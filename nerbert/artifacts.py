@@ -347,9 +347,7 @@ def _restore(draft: Draft, target: Path, key: Any, *, overwrite: bool) -> None:
 
 
 def _complete(draft: Path) -> None:
-    """Wait for a file; of a folder remove unfinished files, and let its readers read what a library (safetensors 0.8)
-    made for its user alone.
-    """
+    """Wait for a file; of a folder remove unfinished files, and give readers what safetensors 0.8 made for one user."""
     if draft.is_file():
         to_disk(draft)
         return

@@ -1,7 +1,4 @@
-"""The hub: whether a name can be a model there, a local folder of its files, and folders pushed to it.
-
-A name is resolved once, here, so no loader of `transformers` asks the hub.
-"""
+"""The hub: whether a name can be a model there, a local folder of its files, and folders pushed to it."""
 
 import re
 from collections.abc import Iterable

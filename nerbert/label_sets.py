@@ -1,7 +1,4 @@
-"""Label sets: which category a mention gets, from the whole class path that the corpus keeps for it.
-
-The deepest class in a set's table counts. Cost: the paper's 315 names are tied to classes by a table of ours.
-"""
+"""Label sets: which category a mention gets; of its class path, the deepest class in a set's table counts."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence

@@ -134,10 +134,7 @@ def without_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def _own_path() -> Iterator[None]:
-    """Let helpers of Python that start meanwhile import from where this process does, and from nowhere else.
-
-    They are started as `python -c`, which looks into the current folder first, whatever lies there.
-    """
+    """Let Python's helpers, started as `python -c`, import from where this process does, not the current folder."""
     path = os.pathsep.join(str(Path(folder or ".").absolute()) for folder in sys.path if os.pathsep not in folder)
     ours = {"PYTHONSAFEPATH": "1", "PYTHONPATH": path}
     saved = {name: os.environ.get(name) for name in ours}

@@ -1,7 +1,4 @@
-"""This process: its cores, its rank under torchrun, the signals that ask it to stop, and the versions that it runs on.
-
-No library is imported to learn its version.
-"""
+"""This process: its cores, its rank under torchrun, the signals that ask it to stop, and its versions."""
 
 import os
 import platform

@@ -1,7 +1,4 @@
-"""Read JSON from disk or the network as typed values, checked strictly by pydantic.
-
-Unknown keys are ignored, so that newer files stay readable.
-"""
+"""Read JSON from disk or the network as typed values, checked strictly by pydantic; unknown keys are ignored."""
 
 import json
 import re

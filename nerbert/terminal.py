@@ -1,8 +1,4 @@
-"""Output for people: progress on standard error, coloured spans, control characters made visible.
-
-Progress shows on terminals only, so logs and pipes stay clean; a training logs a line at each tenth of its way. rich is
-imported when it is first needed.
-"""
+"""Output for people: progress on standard error, on terminals only, coloured spans, control characters made visible."""
 
 import os
 import sys

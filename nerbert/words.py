@@ -1,7 +1,4 @@
-"""Word splitters: regular expressions with exact offsets, the same for corpus and raw text.
-
-`unicode-words-2` cuts the corpus; a tagger keeps the one nearest to its data (docs/explanation/corpus.md, Words).
-"""
+"""Word splitters: regular expressions with exact offsets, the same for corpus and raw text."""
 
 import re
 import sys

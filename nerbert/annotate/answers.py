@@ -1,8 +1,4 @@
-"""Answers: what the server sends, what the model wrote, and where that is in the text.
-
-Answers are read strictly, and nothing is guessed. Limitation: a model that answers in another form needs its own
-prompt.
-"""
+"""Answers, read strictly: what the server sends, what the model wrote, and where that is in the text."""
 
 import json
 from collections import Counter

@@ -1,7 +1,4 @@
-"""One request to an OpenAI-compatible server, and what its failure means.
-
-Tries, pauses and limits are the run's. No redirect is followed, so the key goes to the endpoint alone.
-"""
+"""One request to an OpenAI-compatible server, and what its failure means; no redirect is followed."""
 
 import asyncio
 import json

@@ -1,7 +1,4 @@
-"""Settings of a language model: the endpoint, the prompt, the budget; and the key, which is kept apart.
-
-Answers are kept by a prompt's content, so a change of its words is a new file.
-"""
+"""Settings of a language model: the endpoint, the prompt, the budget; and the key, which is kept apart."""
 
 import json
 import os

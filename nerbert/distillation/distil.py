@@ -1,7 +1,4 @@
-"""The steps of `nerbert distil`: a teacher tags texts, and a student is trained on its entities.
-
-Silver sentences come first, then labelled ones (NEEDLE, Jiang et al. 2021), which must have every type.
-"""
+"""The steps of `nerbert distil`: a teacher tags texts, and a student is trained on its entities."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence

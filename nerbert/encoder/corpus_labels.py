@@ -1,7 +1,4 @@
-"""The corpus in pre-training: its own categories, or those of another label set on the same sentences.
-
-Counts of the shards are cached. Limitation: sentences whose only typed mention the other set calls ENTITY stay in.
-"""
+"""The corpus in pre-training: its own categories, or those of another label set on the same sentences."""
 
 import math
 from collections import Counter

@@ -1,7 +1,4 @@
-"""Gazetteers: users' lists of names, by which a corpus's links get coarse types (CoFEE, Xue et al. 2020).
-
-They are a sorted, mapped table of 64-bit hashes.
-"""
+"""Gazetteers, users' lists of names, by which a corpus's links get coarse types (CoFEE, Xue et al. 2020)."""
 
 import json
 from array import array

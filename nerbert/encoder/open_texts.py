@@ -1,7 +1,4 @@
-"""Files of open types in pre-training: a table of their concepts, and windows whose words have rows of it.
-
-Files are read twice. A tenth of the texts is held out, by the hash of each.
-"""
+"""Files of open types in pre-training: a table of their concepts, and windows whose words have rows of it."""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter

@@ -1,8 +1,4 @@
-"""Texts without labels in pre-training (DAPT, Gururangan et al. 2020): documents in blocks, for masked words alone.
-
-A block has whole lines of one document, as many as fit in a window; a line that is longer has windows of its own, which
-overlap. One document in twenty is held out, by the hash of its text.
-"""
+"""Texts without labels in pre-training (DAPT, Gururangan et al. 2020): documents in blocks, for masked words alone."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

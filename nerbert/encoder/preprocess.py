@@ -1,7 +1,4 @@
-"""Training data of a corpus: labelled windows of subwords, made once, shard by shard, then memory-mapped.
-
-Cost: about 15 bytes a piece on the disk, for each label set, tokenizer and length.
-"""
+"""A corpus's labelled windows of subwords, made once and mapped. Cost: about 15 bytes a piece on the disk for each."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""Corpus → encoder: pre-training as a tagger over the corpus's categories (NER-BERT §3), or the control without labels.
-
-ENTITY is an ordinary class in training, and left out of the score that chooses the checkpoint.
-"""
+"""Corpus → encoder: pre-training as a tagger over its categories (NER-BERT §3), or the control without labels."""
 
 import hashlib
 import math
@@ -221,10 +218,7 @@ def pretrain(
 
 
 def _keep_best(run_folder: Path, tokenizer: Any, model: Any, step: int, before: int) -> None:
-    """Keep the best model so far beside the checkpoints; the one `before` it stays until the next but one.
-
-    By then a checkpoint names its successor, so a kill in between loses neither.
-    """
+    """Keep the best model beside the checkpoints; the one `before` stays until a checkpoint names its successor."""
     for old in run_folder.glob("best-*"):
         if old.name != f"best-{before}":
             shutil.rmtree(old)

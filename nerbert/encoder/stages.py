@@ -1,7 +1,4 @@
-"""Pre-training in stages by one settings file, as CoFEE's three: each begins with the encoder of the one before.
-
-A stage is known by its `stage.json`. Limitation: a deleted one is made again, those after it are not.
-"""
+"""Pre-training in stages, as CoFEE's. Limitation: a deleted stage is made again, those that begin with it are not."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

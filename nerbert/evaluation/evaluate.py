@@ -1,7 +1,4 @@
-"""Tagger + gold sentences → scores of what `nerbert tag` answers; several seeds give their mean and deviation.
-
-Instead of a tagger, a file may hold the predictions, of whatever made them.
-"""
+"""Tagger, or a file of predictions, + gold sentences → scores; several seeds give their mean and deviation."""
 
 import json
 import time

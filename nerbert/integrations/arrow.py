@@ -1,8 +1,4 @@
-"""Tag Arrow tables: what Ray Data, Spark's `mapInArrow` and Hugging Face's `datasets` hand to a function.
-
-Arrow goes in and comes out, and the rows are those of `nerbert tag --to parquet`. Nothing here is of these libraries
-(docs/how-to/at-scale.md, docs/how-to/hugging-face-datasets.md).
-"""
+"""Tag Arrow tables: what Ray Data, Spark's `mapInArrow` and Hugging Face's `datasets` hand to a function."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,8 +1,4 @@
-"""A tagger as tools of the Model Context Protocol, for assistants: `nerbert mcp TAGGER`.
-
-A client starts the command and speaks with it through its standard input and output. Texts are tagged as by `nerbert
-serve`: with its limits, in threads.
-"""
+"""A tagger as tools of the Model Context Protocol, for assistants: `nerbert mcp TAGGER`. Its limits are a server's."""
 
 import signal
 import sys

@@ -1,7 +1,4 @@
-"""Calibration: how often entities are right at a confidence, and the temperature that calibrates confidences.
-
-A temperature is fitted to entities, not words, since users see entities (docs/explanation/scores.md, Confidences).
-"""
+"""Calibration: how often entities are right at a confidence, and the temperature that calibrates confidences."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""Compute all metrics of taggers on a test set from their tags, decoded once, and their parts by type and by length.
-
-Each wrong entity is one mistake; an interval is a bootstrap over test sentences (docs/explanation/scores.md).
-"""
+"""All metrics of taggers on a test set from their tags, decoded once, and their parts by type and by length."""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter

@@ -1,7 +1,4 @@
-"""Models of `transformers`: loaded from a folder as a training or a tagger needs them, and saved.
-
-Weights are safetensors only, no code of a model is run, and `nerbert.model.folder` resolves names on the hub.
-"""
+"""Models of `transformers`: loaded from a folder as a training or a tagger needs them, and saved; safetensors only."""
 
 import contextlib
 import logging

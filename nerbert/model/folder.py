@@ -1,7 +1,4 @@
-"""Model folders: what a folder or a hub name holds, its card, and the uses of its files.
-
-Each kind is known by one file. Files are read as hostile. Cost: pickled weights are refused, except GLiNER's.
-"""
+"""Model folders, read as hostile: what a folder or a hub name holds, its card, and the uses of its files."""
 
 import hashlib
 import os

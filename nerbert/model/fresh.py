@@ -1,7 +1,4 @@
-"""Changes to a model before training: fewer layers, frozen layers, a fresh or joined head; and new small encoders.
-
-A joined head reads a lower layer beside the last one (NuNER); `transformers` alone refuses its folder.
-"""
+"""Changes to a model before training: fewer layers, frozen ones, a fresh or joined head; and new small encoders."""
 
 from bisect import bisect_left
 from collections import Counter

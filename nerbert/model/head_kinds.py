@@ -1,7 +1,4 @@
-"""Kinds of heads: how taggers with a head are opened and exported, and what they may start from.
-
-An export is ONNX graphs of what a head computes in torch, in fp32 and int8, compared with torch.
-"""
+"""Kinds of heads: how taggers with a head are opened and exported, and what they may start from."""
 
 import json
 import math

@@ -1,7 +1,4 @@
-"""The linear head: examples → logits of every word → the best legal path of BIO tags → entities; without torch.
-
-A tag is a number, as in `metrics.score`. A path is searched only where the likeliest tags are illegal.
-"""
+"""The linear head: examples → logits of every word → the best legal path of BIO tags → entities; without torch."""
 
 import itertools
 import math

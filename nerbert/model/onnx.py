@@ -1,7 +1,4 @@
-"""onnxruntime as a back end, and the folder `onnx/` that `nerbert export` writes: read as hostile.
-
-Neither torch nor `transformers` is loaded. Cost: weights must fit into one file (2 GB).
-"""
+"""onnxruntime as a back end, without torch, and the folder `onnx/` that `nerbert export` writes, read as hostile."""
 
 import os
 from collections.abc import Mapping, Sequence

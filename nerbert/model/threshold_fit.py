@@ -1,7 +1,4 @@
-"""The threshold of a head that takes labels at run time, fitted to annotated sentences.
-
-The head is asked once, at the lowest threshold; what it finds at a higher one follows from that.
-"""
+"""The threshold of a head that takes labels at run time, fitted to annotated sentences that it is asked once."""
 
 import math
 from collections.abc import Sequence

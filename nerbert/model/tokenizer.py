@@ -131,10 +131,7 @@ class SubwordTokenizer:
         return [len(ids) for ids in self._encode(texts)["input_ids"]] if texts else []
 
     def _encode(self, texts: list[str]) -> Any:
-        """Return pieces and offsets of texts, without special pieces.
-
-        All calls have the same options: fast tokenizers keep them as their state, which threads share.
-        """
+        """Return pieces and offsets of texts; all calls have the same options, a state that threads share."""
         return encode(self.tokenizer, texts, return_offsets_mapping=True)
 
     def use_windows(self) -> "SubwordTokenizer":

@@ -1,7 +1,4 @@
-"""The quickstart's stages in order: corpus, two encoders, their taggers, scores, the user's sentence.
-
-Where there are two cores, each encoder has a process of its own. Cost: each imports torch.
-"""
+"""The quickstart's stages in order; with two cores each encoder has a process. Cost: each imports torch."""
 
 import io
 import platform

@@ -1,7 +1,4 @@
-"""Pages, cards, pictures and tables for people. Science imports nothing from here.
-
-`render` is the only way to run a template; text from outside is escape by construction. A page requests nothing.
-"""
+"""Pages, cards, pictures and tables for people, all by `render`, which escapes. Science imports nothing from here."""
 
 import base64
 import hashlib

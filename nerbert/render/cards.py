@@ -1,7 +1,4 @@
-"""The model cards of encoders and taggers: `README.md` in their folders, with the front matter of the hub.
-
-Every figure comes from `nerbert.json`, so a card can be written anew; one changed by hand is left alone.
-"""
+"""Model cards of encoders and taggers, `README.md` in their folders: every figure comes from `nerbert.json`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields

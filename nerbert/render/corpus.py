@@ -1,7 +1,4 @@
-"""A corpus for people: on the terminal, as HTML, the same facts as JSON, and the data card, `README.md` in its folder.
-
-Shards are read once, whatever their size. The price is a hash for each category of each sentence.
-"""
+"""A corpus for people: on the terminal, as HTML and JSON, and its data card; shards are read once."""
 
 import heapq
 import math

@@ -1,7 +1,4 @@
-"""The page of a report: one file that asks for nothing, light and dark, for phone, keyboard and paper.
-
-Its plots are a macro of `plots.html.j2`; lines differ in colour and dashes (classes `c0` to `c7` of the style sheet).
-"""
+"""The page of a report: one file that asks for nothing, light and dark, for phone, keyboard and paper."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""Tagged rows as one page of HTML: no request, no script, light and dark, readable from the disk.
-
-A page shows the first rows until it is as long as a browser likes, and says what it leaves out.
-"""
+"""Tagged rows as one page of HTML, cut to a length that browsers like: no request, no script, light and dark."""
 
 import unicodedata
 from collections import Counter

@@ -1,7 +1,4 @@
-"""Reports on the terminal; one of 80 columns is enough. A template has the sentences, `table` draws the tables.
-
-What commands on data sets and models print: figures in percent; the list, findings and evaluations can be JSON.
-"""
+"""Reports on the terminal, of 80 columns or more: a template has the sentences, `table` draws the tables."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""The processes that train together, one or several (`torchrun`), on Accelerate; and memory that runs out there.
-
-Gradients are summed once a step. Cost: communication doesn't overlap with the last backward pass.
-"""
+"""The processes that train together (`torchrun`), on Accelerate. Cost: gradients are summed after the last pass."""
 
 import os
 import re

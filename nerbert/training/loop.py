@@ -1,8 +1,4 @@
-"""The one training loop: short, visible, on Accelerate; it knows no task.
-
-Losses are sums over a step, divided once, so micro-batches change no gradient. Randomness comes from seed, step and
-rank.
-"""
+"""The one training loop; it knows no task. Losses are sums over a step, divided once: micro-batches change nothing."""
 
 import sys
 import time

@@ -1,7 +1,4 @@
-"""What a training minimises: all that the loop knows of its task (`docs/extending/objective.md`).
-
-A loss has parts: sums over terms that are counted before the forward pass.
-"""
+"""What a training minimises: all that the loop knows of its task (`docs/extending/objective.md`)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext

@@ -1,8 +1,4 @@
-"""Settings with sections, from TOML, the command line or Python: a section is found by its name.
-
-The section of an objective is declared by its class and has its name; `SOURCES` are those of what an objective may read
-beside a corpus or annotated sentences. An objective that is named as `module:Class` brings its own section.
-"""
+"""Settings with sections, from TOML, the command line or Python: a section is found by its name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields

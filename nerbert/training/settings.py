@@ -1,8 +1,4 @@
-"""The settings of every training, and the base of sections: what an objective or a source declares.
-
-A section is a table of its name in TOML, `NAME.key=value` on the command line, a mapping or the section itself in
-Python (`nerbert.training.sections`).
-"""
+"""The settings of every training, and the base of sections: what an objective or a source declares."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields

@@ -1,7 +1,4 @@
-"""Tagging (NER-BERT §3.1), what pre-training and fine-tuning share: a linear layer over BIO tags of words.
-
-Its settings are those of torch's `cross_entropy`.
-"""
+"""Tagging (NER-BERT §3.1), what pre-training and fine-tuning share: a linear layer over BIO tags of words."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

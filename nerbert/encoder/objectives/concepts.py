@@ -1,7 +1,4 @@
-"""Learning concepts by contrast (NuNER, Bogdanov et al. 2024): each word against the names of a whole step's concepts.
-
-The loss is σ(tᵢ·cⱼ/τ + b)'s binary cross-entropy, summed over concepts. Names are encoded once a step.
-"""
+"""Learning concepts by contrast (NuNER, Bogdanov et al. 2024): each word against the names of a step's concepts."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""Masked language modelling (Devlin et al. 2019 §3.1): the control that sees the text without the labels.
-
-Masks are drawn by piece, window and step, so they don't depend on how a step is cut.
-"""
+"""Masked language modelling (Devlin et al. 2019 §3.1): the control that sees the text without the labels."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -1,8 +1,4 @@
-"""Prompts and targets of a GLiNER model: entities of words' labels, what is known of each span and type, what is asked.
-
-A word's label is two numbers: a row of the table of concepts, and marks of where concepts begin and end. A prompt has a
-window's own types, and some that are known to be absent (as in GLiNER).
-"""
+"""Prompts and targets of a GLiNER model: entities of words' labels, what is known of each span and type."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

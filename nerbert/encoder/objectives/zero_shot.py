@@ -1,8 +1,4 @@
-"""Training to find entities of types given by name, with models of the package `gliner`.
-
-Each window has some types in its prompt. The loss is the binary cross-entropy over spans and types. A type that leaves
-no room for a text is refused before the training: later it would silently be cut out of every prompt.
-"""
+"""Training to find entities of types given by name, with models of the package `gliner`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext

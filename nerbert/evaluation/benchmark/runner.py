@@ -1,8 +1,4 @@
-"""Run a suite: its cells by priority, several at once; finished ones are read.
-
-A run that is stopped (Ctrl-C, SIGTERM, a full disk) also returns its cells, for their tables. A failed cell is stored
-with its reason, and runs again if its key changes, with `retry`, or if the machine was the cause (no memory).
-"""
+"""Run a suite: its cells by priority, several at once; finished ones are read."""
 
 import gc
 import os

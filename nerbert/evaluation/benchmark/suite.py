@@ -1,7 +1,4 @@
-"""A suite: which systems are compared on which data, under which protocols, with which seeds; read from TOML.
-
-Nothing that depends on the machine is in it. Cost: a suite names encoders but doesn't store their paths.
-"""
+"""A suite: systems, data, protocols and seeds, from TOML. Cost: it names encoders, but doesn't store their paths."""
 
 import json
 import re

@@ -1,7 +1,4 @@
-"""Check a data set: its contents, and faults that distort scores (leaks, contradictions, slips, unlearnable types).
-
-Nothing is corrected, and no sentence is held. Cost: each file is read twice, CoNLL a third time.
-"""
+"""Check a data set for faults that distort scores; no sentence is held. Cost: files are read twice, CoNLL again."""
 
 import re
 from collections import Counter, defaultdict

@@ -1,7 +1,4 @@
-"""Find, read, list and sample data sets by name: a folder below the data folder, or a registered name.
-
-A known one is identified by its files' bytes. Cost: nothing is claimed of a set that was converted otherwise.
-"""
+"""Find, read, list and sample data sets by name: a folder below the data folder, or a registered name."""
 
 import os
 import shutil

@@ -1,7 +1,4 @@
-"""Mentions that are labelled in one place and not in another, or with several types: likely slips of annotators.
-
-Of more mentions than `MOST` the rarest are dropped. Words are compared in the same case, longest mention first.
-"""
+"""Mentions labelled in one place and not in another, or with several types: likely slips of annotators."""
 
 from collections import Counter
 from dataclasses import dataclass

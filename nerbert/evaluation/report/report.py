@@ -1,7 +1,4 @@
-"""Tagger + annotated sentences → all that a report says, as numbers and sentences; a second tagger may be compared.
-
-What `nerbert evaluate` counts is taken from there. Each tagger goes over the sentences once.
-"""
+"""Tagger + annotated sentences → all that a report says; a second tagger may be compared."""
 
 import platform
 import sys

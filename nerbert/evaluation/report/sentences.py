@@ -1,8 +1,4 @@
-"""Sentences that show a tagger's mistakes, cut to a bounded length, the worst first.
-
-Mistakes are ordered by the confidence of the wrong entity: a sure one misleads most. What was missed has no confidence,
-so sentences with nothing else wrong are a list of their own.
-"""
+"""Sentences that show a tagger's mistakes, cut to a bounded length, the worst first: a sure one misleads most."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""The results of a suite: figures of cells by row (target and size) and column (system and protocol), and as texts.
-
-Figures of episodes are pooled, as Few-NERD does. Cost: what doesn't follow from sums is left out.
-"""
+"""The results of a suite: figures of cells by row (target, size) and column (system, protocol), and as texts."""
 
 import math
 from collections import defaultdict

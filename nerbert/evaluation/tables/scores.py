@@ -1,8 +1,4 @@
-"""Grids of figures: F1 of every system on every row with published figures beside it, tests, then other figures.
-
-Systems are compared with the baseline, on each row and on all targets, by the runs that both have; the families of
-Holm's correction are in docs/explanation/scores.md (Tests). A published figure may have a note on its sentences.
-"""
+"""Grids of figures: F1 of every system on every row with published figures beside it, tests, then other figures."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence

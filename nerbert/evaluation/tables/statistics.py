@@ -1,7 +1,4 @@
-"""Mean, spread and tests over the runs of a benchmark: pure functions on figures of 0–1.
-
-An observation is the highest level of chance that runs have (docs/explanation/scores.md).
-"""
+"""Mean, spread and tests over the runs of a benchmark: pure functions on figures of 0–1."""
 
 import math
 from collections import Counter, defaultdict

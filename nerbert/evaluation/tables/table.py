@@ -1,7 +1,4 @@
-"""Make the table of a suite from its cells, with the facts that make it again: equal cells give equal tables.
-
-Needs scipy (extra `benchmark`).
-"""
+"""Make the table of a suite from its cells: equal cells give equal tables. Needs scipy (extra `benchmark`)."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence

@@ -1,6 +1,4 @@
-"""Configurations of GLiNER's and GLiNER2's models, `gliner_config.json` and `config.json`, checked: folders come from
-anywhere. Missing keys have the packages' defaults of today.
-"""
+"""GLiNER's and GLiNER2's configurations, checked; missing keys have the packages' defaults of today."""
 
 import json
 from dataclasses import dataclass

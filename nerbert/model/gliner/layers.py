@@ -1,7 +1,4 @@
-"""GLiNER's layers above its encoders, computed without vectors of spans: in parts of a word and of a label.
-
-Scores are those of the package but for rounding; parts have the names that they have in its folders.
-"""
+"""GLiNER's layers above its encoders, computed without vectors of spans: in parts of a word and of a label."""
 
 import math
 from collections.abc import Iterator, Sequence

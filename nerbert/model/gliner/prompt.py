@@ -1,7 +1,4 @@
-"""Words and labels → pieces, as GLiNER reads them; long texts → windows that overlap.
-
-Labels stand before a text, in groups of no more than prompts had in training. What looks like a mark is plain text.
-"""
+"""Words and labels → pieces, as GLiNER reads them; long texts → windows that overlap."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

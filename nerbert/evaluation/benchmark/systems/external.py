@@ -1,7 +1,4 @@
-"""Another system: a command that reads CoNLL, trains, and writes its entities.
-
-It has one thread and its own packages, and ends with the process that waits for it. It is no sandbox.
-"""
+"""Another system: a command that reads CoNLL, trains, and writes its entities; it is no sandbox."""
 
 import hashlib
 import json

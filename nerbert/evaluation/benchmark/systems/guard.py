@@ -1,7 +1,4 @@
-"""Run a command, and end it with all that it started when this program's standard input ends: `guard.py COMMAND…`.
-
-Nothing is left running, even if the waiting process is killed. Run by its path, this file imports nothing of nerbert.
-"""
+"""Run `guard.py COMMAND…`, and end all that it started with this program's input; imports nothing of nerbert."""
 
 import os
 import signal

@@ -1,7 +1,4 @@
-"""Zero-shot systems: they get the names of a target's types, all in one prompt, and are not trained on it.
-
-Figures are at a fixed threshold, 0.5, at the tagger's own and at the best one on dev, from the same run (`above`).
-"""
+"""Zero-shot systems: they get the names of a target's types, all in one prompt, and aren't trained on it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
