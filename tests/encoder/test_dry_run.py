@@ -116,17 +116,11 @@ def test_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert FIGURES.seconds == pytest.approx(28.0 + 3 * 1.5)
     print_dry_run(FIGURES, Path("[/out]\x1b[31m"))
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for expected in (
-        "18, of 2,800 tokens in all", "scored 3 times", "trained 40,000", "cpu in fp32, 2 processes",
-        "22.9 GB of the process", "100 tokens a second", "about 32 s",
-    ):  # fmt: skip
-        assert expected in shown
     assert "memory ran out" not in shown
     assert shown.endswith(r"without --dry-run: trains 18 steps and writes the encoder to [/out]\x1b[31m")
     print_dry_run(replace(FIGURES, device="cuda", processes=1, max_tokens_per_batch=256), Path("out"))
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "22.9 GB on the GPU" in shown
-    assert "1 process " in shown
     assert "memory ran out: with max_tokens_per_batch=256 it does not" in shown
 
 

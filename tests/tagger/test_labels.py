@@ -81,13 +81,6 @@ def test_the_types_that_it_was_fine_tuned_on_are_the_default(
     assert capfd.readouterr().out.splitlines()[0] == "a [SHIP|ship] in [port|port]"
     assert exit_code("tag", "x", text, "--labels", "port", "--json") == 0
     assert [each["type"] for each in json.loads(capfd.readouterr().out)["spans"]] == ["port"]
-    for options, known in (((), "port, ship"), (("--labels", "ship"), "ship")):
-        assert exit_code("tag", "x", text, "--min-confidence", "shp=0.3", *options) == 1
-        told = f"thresholds: no type 'shp': did you mean 'ship'? (must be one of {known})"
-        assert told in capfd.readouterr().err
-    open_tagger.card = {}
-    assert exit_code("tag", "x", text, "-o", tmp_path / "out.jsonl") == 1
-    assert "x: this tagger takes its labels at run time: give labels" in capfd.readouterr().err
 
 
 def test_thresholds_are_by_label_and_meet_the_temperature(open_tagger: Tagger) -> None:

@@ -1,15 +1,8 @@
-import json
-import pickle
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
 from nerbert.errors import SettingsError
-from nerbert.model.folder import find_embedded
-from nerbert.tagger.export import export
-from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds, thresholds_of, usual_threshold
 from tests.raised import raises
 from tests.tagger.test_answering import FixedNames
@@ -35,25 +28,6 @@ def test_the_users_thresholds_go_before_the_cards(
 def test_a_cards_threshold_goes_before_the_heads(card: dict[str, float | None], wanted: float) -> None:
     assert usual_threshold(NamesHead(), card) == wanted
     assert usual_threshold(FixedNames(), card) == 0.0, "a head of fixed types has none"
-
-
-@pytest.mark.extras
-def test_the_threshold_of_a_folder_goes_with_it(tmp_path: Path) -> None:
-    """Into copies, exports without torch's weights, and other processes."""
-    folder = Path(shutil.copytree(find_embedded("embedded-open"), tmp_path / "open"))
-    card = json.loads((folder / "nerbert.json").read_text())
-    (folder / "nerbert.json").write_text(json.dumps(card | {"threshold": 0.35}))
-    tagger = Tagger.load(folder, backend="torch", precision="fp32", device="cpu")
-    tagger.save_pretrained(tmp_path / "copy")
-    export(folder, output=tmp_path / "alone")
-    others = [Tagger.load(tmp_path / "copy"), Tagger.load(tmp_path / "alone"), pickle.loads(pickle.dumps(tagger))]
-    assert others[1].head.name.startswith("onnx")
-    for each in (tagger, *others):
-        assert each.usual_threshold == 0.35
-        assert each.with_labels(["ship"]).thresholds == {"ship": 0.35}
-    assert pickle.loads(pickle.dumps(tagger.with_labels(["ship"]))).thresholds == {"ship": 0.35}
-    given = Tagger.load(folder, device="cpu", thresholds={"ship": 0.7}).with_labels(["ship", "port"])
-    assert given.thresholds == {"ship": 0.7, "port": 0.35}
 
 
 @pytest.mark.parametrize(

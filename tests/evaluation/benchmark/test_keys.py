@@ -48,22 +48,6 @@ def test_keys_tell_every_fact_apart() -> None:
     assert key_of("a", x=1, y={"p": 1, "q": 2}) == key_of("a", y={"q": 2, "p": 1}, x=1)
 
 
-def test_an_encoder_is_what_is_loaded_of_it(tmp_path: Path) -> None:
-    for name in ("config.json", "model.safetensors", "vocab.txt"):
-        (tmp_path / name).write_text(name)
-    before = encoder_digest(tmp_path)
-    (tmp_path / "README.md").write_text("words")
-    (tmp_path / ".cache.json").write_text("words")
-    (tmp_path / "1_Pooling").mkdir()
-    assert encoder_digest(tmp_path) == before
-    (tmp_path / "vocab.txt").rename(tmp_path / "vocabulary.txt")
-    assert encoder_digest(tmp_path) != before
-    (tmp_path / "vocabulary.txt").rename(tmp_path / "vocab.txt")
-    assert encoder_digest(tmp_path) == before
-    (tmp_path / "model.safetensors").write_text("model.safetensorS!")
-    assert encoder_digest(tmp_path) != before
-
-
 @pytest.mark.parametrize(("mark", "part"), [("gliner_config.json", "labels_tokenizer/tokenizer.json"),
     ("gliner_config.json", "pytorch_model.bin"), ("concepts/concepts.json", "concepts/heads.safetensors")])  # fmt: skip
 def test_what_has_learnt_to_be_told_its_labels_is_more(tmp_path: Path, mark: str, part: str) -> None:

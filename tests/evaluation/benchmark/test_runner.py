@@ -405,13 +405,6 @@ def test_what_to_do_about_cells_that_are_left(suite: Suite) -> None:
     assert left("no encoder given", State.NOT_RUN) == []
 
 
-@pytest.mark.extras
-def test_a_data_folder_that_is_not_there_is_refused(suite_file: Path, tmp_path: Path, capsys: Output) -> None:
-    assert run(suite_file, "--data", "/nowhere", "-o", tmp_path / "out") == 1
-    assert "/nowhere: no such folder" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
 def test_processes_share_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, GPU-ab")
     machine = Machine("cuda", "bf16")

@@ -113,14 +113,6 @@ def test_tables_are_rows_of_their_column(tag: Tag, capsys: Caught, monkeypatch: 
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-def test_a_table_of_spans_is_a_row_a_text(tag: Tag) -> None:
-    Path("x.csv").write_text("text,start,end,label,n\nAda met Bob,0,3,p,1\nAda met Bob,8,11,p,1\nEve,,,,2\n")
-    assert tag("x.csv", "-o", "y.jsonl") == 0
-    assert tagged("y.jsonl") == [("Ada met Bob", ["Ada", "Bob"]), ("Eve", ["Eve"])]
-    assert tag("x.csv", "-o", "z.jsonl", "--field", "label") == 0
-    assert len(rows("z.jsonl")) == 3
-
-
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
