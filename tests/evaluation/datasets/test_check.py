@@ -186,9 +186,6 @@ def test_a_file_to_be_cut_is_checked_in_the_parts_that_training_sees(tmp_path: P
     ("name", "content", "words"),
     [
         ("a.jsonl", b'{"text": "Lee.", "spans": []}\n{"text": \n', "a.jsonl:2: not JSON"),
-        ("train.conll", b"a\tO\nb\n", "train.conll:2: broken line 'b'"),
-        ("train.conll", b"a\tO\nb\tO-x\n", "train.conll:2: tag 'O-x': must be"),
-        ("b.zip", b"PK\x03\x04 and so on", "seems to be a zip archive"),
         ("c.jsonl", b"", "holds no sentence"),
         ("nowhere", None, "nowhere: no such file or folder"),
         (".", None, "holds no train split, say train.conll or train.jsonl"),
