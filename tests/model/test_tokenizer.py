@@ -268,7 +268,8 @@ def test_a_word_that_ends_after_the_entity_hides_it() -> None:
 )
 def test_punctuation_inside_a_subword_hides_an_entity(text: str, entity: str, found: EntityBorders) -> None:
     """No answer is read off for it, so it stays outside."""
-    assert borders([example_of_spans(text, [_place(text, entity)])], _by_white_space("known")) == found
+    marked = example_of_spans(text, [(start := text.index(entity), start + len(entity), "x")])
+    assert borders([marked], _by_white_space("known")) == found
 
 
 @pytest.mark.parametrize(("others", "warns"), [(19, True), (20, False)])
@@ -286,10 +287,6 @@ def _by_white_space(*words: str) -> Any:
     known = Tokenizer(models.WordLevel({"[UNK]": 0} | {word: number for number, word in enumerate(words, 1)}, "[UNK]"))
     known.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=known, unk_token="[UNK]")
-
-
-def _place(text: str, entity: str) -> tuple[int, int, str]:
-    return text.index(entity), text.index(entity) + len(entity), "x"
 
 
 def test_fine_tuning_warns_once_and_not_where_words_are_read(

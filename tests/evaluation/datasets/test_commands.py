@@ -88,10 +88,6 @@ def test_sample_prints_the_k_reached(make: Make, root: Path, tmp_path: Path, cap
     assert "size k=3, draw 1: " in shown
     assert "k reached: 2 to 4 entities a type, 3 asked for" in shown or "k reached: 2 to 3" in shown
     assert "the whole has no more than: person 2" in shown
-    assert data("sample", "ships", "--data", root, "--size", "k=0", "-o", tmp_path / "other") == 1
-    assert "size 'k=0': must be above 0" in capsys.readouterr().err
-    assert data("sample", "ships", "--data", root, "--size", "1", "-o", tmp_path / "one") == 0
-    assert "size 1, draw 1: 1 sentence\n" in capsys.readouterr().out
 
 
 def test_the_pages_commands_and_python_run(sample: Path, tmp_path: Path, warm: Path) -> None:

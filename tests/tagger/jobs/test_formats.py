@@ -134,22 +134,6 @@ def test_text_stays_text_by_its_name(tag: Tag) -> None:
         assert texts(f"{name}.jsonl") == prose.splitlines()
 
 
-FOREIGN = [
-    ("x.html", b"<p>Ada</p>", "XML or HTML"), ("x.xml", b"Ada", "XML or HTML"), ("x", b"<html>", "XML or HTML"),
-    ("x.docx", b"PK\x03\x04", "a zip archive"),
-    ("x.log", b'{"text": "Ada"}', "JSON with text"), ("x.html.gz", b"<p>", "XML or HTML"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "data", "told"), FOREIGN)
-def test_what_is_no_text_is_said(tag: Tag, capsys: Caught, name: str, data: bytes, told: str) -> None:
-    Path(name).write_bytes(data)
-    assert tag(name, "--json") == 1
-    assert capsys.readouterr().err.startswith(f"nerbert: {name}: seems to be {told}")
-    if b"\0" not in data and b"\x03" not in data:
-        assert tag(name, "--from", "text", "--json") == 0
-
-
 def test_a_format_of_ones_own(tag: Tag, capitals: Capitals, capsys: Caught) -> None:
     """Old entities are left out, words kept; in a folder files are found by its suffix; errors name the line."""
     Path("in/deep").mkdir(parents=True)
