@@ -46,6 +46,7 @@ def test_what_was_measured_is_told(done: Export) -> None:
 def test_without_torch(done: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a folder that holds no torch weights."""
     light = export(done.folder, int8=True, output=tmp_path / "light").folder
+    assert (light / "nerbert.json").read_bytes() == (done.folder / "nerbert.json").read_bytes()
     assert not list(light.glob("*.safetensors"))
     wanted = Tagger.load(done.folder, backend="onnx").tag(SHIP)
     for name in ("torch", "transformers", "accelerate", "safetensors", "huggingface_hub"):
