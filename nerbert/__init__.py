@@ -1,8 +1,4 @@
-"""nerbert: a Wikipedia dump goes in; a tagger that learns new entity types from a handful of examples comes out.
-
-The functions here join a stage with the page or card that shows its result. Everything is imported when it is first
-used, so that `import nerbert` costs nothing.
-"""
+"""nerbert: a Wikipedia dump goes in; a tagger that learns new entity types from a handful of examples comes out."""
 
 import os
 import shutil

@@ -41,8 +41,7 @@ class NerbertError(Exception):
     """Whether the same work may succeed when it is run again: the fault isn't in what was given."""
 
     def __init__(self, message: str, *, path: str = "", line: int | None = None, setting: str = "") -> None:
-        one_line = shorten(" ".join(message.split()), _LONGEST)
-        super().__init__(shorten(visible(one_line), _LONGEST))
+        super().__init__(shorten(visible(shorten(" ".join(message.split()), _LONGEST)), _LONGEST))
         self.path, self.line, self.setting = path, line, setting
 
 

@@ -227,8 +227,7 @@ def _in_parenthesis(text: str, start: int, mark: int, close: int, end: int) -> b
     opened = text.rfind("(", start, mark)
     if opened < 0 or opened <= text.rfind(")", start, close) or text[start] == "(":
         return False
-    following = text[end : end + _PARENTHESIS].partition("\n")[0]
-    return ")" in following.partition("(")[0]
+    return ")" in text[end : end + _PARENTHESIS].partition("\n")[0].partition("(")[0]
 
 
 def _ends_wide(text: str, start: int, mark: int, close: int, end: int) -> bool:

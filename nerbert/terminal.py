@@ -44,8 +44,7 @@ class Progress:
             task, step = self._bar.tasks[0], size if self._of_bytes else items
             if before:
                 task.completed += step
-            advance = 0 if before else step
-            self._bar.update(task.id, advance=advance, note=visible(note), items=f"{self.items:,}")
+            self._bar.update(task.id, advance=0 if before else step, note=visible(note), items=f"{self.items:,}")
 
 
 class _StepLog(Progress):

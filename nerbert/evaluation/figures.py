@@ -1,6 +1,4 @@
-"""The data of pictures: a corpus's categories; F1 in a benchmark's CSV by training size, and beside speeds; maps of
-entities in encoders' spaces (NER-BERT, Liu et al. 2021, Figures 3 to 7), made by openTSNE.
-"""
+"""The data of pictures: a corpus's categories, F1 by training size and speed, maps (NER-BERT, Liu et al. 2021)."""
 
 import csv
 from collections import defaultdict

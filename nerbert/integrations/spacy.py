@@ -50,8 +50,7 @@ class TaggingComponent:
 
     def load(self, source: str | Path) -> Tagger:
         """Load the tagger from a folder or a hub name; raise InputError for labels that it lacks or can't find."""
-        loaded = Tagger.load(source, **self._loading)
-        tagger = loaded.for_labels(self._wanted)
+        tagger = Tagger.load(source, **self._loading).for_labels(self._wanted)
         tagger.tag_many([])  # raises, if it needs labels
         self._tagger, self._process = tagger, os.getpid()
         return tagger

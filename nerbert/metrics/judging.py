@@ -121,9 +121,7 @@ def _by_seen(pair: Pair, words: Sequence[Sequence[str]] | None, seen: AbstractSe
     return count_where(pair, in_gold, in_found), count_where(pair, ~in_gold, ~in_found)
 
 
-def without_types(
-    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], types: Collection[str]
-) -> Counts:  # fmt: skip
+def without_types(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], types: Collection[str]) -> Counts:
     """Return counts without the entities, gold and predicted, of some types; raise InputError as `assess` does."""
     pair = pair_of(gold, predicted)
     other = np.array([name not in types for name in pair.types])
@@ -225,8 +223,7 @@ def bootstrap_difference(
     base: Numbers, other: Numbers, *, samples: int = SAMPLES, level: float = LEVEL, seed: int = 0
 ) -> Interval:
     """Return the interval of `base`'s micro F1 less `other`'s; rows are as in `bootstrap`, and drawn together."""
-    both = np.hstack([base, other])
-    return _interval(both, lambda sums: _f1(sums[:, :3]) - _f1(sums[:, 3:]), samples, level, seed)
+    return _interval(np.hstack([base, other]), lambda sums: _f1(sums[:, :3]) - _f1(sums[:, 3:]), samples, level, seed)
 
 
 def _f1(sums: Numbers) -> Array:
@@ -242,9 +239,7 @@ _FIGURES: dict[Figure, Callable[[Numbers], Array]] = {
 }
 
 
-def _interval(
-    counts: Numbers, score: Callable[[Numbers], Array], samples: int, level: float, seed: int
-) -> Interval:  # fmt: skip
+def _interval(counts: Numbers, score: Callable[[Numbers], Array], samples: int, level: float, seed: int) -> Interval:
     if not len(counts):
         return Interval(0.0, 0.0, level, samples)
     kinds, often = _different(counts)

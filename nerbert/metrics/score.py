@@ -1,7 +1,4 @@
-"""Precision, recall and F1 on entities: an entity counts if its words and its type are exactly right. Figures are 0–1.
-
-`decode_columns` reads all sentences at once, and must agree with `labels.spans_from_bio`.
-"""
+"""Precision, recall and F1 (0–1) on entities: one counts if its words and its type are exactly right."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

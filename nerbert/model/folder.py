@@ -236,8 +236,7 @@ class ModelFolder:
     @cached_property
     def kinds(self) -> list[type[ModelKind]]:
         """Return the kinds that it may be of, the latest to be registered first."""
-        known = map(MODEL_KINDS.find, reversed([*MODEL_KINDS]))
-        return [kind for kind in known if kind.holds(self.path)]
+        return [kind for kind in map(MODEL_KINDS.find, reversed([*MODEL_KINDS])) if kind.holds(self.path)]
 
     @property
     def kind(self) -> type[ModelKind]:

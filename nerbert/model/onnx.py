@@ -120,8 +120,7 @@ class Exported:
 
 def weights_of(source: str) -> dict[str, str]:
     """Return the SHA-256 of each file of weights in a model's folder."""
-    paths = ModelFolder(source).files("weights")
-    return {path.relative_to(source).as_posix(): sha256_of(path) for path in paths}
+    return {path.relative_to(source).as_posix(): sha256_of(path) for path in ModelFolder(source).files("weights")}
 
 
 def read_exported(source: str) -> Exported | None:

@@ -131,8 +131,7 @@ def print_calibrations(done: Sequence["Calibrated"], data: Path, *, dry_run: boo
 
 def print_types(names: Mapping[str, str], folder: Path) -> None:
     """Print how a tagger's types are called from now on."""
-    kept = sorted({*names.values()} - {""})
-    say(Console(soft_wrap=True), "types", names=names, folder=folder, kept=kept)
+    say(Console(soft_wrap=True), "types", names=names, folder=folder, kept=sorted({*names.values()} - {""}))
 
 
 def print_summaries(models: Sequence["ModelSummary"], *, as_json: bool) -> None:

@@ -1,10 +1,4 @@
-"""Checkpoints: those that a killed training resumes from, and the best one by a score; and the log kept with them.
-
-A folder is complete or absent, and holds no random state. Cost: three times the weights, written while training waits.
-
-`log.jsonl` has a line a step and a line an evaluation. A run that resumes from a checkpoint first removes later lines,
-so no step is logged twice. TensorBoard's files have the same figures, with the extra `nerbert[tensorboard]`.
-"""
+"""Checkpoints, complete or absent: of killed trainings, and the best one; and their log, in which no step is twice."""
 
 import json
 import shutil
@@ -131,8 +125,7 @@ class Checkpoints:
             _write(folder / _OPTIMIZER, _moments(model, optimizer))
             for name, column in (columns or {}).items():
                 with publish(folder / _COLUMN.format(name)) as draft, draft.open("wb") as stream:
-                    head = np.lib.format.header_data_from_array_1_0(column)
-                    np.lib.format.write_array_header_2_0(stream, head)
+                    np.lib.format.write_array_header_2_0(stream, np.lib.format.header_data_from_array_1_0(column))
                     stream.write(np.ascontiguousarray(column).data)  # np.save can lose the end on a full disk
             write_json(folder / _STATE, asdict(_State(3, log)))
         for old in [*self._unreadable, *self._readable()[: -self._keep]]:

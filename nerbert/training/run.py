@@ -65,8 +65,7 @@ class Run:
     @property
     def is_late(self) -> bool:
         """Whether a step's figures are read after the next one was launched."""
-        fused = bool(self.optimizer.defaults.get("fused"))
-        return self.settings.overlap and self.processes.count == 1 and fused
+        return self.settings.overlap and self.processes.count == 1 and bool(self.optimizer.defaults.get("fused"))
 
     @property
     def is_out_of_patience(self) -> bool:

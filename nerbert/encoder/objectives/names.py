@@ -1,8 +1,4 @@
-"""Boundaries and names in one model (ours): untyped BIO tags, and each entity's vector against the names of concepts.
-
-Boundaries have the loss of a tagger (NER-BERT §3.1). Types have NuNER's (Bogdanov et al. 2024) twice: on each word, and
-on the mean of an entity's words, for gold entities and for spans that the model finds where there is none.
-"""
+"""Boundaries and names in one model (ours): untyped BIO tags, and entities' vectors against the names of concepts."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
@@ -175,5 +171,4 @@ def _find_spans(tags: Array, batch: NamesBatch) -> Array:
     outside = np.flatnonzero(np.append((tags == _OUTSIDE) | begins | batch.starts, True))
     ends = outside[np.searchsorted(outside, starts, side="right")]
     unknown = np.concatenate([[0], np.cumsum(batch.outside == _NOWHERE)])
-    free = unknown[ends] == unknown[starts]
-    return np.asarray(np.stack([starts, ends, batch.outside[starts]], 1)[free])
+    return np.asarray(np.stack([starts, ends, batch.outside[starts]], 1)[unknown[ends] == unknown[starts]])

@@ -220,8 +220,7 @@ class PromptMaker:
             room = min(room, int(np.ceil(share * max(1, window.mentions))))
         others = self._others(window, window.absent(self.table, shared), room, purpose)
         both = _shuffle(np.concatenate([types, others]), self.seed, f"order of {purpose}")
-        inside = np.cumsum(self.sizes[both]) <= self.room
-        return both[inside]
+        return both[np.cumsum(self.sizes[both]) <= self.room]
 
     def _others(self, window: WindowLabels, absent: Array, count: int, purpose: str) -> Array:
         """Return absent types: frequent, similar and random ones."""

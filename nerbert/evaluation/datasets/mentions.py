@@ -49,8 +49,7 @@ class Mentions:
     def count(self, example: Example) -> None:
         """Count the labelled mentions of a sentence."""
         for first, last, type_ in word_spans(example):
-            text = _words(example, first, last)
-            self._counts[text, type_] += 1
+            self._counts[_words(example, first, last), type_] += 1
             word = example.text[slice(*example.words[first])]
             self._longest[word] = max(last - first, self._longest.get(word, 0))
         if len(self._counts) > self._most * 3 // 2:

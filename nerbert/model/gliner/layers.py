@@ -75,8 +75,7 @@ class GlinerModel(nn.Module):
             texts = list(torch.split_with_sizes(words.float(), counts.tolist()))
             packed = nn.utils.rnn.pack_sequence(texts, enforce_sorted=False)
             states, lengths = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True)
-        inside = torch.arange(states.shape[1]) < lengths[:, None]
-        return states[inside.to(states.device)]
+        return states[(torch.arange(states.shape[1]) < lengths[:, None]).to(states.device)]
 
     def label_vectors(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return (labels, width) from the pieces of labels that have their own encoder: the mean of their states."""
