@@ -1,4 +1,8 @@
-"""Saved answers, a SQLite file for a model and a prompt, and a run's budget. Limitation: old ones stay."""
+"""Saved answers, one SQLite file for a model and a prompt, and the budget in tokens of the texts of a run.
+
+SQLite writes each answer whole, so several runs may use one file. Limitation: a loss of power may cost the last
+answers, and old ones are never deleted.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,7 @@
-"""The corpus in pre-training: its own categories, or those of another label set on the same sentences."""
+"""The corpus in pre-training: its own categories, or those of another label set on the same sentences.
+
+Counts of the shards are cached. Limitation: sentences whose only typed mention the other set calls ENTITY stay in.
+"""
 
 import math
 from collections import Counter

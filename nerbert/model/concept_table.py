@@ -1,4 +1,7 @@
-"""Concepts by number, and what each word has of them: the number of a row; row 0 is no concept."""
+"""Concepts by number, and what each word has of them: a word's label is the number of its row; row 0 is no concept.
+
+Concepts may come from several sources. A text tells nothing about a concept that its own source doesn't have.
+"""
 
 import json
 import re
