@@ -106,7 +106,7 @@ def _describe(faults: Sequence[Any], fields: Collection[str]) -> str:
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     if fault == "missing":
         names = [name for name in islice(value, _COMPARED) if name not in fields and len(name) < _COMPARED]
-        hints = (f"; there is {name!r}{hint}" for name in names if (hint := nearest(name, [str(location[-1])])))
+        hints = (f"; there is {name!r}{hint}" for name in names if (hint := nearest(name, [str(location[-1])], 0.75)))
         return f"{path:.200} is missing{next(hints, '')}"
     if fault == "extra_forbidden":
         return f"{path:.200}: is no field{nearest(path[:_COMPARED], fields)}"
