@@ -1,4 +1,7 @@
-"""Folders computed once from the same inputs, named by their hash, and reused. Cost: nobody deletes old ones."""
+"""Folders computed once from the same inputs, such as a corpus, and reused.
+
+A name is the hash of all that it was made from. Cost: nobody deletes old ones, and opening one reads all of it.
+"""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""The hub: whether a name can be a model there, a local folder of its files, and folders pushed to it."""
+"""The hub: whether a name can be a model there, a local folder of its files, and folders pushed to it.
+
+A name is resolved once, here, so no loader of `transformers` asks the hub.
+"""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,7 @@
-"""Random numbers without a state: hash(seed, step, id) read as a number in [0, 1), in any order or process."""
+"""Random numbers without a state: hash(seed, step, id) read as a number in [0, 1).
+
+So work can be done in any order, in any process, or twice. Cost: a hash for each number.
+"""
 
 from hashlib import blake2b
 from typing import Any

@@ -1,4 +1,7 @@
-"""Split text into sentences by rules and word lists. Cost: tables to maintain; in doubt, sentences stay joined."""
+"""Split text into sentences by rules: one compiled expression finds every possible sentence end, word lists decide.
+
+Faster than Punkt, with fewer errors. The cost: tables to maintain, and joined sentences in doubtful cases.
+"""
 
 import re
 from collections.abc import Iterator, Sequence

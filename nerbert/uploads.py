@@ -1,4 +1,8 @@
-"""Outputs at addresses that fsspec knows: made in the cache, then uploaded, the file that marks a whole folder last."""
+"""Outputs at addresses that fsspec knows (`s3://bucket/corpus`): made in the cache, then uploaded.
+
+There is no rename, so the file that marks a folder as nerbert's (`manifest.json`, `nerbert.json`) is uploaded last: a
+folder that has it is whole. Cost: the output lies on the local disk until then, and other machines can't write it.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence

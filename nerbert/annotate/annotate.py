@@ -1,4 +1,9 @@
-"""The steps of `nerbert annotate`: saved answers, then requests within the budget. Cost: texts are read three times."""
+"""The steps of `nerbert annotate`: read the texts, ask for missing labels, write labels and a report.
+
+Each text is asked about once: saved answers first, then requests within the budget. A failed text is counted, and the
+run continues. The output depends on the saved answers alone. Cost: the texts are read three times. With a temperature
+above 0 another machine's output differs.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,7 @@
-"""A corpus's labelled windows of subwords, made once and mapped. Cost: about 15 bytes a piece on the disk for each."""
+"""Training data of a corpus: labelled windows of subwords, made once, shard by shard, then memory-mapped.
+
+Cost: about 15 bytes a piece on the disk, for each label set, tokenizer and length.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,7 @@
-"""Calibration: how often entities are right at a confidence, and the temperature that calibrates confidences."""
+"""Calibration: how often entities are right at a confidence, and the temperature that calibrates confidences.
+
+A temperature is fitted to entities, not words, since users see entities (docs/explanation/scores.md, Confidences).
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence

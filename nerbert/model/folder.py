@@ -1,4 +1,7 @@
-"""Model folders, read as hostile: what a folder or a hub name holds, its card, and the uses of its files."""
+"""Model folders: what a folder or a hub name holds, its card, and the uses of its files.
+
+Each kind is known by one file. Files are read as hostile. Cost: pickled weights are refused, except GLiNER's.
+"""
 
 import hashlib
 import os

@@ -1,4 +1,7 @@
-"""The linear head: examples → logits of every word → the best legal path of BIO tags → entities; without torch."""
+"""The linear head: examples → logits of every word → the best legal path of BIO tags → entities; without torch.
+
+A tag is a number, as in `metrics.score`. A path is searched only where the likeliest tags are illegal.
+"""
 
 import itertools
 import math

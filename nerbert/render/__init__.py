@@ -1,4 +1,7 @@
-"""Pages, cards, pictures and tables for people, all by `render`, which escapes. Science imports nothing from here."""
+"""Pages, cards, pictures and tables for people. Science imports nothing from here.
+
+`render` is the only way to run a template; text from outside is escaped by construction. A page requests nothing.
+"""
 
 import base64
 import hashlib

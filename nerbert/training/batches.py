@@ -1,4 +1,7 @@
-"""The data of a training: what a command offers its objective, the order of an epoch's windows, their micro-batches."""
+"""The data of a training: what a command offers its objective, the order of an epoch's windows, micro-batches of them.
+
+Windows of about the same length share a step. Cost: an epoch's order is random by steps of neighbours in length.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

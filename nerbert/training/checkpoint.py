@@ -1,4 +1,10 @@
-"""Checkpoints, complete or absent: of killed trainings, and the best one; and their log, in which no step is twice."""
+"""Checkpoints: those that a killed training resumes from, and the best one by a score; and the log kept with them.
+
+A folder is complete or absent, and holds no random state. Cost: three times the weights, written while training waits.
+
+`log.jsonl` has a line a step and a line an evaluation. A run that resumes from a checkpoint first removes later lines,
+so no step is logged twice. TensorBoard's files have the same figures, with the extra `nerbert[tensorboard]`.
+"""
 
 import json
 import shutil

@@ -1,4 +1,7 @@
-"""The processes that train together (`torchrun`), on Accelerate. Cost: gradients are summed after the last pass."""
+"""The processes that train together, one or several (`torchrun`), on Accelerate; and memory that runs out there.
+
+Gradients are summed once a step. Cost: communication doesn't overlap with the last backward pass.
+"""
 
 import os
 import re

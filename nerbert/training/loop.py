@@ -1,4 +1,8 @@
-"""The one training loop; it knows no task. Losses are sums over a step, divided once: micro-batches change nothing."""
+"""The one training loop: short, visible, on Accelerate; it knows no task.
+
+Losses are sums over a step, divided once, so micro-batches change no gradient. Randomness comes from seed, step and
+rank.
+"""
 
 import sys
 import time

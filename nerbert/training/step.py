@@ -1,4 +1,8 @@
-"""A step of a training: its micro-batches, which a thread can prepare ahead, their gradients and the update."""
+"""A step of a training: its micro-batches, their gradients and the update.
+
+`prepare_step` needs no device, so a thread can do it ahead. `launch_step` gives a function that returns the step's
+figures; where the step is `late`, only that function waits for the device.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

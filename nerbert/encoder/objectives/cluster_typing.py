@@ -1,4 +1,8 @@
-"""CoFEE's third stage (Xue et al. 2020): tagging, and predicting an entity's cluster. Cost: a pass an epoch."""
+"""Typing by clusters, CoFEE's third stage (Xue et al. 2020): tagging, and predicting an entity's cluster.
+
+Entities are clustered at each epoch's start, by the sums of their subwords' last states, whitened and of length 1;
+clusters keep their numbers. Cost: a forward pass over all windows.
+"""
 
 import warnings
 from collections.abc import Sequence

@@ -1,4 +1,7 @@
-"""Masked language modelling (Devlin et al. 2019 §3.1): the control that sees the text without the labels."""
+"""Masked language modelling (Devlin et al. 2019 §3.1): the control that sees the text without the labels.
+
+Masks are drawn by piece, window and step, so they don't depend on how a step is cut.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace

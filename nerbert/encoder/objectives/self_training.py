@@ -1,4 +1,9 @@
-"""Self-training (CoFEE, Xue et al. 2020): after epochs the model labels the training set. Cost: 8 bytes a word."""
+"""Self-training (CoFEE, Xue et al. 2020): after each epoch but the last the model labels the whole training set again.
+
+An entity's end has the probability P(B-x or I-x) there, times P(not I-x) of the next word. Labels are in a file, and
+windows are read a part at a time, so that neither takes more memory for a larger corpus. Cost: eight bytes a word on
+the disk for each process, in the cache's folder, or among temporary files if that can't be written.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,8 @@
-"""A benchmark's cells and their files, `cells/KEY.json`: scores, and predictions to score anew; taggers aren't kept."""
+"""A benchmark's cells: place, sentences, system, predictions, outcome, and the file of each, `cells/KEY.json`.
+
+A file holds the scores and the predictions that they are of, so that these can be scored again when the rules change.
+Taggers aren't kept. Cost: what no suite asks for any more stays until someone deletes it.
+"""
 
 import os
 import platform

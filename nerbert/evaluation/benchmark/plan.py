@@ -1,4 +1,8 @@
-"""Plan a suite: each cell as a job, a system with its data and the keys of its steps; draw and score its sentences."""
+"""Plan a suite: each cell as a job, a system with its data and the keys of its steps; draw and score its sentences.
+
+A cell's key is of its predictions, and has a part of its source domain's checkpoint's; the key of its scores follows
+from it. Planning reads and draws no sentence. Cost: a size that can't be drawn is reported by its cells.
+"""
 
 import platform
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,4 +1,8 @@
-"""Fetch public data sets, with a known SHA-256 alone, convert them to IOB2, and publish each as a whole folder."""
+"""Fetch public data sets from their publishers, convert them to IOB2, and publish each as a whole folder.
+
+Only files of the known SHA-256 are kept. Cost: a file that changed at its address can't be fetched. A checkout of
+nerbert builds the project's own sets from its sources; no other folder's code runs.
+"""
 
 import hashlib
 import os

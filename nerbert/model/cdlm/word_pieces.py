@@ -1,4 +1,8 @@
-"""CDLM's folders and words: a piece for each word of a training vocabulary, and for each character; digits are 0."""
+"""CDLM's folders and words: a piece for each word, by a vocabulary of training words, and one for each character.
+
+The vocabulary is a tokenizer of `transformers`: words by frequency, then characters, each after a space, which no word
+holds. Digits are read as 0 in words (NCRF++). Cost: a new word is known by its characters alone.
+"""
 
 import re
 from collections import Counter

@@ -1,4 +1,7 @@
-"""A GLiNER model as a head. Cost: a text is read once for each group of labels."""
+"""A GLiNER model as a head: examples and labels → entities, the most probable first, unless one before overlaps it.
+
+What depends only on labels is computed once for all texts. Cost: a text is read once for each group of labels.
+"""
 
 from collections.abc import Iterator, Sequence
 from copy import copy

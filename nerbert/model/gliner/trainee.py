@@ -1,4 +1,7 @@
-"""A GLiNER model in training. Cost: its labels make micro-batches longer than `max_tokens_per_batch` says."""
+"""A GLiNER model as the training loop takes it: its forward pass on micro-batches, and windows of the pieces it reads.
+
+Labels are put before windows for each step. Cost: micro-batches are longer than `max_tokens_per_batch` says.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,7 @@
-"""GLiNER models: read as hostile, pickles as numbers alone, and written for `gliner`; and new ones on encoders."""
+"""GLiNER models: read as hostile, and written so that the package `gliner` reads them; and new ones on encoders.
+
+Pickled weights are read as numbers alone. Shapes must be the weights' own before memory is taken for a model.
+"""
 
 import dataclasses
 import json
