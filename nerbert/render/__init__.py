@@ -57,7 +57,7 @@ def _environment(ending: str) -> Environment:
     finalize: dict[str, Callable[[Any], Any]] = {"md": escape, "tex": latex, "txt": _on_one_line}
     marks = ("<%", "%>", "<<", ">>", "<#", "#>") if ending == "tex" else ("{%", "%}", "{{", "}}", "{#", "#}")
     environment = Environment(
-        *marks, autoescape=ending not in finalize,  # noqa: S701  (Markdown is escape by `finalize`)
+        *marks, autoescape=ending not in finalize,  # noqa: S701  (Markdown is escaped by `finalize`)
         loader=FileSystemLoader(TEMPLATES), finalize=finalize.get(ending, _page_value), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.do"], keep_trailing_newline=True,
     )  # fmt: skip
