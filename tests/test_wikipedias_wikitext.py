@@ -29,9 +29,16 @@ $linkPrefixExtension = true;
 $linkPrefixCharset = 'a-z';
 $part = "D\xc3\xa4t" . '_ei';
 $namespaceNames = [ NS_FILE => $part, NS_TALK => 'Talk' ];
-$magicWords = [ 'redirect' => [ '0', '#WEITER', '#REDIRECT' ] ];
+$magicWords = [ 'redirect' => [ '0', '#WEITER', '#REDIRECT' ], 'lc' => [ 0, 'KLEEN:' ] ];
+$separatorTransformTable = [ ',' => "\xc2\xa0", '.' => ',' ];
+$dateFormats = [ 'dmy date' => 'j. F Y' ];
 unset( $part );
 """
+FUNCTIONS = "<?php $magicWords = [ 'en' => [ 'if' => [ 0, 'if' ] ], 'nds-nl' => [ 'if' => [ 0, 'wenn' ] ] ];"
+PLURALS = """<supplementalData><plurals><pluralRules locales="nds_NL">
+<pluralRule count="one">i = 1 and v = 0 @integer 1</pluralRule>
+<pluralRule count="few">n % 10 = 2..4 and n != 12,13 @integer 2</pluralRule>
+<pluralRule count="other"/></pluralRules></plurals></supplementalData>"""
 
 
 @pytest.fixture
@@ -49,6 +56,14 @@ def mediawiki(folder: Path, **tables: str) -> Path:
     messages.mkdir(parents=True)
     for name, text in tables.items():
         (messages / f"Messages{name}.php").write_text(text, encoding="utf-8")
+    functions, data = folder / "extensions-core" / "ParserFunctions", folder / "languages" / "data"
+    for made, name, text in (
+        (functions, "ParserFunctions.i18n.magic.php", FUNCTIONS),
+        (data, "plurals.xml", PLURALS),
+        (data, "plurals-mediawiki.xml", "<supplementalData/>"),
+    ):
+        made.mkdir(parents=True, exist_ok=True)
+        (made / name).write_text(text, encoding="utf-8")
     return folder
 
 
@@ -58,9 +73,11 @@ def test_tables_are_tabulated(build: Any, tmp_path: Path) -> None:
     assert rows == [
         "language\tfact\tvalues",
         "en\ttrail\ta-z", "en\tprefix\t∅", "en\t1\tTalk", "en\t6\tFile|Image", "en\tredirect\tREDIRECT",
-        "en\tswitch\t__TOC__",
+        "en\tswitch\t__TOC__", "en\tfunction if\t#if",
         "nds-nl\tfallback\tde|en", "nds-nl\ttrail\ta-zäö|'n", "nds-nl\tprefix\ta-z", "nds-nl\t6\tDät ei|B",
-        "nds-nl\tredirect\tWEITER", "nds-nl\tswitch\t__WEG__",
+        "nds-nl\tfunction lc\tkleen", "nds-nl\tseparators\t⍽|,", "nds-nl\tdate\t{d}. {m} {y}",
+        "nds-nl\tredirect\tWEITER", "nds-nl\tfunction if\t#wenn",
+        "nds-nl\tplural\tN = 1|N mod 10 >= 2 and N mod 10 <= 4 and not (N = 12 or N = 13)", "nds-nl\tswitch\t__WEG__",
     ]  # fmt: skip
 
 
