@@ -189,7 +189,7 @@ _LATEX = str.maketrans({
 
 
 class Markdown(str):
-    """Text that is Markdown already, and is not escape again."""
+    """Text that is Markdown already, and is not escaped again."""
 
     __slots__ = ()
 
@@ -205,7 +205,7 @@ def code(value: object) -> Markdown:
 
 
 def escape(value: object) -> str:
-    """Return `value` as plain words: what Markdown or HTML would interpret is escape; thousands are marked."""
+    """Return `value` as plain words: what Markdown or HTML would interpret is escaped; thousands are marked."""
     if isinstance(value, Markdown):
         return value
     if value is None or value == {}:
