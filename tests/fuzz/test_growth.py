@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nerbert.annotate.answers import read_labels
 from nerbert.corpus.knowledge.claims import ClaimCounts
 from nerbert.corpus.knowledge.exports import read_mappings, read_ontology
+from nerbert.corpus.wikitext.protected import without_ours
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.sources.files import FoundFile
@@ -39,7 +40,7 @@ class Reader(NamedTuple):
 
 
 def read_wikitext(_: Path, begin: str, repeated: str) -> object:
-    return scan_page("T", begin + repeated, EN, lists=True)
+    return scan_page("T", without_ours(begin + repeated), EN, lists=True)
 
 
 def read_dump(path: Path, mark: str, repeated: str) -> object:
