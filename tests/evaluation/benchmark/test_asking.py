@@ -166,7 +166,8 @@ def test_a_folders_own_threshold_is_a_reading_of_its_own(monkeypatch: pytest.Mon
 def test_a_tagger_of_fixed_types_is_scored_as_it_is(
     tiny_tagger: Path, tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch, least: float | None
 ) -> None:
-    """A distilled student, say; what it finds of types that nobody asked for is wrong."""
+    """A distilled student, say; what it finds of types that nobody asked for is wrong. Signs alone are scored, too."""
+    monkeypatch.setattr(Tagger, "finds_signs", True)
     rows = read_examples(sample / "domain" / "test.conll")[:40]
     tagger = Tagger.load(tiny_tagger, backend="torch", precision="fp32", thresholds=least)
     if least:
