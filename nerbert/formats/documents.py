@@ -36,6 +36,8 @@ _UNITS: tuple[Units, ...] = get_args(Units)[1:]
 _BREAK = "\r\n"
 _BASES: dict[Units, Any] = {unit: unit.removesuffix("-lf") for unit in _UNITS}
 """The units without `-lf`."""
+_IN_ONE_PLANE: dict[Units, Units] = {"utf-16": "characters", "utf-16-lf": "characters-lf"}
+"""The units that count alike where no character takes two UTF-16 units."""
 _SIZES: Mapping[str, Callable[[str], int]] = {
     "characters": lambda char: 1,
     "utf-16": lambda char: 1 + (char > "\uffff"),
@@ -303,6 +305,8 @@ def _simplest(text: str, unit: Units) -> Units:
     """Return the first unit that counts a text as this one does."""
     if _BREAK not in text:
         unit = "characters" if text.isascii() else _BASES[unit]
+    if unit in _IN_ONE_PLANE and max(text) <= "\uffff":
+        unit = _IN_ONE_PLANE[unit]
     return "characters" if unit == "graphemes" and not _JOINED.search(text) else unit
 
 
