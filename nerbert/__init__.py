@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from nerbert.tagger.tagger import Tagger
     from nerbert.training.checkpoint import TrainLog
 
+if "OMP_WAIT_POLICY" not in os.environ:
+    # torch's idle threads spin for long before they sleep, and take the cores of a second training
+    os.environ |= {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"} | os.environ
 _HOMES = {
     "AnnotateSettings": "annotate.settings", "AsyncClient": "serve.client", "Client": "serve.client",
     "CorpusSettings": "corpus.settings", "DataSet": "formats.data", "DistilSettings": "distillation.settings",

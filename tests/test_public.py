@@ -71,6 +71,15 @@ def test_little_is_loaded(statement: str, unwanted: set[str]) -> None:
     assert not unwanted & _loaded_by(statement)
 
 
+@pytest.mark.parametrize(
+    ("given", "spins"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")]
+)
+def test_idle_threads_soon_sleep(given: dict[str, str], spins: str) -> None:
+    code = "import nerbert, os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == spins
+
+
 def test_the_core_runs_without_torch() -> None:
     blocked = "torch", "transformers", "accelerate", "tokenizers", "safetensors"
     block = "".join(f"sys.modules[{name!r}] = None; " for name in blocked)
