@@ -95,7 +95,7 @@ class LinkReader:
         links = PageLinks()
         if "[[" not in source:
             return source, links
-        if REMOVED in source:
+        if "<" in source and REMOVED in source:
             source = self._apart.sub("]] ", source)
         resolved, resolve, targets, dropped = self._known, self._resolve, links.targets, links.dropped
         glues = self._prefix

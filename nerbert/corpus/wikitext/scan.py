@@ -110,7 +110,7 @@ def show_variant(source: str, code: str) -> str:
 
     Limitation: text outside the braces keeps the mixture of variants that its authors typed.
     """
-    if "-{" not in source or not (order := _read_order(code)):
+    if not (order := _read_order(code)) or "-{" not in source:
         return source
     between = _compile_separator(code)
     for _ in range(_DEEPEST):

@@ -32,7 +32,7 @@ IN_LINK = rf"(?:[^\[\]]++|\[(?!\[)|\](?!\])|{_nest_brackets('[[', ']]', 3)})*+"
 _TEMPLATE = re.compile(TEMPLATE)
 _ARGUMENT = re.compile(rf"\|((?:[^\[\]{{}}|]++|\[\[{IN_LINK}\]\]|{TEMPLATE}|[\[\]{{}}])*+)")
 _INNER_PARAMETER = rf"\{{\{{\{{(?:[^{{}}]++|{TEMPLATE})*+\}}\}}\}}"
-_PARAMETER = re.compile(rf"\{{\{{\{{(?:[^{{}}]++|{_INNER_PARAMETER}|{TEMPLATE})*+\}}\}}\}}")
+_PARAMETER = re.compile(rf"\{{(?=\{{\{{)\{{\{{(?:[^{{}}]++|{_INNER_PARAMETER}|{TEMPLATE})*+\}}\}}\}}")
 _BRACES = re.compile(r"(?P<open>\{\{)|\}\}")
 _ROW, _END = re.compile(r"\n[ \t:]*+(?:\||!(?!\w))"), re.compile(r"\n[ \t:]*+\|\}(?!\})")
 _TABLE = re.compile(r"\n[ \t:]*+(?:(?P<open>\{\|)(?!\})|\|\}(?!\}))")
@@ -77,7 +77,8 @@ class TemplateReader:
 
         def expand_template(match: "re.Match[str]") -> str:
             nonlocal begun
-            inside, start, text = match.group()[2:-2], match.start(), match.string
+            (start, end), text = match.span(), match.string
+            inside, begins_line = text[start + 2 : end - 2], text[start - 1 : start] in "\n"
             name, bar, _ = inside.partition("|")
             meaning = known.get(name) or read(name)
             shown = meaning.text
@@ -85,19 +86,19 @@ class TemplateReader:
                 shown = self._expand_text(meaning, inside, title)
             elif shown == _TITLE:
                 shown = title
-            begins_line = not shown and self._begins_line(text, start, begun)
-            begun = match.end() if begins_line else begun
-            if meaning.box:
-                end = match.end()
-                ends_line = not bar and text[end : end + 40].lstrip(" ")[:1] in ("", "\n")
-                if ends_line or begins_line:
+            if not shown:
+                is_first = begins_line or self._begins_line(text, start, begun)
+                begun = end if is_first else begun
+                if meaning.box and (is_first or (not bar and text[end : end + 40].lstrip(" ")[:1] in ("", "\n"))):
                     boxes.append(_read_infobox(meaning.box, arguments(inside)[1:], protected=protected))
-            if _in_target(text, start):
+            if not begins_line and _in_target(text, start):
                 return shown or DYNAMIC
-            return _fit_text(shown, text, start, match.end(), function=meaning.function)
+            if shown:
+                return _fit_text(shown, begins_line=begins_line and not meaning.function)
+            is_edge = text[end : end + 1] != "\n" and (begins_line or text[start - 1] in "]}")
+            return REMOVED if is_edge and _FOLLOWING.match(text, end) else ""
 
-        if "{{{" in source:
-            source = _PARAMETER.sub(_show_default, source)
+        source = _PARAMETER.sub(_show_default, source)
         return remove_deep_templates(_TEMPLATE.sub(expand_template, source)), boxes
 
     def _read_name(self, raw: str) -> _Meaning:
@@ -194,8 +195,8 @@ def remove_tables(source: str) -> tuple[str, list[str]]:
 
     A table that is not closed stays; later passes drop its lines one by one. One that a template opened goes, too.
     """
-    text, tables = _cut_out("\n" + source, _TABLE, "\n") if "{|" in source else (source, [])
-    if "|}" not in text:
+    text, tables = _cut_out("\n" + source, _TABLE, "\n") if "{" in source and "{|" in source else (source, [])
+    if "}" not in text or "|}" not in text:
         return text, tables
     sections = text.split("\n=")
     for index, section in enumerate(sections):
@@ -230,14 +231,11 @@ def _find_outermost(source: str, brackets: "re.Pattern[str]") -> Iterator[tuple[
     yield from spans
 
 
-def _fit_text(shown: str, text: str, start: int, end: int, *, function: str) -> str:
-    """Return a template's text, with a mark where what follows would be a link's trail, or begin a line, without it."""
-    begins = start == 0 or text[start - 1] == "\n"
-    if not shown:
-        return REMOVED if (begins or text[start - 1] in "]}") and _FOLLOWING.match(text, end) else ""
+def _fit_text(shown: str, *, begins_line: bool) -> str:
+    """Return a template's text, with a mark where what follows would begin a line without it."""
     if "\n" in shown:
         shown = _INDENT.sub("\n", shown) + (REMOVED if shown[-1] == "\n" else "")
-    return as_prose(shown.lstrip(" ")) if begins and not function else shown
+    return as_prose(shown.lstrip(" ")) if begins_line else shown
 
 
 def _in_target(text: str, start: int) -> bool:

@@ -101,7 +101,8 @@ def _fill_text(pattern: str, arguments: Arguments) -> str:
         if conditions and not all(_holds(condition, arguments) for condition in conditions.split(", ")):
             continue
         first, arrow, label = body.partition(" → ")
-        text, shown = _fill_pattern(first, arguments), _fill_pattern(label, arguments)
+        text = _fill_pattern(first, arguments)
+        shown = _fill_pattern(label, arguments) if arrow and text is not None else ""
         if text is not None and shown is not None:
             return _make_link(text, shown) if arrow else text
     return ""
@@ -122,6 +123,8 @@ def _fill_pattern(pattern: str, arguments: Arguments) -> str | None:
     def value(match: "re.Match[str]") -> str:
         nonlocal blank
         optional, names = match.groups()
+        if blank:
+            return ""
         if optional is not None:
             return _fill_pattern(optional, arguments) or ""
         names, _, filter_name = names.partition(":")
