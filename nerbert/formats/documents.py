@@ -41,7 +41,7 @@ _IN_ONE_PLANE: dict[Units, Units] = {"utf-16": "characters", "utf-16-lf": "chara
 _SIZES: Mapping[str, Callable[[str], int]] = {
     "characters": lambda char: 1,
     "utf-16": lambda char: 1 + (char > "\uffff"),
-    "bytes": lambda char: len(char.encode(errors="replace")),
+    "bytes": cache(lambda char: len(char.encode(errors="replace"))),
 }
 """The size of a character in each unit."""
 _GRAPHEME, _JOINED = regex.compile(r"\X"), regex.compile(r"[\P{GCB=Other}--\n]", regex.VERSION1)
@@ -251,14 +251,13 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
     Votes are entities that have their text, or are whole words; `cut` has those that cut two words, less the latter.
     """
     votes, apart = Counter[tuple[str, Units]](), set[tuple[Units, Units]]()
-    for document in documents:
-        if not _units_differ(document):
-            continue
+    kinds: dict[tuple[Units, ...], tuple[Counter[tuple[str, Units]], set[tuple[Units, Units]]]] = {}
+    for document in filter(_units_differ, documents):
         text = document.text
-        words, twins = split_words(text), {unit: _simplest(text, unit) for unit in _UNITS}
+        words, simplest = split_words(text), [_simplest(text, unit) for unit in _UNITS]
         starts, ends = {start for start, _ in words}, {end for _, end in words}
-        offsets = {unit: _offsets(text, unit) for unit in dict.fromkeys(twins.values())}
-        counts, differ = Counter[tuple[str, Units]](), set[tuple[Units, Units]]()
+        offsets = {unit: _offsets(text, unit) for unit in dict.fromkeys(simplest)}
+        counts, differ = kinds.setdefault(tuple(simplest), (Counter(), set()))
         for span in document.spans:
             candidates = {unit: _find_bounds(table, span) for unit, table in offsets.items()}
             if len(set(candidates.values())) == 1:
@@ -273,6 +272,8 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
                         counts["cut", unit] += 1 - borders
                     elif _same(text[start:end], span.text):
                         counts["text", unit] += 1
+    for simplest, (counts, differ) in kinds.items():
+        twins = dict(zip(_UNITS, simplest, strict=True))
         apart.update(pair for pair in combinations(_UNITS, 2) if (twins[pair[0]], twins[pair[1]]) in differ)
         for case, unit in product(("text", "border", "cut"), _UNITS):
             votes[case, unit] += counts[case, twins[unit]]
