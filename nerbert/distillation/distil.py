@@ -13,7 +13,7 @@ from nerbert.distillation.settings import SOFT, DistilSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.executors import HERE, Executor
 from nerbert.finetuning.domains import Domains
-from nerbert.finetuning.finetune import TaggerOutput, finetune_domains
+from nerbert.finetuning.finetune import TaggerOutput, finetune_domains, held_out_facts
 from nerbert.finetuning.sampling import plural
 from nerbert.finetuning.start import check_head, objective_for
 from nerbert.formats.data import AnyData, DataSet, read_data
@@ -123,8 +123,10 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
             settings = replace(settings, epochs=settings.source_epochs, min_steps=0)
         student = finetune_domains(plan.encoder, Domains(gold, data) if gold else Domains(data), settings)
         facts = {"teacher": teacher_facts, "silver": to_plain(counts), "excluded": list(excluded.files)}
-        facts |= _check_student(plan, settings, student.head, teacher, gold.dev if gold else apart)
-        TaggerOutput(plan.output, card=card, facts={"distilled": facts}).write(draft.path, student, gold or data)
+        scores = held_out_facts(student.head, gold) if gold else {}
+        facts |= _check_student(plan, settings, student.head, teacher, gold.dev if gold else apart, scores)
+        output = TaggerOutput(plan.output, calibrate=False, card=card, facts={"distilled": facts, **scores})
+        output.write(draft.path, student, gold or data)
     _tell_counts(plan, teacher, counts)
     sources.tell_skipped()
     return counts
@@ -236,16 +238,18 @@ def _draw(
 
 
 def _check_student(
-    plan: DistilPlan, settings: DistilSettings, student: Head, teacher: Tagger, examples: Sequence[Example]
-) -> dict[str, Any]:
-    """Return and tell F1 of student and teacher on examples; raise InputError for a student that is too bad."""
+    plan: DistilPlan, settings: DistilSettings, student: Head, teacher: Tagger, examples: Sequence[Example],
+    scores: Mapping[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """Return and tell F1 of student (as in `scores`) and teacher; raise InputError for a student that is too bad."""
     gold = [word_spans(example) for example in examples]
     if not any(gold):
         tell(f"{plan.output}: isn't scored: no sentence with an entity is apart from those trained on")
         return {}
     tagged = zip(examples, teacher.tag_many(examples) if plan.data is not None else (), strict=False)
     answers = [word_spans(replace(example, spans=tuple(spans))) for example, spans in tagged] or gold
-    best, f1 = (score_spans(gold, spans).f1 for spans in (answers, student.predict(examples).word_spans(len(gold))))
+    best, dev = score_spans(gold, answers).f1, scores.get("dev")
+    f1 = dev["f1"] if dev else score_spans(gold, student.predict(examples).word_spans(len(gold))).f1
     where = f"{len(gold):,} {'silver sentences kept apart' if answers is gold else 'sentences of dev'}"
     figures = f"F1 of the student {percent(f1)}, of the teacher {percent(best)}, on {where}"
     if f1 < settings.min_f1_share * best:

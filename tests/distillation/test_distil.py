@@ -82,7 +82,7 @@ def untrained(teacher: Teacher, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         )
 
     monkeypatch.setattr(stage, "finetune_domains", finetune_domains)
-    monkeypatch.setattr("nerbert.finetuning.finetune.held_out_facts", lambda *_: {})
+    monkeypatch.setattr(stage, "held_out_facts", lambda *_: {})
     monkeypatch.setattr("nerbert.tagger.self_check.add_check", lambda card: None)
     return trainings
 
