@@ -37,6 +37,8 @@ _WORD_2012, _ENTITY_2012, _LEAST_2012 = 3, 10, 12
 """Columns of CoNLL-2012: that of the word, that of its entity in brackets, and the fewest of a row."""
 _BRACKETS = re.compile(r"(?:\(([^()*\s]+))?(?:\*?(\))|\*)|-")
 """An entity's part in CoNLL-2012: `(ORG*` begins one, `*)` ends it, `(ORG)` is one, `*` and `-` change nothing."""
+_UNIFIED = re.compile(r"\([^()-]*-([^()-]+)[^()]*|^[^()]+(?=\))")
+"""The same in a field of CorefUD: `(e1-person-1-` begins one, `e1)` ends it, `(e1-person-1-)` is one."""
 DOCUMENT_START = "-DOCSTART-"
 """Begins a line that starts a document and holds no token."""
 _STARTS, _ENDS = (DOCUMENT_START, "#begin document "), "#end document"
@@ -74,7 +76,7 @@ class ColumnLayout(NamedTuple):
     inside: re.Pattern[str] | None = None
     """The field of that column that is the tag."""
     brackets: bool = False
-    """Whether entities are in brackets (CoNLL-2012)."""
+    """Whether entities are in brackets (CoNLL-2012, CorefUD)."""
     width: int = 0
     """The number of columns between spaces; 0: it may differ."""
     spaced_types: bool = False
@@ -91,8 +93,9 @@ class ColumnLayout(NamedTuple):
                 columns = self._fit(line, columns)  # noqa: PLW2901
             tag = columns[tag_at].strip() if len(columns) > needed else ""
             if inside:
-                tag = field[1] if (field := inside.search(tag)) else OUTSIDE
-            elif brackets:
+                tag = field[1] if (field := inside.search(tag)) else "-" if brackets else OUTSIDE
+                tag = _UNIFIED.sub(lambda part: f"({part[1]}*" if part[1] else "*", tag) if brackets else tag
+            if brackets:
                 tag, open_type = _read_bracket(tag, open_type, line)
             token = columns[token_at] if len(columns) > token_at else ""
             if not tag or not token:
@@ -148,7 +151,8 @@ def _layout_of(path: Path, tag_column: str) -> ColumnLayout:
     if not tag_column:
         return layout
     if not re.fullmatch(r"-?[1-9]\d{0,4}", tag_column):
-        return layout._replace(tag=-1, brackets=False, inside=re.compile(_FIELD.format(re.escape(tag_column))))
+        brackets = any(f"{tag_column}=(" in row[-1] for rows in sentences for row in rows.columns)
+        return layout._replace(tag=-1, brackets=brackets, inside=re.compile(_FIELD.format(re.escape(tag_column))))
     column = int(tag_column) - (tag_column[0] != "-")
     return layout._replace(token=max(layout.token, int(column == 0)), tag=column, brackets=False, inside=None)
 

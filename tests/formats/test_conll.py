@@ -196,6 +196,7 @@ NAMES = [("Abara", "First Name"), ("Kestrel Labs", "Trade Name")]
         ("is O +\nFrench B-LOC -\n- O -\ntown O -\n", "", [("French", "LOC")]),
         ("Anna\tB-PER\t\nleft\tO\t\n", "", [("Anna", "PER")]),
         ("1\tAnna\tTag=B-PER\n2\tBerg\tTag=I-PER\n", "Tag", [("Anna Berg", "PER")]),
+        ("1\tAnna\tE=(e1-PER-\n2\tBerg\tE=e1)\n3\tOslo\tE=(e2-LOC-)\n", "E", [("Anna Berg", "PER"), ("Oslo", "LOC")]),
         ("Anna NNP B-NP B-PER\nleft VBD B-VP O\n", "3", [("Anna", "NP"), ("left", "VP")]),
         ("Anna NNP B-NP B-PER\nleft VBD B-VP O\n", "-2", [("Anna", "NP"), ("left", "VP")]),
     ],
