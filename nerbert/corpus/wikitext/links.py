@@ -12,16 +12,7 @@ from html.entities import html5
 from urllib.parse import unquote
 
 from nerbert.corpus.dump.sites import CATEGORY, DIRECTION_MARKS, FILE, Site, wiki_codes, without_direction_marks
-from nerbert.corpus.wikitext.protected import (
-    CLOSE,
-    DYNAMIC,
-    NUMBERED,
-    OPEN,
-    REMOVED,
-    as_prose,
-    show_protected,
-    without_ours,
-)
+from nerbert.corpus.wikitext.protected import CLOSE, DYNAMIC, NUMBERED, OPEN, REMOVED, as_prose, unprotect, without_ours
 from nerbert.corpus.wikitext.templates import IN_LINK
 from nerbert.records import Reason
 
@@ -140,7 +131,7 @@ class LinkReader:
     def _read_meaning(self, target: str) -> str:
         name = decode_title(target)
         plain = name.startswith(":")
-        name = show_protected(name.lstrip(": "))
+        name = unprotect(name.lstrip(": "))
         prefixed = name.lower().startswith(self._own)
         name = name.partition(":")[2].lstrip(": ") if prefixed else name
         space, other = self.site.namespace(name), self.site.other_wiki(name)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from nerbert.corpus.wikitext.protected import protect
 
 _BLOCK = re.compile(
-    r"<(?:h([1-6])(?=[\s>])[^<>]*+>(?:[^<]++|<(?!/?h[1-6]))*+</h\1\s*+>|"
-    r"(/?(?:li|p|div|tr|td|hr|blockquote|center|h[1-6]|ul|ol|dl|dt|dd|poem))(?=[\s/>])[^<>]*+>([ \t]*[*#:;|!=])?)",
+    r"<(?:h([1-6])(?=[\s>])[^<>]*+>(?:[^<]++|<(?!/?h[1-6]))*+</h\1\s*+>|(?:(li)|"
+    r"/?(?:li|p|div|tr|td|hr|blockquote|center|h[1-6]|ul|ol|dl|dt|dd|poem))(?=[\s/>])[^<>]*+>([ \t]*[*#:;|!=])?)",
     re.IGNORECASE,
 )
 """A heading, or the tag of a block and the line mark after it."""
@@ -44,9 +44,7 @@ def keep_prose(source: str, *, lists: bool) -> str:
         text = _CELLS.sub("\n", text)
     if "<" in text:
         # a paragraph ends, or a list item begins; a line mark after the tag is protected, starting no line
-        text = _BLOCK.sub(
-            lambda tag: ("\n* " if (tag[2] or "").lower() == "li" else "\n\n") + protect(tag[3] or ""), text
-        )
+        text = _BLOCK.sub(lambda tag: ("\n* " if tag[2] else "\n\n") + protect(tag[3] or ""), text)
     if lists:
         text = _ITEM.sub(r"\n\n\1\n", text)
     return _NO_PROSE.sub("\n", text)

@@ -38,7 +38,7 @@ _OURS = re.compile(f"[{_HIDDEN}{OPEN}-{DYNAMIC}]")
 
 
 def remove_opaque(wikitext: str) -> str:
-    """Remove the opaque parts of the text; protect the content of `<nowiki>` until `show_protected`."""
+    """Remove the opaque parts of the text; protect the content of `<nowiki>` until `unprotect`."""
     tags = list(_TAG.finditer(wikitext))
     pieces: list[str] = []
     position, number, line_start, unclosed = 0, 0, True, set[str]()
@@ -124,7 +124,7 @@ def _convert_picture(line: str) -> str:
 
 
 def protect(text: str) -> str:
-    """Hide characters that could be read as markup, until `show_protected`; the length stays the same."""
+    """Hide characters that could be read as markup, until `unprotect`; the length stays the same."""
     return text.translate(_PROTECT)
 
 
@@ -133,7 +133,7 @@ def as_prose(text: str) -> str:
     return protect(text[0]) + text[1:] if text and text[0] in _LINE_MARKS else text
 
 
-def show_protected(text: str) -> str:
+def unprotect(text: str) -> str:
     """Restore protected characters; the length stays the same."""
     for hidden, shown in _SHOWN:
         if hidden in text:

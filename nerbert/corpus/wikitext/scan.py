@@ -11,7 +11,7 @@ from itertools import accumulate
 from nerbert.corpus.dump.sites import Site, normalise_title
 from nerbert.corpus.wikitext.links import ENTITY, PageLinks, character, count_links, do_pipe_tricks, link_reader
 from nerbert.corpus.wikitext.prose import join_paragraphs, keep_prose, remove_marks, squeeze, tidy_lines
-from nerbert.corpus.wikitext.protected import CLOSE, DROPPED, DYNAMIC, NUMBERED, OPEN, remove_opaque, show_protected
+from nerbert.corpus.wikitext.protected import CLOSE, DROPPED, DYNAMIC, NUMBERED, OPEN, remove_opaque, unprotect
 from nerbert.corpus.wikitext.templates import remove_tables, template_reader
 from nerbert.records import CleanPage, Reason
 from nerbert.tables import read_columns
@@ -52,7 +52,7 @@ def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False) -> 
     text = remove_marks(keep_prose(text, lists=lists))
     text, offsets, targets = _read_spans(join_paragraphs(_remove_tags(text, site)), links)
     return CleanPage(
-        show_protected(text), offsets[0::2], offsets[1::2], targets, tuple(boxes), links.categories, +links.dropped
+        unprotect(text), offsets[0::2], offsets[1::2], targets, tuple(boxes), links.categories, +links.dropped
     )
 
 

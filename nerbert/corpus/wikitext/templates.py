@@ -11,7 +11,7 @@ from typing import NamedTuple
 from nerbert.corpus.dump.sites import CATEGORY, FILE, Site
 from nerbert.corpus.dump.sites import TEMPLATE as TEMPLATES
 from nerbert.corpus.wikitext.parser_functions import call_function
-from nerbert.corpus.wikitext.protected import APOSTROPHE, DYNAMIC, REMOVED, as_prose, is_protected, show_protected
+from nerbert.corpus.wikitext.protected import APOSTROPHE, DYNAMIC, REMOVED, as_prose, is_protected, unprotect
 from nerbert.corpus.wikitext.text_templates import Arguments, Rule, text_rule
 from nerbert.records import Infobox
 
@@ -117,7 +117,7 @@ class TemplateReader:
             key = " ".join(name.replace("_", " ").lower().split())
             rule = _TITLE if key in _TITLES else text_rule(key, self.site.language)
             if rule is None and name and name[0] not in "#{:":
-                meaning = _Meaning(box=self.site.title(show_protected(name)))
+                meaning = _Meaning(box=self.site.title(unprotect(name)))
             elif rule is not None:
                 shown = rule.replace("'", APOSTROPHE) if isinstance(rule, str) else ""
                 meaning = _Meaning(shown, None if isinstance(rule, str) else rule)
@@ -262,5 +262,5 @@ def _read_infobox(name: str, values: Sequence[str], *, protected: bool) -> Infob
             parameters.pop(key.strip()[:_MAX_VALUE], None)
     filled = tuple(parameters.items())
     if protected:
-        filled = tuple((show_protected(key), show_protected(value)) for key, value in filled)
+        filled = tuple((unprotect(key), unprotect(value)) for key, value in filled)
     return Infobox(name, filled)

@@ -3,11 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.corpus.wikitext.prose import join_paragraphs, keep_prose, remove_marks, squeeze
-from nerbert.corpus.wikitext.protected import show_protected
+from nerbert.corpus.wikitext.protected import unprotect
 
 
 def clean(raw: str, *, lists: bool = False) -> str:
-    return show_protected(join_paragraphs(keep_prose(raw, lists=lists)))
+    return unprotect(join_paragraphs(keep_prose(raw, lists=lists)))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbert.corpus.wikitext.protected import protect, remove_opaque, show_protected, without_ours
+from nerbert.corpus.wikitext.protected import protect, remove_opaque, unprotect, without_ours
 from tests.expected import rows
 
 MARKUP = "[]{}|'<>&=*#:;!_"
@@ -16,7 +16,7 @@ def test_opaque_parts_go(source: str, left: str) -> None:
 def test_nowiki_keeps_its_text_from_being_read_as_markup() -> None:
     left = remove_opaque("a<nowiki>[[b]] {{c}} ''d'' <ref>e</ref></nowiki>f")
     assert not set(left) & set("[]{}'<>")
-    assert show_protected(left) == "a[[b]] {{c}} ''d'' <ref>e</ref>f"
+    assert unprotect(left) == "a[[b]] {{c}} ''d'' <ref>e</ref>f"
 
 
 def test_control_characters_of_ours_are_taken_out_of_a_page() -> None:
@@ -28,7 +28,7 @@ def test_control_characters_of_ours_are_taken_out_of_a_page() -> None:
 def test_protecting_and_showing_is_nothing(text: str) -> None:
     assert len(protect(text)) == len(text)
     assert not set(protect(text)) & set(MARKUP)
-    assert show_protected(protect(text)) == text
+    assert unprotect(protect(text)) == text
 
 
 PARTS = ["<!--", "-->", "<ref>", "</ref>", "<ref/>", "<nowiki>", "</nowiki>", "<pre>", "</pre>", "<", ">", "a", "\n"]
@@ -37,4 +37,4 @@ PARTS = ["<!--", "-->", "<ref>", "</ref>", "<ref/>", "<nowiki>", "</nowiki>", "<
 @given(st.lists(st.sampled_from(PARTS)).map("".join))
 def test_what_is_left_was_there_in_this_order(source: str) -> None:
     characters = iter(source)
-    assert all(char in characters for char in show_protected(remove_opaque(source)))
+    assert all(char in characters for char in unprotect(remove_opaque(source)))
