@@ -272,8 +272,8 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
                         counts["cut", unit] += 1 - borders
                     elif _same(text[start:end], span.text):
                         counts["text", unit] += 1
-    for simplest, (counts, differ) in kinds.items():
-        twins = dict(zip(_UNITS, simplest, strict=True))
+    for kind, (counts, differ) in kinds.items():
+        twins = dict(zip(_UNITS, kind, strict=True))
         apart.update(pair for pair in combinations(_UNITS, 2) if (twins[pair[0]], twins[pair[1]]) in differ)
         for case, unit in product(("text", "border", "cut"), _UNITS):
             votes[case, unit] += counts[case, twins[unit]]
