@@ -135,7 +135,7 @@ def as_prose(text: str) -> str:
 
 def unprotect(text: str) -> str:
     """Restore protected characters; the length stays the same."""
-    for hidden, shown in _SHOWN:
+    for hidden, shown in () if text.isprintable() else _SHOWN:  # a protected character is not printable
         if hidden in text:
             text = text.replace(hidden, shown)
     return text
