@@ -32,8 +32,7 @@ PLAIN = "-DOCSTART-\tO\n\nAda\tB-person\nLovelace\tI-person\nslept\tO\n\nParis\t
 def test_every_dress_of_the_same_file(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.conll").write_bytes(content.encode())
     first, second = read_examples(tmp_path / "a.conll")
-    assert first.text == "Ada Lovelace slept"
-    assert first.words == ((0, 3), (4, 12), (13, 18))
+    assert (first.text, first.words) == ("Ada Lovelace slept", ((0, 3), (4, 12), (13, 18)))
     assert [(s.start, s.end, s.type, s.text) for s in first.spans] == [(0, 12, "person", "Ada Lovelace")]
     assert [(s.start, s.end, s.type) for s in second.spans] == [(0, 5, "city")]
 

@@ -22,7 +22,7 @@ def clean(raw: str, *, lists: bool = False) -> str:
         ("Anime ([], x) int[] y", "Anime (x) int[] y"),
         ("Arsen [] ist ([]) giftig [ ], sehr.", "Arsen ist giftig, sehr."), ("a , b ; c ,d ,", "a, b ; c ,d ,"),
         ("f() and g( )(h)()", "f() and g()(h)"), ("a (b)c (d ;) e", "a (b)c (d) e"),
-        ("a<p>b</p><p>* c</p><li>d</li>e", "a\nb\n* c\ne"), ("  ", ""), ("(;)", ""),
+        ("a<p>b</p><p>* c</p><Li>d</Li>e", "a\nb\n* c\ne"), ("  ", ""), ("(;)", ""),
     ],
 )  # fmt: skip
 def test_paragraphs(raw: str, text: str) -> None:
