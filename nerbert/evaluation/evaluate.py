@@ -24,7 +24,7 @@ from nerbert.formats.open_types import fold_type, read_open_types, types_asked
 from nerbert.labels import common_name, example_tags, types_of_examples, word_spans
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Counts, Score
-from nerbert.model.folder import PRETRAINED, ModelFolder, read_card, seed_folders
+from nerbert.model.folder import PRETRAINED, SIGNS, ModelFolder, read_card, seed_folders
 from nerbert.model.heads import Entities, Head, WordTags
 from nerbert.records import Document, EntityLabel, Example, OpenText, Span
 from nerbert.sources.files import open_plain
@@ -221,6 +221,7 @@ def open_tagger(
     elif holds_predictions(tagger):
         head = PredictionFile(Path(tagger), reading or Reading())
         tagger = Tagger(head, SPLITTER, "en", thresholds=thresholds_of(thresholds, None, head.types))
+        tagger.card = {SIGNS: True}
     else:
         return Tagger.load(tagger, thresholds=thresholds, **loading)
     if options := [name for name, value in loading.items() if value not in ("", "auto", None)]:

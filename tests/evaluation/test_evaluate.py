@@ -300,8 +300,8 @@ def test_files_of_predictions_that_do_not_fit(tmp_path: Path) -> None:
         file.write_text(text)
         with raises(InputError, words=there):
             evaluate(file, gold)
-    file.write_text("Anna Berg left [Oslo . Ida|city] Holm stayed .")
-    assert evaluate(file, gold).scores[file.name].predicted == 2, "an entity over a sentence's end is one in each"
+    file.write_text("Anna Berg left [Oslo . Ida|city] Holm stayed [.|city]")
+    assert evaluate(file, gold).scores[file.name].predicted == 3, "an entity over a sentence's end is one in each"
     file.write_text(GOLD.replace("[", "").replace("|person]", "").replace("|city]", ""))
     assert evaluate(file, gold).scores[file.name].predicted == 0
     with raises(SettingsError, words="decoding: only for a tagger's folder"):
