@@ -1,6 +1,6 @@
 """Compare the passages that were marked a second time, blind, with the first marks.
 
-`python sources/open_types/agreement.py draw FOLDER` writes the 400 passages of the draw without their marks, a file a
+`python sources/open_types/agreement.py draw FOLDER` writes the passages of the draw without their marks, a file a
 domain with its header; a second annotator marks them. `… score` compares `second/` with `passages/`: a mention agrees
 if its span is the same, a type if it is the same one too, or, loosely, if it is broader or narrower than the other.
 """
@@ -22,7 +22,9 @@ from nerbert.records import Document, Span
 from nerbert.rng import uniform
 
 SECOND = Path(__file__).with_name("second")
-DRAWN, SEED = 400, 20261122
+SEED = 20261122
+DRAWN = {1: 400, 2: 600}
+"""Passages that are marked twice, of those that came with each version of the set."""
 
 
 @dataclass
@@ -54,8 +56,10 @@ class Agreement:
 
 def draw(domains: Sequence[Domain]) -> dict[str, list[Document]]:
     """Draw the passages that are marked twice, by the hash of their texts; return them by domain."""
-    every = (each.text for domain in domains for each in domain.passages)
-    drawn = set(nsmallest(DRAWN, every, key=lambda text: uniform(SEED, "marked twice", text)))
+    drawn = set[str]()
+    for version, count in DRAWN.items():
+        texts = (each.text for domain in domains if domain.version == version for each in domain.passages)
+        drawn.update(nsmallest(count, texts, key=lambda text: uniform(SEED, "marked twice", text)))
     found = {each.name: [passage for passage in each.passages if passage.text in drawn] for each in domains}
     return {name: passages for name, passages in found.items() if passages}
 
@@ -115,21 +119,31 @@ def _write(folder: Path) -> None:
         (folder / f"{name}.marked").write_text(f"{header_of(name)}\n{bare}", encoding="utf-8")
 
 
+def total_of(version: int) -> Agreement:
+    """Return the agreement over the domains of a version."""
+    total = Agreement()
+    for name, each in scores().items():
+        if read_domain(PASSAGES / f"{name}.marked").version == version:
+            total.add(each)
+    return total
+
+
 def _tell(found: dict[str, Agreement]) -> None:
-    total, pairs = Agreement(), Counter[str]()
+    pairs = Counter[str]()
     for name, each in sorted(found.items(), key=lambda item: item[1].mention_f1):
-        total.add(each)
         print(f"{name}\tmentions {each.mention_f1:.2f}\ttypes {each.type_agreement:.2f}")  # noqa: T201
         for line in each.differences:
             print(f"    {line}")  # noqa: T201
             pairs[line.rsplit(": ", 1)[1]] += 1
     for pair, count in pairs.most_common(20):
         print(f"{count} times {pair}")  # noqa: T201
-    print(  # noqa: T201
-        f"{total.first} first, {total.second} second marks: mention F1 {total.mention_f1:.3f}, "
-        f"type agreement {total.type_agreement:.3f}, broader and narrower ones too "
-        f"{total.related / max(1, total.spans):.3f}"
-    )
+    for version in DRAWN:
+        total = total_of(version)
+        print(  # noqa: T201
+            f"version {version}: {total.first} first, {total.second} second marks: mention F1 {total.mention_f1:.3f}, "
+            f"type agreement {total.type_agreement:.3f}, broader and narrower ones too "
+            f"{total.related / max(1, total.spans):.3f}"
+        )
 
 
 def main() -> None:

@@ -101,9 +101,13 @@ def main() -> None:
     """Write the folder, and say what is in it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path(NAME))
+    parser.add_argument(
+        "--version", type=int, choices=(1, 2), default=2, help="1: without the files added in version 2"
+    )
     given = parser.parse_args()
+    domains = [each for each in read_domains() if each.version <= given.version]
     with publish_folder(given.output) as folder:
-        for name, digest in build(folder, list(read_domains())).items():
+        for name, digest in build(folder, domains).items():
             tell(f"{name}: {digest}")
 
 

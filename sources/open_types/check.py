@@ -5,17 +5,18 @@ are any. Names that are marked in one passage and not in another are hints, not 
 """
 
 import argparse
+import json
 import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 from domains import NAME, PASSAGES, Domain, Type, read_domain, read_domains
 
 from nerbert.errors import InputError
-from nerbert.formats.open_types import fold_type, read_open_types
+from nerbert.formats.open_types import fold_type
 from nerbert.records import Document
 
 FEWEST_PASSAGES, LEAST_EMPTY = 78, 0.05
@@ -24,8 +25,16 @@ MOST_ALIKE = 0.3
 """Share of the 4-grams of a passage that stand in another one."""
 LONGEST_SHARED = 8
 """Words in a row that no passage shares with a known data set."""
-SHORTEST, LONGEST = 3, 110
+SHORTEST, LONGEST = 3, 200
 """Words of a passage."""
+LONG = 80
+"""Words from which on a passage is a long one."""
+LEAST = {"of files with real names": 1 / 3, "long": 0.1, "in lower case": 0.1, "without an entity": 0.1}
+"""Shares of the passages of version 2."""
+COARSE = 9
+"""Types of a file whose types are so few and broad that others of its genre may list the same."""
+_TEXT_FIELDS = ("text", "tokens", "tokenized_text", "input")
+"""Fields of known data sets' JSON lines that hold a text or its words."""
 _WORD = re.compile(r"\w+")
 _SINGULAR = re.compile(r".*(?:[^s]|ss|us|is|lens|series|species|trousers)")
 
@@ -67,6 +76,24 @@ def _type_faults(type_: Type, used: int) -> Iterator[str]:
         yield f"type {type_.name!r}: its description must have 3 to 30 words"
     if used < 2:
         yield f"type {type_.name!r} is used {used} times; use it twice or drop it"
+
+
+def set_faults(domains: Sequence[Domain]) -> Iterator[str]:
+    """Yield the faults of a whole set: shares of its passages, and files that are too much alike in their types."""
+    rows = [(domain, passage) for domain in domains if domain.version > 1 for passage in domain.passages]
+    counts = Counter[str]()
+    for domain, passage in rows:
+        counts["of files with real names"] += domain.names != "invented"
+        counts["long"] += len(words_of(passage.text)) >= LONG
+        counts["in lower case"] += passage.text == passage.text.lower()
+        counts["without an entity"] += not passage.spans
+    for kind, least in LEAST.items():
+        if counts[kind] < least * len(rows):
+            yield f"{counts[kind]} of {len(rows)} passages are {kind}, less than {least:.0%}"
+    for first, second in combinations(domains, 2):
+        shared, fewer = len(first.types.keys() & second.types.keys()), min(len(first.types), len(second.types))
+        if first.genre == second.genre and 2 * shared > fewer > COARSE and max(first.version, second.version) > 1:
+            yield f"{second.name}: shares {shared} of {fewer} types with {first.name}, of the same genre"
 
 
 def alike(passages: Sequence[tuple[str, Document]]) -> Iterator[str]:
@@ -124,7 +151,9 @@ def _known_texts(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, " ".join(line.partition("\t")[0] for line in block.splitlines())
     for path in sorted(folder.glob("*/*.jsonl")):
         if path.parent.name != NAME:
-            yield from ((path, each.text) for each in read_open_types(path))
+            for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+                words = next((row[name] for name in _TEXT_FIELDS if name in row), "")
+                yield path, words if isinstance(words, str) else " ".join(words)
 
 
 def all_faults(domains: Sequence[Domain], known: Path | None) -> Iterator[str]:
@@ -132,6 +161,7 @@ def all_faults(domains: Sequence[Domain], known: Path | None) -> Iterator[str]:
     for domain in domains:
         yield from (f"{domain.name}: {fault}" for fault in faults_of(domain))
     passages = [(domain.name, each) for domain in domains for each in domain.passages]
+    yield from set_faults(domains)
     yield from alike(passages)
     if known:
         yield from dict.fromkeys(borrowed(passages, known))

@@ -1,7 +1,8 @@
 """A domain's file: its header, which lists the types that are marked in it, and its passages.
 
-`# domain:`, `# genre:`, perhaps `# nested: yes`, and a line `# type: NAME < BROADER: DESCRIPTION` for each type
-(`< BROADER` may be missing); then a passage a line, as `nerbert.formats.marked` reads it.
+`# domain:`, `# genre:`, from version 2 on `# names: real`, `invented` or `mixed`, perhaps `# nested: yes`, and a line
+`# type: NAME < BROADER: DESCRIPTION` for each type (`< BROADER` may be missing); then a passage a line, as
+`nerbert.formats.marked` reads it.
 """
 
 import re
@@ -17,8 +18,10 @@ NAME = "open-types"
 """The data set's name, and that of its folder."""
 PASSAGES = Path(__file__).with_name("passages")
 _TYPE = re.compile(r"# type:\s*([^:<]+?)\s*(?:<\s*([^:<]+?)\s*)?:\s*(\S.*)")
-_FACT = re.compile(r"# (domain|genre|nested):\s*(\S.*)")
+_FACT = re.compile(r"# (domain|genre|nested|names):\s*(\S.*)")
 _YES = {"yes": True, "no": False}
+NAMES = ("", "real", "invented", "mixed")
+"""Whose names a file has; "" for the files of version 1, which don't say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,14 @@ class Domain:
     domain: str
     genre: str
     nested: bool
+    names: str
     types: dict[str, Type]
     passages: list[Document]
+
+    @property
+    def version(self) -> int:
+        """The version of the set that the file came with."""
+        return 2 if self.names else 1
 
     def broader(self, type_: str) -> list[str]:
         """Return a type and the broader ones above it, the narrowest first."""
@@ -61,16 +70,18 @@ def read_domain(path: Path) -> Domain:
     facts, types = _header(path)
     if facts["nested"] not in _YES:
         raise InputError(f"{path}: '# nested: {facts['nested']}' must be yes or no")
+    if facts["names"] not in NAMES:
+        raise InputError(f"{path}: '# names: {facts['names']}' must be real, invented or mixed")
     passages = list(Marked().read(path, Repairs()))
     for passage in passages:
         for span in passage.spans:
             if span.type not in types:
                 raise InputError(f"{path}:{passage.line}: type {span.type!r} is not listed at the top of the file")
-    return Domain(path.stem, facts["domain"], facts["genre"], _YES[facts["nested"]], types, passages)
+    return Domain(path.stem, facts["domain"], facts["genre"], _YES[facts["nested"]], facts["names"], types, passages)
 
 
 def _header(path: Path) -> tuple[dict[str, str], dict[str, Type]]:
-    facts, types = {"domain": "", "genre": "", "nested": "no"}, dict[str, Type]()
+    facts, types = {"domain": "", "genre": "", "nested": "no", "names": ""}, dict[str, Type]()
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         if line.startswith("# type:"):
             found = _TYPE.fullmatch(line)
@@ -84,7 +95,7 @@ def _header(path: Path) -> tuple[dict[str, str], dict[str, Type]]:
     for each in types.values():
         if each.broader and each.broader not in types:
             raise InputError(f"{path}: type {each.name!r}: its broader type {each.broader!r} has no line of its own")
-    if not all(facts.values()):
+    if not (facts["domain"] and facts["genre"]):
         raise InputError(f"{path}: needs '# domain:' and '# genre:'")
     return facts, types
 
