@@ -17,12 +17,12 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, has_tags, objective_for, takes_labels
 from nerbert.formats.data import AnyData, DataSet, read_data
 from nerbert.labels import common_name, learnt_words, types_of, types_of_examples
-from nerbert.model.backbone import Backbone, load_tagger_model, load_tokenizer, tags_of
+from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import SIGNS, read_card
 from nerbert.model.forward import TorchScorer
+from nerbert.model.head_kinds import HeadOptions
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
-from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example, Span
 from nerbert.terminal import tell
 
@@ -91,8 +91,9 @@ def prepare(
         teacher = Start.of(tagger, no_sentences, settings).head()
     else:  # as it is: a new head would start without its merged tags
         settings, model = replace(settings, source_head="shared"), load_tagger_model(tagger)
-        pieces = SubwordTokenizer(load_tokenizer(tagger), model.config, settings.max_length)
-        teacher = LinearHead.of(TorchScorer(model, settings.precision), pieces, tags_of(model, tagger))
+        options = HeadOptions(longest=settings.max_length, window=card.get("window_length", 0))
+        pieces, scorer = options.pieces(tagger, model.config), TorchScorer(model, settings.precision)
+        teacher = LinearHead.of(scorer, pieces, tags_of(model, tagger))
     kept = set(types) - set(both)
     train, count = _with_answers(teacher, data.train, kept)
     dev, _ = _with_answers(teacher, data.dev, kept)

@@ -10,6 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import SettingsError
 from nerbert.finetuning.domains import Domains
@@ -32,6 +34,10 @@ from nerbert.training.loop import train
 from nerbert.training.objective import SpanScore, find_objective
 from nerbert.training.run import Run
 from nerbert.training.settings import changed_names, plain_settings
+
+_SHARE, _SHORTEST = 0.9, 16
+"""The share of training windows that are no longer than those that a tagger cuts long texts into: it has seen few
+later positions (docs/results). The least length of these. Unit: subwords."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +138,11 @@ def train_tagger(
     data = start.source.windows(start.pieces, objective.labels)
     facts = objective.facts(data.windows)
     log = _train(start, data, f"{title}, seed {settings.seed}")
+    start.pieces.window = max(_SHORTEST, int(np.quantile(data.windows.lengths, _SHARE)))
     card = start.facts | start.source.facts | {
         "word_splitter": domains.word_splitter(encoder), "max_length": settings.max_length,
-        "on_too_long": settings.on_too_long, "head": objective.head_name, "types": list(start.source.types),
-        "settings": plain_settings(settings, objective.settings), "changed": changed,
+        "window_length": start.pieces.window, "on_too_long": settings.on_too_long, "head": objective.head_name,
+        "types": list(start.source.types), "settings": plain_settings(settings, objective.settings), "changed": changed,
         "precision": precision_on(start.model.device.type, settings.precision), "log": log.entries,
         "best_step": log.best_step or None, **facts,
     }  # fmt: skip

@@ -366,6 +366,7 @@ class _Card:
     word_splitter: str
     head: str | None = None
     max_length: Annotated[int, Field(ge=8, lt=LARGEST)] = 8
+    window_length: Annotated[int, Field(ge=8, lt=LARGEST)] = 8
     num_frozen_layers: Annotated[int, Field(ge=0, lt=LARGEST)] = 0
     language: str = "en"
     types: list[str] | None = None

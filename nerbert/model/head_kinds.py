@@ -56,11 +56,18 @@ class HeadOptions:
     on_too_long: str = "window"
     decoding: str = ""
     """"": what is usual for the head."""
+    window: int = 0
+    """As in `SubwordTokenizer`."""
 
     def __post_init__(self) -> None:
         check("backend", self.backend, Literal["auto", "torch", "onnx"])
         check("precision", self.precision, Literal["auto", "bf16", "fp32", "int8"])
         check("threads", self.threads, Annotated[int, Interval(ge=0, le=4096)])
+
+    def pieces(self, source: str, config: Any) -> SubwordTokenizer:
+        """Return what cuts texts for a model in torch of this configuration."""
+        tokenizer, too_long = load_tokenizer(source), self.on_too_long
+        return SubwordTokenizer(tokenizer, config, self.longest, on_too_long=too_long, window=self.window)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,10 @@ class TokenizerFacts:
         sizes = {"max_position_embeddings": self.room, "vocab_size": self.vocabulary}
         return SimpleNamespace(model_type="onnx", name_or_path="", **sizes)
 
-    def pieces(self, path: Path, longest: int, on_too_long: str = "window") -> SubwordTokenizer:
+    def pieces(self, path: Path, longest: int, on_too_long: str = "window", window: int = 0) -> SubwordTokenizer:
         """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
-        return SubwordTokenizer(LightTokenizer(path, self), self.body_config, longest, on_too_long=on_too_long)
+        tokenizer, config = LightTokenizer(path, self), self.body_config
+        return SubwordTokenizer(tokenizer, config, longest, on_too_long=on_too_long, window=window)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +107,9 @@ class Exported:
         """Return the folder of a card, with the graphs that are there."""
         return cls(folder, {name: folder / file for name, file in GRAPHS.items() if (folder / file).is_file()}, card)
 
-    def pieces(self, longest: int, on_too_long: str) -> SubwordTokenizer:
+    def pieces(self, longest: int, on_too_long: str, window: int = 0) -> SubwordTokenizer:
         """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
-        return self.card.pieces(self.folder / TOKENIZER, longest, on_too_long)
+        return self.card.pieces(self.folder / TOKENIZER, longest, on_too_long, window)
 
     def check_weights(self, source: str) -> None:
         """Raise InputError if a folder's weights are no longer those that were exported."""

@@ -21,6 +21,8 @@ OnTooLong = Literal["window", "truncate", "error"]
 """Ways to handle a sentence that is longer than a window."""
 _OVERLAP = 4
 """A window shares this fraction (one over) of its length with the next one."""
+_WHOLE = 1.5
+"""A text of up to this many times `window` stays whole: two windows would overlap too much."""
 _CHUNK = 1000
 _POSITIONS = 512
 """For models whose configuration sets no limit."""
@@ -77,11 +79,18 @@ class SubwordTokenizer:
     its first window alone (words beyond it are neither trained on nor tagged), with `error` it is refused.
     """
 
+    window: int = 0
+    """Pieces of a tagger's windows, if fewer: with `on_too_long` = `window` texts of over 1.5 times as many are cut."""
+
     word_by_word: ClassVar[bool] = False
     """Whether each word is cut separately, so that no subword has letters of two."""
 
-    def __init__(self, tokenizer: Any, config: Any, max_length: int, *, on_too_long: str = "window") -> None:
+    def __init__(
+        self, tokenizer: Any, config: Any, max_length: int, *, on_too_long: str = "window", window: int = 0
+    ) -> None:
         self.tokenizer = tokenizer
+        if window:
+            self.window = window
         self._on_too_long = check("on_too_long", on_too_long, OnTooLong)
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self.vocabulary = int(getattr(config, "vocab_size", 0) or 0)
@@ -156,7 +165,8 @@ class SubwordTokenizer:
             raise InputError(f"a sentence of {len(ids)} pieces is longer than a window of {self.body}; {remedy}")
         if self._on_too_long == "truncate":
             ids, read = ids[: self.body], [row for row in read if row[1] < self.body]
-        for start, end, share in cut_into_windows(read, len(ids), self.body):
+        shorter = self._on_too_long == "window" and 0 < self.window < min(self.body, len(ids) / _WHOLE)
+        for start, end, share in cut_into_windows(read, len(ids), self.window if shorter else self.body):
             words, places, labels = zip(*share, strict=True)
             positions = tuple(position - start + len(self._before) for position in places)
             pieces = (*self._before, *ids[start:end], *self._after)

@@ -20,7 +20,6 @@ from nerbert.model.folder import ModelFolder, TransformersKind
 from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, HeadOptions
 from nerbert.model.heads import Head
 from nerbert.model.linear import LinearHead
-from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.schema import read_json
 
 _TOKENS = {"cpu": 512}
@@ -144,7 +143,7 @@ def _on_onnx(exported: onnx.Exported, precision: str, options: HeadOptions) -> L
     with at(exported.folder / onnx.CARD):
         check_tags(tags)
     scorer = onnx.OnnxScorer(exported.graphs[precision], len(tags), threads=options.threads)
-    pieces = exported.pieces(options.longest, options.on_too_long)
+    pieces = exported.pieces(options.longest, options.on_too_long, options.window)
     return LinearHead.of(scorer, pieces, tags, onnx.MAX_TOKENS, options.decoding, f"onnx {precision} cpu")
 
 
@@ -153,7 +152,7 @@ def _on_torch(source: str, options: HeadOptions) -> LinearHead:
 
     model = load_tagger_model(source)
     tags = tags_of(model, source)
-    pieces = SubwordTokenizer(load_tokenizer(source), model.config, options.longest, on_too_long=options.on_too_long)
+    pieces = options.pieces(source, model.config)
     name, tokens = place_model(model, options)
     return LinearHead.of(TorchScorer(model, options.precision), pieces, tags, tokens, options.decoding, name)
 

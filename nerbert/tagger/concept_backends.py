@@ -9,7 +9,7 @@ from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.model import onnx
-from nerbert.model.backbone import Backbone, load_tokenizer
+from nerbert.model.backbone import Backbone
 from nerbert.model.concept_head import ConceptHead, concept_head
 from nerbert.model.folder import CONCEPTS, ModelFolder
 from nerbert.model.head_kinds import ExportedHead, ExportTask, HeadKind, HeadOptions
@@ -67,7 +67,7 @@ def _on_torch(source: str, options: HeadOptions) -> ConceptHead:
 
     facts, weights = open_comparison(source)
     text = Backbone(source, None, seed=0).load_body()
-    pieces = SubwordTokenizer(load_tokenizer(source), text.config, options.longest, on_too_long=options.on_too_long)
+    pieces = options.pieces(source, text.config)
     width = int(text.config.hidden_size)
     files = sorted(path for path in (Path(source) / CONCEPTS).parent.iterdir() if path.is_file())
     vectors = LabelVectors(files, partial(torch_encoder, source, text), width)
@@ -101,7 +101,7 @@ def _on_onnx(exported: onnx.Exported, precision: str, options: HeadOptions) -> C
                              output=onnx.STATES)  # fmt: skip
     files = [exported.folder / name for name in (onnx.CONCEPTS_GRAPH, onnx.CONCEPTS_TOKENIZER)]
     return head_class(
-        scorer, exported.pieces(options.longest, options.on_too_long),
+        scorer, exported.pieces(options.longest, options.on_too_long, options.window),
         LabelVectors(files, partial(_onnx_encoder, exported, facts, options.threads), facts.width, facts), facts.width,
         facts.temperature, facts.bias, onnx.MAX_TOKENS, options.decoding or "flat", f"onnx {precision} cpu",
     )  # fmt: skip

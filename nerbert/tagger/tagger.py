@@ -90,7 +90,7 @@ class Tagger:
         weights, card = weights_of(folder), folder.card
         settings = HeadOptions(backend, precision, device, threads, int(card.get("max_length") or LONGEST),
                           on_too_long or str(card.get("on_too_long") or "window"),
-                          decoding or str(card.get("decoding") or ""))  # fmt: skip
+                          decoding or str(card.get("decoding") or ""), int(card.get("window_length") or 0))  # fmt: skip
         opened = head_kind(folder, head).open(folder, settings)
         default = usual_threshold(opened, card)
         bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types, default) if opened.types else {}

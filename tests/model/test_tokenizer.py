@@ -48,20 +48,14 @@ def given_tags(tags: Sequence[str], names: Sequence[str] = NAMES) -> Given:
     return Given([list(tags)], list(names))
 
 
-def inner_places(pieces: SubwordTokenizer, window: Window) -> list[int]:
-    """The place of each word's piece among those of the text."""
-    places = [position - len(pieces._before) for position in window.positions]
-    assert places == sorted(places)
-    assert all(0 <= place < len(window.ids) - len(pieces._before) - len(pieces._after) for place in places)
-    return places
-
-
 def pieces_of(tokenizer: Any, example: Example) -> dict[int, str]:
     """Word → the text of the piece that stands for it."""
     cut = tokenizer(example.text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True)
     pieces, offsets = subwords(tokenizer), cut["offset_mapping"]
     (window,) = pieces.windows([example])
-    spans = [offsets[place] for place in inner_places(pieces, window)]
+    places = [position - len(pieces._before) for position in window.positions]
+    assert places == sorted(place for place in places if 0 <= place < len(offsets))
+    spans = [offsets[place] for place in places]
     return {word: example.text[start:end] for word, (start, end) in zip(window.words, spans, strict=True)}
 
 
@@ -93,8 +87,6 @@ def test_odd_tokens_do_not_shift_the_others(tokenizer: Any, odd: str) -> None:
 
 
 def test_bert_uncased_keeps_offsets(conll: Conll) -> None:
-    from nerbert.model.fresh import train_tokenizer
-
     tokenizer = train_tokenizer(["the élan of zürich"] * 9, 300)
     tokenizer.backend_tokenizer.normalizer.lowercase = True
     tokenizer.backend_tokenizer.normalizer.strip_accents = True
@@ -155,15 +147,21 @@ def test_truncated_sentences_keep_their_first_window(tokenizers: dict[str, Any],
     assert len(short.labels) == len(short.words) == sum(position <= cut.body for position in long.positions)
 
 
+@pytest.mark.parametrize(("on_too_long", "cut"), [("window", [16, 16]), ("error", [25]), ("truncate", [25])])
+def test_a_tagger_has_the_windows_of_its_training(tokenizers: dict[str, Any], on_too_long: str, cut: list[int]) -> None:
+    pieces = subwords(tokenizers["wordpiece"], on_too_long=on_too_long, window=16)
+    whole, long = (list(pieces.windows([example_of(["a"] * count, ["O"] * count)])) for count in (24, 25))
+    assert ([len(window.ids) - 2 for window in whole], [len(window.ids) - 2 for window in long]) == ([24], cut)
+    assert sorted(word for window in long for word in window.words) == [*range(25)]
+
+
 @pytest.mark.parametrize(
-    ("kind", "positions", "pad", "room"),
-    [("bert", 64, 0, 62), ("roberta", 66, 1, 62), ("xlm-roberta", 66, 1, 62), ("distilbert", 64, 0, 62)],
+    ("kind", "positions", "pad"), [("bert", 64, 0), ("roberta", 66, 1), ("xlm-roberta", 66, 1), ("distilbert", 64, 0)]
 )
 def test_the_models_positions_limit_windows(
-    tokenizers: dict[str, Any], config: Callable[..., Any], kind: str, positions: int, pad: int, room: int
+    tokenizers: dict[str, Any], config: Callable[..., Any], kind: str, positions: int, pad: int
 ) -> None:
-    made = config(kind, positions, pad_token_id=pad)
-    assert SubwordTokenizer(tokenizers["byte-level"], made, 256).body == room
+    assert SubwordTokenizer(tokenizers["byte-level"], config(kind, positions, pad_token_id=pad), 256).body == 62
 
 
 def test_the_longest_window_goes_through_the_model(tokenizers: dict[str, Any], conll: Conll) -> None:
