@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 if "OMP_WAIT_POLICY" not in os.environ:
     # torch's idle threads spin for long before they sleep, and take the cores of a second training
-    os.environ |= {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"} | os.environ
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("KMP_BLOCKTIME", "1")
 _HOMES = {
     "AnnotateSettings": "annotate.settings", "AsyncClient": "serve.client", "Client": "serve.client",
     "CorpusSettings": "corpus.settings", "DataSet": "formats.data", "DistilSettings": "distillation.settings",

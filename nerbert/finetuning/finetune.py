@@ -36,8 +36,8 @@ from nerbert.training.run import Run
 from nerbert.training.settings import changed_names, plain_settings
 
 _SHARE, _SHORTEST = 0.9, 16
-"""The share of training windows that are no longer than those that a tagger cuts long texts into: it has seen few
-later positions (docs/results). The least length of these. Unit: subwords."""
+"""A tagger cuts long texts into windows as long as this share of its training's are at most, and never shorter than so
+many subwords: training reached few later positions (docs/results/2026-11-28-long-texts.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,7 @@ class SubwordTokenizer:
         self, tokenizer: Any, config: Any, max_length: int, *, on_too_long: str = "window", window: int = 0
     ) -> None:
         self.tokenizer = tokenizer
-        if window:
-            self.window = window
+        self.window = window
         self._on_too_long = check("on_too_long", on_too_long, OnTooLong)
         self.pad_id = int(tokenizer.pad_token_id or 0)
         self.vocabulary = int(getattr(config, "vocab_size", 0) or 0)

@@ -119,10 +119,10 @@ def _write(folder: Path) -> None:
         (folder / f"{name}.marked").write_text(f"{header_of(name)}\n{bare}", encoding="utf-8")
 
 
-def total_of(version: int) -> Agreement:
-    """Return the agreement over the domains of a version."""
+def total_of(found: dict[str, Agreement], version: int) -> Agreement:
+    """Return the agreement over the domains that came with a version."""
     total = Agreement()
-    for name, each in scores().items():
+    for name, each in found.items():
         if read_domain(PASSAGES / f"{name}.marked").version == version:
             total.add(each)
     return total
@@ -138,7 +138,7 @@ def _tell(found: dict[str, Agreement]) -> None:
     for pair, count in pairs.most_common(20):
         print(f"{count} times {pair}")  # noqa: T201
     for version in DRAWN:
-        total = total_of(version)
+        total = total_of(found, version)
         print(  # noqa: T201
             f"version {version}: {total.first} first, {total.second} second marks: mention F1 {total.mention_f1:.3f}, "
             f"type agreement {total.type_agreement:.3f}, broader and narrower ones too "

@@ -5,17 +5,17 @@ are any. Names that are marked in one passage and not in another are hints, not 
 """
 
 import argparse
-import json
 import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise
 from pathlib import Path
 
 from domains import NAME, PASSAGES, Domain, Type, read_domain, read_domains
 
 from nerbert.errors import InputError
+from nerbert.formats.json_files import values_of_file
 from nerbert.formats.open_types import fold_type
 from nerbert.records import Document
 
@@ -151,8 +151,10 @@ def _known_texts(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, " ".join(line.partition("\t")[0] for line in block.splitlines())
     for path in sorted(folder.glob("*/*.jsonl")):
         if path.parent.name != NAME:
-            for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
-                words = next((row[name] for name in _TEXT_FIELDS if name in row), "")
+            for line, row in values_of_file(path):
+                words = next((row[name] for name in _TEXT_FIELDS if name in row), None)
+                if words is None:
+                    raise InputError(f"{path}:{line}: has none of the fields {', '.join(_TEXT_FIELDS)}")
                 yield path, words if isinstance(words, str) else " ".join(words)
 
 
@@ -161,7 +163,6 @@ def all_faults(domains: Sequence[Domain], known: Path | None) -> Iterator[str]:
     for domain in domains:
         yield from (f"{domain.name}: {fault}" for fault in faults_of(domain))
     passages = [(domain.name, each) for domain in domains for each in domain.passages]
-    yield from set_faults(domains)
     yield from alike(passages)
     if known:
         yield from dict.fromkeys(borrowed(passages, known))
@@ -189,7 +190,7 @@ def main() -> None:
     if given.hints:
         for domain in domains:
             _tell(f"hint: {domain.name}:{each}" for each in hints(domain))
-    faults = _tell(all_faults(domains, given.known))
+    faults = _tell(chain(all_faults(domains, given.known), () if given.names else set_faults(domains)))
     passages = sum(len(each.passages) for each in domains)
     print(f"{len(domains)} domains, {passages} passages, {faults} faults")  # noqa: T201
     sys.exit(bool(faults))
