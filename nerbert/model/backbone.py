@@ -12,7 +12,9 @@ from typing import Any
 
 from nerbert.errors import InputError, refused
 from nerbert.labels import check_tags
-from nerbert.model.folder import ModelFolder
+from nerbert.model.folder import WEIGHTS, ModelFolder
+from nerbert.model.int8 import read_int8, to_fp32
+from nerbert.rng import Array
 
 
 def load_tokenizer(source: str) -> Any:
@@ -118,10 +120,34 @@ def _load(model_class: Any, source: str, **names: Any) -> tuple[Any, Mapping[str
         config, _ = PretrainedConfig.get_config_dict(source)
     if name := next(_kernels(config), ""):  # the loader would fetch them, and run them
         raise InputError(f"{source}: config.json names code on the hub, {name!r:.80}; delete that entry")
-    fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True}
+    fixed = {"trust_remote_code": False, "use_safetensors": True, "dtype": "float32", "return_dict": True, **names}
+    weights, place = Path(source) / WEIGHTS, source
+    compact = read_int8(weights) if weights.is_file() else None
     with _load_quietly(source, "model"):
-        model, report = model_class.from_pretrained(source, output_loading_info=True, **fixed, **names)
+        if compact is not None:
+            model_class, fixed, place = _with_weights(model_class, source, to_fp32(compact), fixed)
+        model, report = model_class.from_pretrained(place, output_loading_info=True, **fixed)
+        model.config.name_or_path = source
     return model.float(), report  # transformers before 5 leaves numbers of 8 bits as they are
+
+
+_OF_WEIGHTS = {"use_safetensors", "dtype", "ignore_mismatched_sizes"}
+"""Options of loading weights; others are the configuration's."""
+
+
+def _with_weights(model_class: Any, source: str, weights: Mapping[str, Array], options: dict[str, Any]) -> Any:
+    """Return what loads a model with weights in memory: its own class, options for that, and no place."""
+    import torch
+    from transformers import AutoConfig
+
+    of_config = {name: options[name] for name in options.keys() - _OF_WEIGHTS}
+    config = AutoConfig.from_pretrained(source, **of_config)
+    if hasattr(model_class, "from_config"):
+        with torch.device("meta"):
+            model_class = type(model_class.from_config(config))
+    tensors = {name: torch.from_numpy(weight) for name, weight in weights.items()}
+    kept = {name: option for name, option in options.items() if name not in of_config}
+    return model_class, kept | {"config": config, "state_dict": tensors}, None
 
 
 def _kernels(value: Any, name: str = "") -> Iterator[str]:

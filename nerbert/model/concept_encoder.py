@@ -34,6 +34,8 @@ class Comparison:
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     pooling: Pooling
     boundaries: bool = False
+    shared: bool = False
+    """Whether the text encoder reads names, too."""
     format: Literal[1] = 1
 
 
@@ -93,16 +95,19 @@ class ConceptModel(OverEncoder):
         return (words @ concepts.to(words.dtype).T).float() / self.temperature + self.bias
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write the text encoder into a folder and the concept encoder into one inside it."""
+        """Write the text encoder into a folder, and into one inside it the concept encoder and what compares."""
         from safetensors.torch import save_file
 
         self.text.save_pretrained(folder)
-        inside = Path(folder) / FOLDER
-        self.names.save_pretrained(inside)
-        save_tokenizer(inside, self.tokenizer)
+        inside, shared = Path(folder) / FOLDER, self.names is self.text
+        inside.mkdir(exist_ok=True)
+        if not shared:
+            self.names.save_pretrained(inside)
+            save_tokenizer(inside, self.tokenizer)
         tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in self.own_parameters().items()}
         save_file(tensors, inside / _SCORER)
-        write_json(inside / _FACTS, asdict(Comparison(self.temperature, self.pooling, self.boundaries is not None)))
+        facts = Comparison(self.temperature, self.pooling, self.boundaries is not None, shared)
+        write_json(inside / _FACTS, asdict(facts))
 
 
 class WordModel(OverEncoder):
@@ -141,10 +146,10 @@ def open_concepts(source: str, text: Any = None) -> ConceptModel:
     facts, tensors = open_comparison(source)
     inside = Path(source) / FOLDER
     text = Backbone(source, None, seed=0).load_body() if text is None else text
-    names = Backbone(str(inside), None, seed=0).load_body()
+    names = text if facts.shared else Backbone(str(inside), None, seed=0).load_body()
     model = ConceptModel(
-        text, names, load_tokenizer(str(inside)), temperature=facts.temperature, bias=0.0, pooling=facts.pooling,
-        boundaries=facts.boundaries,
+        text, names, load_tokenizer(source if facts.shared else str(inside)), temperature=facts.temperature, bias=0.0,
+        pooling=facts.pooling, boundaries=facts.boundaries,
     )  # fmt: skip
     parameters = model.own_parameters()
     shapes, expected = ({name: tensor.shape for name, tensor in named.items()} for named in (tensors, parameters))
@@ -163,9 +168,10 @@ def open_comparison(source: str) -> tuple[Comparison, dict[str, torch.Tensor]]:
     if not (inside / _FACTS).is_file():
         raise InputError(f"{source}: holds no concept encoder; make one with objective = 'names' or 'concepts'")
     facts = read_json(inside / _FACTS, Comparison)
-    ModelFolder.open(inside).check()
-    if not any(path.name != _SCORER for path in inside.glob("*.safetensors")):
-        raise InputError(f"{inside}: holds no weights of a concept encoder; copy the folder again, with all its files")
+    if not facts.shared:
+        ModelFolder.open(inside).check()
+        if not any(path.name != _SCORER for path in inside.glob("*.safetensors")):
+            raise InputError(f"{inside}: holds no weights of a concept encoder; copy the folder again, with all files")
     with refused(f"{inside / _SCORER}: can't be read"):
         tensors = load_file(inside / _SCORER)
     bias = tensors.get("bias")

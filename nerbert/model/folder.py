@@ -196,10 +196,25 @@ MODEL_KINDS: Registry[type[ModelKind]] = Registry(
 """Of several that fit, the last counts."""
 
 
-def find_embedded(source: str) -> str:
-    """Return `source`, or the package's folder if it names an embedded model and no folder of that name is here."""
-    if source in EMBEDDED and not Path(source).is_dir():
+MODELS: Registry[Callable[[], Path]] = Registry("model", "nerbert.models", {})
+"""Models of other distributions: each entry returns its folder."""
+SHIPPED = {"minilm": "nerbert-minilm"}
+"""Models of this project that are distributions of their own."""
+
+
+def find_named(source: str) -> str:
+    """Return `source`, or the folder of a model of a distribution, if it is one's name and no folder's here.
+
+    Raise InputError for a model whose distribution isn't installed.
+    """
+    if os.path.isdir(source):  # noqa: PTH112  (false, too, for what no path can be)
+        return source
+    if source in EMBEDDED:
         return str(Path(__file__).parent.parent / "sample" / "encoder" / EMBEDDED[source])
+    if source.isidentifier() and MODELS.contains(source):
+        return str(MODELS.find(source)())
+    if source in SHIPPED:
+        raise InputError(f"{source}: is a package of its own, which isn't installed: pip install {SHIPPED[source]}")
     return source
 
 
@@ -216,10 +231,10 @@ class ModelFolder:
         From the hub at least those `files` are fetched; `how` goes to `huggingface_hub.snapshot_download`. Raise
         InputError for a name that can't be one. The folder's content isn't checked.
         """
-        name = find_embedded(str(source))
+        name = find_named(str(source))
         if os.path.exists(name):  # noqa: PTH110  (false, too, for what no path can be)
             return cls(name)
-        check_hub_name(name, EMBEDDED)
+        check_hub_name(name, [*EMBEDDED, *SHIPPED])
         if files != "tagger":
             return cls(download_once(name, FILES[files], **options))
         need("train", *(() if find_spec("onnxruntime") else ("torch", "transformers")))
@@ -338,8 +353,8 @@ def seed_folders(source: str | Path) -> list[Path]:
 
 def to_copy(source: str) -> str:
     """Return how to get a model's folder that can be written to."""
-    if source in EMBEDDED:
-        return f"that one is part of the package: copy {find_embedded(source)} into a folder, and give that"
+    if (folder := find_named(source)) != source:
+        return f"that one is part of the package: copy {folder} into a folder, and give that"
     return "a model on the hub must be copied into one first"
 
 

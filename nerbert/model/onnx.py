@@ -12,8 +12,9 @@ import numpy as np
 from pydantic import Field
 
 from nerbert.artifacts import sha256_of
-from nerbert.errors import InputError, NerbertError, need, refused
+from nerbert.errors import InputError, NerbertError, at, need, refused
 from nerbert.model.folder import EXPORTED, ModelFolder
+from nerbert.model.int8 import constants_of, read_int8
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded
 from nerbert.rng import Array
@@ -77,6 +78,18 @@ class ConceptFacts(TokenizerFacts):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Constants:
+    """What a graph without its weights takes from a file of the model's folder: tensors by the constants made of them.
+
+    `tables` are looked up by rows, `matrices` multiply.
+    """
+
+    weights: Literal["model.safetensors", "concepts/model.safetensors"]
+    tables: dict[str, str]
+    matrices: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class OnnxCard(TokenizerFacts):
     """What `nerbert-onnx.json` holds that tagging needs.
 
@@ -92,6 +105,7 @@ class OnnxCard(TokenizerFacts):
     own: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     agreement: dict[str, dict[str, Any]] = field(default_factory=dict)
+    constants: dict[str, Constants] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +124,15 @@ class Exported:
     def pieces(self, longest: int, on_too_long: str, window: int = 0) -> SubwordTokenizer:
         """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
         return self.card.pieces(self.folder / TOKENIZER, longest, on_too_long, window)
+
+    def open(self, path: Path, columns: int, *, threads: int = 0, output: str = LOGITS) -> "OnnxScorer":
+        """Return the scorer of a graph, joined with the constants that it lacks, if any."""
+        joined, needed = b"", self.card.constants.get(path.name)
+        if needed:
+            weights = self.folder.parent / needed.weights
+            with at(weights):
+                joined = constants_of(read_int8(weights) or {}, needed.tables, needed.matrices)
+        return OnnxScorer(path, columns, threads=threads, output=output, joined=joined)
 
     def check_weights(self, source: str) -> None:
         """Raise InputError if a folder's weights are no longer those that were exported."""
@@ -184,7 +207,7 @@ class LightPieces(dict[str, list[Any]]):
 class Graph:
     """An exported graph on the CPU: its `inputs` and `outputs`, with their shapes by name."""
 
-    def __init__(self, path: Path, threads: int = 0) -> None:
+    def __init__(self, path: Path, threads: int = 0, joined: bytes = b"") -> None:
         need("onnx", "onnxruntime")
         import onnxruntime
 
@@ -199,8 +222,9 @@ class Graph:
             with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as graph:
                 if graph.find(_OUTSIDE) >= 0:
                     raise InputError(f"{path}: names files outside itself, which are not read; export the tagger again")
+            whole = path.read_bytes() + joined if joined else str(path)
             self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW)
+                whole, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW)
             )
         self.path = path
         self.inputs = {tensor.name: tensor.shape for tensor in self._session.get_inputs()}
@@ -235,8 +259,10 @@ class Graph:
 class OnnxScorer:
     """Logits, or another `output` of so many columns, of an exported graph on the CPU."""
 
-    def __init__(self, path: Path, classes: int, *, threads: int = 0, output: str = LOGITS) -> None:
-        self._output, self._graph, self._classes = output, Graph(path, threads), classes
+    def __init__(
+        self, path: Path, classes: int, *, threads: int = 0, output: str = LOGITS, joined: bytes = b""
+    ) -> None:
+        self._output, self._graph, self._classes = output, Graph(path, threads, joined), classes
         outputs = self._graph.outputs
         self._graph.check(list(outputs) == [output] and {"input_ids"} <= self._graph.inputs.keys() <= set(_INPUTS))
         if outputs[output][-1:] != [classes]:

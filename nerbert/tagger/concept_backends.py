@@ -70,6 +70,7 @@ def _on_torch(source: str, options: HeadOptions) -> ConceptHead:
     pieces = options.pieces(source, text.config)
     width = int(text.config.hidden_size)
     files = sorted(path for path in (Path(source) / CONCEPTS).parent.iterdir() if path.is_file())
+    files += ModelFolder(source).files("digest") if facts.shared else []
     vectors = LabelVectors(files, partial(torch_encoder, source, text), width)
     model = WordModel.of(text, weights if facts.boundaries else {})
     if facts.boundaries and model.boundaries is None:
@@ -83,10 +84,10 @@ def _on_torch(source: str, options: HeadOptions) -> ConceptHead:
 
 def torch_encoder(source: str, text: object) -> LabelEncoder:
     """Return a folder's concept encoder on the CPU in fp32; `text` is its text encoder."""
-    from nerbert.model.concept_encoder import LONGEST_NAME, ConceptModel, open_concepts
+    from nerbert.model.concept_encoder import LONGEST_NAME, ConceptModel, open_comparison, open_concepts
     from nerbert.model.forward import TorchScorer
 
-    model = open_concepts(source, text)
+    model = open_concepts(source, None if open_comparison(source)[0].shared else text)
     pieces = SubwordTokenizer(model.tokenizer, model.names.config, LONGEST_NAME)
     model.text = None
     return LabelEncoder(TorchScorer(model, "fp32", ConceptModel.name_states), pieces, model.pooling)
@@ -97,8 +98,8 @@ def _on_onnx(exported: onnx.Exported, precision: str, options: HeadOptions) -> C
     if facts is None:
         raise InputError(f"{exported.folder}: holds no concept encoder; export the encoder again")
     head_class = concept_head(boundaries=facts.boundaries)
-    scorer = onnx.OnnxScorer(exported.graphs[precision], head_class.columns_of(facts.width), threads=options.threads,
-                             output=onnx.STATES)  # fmt: skip
+    columns = head_class.columns_of(facts.width)
+    scorer = exported.open(exported.graphs[precision], columns, threads=options.threads, output=onnx.STATES)
     files = [exported.folder / name for name in (onnx.CONCEPTS_GRAPH, onnx.CONCEPTS_TOKENIZER)]
     return head_class(
         scorer, exported.pieces(options.longest, options.on_too_long, options.window),
@@ -109,5 +110,5 @@ def _on_onnx(exported: onnx.Exported, precision: str, options: HeadOptions) -> C
 
 def _onnx_encoder(exported: onnx.Exported, facts: onnx.ConceptFacts, threads: int) -> LabelEncoder:
     graph, tokenizer = (exported.folder / name for name in (onnx.CONCEPTS_GRAPH, onnx.CONCEPTS_TOKENIZER))
-    scorer = onnx.OnnxScorer(graph, facts.width, threads=threads, output=onnx.STATES)
+    scorer = exported.open(graph, facts.width, threads=threads, output=onnx.STATES)
     return LabelEncoder(scorer, facts.pieces(tokenizer, facts.longest), facts.pooling)

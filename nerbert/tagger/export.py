@@ -22,7 +22,7 @@ from nerbert.metrics.judging import bootstrap_difference, span_counts
 from nerbert.metrics.score import Counts
 from nerbert.model import onnx
 from nerbert.model.folder import CARD as MODEL_CARD
-from nerbert.model.folder import EMBEDDED, SILVER, ModelFolder, TransformersKind
+from nerbert.model.folder import SILVER, ModelFolder, TransformersKind, find_named
 from nerbert.model.head_kinds import LONGEST, OPSET, ExportTask, head_kind
 from nerbert.model.heads import Entities, Head
 from nerbert.records import Example
@@ -85,7 +85,8 @@ def export(
                          "it was exported from")  # fmt: skip
     need("export", "onnxruntime", "onnx")
     if output is None and not Path(tagger).is_dir():
-        origin = "part of the package, which is not written to" if str(tagger) in EMBEDDED else "a model on the hub"
+        named = find_named(str(tagger)) != str(tagger)
+        origin = "part of the package, which is not written to" if named else "a model on the hub"
         raise InputError(f"{tagger}: is {origin}; name a folder to export into with -o")
     if output is not None:
         check_apart(source.path, output)

@@ -43,10 +43,10 @@ def documents(path: Path) -> list[list[str]]:
 def pieces(length: int = 64) -> SubwordTokenizer:
     from transformers import AutoConfig
 
-    from nerbert.model.folder import find_embedded
+    from nerbert.model.folder import find_named
 
     return SubwordTokenizer(
-        load_tokenizer("embedded-mlm"), AutoConfig.from_pretrained(find_embedded("embedded-mlm")), length
+        load_tokenizer("embedded-mlm"), AutoConfig.from_pretrained(find_named("embedded-mlm")), length
     )
 
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone, load_tokenizer, tags_of
 from nerbert.model.concept_encoder import open_concepts
-from nerbert.model.folder import EMBEDDED, find_embedded, read_card, write_card
+from nerbert.model.folder import EMBEDDED, MODELS, find_named, read_card, write_card
 from nerbert.tagger.tagger import Tagger
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging
 from tests.raised import raises
@@ -92,7 +93,7 @@ def test_labels_that_are_not_bio_are_refused() -> None:
 @pytest.mark.parametrize("name", ["embedded", "embedded-mlm"])
 def test_names_lead_to_the_encoders_in_the_package(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = Path(find_embedded(name))
+    folder = Path(find_named(name))
     assert folder.name == EMBEDDED[name]
     assert read_card(name) == json.loads((folder / "nerbert.json").read_text())
     assert len(load_tokenizer(name)) == load_mlm_model(name, 0).config.vocab_size
@@ -103,12 +104,26 @@ def test_names_lead_to_the_encoders_in_the_package(name: str, monkeypatch: pytes
     assert body
     assert all(torch.equal(loaded[key], kept[key].float()) for key in body)
     (tmp_path / name).mkdir()
-    assert find_embedded(name) == name, "a folder of that name wins"
+    assert find_named(name) == name, "a folder of that name wins"
+
+
+def folder_of_ours() -> Path:
+    """What another distribution offers."""
+    return Path(find_named("embedded-open"))
+
+
+def test_another_distribution_brings_a_model_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = EntryPoint("ours", f"{__name__}:folder_of_ours", "nerbert.models")
+    monkeypatch.setattr(MODELS, "_offered", {"ours": [ours]})
+    assert find_named("ours") == find_named("embedded-open")
+    assert find_named(f"{__name__}:folder_of_ours") != find_named("ours"), "a name is no code"
+    with raises(InputError, "minilm: is a package of its own, which isn't installed: pip install nerbert-minilm"):
+        find_named("minilm")
 
 
 def test_the_tagger_in_the_package_is_loaded_by_its_name() -> None:
-    kept = load_file(Path(find_embedded("embedded-open")) / "model.safetensors")
-    model = open_concepts(find_embedded("embedded-open"))
+    kept = load_file(Path(find_named("embedded-open")) / "model.safetensors")
+    model = open_concepts(find_named("embedded-open"))
     loaded = model.text.state_dict()
     assert {each.dtype for each in kept.values()} == {torch.float16, torch.float8_e4m3fn}
     assert loaded.keys() == kept.keys()
@@ -132,14 +147,14 @@ def test_the_tagger_in_the_package_is_loaded_by_its_name() -> None:
     ],
 )  # fmt: skip
 def test_a_configuration_names_no_code(entry: dict[str, object], tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(find_embedded("embedded-mlm"), tmp_path / "m"))
+    folder = Path(shutil.copytree(find_named("embedded-mlm"), tmp_path / "m"))
     change_json(folder / "config.json", **entry)
     with raises(InputError, "config.json names code on the hub, 'somebody/kernel"):
         Backbone(str(folder), None, seed=0).load_body()
 
 
 def test_the_models_in_the_package_are_small() -> None:
-    sizes = {name: sum(path.stat().st_size for path in Path(find_embedded(name)).rglob("*.safetensors"))
+    sizes = {name: sum(path.stat().st_size for path in Path(find_named(name)).rglob("*.safetensors"))
              for name in EMBEDDED}  # fmt: skip
     assert sum(sizes.values()) <= 24_000_000
     assert sizes["embedded-open"] <= 8 << 20

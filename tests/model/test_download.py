@@ -9,7 +9,7 @@ import pytest
 from nerbert.errors import InputError
 from nerbert.hub import check_hub_name, download, download_once
 from nerbert.model.backbone import Backbone, load_tokenizer
-from nerbert.model.folder import EMBEDDED, FILES, ModelFolder, find_embedded, read_card
+from nerbert.model.folder import EMBEDDED, FILES, ModelFolder, find_named, read_card
 from tests.raised import raises
 
 
@@ -24,7 +24,7 @@ class Hub:
         self.asked.append((name, bool(how.get("local_files_only"))))
         if self.broken:
             raise self.broken
-        return find_embedded("embedded")
+        return find_named("embedded")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_whatever_the_hub_breaks_is_one_error_and_it_may_be_asked_again(hub: Hub
     with raises(InputError, "some/model: no such folder, and not available from the hub: "):
         download("some/model", FILES["small"])
     hub.broken = None
-    assert download("some/model", FILES["small"]) == Path(find_embedded("embedded"))
+    assert download("some/model", FILES["small"]) == Path(find_named("embedded"))
 
 
 @pytest.mark.parametrize("use", USES)

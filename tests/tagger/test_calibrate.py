@@ -18,7 +18,7 @@ from nerbert.evaluation.evaluate import evaluate
 from nerbert.formats.documents import Reading
 from nerbert.metrics.calibration import Threshold
 from nerbert.metrics.calibration import calibrate as calibration_error
-from nerbert.model.folder import find_embedded, read_card
+from nerbert.model.folder import find_named, read_card
 from nerbert.model.heads import predict_entities
 from nerbert.render.cards import tagger_card, write_tagger_card
 from nerbert.render.terminal import print_calibrations
@@ -154,7 +154,7 @@ def test_the_dev_part_of_the_file_that_was_cut_is_taken(folder: Path, data: Path
 def test_a_zero_shot_tagger_gets_the_threshold_that_is_best_on_the_data(
     data: Path, tmp_path: Path, capsys: Caught
 ) -> None:
-    folder = Path(shutil.copytree(find_embedded("embedded-open"), tmp_path / "open"))
+    folder = Path(shutil.copytree(find_named("embedded-open"), tmp_path / "open"))
     (folder / "nerbert.json").write_text(json.dumps(card_of(folder) | {"threshold": 0.9, "previous": {}}))
     (done,) = calibrate(folder, data / "dev.conll")
     card, told = card_of(folder), done.calibration

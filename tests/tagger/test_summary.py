@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.model.folder import find_embedded
+from nerbert.model.folder import find_named
 from nerbert.tagger.summary import summarise
 from tests.commands import exit_code
 from tests.raised import raises
@@ -84,7 +84,7 @@ def test_a_tagger_is_shown(folder: Path, capsys: Caught) -> None:
 def test_the_threshold_of_labels_at_run_time(
     card: dict[str, object], said: str, tmp_path: Path, capsys: Caught
 ) -> None:
-    folder = shutil.copytree(find_embedded("embedded-open"), tmp_path / "open")
+    folder = shutil.copytree(find_named("embedded-open"), tmp_path / "open")
     own = json.loads((folder / "nerbert.json").read_text()) | {"threshold": None}
     (folder / "nerbert.json").write_text(json.dumps(own | card))
     assert exit_code("show", folder) == 0

@@ -33,7 +33,7 @@ from nerbert.training.settings import Section, TrainSettings
 _BESIDE_DATA, _ALWAYS = 48, 256
 """Most concepts of a fine-tuning's step beside the types of its data, since each is encoded in each step; and most
 types of data that are all in each step: of more, as of a distillation's, a step has its own, and others by chance."""
-_OF_FOLDER = ("backbone", "pooling", "temperature")
+_OF_FOLDER = ("backbone", "shared", "pooling", "temperature")
 """Settings that a folder decides in a fine-tuning."""
 
 
@@ -47,6 +47,8 @@ class ConceptsSettings(Section):
     backbone: str = ""
     """Encoder of names to start from: a folder, a name on the hub or `embedded`; empty: the backbone. Source: ours;
     NuNER takes RoBERTa-base for both."""
+    shared: bool = False
+    """Whether one encoder reads texts and names, which halves the model. Source: ours (docs/results)."""
     pooling: Literal["mean", "first"] = "mean"
     """A name's vector: the `mean` of its last states, or that of the `first` subword. Source: ours; NuNER doesn't
     say."""
@@ -121,6 +123,7 @@ class Concepts(NamedTypes):
             value, default = getattr(section, name), getattr(cls.settings(), name)
             refuse(value != default, f"{section.section}.{name}", value, "left out in fine-tuning: the folder has it")
         if source := section.backbone:
+            refuse(section.shared, section.full_name("shared"), True, "false: `backbone` names an encoder of its own")
             with at(setting=f"setting {section.section}.backbone"):
                 backbone = Backbone.of(source, settings.seed)
         return cls(task, backbone)
@@ -137,7 +140,8 @@ class Concepts(NamedTypes):
                 why = f"{backbone.source} was trained with {trained_with!r}; use that, or leave the setting out"
                 raise SettingsError(f"setting objective = {self._settings.objective!r}: {why}", setting="objective")
             return model
-        text, names = backbone.load_body(), self._backbone.load_body()
+        text = backbone.load_body()
+        names = text if self._section.shared else self._backbone.load_body()
         expected = min(self._table.count_expected(self._settings.batch_size), self._section.max_concepts)
         with torch.random.fork_rng(devices=[]):  # a projection is drawn
             torch.manual_seed(self._settings.seed)

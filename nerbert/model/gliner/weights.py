@@ -15,7 +15,7 @@ from nerbert.artifacts import write_json
 from nerbert.errors import InputError, refused
 from nerbert.hub import is_hub_name
 from nerbert.model.backbone import Backbone, load_tokenizer, quiet, save_tokenizer
-from nerbert.model.folder import WEIGHTS, ModelFolder, find_embedded
+from nerbert.model.folder import WEIGHTS, ModelFolder, find_named
 from nerbert.model.gliner.config import FOLDERS, GLINER, PICKLED, Architecture, GlinerConfig, body_config, plain_config
 from nerbert.model.gliner.layers import GlinerFolder, GlinerModel, SpanModel, TokenModel
 from nerbert.model.gliner.prompt import PromptTokenizer
@@ -222,5 +222,5 @@ def _whole_body(backbone: Backbone) -> Any:
 
 def _name_of(backbone: Backbone) -> str:
     """Return the name of an encoder on the hub, or the last part of its folder's."""
-    path = Path(find_embedded(backbone.source))
+    path = Path(find_named(backbone.source))
     return path.resolve().name if path.is_dir() else backbone.source

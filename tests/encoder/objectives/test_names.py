@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from nerbert import Tagger, pretrain
-from nerbert.encoder.objectives.names import BoundaryLabels, Names, boundary_tags
+from nerbert.encoder.objectives.names import BoundaryLabels, Names, NamesSettings, boundary_tags
 from nerbert.encoder.open_texts import OpenExample, OpenTypesSettings
 from nerbert.encoder.pretrain import Preparation
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.labels import spans_from_bio
+from nerbert.model.backbone import save_model
+from nerbert.model.concept_encoder import open_concepts
 from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED, Windows
@@ -30,14 +32,15 @@ NAMES: dict[str, Any] = SMALL | {"objective": "names", "wordings": False}
 def settings_of(corpus: Path | None, open_file: Path, **more: Any) -> PretrainSettings:
     """Settings on a corpus and open types, cached beside these."""
     folder = open_file.parent / "cache"
-    values = NAMES | {"cache": str(folder), "sections": (OpenTypesSettings(files=(open_file,)),)} | more
+    sections = (OpenTypesSettings(files=(open_file,)), NamesSettings(shared=more.pop("shared", False)))
+    values = NAMES | {"cache": str(folder), "sections": sections} | more
     return PretrainSettings(corpus=(corpus,), **values) if corpus else PretrainSettings(**values)
 
 
-@pytest.fixture
-def work(few: Path, open_file: Path) -> Preparation:
+@pytest.fixture(params=[False, True], ids=["two encoders", "one"])
+def work(few: Path, open_file: Path, request: pytest.FixtureRequest) -> Preparation:
     """A pre-training on links and open types that is about to start."""
-    return prepared(settings_of(few, open_file))
+    return prepared(settings_of(few, open_file, shared=request.param))
 
 
 WORDS = ((0, 4), (5, 7), (8, 12), (13, 17), (18, 22))
@@ -139,7 +142,8 @@ def plain_loss(work: Preparation, vectors: Vectors, concepts: list[int]) -> tupl
 def test_the_losses_are_plain_means_over_words_and_entities(work: Preparation) -> None:
     """Against loops over words, spans and concepts, in one graph through both encoders; however a step is cut."""
     found = assert_cut_changes_nothing(work)
-    assert {"boundaries.weight", "names.encoder.layer.1.output.dense.weight", "bias"} < found.keys()
+    reader = "text" if work.model.names is work.model.text else "names"
+    assert {"boundaries.weight", f"{reader}.encoder.layer.1.output.dense.weight", "bias"} < found.keys()
     model, windows, objective = work.model.train(), work.data.windows, work.objective
     assert isinstance(objective, Names)
     table, numbers = objective._table, work.data.numbers_of(0)[:24]
@@ -190,6 +194,15 @@ def test_nothing_is_frozen_by_default_and_the_weight_counts(work: Preparation) -
     assert other["boundaries"] == pytest.approx(3 * once["boundaries"])
     assert other["types"] == pytest.approx(once["types"])
     assert other["words"] == pytest.approx(2 * once["words"])
+
+
+def test_one_encoder_is_written_once(few: Path, open_file: Path, tmp_path: Path) -> None:
+    work = prepared(settings_of(few, open_file, shared=True))
+    save_model(tmp_path, work.model.eval(), work.model.tokenizer)
+    assert {path.name for path in (tmp_path / "concepts").iterdir()} == {"concepts.json", "scorer.safetensors"}
+    opened = open_concepts(str(tmp_path))
+    assert opened.names is opened.text
+    assert torch.equal(opened.name_vectors(["ship"]), work.model.name_vectors(["ship"]))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone
-from nerbert.model.folder import ModelFolder, TransformersKind, find_embedded
+from nerbert.model.folder import ModelFolder, TransformersKind, find_named
 from nerbert.model.gliner.folder import Gliner2Kind, load_gliner
 from nerbert.model.gliner.gliner2_layers import BoundarySpans
 from nerbert.model.head_kinds import labels_at_run_time
@@ -123,7 +123,7 @@ def test_a_tokenizer_without_the_marks_gets_them(make: Make, tokenizers: dict[st
 
 
 def test_another_models_folder_stays_its_own(make: Make, tmp_path: Path) -> None:
-    plain = Path(shutil.copytree(find_embedded("embedded"), tmp_path / "plain"))
+    plain = Path(shutil.copytree(find_named("embedded"), tmp_path / "plain"))
     shutil.copytree(make() / "encoder_config", plain / "encoder_config")
     assert ModelFolder(str(plain)).check().kind is TransformersKind
     named = make("named", architectures=["ExtractorForEntities"])

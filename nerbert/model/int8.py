@@ -1,0 +1,101 @@
+"""Weights in eight bits with a scale for each row: torch reads them as fp32, and constants of graphs are made of them.
+
+A tensor `x` of int8 has `x.scale`, (rows, 1) in fp32, beside it. Cost: a number is off by up to a 254th of the largest
+one in its row.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from nerbert.errors import InputError, need, refused
+from nerbert.rng import Array
+
+SCALE = ".scale"
+_LARGEST = 127
+_CONSTANTS, _GRAPH = 5, 7
+"""The fields of a graph that hold its constants, and of a model that holds its graph, in ONNX's format."""
+_NUMBERS = {np.dtype(np.float32): 1, np.dtype(np.int8): 3}
+
+
+def to_int8(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """Return tensors of two dimensions in int8, each with its scale, and others as they are."""
+    made = dict[str, Array]()
+    for name, tensor in tensors.items():
+        made[name] = tensor
+        if tensor.ndim == 2:
+            scale = np.maximum(np.abs(tensor).max(1, keepdims=True), 1e-12).astype(np.float32) / _LARGEST
+            made |= {name: np.rint(tensor / scale).astype(np.int8), name + SCALE: scale}
+    return made
+
+
+def read_int8(path: Path) -> dict[str, Array] | None:
+    """Return a file's tensors, None if it holds no weights in int8; raise InputError for one that can't be read."""
+    need("onnx", "safetensors")
+    from safetensors import safe_open
+    from safetensors.numpy import load_file
+
+    with refused(f"{path}: can't be read"):
+        with safe_open(path, "np") as content:
+            scaled = {name.removesuffix(SCALE) for name in content.keys() if name.endswith(SCALE)}  # noqa: SIM118
+        if not scaled:
+            return None
+        tensors: dict[str, Array] = load_file(path)
+    for name in scaled:
+        tensor, scale = tensors.get(name), tensors[name + SCALE]
+        if tensor is None or tensor.dtype != np.int8 or tensor.ndim != 2 or scale.dtype != np.float32 \
+                or scale.shape != (len(tensor), 1):  # fmt: skip
+            raise InputError(f"{path}: {name} and its scale don't belong together")
+    return tensors
+
+
+def to_fp32(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """Return tensors in fp32, those in int8 times their scales."""
+    return {
+        name: tensor * tensors[name + SCALE] if name + SCALE in tensors else tensor
+        for name, tensor in tensors.items()
+        if not name.endswith(SCALE)
+    }
+
+
+def constants_of(tensors: Mapping[str, Array], tables: Mapping[str, str], matrices: Mapping[str, str]) -> bytes:
+    """Return what a graph without its weights needs behind it: they are joined when both are read.
+
+    `tables` and `matrices` are the tensors that its constants are made of, by name: of what is looked up by rows, and
+    of what is multiplied by, of which 7 bits are taken (`ExportTask.quantise`). Raise InputError for a tensor that is
+    missing.
+    """
+    made = b"".join(_field(_CONSTANTS, _constant(*each)) for each in _arrays(tensors, tables, matrices))
+    return _field(_GRAPH, made)
+
+
+def _arrays(
+    tensors: Mapping[str, Array], tables: Mapping[str, str], matrices: Mapping[str, str]
+) -> Iterator[tuple[str, Array]]:
+    for name in {*tables.values(), *matrices.values()}:
+        if name + SCALE not in tensors:
+            raise InputError(f"the weights have no {name!r:.80} in int8; they don't belong to the graph")
+    for constant, name in tables.items():
+        yield constant, tensors[name]
+        yield constant + "_scale", tensors[name + SCALE]
+    for constant, name in matrices.items():
+        yield constant + "_quantized", np.rint(tensors[name] / 2).astype(np.int8).T
+        yield constant + "_scale", 2 * tensors[name + SCALE][:, 0]
+
+
+def _constant(name: str, array: Array) -> bytes:
+    """Return a constant in ONNX's format: dimensions, kind of number, name, numbers."""
+    sizes = b"".join(b"\x08" + _varint(size) for size in array.shape)
+    return sizes + b"\x10" + _varint(_NUMBERS[array.dtype]) + _field(8, name.encode()) + _field(9, array.tobytes())
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    made = b""
+    while number > 0x7F:
+        made, number = made + bytes([number & 0x7F | 0x80]), number >> 7
+    return made + bytes([number])

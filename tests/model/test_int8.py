@@ -1,0 +1,66 @@
+"""Weights in eight bits: what is read is what was written but for half a step, in torch and behind a graph."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from nerbert.errors import InputError
+from nerbert.model.backbone import Backbone
+from nerbert.model.folder import WEIGHTS, find_named
+from nerbert.model.int8 import SCALE, constants_of, read_int8, to_fp32, to_int8
+
+
+@pytest.fixture
+def compact(tmp_path: Path) -> Path:
+    """The embedded encoder with weights of eight bits."""
+    source = Path(find_named("embedded"))
+    for path in source.glob("*.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    exact = {name: tensor.astype(np.float32) for name, tensor in load_file(source / WEIGHTS).items()}
+    save_file(to_int8(exact), tmp_path / WEIGHTS, {"format": "pt"})
+    return tmp_path
+
+
+def test_torch_reads_them_as_fp32(compact: Path) -> None:
+    assert read_int8(Path(find_named("embedded")) / WEIGHTS) is None
+    ours, theirs = (Backbone(str(folder), None, seed=0).load_body() for folder in (compact, find_named("embedded")))
+    assert ours.config.name_or_path == str(compact)
+    exact = dict(theirs.named_parameters())
+    for name, parameter in ours.named_parameters():
+        largest = exact[name].abs().amax(-1, keepdim=True)
+        assert bool(((parameter - exact[name]).abs() <= largest / 253).all()), name
+
+
+def test_a_file_that_lies_is_named(compact: Path) -> None:
+    tensors = read_int8(compact / WEIGHTS)
+    assert tensors is not None
+    scaled = next(name for name in tensors if name.endswith(SCALE))
+    save_file(tensors | {scaled: tensors[scaled][:-1]}, compact / WEIGHTS)
+    with pytest.raises(InputError, match=rf"{WEIGHTS}: .* and its scale don't belong together"):
+        Backbone(str(compact), None, seed=0).load_body()
+
+
+def test_a_graph_computes_with_what_is_joined_to_it() -> None:
+    """What is joined is what the graph would have had: rows of a table, and a matrix of seven bits."""
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    helper, kinds, rng = onnx.helper, onnx.TensorProto, np.random.default_rng(0)
+    stored = to_int8({"w": rng.normal(size=(3, 4)).astype(np.float32), "t": rng.normal(size=(5, 2)).astype(np.float32)})
+    nodes = [helper.make_node(kind, taken, [made], **more) for kind, taken, made, more in (
+        ("Gather", ["table", "ids"], "rows", {}), ("Cast", ["rows"], "r", {"to": 1}),
+        ("Gather", ["table_scale", "ids"], "s", {}), ("Mul", ["r", "s"], "looked_up", {}),
+        ("Cast", ["m_quantized"], "m", {"to": 1}), ("Mul", ["m", "m_scale"], "multiplied", {}),
+    )]  # fmt: skip
+    of_type = {"ids": kinds.INT64, "looked_up": kinds.FLOAT, "multiplied": kinds.FLOAT}
+    infos = [helper.make_tensor_value_info(name, kind, None) for name, kind in of_type.items()]
+    graph = helper.make_model(helper.make_graph(nodes, "g", infos[:1], infos[1:]), ir_version=8,
+                              opset_imports=[helper.make_opsetid("", 17)])  # fmt: skip
+    joined = graph.SerializeToString() + constants_of(stored, {"table": "t"}, {"m": "w"})
+    session = onnxruntime.InferenceSession(joined, providers=["CPUExecutionProvider"])
+    looked_up, multiplied = session.run(None, {"ids": np.array([4, 0])})
+    exact = to_fp32(stored)
+    assert np.array_equal(looked_up, exact["t"][[4, 0]])
+    assert np.abs(multiplied - exact["w"].T).max() <= np.abs(exact["w"]).max() / 126
+    with pytest.raises(InputError, match="have no 'x' in int8"):
+        constants_of(stored, {"table": "x"}, {})
