@@ -24,7 +24,7 @@ from nerbert.formats.conll import example_of
 from nerbert.formats.exports import token_span
 from nerbert.formats.format import FORMATS, foreign, head_of
 from nerbert.formats.json_files import is_array, json_values, object_line
-from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream
+from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream, without_surrogates
 from nerbert.formats.tables import cuts_of, table_texts
 from nerbert.records import EntityLabel, OpenEntity, OpenText, Reason
 from nerbert.schema import check_value
@@ -43,7 +43,6 @@ _READ = "JSON lines, one JSON array of objects, CSV with the columns input and o
 _HEAD, _PARQUET = 1 << 16, b"PAR1"
 _TOKEN = re.compile(r"\w+(?:[-_]\w+)*|\S")
 """NuNER's words; a hyphen joins them."""
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _QUESTION = re.compile(r"What describes (.*) in the text\?", re.DOTALL)
 _SAID = "Text: "
 _STRING = r"""(?>'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
@@ -171,14 +170,14 @@ class _NerbertEntry(TypedDict):
 
 def _read_own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     row = check_value(fields, _NerbertEntry)
-    text, asked, entities = _text(row["text"]), row.get("asked", _ALL), []
+    text, asked, entities = without_surrogates(row["text"]), row.get("asked", _ALL), []
     if asked != _ALL and not all(map(_is_type, asked)):
         raise InputError(f'field "{_ASKED}" is {asked!r:.80}: must be "{_ALL}" or a list of {_TYPES}')
     for item in row["entities"]:
         start, end, type_ = item["start"], item["end"], item["type"]
         if not _is_type(type_):
             raise InputError(f"entity {start}–{end}: type {type_!r:.80} must be one of {_TYPES}")
-        entity = OpenEntity(start, end, type_, _text(item.get("description", "")))
+        entity = OpenEntity(start, end, type_, without_surrogates(item.get("description", "")))
         if item.get(TEXT, text[start:end]) != text[start:end]:
             raise InputError(f"entity {item!r:.80}: the text has {text[start:end]!r:.60} there")
         if reason := _refusal(text[start:end], type_):
@@ -214,7 +213,7 @@ def _read_conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> O
 def _read_gliner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     """Read the tokens joined by spaces, with entities given by their first and last token and type."""
     tokens = check_value(fields.get("tokenized_text", fields.get(TOKENS)), list[str])
-    example, entities = example_of(map(_text, tokens), ()), list[OpenEntity]()
+    example, entities = example_of(map(without_surrogates, tokens), ()), list[OpenEntity]()
     rows = check_value(fields["ner"], list[list[Any]])
     for start, end, type_ in (token_span(row, example.words) for row in rows):
         named = keep_usable([(example.text[start:end], type_, "")], dropped)
@@ -235,19 +234,14 @@ def _locate_mentions(
     text: str, mentions: Iterable[Mention], dropped: Counter[Reason], asked: Iterable[str] | None = None
 ) -> OpenText:
     """Return a text with its mentions located; unusable types are left out of those asked for."""
-    text = _text(text)
-    plain = ((_text(mention), _text(type_), _text(description)) for mention, type_, description in mentions)
-    entities, missing = locate(text, keep_usable(plain, dropped))
+    text = without_surrogates(text)
+    plain = (map(without_surrogates, mention) for mention in mentions)
+    entities, missing = locate(text, keep_usable(((name, type_, about) for name, type_, about in plain), dropped))
     dropped.update([Reason.NOT_IN_TEXT] * len(missing))
     if asked is None:
         return OpenText(text, entities)
     names = dict.fromkeys(" ".join(type_.split()) for type_ in asked)
     return OpenText(text, entities, tuple(filter(_is_type, names)))
-
-
-def _text(value: str) -> str:
-    """Return a text without lone surrogates, which no tokenizer accepts."""
-    return _SURROGATE.sub("\ufffd", value)
 
 
 def _strings(value: object) -> list[str]:

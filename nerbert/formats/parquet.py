@@ -6,7 +6,6 @@ U+FFFD.
 
 import base64
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby, islice
@@ -18,11 +17,10 @@ import pyarrow.parquet as pq
 
 from nerbert.errors import InputError, at, refused
 from nerbert.formats.jsonl import text_in
-from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream, decode_line, span_json
+from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream, decode_line, span_json, without_surrogates
 from nerbert.records import Document
 
 _BATCH_BYTES, _MOST_ROWS = 1 << 18, 2_000
-_SURROGATE = re.compile("[\ud800-\udfff]")
 SPAN_LIST = pa.list_(
     pa.struct(
         [("text", pa.string()), ("type", pa.string()), ("start", pa.int32()), ("end", pa.int32()),
@@ -223,7 +221,7 @@ def _column(values: list[Any], type_: pa.DataType | None = None) -> pa.Array:
 def _mend(value: Any) -> Any:
     """Return a value without lone surrogates."""
     if isinstance(value, str):
-        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
+        return without_surrogates(value)
     if isinstance(value, list):
         return [_mend(item) for item in value]
     return {_mend(key): _mend(item) for key, item in value.items()} if isinstance(value, dict) else value

@@ -6,6 +6,7 @@ longer than `LONGEST_LINE` is refused.
 
 import codecs
 import pickle
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ LONGEST_FILE = 1 << 30
 UTF_16 = "text in UTF-16 (save it as UTF-8, or: iconv -f UTF-16 -t UTF-8)"
 """The description of such files, for messages."""
 _BLOCK = 1 << 16
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Halves of characters, which broken JSON brings and no tokenizer takes."""
 _PARQUET = b"PAR1"
 
 
@@ -120,6 +123,11 @@ def decode_line(raw: bytes, number: int, errors: str = "") -> str:
     except UnicodeDecodeError as error:
         other = " (or pass --errors replace)" if errors else ""
         raise InputError(f"not UTF-8 at byte {error.start} of the line; convert the text to UTF-8{other}") from None
+
+
+def without_surrogates(text: str) -> str:
+    """Return a text with U+FFFD for each half of a character; offsets stay."""
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def read_text(stream: IO[bytes], source: Path | str, errors: str = "") -> str:

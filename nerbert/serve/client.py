@@ -31,12 +31,12 @@ from nerbert.errors import (
     unknown,
 )
 from nerbert.formats.entity_labels import entity_labels, parse_labels
+from nerbert.formats.rows import without_surrogates
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.schema import LARGEST_FILE, parse_json
 from nerbert.serve.answers import Refusal, ServedModel, ServedModels, TagAnswer, TextResult
 from nerbert.serve.settings import TOKEN
 from nerbert.sources.remote import RetryPolicy, asked_wait, no_cookies, pause_after, without_secrets
-from nerbert.tagger.pending import without_surrogates
 from nerbert.tagger.spans import Spans, character_spans, check_offsets
 from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds

@@ -4,7 +4,6 @@ Texts with different labels or thresholds go through the model together, as far 
 batch's input is refused, its texts are tried one by one; a fault of the model fails all of them.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from operator import attrgetter, itemgetter
 from typing import TypeAlias
 
 from nerbert.errors import InputError, NerbertError, refused
+from nerbert.formats.rows import without_surrogates
 from nerbert.labels import OUTSIDE, is_signs, spans_from_bio
 from nerbert.locks import ThreadLock
 from nerbert.metrics.calibration import Temperatures
@@ -21,8 +21,6 @@ from nerbert.model.heads import Head, WordTags
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.spans import Graphemes, Spans, counted_spans
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-"""Halves of characters, which broken JSON brings and no tokenizer takes."""
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
 """Words, or texts, that are read before they go through the model."""
 _model_refused = partial(refused, "the model can't be run", NerbertError, (RuntimeError, MemoryError))
@@ -182,11 +180,6 @@ def _tag_together(block: Sequence[_Sentence]) -> None:
                 text.add(offset + start, offset + end, type_, confidence)
         for (text, _, example), characters in zip(sentences, read, strict=True):
             text.read -= len(example.text) - characters
-
-
-def without_surrogates(text: str) -> str:
-    """Return a text with U+FFFD for each half of a character; offsets stay."""
-    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def clean_example(example: Example) -> Example:

@@ -13,6 +13,7 @@ from typing import Any
 
 from nerbert.errors import InputError, NerbertError, bad_path, few, refused
 from nerbert.formats.entity_labels import as_learnt
+from nerbert.formats.rows import without_surrogates
 from nerbert.hub import push_folder
 from nerbert.locks import ThreadLock
 from nerbert.metrics.calibration import Temperatures
@@ -364,7 +365,7 @@ class Tagger:
         """Yield (first character's place, sentence) for each sentence of a text, cut into words; without entities."""
         offset = 0
         for line in text.splitlines(keepends=True):
-            clean = pending.without_surrogates(line)
+            clean = without_surrogates(line)
             for start, end in self._splitter.spans(clean):
                 if words := split_words(clean[start:end], self.splitter):
                     yield offset + start, Example(clean[start:end], words)
