@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from secrets import token_hex
 from stat import S_IMODE, S_ISLNK, S_ISREG
@@ -270,6 +270,17 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file in hex, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_once(path: Path) -> str:
+    """Return the SHA-256 of a file; an unchanged one is read once per process."""
+    state = path.stat()
+    return _sha256_of_state(path.resolve(), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+
+
+@lru_cache(1 << 16)
+def _sha256_of_state(path: Path, *_state: int) -> str:
+    return sha256_of(path)
 
 
 def writing(target: Path) -> AbstractContextManager[None]:

@@ -5,7 +5,6 @@ A shard is a part of the dump, so the number of workers changes no byte. Cost: s
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NotRequired
 
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
 
 from nerbert.about import DOCS
-from nerbert.artifacts import publish, sha256_of
+from nerbert.artifacts import publish, sha256_once
 from nerbert.errors import InputError, NerbertError, refused
 from nerbert.records import TRAIN, Mention, Sentence
 from nerbert.schema import read_checked
@@ -222,14 +221,7 @@ def checked_shards(corpus: Path, manifest: Mapping[str, Any]) -> Iterator[Path]:
 
 def _sha256(path: Path) -> str:
     with refused(f"{path}: shard can't be read", of=OSError, remedy=_REBUILD):
-        state = path.stat()
-        return _sha256_once(path.absolute(), state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(1 << 16)
-def _sha256_once(path: Path, _size: int, _changed: int) -> str:
-    """Hash a file once per run, assuming that it doesn't change."""
-    return sha256_of(path)
+        return sha256_once(path)
 
 
 def read_sentences(corpus: Path, split: str | None = None) -> Iterator[Sentence]:

@@ -9,11 +9,10 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import sha256_of
+from nerbert.artifacts import sha256_once
 from nerbert.errors import refused
 from nerbert.formats.data import DataSet, data_sum, find_splits, read_data, split_of
 from nerbert.formats.documents import Reading
@@ -38,25 +37,14 @@ def key_of(step: str, **facts: Any) -> str:
 
 def encoder_digest(folder: Path, use: Use = "digest") -> str:
     """Return one digest over the names and contents of a model's files for a use."""
-    names = "".join(f"{path.name} {file_digest(path)}\n" for path in ModelFolder.open(folder).files(use))
+    names = "".join(f"{path.name} {sha256_once(path)}\n" for path in ModelFolder.open(folder).files(use))
     return hashlib.sha256(names.encode()).hexdigest()
 
 
 def data_digest(path: Path) -> str:
     """Return the digest of a data file or folder; "" for one that is missing, which is for its reader to say."""
     with refused(f"{path}: can't be read", of=OSError):
-        return file_digest(path) if path.is_file() else data_sum(path) if path.is_dir() else ""
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file; an unchanged one is read once per process."""
-    state = path.stat()
-    return _digest(path.resolve(), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _digest(path: Path, *_state: int) -> str:
-    return sha256_of(path)
+        return sha256_once(path) if path.is_file() else data_sum(path) if path.is_dir() else ""
 
 
 @dataclass(frozen=True, slots=True)
