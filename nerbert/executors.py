@@ -68,7 +68,7 @@ EXECUTORS: Registry[Callable[[int], Executor]] = Registry(
 """Executors: functions from a number of workers to an `Executor`."""
 
 
-class LocalExecutor:
+class LocalExecutor(AbstractContextManager["LocalExecutor"]):
     """Run tasks in local processes, or with one worker in this process (unless they need to be isolated).
 
     The processes start with the first task, and stay until the executor is left. They end at once if a caller stops in
@@ -92,9 +92,6 @@ class LocalExecutor:
 
             self._pool = Pool(self.workers)
         return self._pool.map_ordered(task, items)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         pool, self._pool = self._pool, None

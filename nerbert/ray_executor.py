@@ -10,14 +10,14 @@ import os
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from socket import create_connection
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from nerbert.about import __version__
 from nerbert.errors import NerbertError, SettingsError, WorkerDied, WriteError, need, refused
@@ -30,7 +30,7 @@ _REACHED, _PATIENCE = 10, 60
 """Seconds that the cluster has to answer at all, and tasks to end that nobody waits for."""
 
 
-class RayExecutor:
+class RayExecutor(AbstractContextManager["RayExecutor"]):
     """Run tasks on a Ray cluster; `workers` 0 is one for each of its cores.
 
     Raise SettingsError if no cluster runs. A program that called `ray.init` keeps its connection.
@@ -78,9 +78,6 @@ class RayExecutor:
                     ray.cancel(future)
                 if futures and ray.is_initialized():
                     ray.wait([*futures], num_returns=len(futures), timeout=_PATIENCE)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         if self._owned:

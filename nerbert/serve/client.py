@@ -10,6 +10,7 @@ import re
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from copy import copy
 from dataclasses import replace
 from itertools import count, islice
@@ -209,7 +210,7 @@ class _BaseClient:
             raise InputError(f"{self._url}: the answer is longer than {LARGEST_FILE:,} bytes; {_REMEDY}")
 
 
-class Client(_BaseClient):
+class Client(_BaseClient, AbstractContextManager["Client"]):
     """A tagger behind `nerbert serve`: `tag`, `tag_many` and `with_labels` as those of `Tagger`.
 
     `url` is the server's address, `model` the name of one of its models (default: the first), `token` the server's
@@ -256,14 +257,11 @@ class Client(_BaseClient):
         """Close the connections, those of copies (`with_labels`) too."""
         self._http.close()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-class AsyncClient(_BaseClient):
+class AsyncClient(_BaseClient, AbstractAsyncContextManager["AsyncClient"]):
     """A `Client` whose methods are coroutines; `tag_many` has a few requests in progress at once.
 
     Its arguments are those of `Client`. Close it in the event loop that it was used in: `async with AsyncClient(url) as
@@ -309,9 +307,6 @@ class AsyncClient(_BaseClient):
     async def aclose(self) -> None:
         """Close the connections, those of copies (`with_labels`) too."""
         await self._http.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
