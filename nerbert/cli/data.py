@@ -51,15 +51,13 @@ def corpus_build(
 
 @corpus_app.command(name="show")
 def corpus_show(
-    corpus: Path, *, sentences: int = 8, json: opt.Flag = False, html: Path | None = None,
+    corpus: opt.Corpus, *, sentences: int = 8, json: opt.Flag = False, html: Path | None = None,
     overwrite: opt.ReplaceFile = False,
 ) -> None:  # fmt: skip
     """Show statistics of a corpus, and some of its sentences with coloured mentions.
 
     Parameters
     ----------
-    corpus
-        Folder that `corpus build` made.
     sentences
         How many sentences to show.
     json
@@ -100,15 +98,13 @@ def corpus_near(
 
 @corpus_app.command(name="export")
 def corpus_export(
-    corpus: Path, *, output: opt.FileOrPipe, format_: Annotated[str, Parameter(name="--format")] = "conll",
+    corpus: opt.Corpus, *, output: opt.FileOrPipe, format_: Annotated[str, Parameter(name="--format")] = "conll",
     split: str = "", copies: opt.Flag = False, overwrite: opt.ReplaceFile = False,
 ) -> None:  # fmt: skip
     """Export a corpus as CoNLL or JSON lines, for programs that do not read Parquet.
 
     Parameters
     ----------
-    corpus
-        Folder that `corpus build` made.
     output
         File to make; `-` for standard output.
     format_
@@ -125,15 +121,13 @@ def corpus_export(
 
 
 @corpus_app.command(name="push")
-def corpus_push(corpus: Path, repo: str, *, private: opt.Flag = False) -> None:
+def corpus_push(corpus: opt.Corpus, repo: str, *, private: opt.Flag = False) -> None:
     """Push a corpus to the Hugging Face hub as a data set with its card: log in with `hf auth login` before.
 
     Its sentences, manifest and card become one commit; the pages, titles and targets that it was made from stay here.
 
     Parameters
     ----------
-    corpus
-        Folder that `corpus build` made.
     repo
         Name on the hub: owner/name. A data set that is missing is made, another one gets the new files.
     private

@@ -174,9 +174,12 @@ Score = Annotated[ScoringOptions, Parameter(name="*", group=Group("How answers a
 _DATA = "its folder's, or that of NER-BERT's tables: Pol, Sci, …"
 DataName = Annotated[str, Parameter(help=f"Name of a data set in --data ({_DATA}); without --data a folder or a file.")]
 DataRoot = Annotated[Path | None, Parameter(name="--data", help="Folder with one folder per data set.")]
+_JOB = "Replace a file, a folder that nerbert made, or an unfinished job with other settings."
+Corpus = Annotated[Path, Parameter(help="Folder that `corpus build` made.")]
 Flag = Annotated[bool, Parameter(negative="")]
 Json = Annotated[bool, Parameter(negative="", help="Print JSON.")]
 ReplaceFile = Annotated[bool, Parameter(negative="", help="Replace a file.")]
+ReplaceJob = Annotated[bool, Parameter(negative="", help=_JOB)]
 Overwrite = Annotated[bool, Parameter(negative="", help="Replace a folder that nerbert made.")]
 ListOnly = Annotated[bool, Parameter(name="--list", negative="")]
 

@@ -20,7 +20,7 @@ TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 def tag(
     tagger: str, *inputs: opt.FileOrDash, output: opt.OptionalOrAddress = None, to: str = "", json: opt.Flag = False,
     labels: str = "", min_confidence: opt.MinConfidence = "", offsets: str = "characters",
-    overwrite: opt.Flag = False, text: TextItself = None, server: str = "",
+    overwrite: opt.ReplaceJob = False, text: TextItself = None, server: str = "",
     loading: opt.Loading = opt.LOADING, read: opt.Texts = opt.TEXTS, run: opt.Run = opt.RUN,
 ) -> None:  # fmt: skip
     """Tag texts from files, folders or a pipe.
@@ -48,8 +48,6 @@ def tag(
         A tagger with fixed types finds only those named. Default: the types that it was trained on.
     offsets
         characters, utf-16 units (JavaScript, Java) or bytes (of UTF-8), in jsonl and parquet.
-    overwrite
-        Replace a file, a folder that nerbert made, or an unfinished job with other settings.
     text
         Text to tag instead of files: --text "Ada Lovelace came to London."
     server
@@ -89,7 +87,7 @@ def redact(
     document: str = "file", repeats: Annotated[bool, Parameter(negative="--no-repeats")] = True,
     key: Path | None = None, originals: Annotated[Path | None, Parameter(name="--map")] = None,
     undo: Path | None = None, edited: opt.Flag = False, labels: str = "", min_confidence: str = "",
-    overwrite: opt.Flag = False, loading: opt.Loading = opt.LOADING, read: opt.Texts = opt.TEXTS,
+    overwrite: opt.ReplaceJob = False, loading: opt.Loading = opt.LOADING, read: opt.Texts = opt.TEXTS,
     run: opt.Run = opt.RUN,
 ) -> None:  # fmt: skip
     """Replace the entities in texts, so that they can be passed on; what the tagger misses stays in them.
@@ -128,8 +126,6 @@ def redact(
         Labels to find, as in `nerbert tag`.
     min_confidence
         Leave entities below this confidence in the text: a number from 0 to 1, or by type: 0.8,city=0.5.
-    overwrite
-        Replace a file, a folder that nerbert made, or an unfinished job with other settings.
     """
     if undo:
         from nerbert.tagger.jobs.redact import undo_redaction
