@@ -187,9 +187,8 @@ ListOnly = Annotated[bool, Parameter(name="--list", negative="")]
 def words_of(options: Any) -> list[str]:
     """Return options that differ from their defaults as they are typed."""
     values = ((option, getattr(options, option.name)) for option in fields(options))
-    changed = {option.name: str(value) for option, value in values if value != option.default}
-    pairs = ((f"--{name.strip('_').replace('_', '-')}", value) for name, value in changed.items())
-    return [word for pair in pairs for word in pair]
+    changed = ((option.name.strip("_").replace("_", "-"), value) for option, value in values if value != option.default)
+    return [word for name, value in changed for word in (f"--{name}", str(value))]
 
 
 class UnwrappedHelp:
