@@ -62,8 +62,7 @@ class Domains(Generic[_Data_co]):
         spans = ((example, span) for example in examples for span in example.spans if span.confidence == 1)
         if any(is_signs(example.text[span.start : span.end]) for example, span in spans):
             facts[SIGNS] = True
-        return facts | {key: _facts(data) for key, data in data_sets.items() if data}
-
-
-def _facts(data: DataSet) -> dict[str, Any]:
-    return {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256, **cut_of(data.reading)}
+        return facts | {
+            key: {"name": data.folder.name, "sentences": len(data.train), "sha256": data.sha256, **cut_of(data.reading)}
+            for key, data in data_sets.items() if data
+        }  # fmt: skip
