@@ -174,7 +174,10 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
     target = output / data.name
     finish(target)
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
-        _check_whole(target, data)
+        for split, facts in data.splits.items():
+            path = target / data.file_of(split)
+            if target.is_symlink() or path.is_symlink() or not path.is_file() or sha256_of(path) != facts.sha256:
+                raise OutputExists(f"{path}: is not the known one; move {target} away, or choose another folder")
         yield f"{data.name}: there already, SHA-256 as known"
         return
     licence = f"{data.licence} ({data.licence_note.rstrip('.')})" if data.licence_note else data.licence
@@ -245,11 +248,3 @@ def _convert(raw: Mapping[str, bytes], data: KnownData, script: Path | None) -> 
         whose = f"the files that {script} reads" if script else "the publisher's files, or the mirror's,"
         raise InputError(f"{error}; {whose} are not the known ones; nothing was kept") from error
     return splits
-
-
-def _check_whole(target: Path, data: KnownData) -> None:
-    """Raise OutputExists if a folder isn't the known data set."""
-    for split, facts in data.splits.items():
-        path = target / data.file_of(split)
-        if target.is_symlink() or path.is_symlink() or not path.is_file() or sha256_of(path) != facts.sha256:
-            raise OutputExists(f"{path}: is not the known one; move {target} away, or choose another folder")
