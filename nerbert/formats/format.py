@@ -178,18 +178,12 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
     reading, counts = reading or Reading(), Repairs() if repairs is None else repairs
     with refused(f"{path}: can't be read", of=OSError):
         format_ = check_needs(find_format(path, reading.from_))
-        _set_options(format_, path, reading)
+        for name in _OPTIONS:
+            if name in getattr(format_, "options", ()):
+                setattr(format_, name, getattr(reading, name))
+            elif getattr(reading, name):
+                raise InputError(f"{path}: its format has no {name} (--{name.replace('_', '-')}); leave that out")
         yield from prepare_documents(path, lambda count: format_.read(path, count), reading, counts)
-
-
-def _set_options(format_: Format, path: Path, reading: Reading) -> None:
-    """Set those options of `reading` that are a format's own (`options`); raise InputError if it has no such one."""
-    own = getattr(format_, "options", ())
-    for name in _OPTIONS:
-        if name in own:
-            setattr(format_, name, getattr(reading, name))
-        elif getattr(reading, name):
-            raise InputError(f"{path}: its format has no {name} (--{name.replace('_', '-')}); leave that out")
 
 
 def find_format(path: Path, name: str = "") -> Format:
