@@ -123,7 +123,8 @@ class LinkReader:
         if len(target) < _LONGEST and _PLAIN_TITLE.fullmatch(target) and not (self.site.dotted and target[0] == "i"):
             result = target[0].upper() + target[1:], target
         else:
-            result = self._read_meaning(target), _show_target(target)
+            shown = target.strip().lstrip(": ")
+            result = self._read_meaning(target), without_ours(unquote(shown)) if "%" in shown else shown
         if len(target) < _LONGEST:
             self._known[target] = result
         return result
@@ -166,12 +167,6 @@ def character(entity: "re.Match[str]") -> str:
     """Decode one entity such as `&amp;` or `&#38;`."""
     name = entity.group()
     return html.unescape(name) if name[1] == "#" else html5.get(name[1:], name)
-
-
-def _show_target(target: str) -> str:
-    """Return the text of a link without an anchor: the typed target with its percent codes decoded."""
-    target = target.strip().lstrip(": ")
-    return without_ours(unquote(target)) if "%" in target else target
 
 
 def do_pipe_tricks(wikitext: str) -> str:
