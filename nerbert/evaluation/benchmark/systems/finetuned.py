@@ -137,24 +137,19 @@ class FineTuned:
         folder = sources / f"{self._source_key}"
         with held(folder.with_suffix(".lock"), "", wait=lambda: None):  # another cell may be making it
             if not folder.is_dir():
-                with at(part=f"source data {self.source_name}"):
-                    self._make_source(folder, self.source)
+                cost: dict[str, Any] = {}
+                with at(part=f"source data {self.source_name}"), publish_folder(folder) as draft:
+                    with time_step(cost, "source"):
+                        settings, domains = source_settings(self.settings), Domains(self.source.read())
+                        train_tagger(self.encoder.folder, domains, settings, "source domain").save(draft)
+                    write_json(draft / _SECONDS, cost["source"])
+                    if self.read_digests()._source_key != self._source_key:
+                        raise NerbertError(keys.CHANGED)
         seconds = read_json(folder / _SECONDS, dict[str, float])
         return str(folder), {
             "source": self._source_key, "source_data": self.source_name, "source_seed": self.settings.seed,
             "source_seconds": seconds,
         }  # fmt: skip
-
-    def _make_source(self, folder: Path, source: DataFiles) -> None:
-        """Train the encoder on the source domain."""
-        cost: dict[str, Any] = {}
-        with publish_folder(folder) as draft:
-            with time_step(cost, "source"):
-                settings, domains = source_settings(self.settings), Domains(source.read())
-                train_tagger(self.encoder.folder, domains, settings, "source domain").save(draft)
-            write_json(draft / _SECONDS, cost["source"])
-            if self.read_digests()._source_key != self._source_key:
-                raise NerbertError(keys.CHANGED)
 
 
 def trained_by(settings: FinetuneSettings) -> dict[str, Any]:
