@@ -120,7 +120,9 @@ def write_rows(
         with path.open("w", encoding="utf-8", errors="replace", newline="") as stream:
             table = csv.writer(stream, lineterminator="\n")
             table.writerow(columns)
-            table.writerows([_cell(row.get(name)) for name in columns] for row in rows())
+            for row in rows():
+                values = map(row.get, columns)
+                table.writerow(value if isinstance(value, str | None) else json_text(value) for value in values)
     else:
         write = object_line if kind == JSONL else lambda row: f"{row[TEXT_FIELD]}\n".encode("utf-8", "replace")
         with path.open("wb") as stream:
@@ -137,10 +139,6 @@ def read_rows(path: Path, kind: str) -> Iterator[Document]:
     """Yield the rows of such a file, with all fields."""
     source = Stream(str(path), lambda: path.open("rb"), path=path, strip="")
     yield from kind_named(kind).read(source, Repairs())
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else value if isinstance(value, str) else json_text(value)
 
 
 def _print_row(console: "Console", page: io.StringIO, row: Document) -> bytes:
