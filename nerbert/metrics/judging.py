@@ -336,19 +336,15 @@ def differences(base: Pair, other: Pair) -> Iterator[ScoreDifference]:
     """Yield two taggers' differences on the same gold tags: of all entities, then by type, the most frequent first."""
     yield _difference("", counts_by_sentence(base), counts_by_sentence(other))
     names = dict.fromkeys((*base.types[1:], *other.types[1:]))
-    results = [_difference(name, *(_of_type(pair, name) for pair in (base, other))) for name in names]
+    none = np.zeros((base.sentences, 3), np.int64)
+    results = [_difference(name, *(counts_by_sentence(pair.of_type(name)) if name in pair.types else none
+                                   for pair in (base, other))) for name in names]  # fmt: skip
     yield from sorted(results, key=lambda result: (-result.gold, result.name))
 
 
 def _part(name: str, pair: Pair) -> Part:
     counts = counts_by_sentence(pair)
     return Part(name, Counts(*counts.sum(axis=0).tolist()), bootstrap(np.vstack([counts, _WRONG])))
-
-
-def _of_type(pair: Pair, name: str) -> Numbers:
-    if name not in pair.types:
-        return np.zeros((pair.sentences, 3), np.int64)
-    return counts_by_sentence(pair.of_type(name))
 
 
 def _difference(name: str, base: Numbers, other: Numbers) -> ScoreDifference:
