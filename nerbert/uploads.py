@@ -5,8 +5,7 @@ folder that has it is whole. Cost: the output lies on the local disk until then,
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 from nerbert.about import __version__
 from nerbert.artifacts import MARKERS, held
 from nerbert.cache import cache_place
-from nerbert.errors import NerbertError, OutputExists, SettingsError, WriteError
+from nerbert.errors import OutputExists, SettingsError, WriteError, refused
 from nerbert.schema import json_line
 from nerbert.sources.remote import file_system, without_secrets
 from nerbert.terminal import tell
@@ -56,12 +55,12 @@ class Upload:
                 state.unlink(missing_ok=True)
                 asked.write_text(call, "utf-8")
             if not state.exists():
-                with self._faults():
+                with refused(self._fault):
                     self._check_free(overwrite=overwrite)
             if not self.staged.is_file() and not any((self.staged / marker).is_file() for marker in MARKERS):
                 command()
             if self.staged.exists():
-                with self._faults():
+                with refused(self._fault):
                     self._send(state)
                 tell(f"{self}: uploaded")
             shutil.rmtree(folder)
@@ -95,14 +94,10 @@ class Upload:
     def __str__(self) -> str:
         return without_secrets(self.address)
 
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Raise WriteError for whatever a store says, without the secrets of an address that it may quote."""
-        try:
-            yield
-        except NerbertError:
-            raise
-        except Exception as error:
-            why = without_secrets(" ".join(f"{type(error).__name__} {error}".split()).replace(self.address, str(self)))
-            raise WriteError(f"{self}: can't be written: {why:.300}; check the bucket and your rights; "
-                             "run the command again to go on") from error  # fmt: skip
+    def _fault(self, error: BaseException) -> WriteError | None:
+        """Return the error for whatever a store says, without the secrets of an address that it may quote."""
+        why = without_secrets(" ".join(f"{type(error).__name__} {error}".split()).replace(self.address, str(self)))
+        message = (
+            f"{self}: can't be written: {why:.300}; check the bucket and your rights; run the command again to go on"
+        )
+        return WriteError(message) if isinstance(error, Exception) else None
