@@ -91,7 +91,11 @@ def read_reply(data: str, input_estimate: int) -> Reply:
 
 def read_labels(text: str, content: str, *, cut: bool) -> Labels:
     """Return a text with the entities that an answer names; raise Failure if the answer is unusable."""
-    content = _without_thoughts(content, cut=cut)
+    content = content.rpartition(_END_OF_THOUGHTS)[2]
+    if not content.strip() or content.lstrip().startswith(_THOUGHTS):
+        if cut:
+            raise Failure(Fault.CUT_OFF, "the answer is cut off before its first word", tries=1)
+        raise Failure(Fault.REFUSED, "the answer is empty")
     entries, bad = _read_lines(content, cut=cut)
     short = (entry for entry in entries[:MOST_MENTIONS] if len(entry[2]) <= LONGEST_DESCRIPTION)
     good = list(keep_usable(short, Counter()))
@@ -100,16 +104,6 @@ def read_labels(text: str, content: str, *, cut: bool) -> Labels:
     if entries and not entities:
         raise Failure(Fault.NOT_IN_TEXT, f"none of {len(entries)} mentions is in the text: {content!r:.120}")
     return Labels(OpenText(text, entities), len(invented), bad)
-
-
-def _without_thoughts(content: str, *, cut: bool) -> str:
-    """Return an answer without a model's reasoning; raise Failure if nothing is left."""
-    content = content.rpartition(_END_OF_THOUGHTS)[2]
-    if not content.strip() or content.lstrip().startswith(_THOUGHTS):
-        if cut:
-            raise Failure(Fault.CUT_OFF, "the answer is cut off before its first word", tries=1)
-        raise Failure(Fault.REFUSED, "the answer is empty")
-    return content
 
 
 def _read_lines(content: str, *, cut: bool) -> tuple[list[Mention], int]:
