@@ -235,19 +235,14 @@ class Conll:
     def write(self, path: Path, documents: Iterable[Document]) -> None:
         """Write documents as sentences of words, with `-DOCSTART-` before each group of sentences."""
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
-            stream.writelines(_blocks(documents))
-
-
-def _blocks(documents: Iterable[Document]) -> Iterator[str]:
-    """Yield the sentences of documents as lines, and a mark before each group of sentences."""
-    last = ""
-    for number, document in enumerate(documents):
-        sentences = sentences_of(document)
-        group = document.group or (f"\0{number}" if len(sentences) > 1 else "")
-        if group != last:
-            yield f"{DOCUMENT_START}\t{OUTSIDE}\n\n"
-            last = group
-        yield from (conll_block(whole_words(example)) for example in sentences if example.words)
+            last = ""
+            for number, document in enumerate(documents):
+                sentences = sentences_of(document)
+                group = document.group or (f"\0{number}" if len(sentences) > 1 else "")
+                if group != last:
+                    stream.write(f"{DOCUMENT_START}\t{OUTSIDE}\n\n")
+                    last = group
+                stream.writelines(conll_block(whole_words(example)) for example in sentences if example.words)
 
 
 def _all_tagged(lines: Iterable[str]) -> bool:
