@@ -64,7 +64,14 @@ def calibrate(
     """
     if precision is not None and not 0 < precision <= 1:
         raise SettingsError(f"precision = {precision}: must be above 0 and at most 1, say 0.9")
-    cards = _tagger_cards(tagger)
+    cards = dict[Path, dict[str, Any]]()
+    for folder in seed_folders(str(tagger)) or [Path(tagger)]:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; {to_copy(str(folder))}")
+        cards[folder] = read_card(str(folder))
+        if cards[folder].get("kind") != "tagger" and not labels_at_run_time(ModelFolder.open(folder)):
+            raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that takes labels at run "
+                             "time; others can't be calibrated")  # fmt: skip
     gold = read_gold(data, "dev", reading_for(next(iter(cards.values())), reading))
     source = {"name": gold.name, "sha256": gold.sha256}
     for folder, trained in cards.items():
@@ -166,16 +173,3 @@ def _write(folder: Path, facts: TaggerFacts, head: str, card: TaggerHook | None)
     if is_ours:
         try_write_check(folder, head)
     return changed_by_hand
-
-
-def _tagger_cards(tagger: str | Path) -> dict[Path, dict[str, Any]]:
-    """Return the card of each tagger in a folder, or the folder's own; raise InputError for what isn't calibrated."""
-    cards = {}
-    for folder in seed_folders(str(tagger)) or [Path(tagger)]:
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; {to_copy(str(folder))}")
-        cards[folder] = read_card(str(folder))
-        if cards[folder].get("kind") != "tagger" and not labels_at_run_time(ModelFolder.open(folder)):
-            raise InputError(f"{folder}: no tagger that `nerbert finetune` made, nor one that takes labels at run "
-                             "time; others can't be calibrated")  # fmt: skip
-    return cards
