@@ -70,7 +70,11 @@ class Start:
         by_width = usual_rate(model.config, sentences if gently else 0)
         settings = replace(settings, learning_rate=settings.learning_rate or chosen.traits.usual_rate or by_width)
         facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
-        facts |= _kept_facts(card, settings) | ({"joined_layer": joined} if (joined := _joined_layer(model)) else {})
+        facts |= {name: value for name, value in card.items() if name == "num_frozen_layers"}
+        if card.get("threshold") is not None and takes_labels(settings):
+            temperature = (card.get("calibration") or {}).get("temperature", 1.0)
+            facts["threshold"] = uncalibrate(card["threshold"], temperature)  # the new tagger has no temperature yet
+        facts |= {"joined_layer": joined} if (joined := _joined_layer(model)) else {}
         facts |= {"words_of_types": dict(texts)} if texts else {}
         return cls(model, objective, pieces, data, settings, facts)
 
@@ -78,15 +82,6 @@ class Start:
         """Return the model as it is now, ready to find the types; those of run time at the card's threshold."""
         head, least = self.objective.head(self.model, self.pieces, self.settings), self.facts.get("threshold")
         return head if least is None else head.for_labels(head.labels, [least] * len(head.labels))
-
-
-def _kept_facts(card: Mapping[str, Any], settings: FinetuneSettings) -> dict[str, Any]:
-    """Return what the card of the start says of the tagger, too."""
-    facts = {name: value for name, value in card.items() if name == "num_frozen_layers"}
-    if card.get("threshold") is not None and takes_labels(settings):
-        temperature = (card.get("calibration") or {}).get("temperature", 1.0)
-        facts["threshold"] = uncalibrate(card["threshold"], temperature)  # the new tagger has no temperature yet
-    return facts
 
 
 def takes_labels(settings: FinetuneSettings) -> bool:
