@@ -184,7 +184,15 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
     yield f"{data.name}: licence: {licence}; terms are the publisher's"
     script, origins = own_script(data, mirror), _origins(data, mirror)
     raw = _build(script, data.recipe) if script else _download(origins, data.recipe, policy)
-    splits = _convert(raw, data, script)
+    try:
+        splits = convert_data(raw, data.recipe)
+        for split, facts in data.splits.items():
+            digest = hashlib.sha256(splits[split]).hexdigest()
+            if digest != facts.sha256:
+                raise InputError(f"{data.file_of(split)} would have the SHA-256 {digest}, but {facts.sha256} is known")
+    except InputError as error:
+        whose = f"the files that {script} reads" if script else "the publisher's files, or the mirror's,"
+        raise InputError(f"{error}; {whose} are not the known ones; nothing was kept") from error
     source = {name: getattr(repository, name) for repository in data.sources[:1] for name in ("repository", "commit")}
     with publish_folder(target) as folder:
         for split, content in splits.items():
@@ -234,17 +242,3 @@ def _build(script: Path, recipe: Recipe) -> dict[str, bytes]:
             last = (ran.stderr.splitlines() or [f"status {ran.returncode}"])[-1]
             raise InputError(f"{script} failed: {last}; nothing was kept")
         return {split: (output / path).read_bytes() for split, path in recipe.paths.items()}
-
-
-def _convert(raw: Mapping[str, bytes], data: KnownData, script: Path | None) -> dict[str, bytes]:
-    """Return the converted splits; raise InputError unless they have the known hashes."""
-    try:
-        splits = convert_data(raw, data.recipe)
-        for split, facts in data.splits.items():
-            digest = hashlib.sha256(splits[split]).hexdigest()
-            if digest != facts.sha256:
-                raise InputError(f"{data.file_of(split)} would have the SHA-256 {digest}, but {facts.sha256} is known")
-    except InputError as error:
-        whose = f"the files that {script} reads" if script else "the publisher's files, or the mirror's,"
-        raise InputError(f"{error}; {whose} are not the known ones; nothing was kept") from error
-    return splits
