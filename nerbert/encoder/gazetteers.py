@@ -71,10 +71,6 @@ class Gazetteers:
     digest: str
     facts: dict[str, str | int]
 
-    def are_short(self, words: Array) -> Array:
-        """Return which sentences stay, by their numbers of words."""
-        return np.asarray(words <= self.max_words) if self.max_words else np.ones(len(words), bool)
-
     def relabel(self, examples: Sequence[Example]) -> list[Example]:
         """Return the examples with those of their spans that are in the lists, under the lists' types."""
         table, types = _open_table(self.folder)

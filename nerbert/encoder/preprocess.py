@@ -70,8 +70,8 @@ def cut_shard(
             every = rows = training_rows(batch)
             if len(rows) and (least := rows["copies"].to_numpy().min()) < 0:
                 raise InputError(f"copies = {least}: must be at least 0; build the corpus again")
-            if lists := labels.gazetteers:
-                rows = rows.filter(pa.array(lists.are_short(pc.list_value_length(rows["words"]).to_numpy())))
+            if (lists := labels.gazetteers) and lists.max_words:
+                rows = rows.filter(pc.less_equal(pc.list_value_length(rows["words"]), lists.max_words))
             examples = list(_examples(rows, lambda path, name: category(tuple(path), name)))
             examples = lists.relabel(examples) if lists else examples
             examples = [labels.of_source(example, source) for example in examples]
