@@ -71,19 +71,15 @@ def units_of(runs: Iterable[Run], *encoders: Mapping[Run, str], by_draw: bool = 
     runs = sorted(runs)
     names = {run: {f"{number} {of[run]}" for number, of in enumerate(encoders) if of.get(run)} for run in runs}
     if any(names.values()):
-        return _join_runs({run: names[run] or {f"run {run}"} for run in runs})
+        names = {run: names[run] or {f"run {run}"} for run in runs}
+        groups: dict[str, set[str]] = {}  # by name, all names that are connected with it
+        for of_run in names.values():
+            joined = of_run.union(*(groups.get(name, ()) for name in of_run))
+            groups |= dict.fromkeys(joined, joined)
+        return {run: tuple(sorted(groups[min(of_run)])) for run, of_run in names.items()}
     seeds = Counter(draw for draw, _ in runs)
     crossed = by_draw or (len(seeds) > 1 and max(seeds.values()) > 1)
     return {run: ("draw", f"{run[0]}") if crossed else ("run", *map(str, run)) for run in runs}
-
-
-def _join_runs(names: Mapping[Run, set[str]]) -> dict[Run, Unit]:
-    """Return for each run all names that are connected with its own."""
-    groups: dict[str, set[str]] = {}
-    for of_run in names.values():
-        joined = of_run.union(*(groups.get(name, ()) for name in of_run))
-        groups |= dict.fromkeys(joined, joined)
-    return {run: tuple(sorted(groups[min(of_run)])) for run, of_run in names.items()}
 
 
 def observations(runs: Mapping[Run, float], units: Mapping[Run, Unit]) -> dict[Unit, float]:
