@@ -31,7 +31,12 @@ OnOnnx: TypeAlias = Callable[[onnx.Exported, str, HeadOptions], GlinerHead]
 
 def export_gliner(task: ExportTask, loaded: GlinerFolder, torch_head: GlinerHead, on_onnx: OnOnnx) -> ExportedHead:
     """Write a model's graphs; return its card and a head for each back end."""
-    facts = _write_tokenizers(task, loaded)
+    task.write_tokenizer(loaded.pieces.tokenizer)
+    own: dict[str, Any] = {"marks": loaded.pieces.marks, "config": read_traced(loaded.model.config)}
+    if apart := loaded.labels_pieces:
+        task.write_tokenizer(apart.tokenizer, onnx.LABELS_TOKENIZER)
+        own["labels"] = apart.facts()
+    facts = {"tags": [], "own": own, **loaded.pieces.facts()}
     _write_graphs(task, loaded.model)
     heads = {"torch fp32": torch_head, "onnx fp32": on_onnx(task.read_exported(facts), "fp32", HeadOptions())}
     labels = list(map(EntityLabel, task.types()))
@@ -43,16 +48,6 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, torch_head: GlinerHead
         task.quantise()
         heads["onnx int8"] = on_onnx(task.read_exported(facts), "int8", HeadOptions())
     return facts, heads
-
-
-def _write_tokenizers(task: ExportTask, loaded: GlinerFolder) -> dict[str, Any]:
-    """Write what cuts texts and labels; return what the card says of it."""
-    task.write_tokenizer(loaded.pieces.tokenizer)
-    facts: dict[str, Any] = {"marks": loaded.pieces.marks, "config": read_traced(loaded.model.config)}
-    if apart := loaded.labels_pieces:
-        task.write_tokenizer(apart.tokenizer, onnx.LABELS_TOKENIZER)
-        facts["labels"] = apart.facts()
-    return {"tags": [], "own": facts, **loaded.pieces.facts()}
 
 
 def _write_graphs(task: ExportTask, model: GlinerModel) -> None:
