@@ -134,7 +134,12 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
         if listening is None:
             print("\n".join(lines))  # noqa: T201
             return
-        _log_to_stderr(log)
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         for line in lines:
             log.info(line)
         if job.browser:
@@ -156,15 +161,6 @@ def _open_socket(host: str, port: int) -> socket.socket:
         listening = socket.create_server((host, port), family=family, backlog=2048)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
-
-
-def _log_to_stderr(log: logging.Logger) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 async def _run(app: Any, service: Any, listening: socket.socket, limits: Limits) -> None:
