@@ -181,23 +181,19 @@ def read_manifest(corpus: Path) -> dict[str, Any]:
         raise InputError(f"{corpus}: has no manifest.json: not a corpus, or unfinished; build it again")
     _, manifest = read_checked(path, _Manifest, remedy=_REBUILD)
     for name, rows in manifest["shards"].items():
-        _check_shard(corpus, name, rows)
+        shard, inside = corpus / name, False
+        with suppress(ValueError, RuntimeError):  # a null byte; a loop of links
+            inside = shard.resolve().is_relative_to(corpus.resolve())
+        if not inside:
+            raise InputError(f"{path}: shard {name!r} lies outside the corpus; refused")
+        with refused(f"{shard}: shard is missing or damaged", of=(pa.ArrowInvalid, OSError), remedy=_REBUILD):
+            metadata = pq.read_metadata(shard)
+            schema = metadata.schema.to_arrow_schema()
+        if not schema.equals(TYPED):
+            raise InputError(f"{shard}: its columns aren't those of a corpus ({DOCS}/formats.md); {_REBUILD}")
+        if metadata.num_rows != rows:
+            raise InputError(f"{shard}: has {metadata.num_rows} sentences, the manifest says {rows}; {_REBUILD}")
     return manifest
-
-
-def _check_shard(corpus: Path, name: str, rows: int) -> None:
-    path, inside = corpus / name, False
-    with suppress(ValueError, RuntimeError):  # a null byte; a loop of links
-        inside = path.resolve().is_relative_to(corpus.resolve())
-    if not inside:
-        raise InputError(f"{corpus / 'manifest.json'}: shard {name!r} lies outside the corpus; refused")
-    with refused(f"{path}: shard is missing or damaged", of=(pa.ArrowInvalid, OSError), remedy=_REBUILD):
-        metadata = pq.read_metadata(path)
-        schema = metadata.schema.to_arrow_schema()
-    if not schema.equals(TYPED):
-        raise InputError(f"{path}: its columns aren't those of a corpus ({DOCS}/formats.md); build the corpus again")
-    if metadata.num_rows != rows:
-        raise InputError(f"{path}: has {metadata.num_rows} sentences, the manifest says {rows}; build the corpus again")
 
 
 def shard_hashes(corpus: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
