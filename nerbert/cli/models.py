@@ -259,8 +259,8 @@ def show(model: str, *, json: opt.Json = False) -> None:
 
 
 def check(
-    tagger: str, *, renew: opt.Flag = False, backend: str = "auto", precision: str = "auto", device: str = "",
-    threads: int = 0, head: opt.Head = "", json: opt.Json = False,
+    tagger: str, *, renew: opt.Flag = False, backend: opt.Backend = "auto", precision: str = "auto",
+    device: opt.Device = "", threads: opt.Threads = 0, head: opt.Head = "", json: opt.Json = False,
 ) -> None:  # fmt: skip
     """Compare a tagger's answers to 20 short texts with those in its folder (check.json); exit code 1 if they differ.
 
@@ -272,14 +272,8 @@ def check(
         Tagger's folder or hub name, or a folder of several seeds.
     renew
         Write new answers into the folder first, by torch in fp32: for a tagger without any, or one that you changed.
-    backend
-        torch, onnx or auto, as in `nerbert tag`.
     precision
         bf16, fp32, int8 or auto. The tolerance grows as it gets less exact.
-    device
-        Torch's name of a device; default: the GPU if there is one.
-    threads
-        CPU threads; 0 lets the back end choose.
     """
     from nerbert.render.terminal import print_checks
     from nerbert.tagger.self_check import check as run

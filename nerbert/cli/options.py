@@ -108,6 +108,9 @@ TEXTS = TextsRead()
 Texts = Annotated[TextsRead, Parameter(name="*", group=Group("How texts are read", sort_key=1))]
 Tagger = Annotated[str, Parameter(help="Tagger's folder or hub name.")]
 Head = Annotated[str, Parameter(help="For a tagger whose head is your own code: its module:Class, which is imported.")]
+Backend = Annotated[str, Parameter(help="torch, onnx or auto, as in `nerbert tag`.")]
+Device = Annotated[str, Parameter(help="Torch's name of a device; default: the GPU if there is one.")]
+Threads = Annotated[int, Parameter(help="CPU threads; 0 lets the back end choose.")]
 MinConfidence = Annotated[
     str, Parameter(help="Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5.")
 ]
@@ -127,10 +130,8 @@ class LoadingOptions:
     """torch, onnx (after `nerbert export`) or auto: torch on a GPU, else the exported model, else torch."""
     precision: str = "auto"
     """bf16, fp32, int8 or auto."""
-    device: str = ""
-    """Torch's name of a device; default: the GPU if there is one."""
-    threads: int = 0
-    """CPU threads; 0 lets the back end choose."""
+    device: Device = ""
+    threads: Threads = 0
     head: Head = ""
 
 
@@ -154,8 +155,7 @@ class ScoringOptions:
     decoding: str = ""
     """legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). Cells of
     `nerbert benchmark` have both."""
-    backend: str = "auto"
-    """torch, onnx or auto, as in `nerbert tag`."""
+    backend: Backend = "auto"
     precision: str = "auto"
     """bf16, fp32, int8 or auto, as in `nerbert tag`."""
     head: Head = ""
