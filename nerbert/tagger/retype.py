@@ -116,7 +116,12 @@ def _rename_card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any
         bounds = [(names.get(old, old), bound) for old, bound in thresholds.items()]
         after["thresholds"] = {new: bound for new, bound in sorted(bounds, key=lambda pair: pair[1]) if new}
     if labels_at_run_time(folder):
-        after["words_of_types"] = _rename_words(learnt_words(before), names)
+        words, by_name = learnt_words(before), dict[str, list[str]]()
+        for old, new in names.items():
+            if new:
+                by_name.setdefault(new, []).extend(text or old for text in words.get(old) or [""])
+        after["words_of_types"] = {new: texts[0] if len({*texts}) == 1 else [*dict.fromkeys(texts)]
+                                   for new, texts in by_name.items()}  # fmt: skip
     if len(counts) == len(names):
         after |= {key: _rename_figures(before[key], names) for key in ("dev", "calibration") if before.get(key)}
     elif before.get("calibration"):
@@ -125,15 +130,6 @@ def _rename_card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any
         kept = {new: scaling.by_label[old] for old, new in new_names.items() if new and counts[new] <= 1}
         after["calibration"] = Temperatures(scaling.pooled, kept).as_json()
     return after
-
-
-def _rename_words(words: Mapping[str, list[str]], names: Mapping[str, str]) -> dict[str, str | list[str]]:
-    """Return what is read for each new name: the words of its parts, each once."""
-    words_by_name = dict[str, list[str]]()
-    for old, new in names.items():
-        if new:
-            words_by_name.setdefault(new, []).extend(text or old for text in words.get(old) or [""])
-    return {new: texts[0] if len({*texts}) == 1 else [*dict.fromkeys(texts)] for new, texts in words_by_name.items()}
 
 
 def _rename_figures(facts: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
