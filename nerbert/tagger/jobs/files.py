@@ -61,10 +61,14 @@ def check_output(paths: JobPaths, output: Path, kind: str, *, overwrite: bool) -
 
 
 def _name_outputs(paths: JobPaths, output: Path, kind: str) -> list[PurePath]:
-    """Return where each source's output goes within a folder."""
+    """Return where each source's output goes within a folder: its name with the suffix of the output's kind."""
     taken: dict[PurePath, InputFile] = {}
+    suffix = next(iter(kinds.kind_named(kind).suffixes), "")
+    known = {JSON, *(each for name in kinds.known_kinds() for each in kinds.kind_named(name).suffixes)}
     for source in paths.sources:
-        name = _rename(source, kind)
+        name = kinds.unpacked_name(source.name)
+        is_kind = name.suffix.lower() in {*known, *kinds.kind_named(source.kind).suffixes}
+        name = name.with_suffix(suffix) if is_kind else name.with_name(name.name + suffix)
         if name in taken:
             raise InputError(f"{source} and {taken[name]}: both would become {output / name}; tag them one by one")
         taken[name] = source
@@ -72,14 +76,6 @@ def _name_outputs(paths: JobPaths, output: Path, kind: str) -> list[PurePath]:
         if other := next((parent for parent in name.parents if parent in taken or parent.name == MANIFEST), None):
             raise InputError(f"{source}: would lie in {output / other}, which is a file there; tag it by itself")
     return list(taken)
-
-
-def _rename(source: InputFile, kind: str) -> PurePath:
-    """Return a file's name with the suffix of another kind, in place of its own if that says a kind."""
-    name, suffix = kinds.unpacked_name(source.name), next(iter(kinds.kind_named(kind).suffixes), "")
-    formats = map(kinds.kind_named, (*kinds.known_kinds(), source.kind))
-    suffixes = {JSON, *(suffix for format_ in formats for suffix in format_.suffixes)}
-    return name.with_suffix(suffix) if name.suffix.lower() in suffixes else name.with_name(name.name + suffix)
 
 
 @contextmanager
