@@ -44,12 +44,6 @@ class PageLinks:
     categories: list[str] = field(default_factory=list)
     dropped: Counter[Reason] = field(default_factory=Counter)
 
-    def add_category(self, name: str) -> None:
-        """Add a category, unless it is too long, there already, or one too many."""
-        fits = 0 < len(name) <= _LONGEST_CATEGORY and len(self.categories) < _MOST_CATEGORIES
-        if fits and name not in self.categories:
-            self.categories.append(without_ours(name))
-
 
 class LinkReader:
     """A reader of the links of one wiki's pages."""
@@ -108,7 +102,10 @@ class LinkReader:
                 begins = after[:1] == " " and next(filter(None, reversed(pieces)), "\n")[-1] in "\n>"
                 pieces += (trail, REMOVED if begins else "", after)
                 if self.site.namespace(target.strip()) == CATEGORY:
-                    links.add_category(" ".join(unescape(target).partition(":")[2].replace("_", " ").split()))
+                    name = " ".join(unescape(target).partition(":")[2].replace("_", " ").split())
+                    fits = 0 < len(name) <= _LONGEST_CATEGORY and len(links.categories) < _MOST_CATEGORIES
+                    if fits and name not in links.categories:
+                        links.categories.append(without_ours(name))
             elif meaning == _LITERAL:
                 pieces += (f"[[{target}" if anchor is None else f"[[{target}|{space}{anchor}", "]]", trail, after)
             else:
