@@ -109,7 +109,12 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     held_out = _read_held_out(plan, gold) if gold else {}
     excluded = read_excluded(plan.exclude, SHARED_WORDS) if plan.exclude else Excluded()
     teacher = _load_teacher(plan, settings, gold)
-    teacher_facts = _teacher_facts(plan, teacher)  # with this all that the silver tags depend on except the texts
+    teacher_facts = {  # with this all that the silver tags depend on except the texts; no local folder's name
+        "name": None if Path(plan.teacher).exists() else plan.teacher, "sha256": teacher.fingerprint,
+        "backend": teacher.head.name, "decoding": teacher.decoding,
+        "labels": [label.text for label in teacher.labels] or teacher.types,
+        "thresholds": {name: bound for name, bound in teacher.thresholds.items() if name in teacher.types},
+    }  # fmt: skip
     key = {"format": _FORMAT, "made_by": f"nerbert {__version__}", "teacher": teacher_facts, **sources.facts}
     with publish_job(plan.output, key, overwrite=plan.overwrite) as draft:
         parts = _tag_all(plan, teacher, sources, draft.work)
@@ -183,16 +188,6 @@ def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | No
     if not teacher.types:
         raise InputError(f"{plan.teacher}: {NEEDS_LABELS}")
     return teacher
-
-
-def _teacher_facts(plan: DistilPlan, teacher: Tagger) -> dict[str, Any]:
-    """Return what decides a teacher's answers; the name of a local folder is left out."""
-    return {
-        "name": None if Path(plan.teacher).exists() else plan.teacher, "sha256": teacher.fingerprint,
-        "backend": teacher.head.name, "decoding": teacher.decoding,
-        "labels": [label.text for label in teacher.labels] or teacher.types,
-        "thresholds": {name: bound for name, bound in teacher.thresholds.items() if name in teacher.types},
-    }  # fmt: skip
 
 
 def _tag_all(plan: DistilPlan, teacher: Tagger, paths: JobPaths, work: Path) -> list[TaggedParts]:
