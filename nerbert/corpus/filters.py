@@ -4,7 +4,7 @@ Counts and rankings use the train part only, so that validation has no influence
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -82,9 +82,13 @@ class EqualInTrain:
             (folder / side).mkdir(parents=True)
         for _ in upstream.map(partial(_write_keys, folder=folder), self.columns):
             pass
-        keys = keys_on_both_sides(*(sorted((folder / side).iterdir()) for side in (TRAIN, VALIDATION)))
+        keys = [np.load(path, allow_pickle=False) for path in sorted((folder / VALIDATION).iterdir())]
+        held = np.unique(np.concatenate(keys or [np.zeros(0)]))  # alone in memory, 8 bytes each
+        shared = np.zeros(len(held), bool)
+        for path in sorted((folder / TRAIN).iterdir()):
+            shared |= np.isin(held, np.load(path, allow_pickle=False))
         rmtree(folder)
-        return EqualInTrain(keys)
+        return EqualInTrain(frozenset(held[shared].tolist()))
 
     def apply(self, rows: pa.RecordBatch) -> Verdict:
         """Look up the keys of validation sentences."""
@@ -108,15 +112,6 @@ def _write_keys(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> 
 def sentence_key(text: str) -> int:
     """Hash a sentence's normalised words to 64 bits; sentences with the same key are duplicates."""
     return hash64(" ".join(normalised_words(text)))
-
-
-def keys_on_both_sides(train: Iterable[Path], validation: Iterable[Path]) -> frozenset[int]:
-    """Return the keys in both splits; only those of the validation split are in memory, 8 bytes each."""
-    held = np.unique(np.concatenate([np.load(path, allow_pickle=False) for path in validation] or [np.zeros(0)]))
-    shared = np.zeros(len(held), bool)
-    for path in train:
-        shared |= np.isin(held, np.load(path, allow_pickle=False))
-    return frozenset(held[shared].tolist())
 
 
 @dataclass(frozen=True, slots=True)
