@@ -89,7 +89,12 @@ def launch_step(run: Run, step: PreparedStep, rate: float, *, late: bool = False
     terms = [objective.terms(batch) for batch in batches]
     divisors = processes.totals(*(sum(shares[part] for shares in terms) for part in parts))
     while (losses := _add_gradients(run, batches, step, divisors)) is None:
-        max_tokens = _smaller(batches, step.number)
+        sizes = [batch.ids.numel() for batch in batches if len(batch.ids) > 1]
+        if not sizes:
+            longest = max(batch.ids.shape[1] for batch in batches)
+            raise NerbertError(f"step {step.number}: memory ran out with single windows of up to {longest} tokens: try "
+                               "a smaller max_length, or a smaller model")  # fmt: skip
+        max_tokens = max(sizes) // 2
         batches = step.cut(max_tokens)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     processes.sum_gradients(parameters)
@@ -168,13 +173,3 @@ def _backward(run: Run, batch: Batch, divisors: Sequence[float]) -> torch.Tensor
         means = torch.stack([sums[part] / (terms or 1.0) for part, terms in zip(parts, divisors, strict=True)])
     means.sum().backward()  # type: ignore[no-untyped-call]
     return means.detach()
-
-
-def _smaller(batches: Sequence[Batch], step: int) -> int:
-    """Return half the size of the largest micro-batch that can be cut; raise NerbertError if there is none."""
-    sizes = [batch.ids.numel() for batch in batches if len(batch.ids) > 1]
-    if not sizes:
-        longest = max(batch.ids.shape[1] for batch in batches)
-        raise NerbertError(f"step {step}: memory ran out with single windows of up to {longest} tokens: try a smaller "
-                           "max_length, or a smaller model")  # fmt: skip
-    return max(sizes) // 2
