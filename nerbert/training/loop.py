@@ -38,7 +38,8 @@ def train(run: Run) -> TrainLog:
     # Start where the newest checkpoint ends
     run.resume()
     run.model.train()
-    log, processes, late = run.log, run.processes, run.is_late
+    log, processes = run.log, run.processes
+    late = run.settings.overlap and processes.count == 1 and bool(run.optimizer.defaults.get("fused"))
     record, signals = Record(run), stop_asked() if run.checkpoints else nullcontext(lambda: 0)
     with record, explain_out_of_memory(), _pack_model(run.model, run.settings), signals as asked:
         for epoch, steps in run.epochs():

@@ -63,11 +63,6 @@ class Run:
         self.use_columns({})
 
     @property
-    def is_late(self) -> bool:
-        """Whether a step's figures are read after the next one was launched."""
-        return self.settings.overlap and self.processes.count == 1 and bool(self.optimizer.defaults.get("fused"))
-
-    @property
     def is_out_of_patience(self) -> bool:
         """Whether the training is to end before its last step."""
         return self.evaluate is not None and self.evaluate.is_out_of_patience(self.log)
