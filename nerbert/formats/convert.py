@@ -142,7 +142,9 @@ class _Work:
 
     def _fit(self, path: Path, document: Document, number: int) -> Sequence[Document]:
         """Return a document in a form that the format can hold: unchanged, or as sentences of words."""
-        is_kept, reading, sentences = self.losses.holds.keep_text(document.text), self._stream.reading, None
+        form, reading, sentences = self.losses.holds.text, self._stream.reading, None
+        is_line = document.text.splitlines() == [document.text.strip().removeprefix("\ufeff")]
+        is_kept = form == "whole" or (form == "line" and is_line)
         if not is_kept or reading.cut_words == "error":
             sentences = sentences_of(document, reading, self._result.repairs)
         self.losses.note(document, None if is_kept else sentences)

@@ -74,11 +74,6 @@ class Abilities:
     nested: bool = False
     """Nested entities."""
 
-    def keep_text(self, text: str) -> bool:
-        """Return whether a text is kept as it is, but for a line break at its end, and not as its sentences."""
-        is_line = text.splitlines() == [text.strip().removeprefix("\ufeff")]
-        return self.text == "whole" or (self.text == "line" and is_line)
-
 
 @dataclass(frozen=True, slots=True)
 class WritingRows:
