@@ -93,8 +93,7 @@ class Compared:
     def no_stars(self) -> str:
         """Say why it has no stars whatever its p; "" where it may have."""
         if self.by_encoder and self.test.n < ENCODERS_FOR_STARS:
-            encoders = f"{plural(self.test.n, 'encoder')}, pre-trained or trained on a source domain"
-            return f"{encoders}: an interval needs {FEWEST}, stars {ENCODERS_FOR_STARS}; {MORE_ENCODERS}"
+            return f"{_encoders(self.test.n)}: an interval needs {FEWEST}, stars {ENCODERS_FOR_STARS}; {MORE_ENCODERS}"
         if self.fewest < FEWEST:
             return f"{plural(self.fewest, 'run')} on a target: interval and stars need {FEWEST} on each"
         return ""
@@ -175,7 +174,10 @@ def scores_grid(layout: Layout, protocol: str, tests: Tests) -> Grid:
     columns = [column for column in layout.columns if column.protocol == protocol]
     papers = [paper for paper in layout.suite.published
               if any(RowKey(target, paper.size) in layout.row_groups for target in paper.f1)]  # fmt: skip
-    systems = [Entry(column.system, notes=_few_encoders(layout, column)) for column in columns]
+    few = {column: count for column in columns if 0 < (count := len(layout.encoders[column])) < FEWEST}
+    notes = {column: (f"{column.system}: {_encoders(count)}, and an interval needs {FEWEST}; {MORE_ENCODERS}",)
+             for column, count in few.items()}  # fmt: skip
+    systems = [Entry(column.system, notes=notes.get(column, ())) for column in columns]
     heads = entries("target", "trained on", *systems, *map(_paper_entry, papers))
     rows = tuple(_scores_row(layout, columns, papers, at, tests) for at in layout.row_groups)
     where = f", {protocol}" if len(layout.suite.protocols) > 1 else ""
@@ -184,11 +186,8 @@ def scores_grid(layout: Layout, protocol: str, tests: Tests) -> Grid:
     return Grid("scores", title, heads, rows, names=2)
 
 
-def _few_encoders(layout: Layout, column: ColumnKey) -> tuple[str, ...]:
-    """Return the note that says that a system has too few encoders for an interval; none where it has."""
-    count = len(layout.encoders[column])
-    trained = f"{column.system}: {plural(count, 'encoder')}, pre-trained or trained on a source domain"
-    return (f"{trained}, and an interval needs {FEWEST}; {MORE_ENCODERS}",) if 0 < count < FEWEST else ()
+def _encoders(count: int) -> str:
+    return f"{plural(count, 'encoder')}, pre-trained or trained on a source domain"
 
 
 def _paper_entry(paper: Published) -> Entry:
