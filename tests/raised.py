@@ -1,5 +1,6 @@
-"""Errors that tests expect: by class and fields. Words are checked in one table a module."""
+"""Errors that tests expect: by class and fields, words in one table a module; and functions that raise them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,3 +23,12 @@ def raises(kind: type[NerbertError], words: str = "", **fields: Any) -> "pytest.
         return True
 
     return pytest.raises(kind, check=check)
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    """Return a function that raises an error, whatever it is given."""
+
+    def call(*_: object, **__: object) -> None:
+        raise error
+
+    return call

@@ -25,7 +25,7 @@ from nerbert.artifacts import (
 )
 from nerbert.errors import InputError, NerbertError, OutputExists, StaleOutput, WriteError
 from nerbert.schema import json_line
-from tests.raised import raises
+from tests.raised import raises, raising
 
 RESUME = "{0}/.out.partial and {0}/.out.work stay: rerun the command to resume, or delete both"
 both = pytest.mark.parametrize("file", [False, True])
@@ -55,13 +55,6 @@ def make(target: Path, plan: object = None, *, overwrite: bool = False, file: bo
     """A run that ends well."""
     with publish_job(target, plan, overwrite=overwrite, file=file) as (draft, _):
         (draft if file else draft / "manifest.json").write_text("new")
-
-
-def raising(error: BaseException) -> Callable[..., None]:
-    def call(*_: object, **__: object) -> None:
-        raise error
-
-    return call
 
 
 def test_a_folder_appears_whole(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from nerbert.errors import InputError, SettingsError, WorkerDied, WriteError
 from nerbert.executors import LocalExecutor, Resources, open_executor
 from nerbert.process import stop_asked
 from tests.faults.harness import wait_for
-from tests.raised import raises
+from tests.raised import raises, raising
 
 
 def square(number: int) -> int:
@@ -197,10 +197,7 @@ def test_an_executor_hides_no_error() -> None:
 
 
 def test_a_task_that_cannot_be_written_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "write_bytes", raising(OSError(errno.ENOSPC, "No space left on device")))
     with (
         LocalExecutor(2) as executor,
         raises(WriteError, words="tasks can't be written: No space left on device; set TMPDIR to another folder"),

@@ -25,7 +25,7 @@ from nerbert.training.sections import chosen_objective, load_settings
 from tests.annotate.conftest import Desk
 from tests.annotate.model_server import Handler, fail, say
 from tests.commands import exit_code
-from tests.raised import raises
+from tests.raised import raises, raising
 
 ADA, BOB, EVE = "Ada met Bob.", "Bob saw Ada, and Ada saw Bob.", "Eve left."
 PERSON = "what someone is called"
@@ -215,10 +215,7 @@ def test_requests_in_flight_count_as_reserved(desk: Desk) -> None:
 
 
 def test_a_full_disk_stops_all_that_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise WriteError("full")
-
-    monkeypatch.setattr(AnswerStore, "add", full)
+    monkeypatch.setattr(AnswerStore, "add", raising(WriteError("full")))
     with raises(WriteError, "full; 0 of 2 texts done"):
         desk.annotate(ADA, EVE, concurrency=2, **SHORT, max_total_tokens=most_of(ADA))
 

@@ -26,7 +26,7 @@ from nerbert.records import ENTITY, TRAIN, VALIDATION, Mention
 from nerbert.words import split_words
 from tests.commands import exit_code
 from tests.corpus.dump.test_inputs import standard_input
-from tests.raised import raises
+from tests.raised import raises, raising
 from tests.stages import CorpusPlan, build_corpus
 
 SETTINGS = CorpusSettings(min_mentions=5)
@@ -293,11 +293,8 @@ def test_a_card_is_written_into_the_unfinished_folder(sample: Path, tmp_path: Pa
         assert not plan_.output.exists()
         (folder / "CARD").write_text(built.manifest["wiki"])
 
-    def failing(folder: Path, built: BuiltCorpus) -> None:
-        raise ZeroDivisionError
-
     with pytest.raises(ZeroDivisionError):
-        build.build_corpus(plan_, SETTINGS, failing)
+        build.build_corpus(plan_, SETTINGS, raising(ZeroDivisionError()))
     assert not plan_.output.exists()
     build.build_corpus(plan_, SETTINGS, card)
     assert (plan_.output / "CARD").read_text() == "samplewiki"

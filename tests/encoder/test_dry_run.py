@@ -19,9 +19,9 @@ from nerbert.training.distributed import make_process_group
 from nerbert.training.loop import train
 from nerbert.training.objective import SpanScore
 from nerbert.training.run import Run
-from nerbert.training.step import train_step
 from nerbert.training.tagging import TokenClassification
-from tests.raised import raises
+from tests.calls import noted
+from tests.raised import raises, raising
 
 FIGURES = DryRun(
     steps=18, tokens=2_800, evaluations=3, parameters=50_000, trained=40_000, device="cpu", precision="fp32",
@@ -42,14 +42,7 @@ def settings(sample_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Array, bool]]:
     """The windows of the steps that are really run, and whether the optimiser had its moments before."""
-    made, real = list[tuple[Array, bool]](), train_step
-
-    def counted(run: Run, numbers: Array, *rest: Any) -> dict[str, float]:
-        made.append((numbers, bool(run.optimizer.state)))
-        return real(run, numbers, *rest)
-
-    monkeypatch.setattr(stage, "train_step", counted)
-    return made
+    return noted(monkeypatch, stage, "train_step", lambda run, numbers, *_: (numbers, bool(run.optimizer.state)))
 
 
 @pytest.fixture(scope="module")
@@ -95,15 +88,12 @@ def test_the_longest_window_and_whole_steps_are_run(
 def test_memory_that_runs_out_is_said_and_the_rest_is_measured(
     settings: PretrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def limited(self: TokenClassification, model: Any, batch: Any) -> Any:
-        if batch.ids.numel() > 200:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-        return real(self, model, batch)
-
-    def fail(*_: Any) -> Any:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-
+    fail = raising(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"))
     real = TokenClassification.loss
+
+    def limited(self: TokenClassification, model: Any, batch: Any) -> Any:
+        return fail() if batch.ids.numel() > 200 else real(self, model, batch)
+
     monkeypatch.setattr(TokenClassification, "loss", limited)
     assert dry_run(settings, tmp_path / "e").max_tokens_per_batch <= 200
     assert not list(tmp_path.iterdir())

@@ -22,6 +22,7 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError
 from nerbert.labels import sentence_example, spans_from_bio, tag_names, word_spans
 from nerbert.metrics.score import score_spans
+from nerbert.model import linear
 from nerbert.model.backbone import load_tokenizer, tags_of
 from nerbert.model.forward import TorchScorer
 from nerbert.model.tokenizer import SubwordTokenizer
@@ -29,6 +30,7 @@ from nerbert.model.windows import pad_windows
 from nerbert.training.checkpoint import BestCheckpoint, TrainLog
 from nerbert.training.distributed import make_process_group
 from nerbert.training.sections import make_settings
+from tests.calls import noted
 from tests.encoder.backbones import load_tagging_model, predict, write_fresh
 from tests.encoder.open_rows import ROWS
 from tests.encoder.preparing import written
@@ -206,14 +208,7 @@ def test_what_a_run_hangs_on_is_told_apart(sample_corpus: Path, tiny_encoder: Pa
 def test_scoring_takes_no_larger_batches_than_training(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes: list[int] = []
-
-    def noted(windows: Any, numbers: Any, pad_id: int) -> Any:
-        batch = pad_windows(windows, numbers, pad_id)
-        sizes.append(batch.ids.size)
-        return batch
-
-    monkeypatch.setattr("nerbert.model.linear.pad_windows", noted)
+    sizes = noted(monkeypatch, linear, "pad_windows", lambda *given: pad_windows(*given).ids.size)
     settings = settings_of(few, max_steps=1, batch_size=2, max_length=48, max_tokens_per_batch=10**9)
     pretrain(tmp_path / "e", settings)
     assert len(sizes) > 5

@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,18 +24,17 @@ from nerbert.formats.rows import Stream
 from nerbert.model.backbone import save_model, tags_of
 from nerbert.model.folder import TaggerFacts, read_card, write_card
 from nerbert.model.fresh import train_tokenizer
-from nerbert.model.heads import predict_entities
 from nerbert.records import Document, Repairs
 from nerbert.render.cards import tagger_card
 from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
-from nerbert.training.loop import train
 from nerbert.training.objective import OBJECTIVES
 from nerbert.training.run import Run
 from nerbert.training.sections import change_settings
 from nerbert.training.settings import Section
 from nerbert.training.tagging import TokenClassification
+from tests.calls import noted
 from tests.commands import exit_code
 from tests.encoder.backbones import load_tagging_model, tiny_mlm
 from tests.raised import raises
@@ -158,13 +158,7 @@ def test_the_stage_writes_no_card_and_its_hook_sees_the_unfinished_folder(
 def test_dev_chooses_the_checkpoint_that_is_kept_and_calibrated(
     tune: Tune, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heads = list[Any]()
-
-    def spy(head: Any, *rest: Any) -> Any:
-        heads.append(head.scorer._model.classifier.weight)
-        return predict_entities(head, *rest)
-
-    monkeypatch.setattr(stage, "predict_entities", spy)
+    heads = noted(monkeypatch, stage, "predict_entities", lambda head, *_: head.scorer._model.classifier.weight)
     output = tune(DEV)
     facts = card(output)
     best = max(facts["log"], key=lambda entry: entry["dev_f1"])
@@ -226,16 +220,12 @@ Heads = list[tuple[int, str, dict[str, torch.Tensor]]]
 @pytest.fixture
 def starts(monkeypatch: pytest.MonkeyPatch) -> Heads:
     """Note what each training starts from: its seed, `select`, and the weights of its model."""
-    noted: Heads = []
 
-    def spy(run: Run) -> Any:
-        weights = {name: each.clone() for name, each in run.model.state_dict().items()}
+    def note(run: Run) -> tuple[int, str, dict[str, torch.Tensor]]:
         assert isinstance(run.settings, FinetuneSettings)
-        noted.append((run.settings.seed, run.settings.select, weights))
-        return train(run)
+        return run.settings.seed, run.settings.select, deepcopy(run.model.state_dict())
 
-    monkeypatch.setattr(stage, "train", spy)
-    return noted
+    return noted(monkeypatch, stage, "train", note)
 
 
 def test_each_seed_learns_from_a_source_of_its_own_first(
@@ -467,13 +457,7 @@ def test_examples_in_memory_give_the_tagger_of_the_files(
     tiny_encoder: Path, data: Path, tmp_path: Path, tune: Tune, monkeypatch: pytest.MonkeyPatch,
     select: Literal["last", "dev"],
 ) -> None:  # fmt: skip
-    training, real = list[bool](), TokenClassification.head
-
-    def spy(self: TokenClassification, model: Any, *rest: Any) -> Any:
-        training.append(model.training)
-        return real(self, model, *rest)
-
-    monkeypatch.setattr(TokenClassification, "head", spy)
+    training = noted(monkeypatch, TokenClassification, "head", lambda _, model, *rest: model.training)
     settings, there = replace(DEV, select=select), read_data(data)
     folder = tune(settings, calibrate=False)
     assert set(training) == {False}, "a head never gets a model that still drops out"

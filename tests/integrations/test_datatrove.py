@@ -17,6 +17,7 @@ from datatrove.pipeline.readers import JsonlReader
 from datatrove.pipeline.writers import JsonlWriter
 
 from nerbert.integrations.datatrove import TaggingStep
+from tests.calls import noted
 from tests.raised import raises
 
 pytestmark = pytest.mark.extras
@@ -83,14 +84,8 @@ def run(source: Path, target: Path, tagger: Path, workers: int) -> dict[str, lis
 def test_processes_share_the_work(tiny_tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process loads a step's tagger once, since tasks run copies of the step; a new step loads it anew."""
     write_texts(tmp_path / "in")
-    loads, load = list[object](), Tagger.load
-
-    def counted(source: str | Path, **options: Any) -> Tagger:
-        loads.append(source)
-        return load(source, **options)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Tagger, "load", counted)
+        loads = noted(patch, Tagger, "load", lambda source, **_: source)
         for times in (1, 2):
             run(tmp_path / "in", tmp_path / f"{times}", tiny_tagger, workers=1)
             assert len(loads) == times

@@ -9,6 +9,7 @@ import pytest
 from nerbert.errors import InputError
 from nerbert.sources import download
 from nerbert.sources.download import FETCHED
+from tests.raised import raising
 from tests.sources.web_server import BODY, OTHER, PLACE, Mood, Web, fails, get, names, serving, whole
 
 ANSWERS: dict[str, list[Mood]] = {
@@ -113,11 +114,8 @@ def test_a_server_that_is_gone_is_told(web: Web, tmp_path: Path) -> None:
 
 
 def test_what_has_come_outlives_a_stop(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(*_: object) -> None:
-        raise SystemExit
-
     with monkeypatch.context() as patched:
-        patched.setattr(download, "_check_content", stop)
+        patched.setattr(download, "_check_content", raising(SystemExit()))
         with pytest.raises(SystemExit) as raised:
             get(web, tmp_path)
     assert raised.value.__notes__ == ["rerun the command to resume"]

@@ -16,7 +16,7 @@ from nerbert.sources.remote import (
     read_small,
     retry_call,
 )
-from tests.raised import raises
+from tests.raised import raises, raising
 from tests.sources.web_server import BODY, PLACE, Mood, Web
 
 
@@ -82,10 +82,7 @@ def test_https_never_leads_to_http(where: str) -> None:
 
 
 def test_a_missing_library_is_named_by_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lacking(_: str, **__: object) -> None:
-        raise ImportError("Install gcsfs to access Google Storage")
-
-    monkeypatch.setattr("fsspec.core.url_to_fs", lacking)
+    monkeypatch.setattr("fsspec.core.url_to_fs", raising(ImportError("Install gcsfs to access Google Storage")))
     with raises(MissingExtra, "gs://bucket/x: needs another library: pip install 'nerbert[gs]'"):
         file_system("gs://bucket/x")
     with raises(InputError, "nowhere://x: can't be read: ValueError Protocol not known"):

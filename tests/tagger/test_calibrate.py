@@ -29,7 +29,7 @@ from nerbert.tagger.calibrate import calibrate as calibrate_tagger
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
 from tests.examples import read_examples
-from tests.raised import raises
+from tests.raised import raises, raising
 from tests.tagger.test_answering import fixed
 
 Caught = pytest.CaptureFixture[str]
@@ -103,12 +103,9 @@ def test_thresholds_leave_out_and_go_with_the_next_temperature(folder: Path, dat
 def test_answers_of_earlier_confidences_do_not_stay_and_a_readme_of_ones_own_does(
     folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: Caught
 ) -> None:
-    def fail(*_: object) -> None:
-        raise InputError("no answer")
-
     (folder / "README.md").write_text("mine")
     assert (folder / CHECK).is_file()
-    monkeypatch.setattr(answers, "answers_of", fail)
+    monkeypatch.setattr(answers, "answers_of", raising(InputError("no answer")))
     (done,) = calibrate(folder, data / "test.conll")
     assert not (folder / CHECK).exists()
     assert capsys.readouterr().err.endswith("no check.json was written: no answer\n")

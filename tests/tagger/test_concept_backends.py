@@ -30,6 +30,7 @@ from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors
 from nerbert.tagger.pending import TagRequest
 from nerbert.tagger.self_check import check
 from nerbert.words import split_words
+from tests.calls import noted
 from tests.encoder.backbones import tiny_config
 from tests.raised import raises
 from tests.tagger.batches import check_same
@@ -90,14 +91,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that go through a concept encoder."""
-    found, real = list[str](), LabelEncoder.__call__
-
-    def encode(self: LabelEncoder, text: str) -> Any:
-        found.append(text)
-        return real(self, text)
-
-    monkeypatch.setattr(LabelEncoder, "__call__", encode)
-    return found
+    return noted(monkeypatch, LabelEncoder, "__call__", lambda _, text: text)
 
 
 def spans_of(tagger: Tagger) -> list[list[Span]]:
@@ -193,13 +187,7 @@ def test_a_label_is_encoded_once(tagger: Tagger, encoded: list[str], own_cache: 
 def test_requests_that_differ_in_thresholds_share_the_vectors_of_labels(
     folder: Path, tagger: Tagger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, real = list[Sequence[EntityLabel]](), LabelVectors.__call__
-
-    def vectors(self: LabelVectors, labels: Sequence[EntityLabel]) -> Any:
-        asked.append(labels)
-        return real(self, labels)
-
-    monkeypatch.setattr(LabelVectors, "__call__", vectors)
+    asked = noted(monkeypatch, LabelVectors, "__call__", lambda _, labels: labels)
     bounds = [number / 20 for number in range(20)]
     found = tagger.tag_batch([TagRequest(TEXTS[0], LABELS, bound) for bound in bounds])
     assert len(asked) == 1

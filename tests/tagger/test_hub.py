@@ -10,7 +10,7 @@ from nerbert.errors import InputError, OutputExists
 from nerbert.model.folder import REPORT
 from nerbert.tagger.tagger import Tagger
 from tests.fake_hub import FakeHub
-from tests.raised import raises
+from tests.raised import raises, raising
 
 TEXT = "The brig Margarethe was built by Larsen & Holm in Tromsø."
 
@@ -90,9 +90,6 @@ def test_a_tagger_is_pushed_as_one_commit(hub: FakeHub, folder: Path, tmp_path: 
 
 
 def test_what_the_hub_refuses_is_one_line(hub: FakeHub, tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError("401: log in\nfirst")
-
-    monkeypatch.setattr(hub, "create_repo", refuse)
+    monkeypatch.setattr(hub, "create_repo", raising(PermissionError("401: log in\nfirst")))
     with raises(InputError, "me/ships: can't be pushed to the hub: 401: log in"):
         tagger.push_to_hub("me/ships")

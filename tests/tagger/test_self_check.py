@@ -10,9 +10,10 @@ import pytest
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.folder import TaggerFacts, read_card
 from nerbert.tagger import answers
-from nerbert.tagger.answers import CHECK, Checked, Expected, check_texts
+from nerbert.tagger.answers import CHECK, Checked, check_texts
 from nerbert.tagger.self_check import add_check, check
 from nerbert.tagger.tagger import Tagger
+from tests.calls import noted
 from tests.commands import exit_code
 from tests.raised import raises
 
@@ -131,12 +132,6 @@ def test_a_damaged_file_is_one_line_and_the_tagger_loads(folder: Path, content: 
 
 
 def test_other_versions_are_checked_once(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Caught) -> None:
-    asked, real = list[str](), answers.compare
-
-    def compare(tagger: Tagger, name: str, expected: Expected) -> Checked:
-        asked.append(name)
-        return real(tagger, name, expected)
-
     def load() -> str:
         Tagger.load(folder, device="cpu", precision="fp32")
         return capsys.readouterr().err
@@ -145,7 +140,7 @@ def test_other_versions_are_checked_once(folder: Path, monkeypatch: pytest.Monke
         edit(folder / CHECK, lambda made: made["versions"].update(torch=torch))
         answers.CHECKED.clear()
 
-    monkeypatch.setattr(answers, "compare", compare)
+    asked = noted(monkeypatch, answers, "compare", lambda tagger, name, expected: name)
     now = answers.read_versions()["torch"]
     made_with(".".join([*now.split(".")[:2], "99"]))
     assert (load(), asked) == ("", [])

@@ -8,11 +8,10 @@ import pytest
 
 import nerbert
 from nerbert.formats import documents
-from nerbert.sentences import RuleSplitter
 from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.export import export
 from nerbert.tagger.tagger import Tagger
-from nerbert.words import split_words
+from tests.calls import noted
 from tests.tagger.jobs.rows import write_rows
 
 OLD = "unicode-words-1"
@@ -45,19 +44,9 @@ SCORES: dict[str, Callable[[Path, Path], object]] = {
 def test_texts_are_cut_as_the_tagger_cuts_them(
     folder: Path, data: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    splitters, languages = set[str](), set[str]()
-
-    def spied(text: str, splitter: str = "") -> tuple[tuple[int, int], ...]:
-        splitters.add(splitter)
-        return split_words(text, splitter or OLD)
-
-    def told(language: str) -> RuleSplitter:
-        languages.add(language)
-        return RuleSplitter(language)
-
     card = json.loads((folder / "nerbert.json").read_text())
     (folder / "nerbert.json").write_text(json.dumps(card | {"word_splitter": OLD, "language": "de"}))
-    monkeypatch.setattr(documents, "split_words", spied)
-    monkeypatch.setattr(documents, "_splitter", told)
+    splitters = noted(monkeypatch, documents, "split_words", lambda text, splitter="": splitter)
+    languages = noted(monkeypatch, documents, "_splitter", lambda language: language)
     SCORES[how](folder, data)
-    assert (splitters - {""}, languages) == ({OLD}, {"de"})
+    assert ({*splitters} - {""}, {*languages}) == ({OLD}, {"de"})

@@ -24,7 +24,7 @@ from nerbert.records import Example, Span
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
 from tests.examples import read_examples
-from tests.raised import raises
+from tests.raised import raises, raising
 
 SHIP = "The brig Margarethe was built by Larsen & Holm in Tromsø."
 
@@ -246,12 +246,9 @@ def _cut(path: Path) -> None:
 
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_wrong_folder_is_one_line(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*given: Any, **named: Any) -> None:
-        raise AssertionError("unpickled")
-
     change, words = BREAKS[name]
     change(folder)
-    monkeypatch.setattr(torch, "load", never)
+    monkeypatch.setattr(torch, "load", raising(AssertionError("unpickled")))
     with raises(InputError, words) as caught:
         Tagger.load(folder)
     assert "\n" not in str(caught.value)

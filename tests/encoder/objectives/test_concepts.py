@@ -29,7 +29,7 @@ from nerbert.words import SPLITTER
 from tests.encoder.backbones import write_fresh
 from tests.encoder.open_rows import ROWS, marked
 from tests.encoder.preparing import assert_cut_changes_nothing, gradients, prepared, written
-from tests.raised import raises
+from tests.raised import raises, raising
 
 Make = Callable[..., PretrainSettings]
 SMALL: dict[str, Any] = {
@@ -182,10 +182,8 @@ def test_a_long_name_does_not_pad_the_short_ones(work: Preparation) -> None:
 def test_too_little_memory_for_the_names_is_told_with_the_setting(
     work: Preparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_memory(*_: Any) -> Any:
-        raise RuntimeError("CUDA out of memory. Tried to allocate 9 GiB")
-
-    monkeypatch.setattr(ConceptModel, "name_vectors", no_memory)
+    no_memory = RuntimeError("CUDA out of memory. Tried to allocate 9 GiB")
+    monkeypatch.setattr(ConceptModel, "name_vectors", raising(no_memory))
     with raises(NerbertError, "; try a smaller concepts.max_concepts"):
         gradients(work, 100)
 

@@ -17,7 +17,6 @@ import pytest
 from nerbert.errors import InputError, SettingsError, WorkerDied, WriteError
 from nerbert.evaluation.benchmark import keys, runner
 from nerbert.evaluation.benchmark.cells import TRY_AGAIN, Cell, CellKey, CellSentences, Machine, State, write_cell
-from nerbert.evaluation.benchmark.plan import Job
 from nerbert.evaluation.benchmark.runner import NOT_SELECTED, STOPPED, failure, select_cells
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target, read_suite
 from nerbert.evaluation.benchmark.systems import finetuned
@@ -26,10 +25,11 @@ from nerbert.executors import ONE_CORE, Resources
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import read_card
 from nerbert.training.sections import make_settings
+from tests.calls import noted
 from tests.commands import exit_code
 from tests.evaluation.benchmark.outcome import all_outside, cells_of, made, only_job, run_only
 from tests.examples import read_examples
-from tests.raised import raises
+from tests.raised import raises, raising
 
 Output = pytest.CaptureFixture[str]
 One = Callable[..., Suite]
@@ -40,15 +40,8 @@ BROKEN = "The\tO\nMargarethe\n"
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> list[CellKey]:
     """Let tasks of this process train nothing; return the places of the cells that were begun."""
-    begun, run_cell = list[CellKey](), runner.run_cell
-
-    def begin(output: Path, gpus: tuple[str, ...], job: Job) -> Cell:
-        begun.append(job.place)
-        return run_cell(output, gpus, job)
-
-    monkeypatch.setattr(runner, "run_cell", begin)
     monkeypatch.setattr(FineTuned, "predict", all_outside)
-    return begun
+    return noted(monkeypatch, runner, "run_cell", lambda output, gpus, job: job.place)
 
 
 @pytest.fixture
@@ -382,11 +375,7 @@ def test_a_command_that_is_stopped_says_how_to_go_on(
     suite_file: Path, data: Path, tmp_path: Path, capsys: Output, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With all its options, wherever they come from."""
-
-    def stop(*_: object) -> Cell:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(runner, "run_cell", stop)
+    monkeypatch.setattr(runner, "run_cell", raising(KeyboardInterrupt()))
     options = ["--encoder", f"tiny={tiny_encoder}", "--only", "protocol=fast", "--workers", "1", "--retry"]
     arguments = ["benchmark", str(suite_file), "--data", str(data), "-o", str(tmp_path / "out"), *options]
     assert exit_code(*arguments) == 130

@@ -17,6 +17,7 @@ from nerbert.model.gliner.folder import load_gliner
 from nerbert.model.gliner.layers import remember_positions
 from nerbert.model.gliner.weights import read_weights
 from nerbert.tagger.tagger import Tagger
+from tests.calls import noted
 from tests.raised import raises
 
 from .conftest import BODY, DEBERTA, Make
@@ -246,20 +247,13 @@ def test_what_looks_like_a_mark_is_plain_text_where_marks_are_no_special_pieces(
 
 def test_positions_are_computed_once_and_the_states_stay_as_they_were(make: Make) -> None:
     body = load_gliner(make(body={"model_type": "deberta-v2", **DEBERTA})).model.body
-    calls = list[int]()
     torch.manual_seed(0)
-    plain = torch.nn.functional.linear
-
-    def counted(states: torch.Tensor, *rest: Any) -> torch.Tensor:
-        calls.append(states.shape[1])
-        return plain(states, *rest)
-
     inputs = [torch.randint(5, 90, (2, length)) for length in (7, 17, 30)]
     with torch.inference_mode():
         before = [body(input_ids=each)[0] for each in inputs]
         remember_positions(body)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(torch.nn.functional, "linear", counted)
+            calls = noted(patch, torch.nn.functional, "linear", lambda states, *_: states.shape[1])
             after = [body(input_ids=each)[0] for each in inputs]
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
     assert calls.count(2 * DEBERTA["position_buckets"]) == 2  # as keys and as queries

@@ -18,6 +18,7 @@ from nerbert.model.gliner.layers import TorchGliner
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.calibrate import calibrate
 from nerbert.tagger.tagger import Tagger
+from tests.calls import noted
 from tests.raised import raises
 from tests.tagger.batches import TEXTS, Load, check_batch, check_cost, check_threads
 
@@ -122,17 +123,12 @@ def test_a_long_sentence_goes_through_windows_and_nothing_is_cut(make: Make, kin
 
 def test_neighbouring_sentences_are_read_together_up_to_the_models_length(make: Make) -> None:
     tagger = Tagger.load(make(), device="cpu", thresholds=0.0)
-    seen = list[int]()
-    predict = GlinerHead.predict_each
-
-    def spy(self: GlinerHead, groups: Any) -> Any:
-        seen.extend(len(each.words) for _, examples in groups for each in examples)
-        return predict(self, groups)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(GlinerHead, "predict_each", spy)
+        seen = noted(patch, GlinerHead, "predict_each", lambda _, groups: [
+            len(each.words) for _, examples in groups for each in examples
+        ])  # fmt: skip
         spans = tagger.tag(f"{TEXT} {TEXT}", labels=LABELS)
-    assert seen == [29, 13]  # three sentences, then one: with it there would be 42 words, more than 30
+    assert seen == [[29, 13]]  # three sentences, then one: with it there would be 42 words, more than 30
     assert spans
     assert all(each.text == spans.text[each.start : each.end] for each in spans)
 
@@ -281,19 +277,11 @@ def test_eight_threads_get_the_answers_of_one(load: Load) -> None:
 
 
 def test_cost_is_what_the_model_reads(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    tagger, read, encoded = load(), list[int](), list[int]()
-    score, labels = TorchGliner._score_windows, TorchGliner.label_vectors
-
-    def spy(self: TorchGliner, windows: Any, *others: Any) -> Any:
-        read.extend(len(window.ids) for window in windows)
-        return score(self, windows, *others)
-
-    def spy_labels(self: TorchGliner, *both: Any) -> Any:
-        encoded.append(1)
-        return labels(self, *both)
-
-    monkeypatch.setattr(TorchGliner, "_score_windows", spy)
-    monkeypatch.setattr(TorchGliner, "label_vectors", spy_labels)
+    tagger = load()
+    read = noted(monkeypatch, TorchGliner, "_score_windows", lambda _, windows, *others: sum(
+        len(window.ids) for window in windows
+    ))  # fmt: skip
+    encoded = noted(monkeypatch, TorchGliner, "label_vectors", lambda *_: 1)
     check_cost(tagger, [*ASKED, MANY], read, lambda: len(read) + len(encoded))
     assert tagger.with_labels(ASKED[0]).cost(TEXTS[0]) == tagger.cost(TEXTS[0], ASKED[0])
     with raises(InputError):

@@ -15,7 +15,7 @@ from nerbert.records import Example
 from nerbert.serve.labelling.project import LabelType, Project, complete_types
 from nerbert.serve.labelling.sentences import Draw, is_for_test
 from tests.examples import read_examples
-from tests.raised import raises
+from tests.raised import raises, raising
 
 TEXTS = ("The Beagle left Plymouth.", "Ada saw the 👩‍👩‍👧 at Kiel.", "Nothing here.")
 BEAGLE, ADA = (4, 10, "ship"), (0, 3, "ship")
@@ -162,11 +162,8 @@ def test_a_full_disk_loses_only_the_action_that_was_refused(
 
 @pytest.mark.parametrize("what", ["nerbert.serve.labelling.project.held", "pathlib.Path.open"])
 def test_a_disk_that_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    def broken(*_: object, **__: object) -> object:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
     opened(tmp_path).close()
-    monkeypatch.setattr(what, broken)
+    monkeypatch.setattr(what, raising(OSError(errno.EIO, os.strerror(errno.EIO))))
     with raises(InputError, ": Input/output error"):
         opened(tmp_path)
 
