@@ -1,6 +1,7 @@
-"""What the tests of formats share: reading with repairs, and of a stream."""
+"""What the tests of formats share: reading with repairs, and of a stream; what is said of spans."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -28,3 +29,13 @@ def streamed(format_: Any, data: bytes, field: str = "text", errors: str = "stri
 def marked(document: Document) -> list[tuple[str, str]]:
     """The text that each span has in characters, and its type."""
     return [(document.text[span.start : span.end], span.type) for span in document.spans]
+
+
+def plain(found: Iterable[Document]) -> list[tuple[str, list[tuple[int, int, str]]]]:
+    """The texts, with places and types of their spans."""
+    return [(each.text, [(span.start, span.end, span.type) for span in each.spans]) for each in found]
+
+
+def spans(found: Iterable[Document]) -> list[tuple[int, int, str, str]]:
+    """The places, types and surface texts of all spans."""
+    return [(span.start, span.end, span.type, span.text) for one in found for span in one.spans]

@@ -1,7 +1,6 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from nerbert.errors import InputError, OutputExists
 from nerbert.formats.brat import Brat
 from nerbert.formats.documents import Reading, prepare_documents
 from nerbert.records import Document, Repair, Repairs, Span
+from tests.formats.exports import spans
 from tests.raised import raises
 
 TEXT = "Mira Olt came\nto Fenwick Bay 😀 on Sunday.\n"
@@ -41,10 +41,6 @@ def read(path: Path, repairs: Repairs | None = None) -> list[Document]:
 def whole(path: Path) -> list[Document]:
     """Return what `path` holds as `prepare_documents` puts it right."""
     return list(prepare_documents(path, lambda counted: Brat().read(path, counted), Reading(), Repairs()))
-
-
-def spans(documents: Iterable[Document]) -> list[tuple[int, int, str, str]]:
-    return [(each.start, each.end, each.type, each.text) for one in documents for each in one.spans]
 
 
 def test_entities_are_read_and_all_else_is_counted(tmp_path: Path) -> None:

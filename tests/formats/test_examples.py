@@ -105,14 +105,10 @@ def span(start: int, end: int, type_: str = "x", **more: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "content", "line", "words"),
     [
-        ("a.jsonl", second(text="Ada"), 2,
-         "an object with text: 'Ada'; earlier lines have a text and spans"),
         ("a.jsonl", second(text="Ada", spans=[span(0, 2), span(0, 3)]), 2, "overlap"),
         ("a.conll", ARRAY, None, "a.conll: seems to be JSON with words; formats are"),
         ("a.jsonl", ARRAY, 1, "an object with words: ['Ada']; is not a text and spans"),
-        ("a.jsonl", '{"text": "Ada", "spans": []', 1, "not JSON: "),
         ("a.jsonl", '{"words": ["Ada"]}', 1, "is not a text and spans, or tokens and tags; name its format"),
-        ("a.json", '[{"text": "Ada", "spans": [],}]', 1, "not JSON: "),
         ("a.jsonl", "slept\n", 1, "not JSON"),
         ("a.jsonl", "", None, "a.jsonl: holds no sentence"),
         ("a.conll", "\n\n", None, "a.conll: holds no sentence"),

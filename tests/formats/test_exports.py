@@ -21,6 +21,7 @@ from tests.raised import raises
 TEXT = "Ada Lovelace wrote to Babbage in London."
 ADA = {"start": 0, "end": 12, "label": "PER"}
 CITY = {"start": 33, "end": 39, "label": "LOC"}
+TUPLE = ["Ada met Bob.", {"entities": [[0, 3, "PER"], [8, 11, "PER", "Q7"]]}]
 ADA_MARKED, CITY_MARKED = ("Ada Lovelace", "PER"), ("London", "LOC")
 WORDS = ((0, 3), (4, 12), (13, 18), (19, 21), (22, 29), (30, 32), (33, 39), (39, 40))
 
@@ -238,6 +239,7 @@ def test_argilla(tmp_path: Path) -> None:
     [
         ({"text": TEXT, "annotation": [["PER", 0, 12]], "annotation_agent": "ada"}, "records of Argilla 1"),
         ({"text": TEXT, "q.responses": [[ADA]], "q.responses.users": ["a"]}, "flat records of Argilla"),
+        *((value, "seems to be spaCy's tuples (save them as DocBin, .spacy)") for value in ([TUPLE], TUPLE)),
     ],
 )
 def test_exports_that_are_not_read_name_another(tmp_path: Path, value: Any, words: str) -> None:

@@ -11,6 +11,7 @@ from nerbert.formats.conll import example_of
 from nerbert.formats.documents import Reading
 from nerbert.formats.format import read_documents
 from nerbert.records import Document, Repairs, Span
+from tests.formats.exports import plain
 from tests.raised import raises
 
 datasets = pytest.importorskip("datasets")
@@ -22,10 +23,6 @@ FEATURES = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabe
 DATA = Dataset.from_dict(
     {"tokens": [["Ada", "Lovelace", "slept"], ["Oslo"]], "ner_tags": [[1, 2, 0], [0]]}, features=FEATURES
 )
-
-
-def plain(found: list[Document]) -> list[tuple[str, list[tuple[int, int, str]]]]:
-    return [(each.text, [(span.start, span.end, span.type) for span in each.spans]) for each in found]
 
 
 EXPECTED = [("Ada Lovelace slept", [(0, 12, "person")]), ("Oslo", [])]

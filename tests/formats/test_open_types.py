@@ -155,13 +155,6 @@ def test_messages_of_other_files(content: bytes, words: str, tmp_path: Path) -> 
         list(read_open_types(tmp_path / "packed"))
 
 
-@pytest.mark.parametrize("content", [b"", b" \n\n", b"\xef\xbb\xbf"])
-def test_an_empty_file_is_an_error(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "empty").write_bytes(content)
-    with raises(InputError, "empty: holds no text"):
-        list(read_open_types(tmp_path / "empty"))
-
-
 def test_a_packed_file_and_lone_surrogates(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl.bz2"
     path.write_bytes(bz2.compress(b'\xef\xbb\xbf\n{"text": "a\\ud800b", "entities": []}\n'))
@@ -233,11 +226,10 @@ GLINER = [
 ]
 
 
-def lines(folder: Path, rows: list[dict[str, Any]]) -> tuple[list[OpenText], Counter[Reason]]:
+def lines(folder: Path, given: list[dict[str, Any]]) -> tuple[list[OpenText], Counter[Reason]]:
     """Return what JSON lines give."""
-    path = folder / "rows.jsonl"
-    path.write_text("".join(f"{json.dumps(each)}\n" for each in rows), encoding="utf-8")
-    return read(path)
+    counts = Counter[Reason]()
+    return rows(folder, *given, counts=counts), counts
 
 
 def read(path: Path) -> tuple[list[OpenText], Counter[Reason]]:
@@ -307,13 +299,12 @@ def test_arrays_and_parquet_hold_rows_of_any_form(tmp_path: Path) -> None:
         ('[{"input": "a", "output": 1}]', "a:1: 1: must be a valid list"),
         ('[{"input": "a", "output": []}\n', "a:2: not JSON: the end where a comma or ] must be"),
         ('[{"a":' + "[" * 99999, "a:1: not JSON that can be read: too deep, or too long a number"),
-        ("[]", "a: holds no text"),
+        *((content, "a: holds no text") for content in ("[]", b"", b" \n\n", b"\xef\xbb\xbf", "input;output\n")),
         (b'[{"input": "a", "output": []},\n{"input": "\xff"}]', "a:2: not UTF-8; convert"),
         ("input,output\n\"a\nb\",[]\nc,\n", "a:4: '': must be a valid list"),
         ("input,output\na\n", "a:2: the row has 1 columns, and the header 2; fix it"),
         ('input,output\n"a"b,[]\n', "a:2: a row that can't be read"),
         ("input,output,input\na,[],b\n", "a:1: several columns 'input'; rename all but one"),
-        ("input;output\n", "a: holds no text"),
         (b"input,output\n\xff,[]\n", "a:2: not UTF-8 at byte 0 of the line"),
         (b"PAR1\0\1", "a: can't be read as Parquet"),
         (gzip.compress(b"PAR1\0\1", mtime=0), "a: seems to be Parquet; open types are read"),

@@ -1,6 +1,5 @@
 """spaCy's training data: DocBin, held to spaCy itself where it is installed."""
 
-import json
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -15,22 +14,10 @@ from nerbert.formats.documents import Reading
 from nerbert.formats.format import read_documents
 from nerbert.formats.spacy import SpacyDocBin
 from nerbert.records import Document, Repair, Repairs, Span
+from tests.formats.exports import plain
 from tests.raised import raises
 
-TUPLE: list[Any] = ["Ada met Bob.", {"entities": [[0, 3, "PER"], [8, 11, "PER", "Q7"]]}]
 ADA = Document("Ada met Bob.", (Span(0, 3, "PER"), Span(8, 11, "PER")), line=1)
-
-
-def places(some: list[Document]) -> list[tuple[str, list[tuple[int, int, str]]]]:
-    return [(each.text, [(span.start, span.end, span.type) for span in each.spans]) for each in some]
-
-
-@pytest.mark.parametrize("rows", [[TUPLE], TUPLE])
-def test_tuples_name_the_other_export(tmp_path: Path, rows: Any) -> None:
-    for name in ("a.json", "a.jsonl"):
-        (tmp_path / name).write_text(json.dumps(rows))
-        with raises(InputError, "seems to be spaCy's tuples (save them as DocBin, .spacy)"):
-            list(read_documents(tmp_path / name))
 
 
 def test_without_spacy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,12 +73,10 @@ def test_what_is_written_is_what_spacy_reads(tmp_path: Path) -> None:
     some = [replace(ADA, line=0), words, Document("")]
     SpacyDocBin().write(tmp_path / "a.spacy", some)
     read = list(SpacyDocBin().read(tmp_path / "a.spacy", Repairs()))
-    assert places(read) == places(some)
+    assert plain(read) == plain(some)
     assert read[1].words == (*(words.words or ()), (13, 14))
     docs = list(DocBin().from_disk(tmp_path / "a.spacy").get_docs(Vocab()))
-    assert [(doc.text, [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]) for doc in docs] == places(
-        some
-    )
+    assert [(doc.text, [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]) for doc in docs] == plain(some)
 
 
 def packed(**message: Any) -> bytes:

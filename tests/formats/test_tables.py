@@ -15,7 +15,7 @@ from nerbert.formats.format import read_documents
 from nerbert.formats.rows import Line
 from nerbert.formats.tables import TableForm, Tables, table_rows
 from nerbert.records import Document, Repair, Repairs, Span
-from tests.formats.exports import streamed
+from tests.formats.exports import plain, streamed
 from tests.raised import raises
 
 ADA = ("Ada slept", [(0, 3, "person")])
@@ -27,10 +27,6 @@ def documents(path: Path, content: str | bytes) -> list[Document]:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert Tables().recognise(path, path.read_bytes())
     return list(Tables().read(path, Repairs()))
-
-
-def plain(found: list[Document]) -> list[tuple[str, list[tuple[int, int, str]]]]:
-    return [(each.text, [(span.start, span.end, span.type) for span in each.spans]) for each in found]
 
 
 SPANS = """text,start,end,label
@@ -113,19 +109,15 @@ def test_rows_of_tokens(tmp_path: Path) -> None:
         ("Ada slept,0,3,person\n", 1, "; if it is no header, write one above: text,start,end,label"),
         ("text,person\n", 1, " or bars between"),
         ("text,start,end,label\ncaf\udce9,0,1,x\n", 2, "not UTF-8 at byte 3"),
+        ("\n", None, "a.csv: has no header"),
+        ("words,tags\nAnna left,['O']\n", 2, "must be a list with one for each of the words"),
     ],
 )
-def test_messages(tmp_path: Path, content: str, line: int, words: str) -> None:
+def test_messages(tmp_path: Path, content: str, line: int | None, words: str) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(content.encode(errors="surrogateescape"))
-    with raises(InputError, words, path=path, line=line):
+    with raises(InputError, words, path=path if line else "", line=line):
         list(read_documents(path, Reading(from_="csv")))
-
-
-def test_an_empty_table_has_no_header(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes(b"\n")
-    with raises(InputError, "has no header"):
-        list(Tables().read(tmp_path / "a.csv", Repairs()))
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv"])
@@ -147,7 +139,14 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["text,label\nWhat a game,sports\n", "The text starts here.\nIt ends.\n", "a\tO\nb\tB-x\n", "", "x" * 99],
+    [
+        "text,label\nWhat a game,sports\n",
+        "The text starts here.\nIt ends.\n",
+        "a\tO\nb\tB-x\n",
+        "",
+        "x" * 99,
+        "sentence_id,text,label\n1,Anna left,good\n",
+    ],
 )
 def test_what_is_no_table_of_entities_is_not_recognised(tmp_path: Path, content: str) -> None:
     assert not Tables().recognise(tmp_path / "a.csv", content.encode())
@@ -251,12 +250,3 @@ def test_other_tables_of_tokens(tmp_path: Path, text: str) -> None:
         ((0, 4), (5, 9)),
         (Span(0, 4, "PER", "Anna"),),
     )
-
-
-def test_lists_of_other_lengths_and_texts_with_a_class(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("sentence_id,text,label\n1,Anna left,good\n")
-    assert not Tables().recognise(path, path.read_bytes())
-    path.write_text("words,tags\nAnna left,['O']\n")
-    with raises(InputError, "must be a list with one for each of the words", path=path, line=2):
-        list(Tables().read(path, Repairs()))

@@ -1,5 +1,4 @@
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from nerbert.formats.documents import Reading
 from nerbert.formats.format import read_documents
 from nerbert.formats.webanno import WebAnno
 from nerbert.records import Document, Repair, Repairs, Span
+from tests.formats.exports import spans
 from tests.raised import raises
 
 NER = "#T_SP=de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity|identifier|value\n"
@@ -44,10 +44,6 @@ def written(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode())
     return path
-
-
-def spans(documents: Iterable[Document]) -> list[tuple[int, int, str, str]]:
-    return [(span.start, span.end, span.type, span.text) for one in documents for span in one.spans]
 
 
 def tokens(document: Document) -> list[str]:
