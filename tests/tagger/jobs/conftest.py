@@ -1,8 +1,8 @@
 """A tagger without a model, and the command as a function."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,8 +27,4 @@ def capitals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Capitals:
 @pytest.fixture
 def tag(capitals: Capitals) -> Tag:
     """`nerbert tag tagger …`; its exit code."""
-
-    def run(*arguments: Any) -> int:
-        return exit_code("tag", "tagger", *arguments)
-
-    return run
+    return partial(exit_code, "tag", "tagger")

@@ -4,8 +4,8 @@ import csv
 import json
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,11 +30,7 @@ ROWS = [
 @pytest.fixture
 def redact(capitals: Capitals) -> Redact:
     """`nerbert redact tagger …`; its exit code. Words with a capital are entities."""
-
-    def run(*arguments: Any) -> int:
-        return exit_code("redact", "tagger", *arguments)
-
-    return run
+    return partial(exit_code, "redact", "tagger")
 
 
 def write(name: str) -> None:
@@ -185,7 +181,7 @@ REFUSED = {
     "-o y.jsonl --document book": "--document 'book': must be one of file, row",
     "-o y.jsonl --how hash": f"--how hash: needs a secret key; give --key FILE, or the variable {KEY}",
     "-o y.jsonl --how hash --key none": "none: can't be read: No such file or directory",
-    "-o y.jsonl --how hash --key short": "the key has 5 bytes; it needs at least 16 (openssl rand -hex 32)",
+    "-o y.jsonl --how hash --key short": "the key has 15 bytes; it needs at least 16 (openssl rand -hex 32)",
     "-o y.jsonl --key short": "--key: is for --how hash, not replace; leave one out",
     "-o y.jsonl --keep spans": "--keep spans: has the text, its words or entities, so it can't be kept",
     "-o y.txt --keep id": "--keep id: text has no other fields; choose --to jsonl, csv or parquet",
@@ -203,7 +199,7 @@ def test_bad_options_are_refused_in_one_line(
 ) -> None:
     monkeypatch.delenv(KEY, raising=False)
     Path("x.txt").write_text("Ada\n")
-    Path("short").write_text("short\n")
+    Path("short").write_text("fifteen bytes k\n")
     before = sorted(Path().rglob("*"))
     assert redact("x.txt", *given.split()) in (1, 2)
     assert REFUSED[given] in capsys.readouterr().err.splitlines()[-1]
