@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
-DATE = "Tue, 01 Jul 2025 10:00:00 GMT"
+from tests.sources.web_server import QuietHandler
 
 
 def passage_of(body: dict[str, Any]) -> str:
@@ -67,20 +67,13 @@ class ModelServer:
         return [each.passage for each in self.asked]
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     """Answers one request."""
 
     server_state: ModelServer
-    protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # head and body are sent apart
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        return DATE
-
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802
         state = self.server_state
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         request = Request(self.path, {name.lower(): value for name, value in self.headers.items()}, body)

@@ -54,8 +54,9 @@ class Web:
         return [wanted for path, wanted in self.asked if path == place]
 
 
-class Handler(BaseHTTPRequestHandler):
-    web: Web
+class QuietHandler(BaseHTTPRequestHandler):
+    """Keeps connections, logs nothing, and has one date."""
+
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
@@ -63,6 +64,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         return DATE
+
+
+class Handler(QuietHandler):
+    web: Web
 
     def do_HEAD(self) -> None:
         """Answer as to the next request for the content, which has the same mood."""
