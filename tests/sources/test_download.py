@@ -125,14 +125,6 @@ def test_what_has_come_outlives_a_stop(web: Web, tmp_path: Path, monkeypatch: py
     assert web.ranges() == []
 
 
-def test_links_in_the_place_of_work_files_are_left_alone(web: Web, tmp_path: Path) -> None:
-    (tmp_path / "other").write_text("mine")
-    Path(tmp_path / ".ontology.xml.partial").symlink_to(tmp_path / "other")
-    with pytest.raises(Exception, match="is a link"):
-        get(web, tmp_path)
-    assert (tmp_path / "other").read_text() == "mine"
-
-
 def test_a_proxy_of_the_environment_is_asked(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("http_proxy", web.address)

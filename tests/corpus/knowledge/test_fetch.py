@@ -143,8 +143,10 @@ def test_nothing_foreign_is_replaced(web: Web, tmp_path: Path) -> None:
     (tmp_path / "ontology.xml").write_bytes(b"mine")
     fails(OutputExists, web, tmp_path, "was not fetched")
     (tmp_path / "ontology.xml").unlink()
+    (tmp_path / "else").write_text("mine")
     (tmp_path / ".ontology.xml.partial").symlink_to(tmp_path / "else")
-    fails(OutputExists, web, tmp_path, "link")
+    fails(OutputExists, web, tmp_path, "is a link")
+    assert (tmp_path / "else").read_text() == "mine"
     (tmp_path / ".ontology.xml.partial").unlink()
     addresses = [list_addresses("en", date)[2] for date in ("2022.12.01", "2021.09.01")]
     web.files[place(addresses[0])] = web.files[place(addresses[1])] = bz2.compress(b"")
