@@ -9,8 +9,6 @@ import torch
 
 from nerbert.artifacts import sha256_of
 from nerbert.encoder.objectives import concepts as concepts_of_steps
-from nerbert.encoder.pretrain import pretrain
-from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import train_tagger
@@ -27,9 +25,7 @@ from nerbert.training.sections import make_settings
 from nerbert.words import split_words
 from tests.conftest import Once
 from tests.encoder.objectives.test_names import NAMES
-from tests.encoder.objectives.test_zero_shot import row
-from tests.encoder.preparing import written
-from tests.finetuning.test_replay import EXAMPLES, SETTINGS, TEXT
+from tests.finetuning.test_replay import EXAMPLES, SETTINGS, TEXT, start_of
 from tests.raised import raises
 from tests.stages import finetune
 
@@ -38,26 +34,16 @@ DATA = DataSet(Path("data"), EXAMPLES)
 EMPTY = Example("Nothing here.", split_words("Nothing here."))
 
 
-def _start(once: Once, objective: str) -> Path:
-    def make(folder: Path) -> None:
-        folder.mkdir()
-        path = written(folder / "open.jsonl", [row(number) for number in range(60)])
-        values = NAMES | {"objective": objective, "open_types": {"files": (path,)}, "cache": str(folder / "cache")}
-        pretrain(make_settings(PretrainSettings, values), folder / objective)
-
-    return once(f"start of {objective}", make) / objective
-
-
 @pytest.fixture(scope="module")
 def names(once: Once) -> str:
     """A small folder of the objective `names`."""
-    return str(_start(once, "names"))
+    return str(start_of(once, "names", NAMES) / "m")
 
 
 @pytest.fixture(scope="module")
 def concepts(once: Once) -> str:
     """A small folder of the objective `concepts`."""
-    return str(_start(once, "concepts"))
+    return str(start_of(once, "concepts", NAMES) / "m")
 
 
 @pytest.mark.parametrize("objective", ["names", "concepts"])

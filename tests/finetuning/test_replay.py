@@ -51,17 +51,21 @@ def example(number: int) -> Example:
 EXAMPLES = [example(number) for number in range(6)]
 
 
-@pytest.fixture(scope="module")
-def start(once: Once) -> Path:
-    """A folder with a small GLiNER folder `m`, and `open.jsonl` that it learnt from."""
+def start_of(once: Once, objective: str, small: dict[str, Any]) -> Path:
+    """Make a folder with a small folder `m` of an objective, and `open.jsonl` that it learnt from."""
 
     def make(folder: Path) -> None:
         folder.mkdir()
         path = written(folder / "open.jsonl", [row(number) for number in range(60)])
-        values = SMALL | {"open_types": {"files": (path,)}, "cache": str(folder / "cache")}
+        values = small | {"objective": objective, "open_types": {"files": (path,)}, "cache": str(folder / "cache")}
         pretrain(make_settings(PretrainSettings, values), folder / "m")
 
-    return once("start of zero_shot", make)
+    return once(f"start of {objective}", make)
+
+
+@pytest.fixture(scope="module")
+def start(once: Once) -> Path:
+    return start_of(once, "zero_shot", SMALL)
 
 
 def test_a_fine_tuned_folder_takes_any_labels(start: Path, tmp_path: Path) -> None:
