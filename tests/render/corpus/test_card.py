@@ -15,7 +15,7 @@ from nerbert.corpus.shards import read_manifest
 from nerbert.errors import visible
 from nerbert.render import code, escape, quote
 from nerbert.render.corpus import card_of, write_corpus_card
-from tests.pages import markdown_tables_of
+from tests.pages import front_of, markdown_tables_of
 from tests.render.checks import EVIL, check_card
 
 yaml = pytest.importorskip("yaml")
@@ -31,15 +31,8 @@ def card(manifest: dict[str, Any]) -> str:
     return card_of(manifest)
 
 
-def front_of(card: str) -> dict[str, Any]:
-    assert card.startswith("---\n")
-    found = yaml.safe_load(card.split("\n---\n")[0].removeprefix("---\n"))
-    assert isinstance(found, dict)
-    return found
-
-
 def test_front_matter(card: str) -> None:
-    front = front_of(card)
+    front = front_of(card).to_dict()
     assert {name: front[name] for name in ("language", "license", "task_categories", "size_categories")} == {
         "language": ["en"], "license": ["cc-by-sa-4.0", "cc-by-sa-3.0"], "task_categories": ["token-classification"],
         "size_categories": ["1K<n<10K"],
@@ -53,7 +46,7 @@ def test_front_matter(card: str) -> None:
 )
 def test_size_categories(manifest: dict[str, Any], sentences: int, size: str) -> None:
     split = next(iter(manifest["splits"].values())) | {"sentences": sentences}
-    assert front_of(card_of(manifest | {"splits": {"train": split}}))["size_categories"] == [size]
+    assert front_of(card_of(manifest | {"splits": {"train": split}})).size_categories == [size]
 
 
 def test_figures_are_the_manifests(card: str, manifest: dict[str, Any]) -> None:
