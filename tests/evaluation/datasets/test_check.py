@@ -14,6 +14,7 @@ from nerbert.records import Repair
 from nerbert.render.terminal import advice_on, print_findings
 from tests.evaluation.datasets.conftest import TRAIN, Make
 from tests.raised import raises
+from tests.tagger.jobs.rows import write_rows
 
 
 def test_lines_are_those_of_the_reader(tmp_path: Path) -> None:
@@ -66,10 +67,6 @@ def test_equal_sentences_with_equal_tags_are_no_conflict(make: Make) -> None:
     assert (found.conflicts, found.splits["train"].repeated, found.duplicates) == (0, 3, {})
 
 
-def lines(*rows: object) -> str:
-    return "".join(f"{json.dumps(row)}\n" for row in rows)
-
-
 def row(text: str, *mentions: tuple[str, str]) -> dict[str, object]:
     """A text in which each mention, at its first place, has a type."""
     places = [(text.index(each), each, type_) for each, type_ in mentions]
@@ -82,17 +79,15 @@ def advised(found: Findings) -> dict[str, str]:
 
 def test_slips_are_named_in_a_file_of_any_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "letters.jsonl"
-    file.write_text(
-        lines(
-            row("She saw New York.", ("New York", "place")),
-            row("Old York and New York.", ("New York", "place"), ("Old York", "place")),
-            row("York was far from New York."),
-            row("new york and New Yorker Ann.", ("Ann", "person")),
-            row("Ann came to York.", ("Ann", "Persons")),
-            row("No Ann at York.", ("York", "place")),
-            row("A York.", ("York", "place")),
-        )
-    )
+    write_rows(file, [
+        row("She saw New York.", ("New York", "place")),
+        row("Old York and New York.", ("New York", "place"), ("Old York", "place")),
+        row("York was far from New York."),
+        row("new york and New Yorker Ann.", ("Ann", "person")),
+        row("Ann came to York.", ("Ann", "Persons")),
+        row("No Ann at York.", ("York", "place")),
+        row("A York.", ("York", "place")),
+    ])  # fmt: skip
     found = check_data(str(file))
     assert [(each.text, each.labelled, each.unlabelled, each.places) for each in found.slip_examples] == [
         ("Ann", 2, 1, ("letters.jsonl:6",)),
@@ -150,7 +145,7 @@ def test_the_first_conflicts_and_places_are_shown() -> None:
 
 def test_types_that_are_tags_are_told(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
-    file.write_text(lines(row("Anna Berg flew a B-52.", ("Anna", "B-PER"), ("Berg", "I-PER"), ("B-52", "B-52"))))
+    write_rows(file, [row("Anna Berg flew a B-52.", ("Anna", "B-PER"), ("Berg", "I-PER"), ("B-52", "B-52"))])
     found = check_data(str(file))
     assert found.tag_types == ("B-PER", "I-PER")
     assert "types that are tags: B-PER, I-PER. Pieces of" in advised(found)["tag_types"]
@@ -158,9 +153,7 @@ def test_types_that_are_tags_are_told(tmp_path: Path) -> None:
 
 def test_what_overlaps_is_counted_and_told(tmp_path: Path) -> None:
     file = tmp_path / "letters.jsonl"
-    file.write_text(
-        lines(row("The ship Ann Lee.", ("Ann Lee", "ship"), ("Ann", "person")), row("Annes.", ("Ann", "x")))
-    )
+    write_rows(file, [row("The ship Ann Lee.", ("Ann Lee", "ship"), ("Ann", "person")), row("Annes.", ("Ann", "x"))])
     found = check_data(str(file))
     assert +found.repairs == {Repair.OVERLAP: 1, Repair.GROWN: 1}
     assert found.splits["train"].types == {"ship": 1, "x": 1}

@@ -17,7 +17,7 @@ from nerbert.sources.remote import RetryPolicy
 from tests.commands import exit_code
 from tests.evaluation.datasets.published import undraw
 from tests.raised import raises
-from tests.sources.web_server import Mood, Web, serving
+from tests.sources.web_server import Mood, Web, names, serving
 
 COMMIT = "c0ffee" * 6 + "abcd"
 WHOLE = ["dev.conll", "manifest.json", "test.conll", "train.conll"]
@@ -90,10 +90,6 @@ def get(web: Web, output: Path, *names: str, **more: Any) -> list[str]:
     """Fetch without pauses."""
     policy = more.pop("policy", RetryPolicy(sleep=lambda _: None, tell=lambda _: None))
     return list(fetch_data(names, output, web.address, policy))
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def whole(output: Path, name: str) -> bool:
