@@ -15,6 +15,7 @@ from nerbert.errors import InputError, SettingsError, WorkerDied, WriteError
 from nerbert.executors import ONE_CORE, Executor, Resources, open_executor
 from tests.long_jobs import COMMANDS, desk, outcome
 from tests.raised import raises
+from tests.test_executors import refuse
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.extras
@@ -46,10 +47,6 @@ def on_ray(cluster: Any) -> Iterator[Executor]:
 
 def times(number: int, by: int) -> int:
     return number * by
-
-
-def refuse(number: int) -> int:
-    raise InputError(f"refused {number}", path="x.txt", line=number)
 
 
 def place(_: int) -> tuple[str, int]:
