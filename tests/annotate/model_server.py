@@ -6,10 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import ThreadingHTTPServer
 from typing import Any
 
-from tests.sources.web_server import QuietHandler
+from tests.sources.web_server import QuietHandler, listening
 
 
 def passage_of(body: dict[str, Any]) -> str:
@@ -153,14 +152,9 @@ def silent(handler: Handler) -> None:
 def serving() -> Iterator[ModelServer]:
     """Provide a server."""
     state = ModelServer()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"server_state": state}))
-    server.daemon_threads = True
-    server.block_on_close = False
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    state.address = f"http://127.0.0.1:{server.server_port}/v1"
-    try:
-        yield state
-    finally:
-        state.ended.set()
-        server.shutdown()
-        server.server_close()
+    with listening(Handler, server_state=state) as address:
+        state.address = f"{address}/v1"
+        try:
+            yield state
+        finally:
+            state.ended.set()

@@ -119,17 +119,23 @@ class Handler(QuietHandler):
 
 
 @contextmanager
-def serving() -> Iterator[Web]:
-    """A server with the ontology and nothing else."""
-    web = Web({PLACE: BODY})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"web": web}))
+def listening(handler: type[QuietHandler], **state: object) -> Iterator[str]:
+    """A server whose handlers have this state: its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (handler,), state))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    web.address = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield web
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def serving() -> Iterator[Web]:
+    """A server with the ontology and nothing else."""
+    web = Web({PLACE: BODY})
+    with listening(Handler, web=web) as web.address:
+        yield web
 
 
 @pytest.fixture
