@@ -115,22 +115,22 @@ def _figures(batch: np.ndarray[Any, Any]) -> Iterator[list[float]]:
 
 
 SUITE = """
-seeds = [1, 2, 3]
+seeds = {seeds}
 [systems.tiny]
-encoder = "ENCODER"
+encoder = "{encoder}"
 [systems."tiny, source & target"]
 same_encoder_as = "tiny"
 source = "far"
 [protocols.fast]
-epochs = 6
+epochs = {epochs}
 min_steps = 0
-source_epochs = 2
+source_epochs = {source_epochs}
 batch_size = 8
 learning_rate = 3e-3
 precision = "fp32"
 [[targets]]
 data = "ships"
-sizes = ["all", 30]
+sizes = ["all", {size}]
 draw_by_seed = true
 """
 
@@ -139,7 +139,7 @@ draw_by_seed = true
 def test_values_in_the_tables_of_a_suite(sample: Path, tiny_encoder: Path, tmp_path: Path, golden: Check) -> None:
     _write_data(sample / "domain", tmp_path / "data")
     suite, output = tmp_path / "tiny.toml", tmp_path / "out"
-    suite.write_text(SUITE.replace("ENCODER", str(tiny_encoder)))
+    suite.write_text(SUITE.format(seeds=[1, 2, 3], encoder=tiny_encoder, epochs=6, source_epochs=2, size=30))
     assert exit_code("benchmark", suite, "--data", tmp_path / "data", "-o", output) == 0
     with (output / "tiny.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

@@ -7,6 +7,7 @@ import pytest
 from nerbert.evaluation.benchmark import runner
 from nerbert.evaluation.benchmark.suite import Suite, read_suite
 from nerbert.executors import ONE_CORE
+from tests.golden.test_golden import SUITE
 
 SHIPS = (
     "The\tO\nMargarethe\tB-ship\nsailed\tO\n\nLarsen\tB-person\n&\tI-person\nHolm\tI-person\n\n"
@@ -38,25 +39,7 @@ def data(tmp_path: Path) -> Path:
 def suite_file(tmp_path: Path, tiny_encoder: Path) -> Path:
     """Two systems, one with a source, on `ships` in full and at three sentences; two seeds: eight cells."""
     path = tmp_path / "small.toml"
-    path.write_text(f"""
-seeds = [1, 2]
-[systems.tiny]
-encoder = "{tiny_encoder}"
-[systems."tiny, source & target"]
-same_encoder_as = "tiny"
-source = "far"
-[protocols.fast]
-epochs = 2
-min_steps = 0
-source_epochs = 1
-batch_size = 8
-learning_rate = 3e-3
-precision = "fp32"
-[[targets]]
-data = "ships"
-sizes = ["all", 3]
-draw_by_seed = true
-""")
+    path.write_text(SUITE.format(seeds=[1, 2], encoder=tiny_encoder, epochs=2, source_epochs=1, size=3))
     return path
 
 
