@@ -26,13 +26,9 @@ def test_any_object_comes_back(fields: dict[str, Any]) -> None:
     assert not set(line.decode()[:-1]) & set("\n\r\x1b\x7f\x85\x9b\u2028\u2029")
 
 
-@pytest.mark.parametrize(("text", "words"), [("{", "not JSON: "), ("[" * 100_000, "not JSON that can be read")])
-def test_messages_of_lines(text: str, words: str) -> None:
-    with raises(InputError, words):
-        json_value(text)
-
-
-def test_too_deep_to_write() -> None:
+def test_what_is_too_deep_to_be_read_or_written() -> None:
+    with raises(InputError, "not JSON that can be read"):
+        json_value("[" * 100_000)
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
