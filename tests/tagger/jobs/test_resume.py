@@ -1,6 +1,5 @@
 """A job that was stopped goes on: with what is done, with nothing else, to the same bytes."""
 
-import io
 import json
 import os
 import threading
@@ -14,6 +13,7 @@ from nerbert.tagger.jobs import files
 from tests.tagger.jobs.conftest import Tag
 from tests.tagger.jobs.fakes import Capitals
 from tests.tagger.jobs.rows import rows, texts, write_rows
+from tests.tagger.jobs.test_pipe import give
 
 Caught = pytest.CaptureFixture[str]
 LINES = [f"Ada {number} met Bob" for number in range(10)]
@@ -154,12 +154,9 @@ def test_another_kind_of_output_costs_no_part(tag: Tag, capitals: Capitals, caps
 
 
 def test_standard_input_and_a_pipe_become_files(tag: Tag, capitals: Capitals, monkeypatch: pytest.MonkeyPatch) -> None:
-    def given() -> None:
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(LINES).encode())))
-
-    given()
+    give(monkeypatch, "\n".join(LINES).encode())
     interrupted(tag, capitals, "-o", "y.jsonl")
-    given()
+    give(monkeypatch, "\n".join(LINES).encode())
     assert tag("-o", "y.jsonl") == 0
     assert capitals.seen == LINES[6:]
     os.mkfifo("pipe")
