@@ -36,8 +36,8 @@ RUN_TIME = ("", *(each for each in PROJECT["optional-dependencies"] if each not 
 """No extra, and all that are not for developers alone."""
 LARGEST = 50_000_000
 """Bytes of a file that is published."""
-UNPUBLISHED = ".github/"
-"""Tracked files that the sdist lacks: they serve the project's own repository."""
+UNPUBLISHED = (".github/", "models/")
+"""Tracked files that the sdist lacks: they serve the project's own repository, or are distributions of their own."""
 SENTENCE = "Charles Darwin sailed on HMS Beagle to Brazil."
 VALIDATE = """
 import sys
