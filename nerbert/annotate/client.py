@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from nerbert.about import __version__
 from nerbert.annotate.answers import Failure, Fault, Reply, read_reply
 from nerbert.annotate.settings import AnnotateSettings, Prompt
-from nerbert.errors import InputError, refused
+from nerbert.errors import InputError, NerbertError, refused
 from nerbert.sources.remote import DEFAULT_POLICY, asked_wait, no_cookies
 
 _MOST_BYTES, _BYTES_PER_TOKEN = 1 << 20, 256
@@ -85,7 +85,7 @@ class ChatClient:
         elif wait > DEFAULT_POLICY.longest_pause:
             fault = f"asks for a pause of {wait:.0f} seconds {detail}; rerun the command then"
         if fault:
-            return InputError(f"{self._settings.endpoint} {fault}")
+            return self._stop(fault)
         if code in _BUSY or code >= 500:
             return Failure(Fault.BUSY, f"the server is busy or broken {detail}", tries=DEFAULT_POLICY.tries, wait=wait)
         return Failure(Fault.REJECTED, f"the server rejects the request {detail}", tries=1)
@@ -95,8 +95,7 @@ class ChatClient:
         message = self._hide_key(f"{type(error).__name__}: {error}")[:200]
         unreached = isinstance(error, _UNREACHED)
         if (unreached and not self._answered) or isinstance(error, httpx.InvalidURL):
-            return InputError(f"{self._settings.endpoint} can't be reached ({message}); is the server running, and the "
-                              "address right?")  # fmt: skip
+            return self._stop(f"can't be reached ({message}); is the server running, and the address right?")
         return Failure(Fault.CONNECTION, f"connection lost: {message}", tries=DEFAULT_POLICY.tries, lost=not unreached)
 
     def _read_message(self, body: bytes) -> str:
@@ -115,6 +114,9 @@ class ChatClient:
         if len(key) < _SHORTEST_SECRET:
             return text
         return text.replace(key, "***").replace(json.dumps(key)[1:-1], "***")
+
+    def _stop(self, fault: str) -> NerbertError:
+        return InputError(f"{self._settings.endpoint} {fault}")
 
 
 @asynccontextmanager

@@ -38,9 +38,12 @@ class SoftLabels(BioLabels):
         labels = super().of(example)
         for (first, last, _), span in zip(word_spans(example), example.spans, strict=True):
             lacks = self._tags * (100 - round(100 * span.confidence))
-            labels[first:last] = [label + lacks if isinstance(label, int) and label != IGNORED else label
-                                  for label in labels[first:last]]  # fmt: skip
+            labels[first:last] = [_shift(label, lacks) for label in labels[first:last]]
         return labels
+
+
+def _shift(label: Label, by: int) -> Label:
+    return label + by if isinstance(label, int) and label != IGNORED else label
 
 
 class Distillation(TokenClassification):

@@ -125,12 +125,15 @@ class JointData(TrainingData):
         begun, orders = -1, list[Array]()
         for number, (epoch, step) in enumerate(TrainingData.steps(self, settings, after, total), after):
             if epoch > begun:
-                sets = [np.arange(*span) for span in pairwise(self.ends)] if self.ends[0] else []
-                draws = (uniforms(self.seed, f"order of set {n} in epoch {epoch}", ids) for n, ids in enumerate(sets))
-                begun = epoch
-                orders = [ids[np.argsort(draw, kind="stable")] for ids, draw in zip(sets, draws, strict=True)]
+                begun, orders = epoch, self._orders(epoch)
             at = number % count
             yield epoch, np.concatenate([step, *(_part(numbers, at, count, number) for numbers in orders)])
+
+    def _orders(self, epoch: int) -> list[Array]:
+        """Return the windows of all sets but the first, each in an order of the epoch."""
+        sets = [np.arange(*span) for span in pairwise(self.ends)] if self.ends[0] else []
+        draws = [uniforms(self.seed, f"order of set {number} in epoch {epoch}", ids) for number, ids in enumerate(sets)]
+        return [ids[np.argsort(draw, kind="stable")] for ids, draw in zip(sets, draws, strict=True)]
 
 
 def _part(numbers: Array, at: int, count: int, step: int) -> Array:

@@ -115,9 +115,7 @@ class SubwordTokenizer:
                 check_pieces(ids, self.vocabulary)
                 read: list[Read] = [(word, at, IGNORED) for word, at in _first_pieces(example, offsets)]
                 if labels is not None:
-                    by_word, before = labels.label_words(example), [-1, *(at for _, at, _ in read)]
-                    read = [(word, at, by_word[word] if at != earlier else labels.ignored)  # a piece has one label
-                            for (word, at, _), earlier in zip(read, before, strict=False)]  # fmt: skip
+                    read = _label_words(read, labels.label_words(example), labels.ignored)
                 yield from self._cut(start + index, ids, read, labelled=labels is not None)
 
     def encode_text(self, text: str) -> tuple[int, ...]:
@@ -172,6 +170,12 @@ class SubwordTokenizer:
             positions = tuple(position - start + len(self._before) for position in places)
             pieces = (*self._before, *ids[start:end], *self._after)
             yield Window(sentence, pieces, words, positions, labels if labelled else ())
+
+
+def _label_words(read: Sequence[Read], labels: Sequence[Label], ignored: Label) -> list[Read]:
+    """Return first pieces with their words' labels; words that share an earlier word's piece give no loss."""
+    pairs = zip(read, [-1, *(position for _, position, _ in read)], strict=False)
+    return [(word, place, labels[word] if place != before else ignored) for (word, place, _), before in pairs]
 
 
 def _first_pieces(example: Example, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

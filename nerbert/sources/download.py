@@ -171,12 +171,7 @@ class _Folder:
                 raise Missing(f"{mirrored.address}: not in its checksum list, so it may not be finished yet")
             sha1 = sums[mirrored.name] if sums else ""
             version = _read_version(mirrored.address, self.policy)
-            name = hashlib.sha256(json_line(version).encode()).hexdigest()[:16]
-            partial = target.with_name(f".{target.name}.{name}.partial")
-            for path in target.parent.glob(f".{glob.escape(target.name)}.*partial"):
-                check_own(path)
-                if path != partial or (version["etag"] or "W/").startswith("W/"):  # RFC 9110, 8.8.1
-                    path.unlink()
+            partial = _partial_path(target, version)
             try:
                 self._download(mirrored, partial, version)
                 sha256, size = _check_content(mirrored, partial, sha1), partial.stat().st_size
@@ -243,6 +238,18 @@ def _read_version(address: str, policy: RetryPolicy) -> dict[str, Any]:
     facts = facts_of(address, policy)
     names = {"size": "size", "etag": "ETag", "modified": "Last-Modified"}
     return {"address": address} | {name: facts.get(key) for name, key in names.items()}
+
+
+def _partial_path(target: Path, version: dict[str, Any]) -> Path:
+    """Return the file for what comes of a version; parts of other versions, or of one that no ETag tells, go."""
+    etag = version["etag"] or "W/"
+    name = hashlib.sha256(json_line(version).encode()).hexdigest()[:16]
+    partial = target.with_name(f".{target.name}.{name}.partial")
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*partial"):
+        check_own(path)
+        if path != partial or etag.startswith("W/"):  # RFC 9110, 8.8.1
+            path.unlink()
+    return partial
 
 
 def _check_size(address: Address, size: int) -> None:

@@ -112,9 +112,7 @@ def _detect_table(path: Path, rows: Sequence[Sequence[str]], ontology: Ontology)
         return Detected(None, why=f"a table derived from an export ({first}, {second}); give the export itself")
     headed = first == "title" and len(rows[0]) > 1
     classes = [row[1] for row in rows[headed:] if len(row) > 1 and row[0] and row[1]]
-    unknown = [name for name in classes if ontology.path(name) and not ontology.knows(name)]
-    if len(ontology) == 0:
-        unknown = [name for name in classes if not _looks_like_class(name)]
+    unknown = [name for name in classes if not _is_class(name, ontology)]
     if headed and second in ("class", "type"):
         if not classes:
             raise InputError(f"{path}: no row has both a title and a class; write title<TAB>class on each line")
@@ -130,6 +128,10 @@ def _detect_table(path: Path, rows: Sequence[Sequence[str]], ontology: Ontology)
     named = ", ".join(name[:40] for name in names[:3]) + (", …" if len(names) > 3 else "")
     why = f"{len(names)} of {len(set(classes))} classes are not in the ontology ({named}), so they would type nothing"
     return Detected(None, why=f"{why}; leave the ontology out, or give it with these classes added", unknown=True)
+
+
+def _is_class(name: str, ontology: Ontology) -> bool:
+    return (ontology.knows(name) or not ontology.path(name)) if len(ontology) else _looks_like_class(name)
 
 
 def _looks_like_class(name: str) -> bool:

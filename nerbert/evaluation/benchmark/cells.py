@@ -7,19 +7,21 @@ Taggers aren't kept. Cost: what no suite asks for any more stays until someone d
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from nerbert.about import __version__
 from nerbert.artifacts import publish
 from nerbert.errors import OutputExists, refused
+from nerbert.labels import spans_from_bio
 from nerbert.metrics.calibration import Temperatures
-from nerbert.model.heads import Entities
+from nerbert.model.heads import Entities, WordTags
 from nerbert.records import Example
 from nerbert.schema import json_line, read_json, to_plain
 
@@ -197,6 +199,14 @@ def found_entities(entities: Entities, sentences: int, temperature: float | Temp
     for number, start, end, type_, confidence in entities.spans(temperature):
         rows[number].append((start, end, type_, round(confidence, 4)))
     return rows
+
+
+def tagged_entities(sentences: Iterable[WordTags]) -> FoundEntities:
+    """Return the entities of tagged words, each with the mean confidence of its words."""
+    return [
+        [(start, end, type_, round(fmean(words.confidences[start:end]), 4))
+         for start, end, type_ in spans_from_bio(words.tags)] for words in sentences
+    ]  # fmt: skip
 
 
 def made_with_torch(device: str, precision: str) -> dict[str, Any]:

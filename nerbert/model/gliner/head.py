@@ -205,11 +205,8 @@ class GlinerHead(Head):
         for group in cheapest_cuts([len(window.ids) for window in windows], self._max_tokens, _START_COST):
             batch, asks = [windows[number] for number in group], [owners[number] for number in group]
             outputs = self.scorer.scores(batch, [ask.prompt for ask in asks], [ask.vectors for ask in asks])
-            for number, scores in zip(group, outputs, strict=True):
-                words = len(windows[number].read)
-                if len(scores) > words:  # what closes the window is one more
-                    scores = scores[:words, :words]  # noqa: PLW2901
-                    scores[np.add.outer(np.arange(words), np.arange(scores.shape[1])) >= words] = -np.inf
+            for number, every in zip(group, outputs, strict=True):
+                scores = _inside(every, len(windows[number].read))
                 if np.isnan(scores).any():
                     raise InputError("the model's scores are no numbers: its weights are damaged, or its precision "
                                      "is too low")  # fmt: skip
@@ -232,6 +229,14 @@ class GlinerHead(Head):
         if self._single:
             return joined_words(example, kept, names, touching=self.decoding == "touching")
         return [((span.start, span.end, names[span.label]), span.odds) for span in kept]
+
+
+def _inside(scores: Array, words: int) -> Array:
+    """Return the log-odds of what lies within so many words, where what closes the window is one more."""
+    if len(scores) > words:
+        scores = scores[:words, :words]
+        scores[np.add.outer(np.arange(words), np.arange(scores.shape[1])) >= words] = -np.inf
+    return scores
 
 
 def _of_example(windows: Sequence[WordWindow], candidates: Sequence[Sequence[Candidate]]) -> list[Candidate]:

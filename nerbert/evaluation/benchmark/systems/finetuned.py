@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from nerbert.artifacts import held, publish_folder, sha256_once, write_json
 from nerbert.errors import NerbertError, SettingsError, at
 from nerbert.evaluation.benchmark import keys
-from nerbert.evaluation.benchmark.cells import CellSentences, FoundEntities, Predictions, made_with_torch, time_step
+from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, made_with_torch, tagged_entities, time_step
 from nerbert.evaluation.benchmark.keys import DataFiles, data_digest, encoder_digest, key_of
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import source_settings, train_tagger
@@ -17,7 +16,6 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import takes_labels
 from nerbert.formats.data import DataSet
 from nerbert.formats.entity_labels import parse_type_labels
-from nerbert.labels import spans_from_bio
 from nerbert.model.concept_table import class_words
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import predict_entities
@@ -128,9 +126,7 @@ class FineTuned:
         facts |= {"seconds": cost, "temperature": temperature, "steps": tagger.log.steps}
         facts |= {name: tagger.card[name] for name in ("best_step", "settings")}
         facts |= self.encoder.facts | made_with_torch(self.device, self.settings.precision)
-        entities: FoundEntities = [[(start, end, type_, round(fmean(row.confidences[start:end]), 4))
-                                    for start, end, type_ in spans_from_bio(row.tags)] for row in words]  # fmt: skip
-        return Predictions(entities, facts, [sentence.tags for sentence in greedy])
+        return Predictions(tagged_entities(words), facts, [sentence.tags for sentence in greedy])
 
     def _start(self, sources: Path) -> tuple[str, dict[str, Any]]:
         """Return the encoder to fine-tune, or the checkpoint of its source domain, and facts about its origin."""
