@@ -113,23 +113,9 @@ class ExportTask:
         exact = self.graph(parts, run, torch, pieces, columns, output, onnx.GRAPHS["fp32"])
         scorers = {"torch fp32": torch, "onnx fp32": exact}
         if self.int8:
-            self.quantise()
+            quantise(self.folder)
             scorers["onnx int8"] = onnx.OnnxScorer(self.folder / onnx.GRAPHS["int8"], columns, output=output)
         return scorers
-
-    def quantise(self) -> None:
-        """Write the graph with int8 weights by channel, embeddings too: these are the largest part of many models.
-
-        Weights keep 7 bits, since processors without VNNI sum 8-bit products in 16 bits.
-        """
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-
-        with quiet():
-            quantize_dynamic(
-                self.folder / onnx.GRAPHS["fp32"], self.folder / onnx.GRAPHS["int8"], per_channel=True,
-                reduce_range=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"],
-                extra_options={"MatMulConstBOnly": True},
-            )  # fmt: skip
 
     def graph(
         self, parts: Sequence[Any], run: Callable[[Any, Any], Any], torch: Scorer, pieces: SubwordTokenizer,
@@ -179,6 +165,23 @@ class ExportTask:
                     output_names=list(outputs), dynamic_axes=axes, opset_version=OPSET, dynamo=False,
                 )  # fmt: skip
                 _fold(path)
+
+
+def quantise(
+    folder: Path, source: str = onnx.GRAPHS["fp32"], file: str = onnx.GRAPHS["int8"],
+    operators: Sequence[str] = ("MatMul", "Gather"),
+) -> None:  # fmt: skip
+    """Write a graph with int8 weights by channel, by default embeddings too: the largest part of many models.
+
+    Weights keep 7 bits, since processors without VNNI sum 8-bit products in 16 bits.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with quiet():
+        quantize_dynamic(
+            folder / source, folder / file, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8,
+            op_types_to_quantize=[*operators], extra_options={"MatMulConstBOnly": True},
+        )  # fmt: skip
 
 
 def _fold(path: Path) -> None:

@@ -63,7 +63,7 @@ def constants_of(tensors: Mapping[str, Array], tables: Mapping[str, str], matric
     """Return what a graph without its weights needs behind it: they are joined when both are read.
 
     `tables` and `matrices` are the tensors that its constants are made of, by name: of what is looked up by rows, and
-    of what is multiplied by, of which 7 bits are taken (`ExportTask.quantise`). Raise InputError for a tensor that is
+    of what is multiplied by, of which 7 bits are taken (`head_kinds.quantise`). Raise InputError for a tensor that is
     missing.
     """
     made = b"".join(_field(_CONSTANTS, _constant(*each)) for each in _arrays(tensors, tables, matrices))

@@ -79,10 +79,7 @@ class ConceptFacts(TokenizerFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class Constants:
-    """What a graph without its weights takes from a file of the model's folder: tensors by the constants made of them.
-
-    `tables` are looked up by rows, `matrices` multiply.
-    """
+    """What a graph lacks: constants, looked up by rows or multiplied by, and the tensors of a file they are made of."""
 
     weights: Literal["model.safetensors", "concepts/model.safetensors"]
     tables: dict[str, str]
@@ -95,7 +92,7 @@ class OnnxCard(TokenizerFacts):
 
     These are the head's labels, or for a head that is given labels its `concepts`, what an `own` head needs, and facts
     about the tokenizer; `made_from` has the SHA-256 of each file of weights, `versions` are those of the libraries that
-    exported it, `agreement` is what each back end scored then, if measured.
+    exported it, `agreement` is what each back end scored then, if measured. `constants` has what graphs lack, by file.
     """
 
     format: Literal[1]
@@ -125,12 +122,16 @@ class Exported:
         """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
         return self.card.pieces(self.folder / TOKENIZER, longest, on_too_long, window)
 
+    def files_of(self, file: str) -> list[Path]:
+        """Return what decides a graph's numbers: its file, and that of the weights that it lacks, if any."""
+        needed = self.card.constants.get(file)
+        return [self.folder / file, *([self.folder.parent / needed.weights] if needed else [])]
+
     def open(self, path: Path, columns: int, *, threads: int = 0, output: str = LOGITS) -> "OnnxScorer":
         """Return the scorer of a graph, joined with the constants that it lacks, if any."""
-        joined, needed = b"", self.card.constants.get(path.name)
-        if needed:
-            weights = self.folder.parent / needed.weights
-            with at(weights):
+        joined = b""
+        if needed := self.card.constants.get(path.name):
+            with at(weights := self.files_of(path.name)[1]):
                 joined = constants_of(read_int8(weights) or {}, needed.tables, needed.matrices)
         return OnnxScorer(path, columns, threads=threads, output=output, joined=joined)
 

@@ -69,9 +69,9 @@ def _on_torch(source: str, options: HeadOptions) -> ConceptHead:
     text = Backbone(source, None, seed=0).load_body()
     pieces = options.pieces(source, text.config)
     width = int(text.config.hidden_size)
-    files = sorted(path for path in (Path(source) / CONCEPTS).parent.iterdir() if path.is_file())
-    files += ModelFolder(source).files("digest") if facts.shared else []
-    vectors = LabelVectors(files, partial(torch_encoder, source, text), width)
+    inside = (Path(source) / CONCEPTS).parent.iterdir()
+    files = ModelFolder(source).files("digest") if facts.shared else sorted(filter(Path.is_file, inside))
+    vectors = LabelVectors(files, partial(torch_encoder, source, None if facts.shared else text), width)
     model = WordModel.of(text, weights if facts.boundaries else {})
     if facts.boundaries and model.boundaries is None:
         raise InputError(f"{source}: its concept encoder holds no layer of boundaries, but {CONCEPTS} says so")
@@ -83,11 +83,11 @@ def _on_torch(source: str, options: HeadOptions) -> ConceptHead:
 
 
 def torch_encoder(source: str, text: object) -> LabelEncoder:
-    """Return a folder's concept encoder on the CPU in fp32; `text` is its text encoder."""
-    from nerbert.model.concept_encoder import LONGEST_NAME, ConceptModel, open_comparison, open_concepts
+    """Return a folder's concept encoder on the CPU in fp32; `text` is its text encoder, if that is another one."""
+    from nerbert.model.concept_encoder import LONGEST_NAME, ConceptModel, open_concepts
     from nerbert.model.forward import TorchScorer
 
-    model = open_concepts(source, None if open_comparison(source)[0].shared else text)
+    model = open_concepts(source, text)
     pieces = SubwordTokenizer(model.tokenizer, model.names.config, LONGEST_NAME)
     model.text = None
     return LabelEncoder(TorchScorer(model, "fp32", ConceptModel.name_states), pieces, model.pooling)
@@ -100,7 +100,7 @@ def _on_onnx(exported: onnx.Exported, precision: str, options: HeadOptions) -> C
     head_class = concept_head(boundaries=facts.boundaries)
     columns = head_class.columns_of(facts.width)
     scorer = exported.open(exported.graphs[precision], columns, threads=options.threads, output=onnx.STATES)
-    files = [exported.folder / name for name in (onnx.CONCEPTS_GRAPH, onnx.CONCEPTS_TOKENIZER)]
+    files = [*exported.files_of(onnx.CONCEPTS_GRAPH), exported.folder / onnx.CONCEPTS_TOKENIZER]
     return head_class(
         scorer, exported.pieces(options.longest, options.on_too_long, options.window),
         LabelVectors(files, partial(_onnx_encoder, exported, facts, options.threads), facts.width, facts), facts.width,

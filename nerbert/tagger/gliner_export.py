@@ -45,7 +45,7 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, torch_head: GlinerHead
     for examples in (sentences[:_COMPARED], [long_example(10 * torch_head.longest_text)]):
         _check_odds(task.source, *(_score_examples(head, examples) for head in asked))
     if task.int8:
-        task.quantise()
+        head_kinds.quantise(task.folder)
         heads["onnx int8"] = on_onnx(task.read_exported(facts), "int8", HeadOptions())
     return facts, heads
 

@@ -2,6 +2,7 @@
 
 import pickle
 import random
+import runpy
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from nerbert.model.concept_encoder import ConceptModel, open_concepts
 from nerbert.model.concept_head import AskedLabels, ConceptHead
 from nerbert.model.folder import write_card
 from nerbert.model.fresh import train_tokenizer
-from nerbert.model.linear import WordScores
+from nerbert.model.linear import WordScores, word_scores
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.export import export
 from nerbert.tagger.label_vectors import LabelEncoder, LabelVectors
@@ -321,6 +322,33 @@ def test_graphs_give_torchs_scores_without_torch(
     for found, spans in zip(light.tag_many(TEXTS, LABELS), wanted, strict=True):
         check_same(found, spans, 1e-4)
     assert spans_of(Tagger.load(exported).with_labels(LABELS))  # int8
+
+
+@pytest.mark.extras
+def test_a_packed_folder_computes_with_its_own_weights(tmp_path: Path) -> None:
+    """Torch reads them as fp32; graphs hold none. Another one whose graphs are the same has other vectors of labels."""
+    pack = runpy.run_path(str(Path(__file__).parents[2] / "models" / "minilm" / "pack.py"))["pack"]
+    trained, asked = made(tmp_path / "trained", boundaries=True), [EntityLabel(each) for each in LABELS]
+    pack(trained, tmp_path / "packed")
+    names = load_file(trained / "concepts" / "model.safetensors")
+    table = next(name for name in names if name.endswith("word_embeddings.weight"))
+    save_file(names | {table: names[table].roll(1, 0)}, trained / "concepts" / "model.safetensors", {"format": "pt"})
+    pack(trained, tmp_path / "other")
+    graphs = [tmp_path / name / "onnx" / "concepts.onnx" for name in ("packed", "other")]
+    assert graphs[0].read_bytes() == graphs[1].read_bytes()
+    assert not (graphs[0].parent / "model.onnx").exists()
+    exact: Any = load(tmp_path / "packed", backend="torch").head
+    light: Any
+    other: Any
+    light, other = (Tagger.load(tmp_path / name, backend="onnx").head for name in ("packed", "other"))
+    assert light.name == "onnx int8 cpu"
+    wanted, found, others = (head.vectors(asked) for head in (exact, light, other))
+    assert np.corrcoef(wanted.ravel(), found.ravel())[0, 1] > 0.99
+    assert np.corrcoef(wanted.ravel(), others.ravel())[0, 1] < 0.9
+    examples = [Example(each, split_words(each)) for each in TEXTS if each]
+    columns = exact.columns_of(exact.width)
+    ours, theirs = (word_scores(head.scorer, head.pieces, examples, columns, 256).logits for head in (exact, light))
+    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.97
 
 
 @pytest.mark.extras
