@@ -42,9 +42,12 @@ def test_a_file_that_lies_is_named(compact: Path) -> None:
         Backbone(str(compact), None, seed=0).load_body()
 
 
+@pytest.mark.extras
 def test_a_graph_computes_with_what_is_joined_to_it() -> None:
     """What is joined is what the graph would have had: rows of a table, and a matrix of seven bits."""
-    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    import onnx
+    import onnxruntime
+
     helper, kinds, rng = onnx.helper, onnx.TensorProto, np.random.default_rng(0)
     stored = to_int8({"w": rng.normal(size=(3, 4)).astype(np.float32), "t": rng.normal(size=(5, 2)).astype(np.float32)})
     nodes = [helper.make_node(kind, taken, [made], **more) for kind, taken, made, more in (
