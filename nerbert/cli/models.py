@@ -57,7 +57,7 @@ def pretrain(
 
 
 def finetune(
-    encoder: str, *, data: Path, output: opt.OutputOrAddress, source: Path | None = None, seeds: str = "",
+    encoder: str = "", *, data: Path, output: opt.OutputOrAddress, source: Path | None = None, seeds: str = "",
     labels: str = "", add_types: opt.Flag = False, old_data: Path | None = None, same_types: opt.Flag = False,
     config: opt.Config = None, set_: opt.Set = None, read: opt.Read = opt.READ,
     overwrite: opt.Overwrite = False,
@@ -67,7 +67,7 @@ def finetune(
     Parameters
     ----------
     encoder
-        Model folder or hub name; `embedded` is a small English one in the package.
+        Model folder or hub name; default: `minilm`.
     data
         Folder with a file train (and dev) in any format, such as train.conll; or one file.
     output
@@ -102,12 +102,14 @@ def finetune(
     from nerbert.finetuning.domains import Domains
     from nerbert.finetuning.finetune import TaggerOutput
     from nerbert.finetuning.finetune import finetune as run
+    from nerbert.model.folder import usual_model
     from nerbert.tagger.self_check import add_check
 
     if (old_data or same_types) and not add_types:
         raise SettingsError("--old-data and --same-types are for --add-types; give that, too")
     domains = Domains(data, source, read_type_labels(labels), reading=read)
     to = TaggerOutput(output, each_seed, overwrite=overwrite, card=add_check(write_tagger_card))
+    encoder = encoder or usual_model()
     if add_types:
         folders = add(encoder, domains, to, settings, old=old_data, same_types=same_types)
     else:

@@ -61,8 +61,8 @@ def serve(
 
 
 def label(
-    *files: Path, output: opt.OptionalOutput = None, types: str = "", tagger: str = "embedded-open",
-    encoder: str = "embedded-open", config: opt.Config = None, seed: int = 0, port: int = 8010,
+    *files: Path, output: opt.OptionalOutput = None, types: str = "", tagger: str = "", encoder: str = "",
+    config: opt.Config = None, seed: int = 0, port: int = 8010,
     browser: Annotated[bool, Parameter(negative="--no-browser")] = True, reading: opt.Read = opt.READ,
 ) -> None:  # fmt: skip
     """Label sentences in the browser; a tagger learns meanwhile, and is tested on sentences kept apart.
@@ -79,9 +79,9 @@ def label(
     types
         Types to label, as labels of `nerbert tag`: "ship,port: where ships stay"; more can be added on the page.
     tagger
-        Tagger that takes labels at run time, for the first suggestions.
+        Tagger that takes labels at run time, for the first suggestions; default: `minilm`.
     encoder
-        Encoder that is fine-tuned on the labels: a model folder or hub name.
+        Encoder that is fine-tuned on the labels: a model folder or hub name; default: `minilm`.
     seed
         Seed of the order of sentences, which is random.
     port
@@ -90,16 +90,18 @@ def label(
         Open the page in the browser.
     """
     from nerbert.formats.entity_labels import parse_labels
+    from nerbert.model.folder import usual_model
     from nerbert.serve.protocols.labelling import LabelJob
     from nerbert.serve.server import ServeJob
     from nerbert.serve.server import serve as run
 
+    usual = "" if tagger and encoder else usual_model()
     folder = output or Path(f"{files[0].absolute().stem[:60]}-labels" if files else "labels")
     job = LabelJob(
-        folder=folder, files=files, types=tuple(parse_labels(types)) if types else (), encoder=encoder, config=config,
-        seed=seed, reading=reading,
+        folder=folder, files=files, types=tuple(parse_labels(types)) if types else (), encoder=encoder or usual,
+        config=config, seed=seed, reading=reading,
     )  # fmt: skip
-    run(ServeJob(taggers=(tagger,), port=port, limits=_LIMITS, labelling=job, browser=browser))
+    run(ServeJob(taggers=(tagger or usual,), port=port, limits=_LIMITS, labelling=job, browser=browser))
 
 
 def mcp(

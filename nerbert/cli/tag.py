@@ -18,8 +18,8 @@ TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
 def tag(
-    tagger: str, *inputs: opt.FileOrDash, output: opt.OptionalOrAddress = None, to: str = "", json: opt.Flag = False,
-    labels: str = "", min_confidence: opt.MinConfidence = "", offsets: str = "characters",
+    tagger: str = "", *inputs: opt.FileOrDash, output: opt.OptionalOrAddress = None, to: str = "",
+    json: opt.Flag = False, labels: str = "", min_confidence: opt.MinConfidence = "", offsets: str = "characters",
     overwrite: opt.ReplaceJob = False, text: TextItself = None, server: str = "",
     loading: opt.Loading = opt.LOADING, read: opt.Texts = opt.TEXTS, run: opt.Run = opt.RUN,
 ) -> None:  # fmt: skip
@@ -31,7 +31,8 @@ def tag(
     Parameters
     ----------
     tagger
-        Tagger's folder or hub name; with --server the name of a model there, "" for its first one.
+        Tagger's folder or hub name; default: `minilm`, which needs --labels. With --server the name of a model there;
+        default: its first one.
     inputs
         Files (packed with gzip, bz2 or xz too); folders, for the files in them whose names tell a format; `-` or
         nothing for standard input.
@@ -59,12 +60,13 @@ def tag(
         raise SettingsError(f"{options}: up to the server; leave this out, or leave out --server")
     for name, few in _FEW_SHAPES.items():  # read when torch is loaded
         os.environ.setdefault(name, few)
+    from nerbert.model.folder import usual_model
     from nerbert.tagger.jobs.job import TagJob, tag_files
 
     job = TagJob(
-        tagger=tagger, inputs=inputs, output=output, to=to, json=json, offsets=offsets, labels=labels,
-        min_confidence=min_confidence, overwrite=overwrite, loading=asdict(loading), text=text,
-        **asdict(read),
+        tagger=tagger or ("" if server else usual_model()), inputs=inputs, output=output, to=to, json=json,
+        offsets=offsets, labels=labels, min_confidence=min_confidence, overwrite=overwrite, loading=asdict(loading),
+        text=text, **asdict(read),
     )  # fmt: skip
     if server:
         from nerbert.serve.client import connected_tagger

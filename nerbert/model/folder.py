@@ -21,6 +21,7 @@ from nerbert.hub import check_hub_name, download, download_once
 from nerbert.metrics.calibration import HIGHEST, LOWEST
 from nerbert.registry import Registry
 from nerbert.schema import LARGEST, read_checked, read_json
+from nerbert.terminal import tell
 from nerbert.words import SPLITTER, check_splitter
 
 CARD = "nerbert.json"
@@ -33,6 +34,7 @@ PRETRAINED = ("encoder", "untrained")
 EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm", "embedded-open": "open"}
 """Names of the models in the package, and their folders: encoders pre-trained on types of links and on masked words
 alone, and a zero-shot tagger."""
+TOY = "embedded-open"
 WEIGHTS = "model.safetensors"
 SILVER = "silver.jsonl"
 """The sentences that a tagger was distilled from."""
@@ -216,6 +218,14 @@ def find_named(source: str) -> str:
     if source in SHIPPED:
         raise InputError(f"{source}: is a package of its own, which isn't installed: pip install {SHIPPED[source]}")
     return source
+
+
+def usual_model() -> str:
+    """Return the model that is taken where none is named: `minilm` if it is installed, else a toy, and tell so."""
+    if MODELS.contains("minilm"):
+        return "minilm"
+    tell(f"minilm isn't installed (pip install {SHIPPED['minilm']}): {TOY}, a toy, is used")
+    return TOY
 
 
 @dataclass(frozen=True)

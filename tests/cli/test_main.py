@@ -16,7 +16,7 @@ Output = pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("tag", "TAGGER is missing (see nerbert tag --help)"),
+        ("redact", "TAGGER is missing (see nerbert redact --help)"),
         ("evaluate tagger", "FILE is missing (see nerbert evaluate --help)"),
         ("data check", "NAME is missing (see nerbert data check --help)"),
         ("pretrain config.toml", "--output is missing (see nerbert pretrain --help)"),

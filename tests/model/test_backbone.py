@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone, load_tokenizer, tags_of
 from nerbert.model.concept_encoder import open_concepts
-from nerbert.model.folder import EMBEDDED, MODELS, find_named, read_card, write_card
+from nerbert.model.folder import EMBEDDED, MODELS, find_named, read_card, usual_model, write_card
 from nerbert.tagger.tagger import Tagger
 from tests.encoder.backbones import load_mlm_model, load_tagging_model, tiny_tagging
 from tests.raised import raises
@@ -119,6 +119,17 @@ def test_another_distribution_brings_a_model_by_name(monkeypatch: pytest.MonkeyP
     assert find_named(f"{__name__}:folder_of_ours") != find_named("ours"), "a name is no code"
     with raises(InputError, "minilm: is a package of its own, which isn't installed: pip install nerbert-minilm"):
         find_named("minilm")
+
+
+def test_commands_take_minilm_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    minilm = EntryPoint("minilm", f"{__name__}:folder_of_ours", "nerbert.models")
+    for offered, model in (({"minilm": [minilm]}, "minilm"), ({}, "embedded-open")):
+        monkeypatch.setattr(MODELS, "_offered", offered)
+        assert usual_model() == model
+    told = "minilm isn't installed (pip install nerbert-minilm): embedded-open, a toy, is used\n"
+    assert capsys.readouterr().err == told
 
 
 def test_the_tagger_in_the_package_is_loaded_by_its_name() -> None:
