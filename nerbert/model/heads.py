@@ -305,6 +305,14 @@ class Predicted:
     examples: int
     decoding: str
 
+    @classmethod
+    def judge(cls, entities: Entities, gold: Sequence[Sequence[WordSpan]], decoding: str) -> "Predicted":
+        """Return entities judged by those of each example, `gold`."""
+        predicted = entities.word_spans(len(gold))
+        judged = zip(predicted, map(set, gold), strict=True)
+        right = [span in gold_spans for spans, gold_spans in judged for span in spans]
+        return cls(entities, np.array(right, bool), score_spans(gold, predicted), len(gold), decoding)
+
     def calibration_json(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return the temperature fitted on these entities and the calibration errors; `data` says where they are from.
 
@@ -322,10 +330,7 @@ class Predicted:
 
 def predict_entities(head: Head, examples: Sequence[Example]) -> Predicted:
     """Find the entities of annotated sentences, and judge each."""
-    entities = head.predict(examples)
-    gold, predicted = list(map(word_spans, examples)), entities.word_spans(len(examples))
-    right = [span in gold_spans for spans, gold_spans in zip(predicted, map(set, gold), strict=True) for span in spans]
-    return Predicted(entities, np.array(right, bool), score_spans(gold, predicted), len(examples), head.decoding)
+    return Predicted.judge(head.predict(examples), list(map(word_spans, examples)), head.decoding)
 
 
 def probabilities(logits: Array, chosen: Array, temperature: float | Array) -> Array:

@@ -18,8 +18,8 @@ from nerbert.labels import WordSpan
 from nerbert.metrics.score import score_spans
 from nerbert.model.concept_table import ROOT, ConceptTable
 from nerbert.model.forward import autocast
-from nerbert.model.heads import Entities, Head
-from nerbert.model.threshold_fit import TRIED, USUAL, above, best_threshold
+from nerbert.model.heads import Entities, Head, Predicted
+from nerbert.model.threshold_fit import TRIED, USUAL, above, best_threshold, calibrate_threshold
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.process import is_first_process
 from nerbert.records import EntityLabel, Example
@@ -136,17 +136,21 @@ class HeldOutScore:
     processes: ProcessGroup
 
     def __call__(self, model: Any) -> CheckpointScore:
-        """Return F1 at the best threshold, which the encoder's card keeps."""
+        """Return F1 at the best threshold; the encoder's card keeps that, and the temperature that fits there."""
         model.eval()
+        head = self.head(model)
         asked, count = [text for text in self.texts if text.labels], self.processes.count
         shares = [asked[first::count] for first in range(count)]
-        of_all = self.processes.gather([_find_entities(self.head(model), shares[self.processes.rank])])
+        of_all = self.processes.gather([_find_entities(head, shares[self.processes.rank])])
         entities = Entities.join(of_all, list(map(len, shares)))
         gold = [text.gold for share in shares for text in share]
         threshold, f1 = best_threshold(entities, gold)
         at_half = score_spans(gold, above(entities, USUAL).word_spans(len(gold))).f1
         figures = {"f1": f1, "f1_at_half": at_half, "threshold": threshold}
-        return CheckpointScore(f1, True, figures, {"threshold": threshold})
+        found = Predicted.judge(above(entities, threshold), gold, head.decoding)
+        calibration = found.calibration_json({"name": "held-out texts"})
+        threshold = calibrate_threshold(threshold, calibration["temperature"])
+        return CheckpointScore(f1, True, figures, {"threshold": threshold, "calibration": calibration})
 
 
 def _find_entities(head: Head, texts: Sequence[AskedText]) -> Entities:

@@ -23,6 +23,7 @@ from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.model.backbone import load_tokenizer
 from nerbert.model.concept_encoder import ConceptModel, open_concepts
 from nerbert.model.concept_table import ROOT, Concept, ConceptTable
+from nerbert.model.threshold_fit import calibrate_threshold
 from nerbert.records import Example, Span
 from nerbert.training.sections import change_settings, make_settings
 from nerbert.words import SPLITTER
@@ -204,7 +205,8 @@ def test_both_encoders_come_out(settings: Make, open_file: Path, tmp_path: Path)
     assert card["num_frozen_layers"] == 1
     assert card["open_types"]["files"] == [{"file": "open.jsonl", "sha256": sha256_of(open_file)}]
     assert card["validation"].keys() == {"f1", "f1_at_half", "threshold"}
-    assert card["threshold"] == card["validation"]["threshold"]
+    temperature = card["calibration"]["temperature"]
+    assert card["threshold"] == calibrate_threshold(card["validation"]["threshold"], temperature)
     assert str(tmp_path) not in (tmp_path / "e" / "nerbert.json").read_text()
     model = open_concepts(str(tmp_path / "e"))
     assert isinstance(model, ConceptModel)

@@ -13,6 +13,7 @@ from nerbert.errors import InputError
 from nerbert.labels import WordSpan
 from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.model.heads import Entities, Head, Odds
+from nerbert.model.threshold_fit import calibrate_threshold
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.training.distributed import make_process_group
 from nerbert.training.settings import TrainSettings
@@ -121,7 +122,9 @@ def test_f1_is_at_the_best_threshold_over_what_is_known() -> None:
     score = HeldOutScore(lambda _: Finds(found), texts, make_process_group(TrainSettings()))(_Model())
     assert score.value == score.figures["f1"] == 1.0
     assert score.figures["f1_at_half"] == 0.0
-    assert score.figures["threshold"] == score.facts["threshold"] == 0.3
+    assert score.figures["threshold"] == 0.3
+    assert score.facts["calibration"]["entities"] == 2
+    assert score.facts["threshold"] == calibrate_threshold(0.3, score.facts["calibration"]["temperature"])
     assert score.higher_is_better
 
 

@@ -19,6 +19,7 @@ from nerbert.labels import spans_from_bio
 from nerbert.model.backbone import save_model
 from nerbert.model.concept_encoder import open_concepts
 from nerbert.model.concept_table import Concept, ConceptTable
+from nerbert.model.threshold_fit import calibrate_threshold
 from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import Example, Span
@@ -219,7 +220,8 @@ def test_a_folder_is_a_tagger_and_an_encoder(folder: Path, few: Path) -> None:
     card = json.loads((folder / "nerbert.json").read_text())
     assert card["validation"].keys() == {"f1", "f1_at_half", "threshold"}
     assert card["validation"]["f1"] > 0.05
-    assert card["threshold"] == card["validation"]["threshold"]
+    temperature = card["calibration"]["temperature"]
+    assert card["threshold"] == calibrate_threshold(card["validation"]["threshold"], temperature)
     tagger = Tagger.load(folder, precision="fp32").with_labels(["ship", "city"])
     assert set(tagger.thresholds.values()) == {card["threshold"]}
     assert ("Oslo", "city") in [(span.text, span.type) for span in tagger.tag(ROWS[0]["text"])]
