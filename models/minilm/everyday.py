@@ -1,0 +1,38 @@
+"""F1 of a tagger on the 60 everyday texts of `everyday/`, by kind and over all; each kind is asked for its own types.
+
+`PYTHONPATH=sources/open_types python models/minilm/everyday.py MODEL`, in the repository's folder.
+"""
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from build import line_of
+from domains import read_domains
+
+from nerbert.evaluation.evaluate import evaluate_open, open_tagger
+from nerbert.metrics.score import Counts
+
+TEXTS = Path(__file__).with_name("everyday")
+
+
+def main(model: str) -> None:
+    """Print precision, recall and F1 in percent."""
+    tagger, right, predicted, gold = open_tagger(model), 0, 0, 0
+    with TemporaryDirectory() as folder:
+        for kind in read_domains(TEXTS):
+            file = Path(folder, f"{kind.name}.jsonl")
+            file.write_bytes(b"".join(line_of(kind, passage) for passage in kind.passages))
+            counts = evaluate_open(tagger, file).counts
+            right, predicted, gold = right + counts.right, predicted + counts.predicted, gold + counts.gold
+            print(_line(kind.name, counts))
+    print(_line("all", Counts(right, predicted, gold)))
+
+
+def _line(name: str, counts: Counts) -> str:
+    figures = (100 * value for value in (counts.precision, counts.recall, counts.f1))
+    return "\t".join([name, *(f"{figure:.1f}" for figure in figures), str(counts.gold)])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
