@@ -34,6 +34,8 @@ CHANGES = ROOT / "CHANGELOG.md"
 TOOLS = ROOT / ".venv-release" / "bin"
 RUN_TIME = ("", *(each for each in PROJECT["optional-dependencies"] if each not in DEVELOPERS))
 """No extra, and all that are not for developers alone."""
+MODEL = ROOT / "models" / "minilm"
+"""The project's model that is a distribution of its own."""
 LARGEST = 50_000_000
 """Bytes of a file that is published."""
 UNPUBLISHED = (".github/", "models/")
@@ -57,24 +59,27 @@ def main(tag: str = "") -> None:
     cited = f"\nversion: {VERSION}\n"
     _expect(cited in (ROOT / "CITATION.cff").read_text(encoding="utf-8"), f"CITATION.cff has no line {cited.strip()}")
     DIST.mkdir(exist_ok=True)
-    wheel, sdist = build()
+    wheel, sdist = build(ROOT)
     check_content(wheel, sdist)
+    model, _ = build(MODEL)
+    check_model(model)
     with tempfile.TemporaryDirectory() as scratch:
         unpacked = Path(scratch, "unpacked")
         shutil.unpack_archive(wheel, unpacked, "zip")
-        try_installations(wheel, unpacked, Path(scratch))
+        try_installations(wheel, model, unpacked, Path(scratch))
         (own,) = metadata.distributions(path=[str(unpacked)])
         requires = own.requires or []
     write_sbom(check_licences(requires), requires)
     print(f"release: nerbert {VERSION} can be published: {wheel.name}, {sdist.name}, {SBOM.name}")
 
 
-def build() -> tuple[Path, Path]:
-    """Return a new wheel, built from a new sdist, and that sdist."""
-    for old in DIST.glob("nerbert-*"):
+def build(project: Path) -> tuple[Path, Path]:
+    """Return a new wheel of a project's folder, built from a new sdist, and that sdist."""
+    name = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"].replace("-", "_")
+    for old in DIST.glob(f"{name}-*"):
         old.unlink()
-    _run(TOOLS / "python", "-m", "build", "--installer", "uv", "--outdir", DIST, ROOT)
-    (wheel,), (sdist,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
+    _run(TOOLS / "python", "-m", "build", "--installer", "uv", "--outdir", DIST, project)
+    (wheel,), (sdist,) = DIST.glob(f"{name}-*.whl"), DIST.glob(f"{name}-*.tar.gz")
     _run(TOOLS / "twine", "check", "--strict", wheel, sdist)
     return wheel, sdist
 
@@ -97,10 +102,20 @@ def check_content(wheel: Path, sdist: Path) -> None:
         print(*(f"  {size / 1e6:6.2f} {name}" for name, size in folders.most_common(8)), sep="\n")
 
 
-def try_installations(wheel: Path, unpacked: Path, scratch: Path) -> None:
+def check_model(wheel: Path) -> None:
+    """Print the size of a model's wheel, which must hold the tracked files of its package."""
+    tracked = _run("git", "-C", MODEL, "ls-files", "-z", "nerbert_minilm").split("\0")
+    _expect_same(wheel, {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name},
+                 set(filter(None, tracked)))  # fmt: skip
+    _expect(wheel.stat().st_size <= LARGEST, f"{wheel.name}: more than {LARGEST:,} bytes")
+    print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
+
+
+def try_installations(wheel: Path, model: Path, unpacked: Path, scratch: Path) -> None:
     """Install the wheel without extras, then with [onnx], and tag a sentence there with a tagger that was exported.
 
-    The wheel's own package exports it, with torch from the environment that runs this.
+    The wheel's own package exports it, with torch from the environment that runs this. At last install the model's
+    wheel, too, and tag with that.
     """
     bare, text = scratch / "bare", scratch / "text.txt"
     text.write_text(SENTENCE, encoding="utf-8")
@@ -121,6 +136,10 @@ def try_installations(wheel: Path, unpacked: Path, scratch: Path) -> None:
     found = _run(bare / "bin/nerbert", "tag", light, text, "--json")
     _expect('"type": "ship"' in found, f"no ship in {found}")
     print(f"nerbert[onnx] in a new environment: {found.strip()}")
+    _install(bare, f"nerbert-minilm @ {model.as_uri()}")
+    found = _run(bare / "bin/nerbert", "tag", "--text", SENTENCE, "--labels", "person,ship", "--json")
+    _expect('"type": "ship"' in found, f"minilm finds no ship: {found}")
+    print(f"and nerbert-minilm: {found.strip()}")
 
 
 def check_licences(requires: Sequence[str]) -> dict[str, Licence]:
