@@ -1,6 +1,7 @@
 """F1 of a tagger on the 60 everyday texts of `everyday/`, by kind and over all; each kind is asked for its own types.
 
-`PYTHONPATH=sources/open_types python models/minilm/everyday.py MODEL`, in the repository's folder.
+`PYTHONPATH=sources/open_types python models/minilm/everyday.py MODEL [FOLDER]`, in the repository's folder; `german/` is
+another folder.
 """
 
 import sys
@@ -13,14 +14,14 @@ from domains import read_domains
 from nerbert.evaluation.evaluate import evaluate_open, open_tagger
 from nerbert.metrics.score import Counts
 
-TEXTS = Path(__file__).with_name("everyday")
+HERE = Path(__file__).parent
 
 
-def main(model: str) -> None:
+def main(model: str, texts: str = "everyday") -> None:
     """Print precision, recall and F1 in percent."""
     tagger, right, predicted, gold = open_tagger(model), 0, 0, 0
     with TemporaryDirectory() as folder:
-        for kind in read_domains(TEXTS):
+        for kind in read_domains(HERE / texts):
             file = Path(folder, f"{kind.name}.jsonl")
             file.write_bytes(b"".join(line_of(kind, passage) for passage in kind.passages))
             counts = evaluate_open(tagger, file).counts
@@ -35,4 +36,4 @@ def _line(name: str, counts: Counts) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
