@@ -1,7 +1,7 @@
 """F1 of a tagger on the 60 everyday texts of `everyday/`, by kind and over all; each kind is asked for its own types.
 
-`PYTHONPATH=sources/open_types python models/minilm/everyday.py MODEL [FOLDER]`, in the repository's folder; `german/` is
-another folder.
+`PYTHONPATH=sources/open_types python models/minilm/everyday.py MODEL [FOLDER]`, in the repository's folder; `german/`
+is another folder.
 """
 
 import sys
