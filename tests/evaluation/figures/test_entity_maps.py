@@ -1,5 +1,6 @@
 """Maps of entities: which are drawn, and where their vectors are read."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.evaluation.figures import draw_points, entity_vectors, make_maps
+from nerbert.model.folder import find_named
 from nerbert.records import Example, Span
 from nerbert.words import split_words
 from tests.commands import exit_code
@@ -54,11 +56,12 @@ def test_too_few_entities_and_a_single_type_are_refused() -> None:
 
 @pytest.mark.extras
 def test_the_command_draws_maps(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["figures", "paper", "embedded", "embedded-mlm", "-o", tmp_path, "--points", "120"]
+    mine = shutil.copytree(find_named("embedded"), tmp_path / "mine")
+    command = ["figures", "paper", "embedded", mine, "-o", tmp_path, "--points", "120"]
     assert exit_code(*command) == 1
     assert "if it is an encoder, give sentences with --data" in capsys.readouterr().err
     assert exit_code(*command, "--data", sample / "domain") == 0
     first = [Path(line).read_bytes() for line in capsys.readouterr().out.splitlines()]
     assert exit_code(*command, "--data", sample / "domain") == 0
     assert [Path(line).read_bytes() for line in capsys.readouterr().out.splitlines()] == first
-    assert b"embedded-mlm" in first[0]
+    assert b"mine" in first[0]
