@@ -10,6 +10,7 @@ from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import load_tokenizer
+from nerbert.model.folder import find_named
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.render.cards import write_encoder_card
 from nerbert.training.sections import make_settings
@@ -42,8 +43,6 @@ def documents(path: Path) -> list[list[str]]:
 
 def pieces(length: int = 64) -> SubwordTokenizer:
     from transformers import AutoConfig
-
-    from nerbert.model.folder import find_named
 
     return SubwordTokenizer(load_tokenizer("embedded"), AutoConfig.from_pretrained(find_named("embedded")), length)
 

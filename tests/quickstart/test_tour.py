@@ -5,10 +5,11 @@ import json
 import re
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 import pytest
@@ -29,15 +30,13 @@ from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
 from tests.commands import exit_code, run_in
 from tests.examples import read_examples
-from tests.pages import text_of
+from tests.extending.guides import blocks
 from tests.raised import raises
 
 TEXT = "The brig Ada left Bergen in May 1884 with a brass sextant ."
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """A tour that was taken: what it returned, left and said."""
 
     result: QuickstartResult
@@ -84,26 +83,21 @@ def read(path: Path) -> Any:
 
 
 def test_data_is_30_sentences_and_the_whole_test(taken: Taken) -> None:
-    train = read_examples(taken.folder / "data" / "train.conll")
+    train, test = (read_examples(taken.folder / "data" / f"{name}.conll") for name in ("train", "test"))
     assert len(train) == 30 == taken.result.train
-    assert (taken.folder / "data" / "test.conll").read_bytes() == (SAMPLE / "domain" / "test.conll").read_bytes()
-    test = read_examples(SAMPLE / "domain" / "test.conll")
-    assert taken.result.test == len(test)
-    assert taken.result.test_mentions == sum(len(each.spans) for each in test)
-    counts = {name: sum(span.type == name for each in train for span in each.spans) for name in taken.result.mentions}
-    assert taken.result.mentions == counts
-    assert sum(counts.values()) == sum(len(each.spans) for each in train)
+    assert test == read_examples(SAMPLE / "domain" / "test.conll")
+    assert (taken.result.test, taken.result.test_mentions) == (len(test), sum(len(each.spans) for each in test))
+    assert taken.result.mentions == Counter(span.type for each in train for span in each.spans)
 
 
 def test_the_encoder_starts_from_nothing_and_learns_types_of_links(taken: Taken) -> None:
     card = read(taken.folder / "encoder" / "nerbert.json")
     assert card["corpus"]["manifest_sha256"] == sha256_of(taken.folder / "corpus" / "manifest.json")
-    assert card["objective"] == "tagging"
-    assert (card["settings"]["backbone"], card["settings"]["label_set"]) == ("fresh", "4types")
+    assert {"objective": "tagging", "backbone": "fresh", "label_set": "4types"}.items() <= card["settings"].items()
     assert taken.result.curve == ((4, card["validation"]["typed_f1"]),)
 
 
-def test_scores_are_those_of_the_models(taken: Taken) -> None:
+def test_scores_and_tags_are_those_of_the_models(taken: Taken) -> None:
     toy, asked, tuned = taken.result.models
     assert [(model.key, model.sentences, len(model.f1)) for model in (toy, asked, tuned)] == [
         ("tagger-toy", 30, 2), ("embedded-open", 0, 1), ("tagger-embedded-open", 30, 1)
@@ -112,15 +106,10 @@ def test_scores_are_those_of_the_models(taken: Taken) -> None:
         source = taken.folder / model.key if model.sentences else model.key
         scored = evaluate(source, taken.folder / "data" / "test.conll")
         assert model == ModelScores.of(model.key, model.title, model.sentences, scored)
-        assert model.f1 == tuple(score.f1 for score in scored.scores.values())
-        assert all(typed <= aside for typed, aside in zip(model.f1, model.spans_f1, strict=True))
         for name, f1 in model.by_type.items():
             each = [score.by_type[name].f1 if name in score.by_type else 0.0 for score in scored.scores.values()]
             assert f1 == pytest.approx(sum(each) / len(model.f1))
     assert min(asked.mean, tuned.mean) > 0.1
-
-
-def test_the_sentence_is_tagged_by_the_last_model(taken: Taken) -> None:
     spans = Tagger.load(taken.folder / "tagger-embedded-open" / "seed-1").tag(TEXT)
     assert taken.result.text == TEXT
     assert taken.result.tags == tuple((span.start, span.end, span.type, span.confidence) for span in spans) != ()
@@ -134,28 +123,22 @@ def test_without_the_good_model_the_toy_is_alone(
     assert [model.key for model in result.models] == ["tagger-toy"]
     assert result.missing == "minilm: is a package of its own, which isn't installed: pip install nerbert-minilm"
     assert f"The toy alone learns them. A good model is missing here. {result.missing}" in capsys.readouterr().out
-    assert f"A good model is missing here. {result.missing}" in text_of((tmp_path / "kept" / "report.html").read_text())
 
 
 def test_result_page_and_picture_are_of_the_same_figures(taken: Taken) -> None:
     again = read_json(taken.folder / "result.json", QuickstartResult)
     assert again == taken.result
     assert (taken.folder / "result.svg").read_bytes() == picture(again).encode()
-    for name in ("report.html", "result.svg"):
-        text = (taken.folder / name).read_text(encoding="utf-8")
-        assert all(model.summary in text for model in taken.result.models)
+    assert again.verdict in (taken.folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_it_says_what_it_found(taken: Taken) -> None:
     said = taken.out
-    for step in read(taken.folder / "corpus" / "manifest.json")["steps"]:
-        row = rf"^{re.escape(step['step'])} +{step['in']:,} +{step['out']:,} "
-        assert re.search(row, said, re.MULTILINE), step
+    assert "samplewiki: what came in, went out, was dropped" in said
     for model in taken.result.models:
         cells = (model.label, model.summary, percent(sum(model.spans_f1) / len(model.spans_f1)))
         assert re.search(" +".join(map(re.escape, cells)) + " *$", said, re.MULTILINE), cells
-    place = said.splitlines().index(taken.result.verdict)
-    assert said.splitlines()[place + 1] == LIMITS
+    assert f"\n{taken.result.verdict}\n{LIMITS}\n" in said
     for start, end, name, sure in taken.result.tags:
         assert f"  {start}–{end}  {name}  {sure:.2f}  {TEXT[start:end]}" in said.splitlines()
     assert all(f"  {command}" in said.splitlines() for command in next_commands(taken.result))
@@ -181,10 +164,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("retold")
 def test_without_keep_the_page_alone_is_left(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for _ in range(2):
-        (desk / PAGE).write_text("an old page, which is replaced")
-        run_quickstart(TEXT, None, Tour())
-        assert {path.name for path in desk.parent.rglob("*")} == {"here", "temporary", "nerbert-quickstart.html"}
+    (desk / PAGE).write_text("an old page, which is replaced")
+    run_quickstart(TEXT, None, Tour())
+    assert {path.name for path in desk.parent.rglob("*")} == {"here", "temporary", "nerbert-quickstart.html"}
     assert "<title>nerbert quickstart</title>" in (desk / PAGE).read_text()
     said = capsys.readouterr().out
     assert f"page: {PAGE}" in said.splitlines()
@@ -215,23 +197,15 @@ def test_messages_come_before_any_work(
 @pytest.mark.usefixtures("retold")
 def test_the_text_that_is_given(tmp_path: Path) -> None:
     """One of bytes that are no text does no harm."""
-    kept = tmp_path / "kept" / "here"
-    assert run_quickstart("caf\udce9 x", kept, Tour()).text == "caf? x"
-    assert read(kept / "result.json")["text"] == "caf? x"
+    assert run_quickstart("caf\udce9 x", tmp_path / "kept" / "here", Tour()).text == "caf? x"
     assert run_quickstart("", tmp_path / "other", Tour()).text == touring.DEFAULT_TEXT
-
-
-def blocks(text: str, language: str) -> list[str]:
-    return [body for name, body in FENCE.findall(text) if name == language]
 
 
 def test_guide_names_files_that_are_there(taken: Taken) -> None:
     text = (taken.folder / "README.md").read_text(encoding="utf-8")
     assert taken.result.verdict in text
     named = set()
-    lines = re.findall(r"^- (.*?): (.*)$", text, re.MULTILINE)
-    assert len(lines) > 6
-    for names, told in lines:
+    for names, told in re.findall(r"^- (.*?): (.*)$", text, re.MULTILINE):
         for name in re.findall(r"`([^`]+)`", names):
             paths = [*taken.folder.glob(name.replace("seed-N", "seed-*").rstrip("/"))]
             assert {path.is_dir() for path in paths} == {name.endswith("/")}, name
@@ -239,14 +213,13 @@ def test_guide_names_files_that_are_there(taken: Taken) -> None:
                 assert all((path / inner).is_file() for path in paths), (name, inner)
             named.add(name.split("/")[0])
     assert {path.name for path in taken.folder.iterdir()} == {*named, "README.md"}
-    assert len(named) == 8
     assert not list(taken.folder.rglob(".*")), "nothing half made is left"
-    assert blocks(text, "") == ["\n".join(next_commands(taken.result)) + "\n"]
+    assert "```\n{}\n```\n".format("\n".join(next_commands(taken.result))) in text
 
 
 def test_guides_commands_and_python_run(taken: Taken, tmp_path: Path, warm: Path) -> None:
-    desk, guide = shutil.copytree(taken.folder, tmp_path / "kept"), (taken.folder / "README.md").read_text("utf-8")
-    (commands,), (code,) = blocks(guide, "sh"), blocks(guide, "python")
+    desk = shutil.copytree(taken.folder, tmp_path / "kept")
+    (commands,), (code,) = (blocks(str(desk / "README.md"), language) for language in ("sh", "python"))
     shown = run_in(desk, "bash", "-euo", "pipefail", "-c", commands, path=warm)
     assert "samplewiki: what came in, went out, was dropped" in shown
     assert (desk / "corpus.html").is_file()
@@ -257,10 +230,8 @@ def test_guides_commands_and_python_run(taken: Taken, tmp_path: Path, warm: Path
     assert lines[0].startswith(first)
     assert "'only_untyped': " in lines[1]
     assert "'step': 4" in lines[2]
-    spans = Tagger.load(taken.folder / "tagger-embedded-open" / "seed-1").tag("The whaler Ingeborg left Bergen in May.")
-    assert lines[3:] == [
-        f"{each.text} {each.type} {each.start} {each.end} {round(each.confidence, 2)}" for each in spans
-    ]
+    tags = Tagger.load(taken.folder / "tagger-embedded-open" / "seed-1").tag("The whaler Ingeborg left Bergen in May.")
+    assert lines[3:] == [f"{tag.text} {tag.type} {tag.start} {tag.end} {round(tag.confidence, 2)}" for tag in tags]
 
 
 def test_terminal_reads_no_markup_in_a_text() -> None:

@@ -1,6 +1,5 @@
 """Maps of entities: which are drawn, and where their vectors are read."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 
 from nerbert.errors import InputError
 from nerbert.evaluation.figures import draw_points, entity_vectors, make_maps
-from nerbert.model.folder import find_named
 from nerbert.records import Example, Span
 from nerbert.words import split_words
 from tests.commands import exit_code
@@ -56,12 +54,11 @@ def test_too_few_entities_and_a_single_type_are_refused() -> None:
 
 @pytest.mark.extras
 def test_the_command_draws_maps(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    mine = shutil.copytree(find_named("embedded"), tmp_path / "mine")
-    command = ["figures", "paper", "embedded", mine, "-o", tmp_path, "--points", "120"]
+    command = ["figures", "paper", "embedded", "embedded-open", "-o", tmp_path, "--points", "120"]
     assert exit_code(*command) == 1
     assert "if it is an encoder, give sentences with --data" in capsys.readouterr().err
     assert exit_code(*command, "--data", sample / "domain") == 0
     first = [Path(line).read_bytes() for line in capsys.readouterr().out.splitlines()]
     assert exit_code(*command, "--data", sample / "domain") == 0
     assert [Path(line).read_bytes() for line in capsys.readouterr().out.splitlines()] == first
-    assert b"mine" in first[0]
+    assert b"embedded-open" in first[0]
