@@ -29,7 +29,7 @@ min_steps = 0
 [[targets]]
 data = "domain"
 """
-PRETRAINING = {"backbone": '"embedded-mlm"', "precision": '"fp32"', "threads": "1", "epochs": "1"}
+PRETRAINING = {"backbone": '"embedded"', "precision": '"fp32"', "threads": "1", "epochs": "1"}
 
 
 def main() -> None:

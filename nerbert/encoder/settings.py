@@ -33,9 +33,9 @@ class PretrainSettings(TrainSettings):
     the name of the class beside the ontology's. A description is then read in half of the steps. Validation reads the
     names as they are. Source: ours."""
     backbone: str = "fresh"
-    """Encoder to start from: a folder, a name on the hub, `embedded` or `embedded-mlm` for the small ones in the
-    package (with types of links, masked words alone; `embedded-open` is a zero-shot tagger), or `fresh` for a small
-    BERT with random weights and a tokenizer trained on the corpus. Source: NER-BERT §3.1 takes BERT-base-cased."""
+    """Encoder to start from: a folder, a name on the hub, `embedded` for the small one in the package (`embedded-open`
+    is its zero-shot tagger), or `fresh` for a small BERT with random weights and a tokenizer trained on the corpus.
+    Source: NER-BERT §3.1 takes BERT-base-cased."""
     label_set: str = ""
     """Categories to train on: empty takes the corpus's own; `4types`, `212types`, `1type` and all others of `corpus
     build` are derived from the class paths of the same sentences. Source: NER-BERT §4.3."""

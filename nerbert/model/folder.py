@@ -31,10 +31,11 @@ SIGNS = "entities_of_signs"
 """The card's field that says whether its training had entities without a letter or digit; only then it finds such."""
 PRETRAINED = ("encoder", "untrained")
 """Kinds of card whose head knows a corpus's categories, not a domain's types."""
-EMBEDDED = {"embedded": "ner", "embedded-mlm": "mlm", "embedded-open": "open"}
-"""Names of the models in the package, and their folders: encoders pre-trained on types of links and on masked words
-alone, and a zero-shot tagger."""
+EMBEDDED = {"embedded": "ner", "embedded-open": "open"}
+"""Names of the models in the package, and their folders: an encoder pre-trained on types of links, and a zero-shot
+tagger."""
 TOY = "embedded-open"
+"""What is taken where no model is named and `minilm` is missing."""
 WEIGHTS = "model.safetensors"
 SILVER = "silver.jsonl"
 """The sentences that a tagger was distilled from."""

@@ -1,16 +1,16 @@
-"""The quickstart's stages in order; with two cores each encoder has a process. Cost: each imports torch."""
+"""The quickstart's stages in order; the toy and the good model have a process each. Cost: each imports torch."""
 
 import io
 import platform
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, redirect_stderr
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, redirect_stderr
+from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import nerbert
 from nerbert.about import __version__
@@ -19,20 +19,17 @@ from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists, refused
 from nerbert.evaluation.datasets.load import open_data, write_sample
 from nerbert.evaluation.evaluate import evaluate
-from nerbert.evaluation.quickstart import EncoderResult, Marked, QuickstartResult, TaggedText, means_by_type
+from nerbert.evaluation.quickstart import ModelScores, QuickstartResult
 from nerbert.executors import LocalExecutor
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import TaggerOutput, finetune
 from nerbert.finetuning.settings import FinetuneSettings
-from nerbert.model.folder import read_card
+from nerbert.model.folder import find_named, read_card
 from nerbert.process import cores
-from nerbert.records import Example, Span
 from nerbert.render.cards import write_tagger_card
-from nerbert.render.quickstart import NEXT, QuickstartReport, sources, write_folder, write_page
-from nerbert.rng import uniform
+from nerbert.render.quickstart import QuickstartReport, next_commands, sources, write_folder, write_page
 from nerbert.tagger.self_check import add_check
 from nerbert.tagger.tagger import Tagger
-from nerbert.terminal import tell
 
 SAMPLE = Path(__file__).parent.parent / "sample"
 DEFAULT_TEXT = (
@@ -42,43 +39,24 @@ DEFAULT_TEXT = (
 PAGE = "nerbert-quickstart.html"
 
 
-class _Pretraining(NamedTuple):
-    """How an encoder is pre-trained, and the figure reported for it."""
-
-    title: str
-    objective: Literal["mlm", "tagging"]
-    figure: str
-    measure: str
-    label_set: str
-
-
-_TASKS = {
-    "mlm": _Pretraining("masked words of the same text", "mlm", "mlm_accuracy", "masked tokens found", ""),
-    "ner": _Pretraining(  # so small a corpus has too few mentions for 315 categories
-        "NER pre-trained: types of its links", "tagging", "typed_f1", "F1 on types of links", "4types"
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tour:
+class Tour(NamedTuple):
     """The sizes of a quickstart; the defaults take about two minutes on two cores."""
 
-    backbone: str = "embedded-mlm"
-    """The encoder that both start from."""
+    model: str = "minilm"
+    """The good model, which takes types at run time. If its package isn't installed, the toy is alone."""
     sentences: int = 30
     """Number of sentences that the taggers are fine-tuned on."""
-    pretrain_steps: int = 160
-    pretrain_batch: int = 32
-    pretrain_rate: float = 5e-4
-    finetune_steps: int = 80
-    finetune_batch: int = 16
-    finetune_rate: float = 5e-4
+    pretraining: PretrainSettings = PretrainSettings(
+        label_set="4types",  # so small a corpus has too few mentions for 315 categories
+        fresh_num_layers=2, fresh_hidden_size=128, fresh_vocab_size=4000,
+        min_steps=200, max_steps=200, learning_rate=2e-3,
+    )  # fmt: skip
+    toy: FinetuneSettings = FinetuneSettings(min_steps=120, max_steps=120, learning_rate=1e-3)
+    good: FinetuneSettings = FinetuneSettings(min_steps=50, max_steps=50)
     seeds: tuple[int, ...] = (1, 2, 3)
-    examples: int = 6
-    """Number of test sentences that the page shows."""
-    workers: int = field(default_factory=lambda: min(len(_TASKS), cores()))
-    """Encoders that are trained in parallel, each in a process."""
+    """Seeds of the toy's fine-tuning; the good model has the first one alone."""
+    workers: int = min(2, cores())
+    """Models that are trained in parallel, each in a process."""
 
 
 def run_quickstart(text: str, keep: Path | None, tour: Tour | None = None) -> QuickstartResult:
@@ -101,7 +79,7 @@ def run_quickstart(text: str, keep: Path | None, tour: Tour | None = None) -> Qu
             result.write(folder / "result.json")
         else:
             write_page(result, manifest, page)
-    reporter.say("end", result=result, page=page, keep=keep, next=NEXT)
+    reporter.say("end", result=result, page=page, keep=keep, next=next_commands(result))
     return result
 
 
@@ -113,123 +91,70 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
     reporter.corpus(manifest)
     data = open_data(str(SAMPLE / "domain"))
     subset = write_sample(data, str(tour.sentences), 1, folder / "data")
-    reporter.say("encoders", steps=tour.pretrain_steps, label_set=_TASKS["ner"].label_set)
-    with LocalExecutor(tour.workers) as executor:
-        pretrained = []
-        for encoder in executor.map_ordered(partial(_pretrain, folder, tour), _TASKS):
-            reporter.say("encoder", encoder=encoder)
-            pretrained.append(encoder)
-        reporter.say("domain", subset=subset, seeds=len(tour.seeds))
-        encoders = []
-        for encoder in executor.map_ordered(partial(_score_taggers, folder, tour), pretrained):
-            reporter.say("taggers", encoder=encoder)
-            encoders.append(encoder)
-    taggers = {key: Tagger.load(folder / f"tagger-{key}" / f"seed-{tour.seeds[0]}") for key in _TASKS}
-    spans = taggers["ner"].tag(text)
+    model, missing = "", ""
+    try:
+        model = find_named(tour.model)
+    except InputError as error:
+        missing = str(error)
+    reporter.say("encoder", settings=tour.pretraining)
+    chains = [partial(_make_toy, folder, tour), *([partial(_try_model, folder, tour, model)] if model else [])]
+    workers, models = min(tour.workers, len(chains)), list[ModelScores]()
+    with LocalExecutor(workers) as executor:
+        for scores in executor.map_ordered(partial(_run_chain, workers), chains):
+            if not models:
+                log = read_card(str(folder / "encoder"))["log"]
+                curve = tuple((int(entry["step"]), entry["typed_f1"]) for entry in log)
+                reporter.say("domain", curve=curve, subset=subset, tour=tour, missing=missing)
+            reporter.say("scores", models=scores)
+            models += scores
+    best = models[-1]
+    spans = Tagger.load(folder / best.key / f"seed-{tour.seeds[0]}").tag(text)
     result = QuickstartResult(
-        encoders=(encoders[0], encoders[1]), seeds=tour.seeds, train=tour.sentences, mentions=subset.reached,
-        test=len(data.test), test_mentions=sum(len(example.spans) for example in data.test),
-        examples=_draw_examples(data.test, taggers, tour.examples),
-        own=TaggedText(text, {"ner": _marked_spans(spans)}),
-        confidences=tuple(span.confidence for span in spans), made=_describe(tour, manifest),
-        seconds=time.monotonic() - begin,
+        curve, tuple(models), tour.seeds, train=tour.sentences, mentions=subset.reached, test=len(data.test),
+        test_mentions=sum(len(example.spans) for example in data.test), text=text,
+        tags=tuple((span.start, span.end, span.type, span.confidence) for span in spans),
+        made=_describe(tour, manifest), missing=missing, seconds=time.monotonic() - begin,
     )  # fmt: skip
     reporter.outcome(result)
-    reporter.show_tags(text, spans)
+    reporter.show_tags(text, spans, best.label)
     return result
 
 
-def _pretrain(folder: Path, tour: Tour, key: str) -> EncoderResult:
-    """Train the embedded encoder on the corpus; return its figures without scores."""
-    task = _TASKS[key]
-    with TemporaryDirectory() as cache, _run_beside(task.title, tour) as threads:
-        settings = PretrainSettings(
-            corpus=(folder / "corpus",), backbone=tour.backbone, objective=task.objective, cache=cache,
-            label_set=task.label_set, batch_size=tour.pretrain_batch, learning_rate=tour.pretrain_rate,
-            min_steps=tour.pretrain_steps, max_steps=tour.pretrain_steps, threads=threads,
-        )  # fmt: skip
-        log = nerbert.pretrain(folder / f"encoder-{key}", settings)
-    return EncoderResult(
-        key=key, title=task.title, measure=task.measure, steps=log.steps, tokens=log.tokens,
-        kept=int(read_card(str(folder / f"encoder-{key}"))["best_step"]), seconds=log.seconds,
-        curve=tuple((int(entry["step"]), entry[task.figure]) for entry in log.entries), f1=(), spans_f1=(), by_type={},
-    )  # fmt: skip
-
-
-def _score_taggers(folder: Path, tour: Tour, encoder: EncoderResult) -> EncoderResult:
-    """Finetune an encoder on the examples, once for each seed; return it with the taggers' scores."""
-    steps, tagger = tour.finetune_steps, folder / f"tagger-{encoder.key}"
-    with _run_beside(encoder.title, tour) as threads:
-        settings = FinetuneSettings(
-            min_steps=steps, max_steps=steps, batch_size=tour.finetune_batch, learning_rate=tour.finetune_rate,
-            threads=threads,
-        )  # fmt: skip
-        output = TaggerOutput(tagger, tour.seeds, card=add_check(write_tagger_card))
-        finetune(str(folder / f"encoder-{encoder.key}"), Domains(folder / "data"), output, settings)
-        scored = evaluate(tagger, folder / "data" / "test.conll")
-    scores = list(scored.scores.values())
-    return replace(
-        encoder, f1=tuple(score.f1 for score in scores), by_type=means_by_type(scores),
-        spans_f1=tuple(judged.span.f1 for judged in scored.judgements.values()),
-    )  # fmt: skip
-
-
-@contextmanager
-def _run_beside(title: str, tour: Tour) -> Iterator[int]:
-    """Yield the threads of a training; one of several prints its title before each line, and shows no progress bar."""
-    with redirect_stderr(_Titled(title)) if tour.workers > 1 else nullcontext():
-        yield _threads(tour)
-
-
-def _threads(tour: Tour) -> int:
-    """Return torch's threads in each process: its share of the cores, at most torch's default."""
+def _run_chain(workers: int, chain: Callable[[], list[ModelScores]]) -> list[ModelScores]:
+    """Run a chain of stages with its share of the cores, at most torch's default."""
     import torch
 
-    return max(1, min(torch.get_num_threads(), cores() // tour.workers))
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() // workers)))
+    return chain()
 
 
-class _Titled(io.StringIO):
-    """Standard error of one training among several: each line gets a title."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__()
-        self._title, self._errors = title, sys.stderr
-
-    def write(self, text: str) -> int:
-        with redirect_stderr(self._errors):
-            for line in filter(None, text.splitlines()):
-                tell(f"{self._title}: {line}")
-        return len(text)
+def _make_toy(folder: Path, tour: Tour) -> list[ModelScores]:
+    """Train an encoder with random weights on the corpus, and taggers from it; return their scores."""
+    with TemporaryDirectory() as cache:
+        nerbert.pretrain(folder / "encoder", replace(tour.pretraining, corpus=(folder / "corpus",), cache=cache))
+        return [_score_taggers(folder, tour, "toy", str(folder / "encoder"), tour.toy)]
 
 
-def _draw_examples(test: list[Example], taggers: dict[str, Tagger], count: int) -> tuple[TaggedText, ...]:
-    """Draw test sentences with mentions at random: as annotated, and as each tagger tags them."""
-    examples = (example for example in test if example.spans)
-    drawn = sorted(examples, key=lambda example: uniform(0, "quickstart", example.text))[:count]
-    marked = {"gold": [example.spans for example in drawn]}
-    marked |= {key: [tuple(spans) for spans in tagger.tag_many(drawn)] for key, tagger in taggers.items()}
-    return tuple(
-        TaggedText(example.text, {key: _marked_spans(spans[number]) for key, spans in marked.items()})
-        for number, example in enumerate(drawn)
-    )
+def _try_model(folder: Path, tour: Tour, model: str) -> list[ModelScores]:
+    """Return a model's scores, asked for the domain's types by name, and fine-tuned; beside the toy it is silent."""
+    with redirect_stderr(io.StringIO()) if tour.workers > 1 else nullcontext():
+        scored = evaluate(model, folder / "data" / "test.conll")
+        tuned = _score_taggers(folder, tour._replace(seeds=tour.seeds[:1]), tour.model, model, tour.good)
+    return [ModelScores.of(tour.model, tour.model, 0, scored), tuned]
 
 
-def _marked_spans(spans: Iterable[Span]) -> tuple[Marked, ...]:
-    return tuple((span.start, span.end, span.type) for span in spans)
+def _score_taggers(folder: Path, tour: Tour, name: str, start: str, settings: FinetuneSettings) -> ModelScores:
+    """Fine-tune a model on the examples, once for each seed; return the taggers' scores."""
+    taggers = folder / f"tagger-{name}"
+    output = TaggerOutput(taggers, tour.seeds, card=add_check(write_tagger_card))
+    finetune(start, Domains(folder / "data"), output, settings)
+    return ModelScores.of(taggers.name, name, tour.sentences, evaluate(taggers, folder / "data" / "test.conll"))
 
 
 def _describe(tour: Tour, manifest: Mapping[str, Any]) -> dict[str, str]:
-    import torch
-    import transformers
-
-    pretraining = f"{tour.pretrain_steps} steps of {tour.pretrain_batch} sentences"
-    finetuning = f"{tour.finetune_steps} steps of {tour.finetune_batch} sentences"
+    steps = f"{tour.pretraining.max_steps} steps of pre-training, {tour.toy.max_steps} of fine-tuning"
     return {
-        "nerbert": __version__, "torch": torch.__version__, "transformers": transformers.__version__,
+        "nerbert": __version__, "torch": version("torch"), "transformers": version("transformers"),
         "Python": platform.python_version(), "machine": f"{platform.machine()}, {cores()} cores",
-        "threads of torch": str(_threads(tour)), "types of mentions": sources(manifest),
-        "pre-training of each encoder": f"{pretraining}, learning rate {tour.pretrain_rate:g}",
-        "label set of the links' types": _TASKS["ner"].label_set,
-        "fine-tuning": f"{finetuning}, learning rate {tour.finetune_rate:g}",
-        "seeds of fine-tuning": ", ".join(map(str, tour.seeds)),
+        "types of mentions": sources(manifest), "toy": steps, tour.model: f"{tour.good.max_steps} steps of fine-tuning",
     }  # fmt: skip

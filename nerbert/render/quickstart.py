@@ -1,14 +1,13 @@
 """The quickstart's report on the terminal, its page, picture and guide."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from rich.console import Console
 
-from nerbert.evaluation.quickstart import QuickstartResult, TaggedText
+from nerbert.evaluation.quickstart import QuickstartResult
 from nerbert.formats.kinds import print_tagged
 from nerbert.records import Span
 from nerbert.render import Mark, pieces_of, render, write
@@ -17,27 +16,19 @@ from nerbert.render.report import Plot
 from nerbert.render.terminal import table
 from nerbert.terminal import percent, plain
 
-TITLE = "nerbert quickstart"
-LIMITS = "One pre-training for each encoder, one draw of sentences; ± is over seeds of fine-tuning."
-NEXT = (
-    "nerbert finetune embedded --data my-data --seeds 1,2,3 -o my-tagger",
-    "nerbert evaluate my-tagger my-data/test.conll --train my-data",
-    "nerbert tag my-tagger/seed-1 my-text.txt",
-)
-"""The commands for the user's own sentences: `my-data` holds train.conll and test.conll."""
+LIMITS = "One pre-training, one draw of sentences; ± is over seeds of fine-tuning."
 _COLOURS = 10
 
 
 def write_page(result: QuickstartResult, manifest: Mapping[str, Any], output: Path) -> None:
     """Write the page; `manifest` is the corpus's, whose funnel it shows."""
-    curves = [(f"{encoder.title}: {encoder.measure}", style, encoder.curve)
-              for style, encoder in enumerate(result.encoders)]  # fmt: skip
-    annotators = {"gold": "annotated"} | {encoder.key: encoder.title for encoder in result.encoders}
+    types = sorted(result.mentions)
+    marks = [(start, end, Mark(f"{type_} {confidence:.2f}", f"k{types.index(type_) % _COLOURS}"))
+             for start, end, type_, confidence in result.tags]  # fmt: skip
     page = render(
-        "quickstart.html.j2", result=result, steps=manifest["steps"], title=TITLE, limits=LIMITS, next=NEXT,
-        examples=[[(annotators[key], _pieces(text, key, result)) for key in text.marked] for text in result.examples],
-        own=_pieces(result.own, "ner", result, [f" {confidence:.2f}" for confidence in result.confidences]),
-        curves=Plot("Figures on held-out sentences in percent, against training steps", "steps", curves),
+        "quickstart.html.j2", result=result, steps=manifest["steps"], limits=LIMITS,
+        next=next_commands(result), own=list(pieces_of(result.text, marks)),
+        curve=Plot("F1 in percent, against training steps", "steps", [("types of held-out links", 0, result.curve)]),
     )  # fmt: skip
     write(output, page)
 
@@ -46,23 +37,24 @@ def write_folder(result: QuickstartResult, manifest: Mapping[str, Any], folder: 
     """Write what `--keep` leaves for people: page, picture, and a README that says what each file is."""
     write_page(result, manifest, folder / "report.html")
     write(folder / "result.svg", picture(result))
-    write(folder / "README.md", render("quickstart_guide.md.j2", result=result, seed=str(result.seeds[0]), next=NEXT))
+    tagger = f"{result.models[-1].key}/seed-{result.seeds[0]}"
+    guide = render("quickstart_guide.md.j2", result=result, tagger=tagger, next=next_commands(result))
+    write(folder / "README.md", guide)
+
+
+def next_commands(result: QuickstartResult) -> tuple[str, ...]:
+    """Return the commands for the user's own sentences: `my-data` holds train.conll and test.conll."""
+    start = "embedded" if result.missing else result.models[-1].title
+    return (
+        f"nerbert finetune {start} --data my-data --seeds 1,2,3 -o my-tagger",
+        "nerbert evaluate my-tagger my-data/test.conll --train my-data",
+        "nerbert tag my-tagger/seed-1 my-text.txt",
+    )
 
 
 def picture(result: QuickstartResult) -> str:
-    """Return the picture as SVG: a bar for each encoder, with its seeds as dots."""
+    """Return the picture as SVG: a bar for each model, with its seeds as dots."""
     return render("quickstart.svg.j2", result=result)
-
-
-def _pieces(
-    text: TaggedText, key: str, result: QuickstartResult, confidences: Iterable[str] = repeat("")
-) -> list[tuple[str, Mark | None]]:  # fmt: skip
-    """Return a text in pieces; the first ten types have a colour each."""
-    marks = [
-        (start, end, Mark(name + confidence, f"k{sorted({*result.mentions, name}).index(name) % _COLOURS}"))
-        for (start, end, name), confidence in zip(text.marked[key], confidences, strict=False)
-    ]
-    return list(pieces_of(text.text, marks))
 
 
 class QuickstartReport:
@@ -86,19 +78,16 @@ class QuickstartReport:
         self.say("corpus made", manifest=manifest, sources=sources(manifest))
 
     def outcome(self, result: QuickstartResult) -> None:
-        """Print both encoders side by side, and which is ahead."""
+        """Print the models' scores, and what was measured in one sentence."""
         self.say("outcome")
         title = f"entity F1 in percent on {result.test} test sentences with {result.test_mentions:,} mentions"
-        seeds = (f"seed {seed}" for seed in result.seeds)
-        heads = ["encoder before fine-tuning", "F1, mean ± sd", *seeds, "types ignored"]
-        rows = [(encoder.title, encoder.summary, *map(percent, encoder.f1), percent(fmean(encoder.spans_f1)))
-                for encoder in result.encoders]  # fmt: skip
-        self._console.print(table(heads, rows, numbers=range(1, len(heads)), title=title))
+        rows = [(model.label, model.summary, percent(fmean(model.spans_f1))) for model in result.models]
+        self._console.print(table(["model", "F1, mean ± sd", "types ignored"], rows, numbers=(1, 2), title=title))
         self.say("verdict", result=result, limits=LIMITS)
 
-    def show_tags(self, text: str, spans: Sequence[Span]) -> None:
-        """Print the user's sentence, tagged."""
-        self.say("tagged")
+    def show_tags(self, text: str, spans: Sequence[Span], model: str) -> None:
+        """Print the user's sentence, as a model tags it."""
+        self.say("tagged", model=model)
         print_tagged(self._console, text, list(spans))
         if not spans:
             self.say("nothing")

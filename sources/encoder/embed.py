@@ -1,7 +1,7 @@
 """Put the embedded models into the package: weights in 16 or 8 bits, which loading turns back, and model cards.
 
 `python sources/encoder/embed.py encoder-mlm encoder-concepts encoder-ner tagger-open` writes
-`nerbert/sample/encoder/mlm`, `…/ner` and `…/open`.
+`nerbert/sample/encoder/ner` and `…/open`.
 """
 
 import argparse
@@ -12,13 +12,13 @@ import torch
 
 from nerbert.artifacts import publish, publish_folder, write_json
 from nerbert.errors import InputError
-from nerbert.model.backbone import Backbone, load_tagger_model, load_tokenizer, save_model
+from nerbert.model.backbone import load_tagger_model, load_tokenizer, save_model
 from nerbert.model.concept_encoder import FOLDER, ConceptModel, open_concepts
 from nerbert.model.folder import CARD, read_card
 from nerbert.schema import read_json
 
 _PLACE = Path(__file__).parents[2] / "nerbert" / "sample" / "encoder"
-_MOST = 24_000_000
+_MOST = 16_000_000
 """Bytes of weights that the package may hold."""
 _CLASS = "PreTrainedTokenizerFast"
 """A name that older versions of transformers know too."""
@@ -32,21 +32,19 @@ _FURTHER = """ Then the project's open-type set
 
 
 def main() -> None:
-    """Write the three folders; refuse weights that are too large for the package."""
+    """Write both folders; refuse weights that are too large for the package."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mlm", type=Path)
     parser.add_argument("concepts", type=Path)
     parser.add_argument("ner", type=Path)
     parser.add_argument("open", type=Path)
     given = parser.parse_args()
-    sentences = int(read_card(str(given.mlm))["sentences"])
-    concepts = read_card(str(given.concepts))
-    for name, source in (("mlm", given.mlm), ("ner", given.ner)):
-        model = _mlm_model(str(source)) if name == "mlm" else load_tagger_model(str(source))
-        card = read_card(str(source))
-        with publish_folder(_PLACE / name, overwrite=True) as folder:
-            save_model(folder, model.to(torch.float16), load_tokenizer(str(given.mlm)))
-            _finish(folder, card, _card(name, model, card, concepts, sentences))
+    mlm = read_card(str(given.mlm))
+    sentences = int(mlm["sentences"])
+    model, card = load_tagger_model(str(given.ner)), read_card(str(given.ner))
+    with publish_folder(_PLACE / "ner", overwrite=True) as folder:
+        save_model(folder, model.to(torch.float16), load_tokenizer(str(given.mlm)))
+        _finish(folder, card, _card(model, card, mlm, read_card(str(given.concepts)), sentences))
     embed_open(given.open, sentences)
     size = sum(path.stat().st_size for path in _PLACE.glob("*/*.safetensors"))
     if size > _MOST:
@@ -78,38 +76,21 @@ def _name_tokenizer(folder: Path) -> None:
     write_json(folder / "tokenizer_config.json", told | {"tokenizer_class": _CLASS})
 
 
-def _mlm_model(source: str) -> Any:
-    from transformers import AutoModelForMaskedLM
-
-    return Backbone(source, None, seed=0).load(AutoModelForMaskedLM, keep_head=True)
-
-
-def _card(name: str, model: Any, card: dict[str, Any], concepts: dict[str, Any], sentences: int) -> str:
-    config, last = model.config, card["log"][-1]
-    if name == "mlm":
-        title, base = "masked words", ""
-        how = (
-            f"Masked language modelling from random weights: {last['step']:,} steps of 64 sentences, "
-            f"{last['epoch']:.0f} passes. On sentences held out (1 of 100) the loss is {last['mlm_loss']:.3f}, and "
-            f"{100 * last['mlm_accuracy']:.1f} % of masked pieces are found."
-        )
-    else:
-        title, base = "types of links", "base_model: ../mlm\n"
-        how = (
-            f"The encoder of `../mlm`, pre-trained further in two stages: {concepts['log'][-1]['step']:,} steps of 32 "
-            "passages against the names of their entities' types (NuNER's objective), and "
-            f"{last['step']:,} steps of 32 sentences as a tagger over the links of the sample wiki. On pages held out "
-            f"its F1 on typed links is {100 * card['validation']['typed_f1']:.1f} %."
-        )
+def _card(model: Any, card: dict[str, Any], mlm: dict[str, Any], concepts: dict[str, Any], sentences: int) -> str:
+    config, first, last = model.config, mlm["log"][-1], card["log"][-1]
     return (
-        f"---\nlanguage: en\nlicense: apache-2.0\nlibrary_name: transformers\ntags: [nerbert]\n{base}---\n\n"
-        f"# nerbert's embedded encoder: {title}\n\n{how}\n\n"
+        "---\nlanguage: en\nlicense: apache-2.0\nlibrary_name: transformers\ntags: [nerbert]\n---\n\n"
+        "# nerbert's embedded encoder: types of links\n\n"
+        f"Pre-trained from random weights in three stages: {first['step']:,} steps of 64 sentences on masked words, "
+        f"{concepts['log'][-1]['step']:,} steps of 32 passages against the names of their entities' types (NuNER's "
+        f"objective), and {last['step']:,} steps of 32 sentences as a tagger over the links of the sample wiki. On "
+        f"pages held out its F1 on typed links is {100 * card['validation']['typed_f1']:.1f} %.\n\n"
         f"A BERT of {config.num_hidden_layers} layers × {config.hidden_size}, {model.num_parameters():,} parameters, "
         f"cased, {config.vocab_size:,} pieces; weights in half precision. nerbert loads it by the name "
-        f"`{'embedded-mlm' if name == 'mlm' else 'embedded'}`, and `transformers` as a folder.\n\n"
-        "## What it is for\n\nThe quickstart, tests, and first tries without a network. It is a toy that has read "
-        "little. For real work pre-train a real encoder.\n\n"
-        f"## What it has read\n\n{_TEXTS.format(sentences=f'{sentences:,}')}{_FURTHER if name == 'ner' else ''}\n\n"
+        "`embedded`, and `transformers` as a folder.\n\n"
+        "## What it is for\n\nTests, and first tries without a network. It is a toy that has read little. For real "
+        "work pre-train a real encoder.\n\n"
+        f"## What it has read\n\n{_TEXTS.format(sentences=f'{sentences:,}')}{_FURTHER}\n\n"
         "Most of its texts are old, American and formal, and so are the names and views in them; English only.\n\n"
         "## How it was made\n\n`sources/encoder/README.md` of nerbert has scripts, settings and commands.\n"
     )

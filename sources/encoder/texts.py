@@ -2,7 +2,7 @@
 
 `python sources/encoder/texts.py DOWNLOADS -o sentences.txt` reads what `README.md` says to fetch: packages whose texts
 are in the public domain or may be used freely. Of equal sentences one is kept; lines that are mostly figures go. The
-sample wiki is left out, so that the encoder has not seen the text that the quickstart goes on with.
+sample wiki is left out: a later stage reads it.
 """
 
 import argparse

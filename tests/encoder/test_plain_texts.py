@@ -10,13 +10,14 @@ from nerbert.encoder.pretrain import pretrain
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import load_tokenizer
+from nerbert.model.folder import find_named
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.render.cards import write_encoder_card
 from nerbert.training.sections import make_settings
 from tests.encoder.preparing import written
 from tests.raised import raises
 
-SMALL = {"backbone": "embedded-mlm", "num_layers": 1, "objective": "mlm", "threads": 1, "precision": "fp32",
+SMALL = {"backbone": "embedded", "num_layers": 1, "objective": "mlm", "threads": 1, "precision": "fp32",
          "epochs": 1, "max_length": 64}  # fmt: skip
 
 
@@ -43,11 +44,7 @@ def documents(path: Path) -> list[list[str]]:
 def pieces(length: int = 64) -> SubwordTokenizer:
     from transformers import AutoConfig
 
-    from nerbert.model.folder import find_named
-
-    return SubwordTokenizer(
-        load_tokenizer("embedded-mlm"), AutoConfig.from_pretrained(find_named("embedded-mlm")), length
-    )
+    return SubwordTokenizer(load_tokenizer("embedded"), AutoConfig.from_pretrained(find_named("embedded")), length)
 
 
 def test_documents_are_what_lies_between_empty_lines_and_files(

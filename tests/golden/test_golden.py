@@ -47,7 +47,7 @@ def _digest(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("objective", ["tagging", "mlm", "concepts"])
 def test_losses_of_an_objective(objective: str, sample_corpus: Path, tmp_path: Path, golden: Check) -> None:
-    settings = {"corpus": str(sample_corpus), "backbone": "embedded-mlm", "objective": objective, "precision": "fp32"}
+    settings = {"corpus": str(sample_corpus), "backbone": "embedded", "objective": objective, "precision": "fp32"}
     numbers = {"threads": 1, "max_steps": 20, "batch_size": 16, "max_eval_samples": 20, "learning_rate": 5e-4}
     text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in (settings | numbers).items())
     (tmp_path / "settings.toml").write_text(text)

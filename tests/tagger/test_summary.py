@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.model.folder import find_named
+from nerbert.model.folder import find_named, write_card
 from nerbert.tagger.summary import summarise
+from nerbert.words import SPLITTER
 from tests.commands import exit_code
+from tests.encoder.backbones import tiny_mlm
 from tests.raised import raises
 
 Caught = pytest.CaptureFixture[str]
@@ -95,7 +97,6 @@ def test_the_threshold_of_labels_at_run_time(
     ("name", "words"),
     [
         ("embedded", ["an encoder, fixed types", "categories (87): ENTITY, academicjournal", "6 layers, width 192"]),
-        ("embedded-mlm", ["an encoder, no types; fine-tune it", "parameters, 7.7 MB"]),
         ("embedded-open",
          ["a zero-shot tagger, labels at run time (--labels)", "head concepts; 7,649,092 parameters, 7.7 MB"]),
     ],
@@ -108,6 +109,13 @@ def test_models_of_the_package_are_shown_without_torch(
     assert exit_code("show", name) == 0
     told = capsys.readouterr().out
     assert all(each in told for each in words), told
+
+
+def test_an_encoder_without_types_is_to_be_fine_tuned(tmp_path: Path, capsys: Caught) -> None:
+    tiny_mlm("bert").save_pretrained(tmp_path)
+    write_card(tmp_path, "encoder", word_splitter=SPLITTER)
+    assert exit_code("show", tmp_path) == 0
+    assert "an encoder, no types; fine-tune it" in capsys.readouterr().out
 
 
 def test_seeds_are_shown_one_by_one(folder: Path, capsys: Caught) -> None:

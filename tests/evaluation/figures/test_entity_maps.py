@@ -54,11 +54,11 @@ def test_too_few_entities_and_a_single_type_are_refused() -> None:
 
 @pytest.mark.extras
 def test_the_command_draws_maps(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["figures", "paper", "embedded", "embedded-mlm", "-o", tmp_path, "--points", "120"]
+    command = ["figures", "paper", "embedded", "embedded-open", "-o", tmp_path, "--points", "120"]
     assert exit_code(*command) == 1
     assert "if it is an encoder, give sentences with --data" in capsys.readouterr().err
     assert exit_code(*command, "--data", sample / "domain") == 0
     first = [Path(line).read_bytes() for line in capsys.readouterr().out.splitlines()]
     assert exit_code(*command, "--data", sample / "domain") == 0
     assert [Path(line).read_bytes() for line in capsys.readouterr().out.splitlines()] == first
-    assert b"embedded-mlm" in first[0]
+    assert b"embedded-open" in first[0]
