@@ -62,10 +62,8 @@ def to_fp32(tensors: Mapping[str, Array]) -> dict[str, Array]:
 def constants_of(
     tensors: Mapping[str, Array], tables: Mapping[str, str], matrices: Mapping[str, str]
 ) -> dict[str, Array]:
-    """Return the constants that a graph without its weights lacks, by name.
-
-    `tables` and `matrices` are the tensors that they are made of, by name: of what is looked up by rows, and of what is
-    multiplied by, of which 7 bits are taken (`head_kinds.quantise`). Raise InputError for a tensor that is missing.
+    """Return the constants that a graph lacks; raise InputError for a tensor that is missing. By a constant's name
+    `tables` are of what is looked up by rows, `matrices` of what is multiplied by (in 7 bits: `head_kinds.quantise`).
     """
     for name in {*tables.values(), *matrices.values()}:
         if name + SCALE not in tensors:
@@ -74,20 +72,15 @@ def constants_of(
     for constant, name in tables.items():
         made |= {constant: tensors[name], constant + "_scale": tensors[name + SCALE]}
     for constant, name in matrices.items():
-        halves = tensors[name].T.copy()
-        down = halves >> 1
-        halves &= down
-        halves &= 1
+        down = (halves := tensors[name].T.copy()) >> 1
+        halves &= down & 1
         halves += down  # rounded to even, without larger numbers in between
         made |= {constant + "_quantized": halves, constant + "_scale": 2 * tensors[name + SCALE][:, 0]}
     return made
 
 
 def declared(constants: Mapping[str, Array]) -> bytes:
-    """Return what a graph without its weights needs behind it to take constants that are in memory.
-
-    Both are read as one. A constant is, in ONNX's format, its sizes, kind of number and name, and a place elsewhere.
-    """
+    """Return what joins a graph to constants in memory: in ONNX's format their sizes, kinds, names and a place."""
     made = b""
     for name, array in constants.items():
         sizes = b"".join(b"\x08" + _varint(size) for size in array.shape)

@@ -39,6 +39,7 @@ _SLOW = ("SkipLayerNormFusion",)
 _LARGEST_CARD = 4 << 20
 _LARGEST_TOKENIZER = 256 << 20
 _REMEDY = "export the tagger again"
+_read_tensors = lru_cache(1)(lambda path, _sha256: read_int8(path) or {})  # once for both graphs of a shared encoder
 _Size = Annotated[int, Field(ge=1, lt=1 << 31)]
 _Piece = Annotated[int, Field(ge=0, lt=1 << 31)]
 Specials = Annotated[list[_Piece], Field(max_length=16)]
@@ -144,12 +145,6 @@ class Exported:
                 raise InputError(f"{self.folder}: made from other weights than {name}; {remedy}")
 
 
-@lru_cache(1)
-def _read_tensors(path: Path, digest: str) -> Mapping[str, Array]:
-    """Return the tensors of a file of this SHA-256; both graphs of a shared encoder are made of them."""
-    return read_int8(path) or {}
-
-
 def weights_of(source: str) -> dict[str, str]:
     """Return the SHA-256 of each file of weights in a model's folder."""
     return {path.relative_to(source).as_posix(): sha256_once(path) for path in ModelFolder(source).files("weights")}
@@ -183,9 +178,8 @@ class LightTokenizer:
 
     def __init__(self, path: Path, card: TokenizerFacts) -> None:
         need("onnx", "tokenizers")
-        content = read_content(path, _LARGEST_TOKENIZER)
         with refused(f"{path}: can't be loaded as a tokenizer"):
-            self.backend_tokenizer = _load_tokenizer(content)
+            self.backend_tokenizer = _load_tokenizer(read_content(path, _LARGEST_TOKENIZER))
         self._path, self._before, self._after = path, card.before, card.after
         self.pad_token_id, self.model_max_length = card.pad_id, card.room
 
@@ -277,9 +271,8 @@ class OnnxScorer:
     """Logits, or another `output` of so many columns, of an exported graph on the CPU."""
 
     def __init__(
-        self, path: Path, classes: int, *, threads: int = 0, output: str = LOGITS,
-        constants: Mapping[str, Array] = {},
-    ) -> None:  # fmt: skip
+        self, path: Path, classes: int, *, threads: int = 0, output: str = LOGITS, constants: Mapping[str, Array] = {}
+    ) -> None:
         self._output, self._graph, self._classes = output, Graph(path, threads, constants), classes
         outputs = self._graph.outputs
         self._graph.check(list(outputs) == [output] and {"input_ids"} <= self._graph.inputs.keys() <= set(_INPUTS))
