@@ -32,14 +32,14 @@ def read_json(path: Path, type_: type[Read], *, limit: int = LARGEST_FILE, remed
 
     Raise InputError that names the file, the path inside, the value and what is allowed; `remedy` is added.
     """
-    return parse_json(_content(path, limit), type_, path, remedy=remedy)
+    return parse_json(read_content(path, limit), type_, path, remedy=remedy)
 
 
 def read_checked(
     path: Path, type_: type[Read], *, limit: int = LARGEST_FILE, remedy: str = ""
 ) -> tuple[Read, dict[str, Any]]:
     """Return the object in a JSON file as a `kind`, and with all its keys in their order, as `read_json` does."""
-    content = _content(path, limit)
+    content = read_content(path, limit)
     return parse_json(content, type_, path, remedy=remedy), parse_json(content, dict, path, remedy=remedy)
 
 
@@ -84,7 +84,8 @@ def to_plain(value: object) -> Any:
     return to_jsonable_python(value)
 
 
-def _content(path: Path, limit: int) -> bytes:
+def read_content(path: Path, limit: int) -> bytes:
+    """Return what a file holds; raise InputError if it can't be read, or holds more bytes than `limit`."""
     with refused(f"{path}: can't be read", of=OSError):
         if (size := path.stat().st_size) > limit:
             raise InputError(f"{path}: {size} bytes of JSON are more than the {limit} allowed")

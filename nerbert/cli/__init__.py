@@ -1,5 +1,6 @@
 """The commands: parse, call one function, print. No logic; a command's module is imported when it is called."""
 
+import atexit
 import gc
 import os
 import signal
@@ -104,6 +105,7 @@ def stop_on_sigterm() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command (default: the process's arguments); a NerbertError ends it with one line and its exit code."""
     gc.set_threshold(_OBJECTS)
+    atexit.register(gc.freeze)  # the interpreter's end would look through all objects several times
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks for some in all installed packages
     stop_on_sigterm()
     try:

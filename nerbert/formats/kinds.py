@@ -76,8 +76,8 @@ def known_kinds() -> list[str]:
 
 
 def is_known(name: str) -> bool:
-    """Return whether this names a kind, perhaps a user's as module:name."""
-    return name in _OTHERS or FORMATS.contains(name)
+    """Return whether this names a kind, perhaps a user's as module:name, or is empty: none is chosen."""
+    return not name or name in _OTHERS or FORMATS.contains(name)
 
 
 def can(name: str, *does: str) -> bool:

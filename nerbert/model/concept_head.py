@@ -13,8 +13,7 @@ import numpy as np
 
 from nerbert.errors import InputError
 from nerbert.formats.open_types import fold_labels
-from nerbert.model.gliner.head import Candidate, chosen_candidates
-from nerbert.model.heads import NEEDS_LABELS, Entities, is_one_entity
+from nerbert.model.heads import NEEDS_LABELS, Candidate, Entities, chosen_candidates, is_one_entity
 from nerbert.model.linear import MAX_TOKENS, WindowedHead, WordScores, linked_words, owners
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array

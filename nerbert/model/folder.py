@@ -27,6 +27,8 @@ from nerbert.words import SPLITTER, check_splitter
 CARD = "nerbert.json"
 CONCEPTS = "concepts/concepts.json"
 """The marker of a text encoder's folder that has a concept encoder, too."""
+MARKERS = {"gliner2": "encoder_config/config.json", "gliner": "gliner_config.json", "cdlm": "cdlm.json"}
+"""The markers of kinds in other modules, which are imported where one is there: 20 ms of a small tagger's start."""
 SIGNS = "entities_of_signs"
 """The card's field that says whether its training had entities without a letter or digit; only then it finds such."""
 PRETRAINED = ("encoder", "untrained")
@@ -153,7 +155,7 @@ class TransformersKind(ModelKind):
         """Raise InputError without weights that can be read, and for a part of a GLiNER2 model."""
         path = folder.path
         if read_json(path / cls.config, dict[str, Any]).get("model_type") == GLINER2:
-            raise InputError(f"{folder}: a GLiNER2 model without encoder_config/config.json; copy the whole folder")
+            raise InputError(f"{folder}: a GLiNER2 model without {MARKERS['gliner2']}; copy the whole folder")
         if not any(path.glob("*.safetensors")) and not (path / EXPORTED[0]).is_file():
             other = next((p.name for p in path.iterdir() if p.suffix in (".bin", ".pt", ".ckpt", ".h5")), "no weights")
             raise InputError(f"{folder}: holds {other}, not {WEIGHTS}; pickled weights are refused, convert them")
@@ -265,7 +267,8 @@ class ModelFolder:
     @cached_property
     def kinds(self) -> list[type[ModelKind]]:
         """Return the kinds that it may be of, the latest to be registered first."""
-        return [kind for kind in map(MODEL_KINDS.find, reversed([*MODEL_KINDS])) if kind.holds(self.path)]
+        names = [name for name in reversed([*MODEL_KINDS]) if (self.path / MARKERS.get(name, "")).exists()]
+        return [kind for kind in map(MODEL_KINDS.find, names) if kind.holds(self.path)]
 
     @property
     def kind(self) -> type[ModelKind]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, compress, pairwise
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -163,6 +163,34 @@ def is_one_entity(example: Example, before: int, word: int, *, touching: bool) -
     if touching:
         return start - end <= 1
     return before + 1 == word and _GAP.fullmatch(example.text, end, start) is not None
+
+
+class Candidate(NamedTuple):
+    """A span of words that may be an entity: its label's number, its log-odds and its probability."""
+
+    start: int
+    end: int
+    label: int
+    odds: float
+    probability: float
+
+
+def chosen_candidates(candidates: Sequence[Candidate], words: int, *, nested: bool) -> list[Candidate]:
+    """Return the candidates that are entities, in order."""
+    taken, kept = np.zeros(words, bool), list[Candidate]()
+    for candidate in sorted(candidates, key=lambda span: (-span.probability, span.start)):
+        here = slice(candidate.start, candidate.end)
+        if taken[here].any() and not (nested and all(_may_both_be(candidate, other) for other in kept)):
+            continue
+        taken[here] = True
+        kept.append(candidate)
+    return sorted(kept, key=lambda span: (span.start, -span.end))
+
+
+def _may_both_be(span: Candidate, other: Candidate) -> bool:
+    apart = span.end <= other.start or other.end <= span.start
+    holds = span.start <= other.start and other.end <= span.end
+    return apart or holds != (other.start <= span.start and span.end <= other.end)
 
 
 class Head(Protocol):

@@ -4,7 +4,7 @@ A tensor `x` of int8 has `x.scale`, (rows, 1) in fp32, beside it. Cost: a number
 one in its row.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -59,35 +59,34 @@ def to_fp32(tensors: Mapping[str, Array]) -> dict[str, Array]:
     }
 
 
-def constants_of(tensors: Mapping[str, Array], tables: Mapping[str, str], matrices: Mapping[str, str]) -> bytes:
-    """Return what a graph without its weights needs behind it: they are joined when both are read.
-
-    `tables` and `matrices` are the tensors that its constants are made of, by name: of what is looked up by rows, and
-    of what is multiplied by, of which 7 bits are taken (`head_kinds.quantise`). Raise InputError for a tensor that is
-    missing.
-    """
-    made = b"".join(_field(_CONSTANTS, _constant(*each)) for each in _arrays(tensors, tables, matrices))
-    return _field(_GRAPH, made)
-
-
-def _arrays(
+def constants_of(
     tensors: Mapping[str, Array], tables: Mapping[str, str], matrices: Mapping[str, str]
-) -> Iterator[tuple[str, Array]]:
+) -> dict[str, Array]:
+    """Return the constants that a graph lacks; raise InputError for a tensor that is missing. By a constant's name
+    `tables` are of what is looked up by rows, `matrices` of what is multiplied by (in 7 bits: `head_kinds.quantise`).
+    """
     for name in {*tables.values(), *matrices.values()}:
         if name + SCALE not in tensors:
             raise InputError(f"the weights have no {name!r:.80} in int8; they don't belong to the graph")
+    made = dict[str, Array]()
     for constant, name in tables.items():
-        yield constant, tensors[name]
-        yield constant + "_scale", tensors[name + SCALE]
+        made |= {constant: tensors[name], constant + "_scale": tensors[name + SCALE]}
     for constant, name in matrices.items():
-        yield constant + "_quantized", np.rint(tensors[name] / 2).astype(np.int8).T
-        yield constant + "_scale", 2 * tensors[name + SCALE][:, 0]
+        down = (halves := tensors[name].T.copy()) >> 1
+        halves &= down & 1
+        halves += down  # rounded to even, without larger numbers in between
+        made |= {constant + "_quantized": halves, constant + "_scale": 2 * tensors[name + SCALE][:, 0]}
+    return made
 
 
-def _constant(name: str, array: Array) -> bytes:
-    """Return a constant in ONNX's format: dimensions, kind of number, name, numbers."""
-    sizes = b"".join(b"\x08" + _varint(size) for size in array.shape)
-    return sizes + b"\x10" + _varint(_NUMBERS[array.dtype]) + _field(8, name.encode()) + _field(9, array.tobytes())
+def declared(constants: Mapping[str, Array]) -> bytes:
+    """Return what joins a graph to constants in memory: in ONNX's format their sizes, kinds, names and a place."""
+    made = b""
+    for name, array in constants.items():
+        sizes = b"".join(b"\x08" + _varint(size) for size in array.shape)
+        place = _field(13, _field(1, b"location") + _field(2, b"memory")) + b"\x70\x01"
+        made += _field(_CONSTANTS, sizes + b"\x10" + _varint(_NUMBERS[array.dtype]) + _field(8, name.encode()) + place)
+    return _field(_GRAPH, made)
 
 
 def _field(number: int, content: bytes) -> bytes:

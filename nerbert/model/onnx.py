@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,14 +12,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from nerbert.artifacts import sha256_of
+from nerbert.artifacts import sha256_once
 from nerbert.errors import InputError, NerbertError, at, need, refused
 from nerbert.model.folder import EXPORTED, ModelFolder
-from nerbert.model.int8 import constants_of, read_int8
+from nerbert.model.int8 import constants_of, declared, read_int8
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.model.windows import Padded
 from nerbert.rng import Array
-from nerbert.schema import read_json
+from nerbert.schema import read_content, read_json
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime would write files into the user's cache
 FOLDER, FORMAT = "onnx", 1
@@ -38,6 +39,7 @@ _SLOW = ("SkipLayerNormFusion",)
 _LARGEST_CARD = 4 << 20
 _LARGEST_TOKENIZER = 256 << 20
 _REMEDY = "export the tagger again"
+_read_tensors = lru_cache(1)(lambda path, _sha256: read_int8(path) or {})  # once for both graphs of a shared encoder
 _Size = Annotated[int, Field(ge=1, lt=1 << 31)]
 _Piece = Annotated[int, Field(ge=0, lt=1 << 31)]
 Specials = Annotated[list[_Piece], Field(max_length=16)]
@@ -129,11 +131,11 @@ class Exported:
 
     def open(self, path: Path, columns: int, *, threads: int = 0, output: str = LOGITS) -> "OnnxScorer":
         """Return the scorer of a graph, joined with the constants that it lacks, if any."""
-        joined = b""
+        constants = dict[str, Array]()
         if needed := self.card.constants.get(path.name):
             with at(weights := self.files_of(path.name)[1]):
-                joined = constants_of(read_int8(weights) or {}, needed.tables, needed.matrices)
-        return OnnxScorer(path, columns, threads=threads, output=output, joined=joined)
+                constants = constants_of(_read_tensors(weights, sha256_once(weights)), needed.tables, needed.matrices)
+        return OnnxScorer(path, columns, threads=threads, output=output, constants=constants)
 
     def check_weights(self, source: str) -> None:
         """Raise InputError if a folder's weights are no longer those that were exported."""
@@ -145,7 +147,7 @@ class Exported:
 
 def weights_of(source: str) -> dict[str, str]:
     """Return the SHA-256 of each file of weights in a model's folder."""
-    return {path.relative_to(source).as_posix(): sha256_of(path) for path in ModelFolder(source).files("weights")}
+    return {path.relative_to(source).as_posix(): sha256_once(path) for path in ModelFolder(source).files("weights")}
 
 
 def read_exported(source: str) -> Exported | None:
@@ -156,6 +158,18 @@ def read_exported(source: str) -> Exported | None:
     return Exported.of(folder, read_json(folder / CARD, OnnxCard, limit=_LARGEST_CARD, remedy=_REMEDY))
 
 
+@lru_cache(1)
+def _load_tokenizer(content: bytes) -> Any:
+    """Return the tokenizer of a `tokenizer.json`; that of labels is often that of texts."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_buffer(content)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
 class LightTokenizer:
     """Pieces and offsets of plain text by a `tokenizer.json`: what `SubwordTokenizer` asks of `transformers`' one.
 
@@ -164,14 +178,8 @@ class LightTokenizer:
 
     def __init__(self, path: Path, card: TokenizerFacts) -> None:
         need("onnx", "tokenizers")
-        from tokenizers import Tokenizer
-
-        read_json(path, dict[str, Any], limit=_LARGEST_TOKENIZER)
         with refused(f"{path}: can't be loaded as a tokenizer"):
-            self.backend_tokenizer = Tokenizer.from_file(str(path))
-            self.backend_tokenizer.no_padding()
-            self.backend_tokenizer.no_truncation()
-            self.backend_tokenizer.encode_special_tokens = True
+            self.backend_tokenizer = _load_tokenizer(read_content(path, _LARGEST_TOKENIZER))
         self._path, self._before, self._after = path, card.before, card.after
         self.pad_token_id, self.model_max_length = card.pad_id, card.room
 
@@ -208,7 +216,7 @@ class LightPieces(dict[str, list[Any]]):
 class Graph:
     """An exported graph on the CPU: its `inputs` and `outputs`, with their shapes by name."""
 
-    def __init__(self, path: Path, threads: int = 0, joined: bytes = b"") -> None:
+    def __init__(self, path: Path, threads: int = 0, constants: Mapping[str, Array] = {}) -> None:
         need("onnx", "onnxruntime")
         import onnxruntime
 
@@ -223,7 +231,9 @@ class Graph:
             with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as graph:
                 if graph.find(_OUTSIDE) >= 0:
                     raise InputError(f"{path}: names files outside itself, which are not read; export the tagger again")
-            whole = path.read_bytes() + joined if joined else str(path)
+            whole = path.read_bytes() + declared(constants) if constants else str(path)
+            self._constants = list(map(onnxruntime.OrtValue.ortvalue_from_numpy, constants.values()))  # not copied
+            options.add_external_initializers([*constants], self._constants)
             self._session = onnxruntime.InferenceSession(
                 whole, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW)
             )
@@ -261,9 +271,9 @@ class OnnxScorer:
     """Logits, or another `output` of so many columns, of an exported graph on the CPU."""
 
     def __init__(
-        self, path: Path, classes: int, *, threads: int = 0, output: str = LOGITS, joined: bytes = b""
+        self, path: Path, classes: int, *, threads: int = 0, output: str = LOGITS, constants: Mapping[str, Array] = {}
     ) -> None:
-        self._output, self._graph, self._classes = output, Graph(path, threads, joined), classes
+        self._output, self._graph, self._classes = output, Graph(path, threads, constants), classes
         outputs = self._graph.outputs
         self._graph.check(list(outputs) == [output] and {"input_ids"} <= self._graph.inputs.keys() <= set(_INPUTS))
         if outputs[output][-1:] != [classes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nerbert.artifacts import held, publish, sha256_of
+from nerbert.artifacts import held, publish, sha256_once
 from nerbert.cache import cache_place
 from nerbert.errors import InputError, NerbertError, at, refused
 from nerbert.locks import ThreadLock
@@ -73,7 +73,7 @@ class LabelVectors:
 
     @cached_property
     def _digest(self) -> str:
-        lines = "".join(f"{path.name} {sha256_of(path)}\n" for path in self._files)
+        lines = "".join(f"{path.name} {sha256_once(path)}\n" for path in self._files)
         return sha256(f"{_FORMAT} {self._width} {self._facts}\n{lines}".encode()).hexdigest()
 
     def _encode(self, labels: Mapping[bytes, EntityLabel]) -> dict[bytes, Array]:

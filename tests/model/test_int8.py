@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import WEIGHTS, find_named
-from nerbert.model.int8 import SCALE, constants_of, read_int8, to_fp32, to_int8
+from nerbert.model.int8 import SCALE, constants_of, declared, read_int8, to_fp32, to_int8
 
 
 @pytest.fixture
@@ -59,8 +59,12 @@ def test_a_graph_computes_with_what_is_joined_to_it() -> None:
     infos = [helper.make_tensor_value_info(name, kind, None) for name, kind in of_type.items()]
     graph = helper.make_model(helper.make_graph(nodes, "g", infos[:1], infos[1:]), ir_version=8,
                               opset_imports=[helper.make_opsetid("", 17)])  # fmt: skip
-    joined = graph.SerializeToString() + constants_of(stored, {"table": "t"}, {"m": "w"})
-    session = onnxruntime.InferenceSession(joined, providers=["CPUExecutionProvider"])
+    constants = constants_of(stored, {"table": "t"}, {"m": "w"})
+    assert np.array_equal(constants["m_quantized"], np.rint(stored["w"] / 2).T), "halves go to the even number"
+    joined, options = graph.SerializeToString() + declared(constants), onnxruntime.SessionOptions()
+    kept = list(map(onnxruntime.OrtValue.ortvalue_from_numpy, constants.values()))
+    options.add_external_initializers([*constants], kept)
+    session = onnxruntime.InferenceSession(joined, options, providers=["CPUExecutionProvider"])
     looked_up, multiplied = session.run(None, {"ids": np.array([4, 0])})
     exact = to_fp32(stored)
     assert np.array_equal(looked_up, exact["t"][[4, 0]])

@@ -14,14 +14,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nerbert.errors import InputError, at, refused
-from nerbert.model.folder import WEIGHTS, ModelFolder, ModelKind
+from nerbert.model.folder import MARKERS, WEIGHTS, ModelFolder, ModelKind
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels, cut_into_windows
 from nerbert.model.windows import IGNORED, Window
 from nerbert.records import Example
 from nerbert.rng import Array
 from nerbert.sources.files import open_plain
 
-MARKER = "cdlm.json"
+MARKER = MARKERS["cdlm"]
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 _SPECIALS = (PAD, UNKNOWN)
 LONGEST_WORD = 20

@@ -9,9 +9,10 @@ from pydantic import Field
 
 from nerbert.errors import InputError, at, refused
 from nerbert.model.backbone import quiet
+from nerbert.model.folder import MARKERS
 from nerbert.schema import parse_json, read_json
 
-GLINER, PICKLED = "gliner_config.json", "pytorch_model.bin"
+GLINER, PICKLED = MARKERS["gliner"], "pytorch_model.bin"
 """Its file, and a file of weights that is read only where there is no model.safetensors."""
 FOLDERS = ("backbone", "labels_backbone", "labels_tokenizer")
 """Folders that may be in a model's own: the first two are nerbert's own way to hold what a first version only names."""

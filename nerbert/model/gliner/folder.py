@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from nerbert.errors import InputError, refused
 from nerbert.model.backbone import load_tokenizer
-from nerbert.model.folder import EXPORTED, GLINER2, WEIGHTS, ModelFolder, ModelKind
+from nerbert.model.folder import EXPORTED, GLINER2, MARKERS, WEIGHTS, ModelFolder, ModelKind
 from nerbert.model.gliner.config import FOLDERS, PICKLED, WORDS, Gliner2Config, GlinerConfig, body_config, plain_config
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer
 from nerbert.model.tokenizer import check_pieces, encode
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nerbert.model.gliner.layers import GlinerFolder  # loads torch
 
 _REMEDY = "nerbert reads GLiNER models that score spans (marker, markerV0) or tokens by given labels"
-ENCODER = "encoder_config/config.json"
+ENCODER = MARKERS["gliner2"]
 """The configuration of GLiNER2's encoder, by which its folder is known."""
 GLINER2_WORDS = "gliner2-words-1"
 """GLiNER2's word splitter."""

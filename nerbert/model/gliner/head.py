@@ -15,7 +15,7 @@ from nerbert.formats.open_types import fold_labels
 from nerbert.labels import WordSpan
 from nerbert.model.gliner.config import GlinerConfig
 from nerbert.model.gliner.prompt import LabelPrompt, PromptTokenizer, WordWindow
-from nerbert.model.heads import NEEDS_LABELS, Entities, Head, Odds, is_one_entity
+from nerbert.model.heads import NEEDS_LABELS, Candidate, Entities, Head, Odds, chosen_candidates, is_one_entity
 from nerbert.model.tokenizer import best_window
 from nerbert.model.windows import cheapest_cuts
 from nerbert.records import EntityLabel, Example
@@ -29,16 +29,6 @@ NORMALISED = "normalised"
 """The value of `labels` in a folder's card if the model was trained on labels written as open types are."""
 _START_COST = 32
 """What a further batch costs, in pieces."""
-
-
-class Candidate(NamedTuple):
-    """A span of words that may be an entity: its label's number, its log-odds and its probability."""
-
-    start: int
-    end: int
-    label: int
-    odds: float
-    probability: float
 
 
 class _Asked(NamedTuple):
@@ -285,24 +275,6 @@ def word_candidates(odds: Array, probabilities: Array, thresholds: Array) -> lis
         rows = zip(ends.tolist(), least.tolist(), chances.tolist(), strict=True)
         candidates += [Candidate(start, end + 1, label, *numbers) for end, *numbers in rows]
     return candidates
-
-
-def chosen_candidates(candidates: Sequence[Candidate], words: int, *, nested: bool) -> list[Candidate]:
-    """Return the candidates that are entities, in order."""
-    taken, kept = np.zeros(words, bool), list[Candidate]()
-    for candidate in sorted(candidates, key=lambda span: (-span.probability, span.start)):
-        here = slice(candidate.start, candidate.end)
-        if taken[here].any() and not (nested and all(_may_both_be(candidate, other) for other in kept)):
-            continue
-        taken[here] = True
-        kept.append(candidate)
-    return sorted(kept, key=lambda span: (span.start, -span.end))
-
-
-def _may_both_be(span: Candidate, other: Candidate) -> bool:
-    apart = span.end <= other.start or other.end <= span.start
-    holds = span.start <= other.start and other.end <= span.end
-    return apart or holds != (other.start <= span.start and span.end <= other.end)
 
 
 def joined_words(

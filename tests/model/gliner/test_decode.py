@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nerbert.model.gliner.head import Candidate, chosen_candidates, joined_words, span_candidates, word_candidates
-from nerbert.model.heads import Entities
+from nerbert.model.gliner.head import joined_words, span_candidates, word_candidates
+from nerbert.model.heads import Candidate, Entities, chosen_candidates
 from nerbert.records import Example
 from nerbert.words import split_words
 

@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nerbert.model.gliner.folder import GLINER2_WORDS
-from nerbert.model.gliner.head import Candidate, GlinerHead, chosen_candidates
+from nerbert.model.gliner.head import GlinerHead
+from nerbert.model.heads import Candidate, chosen_candidates
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger
 from nerbert.words import split_words
