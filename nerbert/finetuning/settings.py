@@ -29,8 +29,8 @@ class FinetuneSettings(TrainSettings):
     """Sentences per step. Unit: windows. Source: NER-BERT §4.4 (16 or 32)."""
     min_steps: Annotated[int, Interval(ge=-1)] = -1
     """Fewest updates: a smaller training set is repeated beyond `epochs` until then. `max_steps` wins over it. 0: no
-    bound. -1 chooses by the objective: 100 for `names` and `concepts`, which start from a whole model, else 250.
-    Source: ours, by measurement at 1–200 sentences."""
+    bound. -1 chooses by the objective: 250; with `names` and `concepts`, which start from a whole model, 100, and for
+    more than 10 sentences from MiniLM's width on 50. Source: ours, by measurement at 1–200 sentences."""
     learning_rate: Annotated[float, Interval(ge=0, lt=1e6)] = 0.0
     """Highest learning rate of AdamW. 0 chooses by the encoder's width: 5e-5 from 768 on (NER-BERT §4.4, for
     BERT-base), 2e-4 below (ours, measured on all-MiniLM-L6-v2); with `names` and `concepts` half of that, a quarter for

@@ -24,8 +24,9 @@ from nerbert.training.settings import TrainSettings
 
 _Settings = TypeVar("_Settings", bound=FinetuneSettings)
 _USUAL_OBJECTIVE = TrainSettings().objective
-_USUAL_STEPS, _GENTLE_STEPS = 250, 100
-"""Fewest steps, and those of an objective that trains gently (docs/results)."""
+_USUAL_STEPS, _GENTLE_STEPS, _SHORT_STEPS = 250, 100, 50
+"""Fewest steps, those of an objective that trains gently (docs/results), and the same from MiniLM's width on unless the
+sentences are few."""
 _GENTLE_SHARE, _FEW_SHARE = 0.5, 0.25
 """The latter's share of the usual rate, and that with few sentences."""
 _WIDE, _NARROW = 768, 384
@@ -52,10 +53,12 @@ class Start:
 
         settings, card, sentences = objective_for(encoder, settings), read_card(encoder), len(domains.target.train)
         chosen = check_head(chosen_objective(settings, FINETUNE), settings)
-        gently = chosen.traits.trains_gently
-        if settings.min_steps < 0:
-            settings = replace(settings, min_steps=_GENTLE_STEPS if gently else _USUAL_STEPS)
+        gentle = sentences if chosen.traits.trains_gently else 0
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
+        if settings.min_steps < 0:
+            short = gentle > FEW_SENTENCES and _width(backbone.config) >= _NARROW
+            steps = (_SHORT_STEPS if short else _GENTLE_STEPS) if gentle else _USUAL_STEPS
+            settings = replace(settings, min_steps=steps)
         domains = replace(domains, labels=_words_of_types(chosen, card, domains, settings))
         data = chosen.data(FinetuneData(settings, domains, card["word_splitter"]))
         if sentences and not data.has_entities:
@@ -67,7 +70,7 @@ class Start:
         objective = chosen.of(Task(data.types, settings, backbone, data.concepts, texts, finetunes=True, data=data))
         model = objective.make_model(backbone)
         pieces = objective.subwords(model, backbone, settings)
-        by_width = usual_rate(model.config, sentences if gently else 0)
+        by_width = usual_rate(model.config, gentle)
         settings = replace(settings, learning_rate=settings.learning_rate or chosen.traits.usual_rate or by_width)
         facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
         facts |= {name: value for name, value in card.items() if name == "num_frozen_layers"}
@@ -114,11 +117,15 @@ def usual_rate(config: Any, gentle: int = 0) -> float:
 
     `gentle` is the number of sentences of an objective that trains gently; 0 for any other.
     """
-    width = int(getattr(config, "hidden_size", 0) or _WIDE)
+    width = _width(config)
     rate = 5e-5 if width >= _WIDE else 2e-4
     if not gentle:
         return rate
     return _NARROW_RATE if width < _NARROW else rate * (_FEW_SHARE if gentle <= FEW_SENTENCES else _GENTLE_SHARE)
+
+
+def _width(config: Any) -> int:
+    return int(getattr(config, "hidden_size", 0) or _WIDE)
 
 
 def _words_of_types(

@@ -161,16 +161,19 @@ def test_of_very_many_types_a_step_has_its_own(names: str, monkeypatch: pytest.M
 
 
 def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(
-    names: str, tiny_encoder: Path, tiny_gliner: Path
+    names: str, tiny_encoder: Path, tiny_gliner: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def usual(encoder: str, **more: Any) -> tuple[int, float]:
-        start = Start.of(encoder, Domains(DATA), FinetuneSettings(**more))
+    def usual(encoder: str, sentences: int = len(EXAMPLES), **more: Any) -> tuple[int, float]:
+        examples = (EXAMPLES * 11)[:sentences]
+        start = Start.of(encoder, Domains(DataSet(Path("data"), examples)), FinetuneSettings(**more))
         return start.settings.min_steps, start.settings.learning_rate
 
     assert usual(names) == (100, 5e-4)
     assert usual(names, objective="tagging") == usual(str(tiny_encoder)) == (250, 2e-4)
     assert usual(names, min_steps=0, learning_rate=1e-3) == (0, 1e-3)
     assert usual(str(tiny_gliner)) == (250, 2e-4)
+    monkeypatch.setattr("nerbert.finetuning.start._NARROW", 32)
+    assert [usual(names, sentences) for sentences in (10, 11)] == [(100, 5e-5), (50, 1e-4)]
 
 
 def test_of_too_many_concepts_those_of_the_data_stay(names: str) -> None:

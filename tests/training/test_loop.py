@@ -71,6 +71,16 @@ def test_gradients_are_those_of_the_mean_over_labelled_words_however_a_step_is_c
             torch.testing.assert_close(mine, other.grad, rtol=1e-4, atol=1e-7)
 
 
+def test_gradients_of_embeddings_are_rows_until_the_step_has_all(windows: Windows) -> None:
+    model, layouts, settings = tiny_model(), list[Any](), replace(FP32, max_tokens_per_batch=25)
+    table = model.get_input_embeddings()
+    table.weight.register_post_accumulate_grad_hook(lambda weight: layouts.append(weight.grad.layout))
+    train_step(Run(model, data_of(windows), TwoParts(), settings, make_process_group(settings)), np.arange(8), 1e-3, 1)  # type: ignore[abstract]
+    assert set(layouts) == {torch.sparse_coo}
+    assert len(layouts) > 1
+    assert not table.sparse
+
+
 class TwoParts(Objective, StepHooks):
     """Word losses of class 0, and of the others, each divided by its own number; it notes what the step shares."""
 
