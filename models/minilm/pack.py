@@ -28,7 +28,7 @@ FP32, INT8 = graphs.GRAPHS["fp32"], graphs.GRAPHS["int8"]
 
 def pack(trained: Path, folder: Path) -> None:
     """Write the folder."""
-    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("onnx", "log.jsonl"))
+    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("onnx", "log.jsonl", "README.md"))
     for path in folder.rglob(WEIGHTS):
         save_file(to_int8(load_file(path)), path, {"format": "pt"})
     export(folder)
