@@ -178,7 +178,7 @@ def test_readmes_examples_print_what_the_readme_shows(
     """A block without a language is what the block before it prints, figures of 0 to 1 aside: they vary by machine."""
 
     def finetune(encoder: str, data: DataSet) -> nerbert.Tagger:
-        assert (encoder, len(data.train)) == ("embedded", 30)
+        assert (encoder, len(data.train)) == ("minilm", 30)
         return nerbert.Tagger.load(lesson / "my-tagger")
 
     shutil.copytree(ROOT / "docs" / "tutorial" / "data", tmp_path / "docs" / "tutorial" / "data")

@@ -121,6 +121,14 @@ def test_another_distribution_brings_a_model_by_name(monkeypatch: pytest.MonkeyP
         find_named("minilm")
 
 
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+def test_minilm_finds_what_it_is_asked_for(backend: str) -> None:
+    pytest.importorskip("nerbert_minilm")  # an sdist has none
+    tagger = Tagger.load("minilm", backend=backend).with_labels(["person", "company", "product"])
+    found = [(span.text, span.type) for span in tagger.tag("In Berlin Tim Cook of Apple showed the iPhone 15.")]
+    assert found == [("Tim Cook", "person"), ("Apple", "company"), ("iPhone 15", "product")]
+
+
 def test_commands_take_minilm_where_it_is_installed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
