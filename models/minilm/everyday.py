@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from build import line_of
 from domains import read_domains
 
 from nerbert.evaluation.evaluate import evaluate_open, open_tagger
@@ -23,7 +22,7 @@ def main(model: str, texts: str = "everyday") -> None:
     with TemporaryDirectory() as folder:
         for kind in read_domains(HERE / texts):
             file = Path(folder, f"{kind.name}.jsonl")
-            file.write_bytes(b"".join(line_of(kind, passage) for passage in kind.passages))
+            file.write_bytes(b"".join(kind.line_of(passage) for passage in kind.passages))
             counts = evaluate_open(tagger, file).counts
             right, predicted, gold = right + counts.right, predicted + counts.predicted, gold + counts.gold
             print(_line(kind.name, counts))

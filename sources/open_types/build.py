@@ -17,8 +17,6 @@ from jinja2 import Environment, StrictUndefined
 
 from nerbert.artifacts import publish_folder, sha256_of
 from nerbert.formats.data import SPLITS
-from nerbert.formats.json_files import object_line
-from nerbert.records import Document
 from nerbert.terminal import tell
 
 _HERE = Path(__file__).parent
@@ -33,16 +31,6 @@ def _splits() -> dict[str, list[str]]:
 def split_of(domain: str) -> str:
     """Return the split that a domain belongs to."""
     return next((split for split, names in _splits().items() if domain in names), "train")
-
-
-def line_of(domain: Domain, passage: Document) -> bytes:
-    """Return a passage as a line of open types."""
-    entities = [
-        {"start": each.start, "end": each.end, "type": each.type, "description": domain.types[each.type].description}
-        for each in domain.entities(passage)
-    ]
-    fields = {"text": passage.text, "entities": entities, "asked": list(domain.types)}
-    return object_line(fields | {"domain": domain.name, "genre": domain.genre})
 
 
 def type_lines(domains: Sequence[Domain]) -> Iterator[str]:
@@ -90,7 +78,7 @@ def build(folder: Path, domains: Sequence[Domain]) -> dict[str, str]:
         with (folder / f"{split}.jsonl").open("wb") as stream:
             for domain in domains:
                 if split_of(domain.name) == split:
-                    stream.writelines(line_of(domain, passage) for passage in domain.passages)
+                    stream.writelines(domain.line_of(passage) for passage in domain.passages)
     (folder / "types.tsv").write_text("".join(type_lines(domains)), encoding="utf-8")
     hashes = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     (folder / "README.md").write_text(card(domains, hashes), encoding="utf-8")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerbert.errors import InputError
+from nerbert.formats.json_files import object_line
 from nerbert.formats.marked import Marked
 from nerbert.records import Document, Repairs, Span
 
@@ -63,6 +64,15 @@ class Domain:
             Span(span.start, span.end, type_, span.text) for span in passage.spans for type_ in self.broader(span.type)
         ]
         return list(dict.fromkeys(spans))
+
+    def line_of(self, passage: Document) -> bytes:
+        """Return a passage as a line of open types."""
+        entities = [
+            {"start": each.start, "end": each.end, "type": each.type, "description": self.types[each.type].description}
+            for each in self.entities(passage)
+        ]
+        fields = {"text": passage.text, "entities": entities, "asked": list(self.types)}
+        return object_line(fields | {"domain": self.name, "genre": self.genre})
 
 
 def read_domain(path: Path) -> Domain:
