@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -63,9 +64,11 @@ def test_messages(act: Callable[[], object], words: str) -> None:
         act()
 
 
-@pytest.mark.parametrize("weights", ["model.safetensors", "onnx/model.onnx"])
+@pytest.mark.parametrize(
+    ("weights", "constants"), [("model.safetensors", ""), ("onnx/model.onnx", ""), ("model.safetensors", "its own")]
+)
 def test_tag_says_what_the_folder_decides(
-    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    weights: str, constants: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tagger = fixed({"ship": 0.8})
     tagger.origin = Origin(str(tmp_path), (), ())
@@ -73,9 +76,11 @@ def test_tag_says_what_the_folder_decides(
     (tmp_path / weights).write_bytes(b"")
     (tmp_path / "in.txt").write_text("A ship and a SHIP.\n")
     monkeypatch.setattr(Tagger, "load", lambda *_, **__: tagger)
+    exported = SimpleNamespace(card=SimpleNamespace(constants=constants))
+    monkeypatch.setattr("nerbert.tagger.jobs.job.read_exported", lambda _: exported)
     chosen = "the exported int8 model is used (--precision fp32 for a more exact one)"
     own = "entities below its own threshold 0.800 for 1 of 2 types are left out (--min-confidence sets others)"
-    both = f"{chosen}; {own}" if weights == "model.safetensors" else own
+    both = f"{chosen}; {own}" if weights == "model.safetensors" and not constants else own
     for options, note in (((), both), (("--precision", "int8"), own), (("--min-confidence", "0"), both[: -len(own)])):
         assert exit_code("tag", "my-tagger", tmp_path / "in.txt", *options) == 0
         assert capfd.readouterr().err == (f"my-tagger: {note.removesuffix('; ')}\n" if note else "")

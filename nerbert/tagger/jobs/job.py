@@ -26,6 +26,7 @@ from nerbert.formats.jsonl import tagged_document
 from nerbert.formats.rows import ERRORS
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import NEEDS_LABELS
+from nerbert.model.onnx import read_exported
 from nerbert.records import Repair, Repairs
 from nerbert.sources.files import writable
 from nerbert.tagger.answers import JobTagger
@@ -106,10 +107,11 @@ class TagJob:
         return tagger
 
     def _list_defaults(self, tagger: Tagger) -> Iterator[str]:
-        """Yield what the tagger's folder decides by itself: int8 before its own weights, thresholds."""
+        """Yield what the tagger's folder decides by itself: int8 before its own weights of more bits, thresholds."""
         automatic = all(self.loading.get(name, "auto") == "auto" for name in ("backend", "precision"))
         folder = tagger.origin.folder if tagger.origin else ""
-        if automatic and "int8" in tagger.head.name.split() and ModelFolder(folder).backend == "torch":
+        exported = read_exported(folder) if automatic and "int8" in tagger.head.name.split() else None
+        if exported and not exported.card.constants and ModelFolder(folder).backend == "torch":
             yield "the exported int8 model is used (--precision fp32 for a more exact one)"
         kept = {} if self.min_confidence else tagger.card.get("thresholds")
         if kept and (thresholds := answering_of(tagger.head, tagger.scaling, kept, tagger.types)).thresholds:
