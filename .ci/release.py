@@ -38,8 +38,8 @@ MODEL = ROOT / "models" / "minilm"
 """The project's model that is a distribution of its own."""
 LARGEST = 50_000_000
 """Bytes of a file that is published."""
-UNPUBLISHED = (".github/", "models/")
-"""Tracked files that the sdist lacks: they serve the project's own repository, or are distributions of their own."""
+UNPUBLISHED = (".github/", "models/minilm/nerbert_minilm/model/")
+"""Tracked files that the sdist lacks: they serve the project's own repository, or are in a distribution of its own."""
 SENTENCE = "Charles Darwin sailed on HMS Beagle to Brazil."
 VALIDATE = """
 import sys
