@@ -122,3 +122,10 @@ def test_no_module_name_is_used_more_than_three_times() -> None:
 def test_the_code_stays_small(folder: Path, most: int) -> None:
     lines = sum(path.read_bytes().count(b"\n") for path in folder.rglob("*.py"))
     assert lines <= most, f"{lines:,} lines: what comes in, something else pays for"
+
+
+def test_the_documentation_stays_short() -> None:
+    generated = {"commands.md", "languages.md", "settings.md"}
+    pages = [path for path in (ROOT / "docs").rglob("*.md") if path.name not in generated]
+    words = sum(len(path.read_text(encoding="utf-8").split()) for path in pages)
+    assert words <= 65_000, f"{words:,} words: what comes in, something else pays for"
