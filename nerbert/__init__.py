@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nerbert.training.checkpoint import TrainLog
 
 if "OMP_WAIT_POLICY" not in os.environ:
-    # torch's idle threads spin for long before they sleep, and take the cores of a second training
+    # torch's idle threads spin for a long time before they sleep, and block the cores for a second training
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("KMP_BLOCKTIME", "1")
 _HOMES = {
@@ -46,7 +46,7 @@ _HOMES = {
     "Spans": "tagger.spans", "TagRequest": "tagger.pending", "Tagger": "tagger.tagger",
     "annotate_texts": "annotate.annotate", "score_tags": "metrics.score",
 }  # fmt: skip
-"""The modules of public names."""
+"""The module of each public name."""
 
 __all__ = [
     "AnnotateSettings", "AsyncClient", "Client", "CorpusSettings", "DataSet", "DistilSettings", "Evaluation",
@@ -64,7 +64,7 @@ def build_corpus(
 ) -> "BuiltCorpus":  # fmt: skip
     """Build a corpus from Wikipedia dumps, with its data card; return its folder and manifest.
 
-    `dumps` are files or addresses, `knowledge` files or folders with the types of titles, `exclude` annotated data:
+    `dumps` are files or URLs, `knowledge` files or folders with the types of titles. `exclude` is annotated data:
     sentences that share runs of words with it are left out. Keywords are settings (docs/settings.md) and override
     `settings`. Tasks run in this process, or in `executor`: `with LocalExecutor(workers=8) as executor: …`. Call it
     again to resume a build that was killed.
@@ -92,8 +92,8 @@ def pretrain(
     """Pre-train an encoder and write it to `output`, a Hugging Face folder; return the log.
 
     Keywords are settings (docs/settings.md) and override `settings`: `pretrain("encoder", corpus="corpus", epochs=1)`.
-    An `executor` cuts the corpus into windows; without one, processes on all cores do. Call it again with the same
-    settings to resume a killed run from its last checkpoint.
+    The `executor` cuts the corpus into windows (default: processes on all cores). Call it again with the same settings
+    to resume a killed run from its last checkpoint.
     """
     _need_torch()
     from nerbert.encoder.pretrain import pretrain as stage
@@ -111,7 +111,7 @@ def pretrain_stages(
 ) -> "dict[str, TrainLog]":  # fmt: skip
     """Pre-train in the stages of a settings file, each with an encoder folder in `output`; return the logs by stage.
 
-    `changes` are written as after `--set`: `["seed=2", "NEE.epochs=3"]`. Finished stages are skipped and have no log.
+    `changes` have the syntax of `--set`: `["seed=2", "NEE.epochs=3"]`. Finished stages are skipped and have no log.
     `executor` is as in `pretrain`.
     """
     _need_torch()
@@ -131,8 +131,8 @@ def example(
 ) -> "Example":
     """Return a sentence with entities, as (start, end, type) in characters or as spans, to train or score on.
 
-    Its words are `tokens`; without them nerbert splits the text. Entities are extended to whole words. Raise InputError
-    for entities that overlap or lie outside of the text.
+    `tokens` are its words; without them nerbert splits the text. Entities are extended to whole words. Raise InputError
+    for entities that overlap or lie outside the text.
     """
     from nerbert.formats.documents import example_of_spans
 
@@ -150,11 +150,11 @@ def read_data(
     """Read annotated data in any format: a folder with a file for each split, or one file.
 
     `from_` names the format; by default it is detected. `split` cuts one file into train, dev and test (`"80/10/10"`).
-    `overlaps` and `cut_words` set what happens to entities that overlap or cut a word, `units` what offsets count,
-    `tag_types` whether spans of types such as `B-PER` are merged.
-    `layer` and `feature` name those of WebAnno TSV that hold entities, `tag_column` the tags of CoNLL, and `type_` the
-    entities that have no type. Texts without words are cut into sentences by the rules of `language`, and into words by
-    `word_splitter`. The splits are lists of `Example`. Of the splits asked for, only train must exist.
+    `overlaps` and `cut_words` choose how to treat entities that overlap or cut a word, `units` is the unit of offsets,
+    and `tag_types` chooses whether to merge spans whose types are tags such as `B-PER`.
+    `layer` and `feature` select the entities of WebAnno TSV, `tag_column` selects the tags of CoNLL, and `type_` is the
+    type of entities without one. Texts without words are cut into sentences by the rules of `language`, and into words
+    by `word_splitter`. The splits are lists of `Example`. Of the requested splits, only train must exist.
     """
     from nerbert.formats import data as stage
     from nerbert.formats.documents import Reading
@@ -175,13 +175,13 @@ def finetune(
 ) -> "Tagger":  # fmt: skip
     """Fine-tune `encoder` (a folder, a hub name, or `embedded`) on annotated sentences, and return the tagger.
 
-    `data` is a folder with a train split (and perhaps dev), one file, what `read_data` returns, or examples: a list, or
-    one for each split (`{"train": […], "dev": […]}`). `source` is data of another domain to train on first. Keywords
-    are settings (docs/settings.md) and override `settings`: `finetune("embedded", "ships.jsonl", "tagger", seed=2)`.
+    `data` is a folder with a train split (and optionally dev), one file, a `DataSet` from `read_data`, or examples: a
+    list, or a list per split (`{"train": […], "dev": […]}`). `source` is data of another domain to train on first.
+    Keywords are settings (docs/settings.md) that override `settings`: `finetune("embedded", "a.jsonl", "out", seed=2)`.
     Confidences are calibrated on the dev split, if there is one, unless `calibrate` is false.
 
-    The tagger is written to the folder `output`. Without one, its folder is temporary and is deleted with the object:
-    copies and pickles need it, `save_pretrained` keeps it.
+    The tagger is written to the folder `output`, by default to a temporary folder that is deleted with the object.
+    Copies and pickles of the tagger need that folder; `save_pretrained` saves it permanently.
     """
     _need_torch()
     from nerbert.finetuning.domains import Domains
@@ -215,15 +215,15 @@ def distil(
     errors: str = "strict", executor: "Executor | None" = None, overwrite: bool = False,
     **keywords: Any,
 ) -> "Tagger":  # fmt: skip
-    """Train a tagger on the entities that a `teacher` (a tagger's folder or hub name) finds; return it.
+    """Train a student tagger on the entities that a `teacher` (a tagger's folder or hub name) finds; return it.
 
-    `texts` are files or folders, as `nerbert tag` reads them. `labels` are what the teacher looks for (default: the
-    types of `data`, else all its own), `thresholds` from which confidence on. The student starts from `encoder`,
-    and learns from the labelled sentences of `data` last. No silver sentence shares eight words in a row with a file of
-    `exclude`. Keywords are settings (docs/settings.md) and win over `settings`.
+    `texts` are files or folders, as `nerbert tag` reads them. The teacher looks for entities of `labels` (default: the
+    types of `data`, else all types of the teacher) with at least the confidence in `thresholds`. The student starts
+    from `encoder`, and learns from the labelled sentences of `data` last. No silver sentence shares eight words in a
+    row with a file of `exclude`. Keywords are settings (docs/settings.md) and override `settings`.
 
-    The teacher tags in this process, or where `executor` says. The sentences that the student was trained on are in the
-    folder `output` too, as silver.jsonl. A call that was killed goes on tagging when it is made again.
+    The teacher tags in this process, or in `executor`. The student's training sentences are saved in `output` too, as
+    silver.jsonl. If the call is killed, repeat it to resume the tagging.
     """
     _need_torch()
     from nerbert.distillation.distil import DistilPlan
@@ -250,12 +250,12 @@ def evaluate(
 ) -> "Evaluation":  # fmt: skip
     """Score a tagger, its folder, a folder of several seeds, or a file of predictions, on annotated sentences.
 
-    `data` is a file, a list of `Example`, or the test split of a data folder or of what `read_data` returns.
-    With `train`, entities seen in training are scored apart, and test sentences of at least eight words that
-    occur there are left out of a second score. `decoding`, `head`, `backend`, `precision` and `thresholds` are as in
-    `Tagger.load`, for folders; a tagger that is loaded has its own. What is scored is what the tagger gives.
-    `labels` (type in the data → label) says what types are called by the tagger: `{"Restaurant_Name": "restaurant
-    name"}`; others have their own names.
+    `data` is a file, a list of `Example`, or the test split of a data folder or of a `DataSet` from `read_data`.
+    With `train`, entities seen in training are scored separately, and a second score omits test sentences of at least
+    eight words that occur in `train`. `decoding`, `head`, `backend`, `precision` and `thresholds` are as in
+    `Tagger.load`, for folders; a loaded tagger keeps its own. The score is that of the tagger's output.
+    `labels` maps types of the data to labels of the tagger: `{"Restaurant_Name": "restaurant name"}`; other types keep
+    their names.
     """
     from dataclasses import replace
 
@@ -276,11 +276,11 @@ def report(
     thresholds: float | Mapping[str, float] | None = None, labels: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> "Report":  # fmt: skip
-    """Write a page about a tagger on annotated sentences to the file `output`; return what it says.
+    """Write a page about a tagger on annotated sentences to the file `output`; return its content.
 
-    The page is one HTML file that asks for nothing: scores with intervals, mistakes in their sentences, calibration,
-    what thresholds do, speed, origin. `against` is a second tagger, to be compared with. Everything else is as in
-    `evaluate`, and holds for both; of several seeds name one.
+    The page is one HTML file that loads nothing else: scores with intervals, mistakes in their sentences, calibration,
+    effects of thresholds, speed, origin. `against` is a second tagger for comparison. The other parameters are as in
+    `evaluate`, and hold for both taggers; of several seeds name one.
     """
     from nerbert.artifacts import check_free
     from nerbert.evaluation.report.report import make_report
@@ -300,13 +300,13 @@ def _several(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
 
 
 def _remove(scratch: str, maker: int) -> None:
-    """Remove a tagger's temporary folder, if there is one; a process that was forked leaves its parent's alone."""
+    """Remove a tagger's temporary folder, if there is one; a forked process leaves its parent's folder alone."""
     if scratch and os.getpid() == maker:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _make_settings(cls: type[Any], settings: Any, keywords: Mapping[str, Any]) -> Any:
-    """Return settings with keywords in place of theirs; raise SettingsError for settings of another class."""
+    """Return settings, overridden by keywords; raise SettingsError for settings of another class."""
     from nerbert.errors import SettingsError
     from nerbert.training.sections import make_settings
 

@@ -1,9 +1,9 @@
-"""Write every output: a draft beside the target (`.NAME.partial`), then one rename.
+"""Write every output: a draft next to the target (`.NAME.partial`), then one rename.
 
-All long jobs use `publish_job`. Finished parts are in `.NAME.work`, with the job's key and its lock; a kill leaves them
-for the next run with that key. Only a benchmark's folder grows in place: each of its parts has a key of its own. Cost:
-writing waits for the disk; a folder is replaced by two renames, and the next run repairs a kill between them; locks
-guard against processes of one machine, and not at all where the file system has none.
+All long jobs use `publish_job`. Finished parts are in `.NAME.work`, with the job's key and its lock. After a kill, the
+next run with the same key reuses them. Only a benchmark's folder grows in place: each of its parts has its own key.
+Cost: writing waits for the disk. Replacing a folder takes two renames; the next run repairs a kill between them. Locks
+work only between processes on the same machine, and need a file system that supports them.
 """
 
 import errno
@@ -28,53 +28,53 @@ from nerbert.schema import difference, json_line, parse_json, read_json, to_plai
 Result = TypeVar("Result")
 
 MARKERS = ("manifest.json", "nerbert.json", "nerbert-onnx.json")
-"""A folder that holds one of these was made by nerbert and may be overwritten on demand."""
+"""A folder that holds one of these files was made by nerbert and may be overwritten on demand."""
 
 _LARGEST_MARK = 1 << 32
-"""Maximum bytes of a mark, which may hold the result of a whole part."""
+"""Maximum size of a mark, which may hold the result of a whole part, in bytes."""
 _BLOCK = 1 << 20
 _LOCKLESS = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP})
 """Errors of a file system without locks."""
 PLAN, LOCK, _OLD = "plan.json", "lock", "old"
-"""Files in a work folder: what the job is made from, its lock, the output that it replaces."""
+"""Files in a work folder: the job's key, its lock, the output that it replaces."""
 _RIGHT = "get the right to write there or {other}"
 _WRITING = {
     errno.ENOSPC: "free space or {other}", errno.EDQUOT: "free space or {other}", errno.EROFS: "{other}",
     errno.EFBIG: "raise the limit (ulimit -f) or {other}",
 }  # fmt: skip
-"""Errors of writing alone, and what helps."""
+"""Errors that only writing raises, and their remedies."""
 _ANY_USE = {
     errno.EACCES: _RIGHT, errno.EPERM: _RIGHT, errno.EIO: "check the disk or {other}",
     errno.ENAMETOOLONG: "choose a shorter name",
 }  # fmt: skip
-"""Reading fails with these too, so the file must be the output's, or unnamed."""
+"""Reading raises these errors too, so the error must name a file of the output, or none."""
 
 
 class Draft(NamedTuple):
-    """Where a long job writes."""
+    """The paths that a long job writes to."""
 
     path: Path
-    """The file or folder that becomes the target; the job makes it."""
+    """The file or folder that becomes the target; the job fills it."""
     work: Path
-    """A folder for finished parts and checkpoints, which a later run of the same job finds again."""
+    """A folder for finished parts and checkpoints, which a later run of the same job reuses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made(Generic[Result]):
-    """What `artifact` returns."""
+    """The return value of `artifact`."""
 
     result: Result
     before: bool
-    """Whether an earlier run made it."""
+    """True if an earlier run made it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
     fingerprint: str
     checksums: list[int]
-    """Of the files, and of the result."""
+    """Checksums of the files, then of the result."""
     result: str
-    """JSON, whose bytes the last checksum is of."""
+    """JSON; the last checksum is that of its bytes."""
 
 
 def check_free(target: Path, *, overwrite: bool, file: bool = False) -> None:
@@ -103,7 +103,7 @@ def _check(target: Path, *, overwrite: bool, file: bool) -> None:
 
 @contextmanager
 def publish_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield an empty folder that becomes `target` (a link is followed) if the block ends well, else is removed."""
+    """Yield an empty folder that becomes `target` (a link is followed), or is removed if the block raises an error."""
     with publish_job(target, None, overwrite=overwrite) as draft:
         yield draft.path
 
@@ -112,13 +112,13 @@ def publish_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
 def publish_job(
     target: Path, key: Any, *, overwrite: bool = False, file: bool = False, keep: Sequence[str] = ()
 ) -> Iterator[Draft]:
-    """Yield the draft of a folder (or file) that takes long; it becomes `target` when the block ends well.
+    """Yield the draft of a folder (or file) that takes long to make; it becomes `target` when the block succeeds.
 
-    Finished parts in `Draft.work` stay after a failure for the next run with an equal `key`, a JSON value that holds
-    all that they depend on; with None nothing stays. Raise StaleOutput if there is work of another job, which
-    `overwrite` deletes, and OutputExists while another process makes the target. A target that is a link is followed.
+    After a failure, finished parts in `Draft.work` stay for the next run with an equal `key`, a JSON value of all their
+    inputs; with None nothing stays. Raise StaleOutput if there is work of another job, unless `overwrite` deletes it,
+    and OutputExists while another process makes the target. A target that is a link is followed.
 
-    With `keep`, names of folders in it, the target itself is the draft: what a run adds stays, however it ends.
+    With `keep`, names of folders in it, the target itself is the draft: a run's additions stay, however it ends.
     """
     target = _follow_links(target)
     message = f"{target}: another run is making it; wait for its end or choose another place"
@@ -135,14 +135,14 @@ def publish_job(
         draft.work.mkdir(parents=True, exist_ok=True)
     with writing(target), held(draft.work / LOCK, message):
         try:
-            _check(target, overwrite=overwrite, file=file)  # another run may just have made it
+            _check(target, overwrite=overwrite, file=file)  # another run may have made it just now
         except OutputExists:
             if not _has_work(draft.work):
                 shutil.rmtree(draft.work, ignore_errors=True)
             raise
         _restore(draft, target, key, overwrite=overwrite)
         try:
-            with writing(target):  # so that the note below is on the error that leaves
+            with writing(target):  # so that the note below is added to the converted error
                 if key is not None:
                     write_json(draft.work / PLAN, key)
                 _remove(draft.path)
@@ -178,7 +178,7 @@ def _grow(target: Path, names: Sequence[str], message: str) -> Iterator[Draft]:
 def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) -> Iterator[None]:
     """Lock a folder (by the file `.lock` in it) or a file made for it; raise OutputExists(`taken`) if it is locked.
 
-    With `wait`, call that instead, and wait for the lock. A dead process holds none.
+    With `wait`, call it instead of raising, and wait for the lock. A dead process holds no lock.
     """
     from filelock import FileLock, Timeout
 
@@ -198,13 +198,13 @@ def held(path: Path, taken: str, *, wait: Callable[[], object] | None = None) ->
         yield
     finally:
         if inside is not None:
-            with suppress(OSError):  # Windows removes no open file; filelock does so there
+            with suppress(OSError):  # Windows can't remove an open file; filelock removes it there
                 inside.unlink()
         lock.release()
 
 
 def draft_of(target: Path) -> Draft:
-    """Return where `publish_job` makes a target, for the other processes of the job."""
+    """Return the paths where `publish_job` makes a target, for the other processes of the job."""
     target = _follow_links(target)
     return Draft(target.with_name(f".{target.name}.partial"), target.with_name(f".{target.name}.work"))
 
@@ -212,7 +212,7 @@ def draft_of(target: Path) -> Draft:
 def artifact(
     mark: Path, fingerprint: str, files: Sequence[Path], make: Callable[[], Result], kind: type[Result]
 ) -> Made[Result]:
-    """Return what `make`, which writes `files`, returned; call it unless an earlier run did for an equal fingerprint.
+    """Return the result of `make`, which writes `files`; reuse that of an earlier run with an equal fingerprint.
 
     `mark` is a JSON file that is written last: the fingerprint, checksums, and the result, which is a `kind`.
     """
@@ -230,21 +230,21 @@ def artifact(
 
 @contextmanager
 def publish(target: Path) -> Iterator[Path]:
-    """Yield a temporary path whose file becomes `target` when the block ends well.
+    """Yield a temporary path whose file becomes `target` when the block succeeds.
 
-    The path is new each time: a worker of a killed run may still write another one.
+    The path is new each time, since a worker of a killed run may still write to an earlier one.
     """
     draft = target.with_name(f".{target.name}.{os.getpid()}-{token_hex(4)}.partial")
     with writing(target):
         if not any(part.endswith((".partial", ".work")) for part in target.parts):
-            for left in target.parent.glob(f".{glob.escape(target.name)}.*-*.partial"):  # by a run that was killed
+            for left in target.parent.glob(f".{glob.escape(target.name)}.*-*.partial"):  # left by a killed run
                 left.unlink(missing_ok=True)
         try:
             yield draft
             try:
                 to_disk(draft)
                 draft.replace(target)
-            except FileNotFoundError as error:  # it took the draft for that of a killed run
+            except FileNotFoundError as error:  # another run has removed the draft as that of a killed run
                 raise OutputExists(f"{target}: another run is making it; choose another place") from error
         except BaseException:
             draft.unlink(missing_ok=True)
@@ -252,7 +252,7 @@ def publish(target: Path) -> Iterator[Path]:
 
 
 def link_file(source: Path, target: Path) -> None:
-    """Make `target` the same file as `source`; a copy where the file system has no hard links."""
+    """Make `target` a hard link to `source`, or a copy if the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:
@@ -261,7 +261,7 @@ def link_file(source: Path, target: Path) -> None:
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Write `value` as readable JSON, whole or not at all."""
+    """Write `value` as readable JSON, atomically."""
     with publish(target) as partial:
         partial.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
@@ -284,7 +284,7 @@ def _sha256_of_state(path: Path, *_state: int) -> str:
 
 
 def writing(target: Path) -> AbstractContextManager[None]:
-    """Raise WriteError for what a full disk, a missing right or a long name raises inside; let all else pass."""
+    """Turn errors of a full disk, a missing right or a long name into WriteError; let all other errors pass."""
     return refused(partial(_write_error, target))
 
 
@@ -294,13 +294,13 @@ def _write_error(target: Path, error: BaseException) -> WriteError | None:
         ours = not isinstance(path, str) or _belongs(Path(path).absolute(), target.absolute())
         if error.errno in _WRITING or (error.errno in _ANY_USE and ours):
             return unwritable(target if ours else str(path), error)
-    elif "(os error " in str(error):  # of safetensors or tokenizers, whose errors are no OSErrors
+    elif "(os error " in str(error):  # from safetensors or tokenizers, which don't raise OSError
         return unwritable(target, error)
     return None
 
 
 def _belongs(path: Path, target: Path) -> bool:
-    """Return whether `path` is a folder above the target, or is what becomes it, or is inside."""
+    """Return whether `path` is a folder above the target, is the target or its draft, or is inside one of these."""
     if path in target.parents:
         return True
     inside = path.relative_to(target.parent).parts if path.is_relative_to(target.parent) else ("",)
@@ -308,14 +308,14 @@ def _belongs(path: Path, target: Path) -> bool:
 
 
 def unwritable(place: Path | str, error: BaseException, other: str = "choose another place") -> WriteError:
-    """Return the error for a path that can't be written: why, and what helps; `other` asks for another place."""
+    """Return the error for a path that can't be written: its cause and a remedy; `other` suggests another path."""
     number = getattr(error, "errno", None)
     remedy = (_WRITING | _ANY_USE).get(number or 0, "{other}").format(other=other)
     return WriteError(f"{place}: can't be written: {os.strerror(number) if number else error}; {remedy}")
 
 
 def _follow_links(target: Path) -> Path:
-    """Return the target of a link, which need not exist; any other path as it is."""
+    """Return the target of a link, which need not exist; return any other path unchanged."""
     return Path(os.path.realpath(target)) if os.path.islink(target) else target  # noqa: PTH114
 
 
@@ -325,12 +325,12 @@ def to_disk(path: Path) -> None:
         try:
             os.fsync(stream.fileno())
         except OSError as error:
-            if error.errno in _WRITING or error.errno == errno.EIO:  # others mean that it can't be waited for
+            if error.errno in _WRITING or error.errno == errno.EIO:  # other errors: the file doesn't support fsync
                 raise
 
 
 def check_own(*paths: Path) -> None:
-    """Raise OutputExists for what would lead the work, and its cleaning up, into a folder of someone else."""
+    """Raise OutputExists for a link or another user's file, which could redirect writing and deleting elsewhere."""
     for path in paths:
         if os.path.lexists(path):
             state = path.lstat()
@@ -358,11 +358,11 @@ def _restore(draft: Draft, target: Path, key: Any, *, overwrite: bool) -> None:
 
 
 def _complete(draft: Path) -> None:
-    """Wait for a file; of a folder remove unfinished files, and give readers what safetensors 0.8 made for one user."""
+    """Sync a file to disk; clean up a folder, and make files readable that safetensors 0.8 made private."""
     if draft.is_file():
         to_disk(draft)
         return
-    for left in draft.rglob(".*.partial"):  # by a worker that died, whose task ran again
+    for left in draft.rglob(".*.partial"):  # left by a worker that died; its task was run again
         _remove(left)
     for path in draft.rglob("*"):
         mode = path.lstat().st_mode
@@ -377,13 +377,13 @@ def _has_work(work: Path) -> bool:
 
 
 def finish(target: Path) -> None:
-    """Do the last steps of a run that was killed between them: put an old output back, delete work that is used up."""
+    """Finish a run that was killed in its last steps: restore the old output, or delete the work that isn't needed."""
     draft = draft_of(target)
     with writing(target):
         check_own(*draft)
         if not draft.work.is_dir():
             return
-        with suppress(OutputExists), held(draft.work / LOCK, ""):  # else another run is at work
+        with suppress(OutputExists), held(draft.work / LOCK, ""):  # OutputExists: another run is active
             if (draft.work / _OLD).exists() and not target.exists():
                 (draft.work / _OLD).replace(target)
             if target.exists() and not draft.path.exists():

@@ -1,6 +1,6 @@
 """Folders computed once from the same inputs, such as a corpus, and reused.
 
-A name is the hash of all that it was made from. Cost: nobody deletes old ones, and opening one reads all of it.
+A folder's name is the hash of its inputs. Cost: old folders are never deleted, and opening one reads all its files.
 """
 
 import json
@@ -23,22 +23,22 @@ _CHECKSUMS = "checksums.json"
 
 
 def load_cached(cache: str, kind: str, origin: Any, make: Callable[[Path], None], read: Callable[[Path], Read]) -> Read:
-    """Return what `read` reads from the cached folder of a kind that was made from `origin`, a JSON value.
+    """Return the result of `read` for the cached folder of this kind that was made from `origin`, a JSON value.
 
-    `make` fills it first if it is missing or a file is damaged, or `read` raises InputError; a failure leaves nothing
-    behind. `cache` is the setting. Safe to call from several processes at once.
+    `make` fills the folder first if it is missing, a file is damaged, or `read` raises InputError; a failure leaves
+    nothing behind. `cache` is the setting. Safe to call from several processes at once.
     """
     target = cache_place(cache, kind, sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest())
     lock = target.with_name(f".{target.name}.lock")
     if (content := _read_whole(target, read)) is not None:
-        if lock.exists():  # of a run that was killed after the folder got its name
+        if lock.exists():  # left by a run that was killed after it renamed the folder
             with suppress(OSError, OutputExists), held(lock, ""):
                 finish(target)
                 lock.unlink()
         return content
-    from multiprocessing import current_process  # 10 ms: an exported tagger's first word doesn't wait for them
+    from multiprocessing import current_process  # takes 10 ms, which an exported tagger saves at its start
 
-    if getattr(current_process(), "_inheriting", False):  # a worker that runs the script of the process waiting for it
+    if getattr(current_process(), "_inheriting", False):  # a worker that runs the script of its parent, which waits
         raise NerbertError("a script that trains is run by its own workers too: put its work under "
                            "`if __name__ == '__main__':`")  # fmt: skip
     with ExitStack() as stack:
@@ -65,7 +65,7 @@ def load_cached(cache: str, kind: str, origin: Any, make: Callable[[Path], None]
 
 
 def _read_whole(target: Path, read: Callable[[Path], Read]) -> Read | None:
-    """Return what is read from a folder; None if there is none, or a damaged one."""
+    """Return the content of a folder; None if the folder is missing or damaged."""
     if not target.is_dir():
         return None
     with suppress(InputError, OSError):
@@ -86,11 +86,11 @@ def user_cache() -> Path:
 
 
 def cache_place(cache: str, kind: str, name: str) -> Path:
-    """Return a cached folder's path, below `cache` or the user's cache folder; raise OutputExists for a foreign one."""
+    """Return a cached folder's path in `cache` or the user's cache folder; raise OutputExists for another user's."""
     try:
         home = user_cache()
         path, parts = (Path(cache).expanduser(), (kind, name)) if cache else (home, ("nerbert", kind, name))
-    except (RuntimeError, ValueError) as error:  # half a character is no user's name
+    except (RuntimeError, ValueError) as error:  # ValueError: a lone surrogate in the path
         raise SettingsError(f"cache = {cache!r:.80}: there is no home folder for it; name a folder") from error
     try:
         for part in parts:

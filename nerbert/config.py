@@ -1,10 +1,10 @@
-"""Loads and checks settings.
+"""Load and check settings.
 
-Settings are frozen dataclasses beside what they set. A field's annotation says what is allowed (`Literal` for choices,
-`Annotated[int, Interval(ge=1)]` for ranges, a registry for names); the docstring under it is its manual
+Settings are frozen dataclasses in the packages that use them. A field's annotation states the allowed values (`Literal`
+for choices, `Annotated[int, Interval(ge=1)]` for ranges, a registry for names); the docstring under it is its manual
 (`docs/generate.py`). Values come from TOML, from `key=value` on the command line, or from Python; pydantic checks them.
-Bounds are those of annotated_types, which pydantic's `Field(ge=1)` makes too: importing pydantic takes ten times as
-long, and commands that only print help need no checks. So pydantic is loaded for the first value that isn't a default.
+Bounds are those of annotated_types, which pydantic's `Field(ge=1)` makes too. Importing pydantic takes ten times as
+long, and commands that only print help check nothing, so pydantic is loaded for the first value that isn't a default.
 """
 
 import types
@@ -23,9 +23,9 @@ _Any = TypeVar("_Any")
 _PACKAGE = Path(__file__).parent
 _LONGEST_FILE = 1 << 20
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "multiple_of": "multiple of"}
-"""The words for each kind of bound."""
+"""Words for each kind of bound, for messages."""
 _LISTS = {int: "[1, 2]", float: "[0.1, 0.2]", str: '["one", "two"]', Path: '["one.jsonl", "two.jsonl"]'}
-"""A list of each kind of value, for messages."""
+"""An example list for each type of value, for messages."""
 _NAMES = {
     int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path", type(None): "none",
 }  # fmt: skip
@@ -33,10 +33,10 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A base for settings: each value that is no default is checked against its annotation, wherever it comes from."""
+    """Base class of settings: any value other than a default is checked against its annotation, whatever its source."""
 
     removed: ClassVar[Mapping[str, str]] = {}
-    """Names of settings that are gone, and why they can be left out."""
+    """Names of removed settings, with the reason why they can be left out."""
 
     def __post_init__(self) -> None:
         cls: type = type(self)
@@ -48,7 +48,7 @@ class Settings:
 
     @classmethod
     def full_name(cls, name: str) -> str:
-        """Return the name of a field as messages and the command line have it."""
+        """Return the name of a field in messages and on the command line."""
         return name
 
 
@@ -58,24 +58,24 @@ def load_settings(cls: type[_Any], path: Path | None, changes: Sequence[str] = (
 
 
 def read_settings(path: Path | None, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the values of a TOML file, none without one, with `key=value` changes in their place."""
+    """Return the values of a TOML file (none if `path` is None), overridden by `key=value` changes."""
     return merge_values(read_toml(path) if path is not None else {}, parse_changes(changes))
 
 
 def merge_values(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `values` with changes in their place, tables key by key; `NAME.key` is a key of the table NAME."""
-    found = dict(values)
+    """Return `values` overridden by changes, tables key by key; `NAME.key` is a key of the table NAME."""
+    merged = dict(values)
     for name, value in changes.items():
         table, dot, key = name.partition(".")
-        inner, before = {key: value} if dot else value, found.get(table)
+        inner, before = {key: value} if dot else value, merged.get(table)
         if isinstance(inner, Mapping) and isinstance(before, Mapping):
             inner = {**before, **inner}
-        found[table] = inner
-    return found
+        merged[table] = inner
+    return merged
 
 
 def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
-    """Return the values of `key=value` changes; raise SettingsError for one of another form."""
+    """Return the values of `key=value` changes; raise SettingsError for a change in another form."""
     values = dict[str, Any]()
     for change in changes:
         key, equals, value = change.partition("=")
@@ -89,7 +89,7 @@ def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Parse a TOML file of at most a megabyte; errors name the file.
+    """Parse a TOML file of at most 1 MiB; errors name the file.
 
     `configs/NAME.toml` and `suites/NAME.toml` that don't exist are read from the package.
     """
@@ -103,31 +103,31 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _parse_toml(text: str) -> dict[str, Any]:
-    """Parse TOML; raise ValueError or RecursionError for a fault, and for a number too long for any message."""
+    """Parse TOML; raise ValueError or RecursionError for a syntax error, and for a number that is too long to print."""
     import tomllib
 
     values = tomllib.loads(text)
-    repr(values)  # Python reads hexadecimal numbers of any length, and refuses to write them
+    repr(values)  # Python parses hexadecimal numbers of any length, but refuses to print long ones
     return values
 
 
 def make_settings(cls: type[_Any], values: Mapping[str, Any], before: _Any | None = None) -> _Any:
-    """Make a `cls`, any dataclass, from values by name, over those of `before`.
+    """Make a `cls`, any dataclass, from values by name, which override those of `before`.
 
-    Raise SettingsError for an unknown name, a wrong value or one that is missing.
+    Raise SettingsError for an unknown name, or a wrong or missing value.
     """
     checked = check_values(cls, values)
     if before is not None:
         return replace(before, **checked)  # type: ignore[type-var]
-    for each in fields(cls):  # type: ignore[arg-type]
-        if each.name not in values and each.default is MISSING and each.default_factory is MISSING:
-            name = _name_in(cls, each.name)
+    for field in fields(cls):  # type: ignore[arg-type]
+        if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
+            name = _name_in(cls, field.name)
             raise SettingsError(f"setting {name} is missing: it has no default", setting=name)
     return cls(**checked)
 
 
 def check_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return some fields of `cls` in their types; raise SettingsError as `make_settings`. Others may be missing."""
+    """Return values, converted to the types of `cls`; fields may be missing. Errors are as in `make_settings`."""
     hints = hints_of(cls)
     removed: Mapping[str, str] = getattr(cls, "removed", {})
     if gone := next((name for name in values if name in removed), ""):
@@ -140,12 +140,12 @@ def check_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _name_in(cls: type, name: str) -> str:
-    """Return a field's name as its class gives it in messages."""
+    """Return a field's name in messages."""
     return cls.full_name(name) if issubclass(cls, Settings) else name
 
 
 def check(name: str, value: Any, hint: Any) -> Any:
-    """Return `value` in the type of `hint`, an annotation; raise SettingsError that says what is allowed."""
+    """Return `value` converted to the annotation `hint`; raise SettingsError that states the allowed values."""
     try:
         checked = _adapter(hint).validate_python(_as_hinted(value, hint))
         numbers = checked if isinstance(checked, tuple) else (checked,)
@@ -166,7 +166,7 @@ def refuse(condition: bool, name: str, value: object, bound: str) -> None:
 
 
 def check_choice(option: str, value: str, known: Sequence[str]) -> None:
-    """Raise SettingsError for a value that is neither known nor empty."""
+    """Raise SettingsError for an unknown value; an empty one is allowed."""
     if value and value not in known:
         raise SettingsError(f"{option} {value!r}{unknown(value, known)}")
 
@@ -196,38 +196,38 @@ def describe_hint(hint: Any) -> str:
 
 
 def _describe_bound(bound: Any) -> str:
-    """Return the words for the bounds of a number, or for a registry."""
+    """Describe the bounds of a number, or the names in a registry."""
     values = {words: getattr(bound, name, None) for name, words in _BOUNDS.items()}
     given = ", ".join(f"{words} {value}" for words, value in values.items() if value is not None)
     return str(bound) if isinstance(bound, Registry) else given
 
 
 def _choices(hint: Any) -> list[str]:
-    """Return the names among the values that an annotation allows: of a `Literal`, or of a registry."""
+    """Return the names that an annotation allows: those of a `Literal`, or of a registry."""
     args = get_args(hint)
     if get_origin(hint) is Literal:
-        return [each for each in args if isinstance(each, str)]
-    own = list(args[1]) if get_origin(hint) is Annotated and isinstance(args[1], Registry) else []
-    return own + [name for each in args for name in _choices(each)]
+        return [choice for choice in args if isinstance(choice, str)]
+    registered = list(args[1]) if get_origin(hint) is Annotated and isinstance(args[1], Registry) else []
+    return registered + [name for arg in args for name in _choices(arg)]
 
 
 @cache
 def hints_of(cls: type) -> dict[str, Any]:
     """Return name → annotation of each field."""
     hints = get_type_hints(cls, include_extras=True)
-    return {each.name: hints[each.name] for each in fields(cls)}
+    return {field.name: hints[field.name] for field in fields(cls)}
 
 
 @cache
 def _adapter(hint: Any) -> Any:
-    """Return pydantic's checker of an annotation: text is no number, and True is no 1."""
+    """Return pydantic's validator of an annotation, in strict mode: text isn't a number, and True isn't 1."""
     from pydantic import ConfigDict, TypeAdapter
 
     return TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
 def _as_hinted(value: Any, hint: Any) -> Any:
-    """Return a list as a tuple, and text as a path where the annotation has paths; one path is a list of one."""
+    """Convert lists to tuples, and text to paths if the annotation has paths; a single path becomes a tuple of one."""
     if Path in (hint, *get_args(hint)):
         if get_origin(hint) is tuple and isinstance(value, str | Path) and f"{value}" and "," not in f"{value}":
             return (Path(value),)

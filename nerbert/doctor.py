@@ -1,4 +1,4 @@
-"""Look at a machine: is everything there that the commands need? Nothing is changed, and nothing fetched."""
+"""Check that a machine has everything the commands need, without changing or downloading anything."""
 
 import locale
 import os
@@ -26,17 +26,17 @@ DEVELOPERS = ("docs", "extras-test", "gliner-test", "lint", "nightly", "test")
 
 
 class Finding(NamedTuple):
-    """What was looked at, how it is, what was found, and what helps if it isn't well."""
+    """The result of a check: its name, its state, the facts, and advice if there is a problem."""
 
     what: str
     state: Literal["ok", "missing", "wrong"]
-    """`missing` is only an extra; `wrong` makes commands fail, or fail late."""
+    """`missing`: only an extra isn't installed; `wrong`: commands fail, possibly late."""
     found: str
     advice: str = ""
 
 
 def examine(folder: Path) -> list[Finding]:
-    """Return what was found on this machine; `folder` is where outputs will be made."""
+    """Return the findings for this machine; `folder` is the one for outputs."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name the one to work in")
     return [*_machine(), *_check_folders(folder), *_text(), *_packages(), *_torch()]
@@ -58,7 +58,7 @@ def _machine() -> Iterator[Finding]:
 
 
 def memory_limit() -> int:
-    """Return the bytes of memory that this process may use: the machine's, or less in a container; 0 if unknown."""
+    """Return the memory that this process may use, in bytes: the machine's, or less in a container; 0 if unknown."""
     limits = []
     for path, pattern in (
         (Path("/proc/meminfo"), r"MemTotal:\s+(\d+) kB"),
@@ -95,7 +95,7 @@ def _check_folders(folder: Path) -> Iterator[Finding]:
 
 
 def _locks(folder: Path) -> Finding:
-    """Return whether a run notices that another one makes the same output, or a part of it."""
+    """Check that a run can detect another run on the same output, or on a part of it."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".nerbert-doctor-") as file:
             try:
@@ -112,12 +112,12 @@ def _text() -> Iterator[Finding]:
     encodings = {"file names": sys.getfilesystemencoding(), "output": sys.stdout.encoding if sys.stdout else "utf-8",
                  "locale": locale.getpreferredencoding(False)}  # fmt: skip
     wrong = any(encoding.lower().replace("-", "") != "utf8" for encoding in encodings.values())
-    found = ", ".join(f"{what} in {encoding}" for what, encoding in encodings.items())
-    yield Finding("text", "wrong" if wrong else "ok", found, "export LC_ALL=C.UTF-8 PYTHONUTF8=1" if wrong else "")
+    listed = ", ".join(f"{what} in {encoding}" for what, encoding in encodings.items())
+    yield Finding("text", "wrong" if wrong else "ok", listed, "export LC_ALL=C.UTF-8 PYTHONUTF8=1" if wrong else "")
 
 
 def _packages() -> Iterator[Finding]:
-    """Yield a finding for what the core needs, and one for each extra."""
+    """Yield a finding for the packages of the core, and one for those of each extra."""
     extras: dict[str, list[tuple[str, str]]] = {}
     for line in metadata.requires("nerbert") or ():
         match = _REQUIREMENT.fullmatch(line)
@@ -132,10 +132,10 @@ def _packages() -> Iterator[Finding]:
         state: Literal["ok", "missing", "wrong"] = (
             "wrong" if old or (lacking and not extra) else "missing" if lacking else "ok"
         )
-        found = ", ".join([*(f"no {name}" for name in lacking), *old]) or ", ".join(
+        facts = ", ".join([*(f"no {name}" for name in lacking), *old]) or ", ".join(
             f"{name} {version}" for name, version in installed.items()
         )
-        yield Finding(what, state, found, "" if state == "ok" else f"pip install '{what.replace('core', 'nerbert')}'")
+        yield Finding(what, state, facts, "" if state == "ok" else f"pip install '{what.replace('core', 'nerbert')}'")
 
 
 def _numbers(version: str) -> list[int]:

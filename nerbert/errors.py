@@ -9,11 +9,11 @@
     ├── WorkerDied          503  a worker of an executor ended without a result
     ├── MissingExtra        501  an optional library is not installed
     ├── Overloaded          429  a server has too much to do; try again in `retry_after` seconds
-    ├── Unavailable         503  a server is stopping, or has no such answer now
+    ├── Unavailable         503  a server is stopping, or can't give this answer now
     └── TimedOut            504  an answer takes longer than a server's limit
 
-Messages say what was wrong *and what to do*; `at` adds the place, to the message and as fields. Messages quote input,
-so `NerbertError` makes each one line that is safe to print, and cuts the middle out of a long one: the place at its
+Messages state the fault *and the remedy*; `at` adds the place, to the message and as fields. Messages quote input, so
+`NerbertError` turns each into one line that is safe to print, and cuts the middle out of a long one: the place at its
 start and the remedy at its end stay.
 """
 
@@ -25,20 +25,20 @@ from pathlib import Path
 from typing import Any
 
 _LONGEST = 1000
-"""Maximum characters of a message."""
+"""Maximum length of a message, in characters."""
 _LONGEST_LIST, _FEW = 200, 10
-"""Characters of a list of known names; of a longer one, so many names and their count are named."""
+"""Maximum length of a list of known names, in characters; of a longer list, the number of names shown."""
 
 
 class NerbertError(Exception):
     """Base of all errors meant for people; `str(error)` is one line of bounded length, without control characters.
-    `path`, `line` and `setting` say where the fault is: "" or None if that is unknown.
+    `path`, `line` and `setting` locate the fault: "" or None if unknown.
     """
 
     exit_code = 1
     http_status = 500
     try_again = True
-    """Whether the same work may succeed when it is run again: the fault isn't in what was given."""
+    """True if the same work may succeed on another try, because the fault isn't in the input."""
 
     def __init__(self, message: str, *, path: str = "", line: int | None = None, setting: str = "") -> None:
         super().__init__(shorten(visible(shorten(" ".join(message.split()), _LONGEST)), _LONGEST))
@@ -53,7 +53,7 @@ class InputError(NerbertError):
 
 
 class SettingsError(NerbertError):
-    """A setting is refused."""
+    """A setting is invalid."""
 
     http_status = 400
     try_again = False
@@ -86,7 +86,7 @@ class WorkerDied(NerbertError):  # noqa: N818
 
 
 class MissingExtra(NerbertError):  # noqa: N818
-    """An optional library is needed; the message names the extra that brings it."""
+    """An optional library is needed; the message names the extra that installs it."""
 
     http_status = 501
     try_again = False
@@ -113,15 +113,15 @@ class TimedOut(NerbertError):  # noqa: N818
 
 
 _PANICS = "pyo3_runtime"
-"""The module of a panic's class, which is no Exception."""
+"""The module of a Rust panic's class, which doesn't derive from Exception."""
 _FINAL = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 """Errors of the operating system that are due to the given paths, not to the machine."""
 
 
 def may_try_again(error: BaseException) -> bool:
-    """Return whether the same work may succeed when it is run again, as the machine may have made it fail.
+    """Return whether the same work may succeed on another try, because the machine may have made it fail.
 
-    Only errors of input, settings and places are final, unless the machine or a lack of memory caused them.
+    Only errors of input, settings and paths are final, unless the machine or a lack of memory caused them.
     """
     cause = error.__cause__
     while cause is not None and not isinstance(cause, OSError | MemoryError):
@@ -134,14 +134,14 @@ def may_try_again(error: BaseException) -> bool:
 def at(path: Path | str = "", line: int | None = None, *, part: str = "", setting: str = "") -> Iterator[None]:
     """Add a place to any NerbertError raised inside: before the message (`path:line: part: setting: `), and as fields.
 
-    Where several places are given, the message has all of them, and the fields have the innermost. `part` (a row of a
-    table, say) is for the message alone.
+    In nested blocks, the message gets all places, and the fields get the innermost. `part` (for example a row of a
+    table) appears only in the message.
     """
     try:
         yield
     except NerbertError as error:
-        place = f"{path}:{line}" if path and line is not None else f"{path}"
-        message = ": ".join(filter(None, (place, part, setting, str(error))))
+        location = f"{path}:{line}" if path and line is not None else f"{path}"
+        message = ": ".join(filter(None, (location, part, setting, str(error))))
         own_line = error.line if error.path or error.line is not None else line
         fields = {"path": error.path or str(path), "setting": error.setting or setting}
         raise type(error)(message, line=own_line, **fields) from error
@@ -152,11 +152,11 @@ def refused(
     what: str | Callable[[BaseException], NerbertError | None], kind: type[NerbertError] = InputError,
     of: type[Exception] | tuple[type[Exception], ...] = Exception, *, remedy: str = "",
 ) -> Iterator[None]:  # fmt: skip
-    """Turn what the system or a library raises inside into an error of one line: `what`, the reason, the remedy.
+    """Turn an error of the system or a library into an error of one line: `what`, the reason, the remedy.
 
-    The reason is the first line of the message; of the system's errors a path that `what` names is left out. What a
-    library in Rust panics about is such an error, too. If `what` is a function, it returns the error to raise, or None
-    to let the other pass.
+    The reason is the first line of the original message; in errors of the system, a path that `what` names is left out.
+    Panics of libraries in Rust are converted, too. If `what` is a function, it returns the error to raise, or None to
+    let the original error pass.
     """
     try:
         yield
@@ -170,7 +170,7 @@ def refused(
 
 
 def _refusal(error: BaseException, what: str, kind: type[NerbertError], of: Any, remedy: str) -> NerbertError | None:
-    """Return the error for another one of the class `of`, or for a panic; a name that is too long has its remedy."""
+    """Return the error that replaces one of the class `of`, or a panic; a path that is too long has its own remedy."""
     if not isinstance(error, of) and type(error).__module__ != _PANICS:
         return None
     reason = next(iter(str(error).strip().rstrip(".").splitlines()), "") or type(error).__name__
@@ -182,7 +182,7 @@ def _refusal(error: BaseException, what: str, kind: type[NerbertError], of: Any,
 
 
 def bad_path(error: BaseException) -> NerbertError | None:
-    """Return the error for a path that the system refuses (too long, or with NUL), or a disk that fails; else None."""
+    """Return the error for a path that the system rejects (too long, or with NUL), or a disk that fails; else None."""
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         refusal = _too_long(error)
     elif isinstance(error, OSError) and error.errno in (errno.EIO, errno.ESTALE):
@@ -205,18 +205,18 @@ def _too_long(error: Any) -> InputError:
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """Return `: did you mean 'x'?` with the known name that is most like `name`, whatever its case; "" if none is."""
+    """Return `: did you mean 'x'?` with the known name that is most similar to `name`, ignoring case; "" for none."""
     from difflib import get_close_matches
 
-    by_folded = {each.casefold(): each for each in known}
+    by_folded = {candidate.casefold(): candidate for candidate in known}
     close = get_close_matches(name.casefold(), by_folded, 1, cutoff)
     return f": did you mean {by_folded[close[0]]!r}?" if close else ""
 
 
 def unknown(name: object, known: Iterable[str], *, see: str = "", allowed: str = "") -> str:
-    """Return what to say after an unknown name: the nearest known one, and what it must be (`allowed`, or known).
+    """Return the end of a message about an unknown name: the nearest known name, and the allowed names or `allowed`.
 
-    `see` says where to find them if they are many.
+    `see` points to a list of the names, if there are many.
     """
     names = list(dict.fromkeys(known))
     listed = ", ".join(names)
@@ -228,14 +228,14 @@ def unknown(name: object, known: Iterable[str], *, see: str = "", allowed: str =
 
 
 def few(names: Iterable[str]) -> str:
-    """Return the first names with commas between them, and how many more there are."""
+    """Return the first names, separated by commas, and the number of the remaining ones."""
     every = list(names)
     rest = f" and {len(every) - _FEW:,} more" if len(every) > _FEW else ""
     return f"{', '.join(every[:_FEW])}{rest}" if every else "none"
 
 
 def visible(text: str) -> str:
-    """Return `text` with control characters escaped, so that no input acts on the terminal."""
+    """Return `text` with control characters escaped, so that input can't control the terminal."""
     if text.isprintable():
         return text
     acting = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # changes of direction
@@ -244,7 +244,7 @@ def visible(text: str) -> str:
 
 
 def shorten(text: str, longest: int) -> str:
-    """Return a text of at most so many characters: of a longer one the beginning and the end, with `…` between."""
+    """Return a text of at most `longest` characters; a longer one is cut to its beginning and end, joined by `…`."""
     end = longest * 2 // 5
     return text if len(text) <= longest else f"{text[: longest - end - 3]} … {text[-end:]}"
 

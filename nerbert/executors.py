@@ -1,8 +1,8 @@
 """Executors run one pure task over many items, in order. A command makes one, and passes it to every stage.
 
-Few items are in progress at once, so memory stays flat; the cost: a slow one delays the others. A task carries what its
-items share: a table, or a model, whose pickle says how to load it. Each worker unpickles a task once, so a model is
-loaded once in each. Workers end with the main process, even if it is killed. An extension point:
+Few items are in progress at once, so memory stays flat. Cost: a slow item delays the others. A task carries the data
+that its items share: a table, or a model, whose pickle only tells how to load it. Each worker unpickles a task once, so
+it loads a model only once. Workers end with the main process, even if that is killed. An extension point:
 docs/extending/executor.md.
 """
 
@@ -25,14 +25,14 @@ _MEMBERS = ("workers", "map_ordered", "__enter__", "__exit__")
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one task needs, for executors that place tasks on machines; `local` uses only its `workers`."""
+    """The needs of one task, for executors that assign tasks to machines; `local` uses only its number of workers."""
 
     cpus: float = 1
     gpus: float = 0
     memory: int = 0
-    """Bytes; 0 if unknown."""
+    """Memory in bytes; 0 if unknown."""
     isolated: bool = False
-    """Whether the task may kill its process, and so should not run in the command's."""
+    """True if the task may kill its process, and so should not run in the command's process."""
 
 
 ONE_CORE = Resources()
@@ -41,18 +41,18 @@ ONE_CORE = Resources()
 class Executor(Protocol):
     """Runs a command's tasks: made as `Class(workers)`, and entered and left once, as a context manager.
 
-    Without `--workers` they are 1, or the `default_workers` of the class.
+    Without `--workers`, `workers` is 1, or the class attribute `default_workers`.
     """
 
     workers: int
-    """How many tasks may run at once."""
+    """Maximum number of tasks at a time."""
 
     def map_ordered(
         self, task: Callable[[Item], Result], items: Iterable[Item], needs: Resources = ONE_CORE
     ) -> Iterator[Result]:
-        """Yield `task(item)` for each item, in order; take few items ahead. `task` is importable and pure.
+        """Yield `task(item)` for each item, in order; read few items ahead. `task` is importable and pure.
 
-        A task's own error is raised in place of its result. Raise WorkerDied if a worker ends without a result.
+        An error of a task is raised in place of its result. Raise WorkerDied if a worker ends without a result.
         """
 
     def __enter__(self) -> Self: ...
@@ -71,8 +71,8 @@ EXECUTORS: Registry[Callable[[int], Executor]] = Registry(
 class LocalExecutor(AbstractContextManager["LocalExecutor"]):
     """Run tasks in local processes, or with one worker in this process (unless they need to be isolated).
 
-    The processes start with the first task, and stay until the executor is left. They end at once if a caller stops in
-    the middle of its results; then the next task starts new ones. A worker that dies raises WorkerDied.
+    The processes start with the first task, and stay until the executor is left. They end at once if a caller stops
+    before the last result; the next task then starts new ones. Raise WorkerDied if a worker dies.
     """
 
     def __init__(self, workers: int = 1) -> None:
@@ -84,11 +84,11 @@ class LocalExecutor(AbstractContextManager["LocalExecutor"]):
     def map_ordered(
         self, task: Callable[[Item], Result], items: Iterable[Item], needs: Resources = ONE_CORE
     ) -> Iterator[Result]:
-        """Yield `task(item)` for each item, in order; a task's own error ends the run, and the processes stay."""
+        """Yield `task(item)` for each item, in order; an error of a task ends the run, and the processes stay."""
         if self.workers == 1 and not needs.isolated:
             return map(task, items)
         if self._pool is None:
-            from nerbert.pool import Pool  # multiprocessing takes longer to load than a line to tag
+            from nerbert.pool import Pool  # loading multiprocessing takes longer than tagging a line
 
             self._pool = Pool(self.workers)
         return self._pool.map_ordered(task, items)
@@ -108,7 +108,7 @@ def given_or_local(executor: Executor | None, workers: int) -> AbstractContextMa
 def open_executor(name: str = "local", workers: int | None = None) -> Iterator[Executor]:
     """Provide an executor by its name: `local`, `ray` or `module:Class`.
 
-    Raise SettingsError for a name that can't be read, and for an executor that can't be started.
+    Raise SettingsError for an unknown name, and for an executor that can't be started.
     """
     with ExitStack() as stack:
         try:

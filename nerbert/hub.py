@@ -1,6 +1,6 @@
-"""The hub: whether a name can be a model there, a local folder of its files, and folders pushed to it.
+"""The hub: check the names of its models, download models, and push folders.
 
-A name is resolved once, here, so no loader of `transformers` asks the hub.
+Only this module resolves a name, and only once; loaders of `transformers` get a local folder.
 """
 
 import re
@@ -12,27 +12,27 @@ from typing import Any
 from nerbert.errors import InputError, nearest, need, refused
 
 _NAME = re.compile(r"(?!.*(--|\.\.|\.git$))(?=.{1,96}$)\w([\w.-]*\w)?(/\w([\w.-]*\w)?)?", re.ASCII)
-_ALIKE = 0.75
+_CUTOFF = 0.75
 
 
 def is_hub_name(name: str) -> bool:
-    """Return whether a model on the hub may have a name."""
+    """Return whether a name is valid for a model on the hub."""
     return _NAME.fullmatch(name) is not None
 
 
 def check_hub_name(name: str, built_in: Iterable[str]) -> None:
-    """Raise InputError for what can't be a model on the hub, or is, without an owner, like one of `own`."""
+    """Raise InputError for an invalid name, or for one without an owner that resembles a name in `built_in`."""
     built_in = list(built_in)
-    like = "" if "/" in name else nearest(name[:96], built_in, _ALIKE)
+    like = "" if "/" in name else nearest(name[:96], built_in, _CUTOFF)
     if like or not is_hub_name(name):
         remedy = f"; give a model's folder or its name on the hub, or one of {', '.join(built_in)}"
         raise InputError(f"{name:.200}: no such folder{like or remedy}")
 
 
 def download(name: str, files: Iterable[str], **options: Any) -> Path:
-    """Return the local copy of a model on the hub, with the files of these patterns; raise InputError without one.
+    """Return the local copy of a model on the hub, with the files of these patterns; raise InputError on failure.
 
-    `how` goes to `huggingface_hub.snapshot_download`, which uses an earlier download if the hub can't be reached.
+    `options` go to `huggingface_hub.snapshot_download`, which uses an earlier download if the hub can't be reached.
     """
     need("train", "huggingface_hub")
     from huggingface_hub import snapshot_download
@@ -44,16 +44,16 @@ def download(name: str, files: Iterable[str], **options: Any) -> Path:
 
 @lru_cache
 def download_once(name: str, files: tuple[str, ...], **options: Any) -> str:
-    """Return the local copy of a model on the hub; the hub is asked once in a process."""
+    """Return the local copy of a model on the hub; each process asks the hub only once."""
     return str(download(name, files, **options))
 
 
 def push_folder(folder: Path, repo_id: str, *, token: str | None = None, private: bool | None = None,
                 repo_type: str = "model", branch: str | None = None, **options: Any) -> str:  # fmt: skip
-    """Upload a folder to a repository of the hub as one commit, and return the commit's address.
+    """Upload a folder to a repository of the hub as one commit, and return the commit's URL.
 
-    A missing repository is made, `private` or not; `how` are options of huggingface_hub's `upload_folder`. Raise
-    InputError for what the hub refuses.
+    A missing repository is created, `private` or not; `options` are those of huggingface_hub's `upload_folder`. Raise
+    InputError if the hub refuses the upload.
     """
     need("train", "huggingface_hub")
     from huggingface_hub import HfApi

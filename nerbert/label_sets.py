@@ -1,4 +1,4 @@
-"""Label sets: which category a mention gets; of its class path, the deepest class in a set's table counts."""
+"""Label sets, which map a mention to a category: that of the deepest class of its class path in the set's table."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -20,29 +20,29 @@ _PREFIX = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class LabelSet:
-    """A set of labels. `of_class` has case-folded class names; None makes each class a label of its own."""
+    """A set of labels. `of_class` maps case-folded class names to labels; with None, each class is its own label."""
 
     name: str
     of_class: Mapping[str, str] | None
 
     @property
     def typed(self) -> bool:
-        """Whether the set has types at all; `1type` hasn't."""
+        """False if the set has no types, as `1type`."""
         return self.of_class is None or bool(self.of_class)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the set's classes and labels, to tell two maps of one name apart."""
+        """SHA-256 of the set's classes and labels, to distinguish two maps of the same name."""
         rows = sorted((self.of_class or {}).items()) if self.of_class is not None else [("", "")]
         return sha256("".join(f"{name}\t{label}\n" for name, label in rows).encode()).hexdigest()
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels, sorted, ENTITY among them; of an open set only that."""
+        """The sorted labels, including ENTITY; an open set has only ENTITY."""
         return tuple(sorted({ENTITY, *(self.of_class or {}).values()}))
 
     def lists(self, name: str) -> bool:
-        """Return whether the class is in the set itself."""
+        """Return whether the set lists this class."""
         return self.of_class is None or name.casefold() in self.of_class
 
     def label(self, path: Sequence[str]) -> str:
@@ -52,7 +52,7 @@ class LabelSet:
 
 
 def open_label_set(name: str, classes: Collection[str] = ()) -> LabelSet:
-    """Return a built-in set, or the user's map at the path `name`; `classes` are the ontology's, if one is known.
+    """Return a built-in set, or the user's map at the path `name`; `classes` are those of the ontology, if known.
 
     `paper315`: the 315 categories of NER-BERT; `4types` and `212types`: the coarser sets of its §4.3; `1type`: any
     entity; `dbpedia`: all `classes`, or without an ontology the last class of each path.
@@ -74,7 +74,7 @@ def open_label_set(name: str, classes: Collection[str] = ()) -> LabelSet:
 
 
 def class_name(name: str) -> str:
-    """Return a class's own name, without the prefix (`dbo:`, `owl:`, the full IRI) and with `_` for blanks."""
+    """Return the local name of a class, without the prefix (`dbo:`, `owl:`, the full IRI) and with `_` for blanks."""
     name = name.strip()
     match = _PREFIX.match(name)
     name = name[match.end() :].rstrip(">").strip() if match else name
@@ -82,13 +82,13 @@ def class_name(name: str) -> str:
 
 
 def _table(column: str) -> dict[str, str]:
-    """Return case-folded class → a column of the table of the paper's labels."""
+    """Return case-folded class → its value in a column of the table of the paper's labels."""
     rows = read_columns("paper315.tsv", "classes", column)
     return {name.casefold(): value for names, value in rows for name in names.split()}
 
 
 def _users_map(path: Path, classes: Collection[str]) -> LabelSet:
-    """Read `class<TAB>label` lines, but blanks, comments (`#`) and a header; raise InputError for a broken one."""
+    """Read `class<TAB>label` lines; skip blank lines, comments (`#`) and a header; raise InputError for a bad line."""
     if not path.is_file():
         must = f"a file, or one of {', '.join(_BUILT_IN)}"
         raise SettingsError(f"label_set = {str(path)!r}{unknown(path, _BUILT_IN, allowed=must)}")
@@ -125,5 +125,5 @@ def _text(path: Path) -> str:
 
 
 def frequent_categories(counts: Mapping[str, int], at_least: int) -> frozenset[str]:
-    """Filter 1: the categories that have enough typed mentions, without ENTITY (NER-BERT §2.3, filter 1)."""
+    """Return the categories with at least `at_least` typed mentions, without ENTITY (NER-BERT §2.3, filter 1)."""
     return frozenset(name for name, count in counts.items() if count >= at_least and name != ENTITY)

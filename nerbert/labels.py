@@ -1,7 +1,7 @@
 """The only BIO encoder, and the reference decoder.
 
 `metrics.score` has a fast decoder, tested against this one. By the rules of the CoNLL script (seqeval's default), an
-`I-x` that continues nothing begins an entity.
+`I-x` begins an entity unless the previous word is in an entity of type x.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ OUTSIDE = "O"
 _SAME_TYPES = {
     "per": "person", "org": "organisation", "organization": "organisation", "loc": "location", "miscellaneous": "misc",
 }  # fmt: skip
-"""Names of CoNLL's four types in other data sets, in lower case."""
+"""Common names of CoNLL's four types, by their lower-case names in data sets."""
 WordSpan = tuple[int, int, str]
 
 
@@ -49,7 +49,7 @@ def spans_from_bio(tags: Sequence[str]) -> list[WordSpan]:
 
 
 def bio_from_spans(length: int, spans: Iterable[WordSpan]) -> list[str]:
-    """Return BIO tags of a sentence of `length` words; raise InputError if spans overlap or leave the sentence."""
+    """Return BIO tags of a sentence of `length` words; raise InputError if spans overlap or exceed the sentence."""
     tags = [OUTSIDE] * length
     for start, end, type_ in spans:
         if not 0 <= start < end <= length or any(tag != OUTSIDE for tag in tags[start:end]):
@@ -64,7 +64,7 @@ def tag_names(types: Iterable[str]) -> list[str]:
 
 
 def check_tags(tags: Sequence[str]) -> None:
-    """Raise InputError unless a head's labels are O, B-x, I-x, O among them; several with one name are merged types."""
+    """Raise InputError unless a head's labels are B-x, I-x and O, which is required; merged types repeat a name."""
     for tag in tags:
         split_tag(tag)
     if OUTSIDE not in tags:
@@ -77,29 +77,29 @@ def types_of(tags: Iterable[str]) -> list[str]:
 
 
 def is_signs(text: str) -> bool:
-    """Return whether a text has no letter and no digit."""
+    """Return whether a text contains neither letters nor digits."""
     return not any(map(str.isalnum, text))
 
 
 def types_of_examples(examples: Iterable[Example]) -> list[str]:
-    """Return the types of sentences' entities, sorted."""
+    """Return the types of the sentences' entities, sorted."""
     return sorted({span.type for example in examples for span in example.spans})
 
 
 def learnt_words(card: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return what a tagger of labels at run time reads for each type that it was fine-tuned on, by its card."""
+    """Return type → texts that a tagger of run-time labels reads for it, by its card; only types of its fine-tuning."""
     words = card.get("words_of_types") or {}
     return {type_: [value] if isinstance(value, str) else list(value) for type_, value in words.items()}
 
 
 def common_name(type_: str) -> str:
-    """Return a type's common name in all data sets: `PER` and `Person` have the same."""
+    """Return a type's common name across data sets: `PER` and `Person` share one."""
     folded = type_.casefold()
     return _SAME_TYPES.get(folded, folded)
 
 
 def shared_tags(tags: Sequence[str], others: Sequence[str]) -> dict[str, str]:
-    """Return O and those of some tags whose type other tags have too, by its common name → the other's tag."""
+    """Return tag → equivalent tag in `others`, for O and each tag whose type (by common name) both lists have."""
     by_parts = {split_tag(tag): tag for tag in others}
     common = {(prefix, common_name(type_)): tag for (prefix, type_), tag in reversed(by_parts.items())}
     shared = {tag: by_parts.get((prefix, type_)) or common.get((prefix, common_name(type_)))
@@ -125,7 +125,7 @@ def word_spans(example: Example) -> list[WordSpan]:
 
 
 def unknown_words(example: Example) -> list[int]:
-    """Return the words that lie, or reach, into a stretch of which nothing is known."""
+    """Return the indices of the words that overlap a span with unknown annotation."""
     return [index for index, (start, end) in enumerate(example.words)
             if any(start < last and first < end for first, last in example.unknown)]  # fmt: skip
 

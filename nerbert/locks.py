@@ -1,4 +1,4 @@
-"""Lock what threads share."""
+"""Locks for objects that threads share."""
 
 import os
 from contextlib import suppress
@@ -9,14 +9,14 @@ _thread_locks = WeakSet["ThreadLock"]()
 
 
 class ThreadLock:
-    """A lock between the threads of a process, free in one that was forked: who held it isn't there."""
+    """A lock between the threads of a process. In a forked process it is free: the thread that held it isn't there."""
 
     def __init__(self) -> None:
         self.renew()
         _thread_locks.add(self)
 
     def renew(self) -> None:
-        """Free it, whoever holds it."""
+        """Free the lock, whichever thread holds it."""
         self._lock = Lock()
 
     def __enter__(self) -> None:
@@ -28,8 +28,8 @@ class ThreadLock:
 
 
 def _renew_locks() -> None:
-    for each in _thread_locks:
-        each.renew()
+    for lock in _thread_locks:
+        lock.renew()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,4 +1,4 @@
-"""The processes of the local executor. They end with the main process, however it ends, and never get Ctrl-C."""
+"""The processes of the local executor. They end with the main process, however it ends, and never receive Ctrl-C."""
 
 import os
 import pickle
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 
 class Pool:
-    """Processes that start with the first task, and end at once if a caller stops in the middle of its results."""
+    """Processes that start with the first task, and end at once if a caller stops before the last result."""
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
@@ -35,7 +35,7 @@ class Pool:
         self._under_way = 0
 
     def map_ordered(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield `task(item)` for each item, in order; a task's own error ends the run, and the processes stay."""
+        """Yield `task(item)` for each item, in order; an error of a task ends the run, and the processes stay."""
         futures: deque[Future[Result]] = deque()
         self._under_way += 1
         try:
@@ -51,7 +51,7 @@ class Pool:
             self._end(at_once=True)
             raise WorkerDied("a worker process died (out of memory?): try fewer --workers") from error
         except (KeyboardInterrupt, SystemExit, GeneratorExit) as stop:
-            if self._under_way == 1 or not isinstance(stop, GeneratorExit):  # else others need the processes
+            if self._under_way == 1 or not isinstance(stop, GeneratorExit):  # else other runs need the processes
                 self._end(at_once=True)
             raise
         finally:
@@ -61,12 +61,12 @@ class Pool:
             wait(futures)
 
     def end(self) -> None:
-        """End the processes, in the middle of their tasks if results are still due."""
+        """End the processes; interrupt their tasks if results are still due."""
         self._end(at_once=self._under_way > 0)
         self._tasks.cleanup()
 
     def _share_task(self, task: Callable[[Any], Any]) -> str:
-        """Return the file of a pickled task, which each worker reads once; items travel without it."""
+        """Return the path of the pickled task, which each worker reads once; items are sent without it."""
         pickled = pickle.dumps(task)
         path = Path(self._tasks.name, sha256(pickled).hexdigest())
         if not path.exists():
@@ -105,17 +105,17 @@ def _run(path: str, item: Any) -> Any:
 
 @lru_cache(maxsize=2)
 def _task(path: str) -> Callable[[Any], Any]:
-    """Return a task; two are kept, with their models, since a stage may read the results of another one."""
-    task: Callable[[Any], Any] = pickle.loads(Path(path).read_bytes())  # noqa: S301  (the main process's own)
+    """Return a task; two are cached, with their models, since a stage may read the results of another one."""
+    task: Callable[[Any], Any] = pickle.loads(Path(path).read_bytes())  # noqa: S301  (the main process wrote it)
     return task
 
 
 @contextmanager
 def without_ctrl_c() -> Iterator[None]:
-    """Keep Ctrl-C waiting; processes that are started meanwhile never get it.
+    """Delay Ctrl-C; processes started meanwhile never receive it.
 
-    Python's own helpers are started here: one lets Ctrl-C through again once it has started, and both would import
-    what lies in the current folder.
+    Python's helper processes are started here, because one of them unblocks Ctrl-C once it has started, and both would
+    import modules from the current folder.
     """
     with _own_path():
         resource_tracker.ensure_running()
@@ -124,7 +124,7 @@ def without_ctrl_c() -> Iterator[None]:
         try:
             with _own_path():
                 forkserver.ensure_running()
-        except OSError as error:  # Python's own, of a socket's path, has no number
+        except OSError as error:  # Python's error about the path of a socket has no errno
             remedy = "" if error.errno else "; set TMPDIR to a folder with a short path"
             raise InputError(f"workers can't be started: {error.strerror or error}{remedy}") from error
         yield
@@ -134,7 +134,7 @@ def without_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def _own_path() -> Iterator[None]:
-    """Let Python's helpers, started as `python -c`, import from where this process does, not the current folder."""
+    """Make Python's helpers, started as `python -c`, use this process's import path, not the current folder."""
     path = os.pathsep.join(str(Path(folder or ".").absolute()) for folder in sys.path if os.pathsep not in folder)
     ours = {"PYTHONSAFEPATH": "1", "PYTHONPATH": path}
     saved = {name: os.environ.get(name) for name in ours}

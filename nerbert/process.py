@@ -19,19 +19,19 @@ def cores() -> int:
 
 
 def peak_memory() -> int:
-    """Return the bytes that this process has needed at most."""
+    """Return the peak memory of this process, in bytes."""
     import resource  # not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def is_first_process() -> bool:
-    """Return whether this is the only process, or the first one of torchrun, which prints and writes."""
+    """Return whether this is the only process, or the first one of torchrun; that process prints and writes."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def in_worker() -> bool:
-    """Return whether `multiprocessing`, its twin that `datasets` uses, or Ray started this process for tasks."""
+    """Return whether this is a worker of `multiprocessing`, of its fork that `datasets` uses, or of Ray."""
     modules = (sys.modules.get(f"{name}.process") for name in ("multiprocessing", "multiprocess"))
     ray: Any = sys.modules.get("ray._private.worker")
     of_ray = ray is not None and ray.global_worker.mode == ray.WORKER_MODE
@@ -39,17 +39,17 @@ def in_worker() -> bool:
 
 
 def check_alone(what: str) -> None:
-    """Raise SettingsError where torchrun started several processes for what runs in one."""
+    """Raise SettingsError if torchrun started several processes for work that runs in one."""
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise SettingsError(f"{what} runs in one process: start it without torchrun")
 
 
 @contextmanager
 def stop_asked() -> Iterator[Callable[[], int]]:
-    """Provide a function that returns the first signal of SIGTERM and Ctrl-C, 0 for none; neither ends the process.
+    """Provide a function that returns the first signal received (SIGTERM or Ctrl-C), 0 for none.
 
-    So work can stop without losses. A second Ctrl-C acts as usual; a second SIGTERM doesn't, since torchrun and service
-    managers send it twice.
+    The signal doesn't end the process, so work can stop without losses. A second Ctrl-C acts as usual, but not a second
+    SIGTERM, since torchrun and service managers send it twice.
     """
     came, handlers = list[int](), dict[int, Any]()
 
@@ -72,7 +72,7 @@ _REPORTED = ("torch", "transformers", "onnxruntime")
 
 def installed_version(name: str) -> str:
     """Return a distribution's version, "" if it is not installed."""
-    from importlib.metadata import PackageNotFoundError, version  # takes longer than what most commands need
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and most commands don't need it
 
     try:
         return version(name)
@@ -87,6 +87,6 @@ def machine() -> str:
 
 
 def version_report() -> str:
-    """Return what `nerbert --version` prints; its first line is `nerbert` and the version."""
+    """Return the output of `nerbert --version`; its first line is `nerbert` and the version."""
     libraries = (f"{name} {installed_version(name) or 'not installed'}" for name in _REPORTED)
     return "\n".join([f"nerbert {__version__}", machine(), *libraries])

@@ -1,8 +1,8 @@
 """Run tasks on a Ray cluster: `--executor ray`, on one of its machines (docs/how-to/at-scale.md).
 
-Tasks are Ray's own, not actors: Ray runs those of a dead machine again on any other one, where an actor would wait for
-a free place. A worker process keeps the last tasks with their models, and Ray keeps the process while there is work.
-What a task carries lies once on each machine, in Ray's object store. All machines need the same shared folders.
+Tasks are Ray's tasks, not actors: Ray reruns those of a dead machine on any other machine, whereas an actor would wait
+for free resources. A worker process caches the last tasks with their models, and Ray keeps the process while there is
+work. Ray's object store holds a task's data once per machine. All machines need the same shared folders.
 """
 
 import logging
@@ -27,13 +27,13 @@ from nerbert.terminal import tell
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _REACHED, _PATIENCE = 10, 60
-"""Seconds that the cluster has to answer at all, and tasks to end that nobody waits for."""
+"""Timeouts in seconds: for the cluster's first answer, and for cancelled tasks to end."""
 
 
 class RayExecutor(AbstractContextManager["RayExecutor"]):
-    """Run tasks on a Ray cluster; `workers` 0 is one for each of its cores.
+    """Run tasks on a Ray cluster; `workers` = 0 means one per core of the cluster.
 
-    Raise SettingsError if no cluster runs. A program that called `ray.init` keeps its connection.
+    Raise SettingsError if no cluster runs. An earlier `ray.init` of the program stays in effect.
     """
 
     default_workers = 0
@@ -55,7 +55,7 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
     def map_ordered(
         self, task: Callable[[Item], Result], items: Iterable[Item], needs: Resources = ONE_CORE
     ) -> Iterator[Result]:
-        """Yield `task(item)` for each item, in order; Ray runs tasks of dead machines and processes again."""
+        """Yield `task(item)` for each item, in order; Ray reruns tasks of dead machines and processes."""
         ray, futures = _ray(), deque[Any]()
         with _translate_errors():
             _check_room(needs)
@@ -74,7 +74,7 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
                 while futures:
                     yield ray.get(futures.popleft())
             finally:
-                for future in futures if ray.is_initialized() else ():  # the caller's error may come after the end
+                for future in futures if ray.is_initialized() else ():  # the caller may fail after Ray's shutdown
                     ray.cancel(future)
                 if futures and ray.is_initialized():
                     ray.wait([*futures], num_returns=len(futures), timeout=_PATIENCE)
@@ -86,7 +86,7 @@ class RayExecutor(AbstractContextManager["RayExecutor"]):
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A task as it travels: digest, the nerbert that it comes from, the folder of its paths, device, and pickle."""
+    """A task as it is sent: digest, version of nerbert, the folder that its paths are relative to, device, pickle."""
 
     digest: str
     made_by: str
@@ -96,9 +96,9 @@ class _Task:
 
 
 def _ray() -> Any:
-    """Return Ray, whose functions are only partly typed."""
+    """Return the module `ray`, whose functions are only partly typed."""
     need("ray", "ray")
-    os.environ.setdefault("RAY_task_oom_retries", "3")  # Ray's own -1 runs a task that is too large for ever
+    os.environ.setdefault("RAY_task_oom_retries", "3")  # Ray's default, -1, retries a task that is too large forever
     return import_module("ray")
 
 
@@ -108,39 +108,39 @@ def _run(task: _Task, item: Any) -> Any:
 
 @lru_cache(maxsize=2)
 def _load_task(task: _Task) -> Callable[[Any], Any]:
-    """Return a task in a worker's process; two are kept, as by the local executor."""
+    """Return a task in a worker's process; two are cached, as in the local executor."""
     if task.made_by != __version__:
         raise SettingsError(
             f"nerbert {__version__} on one machine, {task.made_by} on another; install the same on each"
         )
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not task.on_gpu:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else a model would take one that it was not given
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else a model would use a GPU that isn't assigned to it
     fault = f"{task.folder}: isn't on every machine of the cluster"
     with refused(fault, SettingsError, OSError, remedy="run in a shared folder"):
         os.chdir(task.folder)
-    loaded: Callable[[Any], Any] = pickle.loads(task.pickled)  # noqa: S301  (the driver's own)
+    loaded: Callable[[Any], Any] = pickle.loads(task.pickled)  # noqa: S301  (made by the driver)
     return loaded
 
 
 def _connect() -> None:
-    """Join the cluster that RAY_ADDRESS names, or else the one that runs on this machine."""
-    place = os.environ.get("RAY_ADDRESS", "auto")
-    if "://" in place:
-        raise SettingsError(f"RAY_ADDRESS {place!r:.80}: must be host:port of the cluster's head, and the command must "
-                            "run on one of its machines")  # fmt: skip
+    """Connect to the cluster that RAY_ADDRESS names, or else to the one that runs on this machine."""
+    server = os.environ.get("RAY_ADDRESS", "auto")
+    if "://" in server:
+        raise SettingsError(f"RAY_ADDRESS {server!r:.80}: must be host:port of the cluster's head, and the command "
+                            "must run on one of its machines")  # fmt: skip
     try:
-        if place != "auto":  # Ray itself tries for minutes
-            host, _, port = place.rpartition(":")
+        if server != "auto":  # Ray itself tries for minutes
+            host, _, port = server.rpartition(":")
             create_connection((host.strip("[]"), int(port)), _REACHED).close()
-        _ray().init(address=place, logging_level=logging.ERROR)
+        _ray().init(address=server, logging_level=logging.ERROR)
     except (RuntimeError, ValueError, OSError) as error:
-        raise SettingsError(f"executor 'ray': no cluster at {place!r:.80} ({error!s:.200}); start one with `ray start "
+        raise SettingsError(f"executor 'ray': no cluster at {server!r:.80} ({error!s:.200}); start one with `ray start "
                             "--head`, or name it in RAY_ADDRESS (host:6379); or use local") from error  # fmt: skip
 
 
 def _check_room(needs: Resources) -> None:
-    """Raise SettingsError for a task that no machine of the cluster can run; Ray would wait for one."""
+    """Raise SettingsError for a task that no machine of the cluster can run; Ray would wait for such a machine."""
     for name, wanted in {"CPU": needs.cpus, "GPU": needs.gpus}.items():
         most = max((node["Resources"].get(name, 0) for node in _ray().nodes() if node["Alive"]), default=0)
         if wanted > most:
@@ -150,7 +150,7 @@ def _check_room(needs: Resources) -> None:
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    """Raise a task's own error as it was, and Ray's as the project's."""
+    """Raise an error of a task unchanged, and turn Ray's errors into those of nerbert."""
     faults = _ray().exceptions
     try:
         yield

@@ -1,8 +1,8 @@
 """The records that all stages share.
 
 Offsets are Python string indices (code points), half-open, and checked when a record is made. Records are frozen, so a
-changed sentence is a new object. Links and infoboxes, of which there are hundreds of millions, are named tuples: also
-frozen, and made several times faster.
+changed sentence is a new object. Links and infoboxes, of which there are hundreds of millions, are named tuples, which
+are also immutable, but several times faster to make.
 """
 
 from collections import Counter
@@ -16,18 +16,18 @@ from nerbert.errors import InputError
 TRAIN, VALIDATION = "train", "validation"
 """The two parts of a corpus's split."""
 _BEYOND = 1 << 63
-"""No text has such an offset, and Python can't print a number of over 4,300 digits."""
+"""Larger than any offset in a text. Python can't print a number of over 4,300 digits."""
 ENTITY = "ENTITY"
-"""The category of a mention whose class is not known (NER-BERT §2.2)."""
+"""The category of a mention whose class is unknown (NER-BERT §2.2)."""
 LINK = "link"
 """The origin of a mention that is a link."""
 
 
 class Reason(StrEnum):
-    """Why something was dropped; the manifest counts these for each step.
+    """Reasons for dropping a page, link or sentence; the manifest counts them for each step.
 
-    `LINK_OUTSIDE_PROSE` counts links in lists, headings, captions and tables (in the last two those whose target has no
-    colon). Links in templates and references are not counted.
+    `LINK_OUTSIDE_PROSE` counts links in lists, headings, captions and tables (in captions and tables only those whose
+    target has no colon). Links in templates and references are not counted.
     """
 
     NOT_AN_ARTICLE = "not_an_article"
@@ -81,9 +81,9 @@ def _offset_error(noun: str, start: int, end: int, type_: str) -> InputError:
 class Example:
     """An annotated sentence: its text, the character span of each word, and its entities as character spans.
 
-    `asked` lists the types that were looked for; None means all types of the data. Of the words in the character spans
-    `unknown` nothing is known: whether they are entities, or of which types. With `partial` only some of its entities
-    are annotated, as links are: the others may be entities, too.
+    `asked` lists the types that were looked for; None means all types of the data. The character spans in `unknown`
+    have no annotation: their words may be entities of any type. With `partial`, only some entities are annotated (for
+    example links), so other words may be entities, too.
     """
 
     text: str
@@ -95,17 +95,17 @@ class Example:
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """The words as they are written."""
+        """The words as strings."""
         return tuple(self.text[start:end] for start, end in self.words)
 
 
 class Repair(StrEnum):
-    """What was repaired, or left out, when annotated data was read.
+    """Repairs and omissions when annotated data is read.
 
-    `TAG` counts tags that continue nothing or break their scheme, `SPELLING` those written in another way; `TRIMMED`
-    spans and types with white space around them; `EMPTY` spans of white space alone; `REJECTED` texts that an annotator
-    rejected or skipped; `UNANNOTATED` those that only a model tagged; `ANNOTATOR` the spans of a text's second
-    annotator and further ones; `UNTYPED` entities without a value, `PIECES` those in several pieces; `PASSED_OVER`
+    `TAG` counts tags that continue no entity or break their scheme, `SPELLING` tags in another spelling; `TRIMMED`
+    spans and types with white space around them; `EMPTY` spans of only white space; `REJECTED` texts that an annotator
+    rejected or skipped; `UNANNOTATED` texts that only a model tagged; `ANNOTATOR` the spans of a text's second
+    annotator and further ones; `UNTYPED` entities without a value, `PIECES` discontinuous entities; `PASSED_OVER`
     annotations other than entities.
     """
 
@@ -127,18 +127,18 @@ class Repair(StrEnum):
 
 
 Repairs = Counter[Repair]
-"""How often each repair was made."""
+"""The number of repairs of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text as a file holds it, with its annotated entities: a sentence, or many.
+    """A text as in a file, with its annotated entities: one or more sentences.
 
-    Its spans may overlap and cut words. `words` is None where the file has none. Texts of one `group` stay together
-    when data is split, equal texts where it is "". `fields` has the file's other fields of the text, in JSON types,
-    `line` the line (row, number) for messages, 0 for none. `tagged`: a model made the spans, not a person. `partial`: a
-    person was asked about the spans alone, so of all other words nothing is known. `size` counts the bytes that it was
-    read from, if rows are streamed.
+    Its spans may overlap and cut words. `words` is None if the file has no words. When data is split, texts of the same
+    `group` stay together; if it is "", equal texts do. `fields` has the other fields of the text in the file, in JSON
+    types, `line` the line (or row) for messages, 0 for none. `tagged`: a model made the spans, not a person. `partial`:
+    a person annotated only the spans, so all other words are unknown. `size` is the number of bytes in the input, if
+    rows are streamed.
     """
 
     text: str
@@ -153,13 +153,13 @@ class Document:
 
     @property
     def sentence(self) -> Example | None:
-        """The text as a sentence of its words, without entities; None if the file has no words."""
+        """The text as a sentence with its words, without entities; None if the file has no words."""
         return None if self.words is None else Example(self.text, self.words)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenEntity:
-    """An entity of any type in a text, by characters; `description` explains the type, "" for no description."""
+    """An entity of any type in a text, with character offsets; `description` explains the type ("" for none)."""
 
     start: int
     end: int
@@ -176,7 +176,7 @@ class OpenText:
     """A text whose entities have open types: any number of types, nested and overlapping entities too.
 
     `asked` lists the types that the annotator looked for; other types are unknown. None: the annotator looked for all
-    types. The types of the entities always count as asked for.
+    types. The types of the entities always count as looked for.
     """
 
     text: str
@@ -191,9 +191,9 @@ class OpenText:
 
 @dataclass(frozen=True, slots=True)
 class EntityLabel:
-    """A type that is asked for at run time: the name that its entities get, and a description ("" for none).
+    """A type requested at run time: the name for its entities, and a description ("" for none).
 
-    A model that learnt the type in other words `reads` them in place of the name ("": the name).
+    If a model learnt the type by another name, it `reads` that in place of the name ("": the name).
     """
 
     name: str
@@ -202,13 +202,13 @@ class EntityLabel:
 
     @property
     def text(self) -> str:
-        """Return the text that a model reads."""
+        """The text that a model reads."""
         words = self.reads or self.name
         return f"{words}: {self.description}" if self.description else words
 
 
 class Link(NamedTuple):
-    """A link in a page's clean text: `text[start:end]` is the anchor, `target` the title as the link names it."""
+    """A link in a page's clean text: `text[start:end]` is the anchor, `target` the title as written in the link."""
 
     start: int
     end: int
@@ -236,9 +236,9 @@ class RawPage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CleanPage:
-    """A page without its markup: paragraphs are lines of `text`; links, as columns, point into it, in order.
+    """A page without its markup: paragraphs are lines of `text`; links, stored as columns, are in text order.
 
-    `text[starts[n]:ends[n]]` is the anchor of link n, `targets[n]` the title as it names it.
+    `text[starts[n]:ends[n]]` is the anchor of link n, `targets[n]` its title as written in the link.
     """
 
     text: str = ""
@@ -247,7 +247,7 @@ class CleanPage:
     targets: Sequence[str] = ()
     infoboxes: tuple[Infobox, ...] = ()
     categories: Sequence[str] = ()
-    """Their names, without the namespace."""
+    """The names of its categories, without the namespace."""
     dropped_links: Counter[Reason] = field(default_factory=Counter)
 
     @property
@@ -258,10 +258,10 @@ class CleanPage:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A link inside one sentence, typed: the last of `class_path` is the deepest class; () is untyped.
+    """A typed link inside one sentence: `class_path` ends with the deepest class; () is untyped.
 
-    `category` is the class as the corpus's label set sees it, or ENTITY. `source` names the knowledge that typed it.
-    `origin` is LINK; own steps may add mentions of other origins.
+    `category` is the label of the class in the corpus's label set, or ENTITY. `source` names the knowledge that typed
+    it. `origin` is LINK; users' steps may add mentions of other origins.
     """
 
     start: int
@@ -276,10 +276,10 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of the corpus; `start` is its first character's place in the page's clean text.
+    """A sentence of the corpus; `start` is the offset of its first character in the page's clean text.
 
-    `copies` is how often the sampling drew it, `expected_copies` the mean of that draw. `unknown`
-    are the stretches (start, end, reason) of which the corpus doesn't know whether they are entities.
+    `copies` is the number of times that sampling drew it, `expected_copies` the expected value of that number.
+    `unknown` lists spans (start, end, reason) that may or may not be entities.
     """
 
     wiki: str
@@ -302,5 +302,5 @@ class Sentence:
 
 
 def sentence_id(wiki: str, page_id: int, revision: int, start: int) -> str:
-    """Return `wiki:page:revision:start`; the only place that writes a sentence's id."""
+    """Return `wiki:page:revision:start`; no other function makes the id of a sentence."""
     return f"{wiki}:{page_id}:{revision}:{start}"

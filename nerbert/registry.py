@@ -1,8 +1,8 @@
-"""Registries: the entries of a seam, by name. Each seam makes its own beside its protocol.
+"""Registries: the implementations of an extension point, by name. Each is defined next to its protocol.
 
-A built-in entry is written as `module:name` and imported when it is first used. Other distributions offer entries as
-entry points of the registry's group; they are looked for when a name isn't built in, or when all names are asked for.
-An entry is also named in a setting as `module:name`. A registry may be the annotation of the setting that chooses from
+A built-in entry is written as `module:name` and imported on first use. Other distributions offer entries as entry
+points of the registry's group; these are searched when a name isn't built in, or when all names are listed.
+A setting can also name an entry as `module:name`. A registry may be the annotation of the setting that chooses from
 it: `objective: Annotated[str, OBJECTIVES]`.
 """
 
@@ -26,10 +26,10 @@ _tell_once = cache(tell)
 
 
 class Registry(Generic[Entry]):
-    """The entries of a seam; `noun` names one in messages.
+    """The implementations of an extension point; messages call one a `noun`.
 
     `built_in` maps names to `module:name`; other distributions offer entries in the group `group` of entry points. With
-    a `base`, an entry must be a subclass of it, else something to call that has these `members`.
+    a `base`, an entry must be a subclass of it, else a callable that has these `members`.
     """
 
     def __init__(
@@ -41,17 +41,17 @@ class Registry(Generic[Entry]):
         self._known = dict[str, str | Entry](built_in)
 
     def __str__(self) -> str:
-        names = ", ".join(map(repr, [*self._known, *self._offered]))
+        names = ", ".join(map(repr, [*self._known, *self._entry_points]))
         return f"one of {names}, or your own as module:name" if names else "your own, as module:name"
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names, built-in ones first.
 
-        What another distribution offers is imported; what can't be used is left out, and a line on standard error says
-        so once.
+        Entries of other distributions are imported; those that can't be used are left out, and reported once on
+        standard error.
         """
         yield from list(self._known)
-        for name in self._offered:
+        for name in self._entry_points:
             try:
                 self.find(name)
             except NerbertError as error:
@@ -60,7 +60,7 @@ class Registry(Generic[Entry]):
                 yield name
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        """Return pydantic's check of a name, for settings that have the registry as annotation."""
+        """Return pydantic's check of a name, for settings that are annotated with the registry."""
         from pydantic_core.core_schema import no_info_after_validator_function
 
         return no_info_after_validator_function(self._checked_name, handler(source))
@@ -71,22 +71,22 @@ class Registry(Generic[Entry]):
         return name
 
     def contains(self, name: str) -> bool:
-        """Return whether `name` is known, or has the form `module:name`; nothing is imported."""
-        return name in self._known or bool(_REFERENCE.fullmatch(name)) or name in self._offered
+        """Return whether `name` is known, or has the form `module:name`, without importing anything."""
+        return name in self._known or bool(_REFERENCE.fullmatch(name)) or name in self._entry_points
 
     def find(self, name: str) -> Entry:
         """Return the entry of this name; raise SettingsError if there is none, or if it can't be used.
 
-        `module:name` is imported, so a name from an untrusted file must be a known one.
+        `module:name` is imported, so names from untrusted files must be checked first: only known ones are safe.
         """
         if name in self._known:
             entry = self._known[name]
             return self._import_entry(entry, entry) if isinstance(entry, str) else entry
         if _REFERENCE.fullmatch(name):
             return self._import_entry(name, name)
-        offers = self._offered.get(name, [])
+        offers = self._entry_points.get(name, [])
         if not offers:
-            names = [*self._known, *self._offered]
+            names = [*self._known, *self._entry_points]
             raise SettingsError(f"{self._noun} {name!r:.80}{unknown(name, names, allowed=str(self))}")
         if len(offers) > 1:
             distributions = " and ".join(map(_distribution, offers))
@@ -95,7 +95,7 @@ class Registry(Generic[Entry]):
         return self._import_entry(offers[0].value, name, f" of {_distribution(offers[0])}")
 
     def _import_entry(self, reference: str, name: str, origin: str = "") -> Entry:
-        """Return what `module:name` names; raise SettingsError or MissingExtra if it can't be imported or used."""
+        """Import the entry `module:name`; raise SettingsError or MissingExtra if it can't be imported or used."""
         title, module = f"{self._noun} {name!r:.80}{origin}", reference.partition(":")[0]
         try:
             entry: Entry = attrgetter(reference.partition(":")[2])(import_module(module))
@@ -117,8 +117,8 @@ class Registry(Generic[Entry]):
         return entry
 
     @cached_property
-    def _offered(self) -> "dict[str, list[EntryPoint]]":
-        """What other distributions offer, by name; several for a name that is offered more than once."""
+    def _entry_points(self) -> "dict[str, list[EntryPoint]]":
+        """The entry points of other distributions, by name; several if distributions offer the same name."""
         from importlib.metadata import entry_points
 
         offered: dict[str, list[EntryPoint]] = {}

@@ -1,6 +1,6 @@
 """Random numbers without a state: hash(seed, step, id) read as a number in [0, 1).
 
-So work can be done in any order, in any process, or twice. Cost: a hash for each number.
+So items can be processed in any order, in any process, or twice. Cost: a hash for each number.
 """
 
 from hashlib import blake2b
@@ -12,7 +12,7 @@ Array = np.ndarray[Any, Any]
 
 
 def hash64(text: str) -> int:
-    """Return 64 bits of a text's hash, the same on every machine; any text has some."""
+    """Return a 64-bit hash of any text, the same on every machine."""
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
@@ -22,7 +22,7 @@ def uniform(seed: int, step: str, identity: str) -> float:
 
 
 def uniforms(seed: int, step: str, numbers: Array) -> Array:
-    """Return numbers in [0, 1) for many whole numbers: a key of seed and step, mixed with each as in SplitMix64."""
+    """Return numbers in [0, 1) for many integers: a key of seed and step, mixed with each integer as in SplitMix64."""
     key = np.uint64(hash64(f"{seed}\0{step}"))
     drawn = mix_bits(mix_bits(numbers.astype(np.uint64) + key) ^ key)
     result: Array = (drawn >> np.uint64(11)).astype(np.float64) / float(1 << 53)

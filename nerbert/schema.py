@@ -13,24 +13,24 @@ from nerbert.errors import InputError, NerbertError, at, nearest, refused
 Read = TypeVar("Read")
 LARGEST_FILE = 64 << 20
 LARGEST = 1 << 63
-"""Whole numbers in nerbert's files are smaller: readers use 64 bits."""
+"""Exclusive upper bound of integers in nerbert's files, since readers use 64 bits."""
 _COMPARED = 100
-"""Fields that are compared with one that is missing, and characters of their names."""
+"""Maximum number of fields that are compared with a missing one, and maximum length of their names."""
 _JSON = json.JSONEncoder(ensure_ascii=False)
 _RAW_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _BRANCH = re.compile(r"str|int|float|bool|(?:list|dict)\[.*\]")
-"""A type in the place of a fault, where a value may have one of several types."""
+"""A type in the location of an error: pydantic adds it where a value may have one of several types."""
 _PLAIN = (("EOF while parsing", "it ends inside"), ("trailing characters", "text after the end"),
           ("expected ident", "a word without quotes"), ("expected value", "no value"),
           ("key must be a string", "a key without double quotes"),
           (r"control character (\u0000-\u001F) found while parsing", "a control character inside"))  # fmt: skip
-"""What a parser calls faults of syntax, in plain words."""
+"""A JSON parser's words for syntax errors, in plain words."""
 
 
 def read_json(path: Path, type_: type[Read], *, limit: int = LARGEST_FILE, remedy: str = "") -> Read:
-    """Return the content of a JSON file, of at most `limit` bytes, as a `kind`.
+    """Return the content of a JSON file, of at most `limit` bytes, as a `type_`.
 
-    Raise InputError that names the file, the path inside, the value and what is allowed; `remedy` is added.
+    Raise InputError that names the file, the path inside, the value and the allowed values; `remedy` is added.
     """
     return parse_json(read_content(path, limit), type_, path, remedy=remedy)
 
@@ -38,23 +38,23 @@ def read_json(path: Path, type_: type[Read], *, limit: int = LARGEST_FILE, remed
 def read_checked(
     path: Path, type_: type[Read], *, limit: int = LARGEST_FILE, remedy: str = ""
 ) -> tuple[Read, dict[str, Any]]:
-    """Return the object in a JSON file as a `kind`, and with all its keys in their order, as `read_json` does."""
+    """Return the object in a JSON file as a `type_`, and as a dict with all keys in order; errors as in `read_json`."""
     content = read_content(path, limit)
     return parse_json(content, type_, path, remedy=remedy), parse_json(content, dict, path, remedy=remedy)
 
 
 def parse_json(content: bytes | str, type_: type[Read], source: Path | str, *, remedy: str = "") -> Read:
-    """Return JSON text as a `kind`; `source` names it in errors, as in `read_json`."""
+    """Return JSON text as a `type_`; `source` names it in errors, as in `read_json`."""
     return _validate(type_, lambda: _adapter(type_).validate_json(content, strict=True), content, source, remedy)  # type: ignore[no-any-return, arg-type]
 
 
 def check_value(value: object, type_: type[Read]) -> Read:
-    """Return a value of JSON as a `kind`; raise InputError that names the path inside and the value."""
+    """Return a JSON value as a `type_`; raise InputError that names the path inside and the value."""
     return _validate(type_, lambda: _adapter(type_).validate_python(value, strict=True), "", "", "")  # type: ignore[no-any-return, arg-type]
 
 
 def parse_strings(values: Mapping[str, str], type_: type[Read], source: str) -> Read:
-    """Return texts by name, as an address has them, as a `kind`; `source` names them in errors."""
+    """Return texts by name, such as the query of a URL, as a `type_`; `source` names them in errors."""
     return _validate(type_, lambda: _adapter(type_).validate_strings(values), "", source, "")  # type: ignore[no-any-return, arg-type]
 
 
@@ -63,7 +63,7 @@ def _validate(type_: Any, validate: Callable[[], Any], content: bytes | str, sou
 
     try:
         return validate()
-    except NerbertError:  # what a record says of itself
+    except NerbertError:  # raised by a record's own checks
         with at(source):
             raise
     except ValidationError as error:
@@ -78,14 +78,14 @@ def _validate(type_: Any, validate: Callable[[], Any], content: bytes | str, sou
 
 
 def to_plain(value: object) -> Any:
-    """Return a dataclass, with all that is in it, as JSON values that `read_json` reads back."""
+    """Return a dataclass and everything in it as JSON values, which `read_json` can read back."""
     from pydantic_core import to_jsonable_python
 
     return to_jsonable_python(value)
 
 
 def read_content(path: Path, limit: int) -> bytes:
-    """Return what a file holds; raise InputError if it can't be read, or holds more bytes than `limit`."""
+    """Return the bytes of a file; raise InputError if it can't be read, or is longer than `limit` bytes."""
     with refused(f"{path}: can't be read", of=OSError):
         if (size := path.stat().st_size) > limit:
             raise InputError(f"{path}: {size} bytes of JSON are more than the {limit} allowed")
@@ -100,7 +100,7 @@ def _adapter(type_: Any) -> Any:
 
 
 def _describe(faults: Sequence[Any], fields: Collection[str]) -> str:
-    """Return `a.b[0] = 'x': must be a valid integer` for the first of pydantic's errors; `fields` are the root's."""
+    """Return `a.b[0] = 'x': must be a valid integer` for pydantic's first error; `fields` are those of the root."""
     paths = [tuple(part for part in fault["loc"] if not _BRANCH.fullmatch(str(part))) for fault in faults]
     location = max((path for path in paths if path[: len(paths[0])] == paths[0]), key=len)
     fault, value = (faults[paths.index(location)][name] for name in ("type", "input"))
@@ -118,7 +118,7 @@ def _describe(faults: Sequence[Any], fields: Collection[str]) -> str:
 
 
 def _syntax_error(message: str, content: bytes | str) -> tuple[str, int | None]:
-    """Return why a text is not JSON, and the line if known."""
+    """Return the reason why a text is not JSON, and the line if known."""
     try:
         text = content if isinstance(content, str) else content.decode()
     except UnicodeDecodeError:
@@ -136,7 +136,7 @@ def json_line(value: Any) -> str:
 
 
 def difference(old: Any, new: Any, name: str = "") -> str:
-    """Return the first place where two JSON values differ, with both; "" if one only lacks what the other has null."""
+    """Return the first difference of two JSON values, its path and both values; "" for none (null equals missing)."""
     if old == new:
         return ""
     if isinstance(old, dict) and isinstance(new, dict):

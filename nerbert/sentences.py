@@ -1,6 +1,6 @@
-"""Split text into sentences by rules: one compiled expression finds every possible sentence end, word lists decide.
+"""Split text into sentences by rules: a compiled expression finds every possible sentence end, and word lists decide.
 
-Faster than Punkt, with fewer errors. The cost: tables to maintain, and joined sentences in doubtful cases.
+Faster than Punkt, with fewer errors. Cost: tables to maintain, and joined sentences in doubtful cases.
 """
 
 import re
@@ -16,24 +16,24 @@ _OPEN = "\"'“„‟‘‚‛«»‹›(\\[{¿¡–—*-"
 _UNSEEN = "\u200b-\u200f\u202a-\u202e\u2066-\u2069"
 _CLOSE_ALL = f"\\])}}\"'”’»›¹²³⁰⁴-⁹*†‡{_UNSEEN}"
 _CLOSE, _WIDE_CLOSE = f"{_CLOSE_ALL}“«", f"{_CLOSE_ALL}）」』》〉】"
-"""What may stand after end marks, and after wide ones."""
+"""Characters that may follow end marks, and those that may follow wide ones."""
 _PAIRS = {pair[1]: pair[0] for pair in ("()", "（）", "「」", "『』", "“”", "《》", "〈〉", "【】")}
 _END = ".!?…؟۔॥։߹᙮"
 _WIDE = "。！？｡।።፡፧፨။។៕᱾᱿᠃᠉꧉᭟꯫།༎༑"
-"""Marks that end a sentence, with or without white space after them."""
+"""Wide end marks: they end a sentence, with or without white space after them."""
 _NO_MARK = "(?!(?<=፡)[^፡]|(?<=\\ །)\\S)"
-"""One Ethiopic word divider is no end mark, but two are typed for a full stop; a Tibetan mark may open a text."""
+"""A single Ethiopic word divider isn't an end mark, but two serve as a full stop; a Tibetan mark may open a text."""
 _NO_END = "(?!\\ ?ល\\ ?។|を|の(?!ち))"
-"""Not after wide marks: "etc." in Khmer, and Japanese particles (a name may have such a mark)."""
+"""Excluded after wide marks: "etc." in Khmer, and Japanese particles (names may contain such a mark)."""
 
 
 @cache
 def _candidates(marks: str, spaced: bool) -> re.Pattern[str]:
-    """Return the expression of every place where a sentence may end; `own` are the language's own end marks.
+    """Return the expression for every possible sentence end; `marks` are the additional end marks of the language.
 
-    End marks before white space have (1) the sentence's end and (2) the first character after it; wide ones (3) the
-    end. `spaced` is for languages that write « Oui. ». It begins with one class, since `re` skips to a class at the
-    speed of C; lookbehinds make the engine read a run of marks once.
+    Groups for end marks before white space: (1) the sentence's end, (2) the first character after it; for wide marks:
+    (3) the end. `spaced` is for languages that write « Oui. ». The expression begins with a single class, which `re`
+    finds at the speed of C; lookbehinds make the engine read a run of marks once.
     """
     end, opening = _END + marks, _OPEN.replace("»", "") if spaced else _OPEN
     close = rf"[{_CLOSE}]*+(?:[ \xa0\u202f]»)?+" if spaced else rf"[{_CLOSE}]*+"
@@ -53,10 +53,10 @@ _INSIDE = re.compile(
     rf"(?:[^\n{_OPENING}{_CLOSING}]*+[{_OPENING}][^\n{_OPENING}{_CLOSING}]*+[{_CLOSING}])*+"
     rf"[^\n{_OPENING}{_CLOSING}]*+([{_CLOSING}])"
 )
-"""Text in which (1) a bracket closes that doesn't open there; one pair of brackets within it is passed over."""
+"""Text up to (1) a closing bracket without its opening one; complete pairs of brackets before it are skipped."""
 _UNTIDY = re.compile(r"\n(?:(?<=\s\n)|\s)")
 _MARKS = "\u0300-\u036f\u064b-\u065f\u0900-\u0963\u0971-\u0dff\u200c\u200d"
-"""Vowel signs and joiners, which are no letters for `re`; the blocks of India hold letters too."""
+"""Vowel signs and joiners, which `re` doesn't count as letters; the Indic blocks contain letters too."""
 _NEXT_WORD = re.compile(rf"[{_OPEN}]{{0,3}}+[ \xa0\u202f]?+((?:[^\W\d_]|[{_MARKS}])++)(?![.\w-])")
 _CORE = re.compile(rf"(?s:.*[^\w.{_MARKS}])?([\w.{_MARKS}]*)")
 _LETTERS = rf"(?:[^\W\d_][{_MARKS}]*+){{1,3}}"
@@ -66,19 +66,19 @@ _SPACED = re.compile(r"\b([^\W\d_])\.[ \xa0](\w{1,3})\Z")
 _ADDRESS = re.compile(rf"@|://|^www\.|{DOMAIN_ENDING}$")
 _VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
 _SYLLABLE = re.compile(rf"(?=[\u0900-\u0dff])[^\W\d_](?:[{_VIRAMAS}]\u200d?[^\W\d_]|\W)*+")
-"""A syllable of India's scripts: an initial. A letter after a virama belongs to the one before."""
+"""A syllable of an Indic script, which may be an initial. A letter after a virama belongs to the previous letter."""
 _CASELESS = re.compile("[א-ת\u0620-\u064a\u0671-\u06d3\u0710-\u072f]")
-"""Letters of scripts without capitals in which one letter is an initial."""
+"""Letters of scripts without capitals in which a single letter is an initial."""
 _ROMAN = re.compile(r"[IVXLC]+\b")
 _HOUSE = re.compile(r"\d{1,3}(?![.,]?\d)")
-"""A house's number, which is no year and no amount."""
+"""A house number: too short for a year, and not an amount."""
 _NO_VOWEL = re.compile(
     r"[B-DF-HJ-NP-TV-Zb-df-hj-np-tv-xz][b-df-hj-np-tv-xz]{1,3}"
     r"|[БВГДЖЗКЛМНПРСТФХЦЧШЩбвгджзклмнпрстфхцчшщ][бвгджзклмнпрстфхцчшщ]{1,3}"
 )
 _OPENERS = frozenset(_OPEN)
 _PLAIN = 5
-"""A word of at least this many letters is an ordinary one unless a list contains it."""
+"""Minimum letters of a word that is assumed to be ordinary unless it is listed."""
 _PARENTHESIS = 200
 """No sentence ends inside a parenthesis that closes within this many characters."""
 _SCRIPT = "ก-ฮะ-ๅ็-๎ກ-ຮະ-ໄ່-ໍໜ-ໟក-៓က-ဿၐ-႟ꧠ-꧿ꩠ-ꩿ"
@@ -86,9 +86,9 @@ _SPACE = re.compile(
     rf"\([^()\n]{{0,200}}\)|“[^“”\n]{{0,200}}”|\"[^\"\n]{{0,200}}\""
     rf"|(?<=[{_SCRIPT}]{{15}})([^\S\n])(?=[{_SCRIPT}]{{15}})"
 )
-"""A part in brackets, or (1) a space between two stretches of a script that writes spaces between clauses alone."""
+"""A part in brackets, or (1) a space between two runs of a script that writes spaces only between clauses."""
 _PART = 40
-"""A part of a long sentence has at least this many characters."""
+"""Minimum length of a part of a long sentence, in characters."""
 
 
 class RuleSplitter:
@@ -138,7 +138,7 @@ class RuleSplitter:
         return spans if text == text.strip() and text and not _UNTIDY.search(text) else trim_spans(text, spans)
 
     def _cut_at_spaces(self, text: str, start: int, end: int) -> Iterator[Span]:
-        """Yield the parts of a sentence; a part ends at a space between two long stretches of the script."""
+        """Yield the parts of a sentence; a part ends at a space between two long runs of the script."""
         for match in _SPACE.finditer(text, start, end) if end - start > self._long else ():
             cut = match.start(1)
             if cut - start >= self._long and end - cut >= _PART and not text.startswith(self._joiners, match.end()):
@@ -188,7 +188,7 @@ class RuleSplitter:
 
 
 def join_in_links(spans: Sequence[Span], starts: Sequence[int], ends: Sequence[int]) -> list[Span]:
-    """Merge sentences whose border falls inside a link; links, as starts and ends, are in order and disjoint."""
+    """Merge sentences whose boundary is inside a link; links, given as starts and ends, are sorted and disjoint."""
     if not len(starts):
         return list(spans)
     joined: list[Span] = []
@@ -210,7 +210,7 @@ def _word_rows() -> list[tuple[str, ...]]:
 
 @cache
 def listed_words(language: str, kind: str) -> frozenset[str]:
-    """Return the words of a kind in `sentence_words.tsv`, of a language and of all; abbreviations also capitalised."""
+    """Return the words of a kind in `sentence_words.tsv`, for a language or for all; abbreviations also capitalised."""
     rows = _word_rows()
     words = [word for codes, group, listed in rows if group == kind and (codes == "*" or language in codes.split())
              for word in listed.split()]  # fmt: skip
@@ -226,7 +226,7 @@ def _core(word: str) -> str:
 
 
 def _in_parenthesis(text: str, start: int, mark: int, close: int, end: int) -> bool:
-    """Return whether an end mark is in a parenthesis, but one that starts the sentence, that closes soon after."""
+    """Return whether an end mark is in a parenthesis that closes soon and doesn't begin the sentence."""
     opened = text.rfind("(", start, mark)
     if opened < 0 or opened <= text.rfind(")", start, close) or text[start] == "(":
         return False
@@ -236,7 +236,7 @@ def _in_parenthesis(text: str, start: int, mark: int, close: int, end: int) -> b
 def _ends_wide(text: str, start: int, mark: int, close: int, end: int) -> bool:
     """Return whether a sentence ends at `close`, after the wide end mark at `mark` and closing brackets.
 
-    Not inside brackets that close soon, nor in a quotation ("「…。」と言った") that no white space or colon sets apart.
+    It doesn't inside brackets that close soon, or in a quotation ("「…。」と言った") without white space or a colon.
     """
     if is_small(text[end]):
         return False
@@ -253,7 +253,7 @@ def _ends_wide(text: str, start: int, mark: int, close: int, end: int) -> bool:
 
 
 def trim_spans(text: str, spans: Sequence[Span]) -> list[Span]:
-    """Return spans without outer white space; blank spans are left out."""
+    """Return spans without leading and trailing white space; drop blank ones."""
     result = []
     for start, end in spans:
         piece = text[start:end]

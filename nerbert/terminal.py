@@ -1,4 +1,4 @@
-"""Output for people: progress on standard error, on terminals only, coloured spans, control characters made visible."""
+"""Output for people: progress on standard error (only on terminals), coloured spans, escaped control characters."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _PERIOD = 3600.0
-"""Seconds that the time left is estimated from: a step may take minutes."""
+"""Window for estimating the time left, in seconds; long, since a step may take minutes."""
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red", "bright_cyan", "bright_green", "bright_magenta")
 
 
@@ -31,11 +31,11 @@ class Progress:
         self.items = self.items_before = 0
 
     def __reduce__(self) -> tuple[type["Progress"], tuple[()]]:
-        """Show nothing in another process."""
+        """Unpickle without the bar: progress is silent in other processes."""
         return Progress, ()
 
     def advance(self, items: int = 1, note: str = "", *, size: int = 0, before: bool = False) -> None:
-        """Count `items` more as done, from `size` bytes of input; `note` is shown beside the bar. `before`: an earlier
+        """Count `items` more as done, from `size` bytes of input; `note` is shown next to the bar. `before`: an earlier
         run did them.
         """
         self.items += items
@@ -48,7 +48,7 @@ class Progress:
 
 
 class _StepLog(Progress):
-    """Progress without a terminal: a line at each tenth of the steps, with the time left."""
+    """Progress without a terminal: a line after each tenth of the steps, with the time left."""
 
     def __init__(self, what: str, total: int) -> None:
         super().__init__()
@@ -67,8 +67,8 @@ class _StepLog(Progress):
 def progress(
     what: str, total: int | None = None, *, of_bytes: bool = False, logged: bool = False
 ) -> Iterator[Progress]:  # fmt: skip
-    """Provide a progress bar over items, or bytes of input with their speed. Without a terminal it is silent, or with
-    `logged` prints a line at each tenth of the steps.
+    """Provide a progress bar over items, or over bytes of input with their speed. Without a terminal, print nothing, or
+    with `logged` a line after each tenth of the steps.
     """
     if not is_terminal(sys.stderr):
         yield _StepLog(what, total) if logged and total else Progress(of_bytes=of_bytes)
@@ -88,7 +88,7 @@ def progress(
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal, or the environment says to take it for one; the same as rich's answer."""
+    """Return whether a stream is a terminal, or the environment declares it one; the rules are those of rich."""
     if (compatible := os.environ.get("TTY_COMPATIBLE")) in ("0", "1"):
         return compatible == "1"
     if (forced := os.environ.get("FORCE_COLOR")) is not None:
@@ -97,7 +97,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def tell(line: str) -> None:
-    """Print a line to standard error, at once."""
+    """Print a line to standard error, without buffering."""
     sys.stderr.write(f"{visible(line)}\n")
     sys.stderr.flush()
 
@@ -110,7 +110,7 @@ def plain(value: object) -> "Text":
 
 
 def bracket_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
-    """Return `text` with each `(start, end, type)` as `[text|type]`; spans are sorted, disjoint."""
+    """Return `text` with each `(start, end, type)` as `[text|type]`; spans are sorted and disjoint."""
     marked, position = "", 0
     for start, end, type_ in spans:
         marked += f"{visible(text[position:start])}[{visible(text[start:end])}|{visible(type_)}]"
@@ -119,8 +119,8 @@ def bracket_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
 
 
 def colour_spans(console: "Console", text: str, spans: Iterable[tuple[int, int, str]]) -> "Text":
-    """Return `text` with each `(start, end, type)` in its type's colour, then the type; spans are sorted, disjoint.
-    Without colours an entity is in brackets.
+    """Return `text` with each `(start, end, type)` in its type's colour, then the type; spans are sorted and disjoint.
+    Without colours, entities are in brackets.
     """
     from rich.text import Text
 
@@ -138,7 +138,7 @@ def colour_spans(console: "Console", text: str, spans: Iterable[tuple[int, int, 
 
 
 def duration(seconds: float) -> str:
-    """Return seconds in readable units: `0.25 s`, `42 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    """Format seconds in readable units: `0.25 s`, `42 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
     if seconds < 59.5:
         return f"{seconds:.2g} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -149,7 +149,7 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def standard_output() -> Iterator[IO[bytes]]:
-    """Provide standard output as bytes, flushed at the end, so that a closed pipe is noticed here and not at exit."""
+    """Provide standard output as bytes; flush it at the end, so that a closed pipe is detected here and not at exit."""
     try:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -162,5 +162,5 @@ def standard_output() -> Iterator[IO[bytes]]:
 
 
 def percent(share: float) -> str:
-    """Return a share (0–1) in percent with two decimals, without the sign."""
+    """Format a share (0–1) in percent with two decimals, without the percent sign."""
     return f"{100 * share:.2f}"

@@ -1,7 +1,7 @@
-"""Outputs at addresses that fsspec knows (`s3://bucket/corpus`): made in the cache, then uploaded.
+"""Outputs at URLs that fsspec supports (`s3://bucket/corpus`): made in the cache, then uploaded.
 
-There is no rename, so the file that marks a folder as nerbert's (`manifest.json`, `nerbert.json`) is uploaded last: a
-folder that has it is whole. Cost: the output lies on the local disk until then, and other machines can't write it.
+Object stores have no rename, so the file that marks a folder as nerbert's (`manifest.json`, `nerbert.json`) is uploaded
+last: a folder that has it is complete. Cost: the local disk holds the output until then, and only this machine writes.
 """
 
 import shutil
@@ -25,24 +25,24 @@ _PROBE, _CLEARING, _CLEARED = ".nerbert-probe", "clearing", "cleared"
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An output's address, and where it is made; the folder above remembers the command, and how far the upload is."""
+    """An output's URL, and its local path; the folder above that path records the command and the upload's state."""
 
     address: str
     staged: Path
 
     @classmethod
     def to(cls, address: str) -> Self:
-        """Return the upload to an address, which isn't opened."""
+        """Return the upload to a URL, without opening it."""
         name = Path(urlsplit(address).path).name
         if name in ("", ".", ".."):
             raise SettingsError(f"{without_secrets(address)}: names no output; add a name, as in s3://bucket/corpus")
         return cls(address, cache_place("", "uploads", sha256(address.encode()).hexdigest()[:32]) / "made" / name)
 
     def run(self, command: Callable[[], object], arguments: Sequence[str], *, overwrite: bool) -> None:
-        """Call a command that makes `staged`, then upload that; the same call goes on with its own work and upload.
+        """Call a command that makes `staged`, then upload that; after an interruption, the same call resumes.
 
-        Raise OutputExists for what is there already, and WriteError for an address that can't be written, before the
-        command is called. Nothing is uploaded if the command makes nothing.
+        Before the command is called, raise OutputExists if there is an output already, and WriteError if the URL can't
+        be written. Nothing is uploaded if the command makes nothing.
         """
         folder = self.staged.parents[1]
         asked, state = folder / "asked", folder / "state"
@@ -66,7 +66,7 @@ class Upload:
             shutil.rmtree(folder)
 
     def _check_free(self, *, overwrite: bool) -> None:
-        """Raise OutputExists if something is there that may not be replaced. Then try to write."""
+        """Raise OutputExists if there is an output that may not be replaced. Then try to write."""
         files, root = file_system(self.address)
         files.invalidate_cache()
         names = [name.removeprefix(root).lstrip("/") for name in files.find(root)]
@@ -78,7 +78,7 @@ class Upload:
         files.rm_file(f"{root}{_PROBE}")
 
     def _send(self, state: Path) -> None:
-        """Remove what is there, then upload each file and remove it here; markers last, the outermost at the end."""
+        """Remove the old output, then upload and locally delete each file: markers last, and of these the outermost."""
         files, root = file_system(self.address)
         if not state.exists() or state.read_text("utf-8") == _CLEARING:
             state.write_text(_CLEARING, "utf-8")
@@ -95,7 +95,7 @@ class Upload:
         return without_secrets(self.address)
 
     def _fault(self, error: BaseException) -> WriteError | None:
-        """Return the error for whatever a store says, without the secrets of an address that it may quote."""
+        """Return the error for any failure of a store, without secrets, since its message may quote the URL."""
         why = without_secrets(" ".join(f"{type(error).__name__} {error}".split()).replace(self.address, str(self)))
         message = (
             f"{self}: can't be written: {why:.300}; check the bucket and your rights; run the command again to go on"

@@ -16,33 +16,33 @@ from nerbert.records import Example
 
 _OLD_ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}"
 _BLOCKS = r"\u02ea\u02eb\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u1950-\u1b7f\u2e80-\U0010ffff"
-"""The blocks of scripts without spaces. Comparing them first saves other letters twenty comparisons."""
+"""The blocks of scripts without spaces. Comparing them first saves twenty comparisons for other letters."""
 _SCRIPTS = (
     rf"{_OLD_ALONE}\p{{Bopomofo}}\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}\p{{Tai_Tham}}\p{{New_Tai_Lue}}\p{{Tai_Le}}"
     r"\p{Tai_Viet}\p{Javanese}\p{Balinese}\u30fc\uff70\uff9e\uff9f"
 )
 SPACELESS = rf"[[{_BLOCKS}]&&[{_SCRIPTS}]]"
-"""Scripts without spaces; the codes are Japanese length and voice marks."""
+"""Characters of scripts without spaces; the single codes above are Japanese length and voice marks."""
 SCRIPTS_ALONE = rf"{_SCRIPTS}\p{{Hangul}}"
-"""Scripts whose characters are a word each, digits and marks apart."""
+"""Scripts in which each character, except digits and marks, is a word."""
 ALONE = rf"[[{_BLOCKS}]&&[{SCRIPTS_ALONE}]]"
-"""Their characters."""
+"""Characters of these scripts."""
 _NOT_ALONE = r"\p{Nd}\p{M}"
 WORD_EACH = rf"[[{ALONE}]--[{_NOT_ALONE}]]"
-"""Those characters without digits and marks."""
+"""Characters of these scripts without digits and marks: each is a word."""
 RUN_CHARACTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--{WORD_EACH}]"
-"""A character of a run, the first included."""
+"""A character that may begin or continue a run (a word of several characters)."""
 JOINERS = "\u200c\u200d"
 AM = "\u0e33\u0eb3"
-"""Thai and Lao vowels that follow their consonant, but are no marks."""
+"""Thai and Lao vowels that follow their consonant, but are not marks in Unicode."""
 STACKERS = "\u1039\u17d2\u1a60\u1b44\ua9c0"
-"""Marks that put the next consonant under the one before."""
+"""Marks that put the next consonant below the previous one."""
 _FIRST_JAMO, _OTHER_JAMO = r"\u1100-\u115f\ua960-\ua97c", r"\u1160-\u11ff\ud7b0-\ud7fb"
 JAMO = _FIRST_JAMO + _OTHER_JAMO
 """Parts of Korean syllables."""
 _UNDER = rf"(?<=[{STACKERS}])(?=\p{{L}})[{SPACELESS}]"
 _SINGLE = rf"[{_FIRST_JAMO}]++[{_OTHER_JAMO}]*+\p{{M}}*+|{WORD_EACH}(?:\p{{M}}|[{AM}]|{_UNDER})*+"
-"""One character with its marks: a Khmer or Burmese consonant under another is one of them."""
+"""One character with its marks, including a Khmer or Burmese consonant below it."""
 _RUN = rf"{RUN_CHARACTER}[[\p{{L}}\p{{M}}\p{{N}}_{JOINERS}]--{WORD_EACH}]*+"
 _OTHER = r"[^\s\p{C}]\p{M}*"
 _CLITIC = r"['’](?:s|d|m|ll|re|ve)(?![\p{L}\p{N}])"
@@ -55,15 +55,15 @@ _PATH = (
 _SMALL = "com org net edu gov info io"
 _ENDINGS = (*_SMALL.split(), *_SMALL.upper().split())
 DOMAIN_ENDING = rf"\.(?:(?:{'|'.join(_ENDINGS)})(?:\.(?:[a-z]{{2}}|[A-Z]{{2}}))?|co\.[a-z]{{2}}|CO\.[A-Z]{{2}})"
-"""An ending that makes words with full stops between them a domain."""
+"""An ending that turns words joined by full stops into a domain."""
 AFTER_STOP = (*_ENDINGS, "co.", "CO.")
-"""What follows the full stop of such an ending."""
+"""The beginnings of such endings, after the full stop."""
 _NO_SPACE = re.compile(r"(?!\A\ufeff)\S+")
 _BREAK = "\u200b"
 """A zero-width space: a word may end there."""
 _BEGINS = rf"(?<![[[\p{{L}}\p{{N}}]--[{ALONE}]]_@#.&-])"
 _LABEL = rf"{_LETTER}(?:-?{_LETTER}){{0,62}}"
-"""A part of a domain's name. Repeats are bounded, so hostile text takes linear time."""
+"""A label of a domain name. Repeats are bounded, so hostile text takes linear time."""
 _URL = rf"(?:(?i:https?|ftp)://|{_BEGINS}(?:www|WWW|Www)\.){_LETTER}{_PATH}"
 _MAIL = rf"{_BEGINS}{_LETTER}(?:[.%+-]?{_LETTER}){{0,63}}@{_LABEL}(?:\.{_LABEL}){{1,9}}"
 _ENDING = rf"{DOMAIN_ENDING}(?![\p{{L}}\p{{N}}_])"
@@ -73,19 +73,19 @@ _TAG = (
     rf"(?:[{JOINERS}]++[\p{{L}}\p{{M}}\p{{N}}_]++)*+"
 )
 _SERVER = rf"(?:@{_LABEL}(?:\.{_LABEL}){{1,9}})?+"
-"""The server of a name, in networks of several servers: `@jane@example.org`."""
+"""The server in a user name of a federated network: `@jane@example.org`."""
 _NAME = rf"(?<![[[\p{{L}}\p{{M}}\p{{N}}]--[{ALONE}]]_@.])@{_LETTER}++(?:(?:[.-]|[{JOINERS}]++){_LETTER}++)*+{_SERVER}"
 _WEB = "|".join((_URL, _MAIL, _DOMAIN, _TAG, _NAME))
-"""Addresses, hashtags and names of the web, without punctuation at the end."""
+"""URLs, e-mail addresses, domains, hashtags and user names, without punctuation at the end."""
 _HINTS = ("://", "ww.", "WW.", "@", "#", *(f".{ending}" for ending in AFTER_STOP))
-"""Text with addresses, hashtags or names of the web contains one of these."""
+"""Strings of which any text with such an expression contains at least one."""
 
 _OLD_CJK = rf"[{_OLD_ALONE}]\p{{M}}*"
 _OLD_RUN = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{_OLD_ALONE}]][[\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d]--[{_OLD_ALONE}]]*+"
 
 
 def _join_words(run: str) -> str:
-    """Return the expression of words as in most data sets: hyphens and apostrophes inside, clitics apart."""
+    """Return the expression for words as in most data sets: inner hyphens and apostrophes, but separate clitics."""
     return rf"(?i:{_CLITIC})|(?:\p{{Lu}}\.){{2,}}|{run}(?:(?!(?i:{_CLITIC}))[-.,'’/&]{run})*"
 
 
@@ -105,12 +105,12 @@ _BY_DICTIONARY = rf"[[{SPACELESS}]--[{_NOT_ALONE}]](?:[[{SPACELESS}\p{{M}}]--\p{
 
 @cache
 def _expression(splitter: str, *, web: bool) -> Any:
-    """Return the compiled expression of a splitter; `web` is for text with addresses or names of the web."""
+    """Return the compiled expression of a splitter; `web` is for text with URLs, hashtags or user names."""
     if splitter == "gliner-words-1":
         return re.compile(r"\w+(?:[-_]\w+)*|\S")
     if splitter == "gliner2-words-1":
-        # addresses and names of the web, else runs that keep their marks; the part of a mail address before the @ is
-        # bounded, as standards have it, so hostile text takes linear time
+        # URLs, e-mail addresses and user names, else runs with their marks; the local part of an e-mail address is
+        # bounded, as in the standards, so hostile text takes linear time
         marks = "".join(char for char in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(char)[0] == "M")
         run, mail = rf"[\w{JOINERS}{marks}]++", r"[a-z0-9._%+-]{1,64}+@[a-z0-9.-]+\.[a-z]{2,}+"
         return re.compile(rf"(?:https?://|www\.)\S++|{mail}|@[a-z0-9_]++|{run}(?:[-_]{run})*+|\S", re.IGNORECASE)
@@ -122,7 +122,7 @@ def _expression(splitter: str, *, web: bool) -> Any:
 
 
 def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], ...]:
-    """Return each word's character span, in order; only GLiNER's splitters count control characters as words."""
+    """Return the character span of each word, in order; only GLiNER's splitters count control characters as words."""
     web = not splitter.endswith("-1") and any(hint in text for hint in _HINTS)
     matches = _expression(splitter, web=web).finditer(text)
     if not with_dictionaries(splitter):
@@ -131,7 +131,7 @@ def split_words(text: str, splitter: str = SPLITTER) -> tuple[tuple[int, int], .
 
 
 def _by_dictionary(text: str, match: Any) -> Iterator[tuple[int, int]]:
-    """Yield the matched word, or the words that ICU's dictionaries find in a stretch without spaces."""
+    """Yield the matched word, or the words that ICU's dictionaries find in a run without spaces."""
     start, end = match.span()
     if not match["spaceless"]:
         yield start, end
@@ -156,10 +156,10 @@ def _characters(text: str, breaks: Iterable[int]) -> Sequence[int]:
 
 
 def whole_words(example: Example) -> Example:
-    """Return a sentence whose words hold all its characters but white space, for files that hold words alone.
+    """Return a sentence whose words cover all characters except white space, for files that hold only words.
 
-    Visible characters between words become words; others join the words beside them, but never across the border of an
-    entity. A byte order mark at the beginning is left out.
+    Visible characters between words become words; others are attached to adjacent words, but never across the boundary
+    of an entity. A byte order mark at the beginning is left out.
     """
     text, pieces = example.text, set(example.words)
     edges = [0, *(offset for word in example.words for offset in word), len(text)]
@@ -183,7 +183,7 @@ def whole_words(example: Example) -> Example:
 
 
 def splitter_named(name: str) -> str:
-    """Return a splitter's name: `unicode` is the newest, `icu` that of the installed ICU; see `check_splitter`."""
+    """Return a splitter's full name: `unicode` is the newest, `icu` that of the installed ICU; see `check_splitter`."""
     return icu_splitter() if name == "icu" else check_splitter(SPLITTER if name == "unicode" else name)
 
 
@@ -196,7 +196,7 @@ def icu_splitter() -> str:
 
 
 def words_between(text: str, edges: Iterable[int], splitter: str = SPLITTER) -> Iterator[tuple[int, int]]:
-    """Yield the words of a text as `split_words` does; none crosses an edge."""
+    """Yield the words of a text as `split_words` does, cut at the edges."""
     for start, end in pairwise(sorted({0, len(text), *edges})):
         yield from ((start + first, start + last) for first, last in split_words(text[start:end], splitter))
 
@@ -221,9 +221,9 @@ def with_dictionaries(splitter: str) -> bool:
 
 
 def nearest_splitter(examples: Iterable[Example], preferred: str = "") -> str:
-    """Return the splitter that finds most of the examples' words in their text; of several, the corpus's or newest.
+    """Return the splitter that finds most of the examples' words in their text; of equals, the corpus's or newest.
 
-    `own` cuts texts without words. Korean data with words instead of syllables needs an older one.
+    `preferred` is the splitter for texts without words. Korean data with words instead of syllables needs an older one.
     """
     names = (SPLITTER, "joined-words-2", preferred or SPLITTER, "unicode-words-1", "joined-words-1")
     hits = dict.fromkeys(names, 0)
@@ -235,5 +235,5 @@ def nearest_splitter(examples: Iterable[Example], preferred: str = "") -> str:
 
 
 def is_small(text: str) -> bool:
-    """Return whether a text is in lower case, in a script where it could begin with a capital (Georgian can't)."""
+    """Return whether a text is in lower case, in a script whose sentences begin with capitals (unlike Georgian)."""
     return text.islower() and text.title() != text

@@ -1,1 +1,1 @@
-"""Texts in, open-type labels of a language model out: what `nerbert annotate` does."""
+"""`nerbert annotate`: label texts with open types by a language model."""

@@ -1,8 +1,8 @@
-"""The steps of `nerbert annotate`: read the texts, ask for missing labels, write labels and a report.
+"""The steps of `nerbert annotate`: read the texts, request missing labels, write labels and a report.
 
-Each text is asked about once: saved answers first, then requests within the budget. A failed text is counted, and the
-run continues. The output depends on the saved answers alone. Cost: the texts are read three times. With a temperature
-above 0 another machine's output differs.
+Each distinct text is labelled once: from a saved answer, else by a request within the budget. A failed text is counted,
+and the run continues. The output depends only on the saved answers. Cost: the texts are read three times. With a
+temperature above 0, the output differs between machines.
 """
 
 import asyncio
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from nerbert.annotate.client import ChatClient
 
 _LISTED = 1000
-"""Failed passages that a report lists."""
+"""Maximum number of failed passages that a report lists."""
 _OVERHEAD = 64
-"""Tokens that a server may put around a prompt. A token has a byte at least, which is what reservations count with."""
+"""Tokens that a server may add to a prompt. Reservations assume one byte per token, the minimum."""
 _AGAIN = "rerun the command to resume"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass
 class AnnotateReport:
-    """Counts of texts; passages = answered + failed, without `empty` ones."""
+    """Counts of texts; passages = answered + failed, without empty texts."""
 
     passages: int = 0
     distinct: int = 0
@@ -68,7 +68,7 @@ def annotate_texts(
     texts: Sequence[str | Path], output: str | Path, settings: AnnotateSettings, *, from_: str = "",
     field: str = "text", errors: str = ERRORS[0], overwrite: bool = False,
 ) -> AnnotateReport:  # fmt: skip
-    """Label texts by a language model; write `output`, JSON lines of open types, and a report beside it; return that.
+    """Label texts by a language model; write `output`, JSON lines with open types, and a report, which is returned.
 
     `texts` are files or folders, as `nerbert tag` reads them. Each answer is saved at once: after a kill or an error,
     the same call resumes. If the budget is used up, raise BudgetSpent, which names a larger one.
@@ -94,7 +94,7 @@ def annotate_texts(
             stop.add_note(f"{run.summary()}; {_AGAIN}")
             raise
         run.write(draft.path)
-        # before the output: a run killed between them is run again
+        # written before the output, so that a run killed in between is repeated
         write_json(report, {"made_from": query} | to_plain(run.report))
     inputs.tell_skipped()
     tell(run.summary())
@@ -105,14 +105,14 @@ def annotate_texts(
 
 
 def _made_from(report: Path) -> object:
-    """Return what a report was made from; None if it is none."""
+    """Return the request that a report was made from; None for any other file."""
     with suppress(InputError):
         return read_json(report, dict[str, Any]).get("made_from")
     return None
 
 
 class _AnnotateRun:
-    """One run over the texts: each gets an answer, and the labels are written."""
+    """One run over the texts: get an answer for each, and write the labels."""
 
     def __init__(
         self, settings: AnnotateSettings, prompt: Prompt, key: "SecretStr", store: AnswerStore,
@@ -126,7 +126,7 @@ class _AnnotateRun:
         self._done, self._failed_in_a_row, self._resume_at = 0, 0, 0.0
 
     def ask(self) -> None:
-        """Get an answer to each text without one; raise NerbertError if the run can't be finished."""
+        """Get an answer for each text without one; raise NerbertError if the run can't be finished."""
         taken, produced = 0, 0
         for text in self._distinct():
             reply, labels = self._find_answer(text)
@@ -146,7 +146,7 @@ class _AnnotateRun:
             raise InputError(f"no text got a usable answer ({fault}: {message}); {self.summary()}")
 
     def summary(self) -> str:
-        """Return progress and spending in a line."""
+        """Return the progress and the tokens spent, in one line."""
         spent, report = self._budget.spent, self.report
         faults = Counter(fault for fault, _ in self._failures.values())
         failed = "".join(f", {number:,} {fault}" for fault, number in faults.most_common())
@@ -163,13 +163,13 @@ class _AnnotateRun:
                 group.create_task(self._work(client, texts, bar))
 
     async def _work(self, client: "ChatClient", texts: Iterator[str], bar: Progress) -> None:
-        """Ask for one text after another, until none is left or the run stops; requests in flight are waited for."""
+        """Label one text after another, until none is left or the run stops; then wait for requests in flight."""
         for text in texts:
             if self._stop is not None:
                 return
             if self._find_answer(text)[1] is not None:
-                self._failed_in_a_row = 0  # else no run could skip what failed in an earlier one
-                await asyncio.sleep(0)  # so that requests in flight continue meanwhile
+                self._failed_in_a_row = 0  # else no run could skip the texts that failed in an earlier one
+                await asyncio.sleep(0)  # lets requests in flight continue
                 continue
             try:
                 await self._ask(client, text, bar)
@@ -179,7 +179,7 @@ class _AnnotateRun:
             bar.advance()
 
     async def _ask(self, client: "ChatClient", text: str, bar: Progress) -> None:
-        """Ask for a text until it has a usable answer, or has failed, or the run stops."""
+        """Send requests for a text until it has a usable answer, or has failed, or the run stops."""
         now, failed = asyncio.get_running_loop().time, Counter[Fault]()
         while self._stop is None:
             if (left := self._resume_at - now()) > 0:
@@ -199,14 +199,14 @@ class _AnnotateRun:
                 if fault in (Fault.BUSY, Fault.CONNECTION):
                     pause = pause_after(failed[fault], failure.wait, DEFAULT_POLICY)
                     bar.advance(0, f"pauses: {message}"[:80])
-                    if failure.wait:  # asked of all requests, not of this one alone
+                    if failure.wait:  # the server requests a pause for all requests, not only this one
                         self._resume_at = max(self._resume_at, now() + pause)
                     await _sleep(pause, self._stopped)
             else:
                 break
 
     async def _try(self, client: "ChatClient", text: str) -> None:
-        """Ask once, keep the answer, and read it; raise Failure if it is unusable."""
+        """Send one request, save the answer, and read it; raise Failure if it is unusable."""
         size = len(self._prompt.fill(text).encode("utf-8", "replace"))
         estimate = size // BYTES_PER_TOKEN
         most, taken, reply = size + _OVERHEAD + self._settings.longest_answer, Tokens(), None
@@ -228,7 +228,7 @@ class _AnnotateRun:
             self._done, self._failed_in_a_row = self._done + 1, 0
 
     def _find_answer(self, text: str) -> tuple[Reply, Labels | None]:
-        """Return a text's saved answer and what it means; None without a usable answer."""
+        """Return a text's saved answer and its labels; None without a usable answer."""
         reply = self._store.get(text)
         if reply.content is not None:
             with suppress(Failure):
@@ -236,7 +236,7 @@ class _AnnotateRun:
         return reply, None
 
     def _distinct(self) -> Iterator[str]:
-        """Yield each text once."""
+        """Yield the distinct nonblank texts."""
         seen = set[bytes]()
         for _, _, text in self._rows():
             if text.strip() and (key := text_key(text)) not in seen:
@@ -244,7 +244,7 @@ class _AnnotateRun:
                 yield text
 
     def write(self, path: Path) -> None:
-        """Write the labels of all passages in order, and count."""
+        """Write the labels of all passages in order, and count them in the report."""
         report = self.report
         with path.open("wb") as stream:
             for file, row, text in self._rows():
@@ -280,12 +280,12 @@ def _pass_over_stops(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -
 
 
 async def _sleep(seconds: float, stopped: asyncio.Event) -> None:
-    """Wait, but no longer than until the run stops."""
+    """Sleep, but wake up when the run stops."""
     with suppress(TimeoutError):
         await asyncio.wait_for(stopped.wait(), seconds)
 
 
 def _rows(sources: Sequence[InputFile]) -> Iterator[tuple[str, int, str]]:
-    """Yield file, row and text of each row."""
+    """Yield (file, row number, text) of each row."""
     for source in sources:
         yield from ((str(source), row.line, row.text) for row in source.documents())

@@ -1,4 +1,4 @@
-"""Answers, read strictly: what the server sends, what the model wrote, and where that is in the text."""
+"""Strict parsing of answers: the server's response, the model's lines, and the mentions' positions in the text."""
 
 import json
 from collections import Counter
@@ -10,17 +10,17 @@ from nerbert.formats.open_types import Mention, keep_usable, locate
 from nerbert.records import OpenText
 
 BYTES_PER_TOKEN = 3
-"""For estimates, where a server doesn't report usage."""
+"""For estimates, if a server doesn't report usage."""
 SEPARATOR, NONE = "<>", "none"
-"""What stands between the parts of a line, and the answer without any."""
+"""The separator of the parts of a line, and the answer for a text without mentions."""
 MOST_MENTIONS, LONGEST_DESCRIPTION = 500, 600
-"""Most entries of an answer, and characters of a description; more are bad, as are types that no file may have."""
+"""Maximum entries of an answer, and characters of a description; more count as bad lines, as do invalid types."""
 _THOUGHTS, _END_OF_THOUGHTS = "<think>", "</think>"
-"""What some servers leave around a model's reasoning, which is no answer."""
+"""Tags that some servers leave around a model's reasoning, which isn't part of the answer."""
 
 
 class Fault(StrEnum):
-    """Why a passage has no labels; the report counts these."""
+    """Reasons why a passage has no labels; the report counts them."""
 
     BUSY = "server_busy_or_broken"
     CONNECTION = "connection_lost"
@@ -35,7 +35,7 @@ class Fault(StrEnum):
 
 
 class Failure(Exception):  # noqa: N818  (is counted; the run continues)
-    """A try without labels, of `tries`. `wait` is the pause that the server asks for; a `lost` answer may cost."""
+    """A failed try, of at most `tries`. `wait` is the pause that the server requests; a `lost` answer may cost."""
 
     def __init__(self, fault: Fault, message: str, *, tries: int = 2, wait: float = 0.0, lost: bool = False) -> None:
         super().__init__(" ".join(message.split())[:300])
@@ -43,7 +43,7 @@ class Failure(Exception):  # noqa: N818  (is counted; the run continues)
 
 
 class Tokens(NamedTuple):
-    """Tokens of requests, and of answers."""
+    """Number of tokens in requests and in answers."""
 
     input: int = 0
     output: int = 0
@@ -51,7 +51,7 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model wrote (None: nothing), whether it was cut off, and its tokens, `estimated` without a report."""
+    """A model's answer (None: no answer), whether it was cut off, and its tokens, `estimated` if not reported."""
 
     content: str | None
     cut: bool
@@ -61,7 +61,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """A text with its entities; mentions that aren't in it, and lines that couldn't be read."""
+    """A text with its entities; the number of mentions that aren't in it, and of lines that couldn't be read."""
 
     text: OpenText
     invented: int
@@ -69,10 +69,10 @@ class Labels:
 
 
 def read_reply(data: str, input_estimate: int) -> Reply:
-    """Return what a server's answer holds; raise Failure if there is no text of a model in it.
+    """Return the content of a server's answer; raise Failure if it doesn't contain a model's text.
 
-    Servers differ: only the text must be there. Where the server doesn't report usage, the request counts
-    `input_estimate`, and the answer is estimated.
+    Since servers differ, only the text is required. If the server doesn't report usage, the request counts as
+    `input_estimate` tokens, and the answer's tokens are estimated.
     """
     try:
         answer = json.loads(data)
@@ -85,7 +85,7 @@ def read_reply(data: str, input_estimate: int) -> Reply:
     spent = [used.get(f"{name}_tokens") for name in ("prompt", "completion")] if isinstance(used, dict) else [None]
     is_known = all(type(count) is int and 0 <= count < 1 << 40 for count in spent)
     tokens = Tokens(*spent) if is_known else Tokens(input_estimate, len(content) // BYTES_PER_TOKEN)
-    refused = refusal or finish == "content_filter"  # an answer all the same, and paid for
+    refused = refusal or finish == "content_filter"  # still an answer, whose tokens are paid for
     return Reply("" if refused else content.decode(), finish == "length", tokens, not is_known)
 
 
@@ -107,7 +107,7 @@ def read_labels(text: str, content: str, *, cut: bool) -> Labels:
 
 
 def _read_lines(content: str, *, cut: bool) -> tuple[list[Mention], int]:
-    """Return the entries of an answer in lines, and how many lines are none; the last one of a cut answer is none."""
+    """Return the entries of an answer, and the number of other lines; the last line of a cut answer isn't an entry."""
     lines = [line for line in content.split("\n") if line.strip()]
     if [line.strip().casefold() for line in lines] == [NONE]:
         return [], 0

@@ -1,4 +1,4 @@
-"""One request to an OpenAI-compatible server, and what its failure means; no redirect is followed."""
+"""A request to an OpenAI-compatible server, and the interpretation of its failures; redirects aren't followed."""
 
 import asyncio
 import json
@@ -18,16 +18,16 @@ from nerbert.errors import InputError, NerbertError, refused
 from nerbert.sources.remote import DEFAULT_POLICY, asked_wait, no_cookies
 
 _MOST_BYTES, _BYTES_PER_TOKEN = 1 << 20, 256
-"""Bytes of an answer: these, and so many for each token that it may have."""
+"""Maximum size of an answer in bytes: a constant part, and one for each token that it may have."""
 _BLOCK = 1 << 16
 _BUSY = frozenset({408, 409, 425, 429})
 _UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 _SHORTEST_SECRET = 8
-"""Characters."""
+"""Minimum length of a key that is hidden, in characters."""
 
 
 class ChatClient:
-    """Asks a server for labels of one text."""
+    """Requests labels of one text from a server."""
 
     def __init__(self, settings: AnnotateSettings, prompt: Prompt, key: SecretStr, http: httpx.AsyncClient) -> None:
         self._settings, self._prompt, self._key, self._http = settings, prompt, key, http
@@ -39,7 +39,7 @@ class ChatClient:
         self._answered = False
 
     async def ask(self, text: str, input_estimate: int) -> Reply:
-        """Return the server's answer; raise Failure if this try failed, NerbertError if all others would too."""
+        """Return the server's answer; raise Failure if this try failed, NerbertError if all others would fail too."""
         content = self._prompt.fill(text).encode("utf-8", "replace").decode()
         body = {"model": self._settings.model, "messages": [{"role": "user", "content": content}], **self._fields}
         try:
@@ -60,7 +60,7 @@ class ChatClient:
         return replace(reply, content=self._hide_key(reply.content or ""))
 
     async def _read(self, response: httpx.Response) -> bytes:
-        """Return the bytes of an answer, also of one with an error; raise Failure for far too many."""
+        """Return the bytes of an answer, even of one with an error; raise Failure if it is far too long."""
         data = bytearray()
         async for block in response.aiter_bytes(_BLOCK):
             data += block
@@ -69,7 +69,7 @@ class ChatClient:
         return bytes(data)
 
     def _refusal(self, response: httpx.Response, data: bytes) -> Exception:
-        """Return what an answer with a status of 300 or more means."""
+        """Return the error for an answer with a status of 300 or more."""
         code, wait, fault = response.status_code, asked_wait(response.headers), ""
         message = self._read_message(data)
         detail = f"(status {code}{message and ': ' + message})"
@@ -91,7 +91,7 @@ class ChatClient:
         return Failure(Fault.REJECTED, f"the server rejects the request {detail}", tries=1)
 
     def _explain_loss(self, error: Exception) -> Exception:
-        """Return what a request without a whole answer means."""
+        """Return the error for a request without a complete answer."""
         message = self._hide_key(f"{type(error).__name__}: {error}")[:200]
         unreached = isinstance(error, _UNREACHED)
         if (unreached and not self._answered) or isinstance(error, httpx.InvalidURL):
@@ -99,7 +99,7 @@ class ChatClient:
         return Failure(Fault.CONNECTION, f"connection lost: {message}", tries=DEFAULT_POLICY.tries, lost=not unreached)
 
     def _read_message(self, body: bytes) -> str:
-        """Return the message of an error, "" where there is none that can be shown."""
+        """Return the message of an error, "" if there is none that can be shown."""
         try:
             fault = json.loads(body)
             fault = fault.get("error", fault)
@@ -109,7 +109,7 @@ class ChatClient:
         return " ".join(self._hide_key(message).split())[:200] if isinstance(message, str) else ""
 
     def _hide_key(self, text: str) -> str:
-        """Return a text or JSON without the key; a short one is a word for servers without keys, and no secret."""
+        """Return a text or JSON without the key; a short key is only a dummy for servers without keys, not a secret."""
         key = self._key.get_secret_value()
         if len(key) < _SHORTEST_SECRET:
             return text
@@ -121,8 +121,8 @@ class ChatClient:
 
 @asynccontextmanager
 async def open_client(settings: AnnotateSettings, prompt: Prompt, key: SecretStr) -> AsyncIterator[ChatClient]:
-    """Make a client, whose connections are closed when the block ends."""
-    log = logging.getLogger("httpcore")  # its debug logs have headers of answers, which may hold the key
+    """Provide a client; its connections are closed when the block ends."""
+    log = logging.getLogger("httpcore")  # its debug logs contain headers of answers, which may contain the key
     log.setLevel(max(log.level, logging.INFO))
     limits = httpx.Limits(max_connections=settings.concurrency)
     with refused("the proxies from the environment can't be used"):

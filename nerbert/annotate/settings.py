@@ -1,4 +1,4 @@
-"""Settings of a language model: the endpoint, the prompt, the budget; and the key, which is kept apart."""
+"""Settings of a language model: the endpoint, the prompt, the budget; and the key, which isn't among the settings."""
 
 import json
 import os
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 PLACE = "{text}"
-"""Where a prompt has the passage."""
+"""The placeholder of the passage in a prompt."""
 _PROMPTS = Path(__file__).parent / "prompts"
 _ENDPOINT = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _KEY_VARIABLE = "OPENAI_API_KEY"
@@ -30,28 +30,28 @@ class AnnotateSettings(Settings):
     """The model that labels texts, its requests and the budget. All defaults are ours."""
 
     endpoint: str
-    """Address of an OpenAI-compatible server, say http://localhost:8000/v1."""
+    """URL of an OpenAI-compatible server, for example http://localhost:8000/v1."""
     model: str
-    """The model's name on the server."""
+    """Name of the model on the server."""
     prompt: str = "lines-1"
     """lines-1 (one mention per line), or a TOML file with `text`, which contains {text} once."""
     temperature: Annotated[float, Interval(ge=0)] = 0.0
     """Randomness of answers; 0: as little as possible."""
     max_answer_tokens: Annotated[int, Interval(ge=1, le=1 << 20)] = 2048
-    """Longest answer; longer ones are cut off."""
+    """Maximum tokens of an answer; longer ones are cut off."""
     request: str = ""
-    """More fields of each request, as a JSON object; null leaves a field out:
+    """Further fields of each request, as a JSON object; null removes a field:
     {"max_tokens": null, "max_completion_tokens": 2048}."""
     concurrency: Annotated[int, Interval(ge=1, le=512)] = 8
-    """Requests at the same time."""
+    """Maximum number of concurrent requests."""
     deadline: Annotated[float, Interval(gt=0)] = 300.0
-    """Seconds in which an answer must be complete."""
+    """Time limit for a complete answer, in seconds."""
     max_total_tokens: Annotated[int, Interval(ge=0)] = 0
-    """Most tokens to spend on these texts, earlier runs included; 0: no limit."""
+    """Maximum tokens to spend on these texts, including earlier runs; 0: no limit."""
     max_failures: Annotated[int, Interval(ge=1)] = 20
-    """The run stops after this many failed texts in a row: then it is the server."""
+    """The run stops after this number of failed texts in a row, which indicates a problem of the server."""
     key_variable: str = _KEY_VARIABLE
-    """Environment variable that holds the server's key. A server without keys needs none."""
+    """Environment variable with the server's key. A server without keys needs none."""
     cache: str = ""
     """Folder for saved answers; default: the user's cache folder."""
 
@@ -67,12 +67,12 @@ class AnnotateSettings(Settings):
 
     @property
     def longest_answer(self) -> int:
-        """Tokens of the longest answer that a request allows; 0 if it sets no bound."""
+        """Maximum tokens of an answer that a request allows; 0 without a limit."""
         fields, names = self.request_fields(), ("max_tokens", "max_completion_tokens")
         return max(value if isinstance(value := fields.get(name), int) and value > 0 else 0 for name in names)
 
     def request_fields(self) -> dict[str, Any]:
-        """Return the fields of a request, but for model and messages; those with None are left out of it."""
+        """Return the fields of a request except model and messages; fields with None are left out of the request."""
         try:
             extra = json.loads(self.request or "{}")
         except (ValueError, RecursionError):
@@ -85,19 +85,19 @@ class AnnotateSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt(Settings):
-    """The model's instructions, the form of its answers, and the types that it is `asked` for; (): all types."""
+    """The model's instructions, the form of its answers, and the requested types (`asked`; (): all types)."""
 
     text: str
     form: Literal["lines"] = "lines"
     asked: tuple[str, ...] = ()
 
     def fill(self, passage: str) -> str:
-        """Return the prompt with a passage in its place."""
+        """Return the prompt with the placeholder replaced by a passage."""
         return self.text.strip().replace(PLACE, passage)
 
 
 def load_prompt(name: str) -> Prompt:
-    """Return a prompt of the package by its name, or that of a TOML file."""
+    """Return a built-in prompt by its name, or the prompt in a TOML file."""
     paths = {path.stem: path for path in sorted(_PROMPTS.glob("*.toml"))}
     path = paths.get(name, Path(name))
     if name not in paths and path.suffix != ".toml":
@@ -110,7 +110,7 @@ def load_prompt(name: str) -> Prompt:
 
 
 def load_key(variable: str) -> "SecretStr":
-    """Return a server's key, hidden in logs; "" for none."""
+    """Return a server's key, masked in logs; "" for none."""
     from pydantic import SecretStr
 
     key = os.environ.get(variable, "").strip()

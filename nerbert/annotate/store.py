@@ -1,7 +1,7 @@
-"""Saved answers, one SQLite file for a model and a prompt, and the budget in tokens of the texts of a run.
+"""Saved answers, in one SQLite file per model and prompt, and the token budget for the texts of a run.
 
-SQLite writes each answer whole, so several runs may use one file. Limitation: a loss of power may cost the last
-answers, and old ones are never deleted.
+SQLite writes each answer atomically, so several runs may use the same file. Limitation: a power failure may lose the
+last answers, and old answers are never deleted.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from nerbert.cache import cache_place
 from nerbert.errors import NerbertError, WriteError, refused
 
 _FORMAT = 1
-"""Raise it when requests or saved answers change."""
+"""Version of the file; increment it when requests or saved answers change."""
 _MAKE = """CREATE TABLE IF NOT EXISTS answers (text BLOB PRIMARY KEY, content TEXT, cut INTEGER NOT NULL,
     input INTEGER NOT NULL, output INTEGER NOT NULL, estimated INTEGER NOT NULL) WITHOUT ROWID"""
 _ADD = """INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (text) DO UPDATE SET
@@ -32,20 +32,20 @@ _GET = "SELECT content, cut, input, output, estimated FROM answers WHERE text = 
 
 @dataclass(frozen=True, slots=True)
 class AnswerStore:
-    """The answers to one way of asking, by text."""
+    """The answers to requests with the same model, prompt and fields, by text."""
 
     database: sqlite3.Connection
     path: Path
 
     def get(self, text: str) -> Reply:
-        """Return the last answer, with all tokens that the text has taken."""
+        """Return the last answer for a text, with all tokens spent on the text."""
         with self.catch_errors():
             row = self.database.execute(_GET, (text_key(text),)).fetchone()
         content, cut, taken, produced, estimated = row or (None, 0, 0, 0, 0)
         return Reply(content, bool(cut), Tokens(taken, produced), bool(estimated))
 
     def add(self, text: str, reply: Reply) -> None:
-        """Save an answer; of a lost one, only the tokens that it took."""
+        """Save an answer, or only the tokens of a lost one."""
         with self.catch_errors():
             self.database.execute(_ADD, (text_key(text), reply.content, reply.cut, *reply.tokens, reply.estimated))
 
@@ -57,7 +57,7 @@ class AnswerStore:
 
 @contextmanager
 def open_store(cache: str, request: Any) -> Iterator[AnswerStore]:
-    """Open the answers to one way of asking, a JSON value; `cache` is the setting."""
+    """Open the answers for `request`, a JSON value of everything except the text; `cache` is the setting."""
     name = sha256(json.dumps([_FORMAT, request], sort_keys=True).encode()).hexdigest()
     path = cache_place(cache, "answers", f"{name}.sqlite")
     try:
@@ -74,24 +74,24 @@ def open_store(cache: str, request: Any) -> Iterator[AnswerStore]:
 
 
 def text_key(text: str) -> bytes:
-    """Return what distinguishes a text from all others."""
+    """Return a hash that identifies a text."""
     return sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 class BudgetSpent(NerbertError):  # noqa: N818  (reads as the fact that it reports)
-    """The next request could cost more than is left."""
+    """The next request could exceed the budget."""
 
 
 class Budget:
-    """Counts what texts have taken; `reserve` lets a request begin only if it fits, whatever it will take."""
+    """Counts the tokens spent; `reserve` lets a request start only if its maximum cost fits into the budget."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.spent = limit, Tokens()
         self._freed, self._reserved, self._refused = asyncio.Condition(), 0, 0
-        """What requests in flight may take, and what the last one that didn't fit may."""
+        """Maximum tokens of the requests in flight, and of the last request that didn't fit."""
 
     async def reserve(self, most: int) -> None:
-        """Wait until a request of `most` tokens fits; raise BudgetSpent if it doesn't with nothing in flight."""
+        """Wait until a request of `most` tokens fits; raise BudgetSpent if it doesn't even with no others in flight."""
         async with self._freed:
             while self.limit and sum(self.spent) + self._reserved + most > self.limit:
                 if not self._reserved:
@@ -101,14 +101,14 @@ class Budget:
             self._reserved += most
 
     async def settle(self, most: int, taken: Tokens) -> None:
-        """Count what a request took, in place of the reservation."""
+        """Replace a request's reservation by the tokens that it took."""
         self._reserved -= most
         self.spent = Tokens(self.spent.input + taken.input, self.spent.output + taken.output)
         async with self._freed:
             self._freed.notify_all()
 
     def remedy(self, done: int, left: int) -> str:
-        """Return the limit with which a run can do `left` more texts; "" if it was not stopped by it."""
+        """Return advice on a limit that suffices for `left` more texts; "" if the budget didn't stop the run."""
         if not self._refused:
             return ""
         needed = sum(self.spent) + self._refused + (sum(self.spent) / done * left if done else 0)

@@ -1,4 +1,4 @@
-"""The commands: parse, call one function, print. No logic; a command's module is imported when it is called."""
+"""The commands: parse, call one function, print. No logic; a command's module is imported only when it is called."""
 
 import atexit
 import gc
@@ -19,7 +19,7 @@ from nerbert.errors import NerbertError, SettingsError, bad_path, missing_extra,
 from nerbert.process import check_alone, version_report
 
 _OBJECTS = 20_000
-"""Threshold of the garbage collector: Python's own 700 costs more at a start than it frees."""
+"""Threshold of the garbage collector: Python's default of 700 costs more at start-up than it frees."""
 
 
 app = App(
@@ -52,8 +52,8 @@ def quickstart(*, text: str = "", keep: Path | None = None) -> None:
     text
         A sentence to tag at the end.
     keep
-        Folder in which to keep all files, with a README that describes them; default: the page alone, as
-        nerbert-quickstart.html here.
+        Folder in which to keep all files, with a README that describes them; default: only the page is kept, as
+        nerbert-quickstart.html in the current folder.
     """
     need("train", "torch", "transformers")
     from nerbert.quickstart.tour import run_quickstart
@@ -63,15 +63,15 @@ def quickstart(*, text: str = "", keep: Path | None = None) -> None:
 
 @app.command
 def doctor(folder: Path = Path(), *, json: Json = False) -> None:
-    """Look whether this machine has what the commands need, and say what helps.
+    """Check this machine for everything that the commands need, and suggest remedies.
 
-    Memory, disk, files, locks, text encoding, versions of libraries, extras, GPU. The exit code is 1 if something is
-    wrong; an extra that isn't installed is not.
+    Memory, disk, files, locks, text encoding, versions of libraries, extras, GPU. The exit code is 1 if there is a
+    problem; extras that aren't installed are none.
 
     Parameters
     ----------
     folder
-        Where you will work; default: here.
+        Folder in which you will work; default: the current one.
     """
     from nerbert.doctor import examine
     from nerbert.render.terminal import print_doctor
@@ -82,7 +82,7 @@ def doctor(folder: Path = Path(), *, json: Json = False) -> None:
 
 @app.command
 def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
-    """Print a script by which a shell completes commands and options.
+    """Print a script with which a shell completes commands and options.
 
     bash: `nerbert completion bash > ~/.local/share/bash-completion/completions/nerbert`; zsh: write `_nerbert` into a
     folder of `$fpath`; fish: write `~/.config/fish/completions/nerbert.fish`.
@@ -105,8 +105,8 @@ def stop_on_sigterm() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command (default: the process's arguments); a NerbertError ends it with one line and its exit code."""
     gc.set_threshold(_OBJECTS)
-    atexit.register(gc.freeze)  # the interpreter's end would look through all objects several times
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks for some in all installed packages
+    atexit.register(gc.freeze)  # the interpreter's shutdown would scan all objects several times
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks for plugins in all installed packages
     stop_on_sigterm()
     try:
         with refused(bad_path):
@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _call(arguments: Sequence[str]) -> None:
-    if not arguments or arguments[0] in ("--help", "-h"):  # the list of commands shows what each one does
+    if not arguments or arguments[0] in ("--help", "-h"):  # the list of commands shows the first line of each
         for name in app:
             app[name]
     if any("://" in argument for argument in arguments):
@@ -145,7 +145,7 @@ def _call(arguments: Sequence[str]) -> None:
 
 
 def _check_here(options: Mapping[str, object]) -> None:
-    """Raise SettingsError for what other machines would write: an output at an address is made on this one."""
+    """Raise SettingsError for other machines as workers: an output at an address is first written on this one."""
     check_alone("an output at an address")
     if not getattr(options.get("run", RUN), "executor", "").startswith("local"):
         raise SettingsError("--executor: machines need a folder that they share for an output, not an "
@@ -153,7 +153,7 @@ def _check_here(options: Mapping[str, object]) -> None:
 
 
 def _usage(error: CycloptsError) -> str:
-    """Return what is wrong with a command line, in the names that the help uses."""
+    """Return the problem of a command line, with the names that the help uses."""
     command = " ".join(["nerbert", *(error.command_chain or ())])
     if isinstance(error, UnknownCommandError) and error.unused_tokens:
         known = (name for name in reduce(App.__getitem__, error.command_chain or (), app) if not name.startswith("-"))

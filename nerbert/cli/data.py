@@ -1,4 +1,4 @@
-"""`nerbert corpus …`, `knowledge …`, `data …`: make and show silver corpora; fetch, list, check, sample data sets."""
+"""`nerbert corpus …`, `knowledge …`, `data …`: build and show silver corpora; fetch, list, check, sample data sets."""
 
 import sys
 from pathlib import Path
@@ -27,12 +27,12 @@ def corpus_build(
         s3://… needs nerbert[s3]); `-` for standard input. A build can be interrupted: rerun the command to resume it.
     knowledge
         Files or folders with types of titles: DBpedia's ontology and mapping exports, instance types, Wikidata, tables
-        `title<TAB>class`; `nerbert knowledge fetch` downloads the public ones. If two have a title, the first wins.
+        `title<TAB>class`; `nerbert knowledge fetch` downloads the public ones. If two have a title, the first is used.
     output
         Folder to make.
     exclude
         Files or folders of annotated data, JSON lines, or text with one sentence per line. Sentences that share eight
-        words in a row with them, or equal one of four to seven words, are left out.
+        consecutive words with them, or equal one of four to seven words, are left out.
     overwrite
         Replace a folder that nerbert made, or an unfinished build from something else.
     """
@@ -59,9 +59,9 @@ def corpus_show(
     Parameters
     ----------
     sentences
-        How many sentences to show.
+        Number of sentences to show.
     json
-        Print the page's content as JSON: the manifest, and what follows from it.
+        Print the page's content as JSON: the manifest, and statistics computed from it.
     html
         Write one HTML page with figures and sentences of every category instead.
     """
@@ -75,20 +75,20 @@ def corpus_near(
     *texts: opt.FileOrDash, output: opt.Output, from_: Annotated[list[str], Parameter(name="--from", negative="")],
     pages: int = 1000, overwrite: opt.ReplaceFile = False,
 ) -> None:  # fmt: skip
-    """Find the pages of a dump or a corpus that are nearest to sentences, for masked words on a domain (mlm.texts).
+    """Find the pages of a dump or corpus that are most similar to sentences, for masked words in a domain (mlm.texts).
 
-    Needs nerbert[cluster]. Near is the cosine of TF-IDF vectors of a page and of all sentences.
+    Needs nerbert[cluster]. Similarity is the cosine of TF-IDF vectors of a page and of all sentences.
 
     Parameters
     ----------
     texts
-        Files or folders of sentences of the domain, as for `tag`: the training sentences, say.
+        Files or folders of sentences of the domain, as for `tag`, such as the training sentences.
     output
-        File of JSON lines to make: text, title, page and revision, similarity; nearest first.
+        File of JSON lines to make: text, title, page and revision, similarity; most similar first.
     from_
-        Where to look: corpora that `corpus build` made, or MediaWiki pages-articles files. They are read twice.
+        Pages to search: corpora built by `corpus build`, or MediaWiki pages-articles files. They are read twice.
     pages
-        How many pages to keep.
+        Number of pages to keep.
     """
     from nerbert.corpus.near import near_pages
 
@@ -110,7 +110,7 @@ def corpus_export(
     format_
         conll (words and tags) or jsonl (all columns, with attribution).
     split
-        train or validation; both if not given.
+        train or validation; default: both.
     copies
         Write each sentence as often as the sampling draws it; those with 0 copies are left out.
     """
@@ -122,16 +122,16 @@ def corpus_export(
 
 @corpus_app.command(name="push")
 def corpus_push(corpus: opt.Corpus, repo: str, *, private: opt.Flag = False) -> None:
-    """Push a corpus to the Hugging Face hub as a data set with its card: log in with `hf auth login` before.
+    """Push a corpus to the Hugging Face hub as a data set with its card; first log in with `hf auth login`.
 
-    Its sentences, manifest and card become one commit; the pages, titles and targets that it was made from stay here.
+    Its sentences, manifest and card become one commit; its source pages, titles and targets aren't uploaded.
 
     Parameters
     ----------
     repo
-        Name on the hub: owner/name. A data set that is missing is made, another one gets the new files.
+        Name on the hub: owner/name. A missing data set is created; an existing one gets the new files.
     private
-        Make a missing data set private.
+        Make a new data set private.
     """
     from nerbert.corpus.export import push_corpus
 
@@ -152,16 +152,16 @@ def knowledge_fetch(
     language
         Wikipedia's code: en, de, zh-yue.
     date
-        DBpedia's release: 2022.12.01 or 20221201 (its last one). The ontology and the mappings have no date.
+        DBpedia's release: 2022.12.01 or 20221201 (its latest one). The ontology and the mappings have no date.
     output
         Folder to make or to complete.
     also
-        wikidata (about 145 GiB) or dump (Wikipedia's text), the newest or with a date behind a colon: dump,
+        wikidata (about 145 GiB) or dump (Wikipedia's text), the newest or with a date after a colon: dump,
         wikidata:20250625. May be given several times.
     mirror
         http(s)://host/folder to use instead of every public server, with the same paths below it.
     list_
-        Print what would be fetched (name, kind, published checksum, address), and fetch nothing.
+        Print the files (name, kind, published checksum, address) without fetching them.
     """
     from nerbert.corpus.knowledge.addresses import list_addresses
     from nerbert.sources.download import fetch, list_lines
@@ -178,14 +178,14 @@ def knowledge_gazetteer(
 ) -> None:  # fmt: skip
     """Write titles and their types as a list for `pretrain --set gazetteers.files=…`: lines of entry, tab, type.
 
-    Disambiguation in brackets is removed from titles. Infobox mappings add nothing: they need a dump's pages.
+    Disambiguation in brackets is removed from titles. Infobox mappings aren't used, since they need a dump's pages.
 
     Parameters
     ----------
     knowledge
         Files or folders with types of titles, as for `corpus build`: instance types, Wikidata, tables; an ontology.
     output
-        File to make, say coarse.tsv.
+        File to make, for example coarse.tsv.
     label_set
         Label set: 4types (person, location, organisation), paper315, 212types, dbpedia, or a file `class<TAB>label`.
         Titles without one are left out.
@@ -208,9 +208,9 @@ def data_list(*, data: Path | None = None, json: opt.Flag = False) -> None:
     Parameters
     ----------
     data
-        Folder with one folder per data set: also print whether each one's files exist and are as published.
+        Folder with one folder per data set: also check that the files of each exist and match the published ones.
     json
-        Print all that is known about them as JSON.
+        Print all details as JSON.
     """
     from nerbert.evaluation.datasets.load import list_data
     from nerbert.render.terminal import print_list
@@ -222,7 +222,7 @@ def data_list(*, data: Path | None = None, json: opt.Flag = False) -> None:
 def data_check(
     name: opt.DataName, *, data: opt.DataRoot = None, read: opt.CheckRead = opt.CHECK, json: opt.Json = False
 ) -> None:
-    """Check annotated data for what distorts scores: leaks, contradictions, slips, rare types; name remedies.
+    """Check annotated data for problems that distort scores: leaks, contradictions, slips, rare types. Suggest fixes.
 
     A data set by name, a folder, or a file in any format and of any size. Nothing is changed.
     """
@@ -242,12 +242,12 @@ def data_convert(
     Parameters
     ----------
     source
-        File, or folder with a file for each split, or folder of a format of folders.
+        File, folder with a file for each split, or folder in a format that consists of folders.
     output
-        File to make; a folder with a file for each split, if the source has splits or --split cuts it.
+        File to make; or a folder with a file for each split, if the source has splits or --split cuts it.
     to
-        Format to write: conll, jsonl, label-studio, brat, …, or your own as module:Class. Otherwise the output's suffix
-        says it, and a name without suffix gets the format of the source.
+        Format to write: conll, jsonl, label-studio, brat, …, or your own as module:Class. Default: by the output's
+        suffix, or without one the format of the source.
     """
     from nerbert.formats.convert import convert_data
     from nerbert.render.terminal import print_conversion
@@ -260,7 +260,7 @@ def data_sample(
     name: opt.DataName, *, size: str, draw: int = 1, output: opt.Output, data: opt.DataRoot = None,
     read: opt.Read = opt.READ, overwrite: opt.Overwrite = False,
 ) -> None:  # fmt: skip
-    """Draw a small part of a train split: the same that `nerbert benchmark` trains on.
+    """Draw a small part of a train split, the same as `nerbert benchmark` trains on.
 
     Parameters
     ----------
@@ -281,19 +281,19 @@ def data_sample(
 def data_fetch(*names: str, output: opt.OptionalOutput = None, mirror: str = "", list_: opt.ListOnly = False) -> None:
     """Fetch public data sets from their publishers, and check them by SHA-256.
 
-    Each becomes a folder of train.conll, dev.conll and test.conll. Their licences are printed; the publishers' terms
-    apply. A data set that exists is checked, not fetched again. A clone of nerbert builds open-types from its sources.
+    Each is stored as a folder of train.conll, dev.conll and test.conll. Licences are printed; the publishers' terms
+    apply. An existing data set is checked, not fetched again. A clone of nerbert builds open-types from its sources.
 
     Parameters
     ----------
     names
-        Data sets by name, or by the paper's: crossner_politics, btc, Pol. Without --list at least one.
+        Names of data sets, also those of the paper: crossner_politics, btc, Pol. Required without --list.
     output
-        Folder to make, or to add to; each data set becomes a folder in it.
+        Folder to make, or to add to; it gets a folder for each data set.
     mirror
         http(s)://host/folder to use instead of the public server, with the same paths below it.
     list_
-        Print what would be fetched (data set, split, address, licence), and fetch nothing.
+        Print the data sets (name, split, address, licence) without fetching them.
     """
     from nerbert.evaluation.datasets.fetch import fetch_data, list_public
 

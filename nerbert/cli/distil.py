@@ -1,4 +1,4 @@
-"""`nerbert distil` and `nerbert annotate`: what another model finds in texts becomes a tagger or training data."""
+"""`nerbert distil` and `nerbert annotate`: the entities that another model finds train a tagger or become data."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -16,10 +16,10 @@ def distil(
     head: opt.Head = "", read: opt.Texts = opt.TEXTS, config: opt.Config = None, set_: opt.Set = None,
     run: opt.Run = opt.RUN, overwrite: opt.Overwrite = False,
 ) -> None:  # fmt: skip
-    """Train a small tagger on what another tagger finds in texts, and on labelled sentences if given.
+    """Train a small tagger on the entities that another tagger finds in texts, and on labelled sentences if given.
 
-    The teacher tags the texts in parts, on --workers, each of which loads it. A run can be
-    interrupted: rerun the command to resume it; only the training starts over.
+    The teacher tags the texts in parts, on --workers, each of which loads it. A run can be interrupted: rerun the
+    command to resume it; only training starts over.
 
     Parameters
     ----------
@@ -28,22 +28,22 @@ def distil(
     texts
         Files, or folders of them, as `nerbert tag` reads them; `-` or nothing for standard input.
     output
-        Folder to make: the tagger, and in it silver.jsonl, the teacher's sentences that it was trained on.
+        Folder to make: the tagger, and silver.jsonl, the teacher's sentences that it was trained on.
     labels
-        Labels to find, as in `nerbert tag`; default: the types of --data, else all types of the teacher.
+        Labels to find, as in `nerbert tag`; default: the types of --data, or else all types of the teacher.
     encoder
-        Model folder or hub name that the student starts from; `embedded` is a small English one in the package. From a
-        model that takes labels at run time the student is one, too; from any other it has fixed types.
+        Model folder or hub name that the student starts from; `embedded` is a small English one in the package. If it
+        takes labels at run time, so does the student; otherwise the student has fixed types.
     data
         Labelled sentences to train on last: folder with a file train (and dev) in any format; or one file.
     exclude
-        Files (a test set, say) that no silver sentence may share eight words in a row with.
+        Files (such as a test set) with which no silver sentence may share eight consecutive words.
     min_confidence
         Leave out entities below this confidence of the teacher: a number from 0 to 1, or by type: 0.8,city=0.5.
     decoding
         The teacher's: flat or touching, legal or greedy, as in `nerbert tag`.
     device
-        Torch's name of a device for the teacher; default: the GPU if there is one.
+        Torch's device name for the teacher; default: the GPU if there is one.
     """
     from nerbert.distillation.settings import DistilSettings
     from nerbert.errors import need
@@ -74,17 +74,17 @@ def annotate(
     *texts: opt.FileOrDash, output: opt.Output, settings: Annotated[AnnotateSettings, Parameter(name="*")],
     read: opt.Texts = opt.TEXTS, overwrite: opt.Flag = False,
 ) -> None:  # fmt: skip
-    """Label texts with entities of any type, by a language model behind an OpenAI-compatible server.
+    """Label texts with entities of any type, using a language model behind an OpenAI-compatible server.
 
     Each answer is saved at once, so a run can be interrupted: rerun the command to resume it. If the budget is used up,
-    the error names a larger one.
+    the error suggests a larger one.
 
     Parameters
     ----------
     texts
         Files, or folders of them, as `nerbert tag` reads them; `-` or nothing for standard input.
     output
-        JSON lines file to make, one text per line; NAME.report.json beside it is the report.
+        JSON lines file to make, one text per line; the report is NAME.report.json in the same folder.
     overwrite
         Replace the file. Saved answers are kept; only failed texts are sent again.
     """

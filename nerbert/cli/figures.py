@@ -18,23 +18,23 @@ def figures_paper(
 ) -> None:  # fmt: skip
     """Draw the figures of NER-BERT's paper from corpora, encoders, and results of `nerbert benchmark`.
 
-    Of a corpus: entities of each category before and after sampling (1, 8). Of results: F1 with few labels (2). Of
-    encoders, all together: maps of the entities in `--data` (3 to 7).
+    From a corpus: entities of each category before and after sampling (1, 8). From results: F1 with few labels (2).
+    From all encoders together: maps of the entities in `--data` (3 to 7).
 
     Parameters
     ----------
     places
         Folders of `nerbert corpus build` or `nerbert benchmark`; encoders (folders or hub names).
     output
-        Folder for the pictures; made if it isn't there.
+        Folder for the pictures; created if it doesn't exist.
     data
         Annotated sentences for the maps: a folder's test split, or a file.
     points
-        Most entities in a map.
+        Maximum number of entities in a map.
     suite
-        Name of the suite: SUITE.csv in a folder of results is drawn.
+        Name of the suite: SUITE.csv in a folder of results is plotted.
     kind
-        Kind of the pictures.
+        File format of the pictures.
     """
     from nerbert.corpus.shards import is_corpus
     from nerbert.errors import SettingsError
@@ -64,22 +64,22 @@ def figures_paper(
 
 
 def _picture(output: Path, folder: Path, folders: Sequence[Path], name: str) -> Path:
-    """Return the path of a picture; of several folders each has its name before it."""
+    """Return the path of a picture; with several folders, their names are prefixes."""
     return output / (f"{folder.resolve().name}-{name}" if len(folders) > 1 else name)
 
 
 @figures_app.command(name="frontier")
 def figures_frontier(results: Path, *, suite: str = "frontier", output: OptionalOutput = None) -> None:
-    """Draw F1 against words per CPU-second and memory, a panel for each number of sentences.
+    """Plot F1 against words per CPU-second and memory, in one panel per number of sentences.
 
-    Systems without a speed, or without a result on some data set, are left out; a line names each.
+    Systems without a measured speed, or without a result on some data set, are left out, and listed.
 
     Parameters
     ----------
     results
         Folder of `nerbert benchmark`, with speeds.json in it: words per CPU-second and memory of each system.
     suite
-        Name of the suite: SUITE.csv in the folder is drawn.
+        Name of the suite: SUITE.csv in the folder is plotted.
     output
         Picture to write, ending in .svg, .png or .pdf; default: SUITE.svg in the folder.
     """

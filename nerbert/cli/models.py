@@ -15,10 +15,10 @@ def pretrain(
     """Train an encoder on a corpus, as a tagger over the corpus's categories.
 
     A run can be interrupted: rerun the command to resume it. For several processes, use torchrun: `torchrun
-    --nproc-per-node 4 -m nerbert pretrain …`. --workers cut the corpus into windows before.
+    --nproc-per-node 4 -m nerbert pretrain …`. Before training, --workers cut the corpus into windows.
 
-    If the settings have [[stages]] tables, each stage is such a folder in the output and starts from the encoder of the
-    one before. Finished stages are skipped. --set NAME.key=value applies to the stage NAME only.
+    If the settings have [[stages]] tables, each stage is an encoder's folder in the output and starts from the previous
+    one. Finished stages are skipped. --set NAME.key=value applies to the stage NAME only.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ def pretrain(
     output
         Folder to make: a Hugging Face token-classification model.
     dry_run
-        Run a few steps, and print peak memory, tokens per second and hours. Only the cache of windows is written. Of
-        stages the first unfinished one is tried.
+        Run a few steps, and print peak memory, tokens per second and hours. Only the cache of windows is written. With
+        stages, the first unfinished one is tried.
     """
     from nerbert.encoder.pretrain import dry_run as run_dry
     from nerbert.encoder.settings import PretrainSettings
@@ -75,18 +75,18 @@ def finetune(
     source
         Data of a source domain to train on first (source & target).
     seeds
-        Comma-separated seeds, say 1,2,3.
+        Comma-separated seeds, for example 1,2,3.
     labels
-        Words that a model of labels at run time reads for types: "politicalparty=political party,PER=person", or a file
-        with one `TYPE=label` per line. Others are read as their names in words. A type that no sentence has is known to
-        be absent from all of them, and can still be found by its name.
+        Words that a model with labels at run time reads for types: "politicalparty=political party,PER=person", or a
+        file with one `TYPE=label` per line. The default is the type's name in words. A type that no sentence has is
+        known to be absent from all of them, and can still be found by its name.
     add_types
-        ENCODER is a tagger that learns new types and keeps its own: what it finds in the new sentences is learnt too.
+        ENCODER is a tagger that learns new types and keeps its own: it also learns its own entities in new sentences.
     old_data
-        With --add-types, annotated sentences of the tagger's own types, to be trained on again.
+        With --add-types, annotated sentences of the tagger's own types to train on again.
     same_types
-        With --add-types, types that the tagger has and the new sentences too mean the same; all new sentences are
-        labelled with them.
+        With --add-types, types that are both the tagger's and in the new sentences have the same meaning; all new
+        sentences are labelled with them.
     """
     from nerbert.config import whole_numbers
     from nerbert.errors import SettingsError, need
@@ -121,23 +121,23 @@ def types(
     tagger: opt.Tagger, *, output: opt.OutputOrAddress, rename: opt.Repeated = None, merge: opt.Repeated = None,
     drop: opt.Repeated = None, overwrite: opt.Overwrite = False,
 ) -> None:  # fmt: skip
-    """Rename, merge or drop types of a tagger without training: a copy that finds the same under other names.
+    """Rename, merge or drop types of a tagger without training; the result is a copy of the tagger.
 
-    A merged type is as probable as its parts together, and what was a dropped type is no entity. Of a tagger of labels
-    at run time a merged type is asked for by all parts' labels, and a dropped one isn't asked for. Types compete for
-    words, so entities of kept types may change a little: `nerbert calibrate` fits confidences anew. Thresholds come
-    along; scores of merged or fewer types don't, since they were measured on other types.
+    A merged type is as probable as its parts together; a dropped type is not found. A tagger with labels at run time
+    looks for a merged type by the labels of all parts, and not for a dropped one. Types compete for words, so entities
+    of kept types may change a little: `nerbert calibrate` recalibrates confidences. Thresholds are kept; scores of
+    merged or fewer types are not, since they were measured on other types.
 
     Parameters
     ----------
     output
         Folder to make: the copy.
     rename
-        OLD=NEW, each time.
+        OLD=NEW; may be given several times.
     merge
-        OLD,OLD=NEW, each time: the old types become one.
+        OLD,OLD=NEW: the old types become one. May be given several times.
     drop
-        OLD, or OLD,OLD, each time.
+        OLD, or OLD,OLD; may be given several times.
     """
     from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal import print_types
@@ -151,10 +151,10 @@ def calibrate(
     tagger: str, data: Path, *, precision: float | None = None, dry_run: opt.Flag = False, read: opt.Read = opt.READ,
     head: opt.Head = "",
 ) -> None:  # fmt: skip
-    """Calibrate a tagger's confidences on annotated sentences that it wasn't trained on; its spans stay.
+    """Calibrate a tagger's confidences on annotated sentences that it wasn't trained on; its spans don't change.
 
-    A tagger that takes labels at run time also gets the threshold with the best F1 there, as the default from then on.
-    `nerbert finetune` does this if the data has a dev split.
+    A tagger that takes labels at run time also gets the threshold with the best F1 there as its new default. `nerbert
+    finetune` does this if the data have a dev split.
 
     Parameters
     ----------
@@ -163,10 +163,10 @@ def calibrate(
     data
         Annotated file, or a data folder: its dev split. Thirty sentences are enough for a temperature.
     precision
-        Precision to reach, say 0.9: each type gets the lowest confidence at which it does, and entities below are left
-        out from then on. Without it all entities are kept.
+        Precision to reach, for example 0.9: each type gets the lowest confidence that reaches it as threshold, and
+        entities below are left out from then on. Default: all entities are kept.
     dry_run
-        Print what would be written, and write nothing.
+        Print the result without writing it.
     """
     from nerbert.render.cards import write_tagger_card
     from nerbert.render.terminal import print_calibrations
@@ -181,13 +181,13 @@ def evaluate(
 ) -> None:
     """Score a tagger on annotated data: precision, recall and F1 by type and over all, errors, interval, calibration.
 
-    The output of `nerbert tag` with the same options is scored; a line names back end, decoding and thresholds.
+    The output of `nerbert tag` with the same options is scored; a line shows back end, decoding and thresholds.
 
     Parameters
     ----------
     tagger
-        Tagger's folder, or a folder of several seeds; or a file with predictions in any format, of the gold texts in
-        their order.
+        Tagger's folder, or a folder of several seeds; or a file with predictions in any format, for the gold texts in
+        the same order.
     file
         Gold file, or a data folder: its test split. In a file of open types each passage is tagged with its own types.
     """
@@ -209,22 +209,22 @@ def report(
     tagger: str, file: Path, *, output: opt.Output, against: str = "", scored: opt.Score = opt.SCORED,
     overwrite: opt.ReplaceFile = False, read: opt.Read = opt.READ,
 ) -> None:  # fmt: skip
-    """Write a page about a tagger on annotated data: scores, mistakes in their sentences, calibration, thresholds.
+    """Write a page about a tagger on annotated data: scores, errors in context, calibration, thresholds.
 
-    It is one HTML file that asks for nothing, to be shown to others. What is scored is what `nerbert evaluate` scores
-    with the same options.
+    The page is one HTML file without external resources, to share with others. The scores are those of `nerbert
+    evaluate` with the same options.
 
     Parameters
     ----------
     tagger
-        Tagger's folder or hub name; of several seeds name one. Or a file of predictions, as `nerbert evaluate` takes.
+        Tagger's folder or hub name (one of several seeds); or a file of predictions, as for `nerbert evaluate`.
     file
         Gold file, or a data folder: its test split.
     output
         HTML file to write.
     against
-        A second tagger, to be compared with: the difference of F1 with its interval, and which entities the first one
-        fixes and breaks. The options hold for both.
+        A second tagger to compare with: the difference of F1 with its interval, and the entities that the first one
+        fixes and breaks. The options apply to both.
     """
     from nerbert.artifacts import check_free
     from nerbert.errors import SettingsError
@@ -245,14 +245,14 @@ def report(
 def show(model: str, *, json: opt.Json = False) -> None:
     """Show a tagger's or encoder's types, thresholds, temperature, exports and origin.
 
-    Only the folder's small files are read, so torch isn't needed. A model on the hub is downloaded first.
+    Only the folder's small files are read, without torch. A model on the hub is downloaded first.
 
     Parameters
     ----------
     model
         Model's folder or hub name, or a folder of several seeds; `embedded` and `embedded-open` are in the package.
     json
-        Print JSON, with all that `nerbert.json` holds.
+        Print JSON, with everything in `nerbert.json`.
     """
     from nerbert.render.terminal import print_summaries
     from nerbert.tagger.summary import summarise
@@ -264,18 +264,18 @@ def check(
     tagger: str, *, renew: opt.Flag = False, backend: opt.Backend = "auto", precision: str = "auto",
     device: opt.Device = "", threads: opt.Threads = 0, head: opt.Head = "", json: opt.Json = False,
 ) -> None:  # fmt: skip
-    """Compare a tagger's answers to 20 short texts with those in its folder (check.json); exit code 1 if they differ.
+    """Compare a tagger's predictions on 20 short texts with those in its folder (check.json); exit code 1 if different.
 
-    `nerbert finetune` writes them. They are also compared when other versions of its libraries load a tagger.
+    `nerbert finetune` writes them. They are also compared when other versions of its libraries load the tagger.
 
     Parameters
     ----------
     tagger
         Tagger's folder or hub name, or a folder of several seeds.
     renew
-        Write new answers into the folder first, by torch in fp32: for a tagger without any, or one that you changed.
+        Write new predictions into the folder first, by torch in fp32: for a tagger without any, or a changed one.
     precision
-        bf16, fp32, int8 or auto. The tolerance grows as it gets less exact.
+        bf16, fp32, int8 or auto. Lower precision has a higher tolerance.
     """
     from nerbert.render.terminal import print_checks
     from nerbert.tagger.self_check import check as run
@@ -291,22 +291,22 @@ def export(
     data: Path | None = None, max_loss: float = 1.0, read: opt.Read = opt.READ, head: opt.Head = "",
     overwrite: opt.Overwrite = False,
 ) -> None:  # fmt: skip
-    """Export a tagger to ONNX, for onnxruntime: faster on a CPU, and no torch needed.
+    """Export a tagger to ONNX, for onnxruntime: faster on a CPU, without torch.
 
     Parameters
     ----------
     onnx
         The format; the only one so far.
     int8
-        Also export int8 weights: several times faster, a little less exact.
+        Also export int8 weights: several times faster, a little less accurate.
     output
-        Folder to make, with all but torch's weights; default: `onnx/` in the tagger's folder.
+        Folder to make, with everything except torch's weights; default: `onnx/` in the tagger's folder.
     data
         Gold file, or a data folder (its test split): compare F1, entities and confidences with torch's. Labels at run
-        time are the data's types. Default: the sentences that the tagger was distilled from; others have none.
+        time are the data's types. Default: the sentences that the tagger was distilled from, if any.
     max_loss
-        Points of F1 that int8 may lose on the data. If it loses more, or if its confidences differ by more than 0.05 on
-        average, nothing is written and the exit status is 1.
+        Maximum loss of F1 by int8 on the data, in points. If int8 loses more, or if its confidences differ by more than
+        0.05 on average, nothing is written and the exit status is 1.
     overwrite
         Replace an earlier export.
     """
@@ -333,17 +333,17 @@ def benchmark(
         cofee_zh.toml, concepts.toml, open_types.toml, k_shot.toml, k_shot_layers.toml, few_nerd.toml, zero_shot.toml,
         zero_to_fast.toml, frontier.toml, starts.toml and quickstart.toml.
     data
-        Folder that holds the data sets.
+        Folder with the data sets.
     output
-        Folder for cells and tables; several suites may share one.
+        Folder for cells and tables; several suites can share one.
     encoder
         NAME=FOLDER: the encoder (folder, hub name or `embedded`) of a system of the suite. Several for one name are the
-        same pre-training with other seeds: the i-th is fine-tuned with the i-th seed. Stars need five.
+        same pre-training with different seeds: the i-th is fine-tuned with the i-th seed. Stars need five.
     only
         PART=VALUE[,VALUE]: run only these cells; PART is system, target, size, draw, seed or protocol. Several parts
-        narrow it down, several of one add values. The tables keep what is done already.
+        must all match; repeating a part adds values. The tables keep the finished cells.
     dry_run
-        Print the cells in order, which are cached and which would run, and about how long that takes.
+        Print the cells in order, the cached and the new ones, and about how long the new ones take.
     retry
         Rerun failed cells.
     """

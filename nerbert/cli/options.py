@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nerbert.uploads import Upload
 
 
-def _local(_: Any, tokens: "Sequence[Token]") -> Path:
+def _local_output(_: Any, tokens: "Sequence[Token]") -> Path:
     """Return an output on this machine."""
     if "://" in tokens[0].value:
         from nerbert.sources.files import Source
@@ -32,13 +32,13 @@ def _local(_: Any, tokens: "Sequence[Token]") -> Path:
 
 
 UPLOADS: "dict[Path, Upload]" = {}
-"""The outputs at addresses that a command line names, by where the command makes them; `main` uploads them."""
+"""Outputs at addresses on the command line, by the local path where the command writes them; `main` uploads them."""
 
 
-def _anywhere(type_: Any, tokens: "Sequence[Token]") -> Path:
-    """Return an output on this machine, and where one at an address is made."""
+def _output_to_upload(type_: Any, tokens: "Sequence[Token]") -> Path:
+    """Return an output on this machine; for one at an address, the local path where it is written first."""
     if "://" not in tokens[0].value:
-        return _local(type_, tokens)
+        return _local_output(type_, tokens)
     from nerbert.uploads import Upload
 
     upload = Upload.to(tokens[0].value)
@@ -46,14 +46,14 @@ def _anywhere(type_: Any, tokens: "Sequence[Token]") -> Path:
     return upload.staged
 
 
-_OUTPUT = Parameter(name=["--output", "-o"], converter=_local)
+_OUTPUT = Parameter(name=["--output", "-o"], converter=_local_output)
 Output = Annotated[Path, _OUTPUT]
 OptionalOutput = Annotated[Path | None, _OUTPUT]
-_ANYWHERE = Parameter(name=["--output", "-o"], converter=_anywhere)
+_ANYWHERE = Parameter(name=["--output", "-o"], converter=_output_to_upload)
 OutputOrAddress = Annotated[Path, _ANYWHERE]
 OptionalOrAddress = Annotated[Path | None, _ANYWHERE]
-"""Outputs that may be at an address (`s3://…`), to be uploaded."""
-FileOrPipe = Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, converter=_anywhere)]
+"""Outputs that may be at an address (`s3://…`), to upload."""
+FileOrPipe = Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, converter=_output_to_upload)]
 _SETTING = f"One setting, as key=value; see {DOCS}/settings.md."
 Repeated = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
 """An option that may be given several times."""
@@ -71,17 +71,17 @@ CHECK = CheckReading()
 
 @dataclass(frozen=True)
 class RunOn:
-    """What runs a command's tasks."""
+    """Options for running a command's tasks."""
 
     workers: int | None = None
     """Number of parallel tasks; it doesn't change the result. Default: 1; `pretrain` with a large corpus: one per core;
     `benchmark`: one per GPU, else one per core."""
     executor: str = "local"
-    """Where they run: `local` (processes of this machine), `ray` (the cluster that this machine is part of, or
+    """Executor of the tasks: `local` (processes on this machine), `ray` (the cluster that this machine belongs to, or
     RAY_ADDRESS; nerbert[ray]), or your own as module:Class."""
 
     def open_executor(self) -> "AbstractContextManager[Executor | None]":
-        """Provide the wanted executor; None if the command chooses."""
+        """Provide the chosen executor, or None for the command's own choice."""
         from nerbert.executors import open_executor
 
         return nullcontext() if self == RUN else open_executor(self.executor, self.workers)
@@ -93,15 +93,15 @@ Run = Annotated[RunOn, Parameter(name="*", group=Group("How tasks run", sort_key
 
 @dataclass(frozen=True)
 class TextsRead:
-    """How texts are read."""
+    """Options for reading texts."""
 
     from_: Annotated[str, Parameter(name="--from")] = ""
     """text (one per line), jsonl, conll, parquet, csv, any annotation format (label-studio, brat, …), or your own as
-    module:Class; default: by the files' names, .json and .csv by content, else text."""
+    module:Class; default: by the file names, .json and .csv by content, otherwise text."""
     field: str = "text"
     """Field of JSON, or column of CSV or Parquet, with the text or a list of words."""
     errors: str = "strict"
-    """Bytes that are not UTF-8: strict (an error that names the line) or replace (they become U+FFFD)."""
+    """Bytes that are not UTF-8: strict (an error with the line number) or replace (they become U+FFFD)."""
 
 
 TEXTS = TextsRead()
@@ -118,12 +118,12 @@ MinConfidence = Annotated[
 
 @dataclass(frozen=True)
 class LoadingOptions:
-    """How a tagger is loaded: parameters of `Tagger.load`."""
+    """Options for loading a tagger: parameters of `Tagger.load`."""
 
     decoding: str = ""
-    """legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). For taggers
-    that take labels at run time: flat (default), nested (GLiNER: entities inside others) or touching (single-word
-    models: neighbours with the same label are joined)."""
+    """legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word independently). For
+    taggers that take labels at run time: flat (default), nested (GLiNER: entities inside others) or touching
+    (single-word models: neighbours with the same label are joined)."""
     on_too_long: str = ""
     """Sentences longer than the model's window: window (in overlapping parts), error or truncate."""
     backend: str = "auto"
@@ -141,7 +141,7 @@ Loading = Annotated[LoadingOptions, Parameter(name="*", group=Group("How the tag
 
 @dataclass(frozen=True)
 class ScoringOptions:
-    """How a tagger's answers are scored: parameters of `nerbert.evaluate`."""
+    """Options for scoring a tagger's predictions: parameters of `nerbert.evaluate`."""
 
     train: Path | None = None
     """Its training data (folder or file), to separate seen entities and leave out repeated sentences. A note is printed
@@ -151,9 +151,9 @@ class ScoringOptions:
     `TYPE=label` per line. Other types keep their names."""
     min_confidence: str = ""
     """Leave out entities below this confidence: a number from 0 to 1, or by type: 0.8,city=0.5; default: the tagger's
-    own thresholds, as its training and `nerbert calibrate` write them. 0 keeps all."""
+    own thresholds, set by its training or `nerbert calibrate`. 0 keeps all."""
     decoding: str = ""
-    """legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word by itself). Cells of
+    """legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word independently). Cells of
     `nerbert benchmark` have both."""
     backend: Backend = "auto"
     precision: str = "auto"
@@ -161,7 +161,7 @@ class ScoringOptions:
     head: Head = ""
 
     def arguments(self) -> dict[str, Any]:
-        """Return it as arguments of `evaluate`."""
+        """Return the options as arguments of `evaluate`."""
         from nerbert.formats.entity_labels import read_type_labels
         from nerbert.tagger.thresholds import parse_thresholds
 
@@ -185,7 +185,7 @@ ListOnly = Annotated[bool, Parameter(name="--list", negative="")]
 
 
 def words_of(options: Any) -> list[str]:
-    """Return options that differ from their defaults as they are typed."""
+    """Return options that differ from their defaults as words of a command line."""
     values = ((option, getattr(options, option.name)) for option in fields(options))
     changed = ((option.name.strip("_").replace("_", "-"), value) for option, value in values if value != option.default)
     return [word for name, value in changed for word in (f"--{name}", str(value))]
@@ -195,7 +195,7 @@ class UnwrappedHelp:
     """The help of a command, wrapped at the terminal's width."""
 
     def __call__(self, console: "Console", options: "ConsoleOptions", panel: "HelpPanel") -> None:
-        """Print a part of it."""
+        """Print a part of the help."""
         from cyclopts.help import DefaultFormatter, InlineText
         from rich.text import Text
 
@@ -206,7 +206,7 @@ class UnwrappedHelp:
         DefaultFormatter()(console, options, panel)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what else cyclopts asks of its own formatter: `render_usage`, `render_description`."""
+        """Return other attributes of cyclopts' own formatter: `render_usage`, `render_description`."""
         from cyclopts.help import DefaultFormatter
 
         return getattr(DefaultFormatter(), name)

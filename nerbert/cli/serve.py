@@ -1,4 +1,4 @@
-"""`nerbert serve`, `nerbert label`, `nerbert mcp`: taggers behind HTTP, a page to label, and an assistant's tools."""
+"""`nerbert serve`, `nerbert label`, `nerbert mcp`: taggers behind HTTP, a labelling page, and tools of an assistant."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -26,28 +26,28 @@ def serve(
 ) -> None:  # fmt: skip
     """Serve taggers over HTTP: a page to try them, nerbert's own protocol, and those of other servers.
 
-    SIGTERM and Ctrl-C finish the requests that were taken. SIGHUP loads all models again. GET /openapi.json describes
-    all operations, with examples.
+    SIGTERM and Ctrl-C finish accepted requests. SIGHUP reloads all models. GET /openapi.json describes all operations,
+    with examples.
 
     Parameters
     ----------
     taggers
-        Folders or hub names, as TAGGER or NAME=TAGGER; the first is the default. A name in addresses is a folder's own.
+        Folders or hub names, as TAGGER or NAME=TAGGER; the first is the default. The default NAME is the folder's own.
     host
-        Address to listen on. Others than this machine's own (127.0.0.1, localhost, ::1) need a token.
+        Address to listen on. Addresses other than this machine's own (127.0.0.1, localhost, ::1) need a token.
     port
-        Port; 0 takes a free one.
+        Port; 0 chooses a free one.
     token_file
         File with the token that clients must send (Authorization: Bearer …); default: the variable NERBERT_TOKEN.
     no_token
-        Let anyone who reaches the address use it.
+        Let anyone who can reach the address use it.
     cors
-        Origins whose pages may ask, such as https://example.org; * for all.
+        Origins of pages that may send requests, such as https://example.org; * for all.
     protocols
         tag, hugging-face, gliner, presidio, nemo, label-studio, inception, page, or your own as module:name; default:
         all of these.
     check
-        Load the models, print what would be served, and end.
+        Load the models, print what would be served, and exit.
     """
     from nerbert.serve.server import ServeJob
     from nerbert.serve.server import serve as run
@@ -65,27 +65,27 @@ def label(
     config: opt.Config = None, seed: int = 0, port: int = 8010,
     browser: Annotated[bool, Parameter(negative="--no-browser")] = True, reading: opt.Read = opt.READ,
 ) -> None:  # fmt: skip
-    """Label sentences in the browser; a tagger learns meanwhile, and is tested on sentences kept apart.
+    """Label sentences in the browser while a tagger learns from them, and is tested on held-out sentences.
 
     Everything is kept in one folder: labels.jsonl (the labels), journal.jsonl (all actions), rounds (the taggers). The
-    command can be stopped and run again. The page is served on this machine only.
+    command can be stopped and run again. The page is available on this machine only.
 
     Parameters
     ----------
     files
-        Files or folders with the sentences, in any format that `nerbert tag` reads; more can be loaded on the page.
+        Files or folders with the sentences, in any format that `nerbert tag` reads; more can be added on the page.
     output
-        Folder that keeps the work; default: the first file's name with -labels, else labels.
+        Folder for the work; default: the first file's name with -labels, or else labels.
     types
         Types to label, as labels of `nerbert tag`: "ship,port: where ships stay"; more can be added on the page.
     tagger
         Tagger that takes labels at run time, for the first suggestions; default: `minilm`.
     encoder
-        Encoder that is fine-tuned on the labels: a model folder or hub name; default: `minilm`.
+        Encoder to fine-tune on the labels: a model folder or hub name; default: `minilm`.
     seed
-        Seed of the order of sentences, which is random.
+        Seed of the random order of sentences.
     port
-        Port of the page; 0 takes a free one.
+        Port of the page; 0 chooses a free one.
     browser
         Open the page in the browser.
     """
@@ -110,7 +110,7 @@ def mcp(
 ) -> None:  # fmt: skip
     """Give an assistant a tagger as tools, by the Model Context Protocol on standard input and output.
 
-    The assistant starts this command. Its tools are `tag` (entities of texts) and `types` (what the tagger finds).
+    The assistant starts this command. Its tools are `tag` (entities of texts) and `types` (the tagger's types).
     """
     need("mcp", "mcp")
     from nerbert.integrations.mcp import serve_mcp
@@ -118,6 +118,6 @@ def mcp(
 
     job = ServeJob(
         taggers=(tagger,), labels=labels, min_confidence=min_confidence, loading=asdict(loading),
-        limits=Limits(workers=1, batch=1 << 15, deadline=60_000),  # one client: its texts wait for no others
+        limits=Limits(workers=1, batch=1 << 15, deadline=60_000),  # one client, so its texts don't wait for others
     )  # fmt: skip
     serve_mcp(job)

@@ -12,8 +12,8 @@ from nerbert.cli import options as opt
 from nerbert.errors import InputError, SettingsError
 
 _FEW_SHAPES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256", "LRU_CACHE_CAPACITY": "64"}
-"""How many compiled operations torch keeps on a CPU, one per batch shape. Its default of 1,024 lets memory grow by
-hundreds of MB over a million words, and is no faster (docs/results/2026-11-22-labels.md)."""
+"""Compiled operations that torch caches on a CPU, one per batch shape. Its default of 1,024 lets memory grow by
+hundreds of MB over a million words, and isn't faster (docs/results/2026-11-22-labels.md)."""
 TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
@@ -26,7 +26,7 @@ def tag(
     """Tag texts from files, folders or a pipe.
 
     A job with -o can be interrupted: rerun the command to resume it. Its parts are tagged by --workers, each of which
-    loads the tagger. Other fields and columns are kept if the output's format has them.
+    loads the tagger. Other fields and columns are kept if the output format supports them.
 
     Parameters
     ----------
@@ -34,11 +34,11 @@ def tag(
         Tagger's folder or hub name; default: `minilm`, which needs --labels. With --server the name of a model there;
         default: its first one.
     inputs
-        Files (packed with gzip, bz2 or xz too); folders, for the files in them whose names tell a format; `-` or
-        nothing for standard input.
+        Files (also compressed with gzip, bz2 or xz); folders, for the files in them whose names indicate a format; `-`
+        or nothing for standard input.
     output
         File (or, for BRAT, folder) to make; for a folder, or several inputs, the folder to make, with a file for each.
-        Without it rows go to standard output.
+        Default: rows go to standard output.
     to
         text (coloured on a terminal), jsonl, conll, parquet, html (one page), any annotation format, or your own as
         module:Class; default: by the output's name, else jsonl for a folder, text for standard output.
@@ -46,14 +46,14 @@ def tag(
         The same as --to jsonl.
     labels
         Labels to find, separated by commas: "ship,port"; or a file with one per line, as `name` or `name: description`.
-        A tagger with fixed types finds only those named. Default: the types that it was trained on.
+        A tagger with fixed types finds only those given. Default: the types that it was trained on.
     offsets
         characters, utf-16 units (JavaScript, Java) or bytes (of UTF-8), in jsonl and parquet.
     text
         Text to tag instead of files: --text "Ada Lovelace came to London."
     server
-        Address of a `nerbert serve` that tags the texts, say http://127.0.0.1:8000. Its token is taken from the
-        variable NERBERT_TOKEN. How its taggers are loaded, and how many tasks run, is up to the server.
+        Address of a `nerbert serve` that tags the texts, such as http://127.0.0.1:8000. Its token is taken from the
+        variable NERBERT_TOKEN. The server decides how its taggers are loaded, and how many tasks run.
     """
     if server and (loading != opt.LOADING or run != opt.RUN):
         options = ", ".join([*opt.words_of(loading), *opt.words_of(run)][::2])
@@ -78,7 +78,7 @@ def tag(
 
 
 def _write_page(*rows: Any, **names: Any) -> None:
-    """Write an HTML page; templates are loaded only then."""
+    """Write an HTML page; templates are only loaded here."""
     from nerbert.render.tags_page import write_page
 
     write_page(*rows, **names)
@@ -92,14 +92,14 @@ def redact(
     overwrite: opt.ReplaceJob = False, loading: opt.Loading = opt.LOADING, read: opt.Texts = opt.TEXTS,
     run: opt.Run = opt.RUN,
 ) -> None:  # fmt: skip
-    """Replace the entities in texts, so that they can be passed on; what the tagger misses stays in them.
+    """Replace the entities in texts, so that you can share them; entities that the tagger misses stay in them.
 
     A job can be interrupted: rerun the command to resume it.
 
     Parameters
     ----------
     tagger
-        Tagger's folder or hub name; with --undo the redacted file.
+        Tagger's folder or hub name; with --undo, the redacted file.
     inputs
         Files, folders, or `-` or nothing for standard input, as `nerbert tag` reads them.
     output
@@ -107,23 +107,23 @@ def redact(
     to
         text, jsonl, csv or parquet; default: by the output's name, jsonl for a folder.
     how
-        replace: the type with a number, [person 1], equal for equal texts of a document. mask: a block for each
-        character but white space. hash: the type with a keyed hash, [person 3f2a9c1b7d20], equal in all files.
+        replace: the type with a number, [person 1], the same for equal texts in a document. mask: a block for each
+        character except white space. hash: the type with a keyed hash, [person 3f2a9c1b7d20], the same in all files.
     keep
         Other fields or columns to keep, separated by commas; texts of found entities are replaced in them. All others
         are left out.
     document
-        Where numbers and repeats are the same: file, or row.
+        Scope in which numbers and repeats are the same: file, or row.
     repeats
-        Replace whole words that equal an entity of the document, in any case, where the tagger found none.
+        Also replace whole words that equal an entity of the document, in any case, if the tagger missed them.
     key
-        File with the secret key of hashes, 16 bytes or more; default: the variable NERBERT_REDACT_KEY.
+        File with the secret key of hashes, at least 16 bytes; default: the variable NERBERT_REDACT_KEY.
     originals
-        File for the originals, which only you can read, apart from the output.
+        File for the originals, separate from the output and readable only by you.
     undo
         A map: restore the texts of the redacted file.
     edited
-        With --undo: the redacted file was edited; put the original in place of each pseudonym that is left.
+        With --undo: the redacted file was edited; restore the original of each pseudonym that is left.
     labels
         Labels to find, as in `nerbert tag`.
     min_confidence

@@ -1,4 +1,4 @@
-"""The paper's sampling (NER-BERT §2.4): how often each sentence is drawn, from its categories alone.
+"""The paper's sampling (NER-BERT §2.4): the number of copies of each sentence, from its categories alone.
 
 docs/explanation/corpus.md (Sampling) has the formulas and costs of the methods, `literal` and `fit`.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nerbert.errors import SettingsError
 
 TOLERANCE = 1e-3
-"""Fitting ends when the logarithm of wanted / expected mentions is within this for each category."""
+"""Fitting ends when |log(wanted / expected mentions)| is below this for every category."""
 ROUNDS = 500
 """Maximum number of rounds."""
 PATIENCE = 50
@@ -46,7 +46,7 @@ class CategorySets:
         return self._by_row(lambda part: values[self.columns[part]] * self.times[part]) / self.mentions
 
     def by_category(self, values: Floats, *, distinct: bool = False) -> Floats:
-        """Return for each category the sum of the rows' values over its mentions, or over rows if `distinct`."""
+        """Return the sum of the rows' values over the mentions of each category, or over its rows if `distinct`."""
         total = np.zeros(len(self.names))
         for rows, part in self._blocks():
             repeated = np.repeat(values[rows], np.diff(self.starts[rows], append=part.stop))
@@ -67,7 +67,7 @@ class CategorySets:
 
 
 def tabulate(counts: Mapping[Multiset, int]) -> CategorySets:
-    """Return the nonempty multisets as arrays, in an order that does not depend on their order of arrival."""
+    """Return the nonempty multisets as arrays, sorted, so that the order of the input does not matter."""
     keys = sorted(key for key in counts if key)
     names = tuple(sorted({name for key in keys for name in key}))
     columns = {name: column for column, name in enumerate(names)}
@@ -96,7 +96,7 @@ class Rates:
     weights: dict[str, float]
     """`literal`: T · p_c / D_c; `fit`: logarithm of the category's weight."""
     exponent: float | None
-    """Slope of expected mentions over mentions before (see `exponent`)."""
+    """Slope of expected mentions over mentions before sampling (see `exponent`)."""
     residual: float
     """The largest relative deviation of a category's share of expected mentions from |E|^alpha / Σ |E|^alpha."""
     worst: str
@@ -117,7 +117,7 @@ class Rates:
 
 
 def draw(counts: Mapping[Multiset, int], *, method: str, alpha: float, total: float = 0) -> Rates:
-    """Compute copies of so many sentences that sum to `total` (0: their number)."""
+    """Return the rates for the counted sentences; expected copies sum to `total` (0: the number of sentences)."""
     table = tabulate(counts)
     total = total or float(sum(counts.values()))
     if not table.sentences.any():
@@ -141,7 +141,7 @@ def draw(counts: Mapping[Multiset, int], *, method: str, alpha: float, total: fl
 
 
 def exponent(before: Mapping[str, float], after: Mapping[str, float]) -> float | None:
-    """Return the slope of log `after` over log `before` by least squares, for keys in both; None for too few."""
+    """Return the least-squares slope of log `after` over log `before`, for keys in both; None if there are too few."""
     both = [name for name, count in before.items() if count > 0 and after.get(name, 0) > 0]
     return _slope(np.array([before[name] for name in both]), np.array([after[name] for name in both]))
 
@@ -163,7 +163,7 @@ def draw_copies(expected: float, chance: float) -> int:
 def fit(table: CategorySets, target: Floats, total: float) -> tuple[Floats, int]:
     """Fit logarithms of weights that make mentions ∝ `target` and copies sum to `total`; return them and the rounds.
 
-    Such weights may not exist: then the round with the least error counts. Logarithms stay within ±200, sums finite.
+    If there are no such weights, the round with the least error counts. Logarithms within ±200 keep sums finite.
     """
     before = table.by_category(table.sentences)
     logs, best, least, errors = np.zeros(len(before)), np.zeros(len(before)), np.inf, list[float]()

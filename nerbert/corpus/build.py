@@ -64,7 +64,7 @@ class CorpusPlan:
 
 @dataclass(frozen=True, slots=True)
 class BuiltCorpus:
-    """A corpus that was built: its folder and its manifest."""
+    """The folder and the manifest of a built corpus."""
 
     folder: Path
     manifest: dict[str, Any]
@@ -117,7 +117,7 @@ def build_corpus(
 
 @contextmanager
 def _open_dumps(paths: Sequence[Path | str], settings: CorpusSettings) -> Iterator[list[Dump]]:
-    """Open the dumps, not their indexes, and read their sites; they must be of one wiki."""
+    """Open the dumps, but not their indexes, and read their sites; all must belong to one wiki."""
     sources = [source for source in map(Source, map(str, paths)) if not is_index(source)]
     _check_sources(sources)
     dumps: list[Dump] = []
@@ -197,7 +197,7 @@ def make_manifest(
     knowledge: Mapping[str, Any], words: Mapping[str, Mapping[str, str]], unresolved: Sequence[Mapping[str, Any]],
     balance: Mapping[str, Any], funnel: Funnel,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return the content of `manifest.json`, the last file of a corpus, for the one in `folder`."""
+    """Return the content of `manifest.json`, the last file to be written, for the corpus in `folder`."""
     shards = {f"sentences/{path.name}": path for path in shard_paths(folder / "sentences")}
     outside = {name: funnel.under("outside", name) for name in ("to_ancestor", "to_entity")}
     splits = {name: funnel.under("splits", name) for name in (TRAIN, VALIDATION)}
@@ -235,7 +235,7 @@ def make_manifest(
 
 
 def _with_copies(funnel: Funnel, group: str, names: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Return for each name how many mentions it has, and how many with their sentences' copies."""
+    """Return the number of mentions of each name, without and with their sentences' copies."""
     counters = {key: funnel.under(group, key) for key in ("mentions", "with_copies")}
     return {name: {key: counts[name] for key, counts in counters.items()} for name in names}
 
@@ -249,5 +249,5 @@ def licence_of(knowledge: Mapping[str, Any]) -> str:
 
 
 def most_first(counts: Mapping[str, int]) -> dict[str, int]:
-    """Sort counts, largest first, equal ones by name."""
+    """Sort counts in descending order, ties by name."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

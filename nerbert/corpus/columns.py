@@ -1,4 +1,4 @@
-"""Words and links of many sentences at once, as columns; `words.split_words` gives the same by sentence.
+"""Words and links of many sentences at once, as columns; `words.split_words` gives the same words for one sentence.
 
 A table gives each character's class. Cost: a second implementation, which a test compares with the first.
 """
@@ -34,19 +34,19 @@ _SMALL = regex.compile(rf"[[\p{{L}}\p{{M}}{JOINERS}]--\p{{Lu}}--\p{{Lt}}--{WORD_
 """Letters that can be glued to a name, without characters that are words themselves."""
 _OF_A_SCRIPT = regex.compile(r"[\p{L}--\p{Lm}--\p{Script=Common}--\p{Script=Inherited}]", regex.VERSION1)
 _MOST = 4
-"""Words before a name that are written together: "and that in Jerusalem" is one word in Hebrew."""
+"""Maximum number of prefixes written together with a name: "and that in Jerusalem" is one word in Hebrew."""
 
 
 @lru_cache(maxsize=4)
 def _compile_prefixes(language: str) -> re.Pattern[str]:
-    """Return the expression of what belongs to a name that it is written before; nothing where the table lacks it."""
+    """Return the pattern of a language's prefixes of names; it matches only "" if the table lacks the language."""
     parts = [word for code, words in read_columns("glued.tsv", "language", "before") if code == language
              for word in words.split()]  # fmt: skip
     return re.compile(f"(?:{'|'.join(parts)}){{0,{_MOST}}}")
 
 
 def _share_script(glued: str, inside: str) -> bool:
-    """Return whether `glued` has only marks, joiners and small letters, none of another script than `inside`."""
+    """Return whether `glued` has only marks, joiners and lower-case letters, all in the script of `inside`."""
     if not glued or not _SMALL.fullmatch(glued):
         return not glued
     return len({name(letter, "").partition(" ")[0] for letter in _OF_A_SCRIPT.findall(glued + inside)}) <= 1
@@ -55,8 +55,8 @@ def _share_script(glued: str, inside: str) -> bool:
 Ints = npt.NDArray[np.int64]
 
 _GAP, _RUN, _PART, _SINGLE, _LETTER, _MARK, _JOINER, _AM, _TRICKY = range(9)
-"""Classes of characters. A letter is one of a script without spaces; a part belongs to the single one or letter before
-it; marks and the classes after them depend on the character before."""
+"""Character classes. Letters are those of scripts without spaces. A part belongs to the single character or letter
+before it. Marks, and the classes listed after them, depend on the character before."""
 _CLASSES = {
     _GAP: r"[\s\p{C}]", _RUN: RUN_CHARACTER, _LETTER: rf"[\p{{L}}&&{SPACELESS}]", _MARK: r"\p{M}",
     _JOINER: f"[{JOINERS}]", _AM: f"[{AM}]", _TRICKY: f"[{JAMO}]",
@@ -65,20 +65,20 @@ _AFTER = {
     (_RUN, _MARK): _RUN, (_RUN, _JOINER): _RUN, (_GAP, _MARK): _RUN, (_SINGLE, _MARK): _PART, (_LETTER, _MARK): _PART,
     (_LETTER, _AM): _PART, (_LETTER, _LETTER): _PART,
 }  # fmt: skip
-"""What a character becomes after one of another class; the expression decides all other pairs."""
+"""New class by the previous character's class and the character's own; the regular expression decides other pairs."""
 _CHANGED = np.array([[_AFTER.get((base, mark), _TRICKY) for mark in range(9)] for base in range(9)], np.uint8)
 _LONGEST_GLUED = 64
-"""Maximum characters by which a link may grow on one side."""
+"""Maximum number of characters by which a link may grow on one side."""
 _CODES = 0x110000
 _ASSIGNED = (range(0x40000), range(0xE0000, 0xE0200))
-"""Planes with characters; the others have none, or only private ones."""
+"""Ranges of assigned code points; all others are unassigned or private."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Words of sentences joined by newlines: positions in that text; and the sentences' starts, with the text's end.
+    """Word starts and ends in sentences joined by newlines, and the sentences' starts, with the text's end.
 
-    `first[n]` is the number of the first word of sentence n; `first[-1]` is the number of all words.
+    `first[n]` is the index of the first word of sentence n; `first[-1]` is the number of words.
     """
 
     starts: Ints
@@ -89,10 +89,10 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The links within a sentence that begin and end at word boundaries: numbers, and positions in the sentence.
+    """Links that begin and end at word boundaries within a sentence: their numbers and positions in the sentence.
 
-    `first[n]` is the index, among these, of the first link of sentence n; `grown` of them took in a whole word. Of the
-    other links, `cutting` cut a word and `outside` are in no sentence.
+    `first[n]` is the index of sentence n's first link in these arrays; `grown` of the links were extended to whole
+    words. Of the other links, `cutting` cut a word and `outside` lie outside all sentences.
     """
 
     numbers: Ints
@@ -126,20 +126,20 @@ def codes_of(text: str) -> npt.NDArray[np.uint32]:
 
 
 def _resolve(classes: npt.NDArray[np.uint8], codes: npt.NDArray[np.uint32]) -> Ints:
-    """Give characters that depend on others their class, in place; return the positions that the expression decides."""
+    """Set the classes of characters that depend on others, in place; return positions that need the expression."""
     positions = np.flatnonzero(classes >= _MARK)
     stacked = positions[np.isin(codes[positions], [ord(mark) for mark in STACKERS])] + 1  # a text ends with a newline
     if stacked.size:
         positions = np.union1d(positions, stacked[classes[stacked] == _LETTER])
     first = np.diff(positions, prepend=-2) != 1
-    bases = classes[positions[first] - 1]  # a gap before the first text: that is the last newline
+    bases = classes[positions[first] - 1]  # before the first text: the final newline, which is a gap
     classes[positions] = _CHANGED[bases[np.cumsum(first) - 1], classes[positions]]
     tricky: Ints = positions[classes[positions] == _TRICKY]
     return tricky
 
 
 def _find_web(text: str, codes: npt.NDArray[np.uint32]) -> Ints:
-    """Return places in or beside a possible address, hashtag or name of the web."""
+    """Return positions in or next to a possible web address, hashtag or @name."""
     dots, colons = np.flatnonzero(codes == ord(".")), np.flatnonzero(codes == ord(":"))
     after = codes[dots + 1]  # a text ends with a newline
     dots = dots[(after > ord(" ")) & (after != ord("."))]
@@ -152,7 +152,7 @@ def links_on_words(
     sentence_starts: Sequence[int], texts: Sequence[str], words: Words, starts: Sequence[int], ends: Sequence[int],
     site: Site | None = None,
 ) -> Links:  # fmt: skip
-    """Return links by sentence, placed in the pages' joined texts; with `site`, links inside a word grow to it."""
+    """Return the links by sentence, from positions in the joined pages; with `site`, extend links that cut a word."""
     if not texts:
         empty = np.zeros(0, np.int64)
         return Links(empty, empty, empty, np.zeros(1, np.int64), 0, 0, len(starts))
@@ -184,7 +184,7 @@ def links_on_words(
 
 
 def _grow_link(text: str, words: Words, begin: int, start: int, end: int, site: Site) -> tuple[int, int]:
-    """Return a link with the rest of the words that it cuts; (0, 0) if letters beside it belong to another name."""
+    """Return a link extended to the whole words that it cuts; (0, 0) if the added letters belong to another name."""
     left, right = np.searchsorted(words.starts, start, "right") - 1, np.searchsorted(words.ends, end)
     if left < 0 or right == len(words.ends) or words.ends[left] <= start or words.starts[right] >= end:
         return 0, 0
@@ -201,7 +201,7 @@ def _grow_link(text: str, words: Words, begin: int, start: int, end: int, site: 
 
 
 def is_among(values: npt.NDArray[Any], members: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Return which values are among sorted ones."""
+    """Return which values occur in the sorted `members`."""
     if not len(members):
         return np.zeros(len(values), np.bool_)
     indexes = np.minimum(np.searchsorted(members, values), len(members) - 1)
@@ -222,7 +222,7 @@ def _find_edges(classes: npt.NDArray[np.uint8]) -> tuple[Ints, Ints]:
 def _resplit(
     texts: Sequence[str], numbers: Ints, sentences: Ints, starts: Ints, ends: Ints, splitter: str
 ) -> tuple[Ints, Ints]:
-    """Replace the words of some sentences by those of the expression."""
+    """Replace the words of the sentences `numbers` by those of the regular expression."""
     spans = [
         (sentences[number] + start, sentences[number] + end)
         for number in numbers

@@ -1,9 +1,9 @@
-"""Evidence: classes for link targets that no knowledge types, by what titles, categories and first sentences say.
+"""Evidence: classes for link targets without a type in the knowledge, from titles, categories and first sentences.
 
-A feature is a part of a title ("… University", "(film)"), or of the phrase that a category or a first sentence begins
-with. Its class is the deepest one that the typed titles with this feature share often enough: the lower bound of the
-share's 80 % Wilson interval counts. A title whose features disagree gets no class; of those that agree the deepest
-class counts. Limitation: first sentences are read in the languages of `tables/phrases.tsv`.
+A feature is a part of a title ("… University", "(film)"), or of the main noun phrase of a category or first sentence.
+Its class is the deepest one that enough of the typed titles with this feature share, by the lower bound of the share's
+80 % Wilson interval. A title whose features disagree gets no class; if they agree, the deepest class counts.
+Limitation: first sentences are read only in the languages of `tables/phrases.tsv`.
 """
 
 import re
@@ -22,13 +22,13 @@ from nerbert.tables import read_columns
 from nerbert.words import is_small
 
 TITLE, CATEGORY, FIRST_SENTENCE = KINDS = ("title", "category", "first sentence")
-"""The kinds of evidence, and the names of the sources of what they type."""
+"""The kinds of evidence, which are also the source names of the types that they give."""
 _MOST_WORDS = 8
-"""Words of a phrase; a longer one is cut."""
+"""Maximum number of words of a phrase; longer ones are cut."""
 _BRACKET = re.compile(r"(.*?)\s*\(([^()]*)\)\Z", re.DOTALL)
 _WORD = re.compile(r"\w[\w'’.-]*\w|\w|[^\w\s]")
 _ELIDED = re.compile(r"\b([^\W\d_]{1,5})['’](?=\w)")
-"""*l'*, *d'*, *dell'* and the like, where the language's articles have *l*."""
+"""Elided words such as *l'*, *d'* and *dell'*, in languages whose articles include *l*."""
 _DIGITS = re.compile(r"\d+")
 _ROWS = pa.schema([("title", pa.string()), ("kind", pa.string()), ("feature", pa.string())])
 _TITLES = """
@@ -91,15 +91,15 @@ SELECT name, count(*), sum(links)::BIGINT FROM targets JOIN sources USING (sourc
 WHERE list_contains($kinds, name) AND links > 0 GROUP BY name
 """
 _Z = 1.2816
-"""Of a one-sided 90 % bound."""
+"""The z value of a one-sided 90 % bound."""
 
 
 def type_by_evidence(
     database: Database, folder: Path, language: str, kinds: Sequence[str], least: float
 ) -> dict[str, dict[str, int]]:
-    """Type untyped rows of the table `targets` by evidence; return how many targets and links each kind types.
+    """Type untyped rows of the table `targets` by evidence; return each kind's numbers of typed targets and links.
 
-    `least` is the precision that a feature must have. Pages and titles are read from the corpus in `folder`.
+    `least` is the minimum precision of a feature. Pages and titles are read from the corpus in `folder`.
     """
     insert(database, "evidence", _find_evidence(database, folder, language, kinds), _ROWS)
     database.execute(_LEARN, {"least": least, "z": _Z})
@@ -142,9 +142,9 @@ def _read_first_sentences(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def title_features(title: str) -> list[str]:
-    """Return the parts of a title that may tell its class: its bracket, its first and its last words.
+    """Return the parts of a title that may indicate its class: its bracket, its first and its last words.
 
-    What follows a small word inside a title tells nothing: *University* of Oxford.
+    Words from the first lower-case word inside a title on are ignored: *University* of Oxford.
     """
     match = _BRACKET.match(title)
     name, bracket = (match[1], match[2]) if match else (title, "")
@@ -164,8 +164,8 @@ def title_features(title: str) -> list[str]:
 
 
 def phrase_features(text: str, language: str) -> list[str]:
-    """Return the parts of a noun phrase that may tell a class, up to the word that ends the phrase: its first and its
-    last word, and its last two."""
+    """Return the parts of a noun phrase that may indicate a class: its first word, its last word, and its last two.
+    The phrase ends before punctuation or a phrase-closing word."""
     words = list[str]()
     _, articles, ends = _read_phrases(language)
     text = _ELIDED.sub(r"\1 ", text) if "l" in articles else text
@@ -178,7 +178,7 @@ def phrase_features(text: str, language: str) -> list[str]:
 
 
 def sentence_features(text: str, language: str) -> list[str]:
-    """Return the features of the phrase after the first *is* or *was* of a sentence."""
+    """Return the features of the phrase after a sentence's first copula (*is*, *was*)."""
     copulas, _, _ = _read_phrases(language)
     words = text.split()
     copula = next((index for index, word in enumerate(words[1:], 1) if word in copulas), len(words))
@@ -187,7 +187,7 @@ def sentence_features(text: str, language: str) -> list[str]:
 
 @cache
 def _read_phrases(language: str) -> tuple[frozenset[str], ...]:
-    """Return the copulas, the articles and the ends of phrases of a language; empty for one without an entry."""
+    """Return a language's copulas, articles and phrase-closing words; empty sets if the table lacks the language."""
     table = {code: cells for code, *cells in read_columns("phrases.tsv", "language", "copulas", "articles", "ends")}
     code = "en" if language == "simple" else language
     return tuple(frozenset(cell.split()) for cell in table.get(code, ("", "", "")))

@@ -1,6 +1,6 @@
 """Export a corpus to CoNLL or JSON lines, in its order, or push it to the hub as a data set with its card as the page.
 
-CoNLL has no standard comments, so the attribution is in the JSON lines alone. A pipe gets each sentence at once.
+CoNLL has no standard comments, so only JSON lines contain the attribution. A pipe gets each sentence immediately.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ PIPE = "-"
 def export_corpus(
     corpus: Path, output: Path, format_: str, split: str = "", copies: bool = False, *, overwrite: bool = False
 ) -> int:
-    """Write the sentences of a corpus, each once or as often as it is drawn (`copies`), and return their number."""
+    """Write the sentences of a corpus, each once, or with `copies` as often as drawn, and return their number."""
     text_of = _TEXT_OF.get(format_)
     if text_of is None:
         raise SettingsError(f"--format {format_!r}{unknown(format_, _TEXT_OF)}")
@@ -61,10 +61,10 @@ _ALSO = ("manifest.json", "dropped.jsonl")
 
 
 def push_corpus(corpus: Path, repo_id: str, **options: Any) -> str:
-    """Upload what a training and `load_dataset` read as one commit, and return the commit's address.
+    """Upload the files that training and `load_dataset` read, in one commit, and return the commit's URL.
 
     `options` are `private`, `token`, `branch` and those of huggingface_hub's `upload_folder`. Shards of an older corpus
-    are deleted there. Raise InputError for a corpus that is damaged or has no card, and for what the hub refuses.
+    in the repository are deleted. Raise InputError if the corpus is damaged or has no card, or the hub refuses it.
     """
     shards = [path.relative_to(corpus).as_posix() for path in checked_shards(corpus, read_manifest(corpus))]
     if not (corpus / _CARD).is_file():

@@ -1,6 +1,6 @@
-"""The steps after typing: repeats across the split, the paper's three filters (NER-BERT §2.3) and its sampling (§2.4).
+"""The steps that drop or sample sentences, with the paper's three filters (NER-BERT §2.3) and its sampling (§2.4).
 
-Counts and rankings use the train part only, so that validation has no influence.
+Counts and rankings use only the train split, so that validation has no influence.
 """
 
 from collections import Counter
@@ -48,7 +48,7 @@ class WithoutLink:
     name = "no link"
 
     def apply(self, rows: pa.RecordBatch) -> Verdict:
-        """Look at the links of pass 1."""
+        """Check the links of pass 1."""
         return rows, [None if links else Reason.NO_ENTITY for links in pc.list_value_length(rows["links"]).to_pylist()]
 
 
@@ -61,7 +61,7 @@ class ExcludedTexts:
     name = "exclude"
 
     def apply(self, rows: pa.RecordBatch) -> Verdict:
-        """Compare the words of each sentence, if there is something to exclude."""
+        """Compare the words of each sentence, if there are texts to exclude."""
         if not self.ngrams:
             return rows, ()
         shared = (not ngrams(text, self.length).isdisjoint(self.ngrams) for text in rows["text"].to_pylist())
@@ -70,7 +70,7 @@ class ExcludedTexts:
 
 @dataclass(frozen=True, slots=True)
 class EqualInTrain:
-    """Drop validation sentences whose words also occur in the train split, by keys of 64 bits."""
+    """Drop validation sentences with the same normalised words as a train sentence, by 64-bit keys."""
 
     keys: frozenset[int] = frozenset()
     name, columns = "split", ("split", "text")
@@ -83,7 +83,7 @@ class EqualInTrain:
         for _ in upstream.map(partial(_write_keys, folder=folder), self.columns):
             pass
         keys = [np.load(path, allow_pickle=False) for path in sorted((folder / VALIDATION).iterdir())]
-        held = np.unique(np.concatenate(keys or [np.zeros(0)]))  # alone in memory, 8 bytes each
+        held = np.unique(np.concatenate(keys or [np.zeros(0)]))  # only these are kept in memory, 8 bytes each
         shared = np.zeros(len(held), bool)
         for path in sorted((folder / TRAIN).iterdir()):
             shared |= np.isin(held, np.load(path, allow_pickle=False))
@@ -116,7 +116,7 @@ def sentence_key(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RareCategories:
-    """Filter 1: rare categories become ENTITY (NER-BERT §2.3 drops them, which can be read both ways)."""
+    """Filter 1: rare categories become ENTITY (NER-BERT §2.3 drops them, which is ambiguous)."""
 
     settings: CorpusSettings
     counts: Counter[str] = field(default_factory=Counter)
@@ -129,7 +129,7 @@ class RareCategories:
         return replace(self, counts=counts, kept=frequent_categories(counts, self.settings.min_mentions))
 
     def apply(self, rows: pa.RecordBatch) -> Verdict:
-        """Make rare categories ENTITY, or drop their sentences, by setting `rare_category`."""
+        """Replace rare categories by ENTITY, or drop their sentences, according to the setting `rare_category`."""
         flat, lengths = flat_categories(rows)
         stays = pc.is_in(flat, pa.array(sorted({*self.kept, ENTITY})))
         rare = count_by_sentence(pc.invert(stays), lengths)
@@ -156,13 +156,13 @@ def _count_mentions(_: Path, batches: Iterator[pa.RecordBatch]) -> Counter[str]:
 
 @dataclass(frozen=True, slots=True)
 class OnlyUntyped:
-    """Filter 2: drop sentences with no entity, or with ENTITY alone (NER-BERT §2.3), unless `keep_untyped`."""
+    """Filter 2: drop sentences without mentions, and, unless `keep_untyped`, with only ENTITY (NER-BERT §2.3)."""
 
     keep_untyped: bool
     name, columns = "filter 2", (CATEGORIES,)
 
     def apply(self, rows: pa.RecordBatch) -> Verdict:
-        """Count the mentions of each sentence, and those of them that have a type."""
+        """Count the mentions and the typed mentions of each sentence."""
         flat, lengths = flat_categories(rows)
         typed = count_by_sentence(pc.not_equal(flat, ENTITY), lengths)
         untyped = None if self.keep_untyped else Reason.ONLY_UNTYPED
@@ -172,11 +172,11 @@ class OnlyUntyped:
 
 @dataclass(frozen=True, slots=True)
 class CommonCategories:
-    """Filter 3: where all categories are common ones, many ENTITY mentions drop the sentence (NER-BERT §2.3)."""
+    """Filter 3: drop some sentences with only common categories and many ENTITY mentions (NER-BERT §2.3)."""
 
     settings: CorpusSettings
     typed: bool
-    """Whether the label set has types; without them no filter can use types."""
+    """True if the label set has types; otherwise the filter is off."""
     common: frozenset[str] = frozenset()
     name, columns = "filter 3", (CATEGORIES, "id")
 
@@ -186,7 +186,7 @@ class CommonCategories:
         return replace(self, common=ranked)
 
     def apply(self, rows: pa.RecordBatch) -> Verdict:
-        """Draw a random number for each sentence that has common categories alone, and many ENTITY mentions."""
+        """Draw a random number for each sentence with only common categories and many ENTITY mentions."""
         if not self.common:
             return rows, ()
         flat, lengths = flat_categories(rows)
@@ -200,23 +200,23 @@ class CommonCategories:
 
 
 def most_common(counts: Mapping[str, int], number: int) -> frozenset[str]:
-    """Filter 3: the `number` most frequent categories, ties by name; ENTITY is always one of them (NER-BERT §2.3)."""
+    """Return the `number` most frequent categories, ties by name, always with ENTITY, for filter 3 (NER-BERT §2.3)."""
     ranked = sorted(counts, key=lambda name: (name != ENTITY, -counts[name], name))
     return frozenset(ranked[:number])
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Draws the copies of train sentences; validation is not sampled."""
+    """Draw the copies of train sentences; validation is not sampled."""
 
     settings: CorpusSettings
     rates: Rates | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
-    """The manifest's entry: what both methods expect, and the one used."""
+    """The manifest's entry: the expectations of both methods, and the method used."""
     name = ""
 
     def prepare(self, upstream: Upstream) -> "Sampling":
-        """Count the train part's sets of categories, and compute rates; raise NerbertError if nothing is left."""
+        """Count the train split's multisets of categories, and compute rates; raise NerbertError if none is left."""
         settings, rare = self.settings, upstream.find(RareCategories)
         counts = Counter[Multiset]()
         for part in upstream.map(_count_sets, (CATEGORIES, "split")):
@@ -254,7 +254,7 @@ class Sampling:
 
 
 def _count_sets(_: Path, batches: Iterator[pa.RecordBatch]) -> Counter[Multiset]:
-    """Return how many train sentences of a part have each multiset of categories."""
+    """Count the train sentences of a part by their multiset of categories."""
     counts, names = Counter[Multiset](), dict[str, str]()
     for rows in batches:
         for categories in categories_of(rows.filter(pc.equal(rows["split"], TRAIN))["mentions"]):

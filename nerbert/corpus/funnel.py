@@ -1,4 +1,4 @@
-"""The funnel: each step's input, what it dropped and why, samples of that, and the contents of the final corpus.
+"""The funnel: each step's input, its drops with reasons and samples, and the contents of the final corpus.
 
 A topic comes from a mention's whole class path, never from its category, which a label set may have merged from several
 roots.
@@ -26,18 +26,18 @@ from nerbert.rng import uniforms
 TOPICS = ("persons", "places", "organisations", "others", "untyped")
 """Topics of mentions: `others` have another class, `untyped` have none."""
 _SAMPLES = 20
-"""Sentences that are kept of each step and reason."""
+"""Number of sample sentences for each step and reason."""
 _TOPICS = {"person": "persons", "location": "places", "organisation": "organisations"}
 _YEAR = re.compile(r"(?<![\d.,-])(?:1[0-9]|20)\d\d(?![\d.,]\d|\d)")
 
 
 @dataclass(slots=True)
 class Funnel:
-    """Steps with their inputs and drops, samples of these, and the final counts; funnels of shards can be merged."""
+    """Steps with their inputs and drops, samples of the drops, and final counts; funnels of shards can be merged."""
 
     seed: int = 0
     counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    """Counts by place: `("in", step)`, `("dropped", step, reason)`, `("splits", name, "words")` and so on."""
+    """Counts by path: `("in", step)`, `("dropped", step, reason)`, `("splits", name, "words")` and so on."""
     notes: dict[str, dict[str, int]] = field(default_factory=dict)
     samples: dict[tuple[str, str], list[tuple[float, str, str]]] = field(default_factory=dict)
     """A few dropped sentences by step and reason, drawn at random, for inspection."""
@@ -52,22 +52,22 @@ class Funnel:
         ]
 
     def under(self, *path: str) -> Counter[str]:
-        """Return the counts below a place."""
+        """Return the counts below a path."""
         return Counter({key[-1]: count for key, count in self.counts.items() if key[:-1] == path})
 
     def add(self, counts: Mapping[str, int], *path: str) -> None:
-        """Add counts below a place."""
+        """Add counts below a path."""
         self.counts.update({(*path, str(name)): count for name, count in counts.items()})
 
     def step(self, name: str, came: int, went: int, dropped: Mapping[Any, int]) -> None:
-        """Add a step whose output was counted apart; raise NerbertError unless in = out + dropped."""
+        """Add a step whose output was counted separately; raise NerbertError unless in = out + dropped."""
         if came != went + (gone := sum(dropped.values())):
             raise NerbertError(f"step {name!r}: {came} in, {went} out, {gone} dropped: a bug, report it")
         self.add({name: came}, "in")
         self.add(dropped, "dropped", name)
 
     def sample(self, step: str, reasons: pa.Array, rows: pa.RecordBatch) -> None:
-        """Add dropped rows to the samples, each with its reason, if they are drawn."""
+        """Add a random selection of dropped rows, with their reasons, to the samples."""
         pages = rows["page_id"].fill_null(0).to_numpy().astype(np.uint64) << np.uint64(32)
         drawn = uniforms(self.seed, "dropped sample", pages + rows["start"].fill_null(0).to_numpy().astype(np.uint64))
         for reason in reasons.unique().to_pylist():
@@ -88,7 +88,7 @@ class Funnel:
                     stream.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def note(self, step: str, **figures: int) -> None:
-        """Record figures of a step beside its drops."""
+        """Record further figures of a step, in addition to its drops."""
         self.notes.setdefault(step, {}).update(figures)
 
     def count(self, sentences: pa.Table) -> None:
@@ -141,5 +141,5 @@ _coarse = cache(partial(open_label_set, "4types"))
 
 
 def period_of(year: str) -> str:
-    """Return the decade of a year in a sentence, or before 1900 the century."""
+    """Return the decade of a year in a sentence, or its century if it is before 1900."""
     return f"{year[:3]}0–{year[:3]}9" if year >= "1900" else f"{year[:2]}00–{year[:2]}99"

@@ -1,6 +1,6 @@
 """Mentions as columns: type links and change categories for thousands of sentences at once.
 
-Facts of a link target are stored once for each part, and mentions refer to them by number.
+The facts about a link target are stored once per part, and mentions refer to them by number.
 """
 
 from collections import Counter
@@ -25,11 +25,11 @@ from nerbert.rng import uniform
 
 _MENTION = TYPED.field("mentions").type.value_type
 _OF_TARGETS = ("target", "resolved_target", "class_path", "source")
-"""The fields of a mention that are facts of its target."""
+"""The fields of a mention that depend only on its target."""
 CATEGORIES = "mentions.list.element.category"
-"""The column of a file of sentences to read if only categories are needed."""
+"""The Parquet column of the mentions' categories, for readers that need nothing else."""
 MADE_ENTITY = pa.field("made_entity", pa.int64())
-"""Column that filter 1 adds: how many of a sentence's mentions it made ENTITY."""
+"""Column that filter 1 adds: the number of a sentence's mentions that it turned into ENTITY."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +42,19 @@ class Typing:
     name, rewrites = "", True
 
     def open(self, part: Path) -> "PartTargets":
-        """Return the step for one part of `pages/`, whose link targets are looked up at once."""
+        """Return the step for one part of `pages/`, with the part's link targets loaded."""
         return PartTargets(read_table(self.folder / SCRATCH / part.name), self.label_set, self.settings)
 
 
 class PartTargets:
-    """The link targets of one part, with their numbers of mentions."""
+    """The link targets of one part, with their mention counts."""
 
     name = ""
 
     def __init__(self, targets: pa.Table, label_set: LabelSet, settings: CorpusSettings) -> None:
         self._label_set, self._settings = label_set, settings
         self._columns = {name: targets[name].combine_chunks() for name in _OF_TARGETS}
-        paths = pc.binary_join(self._columns["class_path"], "\n").dictionary_encode()  # few, of many targets
+        paths = pc.binary_join(self._columns["class_path"], "\n").dictionary_encode()  # few paths, many targets
         self._paths = [path.split("\n") if path else [] for path in paths.dictionary.to_pylist()]
         self._categories = [label_set.label(path) for path in self._paths]
         self._path_of = paths.indices.to_numpy()
@@ -86,7 +86,7 @@ class PartTargets:
         return make_lists(spans | facts, lengths)
 
     def count_outside(self) -> dict[str, Counter[str]]:
-        """Count mentions, by class, that got an ancestor's label, and those without a label in the label set."""
+        """Count, by class, mentions that got an ancestor's label, and mentions without a label in the label set."""
         to_ancestor, to_entity = Counter[str](), Counter[str]()
         counts = np.bincount(self._path_of, self._seen, len(self._paths)).astype(np.int64)
         for path, category, seen in zip(self._paths, self._categories, counts.tolist(), strict=True):
@@ -98,7 +98,7 @@ class PartTargets:
 
 
 def sides_of(rows: pa.RecordBatch, settings: CorpusSettings) -> list[str]:
-    """Return the split of each sentence: its page's, or by `split_by` its own; drawn before anything is counted."""
+    """Return each sentence's split, drawn for it or its page (setting `split_by`) before anything is counted."""
 
     @cache
     def side_of(identity: str) -> str:
@@ -117,7 +117,7 @@ def flat_categories(rows: pa.RecordBatch) -> tuple[pa.Array, Ints]:
 
 
 def count_by_sentence(marks: pa.Array, lengths: Ints) -> Ints:
-    """Return how many of each sentence's mentions are marked; `marks` has a value for each mention, in order."""
+    """Return the number of marked mentions of each sentence; `marks` has one value per mention, in order."""
     sums = np.concatenate(([0], np.cumsum(marks.to_numpy(zero_copy_only=False), dtype=np.int64)))
     ends = np.cumsum(lengths, dtype=np.int64)
     return np.asarray(sums[ends] - sums[ends - lengths])
@@ -131,7 +131,7 @@ def categories_of(mentions: pa.Array) -> list[list[str]]:
 
 
 def replace_categories(mentions: pa.Array, categories: pa.Array) -> pa.Array:
-    """Return the same mentions with other categories, one for each mention; they may lack other fields."""
+    """Return the mentions with new categories, one per mention; other fields may be missing."""
     flat, fields = mentions.flatten(), list(mentions.type.value_type)
     columns = {part.name: pc.struct_field(flat, part.name) for part in fields} | {"category": categories}
     return make_lists(columns, pc.list_value_length(mentions).to_numpy(), fields)

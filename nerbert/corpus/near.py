@@ -1,7 +1,7 @@
-"""Pages of dumps and corpora that are nearest to some sentences: texts of a domain for DAPT (Gururangan et al. 2020).
+"""Find the pages of dumps and corpora most similar to given sentences, for DAPT (Gururangan et al. 2020).
 
-Near is the cosine between a page and the mean of the sentences, by TF-IDF over hashed words (scikit-learn). Pages are
-read twice: once to count in how many each word is. Cost: words are what stands between white space or punctuation.
+The similarity is the cosine between a page and the mean of the sentences, by TF-IDF over hashed words (scikit-learn).
+Pages are read twice, first for document frequencies. Cost: words are split only at white space and punctuation.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,16 +26,16 @@ from nerbert.terminal import progress
 
 _COLUMNS = 1 << 18
 _BATCH = 256
-"""Pages whose words are counted at once."""
+"""Number of pages whose words are counted together."""
 
 
 def near_pages(
     texts: Sequence[str], sources: Sequence[str], output: Path, pages: int, *, overwrite: bool = False
 ) -> tuple[int, list[float]]:
-    """Write the nearest pages of dumps and corpora as JSON lines with their similarity and attribution, nearest first.
+    """Write the most similar pages of dumps and corpora as JSON lines with similarity and attribution, best first.
 
-    `texts` are files of any format that `nerbert tag` reads. Return how many pages were read, and the similarities
-    (0–1) of those that are kept. Raise InputError where no text or page has a word.
+    `texts` are files of any format that `nerbert tag` reads. Return the number of pages read, and the similarities
+    (0–1) of the pages kept. Raise InputError if no text, or no page, has a word.
     """
     refuse(pages < 1, "pages", pages, "at least 1")
     refuse(not sources, "from", [], "dumps or corpora to look in")
@@ -93,14 +93,14 @@ def _texts(pages: Iterable[PageLines]) -> Iterator[str]:
 
 
 def _count_words(texts: Iterable[str]) -> Any:
-    """Return (texts, columns), sparse: how often each has the words of a column."""
+    """Return sparse word counts (texts, columns); words with the same hash share a column."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
     return HashingVectorizer(n_features=_COLUMNS, alternate_sign=False, norm=None).transform(texts)
 
 
 def _vectors(counts: Any, weights: Any) -> Any:
-    """Return the TF-IDF vectors, of length 1, of counts, whose logarithms are taken."""
+    """Return TF-IDF vectors of length 1, with logarithmic counts; `counts` is changed in place."""
     from sklearn.preprocessing import normalize
 
     counts.data = 1 + np.log(counts.data)

@@ -1,6 +1,6 @@
 """Pass 1: convert dumps to untyped sentences with their links, and a row for every page.
 
-Finished parts survive a kill. Limitation: a changed input is noticed only by its size and time.
+Finished parts are kept if the build is killed. Limitation: a changed input is noticed only by its size and time.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from nerbert.words import splitter_named
 
 _NAME = re.compile(r"part-([0-9]{5})\.\w+")
 _PLACES = 24
-"""Bits of a page's number for its index within its part; the part's number has the bits above."""
+"""Low bits of a page's number for its index within its part; the higher bits are the part's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _PartTask:
     site: Site
     settings: CorpusSettings
     plan: str
-    """Digest of what all parts of the dump depend on."""
+    """Digest of everything that all parts of the dump depend on."""
 
     def fingerprint(self) -> str:
         """Return the digest of everything that the part's files depend on."""
@@ -52,14 +52,14 @@ class _PartTask:
 
 @dataclass(frozen=True, slots=True)
 class _PartReport:
-    """The content of a part's mark: its counts, and the SHA-256 of its bytes of the input."""
+    """The content of a part's file in `done/`: its counts, and the SHA-256 of its bytes of the input."""
 
     pages: PageReport
     sha256: str
 
 
 def fingerprint(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, Any]:
-    """Return everything that pass 1's files depend on; of a pipe each part hashes its content."""
+    """Return everything that pass 1's files depend on; a pipe's content is hashed by part instead."""
     return {
         "nerbert": __version__,
         "pyarrow": pa.__version__,
@@ -76,7 +76,7 @@ def fingerprint(dumps: Sequence[Dump], settings: CorpusSettings) -> dict[str, An
 def write_pages(
     dumps: Sequence[Dump], folder: Path, settings: CorpusSettings, executor: Executor, progress: Progress
 ) -> PageReport:
-    """Read all dumps once, and write `pages/`, `titles/` and `done/` below `folder`; equal parts are kept."""
+    """Read all dumps once, and write `pages/`, `titles/` and `done/` in `folder`; keep finished, unchanged parts."""
     for name in ("pages", "titles", "done"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     report, digests, skipped = PageReport(), [list[str]() for _ in dumps], 0
@@ -88,7 +88,7 @@ def write_pages(
         progress.advance(made.result.pages.fates.total(), note, size=length, before=made.before)
     for source, hashes in zip(dumps, digests, strict=True):
         source.finish(hashes)
-    for path in folder.glob("*/part-*"):  # parts that a longer input left
+    for path in folder.glob("*/part-*"):  # parts left by a longer input
         match = _NAME.fullmatch(path.name)
         if match and int(match[1]) >= sum(map(len, digests)):
             path.unlink()
@@ -96,7 +96,7 @@ def write_pages(
 
 
 def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_PartTask]:
-    """Yield the parts of all dumps; parts of a dump whose content may change unnoticed never equal earlier ones."""
+    """Yield the parts of all dumps; those of a dump whose content may change unnoticed never match finished parts."""
     plan, number = fingerprint(dumps, settings), 0
     for index, dump in enumerate(dumps):
         dump_plan = _digest([plan, "" if dump.resumes else token_hex()])
@@ -109,7 +109,7 @@ def _tasks(dumps: Sequence[Dump], settings: CorpusSettings) -> Iterator[_PartTas
 
 
 def _write_part(task: _PartTask, folder: Path) -> tuple[int, int, Made[_PartReport]]:
-    """Write one part's files and then its mark, unless an equal part exists; return its dump's place and its length."""
+    """Write a part's files, then its `done/` file, unless finished; return its dump's index, length and report."""
     name = f"part-{task.number:05d}"
     files = [folder / table / f"{name}.parquet" for table in ("pages", "titles")]
     mark = folder / "done" / f"{name}.json"

@@ -1,6 +1,6 @@
 """Convert pages to rows: the sentences of an article with their links, and one row for the page itself.
 
-Words and links of some hundred sentences are computed together, as columns; no row is ever a dict, for speed.
+For speed, words and links of hundreds of sentences are computed together, as columns, and rows are never dicts.
 """
 
 from collections import Counter
@@ -23,9 +23,9 @@ from nerbert.words import splitter_named
 
 ARTICLE = "article"
 _PACK = 500
-"""Sentences whose words are computed together: few enough to fit in a processor's cache."""
+"""Number of sentences whose words are computed together: few enough to fit in a processor's cache."""
 _FULL, _HEAVY = 10_000, 1 << 24
-"""Limits at which rows must be taken: sentences or pages, and characters of wikitext."""
+"""Limits at which rows must be taken: number of sentences or pages, and characters of wikitext."""
 _LONGEST_PAGE = 5_000_000
 """Maximum characters of wikitext; MediaWiki allows at most 2 MiB."""
 _NOTHING = CleanPage()
@@ -49,21 +49,21 @@ class PageReport:
 
 @dataclass(slots=True)
 class _Pack:
-    """Sentences of some pages, by column; positions are in the pages' concatenated texts."""
+    """The sentences of several pages, by column; positions are in the pages' concatenated texts."""
 
     texts: list[str] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
     pages: list[int] = field(default_factory=list)
-    """For each sentence the page's number within the pack."""
+    """Index of each sentence's page within the pack."""
     link_starts: list[int] = field(default_factory=list)
     link_ends: list[int] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
     page_rows: list[tuple[int, RawPage]] = field(default_factory=list)
     offsets: list[int] = field(default_factory=lambda: [0])
-    """The start of each page, and of the next one."""
+    """The start of each page, and of the next page to be added."""
 
     def add(self, number: int, page: RawPage, clean: CleanPage, spans: Sequence[tuple[int, int]]) -> None:
-        """Add an article's sentences and links; `page` must have no wikitext, to save memory."""
+        """Add an article's sentences and links; `page` must not contain its wikitext, to save memory."""
         offset, text = self.offsets[-1], clean.text
         self.texts += [text[start:end] for start, end in spans]
         self.starts += [offset + start for start, _ in spans]
@@ -76,7 +76,7 @@ class _Pack:
 
 
 class PageRows:
-    """Collects the rows of pages, in order; after `take`, `report` counts all pages ever added."""
+    """Collector of the rows of pages, in order; `report` counts all pages ever added, even after `take`."""
 
     def __init__(self, site: Site, settings: CorpusSettings) -> None:
         self.site, self.settings, self.report = site, settings, PageReport()
@@ -89,7 +89,7 @@ class PageRows:
 
     @property
     def full(self) -> bool:
-        """Whether the rows should be taken."""
+        """True if the rows should be taken now."""
         return self._sentences >= _FULL or len(self._titles) >= _FULL or self._weight >= _HEAVY
 
     def add(self, page: RawPage, number: int) -> None:
@@ -119,7 +119,7 @@ class PageRows:
             return
         words = words_of(pack.texts, self._words)
         counts = np.diff(words.first)
-        if not counts.all():  # a sentence of control characters alone has no words, and is no sentence
+        if not counts.all():  # drop sentences without words, which have only control characters
             pack.texts = list(compress(pack.texts, counts))
             pack.starts, pack.pages = list(compress(pack.starts, counts)), list(compress(pack.pages, counts))
             words = words_of(pack.texts, self._words)
@@ -139,7 +139,7 @@ class PageRows:
 
 
 def drop_reason(page: RawPage, ns: int) -> Reason | None:
-    """Return the reason why a page gives no text; None for an article."""
+    """Return the reason to skip a page's text; None for an article."""
     if page.redirect:
         return Reason.REDIRECT
     if ns != 0:
@@ -152,7 +152,7 @@ def drop_reason(page: RawPage, ns: int) -> Reason | None:
 
 
 def _sentence_batch(pack: _Pack, words: Words, links: Links, site: Site) -> pa.RecordBatch:
-    """Return rows of `pages/`; values that a page's sentences share are made once per page."""
+    """Return rows of `pages/`; values that a page's sentences share are computed once per page."""
     pages = np.array(pack.pages, np.int64)
     numbers, raw = [number for number, _ in pack.page_rows], [page for _, page in pack.page_rows]
     ids = [sentence_id(site.wiki, page.page_id, page.revision, 0).removesuffix("0") for page in raw]

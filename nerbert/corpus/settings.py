@@ -25,16 +25,16 @@ STEPS: Registry[Any] = Registry(
         "sampling": "nerbert.corpus.filters:Sampling",
     },
 )
-"""The steps of a corpus; the build makes its own ones, in this order, and yours as `Class(settings)`."""
+"""The steps of a corpus. The build creates the built-in steps, in this order, and yours as `Class(settings)`."""
 BUILT_IN_STEPS = STEPS.built_in
 _OPTIONAL = ("unknown",)
 USUAL_STEPS = tuple(step for step in BUILT_IN_STEPS if step not in _OPTIONAL)
-"""Those that every corpus has."""
+"""The steps that every corpus has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusSettings(Settings):
-    """How a corpus is built from a dump."""
+    """Settings for building a corpus from a dump."""
 
     removed: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("sentence_splitter", "punkt_model"), "sentences are split by rules, with fewer errors than Punkt's"
@@ -50,40 +50,40 @@ class CorpusSettings(Settings):
     """Name of the wiki in sentence ids; empty: the dump's. Unit: database name. Source: ours."""
     language: str = ""
     """Language of the wiki; empty: the dump's. If the dump names another language, this setting wins with a warning,
-    and names the wiki, unless `wiki` does. Determines link trails, sentence ends and the mappings that are read. Unit:
-    a Wikipedia's code (`no`) or its language's (`nb`); an unknown one is read as English. Source: ours."""
+    and gives the wiki's name, unless `wiki` is set. Determines link trails, sentence ends and the mappings to read.
+    Unit: a Wikipedia's code (`no`) or its language's (`nb`); an unknown one is read as English. Source: ours."""
     word_splitter: Literal["unicode", "icu"] = "unicode"
-    """How scripts without spaces are split into words: each character is one (`unicode`), or by the dictionaries of ICU
-    (`icu`, needs `nerbert[icu]`); corpus and taggers then require its version. Source: ours."""
+    """Word splitter for scripts without spaces: `unicode` makes each character a word, `icu` uses ICU's dictionaries
+    (needs `nerbert[icu]`; corpus and taggers then require the same version of ICU). Source: ours."""
     glued: Literal["grow", "drop"] = "grow"
-    """What happens to a link that begins or ends inside a word: `grow` extends it by the endings and particles glued to
+    """Treatment of a link that begins or ends inside a word: `grow` extends it by the endings and particles attached to
     it, `drop` drops and counts it. Links that can't be extended are always dropped. Source: ours."""
     lists: bool = False
-    """Keep list items as paragraphs of their own. Source: ours; the paper doesn't say."""
+    """Keep list items as separate paragraphs. Source: ours; the paper doesn't say."""
     split_bytes: Annotated[int, Interval(ge=0)] = 0
-    """Size of one part of the input, which one worker reads and writes; 0 = by size: a 64th of the input, for
-    compressed input 1 to 8 MiB, for plain XML 4 to 32 MiB; 16 MiB of XML where the main process must decompress. Unit:
-    bytes. Source: ours."""
+    """Size of one part of the input, which one worker reads and writes; 0 = a 64th of the input, but 1 to 8 MiB for
+    compressed input, 4 to 32 MiB for plain XML, and 16 MiB of XML if the main process must decompress. Unit: bytes.
+    Source: ours."""
     label_set: str = "paper315"
-    """The categories that mentions get: `paper315`, `dbpedia` (all classes), `4types`, `212types`, `1type` (any
+    """The categories of mentions: `paper315`, `dbpedia` (all classes), `4types`, `212types`, `1type` (any
     entity), or the path of a map with `class<TAB>label` lines. A class outside the set becomes its nearest listed
     ancestor, else ENTITY. Filters and copies use categories; whole class paths stay in the corpus. Source: NER-BERT
     §2.2, §4.3."""
     evidence: tuple[Literal["title", "category", "first sentence"], ...] = ()
-    """What types a link target that no source of knowledge does: parts of its `title`, and of its page the `category`
-    and the `first sentence`, where typed titles with the same part have one class. Source: ours."""
+    """Evidence for the class of a link target that the knowledge doesn't type: parts of its `title`, and its page's
+    `category` and `first sentence`, if typed titles with the same part share a class. Source: ours."""
     evidence_precision: Annotated[float, Interval(ge=0, le=1)] = 0.9
-    """Share of the typed titles with a part that must have its class, as the lower bound of an 80 % interval. Source:
-    ours."""
+    """Minimum share of the typed titles with a part that have its class, as the lower bound of an 80 % interval.
+    Source: ours."""
     split_by: Literal["page", "sentence"] = "page"
     """Unit of the validation split: `page`, or `sentence` as in the paper, so that a page may be in both splits.
     Source: ours; NER-BERT §3.2 splits sentences at random."""
     validation_ratio: Annotated[float, Interval(ge=0, le=1)] = 0.1
     """Share of pages (or sentences) in the validation split. Source: NER-BERT §3.2 (90:10)."""
     min_mentions: Annotated[int, Interval(ge=0)] = 10
-    """Filter 1: a category with fewer typed mentions in the train part becomes ENTITY. Source: NER-BERT §2.3."""
+    """Filter 1: a category with fewer typed mentions in the train split becomes ENTITY. Source: NER-BERT §2.3."""
     rare_category: Literal["entity", "drop"] = "entity"
-    """What filter 1 does: `entity` turns rare mentions into ENTITY, `drop` drops their sentences. Source: ours; the
+    """Action of filter 1: `entity` turns rare mentions into ENTITY, `drop` drops their sentences. Source: ours; the
     paper drops categories and doesn't say what happens to their mentions."""
     keep_untyped: bool = False
     """Keep sentences whose links are all untyped (filter 2 off; sentences without a link are still dropped). Source:
@@ -98,7 +98,7 @@ class CorpusSettings(Settings):
     """Expected sum of all copies; 0 = the number of training sentences after the filters. Unit: sentences. Source:
     ours; not published."""
     balance: Literal["literal", "fit"] = "literal"
-    """How sentences are drawn: `literal` draws a category, then a sentence that contains it, so that mentions follow an
+    """Sampling method: `literal` draws a category, then a sentence that contains it, so that mentions follow an
     exponent above alpha; `fit` weights categories until the mentions themselves follow alpha, as in the paper's Figure
     1. Source: NER-BERT §2.4."""
     exclude_ngram_size: Annotated[int, Interval(ge=1)] = 8
@@ -106,10 +106,10 @@ class CorpusSettings(Settings):
     of at least four words. Unit: normalised words. Source: ours."""
     steps: tuple[Annotated[str, STEPS], ...] = USUAL_STEPS
     """The steps after pass 1, in order: the built-in steps, each once and in the usual order, with your own steps
-    anywhere between them (docs/extending/corpus-step.md). `unknown`, after `typing`, marks stretches that may be names,
-    so that they give no loss. A step counts only sentences that earlier steps keep. Source: ours."""
+    anywhere between them (docs/extending/corpus-step.md). `unknown`, after `typing`, marks spans that may be names, so
+    that the loss ignores them. A step counts only sentences that earlier steps keep. Source: ours."""
     unknown_min_mentions: Annotated[int, Interval(ge=1)] = 5
-    """Step `unknown`: a stretch of words is unknown if it is a mention elsewhere in the train part at least this often,
+    """Step `unknown`: a span of words is unknown if it is a mention elsewhere in the train split at least this often,
     and in at least half of its uses. Unit: mentions. Source: ours."""
 
     def __post_init__(self) -> None:
@@ -126,9 +126,9 @@ class CorpusSettings(Settings):
         return [step for step in self.steps if step not in BUILT_IN_STEPS]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings for the manifest, with only the last part of a path, since a corpus names no folders."""
+        """Return the settings for the manifest, with only the last part of paths, so that it contains no folders."""
         return asdict(self) | {"label_set": Path(self.label_set).name, "steps": list(self.steps)}
 
 
 PASS_1 = frozenset({"wiki", "language", "word_splitter", "glued", "lists", "split_bytes"})
-"""Settings that pass 1 reads; with one of them changed, a half-made corpus must start again."""
+"""Settings that pass 1 reads; if one of them changes, an unfinished corpus must start again."""

@@ -1,6 +1,6 @@
 """The corpus's files: Parquet shards with a fixed schema, zstd, one row per sentence (docs/formats.md).
 
-A shard is a part of the dump, so the number of workers changes no byte. Cost: shards differ in size.
+A shard is a part of the dump, so the number of workers does not change the output. Cost: shards differ in size.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -55,27 +55,27 @@ TITLES = pa.schema(
         ("categories", pa.list_(pa.string())),
     ]
 )  # fmt: skip
-"""`titles/`: every page of the dump; `fate` is "article" or the reason for its drop."""
+"""`titles/`: every page of the dump; `fate` is "article" or the reason why it was dropped."""
 TARGETS = pa.schema(
     [
         ("target", pa.string()), ("resolved_target", pa.string()), ("links", pa.int64()),
         ("class_path", pa.list_(pa.string())), ("source", pa.string()),
     ]
 )  # fmt: skip
-"""`targets/`: every link target with its type; each part begins with the most linked."""
+"""`targets/`: every link target with its type, in each part the most linked first."""
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write one Parquet file, whole or not at all."""
+    """Write one Parquet file atomically."""
     with open_writer(path, table.schema) as add:
         add(table)
 
 
 @contextmanager
 def open_writer(path: Path, schema: pa.Schema, *, scratch: bool = False) -> Iterator[Callable[[pa.Table], None]]:
-    """Provide a function that appends a table as row groups; the file becomes `path` when the block ends well.
+    """Provide a function that appends a table as row groups; the file becomes `path` only if the block succeeds.
 
-    Files of `scratch`, which are soon read again and removed, are larger and quicker.
+    `scratch` files, which are soon read again and removed, are uncompressed: larger, but faster.
     """
     options = {"compression": "none", "use_dictionary": False, "write_statistics": False} if scratch else _KEPT
     with publish(path) as partial, pq.ParquetWriter(partial, schema, **options) as writer:
@@ -83,7 +83,7 @@ def open_writer(path: Path, schema: pa.Schema, *, scratch: bool = False) -> Iter
 
 
 def write_grouped(tables: Iterable[pa.Table], path: Path, schema: pa.Schema, *, scratch: bool = False) -> None:
-    """Write tables as one file, in row groups of 10,000 rows whatever their sizes."""
+    """Write tables as one file, in row groups of 10,000 rows, regardless of the tables' sizes."""
     held: list[pa.Table] = []
     with open_writer(path, schema, scratch=scratch) as add:
         for table in tables:
@@ -103,7 +103,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def read_batches(path: Path, columns: Sequence[str] | None = None, rows: int = _BATCH) -> Iterator[pa.RecordBatch]:
-    """Yield a file's rows, a few thousand (at most `rows`) at a time; raise InputError if it is damaged."""
+    """Yield a file's rows in batches of at most `rows`; raise InputError if the file is damaged."""
     with _damage(path), pq.ParquetFile(path) as file:
         yield from file.iter_batches(rows, columns=list(columns) if columns else None, use_threads=False)
 
@@ -153,7 +153,7 @@ class _Knowledge(TypedDict):
 class _Manifest(TypedDict):
     """The keys of the manifest that readers of a corpus use; others are allowed."""
 
-    __pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012  (pydantic's name, no key)
+    __pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012  (pydantic's name, not a key)
     format: Literal[3]
     wiki: str
     language: str
@@ -197,7 +197,7 @@ def read_manifest(corpus: Path) -> dict[str, Any]:
 
 
 def shard_hashes(corpus: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return shard → SHA-256 of its bytes, from the manifest, or computed if an older manifest has none."""
+    """Return the SHA-256 of each shard's bytes, from the manifest, or computed if an older manifest lacks them."""
     stored = manifest.get("shard_sha256", {})
     if stored and (lacking := sorted(manifest["shards"].keys() - stored.keys())):
         raise InputError(f"{corpus / 'manifest.json'}: tells no SHA-256 of {lacking[0]}; build the corpus again")
@@ -260,7 +260,7 @@ def is_corpus(path: Path) -> bool:
 
 
 def train_pages(corpus: Path) -> Iterator[PageLines]:
-    """Yield the pages of a corpus that have sentences in its train part, each with these, in order."""
+    """Yield the pages of a corpus that have train sentences, each with these sentences, in order."""
     page, columns = None, ("wiki", "page_id", "revision", "title", "split", "text")
     for path in checked_shards(corpus, read_manifest(corpus)):
         for batch in sentence_batches(path, columns):

@@ -1,6 +1,6 @@
 """Corpus steps: their protocol, and the runner that applies a list of them, counts their drops and keeps samples.
 
-A counting step reads its rows once more. An extension point: docs/extending/corpus-step.md.
+A counting step reads its rows a second time. An extension point: docs/extending/corpus-step.md.
 """
 
 from collections import Counter
@@ -26,27 +26,27 @@ SCRATCH_ROWS = "typed"
 Result = TypeVar("Result")
 _One = TypeVar("_One")
 _TAKEN = {"pages", "newest revisions", "disambiguation pages", "links", *STEPS.built_in}
-"""The funnel's rows of the built-in steps, and their names."""
+"""Names that user-defined steps can't have: the built-in steps and their rows in the funnel."""
 
 
 class Step(Protocol):
     """A step of the build; it is pickled for worker processes."""
 
     name: str
-    """Its row in the funnel; "" if it never drops a row."""
+    """Name of its row in the funnel; "" if it never drops a row."""
 
     def apply(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, Sequence[str | None]]:
-        """Return the rows, whose values may change, and for each the reason to drop it or None; () drops none."""
+        """Return the rows, possibly with new values, and a reason to drop each row, or None; () drops none."""
 
 
 @runtime_checkable
 class PartStep(Protocol):
-    """A step that is opened for each part of the corpus, with what belongs to it."""
+    """A step that is opened for each part of the corpus, with that part's data."""
 
     name: str
 
     def open(self, part: Path) -> Step:
-        """Return the step to apply to the rows of a part; `part` is the file that they come from."""
+        """Return the step to apply to the rows of a part; `part` is their file."""
 
 
 @runtime_checkable
@@ -56,7 +56,7 @@ class CountingStep(Protocol):
     name: str
 
     def prepare(self, upstream: "Upstream") -> Step | PartStep:
-        """Return the step to apply; `upstream` gives all rows that the steps before keep."""
+        """Return the step to apply; `upstream` gives all rows that earlier steps keep."""
 
 
 AnyStep: TypeAlias = Step | PartStep | CountingStep
@@ -64,7 +64,7 @@ AnyStep: TypeAlias = Step | PartStep | CountingStep
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The rows that reach a step: those of `folder` that the prepared steps before it keep."""
+    """The rows that reach a step: those of `folder` that the prepared earlier `steps` keep."""
 
     folder: Path
     steps: tuple[Step | PartStep, ...]
@@ -73,10 +73,10 @@ class Upstream:
     def map(
         self, task: Callable[[Path, Iterator[pa.RecordBatch]], Result], columns: Sequence[str] | None = None
     ) -> Iterator[Result]:
-        """Yield for each part, in order, what `task` returns for its path and its rows; `task` must be importable.
+        """Yield the result of `task` for the path and rows of each part, in order; `task` must be importable.
 
-        `columns` are those that it reads, None for all. Columns that earlier steps name in an attribute `columns` are
-        read too.
+        `columns` are those that `task` reads, None for all. Columns that earlier steps list in an attribute `columns`
+        are read too.
         """
         read = [columns, *(getattr(step, "columns", None) for step in self.steps)]
         names = None if None in read else sorted({name for group in read for name in group or ()})
@@ -84,7 +84,7 @@ class Upstream:
         return self.executor.map_ordered(reached, shard_paths(self.folder))
 
     def find(self, step_type: type[_One]) -> _One:
-        """Return the step of this class, as it was prepared."""
+        """Return the prepared step of this class."""
         return next(step for step in self.steps if isinstance(step, step_type))
 
 
@@ -106,10 +106,10 @@ def open_own_steps(settings: CorpusSettings) -> dict[str, AnyStep]:
 
 
 def run_steps(steps: Sequence[AnyStep], folder: Path, funnel: Funnel, executor: Executor) -> Upstream:
-    """Make `sentences/` from `pages/`, and count; return the steps as they were prepared.
+    """Make `sentences/` from `pages/`, and count; return the prepared steps.
 
-    After steps that rewrite typed rows, those that reach the next step that counts are written, so that earlier steps
-    run once.
+    Before a counting step, if earlier steps rewrite rows, the rows that reach it are written to disk, so that the
+    earlier steps run only once.
     """
     upstream = Upstream(folder / "pages", (), executor)
     for step in steps:
@@ -136,7 +136,7 @@ def _write(rows: Upstream, output: Path, funnel: Funnel, title: str, *, last: bo
 
 
 def _write_part(path: Path, steps: Sequence[Step | PartStep], output: Path, seed: int, *, last: bool) -> Funnel:
-    """Write one part of what the steps keep; return its counts, with those of the final sentences if `last`."""
+    """Write the rows of one part that the steps keep; return its counts, with the final sentences' if `last`."""
     funnel, opened = Funnel(seed), _open_steps(steps, path)
     batches = (apply_steps(batch, opened, funnel) for batch in read_batches(path))
     write_grouped((_table(rows, funnel, last=last) for rows in batches), output / path.name, TYPED, scratch=not last)
@@ -148,7 +148,7 @@ def _write_part(path: Path, steps: Sequence[Step | PartStep], output: Path, seed
 
 
 def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | None = None) -> pa.RecordBatch:
-    """Return the rows that all steps keep; `funnel` counts what each drops, and keeps samples."""
+    """Return the rows that all steps keep; `funnel` counts the drops of each step, and keeps samples."""
     for step in steps:
         came, result = rows, step.apply(rows)
         if not (isinstance(result, tuple) and [hasattr(part, "__len__") for part in result] == [True, True]):

@@ -56,7 +56,7 @@ CREATE TABLE targets_of_parts AS
 SELECT part, targets.* FROM (SELECT DISTINCT part, target FROM links) JOIN targets USING (target) ORDER BY part
 """
 _NAMES = ("SELECT class_path FROM classes ORDER BY class", "SELECT name FROM sources ORDER BY source")
-"""Names by number; 0 is none."""
+"""Names by number; 0 means none."""
 _MOST_LINKED = """
 SELECT resolved_target, sum(links)::BIGINT FROM linked WHERE class IS NULL
 GROUP BY resolved_target ORDER BY 2 DESC, 1 LIMIT $most
@@ -65,7 +65,7 @@ GROUP BY resolved_target ORDER BY 2 DESC, 1 LIMIT $most
 
 @dataclass(frozen=True, slots=True)
 class TargetReport:
-    """Numbers of targets, typed ones and ignored impossible redirects, and the most linked untyped titles."""
+    """Numbers of targets, of typed ones and of ignored invalid redirects, and the most linked untyped titles."""
 
     targets: int
     typed: int
@@ -78,9 +78,9 @@ def write_targets(
     folder: Path, titles: Titles, knowledge: Knowledge, executor: Executor = HERE,
     evidence: Sequence[str] = (), least_precision: float = 0.0,
 ) -> TargetReport:  # fmt: skip
-    """Write `targets/`, every target with its type, and those of the links of each part in the folder SCRATCH.
+    """Write `targets/`, every target with its type, and each part's link targets in the folder SCRATCH.
 
-    `evidence` are the kinds that type what the knowledge doesn't, by features of this precision.
+    `evidence` are the kinds that type what the knowledge doesn't, by features of at least `least_precision`.
     """
     scratch, parts = folder / SCRATCH, shard_paths(folder / "pages")
     scratch.mkdir()
@@ -111,7 +111,7 @@ def write_targets(
 def write_redirects(database: Database, redirects: Iterable[tuple[str, str]]) -> int:
     """Write the table `redirects`, each title with the end of its chain, as in `fold_redirects`; the last row counts.
 
-    Return how many redirects were left out: a title is too long, or the target empty.
+    Return the number of omitted redirects: those with an overlong title or an empty target.
     """
     insert(database, "pairs", ((number, *pair) for number, pair in enumerate(redirects)), _PAIRS)
     ((omitted,),) = database.execute(_IMPOSSIBLE, {"longest": LONGEST_TITLE}).fetchall()
@@ -130,7 +130,7 @@ def _follow_chains(database: Database) -> bool:
     gone, ((rows,),) = 1, database.execute("SELECT count(*) FROM steps").fetchall()
     while gone <= rows and database.execute("FROM further LIMIT 1").fetchall():
         database.execute("UPDATE steps SET target = further.target FROM further WHERE steps.title = further.title")
-        gone *= 2  # a row that can go on after as many steps as there are rows has its target in a cycle
+        gone *= 2  # a row that still continues after as many steps as there are rows leads into a cycle
     if database.execute("DELETE FROM redirects WHERE title IN (SELECT via FROM further)").fetchall() != [(0,)]:
         return False
     database.execute("UPDATE redirects SET target = steps.target FROM steps WHERE redirects.title = steps.title")
@@ -138,7 +138,7 @@ def _follow_chains(database: Database) -> bool:
 
 
 def _count_links(database: Database, parts: Sequence[Path]) -> None:
-    """Write the table `links`: how often each part of `pages/` links to each target."""
+    """Write the table `links`: the number of links from each part of `pages/` to each target."""
     insert(database, "links", (), _LINKS)
     with progress("counting link targets", len(parts)) as bar:
         for number, part in enumerate(parts):

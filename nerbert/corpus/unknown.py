@@ -1,9 +1,9 @@
-"""Unknown stretches: words outside mentions that may be names, since Wikipedia links few of a page's names.
+"""Unknown spans: words outside mentions that may be names, since Wikipedia links few of a page's names.
 
-Two rules: runs of capitalised words, where the first of a sentence counts only if it isn't a common word; and names
-that are mentions elsewhere, often enough. They give no loss, and are no mentions. A stretch is known by its hash, a
-polynomial of its characters modulo 2^64, so that two prefix sums give it. Limitation: names that collide are taken for
-one; among a million names that happens once in ten million corpora.
+They are runs of capitalised words (the first word of a sentence counts only if it isn't common), and names that are
+often mentions elsewhere. They are not mentions, and the loss ignores them. A span is identified by its hash, a
+polynomial of its characters modulo 2^64, computed from two prefix sums. Limitation: names with the same hash are
+taken for one; with a million names, this happens once in ten million corpora.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,13 +31,13 @@ from nerbert.rng import mix_bits
 Hashes = npt.NDArray[np.uint64]
 Marks = npt.NDArray[np.bool_]
 Hasher: TypeAlias = Callable[[Ints, Ints], Hashes]
-"""Gives the hash of each stretch of a text, from its start and end."""
+"""Function from starts and ends of spans of a text to the spans' hashes."""
 
 CAPITALISED, ELSEWHERE = "capitalised", "mention_elsewhere"
 LONGEST = 12
-"""Maximum words of a name."""
+"""Maximum number of words of a name."""
 _SHARE = 0.5
-"""Least share of its uses in which a name is a mention."""
+"""Minimum share of a name's uses that are mentions."""
 _COUNTED = pa.schema([("whole", pa.uint64()), ("first", pa.uint64()), ("words", pa.int64()), ("mentions", pa.int64())])
 _FREQUENT = """
 SELECT whole, min(first) AS first, min(words) AS words, sum(mentions)::BIGINT AS mentions
@@ -47,24 +47,24 @@ _BASE = 0x9E3779B97F4A7C15
 _STEP = 1 << 20
 """Powers are computed for multiples of this length."""
 _COMMON_SHARE, _LEAST = 0.1, 3
-"""A common word is in lower case in at least this share of its uses, and this often."""
+"""A common word is in lower case in at least this share of its uses, and at least this many times."""
 _CASES = pa.schema([("hash", pa.uint64()), ("uses", pa.int64()), ("small", pa.int64())])
 _COMMON = """
 SELECT hash FROM counts GROUP BY hash
 HAVING sum(small) >= $least AND sum(small) >= $share * sum(uses) ORDER BY hash
 """
 CAPITALISE_NOUNS = ("bar", "de", "frr", "gsw", "ksh", "lb", "nds", "pdc", "pfl", "stq")
-"""Languages that capitalise all nouns: a capital is no sign of a name, and no noun is ever in lower case."""
+"""Languages that capitalise all nouns: a capital does not indicate a name, and nouns are never in lower case."""
 
 NAME = np.dtype([("whole", np.uint64), ("first", np.uint64), ("words", np.int64)])
 """A name: the hashes of the whole and of its first word, and its number of words."""
 Names: TypeAlias = npt.NDArray[np.void]
 Found: TypeAlias = tuple[Ints, int, Ints]
-"""Where names of some number of words are found: their first words, that number, and the names' places in `keys`."""
+"""Occurrences of names with equal numbers of words: first words, that number, and the names' indexes in `keys`."""
 
 
 def span_hashes(codes: npt.NDArray[np.uint32]) -> Hasher:
-    """Return the function that hashes stretches of a text; equal characters have equal hashes in every text."""
+    """Return a function that hashes spans of a text; spans with equal characters have equal hashes in every text."""
     powers, inverse = _compute_powers(-(-(len(codes) + 1) // _STEP) * _STEP)
     sums = np.zeros(len(codes) + 1, np.uint64)
     np.cumsum(mix_bits(codes.astype(np.uint64)) * powers[: len(codes)], out=sums[1:])
@@ -79,7 +79,7 @@ def _compute_powers(length: int) -> tuple[Hashes, Hashes]:
 
 
 def join_words(rows: pa.RecordBatch) -> tuple[str, Words]:
-    """Return the sentences of rows joined by newlines, and the places of their words there."""
+    """Return the sentences of rows joined by newlines, and the positions of their words in that text."""
     texts, words = rows["text"].to_pylist(), rows["words"]
     sentences = np.concatenate(([0], np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)))
     first = np.concatenate(([0], np.cumsum(pc.list_value_length(words).to_numpy())))
@@ -87,8 +87,8 @@ def join_words(rows: pa.RecordBatch) -> tuple[str, Words]:
 
 
 def places_in_text(sentences: Ints, lists: pa.ListArray) -> tuple[Ints, Ints]:
-    """Return the starts and ends of the stretches of sentences, a list for each, in the text that begins each sentence
-    at its place in `sentences`."""
+    """Return the starts and ends of the sentences' spans, one list per sentence, in a joined text; `sentences` has the
+    start of each sentence there."""
     flat, shift = lists.flatten(), np.repeat(sentences[:-1], pc.list_value_length(lists).to_numpy())
     starts, ends = (pc.struct_field(flat, name).to_numpy() + shift for name in ("start", "end"))
     return starts, ends
@@ -96,7 +96,7 @@ def places_in_text(sentences: Ints, lists: pa.ListArray) -> tuple[Ints, Ints]:
 
 @dataclass(frozen=True, slots=True)
 class NameIndex:
-    """Names to be found: sorted hashes, those of their first words, and the numbers of words that they have."""
+    """Names to search for: their sorted hashes, the hashes of their first words, and their numbers of words."""
 
     keys: Hashes
     first: Hashes
@@ -108,7 +108,7 @@ class NameIndex:
         return cls(np.unique(names["whole"]), np.unique(names["first"]), tuple(np.unique(names["words"]).tolist()))
 
     def find_names(self, words: Words, hashes: Hasher) -> Iterator[Found]:
-        """Yield where names begin, those with most words first."""
+        """Yield the occurrences of names, those with the most words first."""
         if not len(words.starts) or not len(self.keys):
             return
         owner = np.repeat(np.arange(len(words.first) - 1), np.diff(words.first))
@@ -127,9 +127,9 @@ class NameIndex:
 
 
 def drop_overlaps(names: Iterable[Found], free: Marks) -> tuple[Ints, Ints, Ints]:
-    """Return first words, lengths and keys of the names that are kept: the longest, of equal ones the first.
+    """Return first words, lengths and keys of the names kept: of overlapping ones the longest, then the first.
 
-    Only words that are `free` (words,) may be taken, and they are no longer free then.
+    Names may contain only words marked in `free` (words,); the words of kept names are unmarked in place.
     """
     kept = list[tuple[int, int, int]]()
     for begins, length, keys in names:
@@ -142,7 +142,7 @@ def drop_overlaps(names: Iterable[Found], free: Marks) -> tuple[Ints, Ints, Ints
 
 
 def inside(words: Words, lists: pa.Array) -> Marks:
-    """Return which words lie in one of the stretches (start, end) of their sentence, a list for each."""
+    """Return which words lie in one of the spans (start, end) of their sentence; `lists` has a list per sentence."""
     starts, ends = places_in_text(words.sentences, lists)
     marks = np.zeros(len(words.starts) + 1, np.int64)
     np.add.at(marks, np.searchsorted(words.starts, starts), 1)
@@ -174,7 +174,7 @@ class UnknownStretches:
 
 @dataclass(frozen=True, slots=True)
 class _PreparedUnknown:
-    """The step after its counts."""
+    """The step after counting."""
 
     common: Path
     names: Path
@@ -207,7 +207,7 @@ def _load_index(path: Path, _changed: int) -> NameIndex:
 
 
 def _common_words(upstream: Upstream, folder: Path) -> Path:
-    """Write the sorted hashes of the words that the train split has in lower case often enough; return the file."""
+    """Write the sorted hashes of words that are often in lower case in the train split; return the file's path."""
     counts, path = folder / "word-cases", folder / "common-words.npy"
     counts.mkdir(parents=True)
     for _ in upstream.map(partial(_write_cases, folder=counts), ("text", "words", "split")):
@@ -219,7 +219,7 @@ def _common_words(upstream: Upstream, folder: Path) -> Path:
 
 
 def _write_cases(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
-    """Write for each word of a part's train split how often it is used, and how often in lower case."""
+    """Write the number of uses, and of uses in lower case, of each word in a part's train split."""
     hashes, small = [np.zeros(0, np.uint64)], [np.zeros(0, np.bool_)]
     for rows in _filter_train(batches):
         text, words = join_words(rows)
@@ -233,7 +233,7 @@ def _write_cases(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) ->
 
 
 def _find_capitalised(words: Words, codes: npt.NDArray[np.uint32], common: Path) -> Marks:
-    """Return which words have a capital that tells something: a sentence's first one only if it isn't common."""
+    """Return which words have a meaningful capital; a sentence's first word counts only if it isn't common."""
     hashes, capitals = _hash_words(words, codes)
     lettered = np.flatnonzero(_mark_words(_letter_table()[codes], words))
     owner = np.searchsorted(words.first, lettered, "right") - 1
@@ -249,7 +249,7 @@ def _load_hashes(path: Path, _changed: int) -> Hashes:
 
 
 def _hash_words(words: Words, codes: npt.NDArray[np.uint32]) -> tuple[Hashes, Marks]:
-    """Return (words,): the hash of each in lower case, and whether it has a capital."""
+    """Return two arrays (words,): the hash of each word in lower case, and a mark if the word has a capital."""
     lowered = _case_table()[0][codes]
     return span_hashes(lowered)(words.starts, words.ends), _mark_words(lowered != codes, words)
 
@@ -262,7 +262,7 @@ def _mark_words(marks: Marks, words: Words) -> Marks:
 
 @cache
 def _case_table() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Return for each code point the first of its small letters, and of its capitals; itself if it has no other."""
+    """Return, by code point, the first character in lower and in upper case; the code point itself if uncased."""
     lowered, raised = (np.arange(0x110000, dtype=np.uint32) for _ in range(2))
     for code in range(0x20000):
         letter = chr(code)
@@ -278,7 +278,7 @@ def _letter_table() -> Marks:
 
 
 def _frequent_names(upstream: Upstream, folder: Path, least: int) -> tuple[Names, Ints]:
-    """Return the names that are mentions of the train split at least so often, and how often."""
+    """Return the names with at least `least` mentions in the train split, and their numbers of mentions."""
     counts = folder / "mentions"
     counts.mkdir()
     for _ in upstream.map(partial(_write_mentions, folder=counts), _READ):
@@ -289,7 +289,7 @@ def _frequent_names(upstream: Upstream, folder: Path, least: int) -> tuple[Names
 
 
 def _write_mentions(part: Path, batches: Iterator[pa.RecordBatch], folder: Path) -> None:
-    """Write for each name how many mentions of the part's train split it has."""
+    """Write the number of mentions of each name in a part's train split."""
     blocks = []
     for rows in _filter_train(batches):
         text, words = join_words(rows)
@@ -305,7 +305,7 @@ def _write_mentions(part: Path, batches: Iterator[pa.RecordBatch], folder: Path)
 
 
 def _count_others(_: Path, batches: Iterator[pa.RecordBatch], names: Path) -> tuple[Ints, Ints]:
-    """Return the numbers of the names that a part's train split has outside mentions, and how often."""
+    """Return the indexes of the names that occur outside mentions in a part's train split, and their counts."""
     index, keys = NameIndex.of(np.load(names, allow_pickle=False)), [np.zeros(0, np.int64)]
     for rows in _filter_train(batches):
         text, words = join_words(rows)
@@ -316,7 +316,7 @@ def _count_others(_: Path, batches: Iterator[pa.RecordBatch], names: Path) -> tu
 
 
 def _find_runs(words: Words, marked: Marks) -> tuple[Ints, Ints]:
-    """Return the first and last words of the runs of marked words within sentences; a hyphen between two is one."""
+    """Return the first and last words of the runs of marked words within sentences; runs continue across hyphens."""
     joined = (words.starts[1:] == words.ends[:-1]) & (np.diff(words.starts) > 0)
     marked = marked.copy()
     marked[1:-1] |= marked[:-2] & marked[2:] & joined[:-1] & joined[1:]
@@ -329,7 +329,7 @@ def _find_runs(words: Words, marked: Marks) -> tuple[Ints, Ints]:
 
 
 def _group_stretches(words: Words, stretches: Sequence[tuple[Ints, Ints, str]]) -> pa.ListArray:
-    """Return stretches from first to last words, with their reasons, as lists of sentences."""
+    """Return spans, given by first and last words and a reason, as one list per sentence."""
     firsts, lasts = (np.concatenate([group[side] for group in stretches]) for side in range(2))
     reasons = np.repeat(np.arange(len(stretches)), [len(group[0]) for group in stretches])
     order = np.argsort(firsts)

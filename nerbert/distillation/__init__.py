@@ -1,1 +1,1 @@
-"""Teacher + texts → student: what an open tagger finds in texts trains a small tagger of fixed types."""
+"""Teacher + texts → student: the entities that an open tagger finds in texts train a small tagger of fixed types."""

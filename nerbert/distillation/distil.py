@@ -40,20 +40,20 @@ from nerbert.training.objective import FINETUNE
 from nerbert.training.sections import chosen_objective
 
 _FORMAT = 1
-"""Raise it when the format of parts changes."""
+"""Increase this when the format of parts changes."""
 _TOLD, _FEW = 5, 100
 _APART, _APART_MOST = 10, 500
-"""One in so many silver sentences is kept apart to score the student, at most so many."""
+"""One in this many silver sentences is held out to score the student, up to this maximum."""
 SHARED_WORDS = 8
-"""Words in a row that no silver sentence may share with an excluded text: as in `exclude_ngram_size` of a corpus."""
+"""Consecutive words that no silver sentence may share with an excluded text: as in a corpus's `exclude_ngram_size`."""
 
 
 @dataclass
 class SilverCounts:
     """Counts of the texts: `sentences` = `excluded` + `with_entities` + those without.
 
-    `kept` are trained on, `kept_empty` of them have no entity, `apart` score the student. `lost` entities reach over
-    the end of a sentence.
+    `kept` are trained on, `kept_empty` of them have no entity, `apart` score the student. `lost` entities cross the end
+    of a sentence.
     """
 
     rows: int = 0
@@ -65,12 +65,12 @@ class SilverCounts:
     kept_empty: int = 0
     apart: int = 0
     entities: Counter[str] = field(default_factory=Counter)
-    """Those of the kept sentences, by type."""
+    """Entities of the kept sentences, by type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistilPlan:
-    """Teacher, texts and student; `labels` None: those of the data, else all types of the teacher."""
+    """Teacher, texts and student; `labels` None: the types of the data, or else all types of the teacher."""
 
     teacher: str
     texts: Sequence[str]
@@ -79,7 +79,7 @@ class DistilPlan:
     encoder: str = "embedded"
     data: AnyData | None = None
     exclude: Sequence[Path] = ()
-    """Files with sentences that no silver one may share words with."""
+    """Files of sentences that silver sentences may not share consecutive words with."""
     min_confidence: float | Mapping[str, float] | None = None
     loading: Mapping[str, Any] = field(default_factory=dict)
     """Other parameters of `Tagger.load` for the teacher: decoding, device, head."""
@@ -88,11 +88,11 @@ class DistilPlan:
     errors: str = ERRORS[0]
     overwrite: bool = False
     executor: Executor | None = None
-    """Runs the teacher's tagging (None: this process); each of its workers loads the teacher once."""
+    """Runs the teacher's tagging (None: in this process); each worker loads the teacher once."""
 
 
 def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None = None) -> SilverCounts:
-    """Train a tagger on what a teacher finds in texts, and on labelled sentences; the same call resumes it."""
+    """Train a tagger on a teacher's entities in texts, and on labelled sentences; the same call resumes it."""
     check_alone("distillation")
     sources = find_sources(plan.texts, plan.from_, field=plan.text_field, errors=plan.errors)
     chosen = objective_for(plan.encoder, settings, SOFT)
@@ -104,12 +104,12 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
     check_apart(sources, plan.output)
     check_free(plan.output, overwrite=plan.overwrite)
     if not ModelFolder.open(plan.encoder, "model").check().kind.objective:
-        _ = Backbone.of(plan.encoder, settings.seed).config  # a fault there is found at once
+        _ = Backbone.of(plan.encoder, settings.seed).config  # to find errors there early
     gold = _read_gold(plan, settings)
     held_out = _read_held_out(plan, gold) if gold else {}
     excluded = read_excluded(plan.exclude, SHARED_WORDS) if plan.exclude else Excluded()
     teacher = _load_teacher(plan, settings, gold)
-    teacher_facts = {  # with this all that the silver tags depend on except the texts; no local folder's name
+    teacher_facts = {  # with this, everything but the texts that affects silver tags; no local folder's name
         "name": None if Path(plan.teacher).exists() else plan.teacher, "sha256": teacher.fingerprint,
         "backend": teacher.head.name, "decoding": teacher.decoding,
         "labels": [label.text for label in teacher.labels] or teacher.types,
@@ -138,7 +138,7 @@ def distil(plan: DistilPlan, settings: DistilSettings, card: TaggerHook | None =
 
 
 def _read_gold(plan: DistilPlan, settings: DistilSettings) -> DataSet | None:
-    """Return the labelled sentences, if there are some."""
+    """Return the labelled sentences, if any."""
     gold = None if plan.data is None else read_data(plan.data, reading=_choose_reading(plan))
     if settings.select == "dev" and not (gold and gold.dev):
         raise SettingsError("setting select = 'dev': needs data with a dev split; or use 'last'", setting="select")
@@ -148,11 +148,11 @@ def _read_gold(plan: DistilPlan, settings: DistilSettings) -> DataSet | None:
         raise InputError(f"{gold.folder}: no training sentence has an entity; leave the data out, or label some")
     spans = (tuple(replace(span, confidence=1.0) for span in example.spans) for example in gold.train)
     sure = [replace(example, spans=checked) for example, checked in zip(gold.train, spans, strict=True)]
-    return replace(gold, train=sure)  # a person has checked them, whoever tagged them first
+    return replace(gold, train=sure)  # a person has checked them, whatever tagged them first
 
 
 def _read_held_out(plan: DistilPlan, gold: DataSet) -> dict[str, tuple[frozenset[str], object]]:
-    """Return the runs of words of dev and test, and each one's file; the test split is read for that alone."""
+    """Return the word n-grams of dev and test, with the file of each; the test split is read only for this."""
     test = read_data(plan.data, ("test",), _choose_reading(plan)) if isinstance(plan.data, str | Path) else gold
     files = gold.files | test.files
     runs = {split: frozenset(run for example in examples for run in ngrams(example.text, SHARED_WORDS))
@@ -161,7 +161,7 @@ def _read_held_out(plan: DistilPlan, gold: DataSet) -> dict[str, tuple[frozenset
 
 
 def _choose_reading(plan: DistilPlan) -> Reading:
-    """Return how labelled texts are read: with the teacher's words and sentences, but for GLiNER's words."""
+    """Return how to read labelled texts: with the teacher's words and sentences, except for GLiNER's words."""
     return reading_for(read_card(plan.encoder), reading_for(read_card(plan.teacher), None), training=True)
 
 
@@ -191,7 +191,7 @@ def _load_teacher(plan: DistilPlan, settings: DistilSettings, gold: DataSet | No
 
 
 def _tag_all(plan: DistilPlan, teacher: Tagger, paths: JobPaths, work: Path) -> list[TaggedParts]:
-    """Tag all texts except the parts of an earlier run; raise InputError if no entity is found."""
+    """Tag all texts that an earlier run hasn't tagged; raise InputError if no entity is found."""
     parts = tag_all(paths.sources, work, teacher, plan.executor or HERE)
     if not any(part.entities for part in parts):
         bounds = sorted(set(teacher.thresholds.values()) or {0.0})
@@ -206,7 +206,7 @@ def _tag_all(plan: DistilPlan, teacher: Tagger, paths: JobPaths, work: Path) -> 
 def _draw(
     plan: DistilPlan, settings: DistilSettings, teacher: Tagger, parts: Iterable[TaggedParts], excluded: Excluded
 ) -> tuple[list[Example], list[Example], SilverCounts]:
-    """Return the sentences to train on, those kept apart if there is no labelled data, and the counts of all."""
+    """Return the sentences to train on, those held out if there are no labelled data, and the counts of all."""
     sample, counts = SilverSample(settings.max_sentences, settings.empty_share, settings.seed), SilverCounts()
     for part in parts:
         counts.rows += part.rows
@@ -236,7 +236,7 @@ def _check_student(
     plan: DistilPlan, settings: DistilSettings, student: Head, teacher: Tagger, examples: Sequence[Example],
     scores: Mapping[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    """Return and tell F1 of student (as in `scores`) and teacher; raise InputError for a student that is too bad."""
+    """Return and print F1 of student (as in `scores`) and teacher; raise InputError if the student is too bad."""
     gold = [word_spans(example) for example in examples]
     if not any(gold):
         tell(f"{plan.output}: isn't scored: no sentence with an entity is apart from those trained on")
@@ -255,7 +255,7 @@ def _check_student(
 
 
 def _tell_leaks(held_out: Mapping[str, tuple[frozenset[str], object]], silver: Sequence[Example]) -> None:
-    """Warn of silver sentences that are also held out."""
+    """Warn about silver sentences that are also held out."""
     for split, (runs, path) in held_out.items():
         if count := sum(shares_words(example, runs) for example in silver):
             tell(f"warning: {count:,} of {len(silver):,} silver sentences share {SHARED_WORDS} words in a row with the "
@@ -277,7 +277,7 @@ def _tell_counts(plan: DistilPlan, teacher: Tagger, counts: SilverCounts) -> Non
 
 
 def silver_examples(tagger: Tagger, row: Document) -> Iterator[Example]:
-    """Yield the sentences of a tagged text with the entities that lie in each; its own are in order."""
+    """Yield the sentences of a tagged text with the entities inside each; the text's entities are in order."""
     if row.sentence is not None:
         yield replace(row.sentence, spans=row.spans)
         return
@@ -292,7 +292,7 @@ def silver_examples(tagger: Tagger, row: Document) -> Iterator[Example]:
 
 
 class SilverSample:
-    """A sample of sentences of bounded size, each text once, of which at most a share (below 1) has no entity."""
+    """A sample of sentences of limited size, each text once; at most a share of them (below 1) has no entity."""
 
     def __init__(self, most: int, empty_share: float, seed: int) -> None:
         self._most, self._share, self._seed = most, empty_share, seed
@@ -300,12 +300,12 @@ class SilverSample:
         self._seen = Counter[bool]()
 
     def add(self, example: Example) -> None:
-        """Add a sentence to the draw; of equal texts the surest counts."""
+        """Add a sentence to the draw; of equal texts the most confident one is used."""
         text, full = example.text, bool(example.spans)
         kept = self._kinds[full]
         self._seen[full] += 1
         other = kept[text][1] if text in kept else example
-        kept[text] = uniform(self._seed, "distil: sentences", text), max(other, example, key=_surest)
+        kept[text] = uniform(self._seed, "distil: sentences", text), max(other, example, key=_confidence_key)
         if len(kept) > 2 * self._most:
             self._kinds[full] = {text: (number, example) for number, text, example in self._lowest(full)}
 
@@ -320,21 +320,21 @@ class SilverSample:
         return [example for _, _, example in sorted([*full, *empty], key=lambda entry: entry[:2])]
 
     def _lowest(self, full: bool) -> list[tuple[float, str, Example]]:
-        """Return number, text and sentence of those with the lowest numbers, in order."""
+        """Return number, text and sentence of the sentences with the lowest numbers, in order."""
         items = ((number, text, example) for text, (number, example) in self._kinds[full].items())
         return sorted(items, key=lambda entry: entry[:2])[: self._most]
 
 
-def _surest(example: Example) -> tuple[Any, ...]:
-    """Return what orders sentences of equal text; the rest only decides between equal ones."""
+def _confidence_key(example: Example) -> tuple[Any, ...]:
+    """Return the sort key of sentences of equal text: confidence first, then the rest to break ties."""
     spans = [(span.start, span.end, span.type, span.confidence) for span in example.spans]
     return sum(span.confidence for span in example.spans), spans, example.words
 
 
 def soften(example: Example, thresholds: Mapping[str, float]) -> Example:
-    """Return a silver sentence whose confidences are odds above a teacher's thresholds (0–1, by type).
+    """Return a silver sentence whose confidences are odds relative to a teacher's thresholds (0–1, by type).
 
-    What a teacher just accepts at a threshold below 0.5 gets 0.5: else a student would learn to leave it out.
+    A confidence equal to a threshold below 0.5 becomes 0.5: otherwise a student would learn to leave such entities out.
     """
 
     def above(span: Span) -> float:
@@ -345,5 +345,5 @@ def soften(example: Example, thresholds: Mapping[str, float]) -> Example:
 
 
 def shares_words(example: Example, runs: frozenset[str]) -> bool:
-    """Return whether a sentence shares `SHARED_WORDS` words in a row with others, or equals a short one."""
+    """Return whether a sentence shares `SHARED_WORDS` consecutive words with others, or equals a short one."""
     return bool(runs) and not ngrams(example.text, SHARED_WORDS).isdisjoint(runs)

@@ -16,7 +16,7 @@ from nerbert.training.settings import Section
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
 _OUTSIDE = 0
-"""The number of O, as `labels.tag_names` has it."""
+"""The number of O, as numbered by `labels.tag_names`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +27,14 @@ class DistillationSettings(TaggingSettings):
 
 
 class SoftLabels(BioLabels):
-    """A number for a word's tag and the percent that its confidence lacks: tag + tags · (100 − percent)."""
+    """Labels of a word's tag and the percentage missing from its confidence: tag + tags · (100 − percent)."""
 
     def __init__(self, tags: Sequence[str]) -> None:
         super().__init__(tags)
         self._tags = len(tags)
 
     def of(self, example: Example) -> list[Label]:
-        """Return the label of each word; a word outside of any entity lacks nothing."""
+        """Return the label of each word; outside entities the confidence is 100 %."""
         labels = super().of(example)
         for (first, last, _), span in zip(word_spans(example), example.spans, strict=True):
             lacks = self._tags * (100 - round(100 * span.confidence))
@@ -55,11 +55,11 @@ class Distillation(TokenClassification):
 
     @property
     def labels(self) -> SoftLabels:
-        """Return the numbers of tags and confidences."""
+        """Return the words' labels: the numbers of tags and confidences."""
         return SoftLabels(self._tags)
 
     def terms(self, batch: Batch) -> dict[str, float]:
-        """Return the weights of all labelled words together, each divided over its tag and O."""
+        """Return the sum of the weights of all labelled words, each divided between its tag and O."""
         tags, lacks = self._read(batch.labels)
         outside = int(torch.where(tags == _OUTSIDE, 100, lacks).sum()) / 100
         return {"loss": len(tags) - outside + self._section.outside_weight * outside}
@@ -77,6 +77,6 @@ class Distillation(TokenClassification):
         return {"loss": summed}
 
     def _read(self, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return tag and lacking percent of each labelled word."""
+        """Return tag and missing percentage of each labelled word."""
         labels = labels[labels != IGNORED]
         return labels % len(self._tags), labels // len(self._tags)

@@ -1,4 +1,4 @@
-"""Tagger, or a file of predictions, + gold sentences → scores; several seeds give their mean and deviation."""
+"""Tagger or file of predictions + gold sentences → scores; for several seeds, mean and standard deviation."""
 
 import json
 import time
@@ -58,17 +58,17 @@ class Evaluation:
     train: str = ""
     """The source of the training sentences; "" if they were not given."""
     other_train: tuple[str, ...] = ()
-    """Taggers that were trained on another file, by its SHA-256; a subset is another file too."""
+    """Taggers whose training file has another SHA-256 than `train`; a subset counts as another file."""
     learnt_gold: tuple[str, ...] = ()
-    """Taggers that were trained on the scored file, or on another cut of it."""
+    """Taggers that were trained on the scored file, or on other splits cut from it."""
     min_words: int = AT_LEAST
     """Minimum words of a test sentence that counts as a repeat of a training sentence."""
     answering: dict[str, Answering] = field(default_factory=dict)
     """How each tagger was run; a file of predictions has no entry."""
     asked: dict[str, str] = field(default_factory=dict)
-    """Type → label that the taggers were asked for, if it is not the type's name."""
+    """Type → label requested from the taggers, where it differs from the type's name."""
     html: "Callable[[Evaluation], str] | None" = field(default=None, compare=False)
-    """Returns what a notebook shows; `nerbert.evaluate` sets it."""
+    """Renderer of the table that a notebook shows; set by `nerbert.evaluate`."""
 
     @property
     def scores(self) -> dict[str, Score]:
@@ -120,7 +120,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A tagger and its answers to gold sentences, in the names of types of the data; `seconds` that they took."""
+    """A tagger and its answers for gold sentences, with the data's type names; `seconds` is the tagging time."""
 
     tagger: Tagger
     gold: GoldSentences
@@ -137,8 +137,8 @@ def evaluate(
     of a data folder.
 
     Arguments are as in `nerbert.evaluate`, `loading` (decoding, head, backend, precision) as in `Tagger.load`.
-    `reading` sets how both are read, by default like the (first) tagger's data; so give taggers with different
-    splitters one `word_splitter` to compare them. `kept` is called with each tagger and its answers.
+    `reading` sets how all files are read, by default as the (first) tagger reads data: to compare taggers with
+    different splitters, set the same `word_splitter` for both. `kept` is called with each tagger and its answers.
     """
     folders: Mapping[str, str | Tagger] = (
         {"tagger": tagger} if isinstance(tagger, Tagger) else tagger_folders(str(tagger))
@@ -190,21 +190,21 @@ def evaluate(
 
 
 def _find_similar(gold: Iterable[str], predicted: Iterable[str]) -> dict[str, str]:
-    """Return gold type → the predicted one, where they are one but for case, underscores or an abbreviation."""
+    """Return gold type → predicted type, for names that differ only in case, underscores or an abbreviation."""
     by_name = {common_name(fold_type(type_)): type_ for type_ in predicted}
     pairs = {by_name.get(common_name(fold_type(type_))): type_ for type_ in sorted(gold)}
     return {type_: name for name, type_ in pairs.items() if name}
 
 
 def reading_card(tagger: str | Path | Tagger) -> Mapping[str, Any]:
-    """Return the card of a tagger, which says how it reads data."""
+    """Return a tagger's card, which has its settings for reading data."""
     if isinstance(tagger, Tagger):
         return {**tagger.card, "language": tagger.language, "word_splitter": tagger.splitter}
     return {} if holds_predictions(tagger) else read_card(str(tagger))
 
 
 def holds_predictions(source: str | Path) -> bool:
-    """Return whether a path is a file, or a folder of annotated texts, and no model's folder."""
+    """Return whether a path is a file, or a folder of annotated texts rather than of a model."""
     path = Path(source)
     return path.is_file() or (path.is_dir() and not ModelFolder.open(path).kinds and recognise_format(path) != "")
 
@@ -213,8 +213,8 @@ def open_tagger(
     tagger: str | Path | Tagger, *, thresholds: float | Mapping[str, float] | None = None,
     reading: Reading | None = None, **loading: Any,
 ) -> Tagger:  # fmt: skip
-    """Return a loaded tagger, or load one, or what gives a file's predictions; raise SettingsError for options that
-    only a folder has.
+    """Return a loaded tagger as it is, load a folder, or wrap a file's predictions; raise SettingsError for options
+    that apply only to a folder.
     """
     if isinstance(tagger, Tagger):
         loading["thresholds"] = thresholds
@@ -231,9 +231,9 @@ def open_tagger(
 
 
 class PredictionFile(Head):
-    """Entities that a file holds in any format, for texts that differ in white space and sentence ends at most.
+    """A file's entities, in any format; its texts may differ from gold only in white space and sentence ends.
 
-    An entity over the end of a gold sentence is one in each of them, as in columns of tags.
+    An entity across the end of a gold sentence becomes one in each sentence, as in columns of tags.
     """
 
     def __init__(self, path: Path, reading: Reading) -> None:
@@ -250,11 +250,11 @@ class PredictionFile(Head):
 
     @property
     def types(self) -> list[str]:
-        """Return the types of the entities, sorted; one without a name where there are none."""
+        """Return the types of the entities, sorted; a single empty name if there are no entities."""
         return sorted({span.type for span in self._spans}) or [""]
 
     def predict(self, examples: Sequence[Example]) -> Entities:
-        """Return the entities of all examples; raise InputError if the file holds other texts, or in another order."""
+        """Return the entities of all examples; raise InputError if the file's texts or their order differ."""
         gold = "".join(chain.from_iterable(example.text.split() for example in examples))
         if gold != self._letters:
             same = [*starmap(ne, zip_longest(gold, self._letters))].index(True)
@@ -263,11 +263,11 @@ class PredictionFile(Head):
                              f"place of {there!r} (white space aside)")  # fmt: skip
         waiting, begin, by_example = deque(self._spans), 0, list[Example]()
         for number, example in enumerate(examples, 1):
-            places, spans = [place for place, char in enumerate(example.text) if not char.isspace()], list[Span]()
-            end = begin + len(places)
+            indices, spans = [index for index, char in enumerate(example.text) if not char.isspace()], list[Span]()
+            end = begin + len(indices)
             while waiting and waiting[0].start < end:
                 span = waiting.popleft()
-                first, last = places[span.start - begin], places[min(span.end, end) - begin - 1]
+                first, last = indices[span.start - begin], indices[min(span.end, end) - begin - 1]
                 spans.append(replace(span, start=first, end=last + 1))
                 if span.end > end:
                     waiting.appendleft(replace(span, start=end))
@@ -286,7 +286,7 @@ def _ask_for(
     tagger: Tagger, asked: Mapping[str, EntityLabel], given: Mapping[str, str],
     thresholds: float | Mapping[str, float] | None,
 ) -> Tagger:  # fmt: skip
-    """Return a tagger that looks for these labels, of fixed types as it is; raise InputError for a clash."""
+    """Return a tagger that predicts these labels (one with fixed types unchanged); raise InputError for a clash."""
     if tagger.types:
         if given:
             tagger.with_labels(asked[type_] for type_ in given)
@@ -300,7 +300,7 @@ def _ask_for(
 
 
 def labels_asked(types: Iterable[str], given: Mapping[str, str]) -> dict[str, EntityLabel]:
-    """Return type → label for the types of the data; raise SettingsError for a given type that it doesn't have."""
+    """Return type → label for the types of the data; raise SettingsError for a given type that isn't in them."""
     known = sorted(types)
     if strange := [type_ for type_ in given if type_ not in known]:
         why = f"setting labels: the data has no type {strange[0]!r:.80}{unknown(strange[0], known)}"
@@ -309,8 +309,8 @@ def labels_asked(types: Iterable[str], given: Mapping[str, str]) -> dict[str, En
 
 
 def labels_by_type(types: Iterable[str], given: Mapping[str, str]) -> dict[str, EntityLabel]:
-    """Return type → the label to ask for, in order: the `given` one, or the type's name. Raise InputError for two types
-    with one label; labels that differ only in case or underscores are one.
+    """Return type → label to ask for, in order: the `given` one, or the type's name. Raise InputError for two types
+    with the same label; labels that differ only in case or underscores are the same.
     """
     labels = {type_: entity_labels([given.get(type_) or EntityLabel(type_)])[0] for type_ in types}
     first = dict[str, str]()
@@ -322,7 +322,7 @@ def labels_by_type(types: Iterable[str], given: Mapping[str, str]) -> dict[str, 
 
 
 def tagger_folders(source: str) -> dict[str, str]:
-    """Name → folder: one entry, or one for each `seed-*` below."""
+    """Return name → folder: one entry, or one for each subfolder `seed-*`."""
     seeds = seed_folders(source)
     if not seeds:
         return {Path(source).name or source: source}
@@ -334,9 +334,9 @@ def tagger_folders(source: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class OpenEvaluation:
-    """A tagger's result on one file of open types: a mention is found by its exact span with any one of its types.
+    """A tagger's result on one file of open types: a mention counts as found if its exact span has any of its types.
 
-    Cost: narrow and broad types are the same here, and the figure can't be compared with another set's.
+    Cost: narrow and broad types count the same, and the figure is not comparable with other sets'.
     """
 
     file: str
@@ -352,7 +352,7 @@ class OpenEvaluation:
 
 
 def has_asked_types(path: Path) -> bool:
-    """Return whether a file's first row has open types and those asked for."""
+    """Return whether a file's first row has open types and a list of types to ask for."""
     if not path.is_file():
         return False
     with open_plain(path) as stream, suppress(ValueError, RecursionError):
@@ -365,9 +365,9 @@ def evaluate_open(
     tagger: str | Path | Tagger, path: Path, *, labels: Mapping[str, str] | None = None,
     thresholds: float | Mapping[str, float] | None = None, **loading: Any,
 ) -> OpenEvaluation:  # fmt: skip
-    """Judge a tagger, or its folder, on a file of open types, as `nerbert tag` answers.
+    """Score a tagger, or its folder, on a file of open types, by the spans that `nerbert tag` would return.
 
-    `labels` are other names of types, `loading` is as in `Tagger.load`. Raise InputError for a tagger of fixed types.
+    `labels` maps types to other names, `loading` is as in `Tagger.load`. Raise InputError for a tagger of fixed types.
     """
     loaded = open_tagger(tagger, thresholds=thresholds, **loading)
     if loaded.types and not loaded.labels:

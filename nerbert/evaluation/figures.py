@@ -1,4 +1,4 @@
-"""The data of pictures: a corpus's categories, F1 by training size and speed, maps (NER-BERT, Liu et al. 2021)."""
+"""Data for figures: a corpus's categories, F1 by training size and speed, maps (NER-BERT, Liu et al. 2021)."""
 
 import csv
 from collections import defaultdict
@@ -20,15 +20,15 @@ from nerbert.rng import Array, uniform
 from nerbert.schema import read_json
 
 SPEEDS = "speeds.json"
-"""The file of speeds in the folder of results."""
+"""File of speeds in the results folder."""
 _F1, _OWN_F1 = "micro.f1", "at_own_threshold.f1"
-"""F1; without a training that at a threshold of 0.5, and beside it F1 at the folder's own one, as users get it."""
+"""F1 (zero-shot: at a threshold of 0.5), and zero-shot F1 at the folder's own threshold, as users get it."""
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def category_counts(corpus: Path) -> tuple[list[str], dict[str, list[int]]]:
     """Return the categories of a corpus's train part, the most frequent first, and their entities before and after
-    sampling; raise InputError for a folder that is none, or has no category.
+    sampling; raise InputError for a folder that isn't a corpus, or has no categories.
     """
     counts = read_manifest(corpus)["categories"]
     names = sorted(counts, key=lambda name: (-counts[name]["mentions"], name))
@@ -39,7 +39,7 @@ def category_counts(corpus: Path) -> tuple[list[str], dict[str, list[int]]]:
 
 
 class Result(NamedTuple):
-    """F1 (0–1) of one run, or of a paper (`state` published); None for a cell without a result."""
+    """F1 (0–1) of one run, or of a paper (`state` published); `f1` is None for a cell without a result."""
 
     system: str
     target: str
@@ -51,7 +51,7 @@ class Result(NamedTuple):
 
 
 def read_results(results: Path, suite: str) -> list[Result]:
-    """Read a suite's CSV in a folder of results; raise InputError if it isn't there, or is another file."""
+    """Read a suite's CSV in a folder of results; raise InputError if it is missing or another kind of file."""
     path = results / f"{suite}.csv"
     if not path.is_file():
         raise InputError(f"{path}: no such file; run `nerbert benchmark {suite}.toml -o {results}` first")
@@ -103,7 +103,7 @@ def few_labels_of(results: Iterable[Result]) -> Curves:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What tagging with a system costs: words per CPU-second (one thread), and memory in MB at its peak."""
+    """The cost of tagging with a system: words per CPU-second (one thread) and peak memory in MB."""
 
     words_per_cpu_second: _Positive
     memory_mb: _Positive
@@ -111,7 +111,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Speeds:
-    """The content of `speeds.json`: speeds by the name of a system; `about` says how they were measured."""
+    """The content of `speeds.json`: speeds by system name; `about` describes the measurement."""
 
     systems: dict[str, Speed]
     about: dict[str, Any] = field(default_factory=dict)
@@ -128,19 +128,19 @@ class FrontierPoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """All that the picture shows; `missing` says which points it lacks, and why."""
+    """All data of the picture; `missing` lists the points that it lacks, with reasons."""
 
     targets: Sequence[str]
     speeds: Mapping[str, Speed]
-    """Of the systems that have a point."""
+    """Speeds of the systems that have a point."""
     points: Mapping[str, Sequence[FrontierPoint]]
-    """By size, the slowest first."""
+    """Points by size, slowest first."""
     published: Mapping[tuple[str, str], float]
     """(paper, size) → mean F1 (0–1) over the same targets."""
     missing: Sequence[str]
 
     def best(self, size: str) -> list[FrontierPoint]:
-        """Return the points of a size that no other one beats in both speed and F1, the slowest first."""
+        """Return the points of a size that no other point beats in both speed and F1, slowest first."""
         best: list[FrontierPoint] = []
         for point in reversed(self.points[size]):
             if not best or point.f1 > best[-1].f1:
@@ -149,7 +149,7 @@ class Frontier:
 
 
 def read_frontier(results: Path, suite: str = "frontier") -> Frontier:
-    """Read a suite's CSV and the speeds from a folder of `nerbert benchmark`; raise InputError for what isn't there."""
+    """Read a suite's CSV and the speeds from a folder of `nerbert benchmark`; raise InputError if one is missing."""
     read = read_results(results, suite)
     if not (results / SPEEDS).is_file():
         raise InputError(f"{results / SPEEDS}: no such file; it has each system's words_per_cpu_second and memory_mb")
@@ -158,7 +158,7 @@ def read_frontier(results: Path, suite: str = "frontier") -> Frontier:
 
 
 def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Frontier:
-    """Return the picture's data; raise InputError where there is nothing to draw."""
+    """Return the picture's data; raise InputError if there is nothing to draw."""
     runs: dict[tuple[str, str], dict[str, dict[tuple[str, str], float]]] = defaultdict(lambda: defaultdict(dict))
     papers: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     systems, targets, sizes = dict[str, None](), dict[str, None](), dict[str, None]()
@@ -176,7 +176,7 @@ def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Front
             missing.append(f"{system}: no speed in {SPEEDS}")
             continue
         complete = [size for size in sizes if runs[system, size].keys() == targets.keys()]
-        for size in complete:  # each target has the same weight; a run counts if it is there on all of them
+        for size in complete:  # each target has the same weight; only runs that all targets have count
             by_target = runs[system, size].values()
             common = set.intersection(*map(set, by_target))
             means = [fmean(f1s[run] for f1s in by_target) for run in sorted(common)]
@@ -197,13 +197,13 @@ def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Front
 
 _PERPLEXITY, _SEED = 30, 1
 _LENGTH = 256
-"""Subwords of a window."""
+"""Window length, in subwords."""
 Point = tuple[int, Span]
-"""An entity, after its sentence's number."""
+"""(sentence number, entity)."""
 
 
 def make_maps(encoders: Sequence[str], sentences: Sequence[Example], most: int) -> tuple[list[str], dict[str, Array]]:
-    """Return up to `most` entities' types, and places by encoder: (entities, 2); InputError for too few."""
+    """Return types of up to `most` entities, and coordinates by encoder, (entities, 2); InputError for too few."""
     need("figures", "openTSNE")
     from openTSNE import TSNE
 
@@ -222,7 +222,7 @@ def make_maps(encoders: Sequence[str], sentences: Sequence[Example], most: int) 
 
 
 def draw_points(sentences: Sequence[Example], most: int, seed: int) -> list[Point]:
-    """Return entities in order, at most so many, drawn by the seed."""
+    """Return at most `most` entities in order, drawn by the seed."""
     points = [(number, span) for number, sentence in enumerate(sentences) for span in sentence.spans]
     chance = [uniform(seed, "map", f"{number} {span.start} {span.end}") for number, span in points]
     kept = sorted(sorted(range(len(points)), key=chance.__getitem__)[:most])
@@ -230,7 +230,7 @@ def draw_points(sentences: Sequence[Example], most: int, seed: int) -> list[Poin
 
 
 def entity_vectors(encoder: str, sentences: Sequence[Example], points: Sequence[Point]) -> Array:
-    """Return (points, width) in fp32: the last states of the entities' first subwords."""
+    """Return (points, width) in fp32: the last hidden states of the entities' first subwords."""
     from nerbert.model.backbone import Backbone
     from nerbert.model.forward import TorchScorer, states_at
     from nerbert.model.linear import word_scores

@@ -1,4 +1,4 @@
-"""The figures of a quickstart: what the terminal, the page and the picture show."""
+"""The figures of a quickstart, for the terminal, the page and the picture."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,19 +11,19 @@ from nerbert.terminal import percent
 
 @dataclass(frozen=True, slots=True)
 class ModelScores:
-    """A model after a number of the domain's sentences, and its scores on the test sentences."""
+    """A model, fine-tuned on `sentences` of the domain, and its scores on the test sentences."""
 
     key: str
-    """The folder of its taggers, or the model's name if it has seen no sentence."""
+    """The folder of its taggers, or the model's name if it wasn't fine-tuned."""
     title: str
     sentences: int
     """Number of sentences that it was fine-tuned on; 0 for a model that takes types at run time."""
     f1: tuple[float, ...]
     """F1 (0–1), one per seed."""
     spans_f1: tuple[float, ...]
-    """The same, types ignored."""
+    """Span F1 (types ignored), one per seed."""
     by_type: dict[str, float]
-    """F1 of each type, mean of the seeds."""
+    """F1 of each type, mean over seeds."""
 
     @classmethod
     def of(cls, key: str, title: str, sentences: int, scored: Evaluation) -> "ModelScores":
@@ -36,22 +36,22 @@ class ModelScores:
 
     @property
     def label(self) -> str:
-        """The model, and what it has seen of the domain."""
+        """The model, and the number of sentences that it was fine-tuned on."""
         return f"{self.title} {f'after {self.sentences} sentences' if self.sentences else 'without a sentence'}"
 
     @property
     def mean(self) -> float:
-        """Mean F1 of the seeds."""
+        """Mean F1 over seeds."""
         return mean(self.f1)
 
     @property
     def sd(self) -> float:
-        """Sample standard deviation over seeds; 0 for one."""
+        """Sample standard deviation over seeds; 0 for one seed."""
         return stdev(self.f1) if len(self.f1) > 1 else 0.0
 
     @property
     def summary(self) -> str:
-        """Mean ± standard deviation in percent; of one seed its F1."""
+        """Mean ± standard deviation in percent; only F1 for one seed."""
         return f"{percent(self.mean)} ± {percent(self.sd)}" if len(self.f1) > 1 else percent(self.mean)
 
 
@@ -64,11 +64,11 @@ class QuickstartResult:
     models: tuple[ModelScores, ...]
     """The toy first; the last one tags the user's sentence."""
     seeds: tuple[int, ...]
-    """Of the toy's fine-tuning; other models have the first one, and so have the taggers that tag sentences."""
+    """Seeds of the toy's fine-tuning; other models, and the taggers that tag sentences, use the first seed."""
     train: int
     """Number of sentences that the taggers were fine-tuned on."""
     mentions: dict[str, int]
-    """Mentions by type in them."""
+    """Number of mentions in these sentences, by type."""
     test: int
     test_mentions: int
     text: str
@@ -78,12 +78,12 @@ class QuickstartResult:
     made: dict[str, str]
     """Versions, machine, settings."""
     missing: str = ""
-    """Why there is the toy alone, and what helps; empty if there are others."""
+    """Reason why only the toy ran, and the remedy; empty if other models ran too."""
     seconds: float = 0.0
 
     @property
     def verdict(self) -> str:
-        """What was measured, in one sentence."""
+        """The result in one sentence."""
         figures = ", ".join(f"{model.label} {100 * model.mean:.1f}" for model in self.models)
         return f"F1 on {self.test} test sentences: {figures}."
 

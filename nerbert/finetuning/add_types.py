@@ -1,8 +1,8 @@
-"""Add types to a tagger and keep its own: on the new sentences it learns what it finds there itself, too.
+"""Add types to a tagger while it keeps its own: it also learns the entities that it finds itself in the new sentences.
 
-Its own answers stand for the annotation that the new sentences lack (learning without forgetting, Li & Hoiem 2016; for
-NER Monaikul et al. 2021). In old sentences that are trained on again, new types were not looked for: there the answers
-are those of a tagger that learnt from the new sentences alone (ours). Cost: with old sentences it trains twice.
+Its own predictions replace the annotation that the new sentences lack (learning without forgetting, Li & Hoiem 2016;
+for NER Monaikul et al. 2021). Old sentences that are trained on again lack the new types: their entities are predicted
+by a tagger trained on the new sentences alone (ours). Cost: with old sentences it trains twice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,12 +27,12 @@ from nerbert.records import Example, Span
 from nerbert.terminal import tell
 
 SOFT = "distillation"
-"""The objective of a head of fixed types: it takes confidences."""
+"""The objective of a head of fixed types: it learns from confidences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is trained on: new sentences with the tagger's own answers, and `old` ones; `facts` are for the card."""
+    """Training data: new sentences with the tagger's own predictions, and `old` ones; `facts` are for the card."""
 
     domains: Domains[DataSet]
     old: list[Example]
@@ -40,7 +40,7 @@ class Prepared:
     facts: dict[str, Any]
 
     def with_old(self, learnt: Head) -> Domains[DataSet]:
-        """Return new and old sentences; in the old ones `learnt`, which saw the new ones alone, finds new types."""
+        """Return new and old sentences; `learnt`, trained on the new ones alone, finds new types in the old ones."""
         new = self.domains.target
         old, count = _with_answers(learnt, self.old, set(types_of_examples(new.train)) - set(self.domains.types))
         tell(f"{count:,} entities of new types found in {len(old):,} old sentences; both are trained on now")
@@ -53,8 +53,8 @@ def add_types(
 ) -> list[Path]:  # fmt: skip
     """Fine-tune a tagger on sentences of new types so that it keeps its own; return the folders, as `finetune` does.
 
-    `old` are sentences with its own types, to be trained on again: then it trains twice. With `same_types` a type of
-    both is labelled in all of the new sentences; else it is refused.
+    `old` are sentences with its own types to train on again, which requires training twice. With `same_types`, types of
+    both are labelled in all new sentences; otherwise such types are an error.
     """
     output.check()
     domains = data.read(tagger)
@@ -78,7 +78,7 @@ def prepare(
     tagger: str, domains: Domains[DataSet], settings: FinetuneSettings, old: AnyData | None = None, *,
     same_types: bool = False,
 ) -> Prepared:  # fmt: skip
-    """Return the sentences to train on; raise InputError for what is no tagger, and for types that clash."""
+    """Return the sentences to train on; raise InputError if it isn't a tagger, and for types that clash."""
     settings, card = objective_for(tagger, settings, SOFT), read_card(tagger)
     data, labels, words = domains.target, domains.labels, dict[str, str]()
     at_run_time = takes_labels(settings)
@@ -89,7 +89,7 @@ def prepare(
         words = {type_: " or ".join(read_words.get(type_, [""])) for type_ in types} | dict(labels)
         no_sentences = Domains(DataSet(Path(tagger), []), None, {type_: words[type_] for type_ in types}, types)
         teacher = Start.of(tagger, no_sentences, settings).head()
-    else:  # as it is: a new head would start without its merged tags
+    else:  # unchanged: a new head would start without its merged tags
         settings, model = replace(settings, source_head="shared"), load_tagger_model(tagger)
         options = HeadOptions(longest=settings.max_length, window=card.get("window_length", 0))
         pieces, scorer = options.pieces(tagger, model.config), TorchScorer(model, settings.precision)
@@ -118,7 +118,7 @@ def prepare(
 def _own_types(
     tagger: str, card: Mapping[str, Any], train: Sequence[Example], labels: Mapping[str, str] | None
 ) -> list[str]:
-    """Return the types to keep: the card's, or labels of a tagger of run time (else None) that no new sentence has."""
+    """Return the types to keep: the card's, or `labels` (None: fixed types) that no new sentence has."""
     new = types_of_examples(train)
     types = sorted(card.get("types") or [label for label in labels or () if label not in new])
     if not types and labels is None and has_tags(tagger):
@@ -130,7 +130,7 @@ def _own_types(
 
 
 def _types_of_both(types: Sequence[str], train: Sequence[Example], tagger: str, *, same_types: bool) -> list[str]:
-    """Return the own types that the new sentences have, too; raise InputError unless they may."""
+    """Return the types that new sentences share with the tagger; raise InputError unless that is allowed."""
     names = {common_name(span.type): span.type for example in train for span in example.spans}
     both = [type_ for type_ in types if common_name(type_) in names]
     if both and not same_types:
@@ -146,7 +146,7 @@ def _types_of_both(types: Sequence[str], train: Sequence[Example], tagger: str, 
 
 
 def _with_answers(teacher: Head, examples: Sequence[Example], types: set[str]) -> tuple[list[Example], int]:
-    """Return sentences with the entities that a tagger finds beside theirs, and how many those are."""
+    """Return sentences with the entities that a tagger finds besides their own, and the number of these entities."""
     if not examples:
         return [], 0
     spans, count = [list(example.spans) for example in examples], 0
@@ -161,7 +161,7 @@ def _with_answers(teacher: Head, examples: Sequence[Example], types: set[str]) -
 
 
 def _old_sentences(data: AnyData, types: Sequence[str], new: DataSet) -> list[Example]:
-    """Return old sentences, in which own types alone were looked for."""
+    """Return old sentences, in which only the tagger's own types are annotated."""
     old = read_data(data, reading=new.reading)
     others = set(types_of_examples(old.train)) - set(types)
     if others:

@@ -1,8 +1,8 @@
 """CDLM (Jia, Liang and Zhang, ACL 2019): tags and language models of two domains, learnt together.
 
-A step has a batch of source sentences and its share of the others, one at least. Its losses, each divided by its
-sentences: tags and neighbouring words, of source and target. Ours: BIO in place of IOBES, a vocabulary of training
-words alone, and that a small target is gone through several times an epoch.
+A step has a batch of source sentences and a share of the others, at least one. Its losses, each divided by its number
+of sentences, are tags and neighbouring words of source and target. Ours: BIO instead of IOBES, a vocabulary of only the
+training words, and several passes over a small target in each epoch.
 """
 
 import re
@@ -51,12 +51,12 @@ from nerbert.training.settings import Section, TrainSettings
 from nerbert.words import split_words
 
 _WIDTH = 100
-"""Numbers of a word's vector where they are random."""
+"""Dimensions of random word vectors."""
 _TOKEN = re.compile(r"\S+")
 _LONGEST = 250
-"""Words of a raw text that are read (the public code's longest sentence)."""
+"""Maximum number of words read from a raw text (the public code's longest sentence)."""
 PARTS = ("source_tags", "target_tags", "source_words", "target_words")
-"""The losses."""
+"""Names of the losses."""
 _WEIGHTS = {"supervised": (1.0, 2.0, 1.0, 1.0), "unsupervised": (1.0, 0.0, 1.0, 1.0), "combined": (0.8, 1.0, 0.5, 0.5),
           "target": (0.0, 1.0, 0.0, 0.0)}  # fmt: skip
 
@@ -70,32 +70,32 @@ class CdlmSettings(Section):
     commands: ClassVar[tuple[str, ...]] = ("finetune",)
     removed: ClassVar[Mapping[str, str]] = {"weights": "each mode has those of the public code"}
     mode: Literal["supervised", "unsupervised", "combined", "target"] = "supervised"
-    """`supervised`: tags and neighbouring words of both domains' sentences. `unsupervised`: the target's tags aren't
-    read, and it gets the source's; raw texts are read, too. `combined`: supervised, with raw texts, too. `target`: a
-    plain BiLSTM-CRF of the target alone, the control. Source: the public code's three modes; `target` is ours."""
+    """`supervised`: tags and neighbouring words of both domains' sentences. `unsupervised`: without the target's tags;
+    it gets the source's, and raw texts are read, too. `combined`: supervised, plus raw texts. `target`: a plain
+    BiLSTM-CRF of the target alone, the control. Source: the public code's three modes; `target` is ours."""
     texts: tuple[Path, ...] = ()
-    """Files of raw text of the target's domain, one sentence a line, or as `nerbert tag` reads them. Source: the public
+    """Files of raw text of the target domain, one sentence per line, or in formats of `nerbert tag`. Source: the public
     code."""
     source_texts: tuple[Path, ...] = ()
-    """The same of the source's domain. Source: the public code."""
+    """The same for the source domain. Source: the public code."""
     vectors: tuple[Path, ...] = ()
-    """A file of word vectors as text (GloVe's form: a word and its numbers in each line). Source: the public code has
+    """A text file of word vectors (in GloVe's format: a word and its numbers per line). Source: the public code has
     GloVe, 6B, 100 numbers."""
     words: Literal["encoder", "random"] = "encoder"
-    """Without `vectors`: word vectors begin as means of the encoder's subword vectors, or at random. Source: ours."""
+    """Initial word vectors without `vectors`: means of the encoder's subword vectors, or random. Source: ours."""
     negatives: Annotated[int, Interval(ge=1, le=100_000)] = 50
-    """Words that the sampled softmax of a batch has beside the right one. Source: the public code."""
+    """Negative words per batch in the sampled softmax. Source: the public code."""
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.5
-    """Dropout of words, characters and states. Source: the public code."""
+    """Dropout of words, characters and hidden states. Source: the public code."""
     optimizer: Literal["sgd", "rmsprop"] = "sgd"
-    """`rmsprop` is the unsupervised mode's; from the epoch on in which F1 on the source's dev split is above
-    `sgd_above`, plain steps follow at `sgd_rate`. Source: the public code."""
+    """`rmsprop` is for the unsupervised mode: once F1 on the source's dev split is above `sgd_above`, plain SGD follows
+    at `sgd_rate`. Source: the public code."""
     sgd_above: Annotated[float, Interval(ge=0, le=1)] = 0.72
-    """F1 (0–1). Source: the public code."""
+    """F1 (0–1) from which plain SGD is used. Source: the public code."""
     sgd_rate: Annotated[float, Interval(gt=0, lt=1e6)] = 0.015
-    """Learning rate. Source: the public code."""
+    """Learning rate of plain SGD after RMSprop. Source: the public code."""
     decay: Annotated[float, Interval(ge=0, lt=1e6)] = 0.05
-    """The rate in epoch e, counted from 0, is `learning_rate` / (1 + decay · e). Source: the public code."""
+    """The learning rate in epoch e, counted from 0, is `learning_rate` / (1 + decay · e). Source: the public code."""
 
     @property
     def joined(self) -> bool:
@@ -104,23 +104,23 @@ class CdlmSettings(Section):
 
     @property
     def tagged_domain(self) -> int:
-        """Return the domain whose tags are learnt for the target, and choose an epoch."""
+        """Return the domain whose tags are learnt for the target and used to choose an epoch."""
         return SOURCE if self.mode == "unsupervised" else TARGET
 
 
 @dataclass(frozen=True, slots=True)
 class JointData(TrainingData):
-    """Windows of up to four sets, one after the other: tagged ones of source and target, raw ones of source and target.
+    """Windows of up to four sets in a row: tagged ones of source and target, raw ones of source and target.
 
-    `ends` says where each set ends. A step has a batch of the tagged source (without one: target) and a share of each
-    other set; of one with fewer windows than steps one in turn (ours: else a large source leaves the target unlearnt).
+    `ends` are the ends of the sets. A step has a batch of the tagged source (without one: target) and a share of each
+    other set, or one window in turn if the set has fewer windows than steps (ours: else a small target isn't learnt).
     """
 
     ends: tuple[int, ...] = ()
     seed: int = 1
 
     def steps(self, settings: TrainSettings, after: int, total: int) -> Iterator[tuple[int, Array]]:
-        """Yield the epoch and the windows of each step, from the one after `after` on."""
+        """Yield the epoch and the windows of each step after the first `after` steps, up to step `total`."""
         count = -(-len(self.numbers_of(0)) // settings.batch_size)
         begun, orders = -1, list[Array]()
         for number, (epoch, step) in enumerate(TrainingData.steps(self, settings, after, total), after):
@@ -130,14 +130,14 @@ class JointData(TrainingData):
             yield epoch, np.concatenate([step, *(_part(numbers, at, count, number) for numbers in orders)])
 
     def _orders(self, epoch: int) -> list[Array]:
-        """Return the windows of all sets but the first, each in an order of the epoch."""
+        """Return the windows of all sets except the first, each in a random order for the epoch."""
         sets = [np.arange(*span) for span in pairwise(self.ends)] if self.ends[0] else []
         draws = [uniforms(self.seed, f"order of set {number} in epoch {epoch}", ids) for number, ids in enumerate(sets)]
         return [ids[np.argsort(draw, kind="stable")] for ids, draw in zip(sets, draws, strict=True)]
 
 
 def _part(numbers: Array, at: int, count: int, step: int) -> Array:
-    """Return the share of a set that batch `at` of `count` has; of a small set the next one by the number of steps."""
+    """Return a set's share in batch `at` of `count`; of a small set one window, the next in turn in each step."""
     if 0 < len(numbers) < count:
         return numbers[[step % len(numbers)]]
     return numbers[at * len(numbers) // count : (at + 1) * len(numbers) // count]
@@ -145,7 +145,7 @@ def _part(numbers: Array, at: int, count: int, step: int) -> Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointSentences(FinetuneData):
-    """Sentences of two domains (the `source` may be empty), and raw ones of both."""
+    """Sentences of two domains (the `source` may be empty), and raw texts of both."""
 
     cdlm: CdlmSettings
     source: DataSet
@@ -153,7 +153,7 @@ class JointSentences(FinetuneData):
 
     @classmethod
     def of(cls, sources: FinetuneData) -> "JointSentences":
-        """Return them; raise SettingsError for a mode without what it needs, or with what it doesn't read."""
+        """Return the sentences; raise SettingsError if the mode lacks required data, or doesn't use given data."""
         cdlm, source = sources.settings.of(CdlmSettings), sources.domains.source or DataSet(Path(), [])
         target, tagged, held_out, mode = sources.domains.target, source.train, source.dev, cdlm.mode
         refuse(cdlm.joined and not any(example.spans for example in tagged), "cdlm.mode", mode,
@@ -173,16 +173,16 @@ class JointSentences(FinetuneData):
 
     @property
     def types(self) -> Sequence[str]:
-        """Return the types that are tagged: the target's, or without its tags the source's."""
+        """Return the types to tag: the target's, or the source's if the target's tags aren't used."""
         return types_of_examples(self.sets[self.cdlm.tagged_domain])
 
     @property
     def has_entities(self) -> bool:
-        """Return whether there is something to learn."""
+        """Return whether there are entities to learn from."""
         return bool(self.types)
 
     def held_out(self) -> list[Example]:
-        """Return the sentences that choose an epoch: the target's, or without its labels the source's."""
+        """Return the sentences that choose an epoch: the target's, or the source's if the target is used unlabelled."""
         return (self.source if self.cdlm.tagged_domain == SOURCE else self.domains.target).dev
 
     @property
@@ -191,7 +191,7 @@ class JointSentences(FinetuneData):
         return [self.source.train, self.domains.target.train, *self.raw]
 
     def windows(self, pieces: SubwordTokenizer, labels: WordLabels | None) -> JointData:
-        """Return the windows of all sets; the source has labels of its own."""
+        """Return the windows of all sets; the source has separate labels."""
         source_labels = BioLabels(tag_names(types_of_examples(self.source.train)))
         labels_by_set = source_labels, labels, labels, labels
         sets = [list(pieces.windows(*pair)) for pair in zip(self.sets, labels_by_set, strict=True)]
@@ -202,7 +202,7 @@ class JointSentences(FinetuneData):
 
 
 def read_raw(paths: Sequence[Path], *, at_spaces: bool) -> list[Example]:
-    """Return raw texts as sentences of at most 250 words, which stand between spaces if those of the data do."""
+    """Return raw texts as sentences of at most 250 words, split `at_spaces` if the words of the data are."""
     if not paths:
         return []
     words = (lambda text: [token.span() for token in _TOKEN.finditer(text)]) if at_spaces else split_words
@@ -217,7 +217,7 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
     head_name: ClassVar[str] = "cdlm"
     settings: ClassVar[type[Section]] = CdlmSettings
     traits: ClassVar[Traits] = Traits(commands=(FINETUNE,), joins_source=True, usual_rate=0.015)
-    start_cost: ClassVar[int] = 100_000  # as few as fit: an LSTM goes word by word, and gradients of words are dense
+    start_cost: ClassVar[int] = 100_000  # as few as fit: LSTMs run word by word, and gradients of words are dense
 
     def __init__(self, data: JointSentences, settings: TrainSettings) -> None:
         self._data, self._settings, self._cdlm = data, settings, data.cdlm
@@ -233,11 +233,11 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
 
     @classmethod
     def of(cls, task: Task) -> Self:
-        """Return the objective for a task's data."""
+        """Return the objective for the data of a task."""
         return cls(task.data, task.settings)
 
     def make_model(self, backbone: Backbone) -> CdlmModel:
-        """Return a new model; its word vectors begin as the settings say."""
+        """Return a new model, with initial word vectors as set."""
         cdlm, words = self._cdlm, count_words(self._vocabulary)
         names = self._vocabulary.convert_ids_to_tokens(list(range(words)))
         vectors: Array | None = None
@@ -258,22 +258,22 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
             return CdlmModel(shape, vectors)
 
     def subwords(self, model: Any, backbone: Backbone, settings: TrainSettings) -> WordPieces:
-        """Return what cuts examples into windows of words."""
+        """Return the tokenizer that cuts examples into windows of words."""
         return WordPieces(self._vocabulary, settings.max_length, on_too_long=settings.on_too_long)
 
     def facts(self, windows: Windows) -> dict[str, Any]:
-        """Return facts for the card: who loads the model, in what it computes, and how many raw sentences it read."""
+        """Return facts for the card: the loader and precision of the model, and the number of raw sentences read."""
         source, texts = map(len, self._data.raw)
         raw = {"raw_sentences": {"source": source, "target": texts}} if source or texts else {}
         return {"library": "nerbert", "precision": "fp32", "joins_source": self._cdlm.joined, **raw}
 
     @property
     def labels(self) -> BioLabels:
-        """Return the numbers of the target's tags."""
+        """Return the words' labels: the numbers of the target's tags."""
         return BioLabels(self._tags)
 
     def optimizer(self, model: Any, settings: TrainSettings) -> torch.optim.Optimizer:
-        """Return plain steps, or RMSprop until the source is learnt."""
+        """Return plain SGD, or RMSprop until the source is learnt."""
         rate, decay = settings.learning_rate, settings.weight_decay
         if self._cdlm.optimizer == "sgd":
             return torch.optim.SGD(model.parameters(), lr=rate, weight_decay=decay)
@@ -281,13 +281,13 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         return self._optimizer
 
     def rate_factor(self, epoch: int) -> float:
-        """Return by what the learning rate is multiplied in an epoch."""
+        """Return the factor of the learning rate in an epoch."""
         return 1 / (1 + self._cdlm.decay * epoch)
 
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
     ) -> EpochColumns | None:
-        """Learn which windows are whose; end RMSprop where F1 on the source's dev split is high enough."""
+        """Store the sets' ends; switch from RMSprop to plain SGD if F1 on the source's dev split is high enough."""
         if isinstance(data, JointData):
             self._ends = np.array(data.ends)
         if self._optimizer and epoch and not self._optimizer.plain and self._data.source.dev:
@@ -308,11 +308,11 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         model.given = None
 
     def _sets(self, batch: Batch) -> Array:
-        """Return (windows,): the set of each."""
+        """Return (windows,): the set of each window."""
         return np.searchsorted(self._ends, batch.numbers.cpu().numpy(), side="right")
 
     def terms(self, batch: Batch) -> dict[str, float]:
-        """Return the sentences of each part."""
+        """Return the number of sentences of each part."""
         sets = self._sets(batch)
         members = (sets == SOURCE, sets == TARGET, sets % 2 == SOURCE, sets % 2 == TARGET)
         return {part: float(which.sum()) if weight else 0.0
@@ -343,7 +343,7 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         return self._head(model, TARGET, pieces)
 
     def choosing_head(self, model: Any, pieces: SubwordTokenizer, settings: TrainSettings) -> LinearHead:
-        """Return the model ready to tag the domain whose labels it may read."""
+        """Return the model ready to tag the domain whose labels may be used."""
         return self._head(model, self._cdlm.tagged_domain, pieces)
 
     def _head(self, model: CdlmModel, domain: int, pieces: SubwordTokenizer) -> LinearHead:
@@ -358,13 +358,13 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
 
 
 def _take_rows(words: BatchWords, rows: torch.Tensor) -> BatchWords:
-    """Return the words of some windows, without columns that are empty there."""
+    """Return the words of some windows, without columns that are only padding there."""
     longest = int((words.ids[rows] >= 0).sum(1).max())
     return BatchWords(words.ids[rows, :longest], words.characters[rows, :longest], words.at[rows])
 
 
 class RmsThenPlain(torch.optim.RMSprop):
-    """RMSprop; once `plain` is set, steps along the gradient at `rate` in place of `lr`."""
+    """RMSprop; once `plain` is set, plain gradient steps at `rate` instead of `lr`."""
 
     def __init__(self, parameters: Any, lr: float, weight_decay: float, rate: float) -> None:
         super().__init__(parameters, lr=lr, weight_decay=weight_decay)

@@ -1,4 +1,4 @@
-"""The annotated sentences of a fine-tuning: those of the target domain, and perhaps those of a source domain."""
+"""The annotated sentences for fine-tuning: those of the target domain, and optionally those of a source domain."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ _Data_co = TypeVar("_Data_co", bound=AnyData, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Domains(Generic[_Data_co]):
-    """Sentences to fine-tune on, read or still to be read: the `target`'s, and perhaps those of a `source` domain.
+    """Sentences to fine-tune on, loaded or not yet: the `target` domain's, and optionally those of a `source` domain.
 
-    `labels` are what a model of labels at run time reads for types (default: the type in words); a type that no
-    sentence has is known to be absent. A head of fixed types also gets `types`. `reading` says how files are read.
+    `labels` are the texts that a model with run-time labels reads for types (default: the type in words); a type
+    without sentences is known to be absent. A head of fixed types also gets `types`. `reading` says how files are read.
     """
 
     target: _Data_co
@@ -31,27 +31,27 @@ class Domains(Generic[_Data_co]):
     reading: Reading | None = None
 
     def read(self, encoder: str) -> "Domains[DataSet]":
-        """Return the sentences, read for a fine-tuning of `encoder`."""
+        """Return the sentences, loaded to fine-tune `encoder`."""
         reading = reading_for(read_card(encoder), self.reading, training=True)
         target = read_data(self.target, reading=reading)
         source = None if self.source is None else read_data(self.source, reading=reading)
         return Domains(target, source, self.labels, self.types)
 
     def word_splitter(self: "Domains[DataSet]", encoder: str) -> str:
-        """Return a tagger's splitter: what cut texts without words, where it finds more of the words than any other."""
+        """Return a tagger's splitter: that of texts without words, unless another one finds more of the words."""
         readings = [data.reading for data in (self.target, self.source) if data]
         readings.append(reading_for(read_card(encoder), None, training=True))
         splitter = next((reading.word_splitter for reading in readings if reading.word_splitter), "")
         return nearest_splitter(self.target.train, splitter)
 
     def check_dev(self: "Domains[DataSet]", settings: FinetuneSettings) -> None:
-        """Raise SettingsError if the target's dev split is to choose the model, and there is none."""
+        """Raise SettingsError if the target's dev split should choose the model but doesn't exist."""
         if settings.select == "dev" and not self.target.dev:
             why = f"setting select = 'dev': {self.target.folder} has no dev split; add one or use select = 'last'"
             raise SettingsError(why, setting="select")
 
     def facts(self: "Domains[DataSet]", encoder: str) -> dict[str, Any]:
-        """Return a tagger card's facts about its origin, without a local folder's name."""
+        """Return facts about a tagger's origin for its card, without a local folder's name."""
         name, card = None if Path(encoder).exists() else encoder, read_card(encoder)
         facts: dict[str, Any] = {
             "language": self.target.reading.language or card.get("language", "en"),

@@ -1,6 +1,6 @@
 """Encoder + annotated sentences → tagger (NER-BERT §4.4), for each seed; all weights are trained.
 
-Source & target trains on a source domain first, once for each seed. The test split is never looked at here.
+Source & target trains on a source domain first, once for each seed. The test split is never read here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,13 +36,13 @@ from nerbert.training.run import Run
 from nerbert.training.settings import changed_names, plain_settings
 
 _SHARE, _SHORTEST = 0.9, 16
-"""A tagger cuts long texts into windows as long as this share of its training's are at most, and never shorter than so
-many subwords: training reached few later positions (docs/results/2026-11-28-long-texts.md)."""
+"""A tagger's windows of long texts, as a share of the longest windows it was trained on, and their minimum number of
+subwords: training reached few later positions (docs/results/2026-11-28-long-texts.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finetuned:
-    """A model in memory: its `head`, the `log` of its training, its `card` (`best_step` None: the last was kept)."""
+    """A model in memory: its `head`, training `log` and `card` (`best_step` None: the last model was kept)."""
 
     model: Any
     tokenizer: Any
@@ -51,16 +51,16 @@ class Finetuned:
     card: dict[str, Any]
 
     def save(self, folder: Path, **facts: Any) -> None:
-        """Write the tagger into an existing folder; `facts` are added to its card, and replace its own."""
+        """Write the tagger into an existing folder; `facts` are added to its card, and override its own."""
         save_model(folder, self.model, self.tokenizer)
         write_card(folder, "tagger", **{**self.card, **facts})
 
 
 @dataclass(frozen=True, slots=True)
 class TaggerOutput:
-    """The folder of one tagger, or with `seeds` of `seed-N/` for each.
+    """The folder of one tagger; with `seeds`, of one tagger per seed, in `seed-N/`.
 
-    Without `calibrate`, confidences are the model's own. `card` writes a model card, `facts` join `nerbert.json`.
+    Without `calibrate`, confidences are the model's own. `card` writes a model card, `facts` go into `nerbert.json`.
     """
 
     folder: Path
@@ -76,7 +76,7 @@ class TaggerOutput:
         return [self.folder / f"seed-{seed}" for seed in self.seeds] or [self.folder]
 
     def check(self) -> None:
-        """Raise an error if no tagger can be written; call it before long work."""
+        """Raise an error if no tagger can be written; call this before long work."""
         check_alone("fine-tuning")
         check_free(self.folder, overwrite=self.overwrite)
         if len(set(self.seeds)) != len(self.seeds):
@@ -130,7 +130,7 @@ def finetune_domains(encoder: str, domains: Domains[DataSet], settings: Finetune
 def train_tagger(
     encoder: str, domains: Domains[DataSet], settings: FinetuneSettings, title: str = "fine-tuning"
 ) -> Finetuned:  # fmt: skip
-    """Return a tagger: an encoder fine-tuned on the target, or both domains; `title` is shown with its progress."""
+    """Return an encoder fine-tuned on the target, or on both domains; the progress bar shows `title`."""
     changed = changed_names(settings)
     start = Start.of(encoder, domains, settings)
     settings, objective = start.settings, start.objective
@@ -150,7 +150,7 @@ def train_tagger(
 
 
 def _train(start: Start, data: TrainingData, title: str) -> TrainLog:
-    """Train the model, and restore its best step on dev if the settings choose it."""
+    """Train the model, and restore its best step on dev if the settings select it."""
     model, objective, settings = start.model, start.objective, start.settings
     score = SpanScore(
         lambda model: objective.choosing_head(model, start.pieces, settings), start.source.held_out(),
@@ -174,7 +174,7 @@ def _train(start: Start, data: TrainingData, title: str) -> TrainLog:
 
 
 def source_settings(settings: FinetuneSettings) -> FinetuneSettings:
-    """Return the settings for the source domain: its own number of epochs, no selection on dev."""
+    """Return the settings for the source domain: a separate number of epochs, and no selection on dev."""
     return replace(
         settings, epochs=settings.source_epochs, min_steps=0, max_steps=0, select="last", patience=0,
         sections=tuple(section for section in settings.sections if section.section != "replay"),
@@ -182,7 +182,7 @@ def source_settings(settings: FinetuneSettings) -> FinetuneSettings:
 
 
 def held_out_facts(head: Head, data: DataSet) -> dict[str, Any]:
-    """Return scores on dev, the temperature and the threshold of run-time labels fitted there; {} without dev."""
+    """Return scores on dev, and the temperature and run-time labels' threshold fitted there; {} without dev."""
     if not data.dev:
         return {}
     best = fit_threshold(head, head.labels, data.dev) if head.usual_threshold else None

@@ -1,4 +1,4 @@
-"""The data of a fine-tuning: annotated sentences, and replayed texts of open types."""
+"""Data of fine-tuning: annotated sentences, and replayed texts of open types."""
 
 import math
 from collections import Counter
@@ -31,30 +31,30 @@ from nerbert.training.settings import Section
 from nerbert.words import SPLITTER
 
 OWN_TEXTS = Path(__file__).parent.parent / "sample" / "open-types" / "replay.jsonl.gz"
-"""The package's texts (sources/open_types/replay.py)."""
+"""Texts in the package (sources/open_types/replay.py)."""
 _USUAL_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaySettings(Section):
-    """Files of open types beside the data of a fine-tuning."""
+    """Files of open types to mix into the data of fine-tuning."""
 
     section: ClassVar[str] = "replay"
     reads: ClassVar[tuple[str, ...]] = ("files",)
     commands: ClassVar[tuple[str, ...]] = ("finetune",)
     files: tuple[Path, ...] = ()
-    """Files of open types to mix in (`share`). Empty: 600 texts of the package. Source: ours."""
+    """Files of open types to mix in (`share`). Empty: 600 texts in the package. Source: ours."""
     share: Annotated[float, Interval(ge=-1, lt=1)] = -1.0
-    """Share of the training sentences that are replayed texts; each epoch has other ones. Below 0: with `names` and
-    `concepts` a half for up to 10 sentences, since more sentences teach more than these texts keep; else none. Source:
-    ours, on dev (docs/results)."""
+    """Share of replayed texts in the training sentences; each epoch has different ones. Below 0: a half with `names`
+    and `concepts` for up to 10 sentences, since more sentences teach more than these texts preserve; otherwise none.
+    Source: ours, on dev (docs/results)."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinetuneData:
-    """Annotated sentences, those held out, and texts that are replayed, if there are some: a `share` (0–1) of all.
+    """Annotated sentences, held-out sentences, and optionally replayed texts, a `share` (0–1) of all.
 
-    It is the sources of a fine-tuning, too: `named` adds words of types, and replayed texts, cut by `splitter`.
+    It is also the `Sources` of fine-tuning: `open_named` adds names of types, and replayed texts, cut by `splitter`.
     """
 
     settings: FinetuneSettings
@@ -74,7 +74,7 @@ class FinetuneData:
         return self
 
     def open_named(self, *, descriptions: bool = False) -> "FinetuneData":
-        """Return the sentences with a table of their types' names, closed, and of what is replayed."""
+        """Return the sentences with a table of the names of their types, closed, and of the replayed ones."""
         examples, replayed, replay = self.domains.target.train, self.settings.of(ReplaySettings), None
         gently = find_objective(self.settings.objective).traits.trains_gently
         default = _USUAL_SHARE if len(examples) <= FEW_SENTENCES and gently else 0.0
@@ -97,12 +97,12 @@ class FinetuneData:
 
     @property
     def has_entities(self) -> bool:
-        """Return whether there is something to learn."""
+        """Return whether there are entities to learn from."""
         return any(example.spans for example in self.domains.target.train)
 
     @property
     def types(self) -> Sequence[str]:
-        """Return the entity types of the sentences, and those that are named beside them, sorted."""
+        """Return the entity types of the sentences, and the additional named ones, sorted."""
         domains = self.domains
         return sorted({*types_of_examples(domains.target.train), *domains.types, *domains.labels})
 
@@ -128,20 +128,20 @@ class FinetuneData:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return what is replayed, if anything, as a fact of the tagger's card."""
+        """Return the replayed texts, if any, as a fact of the tagger's card."""
         if not self.replay or not self.share:
             return {}
         return {"replayed": {"share": self.share, "files": self.replay.content.files}}
 
 
 def _numbers(annotated: int, count: int, replayed: int, epoch: int) -> Array:
-    """Return the numbers of an epoch's windows: all of the data's, and the next ones of those replayed."""
+    """Return the numbers of an epoch's windows: all of the data's, and the next replayed ones."""
     next_ones = (epoch * count + np.arange(count)) % max(1, replayed)
     return np.concatenate([np.arange(annotated), annotated + next_ones])
 
 
 def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str, str]:
-    """Return what a model reads for each type: its label, else the type in words, `PER` as *person*.
+    """Return the text that a model reads for each type: its label, else the type in words, `PER` as *person*.
 
     Types with the same words keep their names. Raise InputError for names that differ only in case or underscores.
     """

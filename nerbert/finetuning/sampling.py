@@ -1,6 +1,6 @@
-"""Small subsets and episodes of sentences: independent of training's seeds, the same for every system.
+"""Small subsets and episodes of sentences: independent of training seeds, and the same for every system.
 
-Subsets of one draw are nested. Episodes are Few-NERD's (Ding et al. 2021). `str(size)` is a size's one text.
+Subsets of one draw are nested. Episodes are Few-NERD's (Ding et al. 2021). `str(size)` is a size's canonical text.
 """
 
 import itertools
@@ -26,7 +26,7 @@ _FORMS = (
 
 
 class SizeUnit(StrEnum):
-    """What a size counts."""
+    """Unit of a size."""
 
     ALL = "all"
     ZERO = "zero"
@@ -38,7 +38,7 @@ class SizeUnit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A size, checked; `number` is sentences, percent, k, or an episode's shots. Unused fields are zero."""
+    """A validated size; `number` is sentences, percent, k, or an episode's shots. Unused fields are zero."""
 
     unit: SizeUnit
     number: Decimal = Decimal(0)
@@ -55,17 +55,17 @@ class Size:
 
     @property
     def shots(self) -> int:
-        """Return entities of each type that are asked for: k, or an episode's shots."""
+        """Return the requested entities of each type: k, or an episode's shots."""
         return int(self.number) if self.unit in (SizeUnit.EACH, SizeUnit.EPISODE) else 0
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:
-    """Return `1 sentence`, `2 sentences`; `nouns` is the plural where an s isn't enough."""
+    """Return `1 sentence`, `2 sentences`; `nouns` is the plural if it isn't `noun` + s."""
     return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
 
 
 def usual_queries(ways: int, shots: int) -> int:
-    """Return Few-NERD's number of queries: as many as shots up to five ways, else one."""
+    """Return Few-NERD's number of queries: as many as shots up to five ways, otherwise one."""
     return shots if ways <= 5 else 1
 
 
@@ -91,32 +91,32 @@ def parse_size(value: str | int) -> Size:
 
 _SUBSETS = 'a subset is of sentences (50), a share ("5%") or entities a type ("k=4")'
 _TYPE_DRAWS, _ORDERS = 500, 10
-"""How often types are drawn, and orders of sentences for each, before the search is given up."""
+"""Maximum number of type draws, and of sentence orders for each of them, in the search for an episode."""
 
-_Counted = dict[int, Counter[str]]
+_TypeCounts = dict[int, Counter[str]]
 """Entities of each type, by the index of their sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """Sentences drawn: their places in the whole (from 0, ascending), and the entities of each type among them."""
+    """Sampled sentences: their indices in all sentences (from 0, ascending), and the entities of each type in them."""
 
     size: Size
     draw: int
     places: tuple[int, ...]
     reached: dict[str, int]
-    """Every type of the whole, with its entities in the subset."""
+    """Number of entities in the subset, for every type of the whole."""
     there: dict[str, int]
-    """Every type of the whole, with its entities in the whole."""
+    """Number of entities in the whole, for every type."""
 
     @property
     def short(self) -> dict[str, int]:
-        """Return types of which the whole has fewer than the k asked for, with how many there are."""
+        """Return the types with fewer than the requested k entities in the whole, with their numbers of entities."""
         return {type_: count for type_, count in self.reached.items() if count < self.size.shots}
 
 
 def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) -> Subset:
-    """Return the subset of a size in one of the numbered draws; raise SettingsError if it is too large."""
+    """Return the subset of a size in a numbered draw; raise SettingsError if the size is too large."""
     _check_draw(draw)
     size = size if isinstance(size, Size) else parse_size(size)
     if not examples:
@@ -138,7 +138,7 @@ def draw_subset(examples: Sequence[Example], size: Size | str | int, draw: int) 
 
 
 def _count(size: Size, there: int) -> int:
-    """Return how many sentences a size in sentences or percent means."""
+    """Return the number of sentences of a size in sentences or percent."""
     if size.unit is SizeUnit.PERCENT:
         return max(1, int((size.number * there / 100).to_integral_value(ROUND_HALF_UP)))
     if size.number > there:
@@ -153,7 +153,7 @@ def _entities(examples: Iterable[Example]) -> Counter[str]:
 
 
 def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
-    """Return sentences with at least k entities of each type, or all there are, reached one more a round."""
+    """Return sentences with at least k entities of each type (or all there are), adding one entity per round."""
     there = _entities(examples)
     if not there:
         raise InputError(f"no entity in {plural(len(examples), 'sentence')}, so none of each type can be drawn")
@@ -175,7 +175,7 @@ def _each_type(examples: Sequence[Example], k: int, draw: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """An episode: its types, and the places (from 0, ascending) of the sentences to learn from and to be tagged."""
+    """An episode: its types, and the indices (from 0, ascending) of its training and test sentences."""
 
     draw: int
     types: tuple[str, ...]
@@ -186,7 +186,7 @@ class Episode:
 
 
 def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: int, draw: int) -> Episode:
-    """Return one of the numbered episodes; raise InputError with the reason if there is none."""
+    """Return the episode of a numbered draw; raise InputError with the reason if there is none."""
     _check_draw(draw)
     counted = {index: _entities([example]) for index, example in enumerate(examples) if example.spans}
     there, names, tried = _total(counted, counted), _identities(examples), 0
@@ -208,9 +208,9 @@ def draw_episode(examples: Sequence[Example], ways: int, shots: int, queries: in
 
 
 def _attempts(
-    counted: _Counted, frequent: Sequence[str], ways: int, least: int, draw: int
+    counted: _TypeCounts, frequent: Sequence[str], ways: int, least: int, draw: int
 ) -> Iterator[tuple[tuple[str, ...], list[int], str]]:
-    """Yield attempts: some of the `frequent` types, the indices of sentences with no others, and a name."""
+    """Yield attempts: types out of `frequent`, the indices of sentences with no others, and the attempt's name."""
     tried = set()
     for number in range(_TYPE_DRAWS if len(frequent) >= ways else 0):
         drawn = sorted(frequent, key=lambda type_: (uniform(draw, f"episode: types {number}", type_), type_))
@@ -224,8 +224,8 @@ def _attempts(
             yield from ((types, candidates, f"{number}.{order}") for order in range(_ORDERS))
 
 
-def _fill_quota(counted: _Counted, order: Iterable[int], types: Sequence[str], k: int) -> tuple[int, ...]:
-    """Return indices taken in that order until each type has k to 2k entities; none if they never have."""
+def _fill_quota(counted: _TypeCounts, order: Iterable[int], types: Sequence[str], k: int) -> tuple[int, ...]:
+    """Return indices, taken in the given order, with k to 2k entities of each type; none if that is impossible."""
     reached: Counter[str] = Counter()
     taken = []
     for index in order:
@@ -239,23 +239,23 @@ def _fill_quota(counted: _Counted, order: Iterable[int], types: Sequence[str], k
     return ()
 
 
-def _total(counted: _Counted, indices: Iterable[int]) -> Counter[str]:
-    """Return entities of each type in the sentences at these indices."""
+def _total(counted: _TypeCounts, indices: Iterable[int]) -> Counter[str]:
+    """Return the number of entities of each type in the sentences at these indices."""
     return Counter(type_ for index in indices for type_ in counted[index].elements())
 
 
 def _check_draw(draw: int) -> None:
-    """Raise SettingsError for what is no draw's number."""
+    """Raise SettingsError for an invalid draw number."""
     if draw < 1:
         raise SettingsError(f"draw {draw}: draws are numbered from 1")
 
 
 def _identities(examples: Iterable[Example]) -> list[str]:
-    """Return each sentence's identity: its text, and how many equal ones come before it."""
+    """Return each sentence's identity: its text, and the number of equal ones before it."""
     numbers = defaultdict[str, Iterator[int]](itertools.count)
     return [f"{example.text}\0{next(numbers[example.text])}" for example in examples]
 
 
 def _order(names: Sequence[str], indices: Iterable[int], draw: int, step: str) -> list[int]:
-    """Return indices of sentences in the order of a draw; `names` are their identities, `step` is the purpose."""
+    """Return indices of sentences in a draw's order; `names` are their identities, `step` is the purpose."""
     return sorted(indices, key=lambda index: (uniform(draw, step, names[index]), index))

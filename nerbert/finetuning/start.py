@@ -1,4 +1,4 @@
-"""A fine-tuning's start: a new head on an encoder (NER-BERT §4.4), a tagger's head, or both parts of a model."""
+"""The start of fine-tuning: a new head on an encoder (NER-BERT §4.4), a tagger's head, or both parts of a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,19 +25,19 @@ from nerbert.training.settings import TrainSettings
 _Settings = TypeVar("_Settings", bound=FinetuneSettings)
 _USUAL_OBJECTIVE = TrainSettings().objective
 _USUAL_STEPS, _GENTLE_STEPS, _SHORT_STEPS = 250, 100, 50
-"""Fewest steps, those of an objective that trains gently (docs/results), and the same from MiniLM's width on unless the
-sentences are few."""
+"""Default minimum of steps; that of an objective that trains gently (docs/results); and that of one from MiniLM's width
+on, unless the sentences are few."""
 _GENTLE_SHARE, _FEW_SHARE = 0.5, 0.25
-"""The latter's share of the usual rate, and that with few sentences."""
+"""Share of the usual rate for an objective that trains gently, and for one with few sentences."""
 _WIDE, _NARROW = 768, 384
-"""BERT-base's width, and MiniLM's."""
+"""Widths of BERT-base and of MiniLM."""
 _NARROW_RATE = 5e-4
-"""The rate of an objective that trains gently on encoders narrower than MiniLM, whatever the number of sentences."""
+"""Rate of an objective that trains gently on encoders narrower than MiniLM, for any number of sentences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A fine-tuning's beginning: model, objective for the data's types, settings, all known; the card's `facts`."""
+    """The start of fine-tuning: model, objective for the data's types, resolved settings, and `facts` for the card."""
 
     model: Any
     objective: TaggerObjective
@@ -48,8 +48,8 @@ class Start:
 
     @classmethod
     def of(cls, encoder: str, domains: Domains[DataSet], settings: FinetuneSettings) -> "Start":
-        """Return the start, without sentences the model as it is; raise an error for settings that don't fit."""
-        from nerbert.finetuning.replay import FinetuneData  # loads what pre-training needs
+        """Return the start (without sentences: the unchanged model); raise an error for unsuitable settings."""
+        from nerbert.finetuning.replay import FinetuneData  # imports what pre-training needs
 
         settings, card, sentences = objective_for(encoder, settings), read_card(encoder), len(domains.target.train)
         chosen = check_head(chosen_objective(settings, FINETUNE), settings)
@@ -82,18 +82,18 @@ class Start:
         return cls(model, objective, pieces, data, settings, facts)
 
     def head(self) -> Head:
-        """Return the model as it is now, ready to find the types; those of run time at the card's threshold."""
+        """Return the current model as a head that finds the types; run-time labels have the card's threshold."""
         head, least = self.objective.head(self.model, self.pieces, self.settings), self.facts.get("threshold")
         return head if least is None else head.for_labels(head.labels, [least] * len(head.labels))
 
 
 def takes_labels(settings: FinetuneSettings) -> bool:
-    """Return whether the taggers of the settings' objective take labels at run time."""
+    """Return whether taggers of the settings' objective take labels at run time."""
     return HEADS.find(check_head(find_objective(settings.objective), settings).head_name).labels_at_run_time
 
 
 def check_head(objective: type[Objective], settings: FinetuneSettings) -> type[TaggerObjective]:
-    """Return an objective that makes taggers, whose head can start as the settings say; else raise SettingsError."""
+    """Return an objective that makes taggers and whose head can start as set; raise SettingsError otherwise."""
     name = getattr(objective, "head_name", "")
     if not issubclass(objective, TaggerObjective) or not HEADS.contains(name):
         why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {name!r}"
@@ -105,7 +105,7 @@ def check_head(objective: type[Objective], settings: FinetuneSettings) -> type[T
 
 
 def objective_for(encoder: str, settings: _Settings, default: str = _USUAL_OBJECTIVE) -> _Settings:
-    """Return the settings with an objective: by the encoder, if they name none; `usual` where it has no own one."""
+    """Return settings with an objective: if they name none, the encoder's own one, or `default`."""
     if settings.objective:
         return settings
     folder = ModelFolder.open(encoder)
@@ -113,7 +113,7 @@ def objective_for(encoder: str, settings: _Settings, default: str = _USUAL_OBJEC
 
 
 def usual_rate(config: Any, gentle: int = 0) -> float:
-    """Return the default learning rate: NER-BERT §4.4's from BERT-base's width on, else what was best on MiniLM.
+    """Return the default learning rate: NER-BERT §4.4's from BERT-base's width on, below it the best one on MiniLM.
 
     `gentle` is the number of sentences of an objective that trains gently; 0 for any other.
     """
@@ -131,7 +131,7 @@ def _width(config: Any) -> int:
 def _words_of_types(
     objective: type[TaggerObjective], card: Mapping[str, Any], domains: Domains[DataSet], settings: FinetuneSettings
 ) -> dict[str, str]:
-    """Return the labels of types, and what the start reads for others; raise SettingsError if the head reads none."""
+    """Return the words of types: the start's and the given labels; raise SettingsError if the head reads no labels."""
     labels = domains.labels
     if not HEADS.find(objective.head_name).labels_at_run_time:
         why = f"objective = {settings.objective!r} has fixed types, and reads no labels"
@@ -142,7 +142,7 @@ def _words_of_types(
 
 
 def _keep_shared(model: Any, start: str) -> dict[str, Any]:
-    """Copy the weights of shared types from the head of a tagger at `start`; return a card's fact."""
+    """Copy the weights of shared types from the head of a tagger at `start`; return a fact for the card."""
     if not has_tags(start):
         return {}
     other = load_tagger_model(start)
@@ -159,7 +159,7 @@ def _keep_shared(model: Any, start: str) -> dict[str, Any]:
 
 
 def has_tags(start: str) -> bool:
-    """Return whether a folder is a tagger of fixed types, nerbert's or another one for token classification."""
+    """Return whether a folder is a tagger of fixed types, of nerbert or another one for token classification."""
     folder = ModelFolder.open(start)
     if folder.card["kind"] != "foreign":
         return bool(folder.card["kind"] == "tagger")

@@ -1,7 +1,7 @@
-"""BRAT: a folder of texts (`NAME.txt`) with their annotations (`NAME.ann`) beside them, subfolders included.
+"""BRAT: a folder of texts (`NAME.txt`) and their annotations (`NAME.ann`), subfolders included.
 
 Line ends are often changed after annotation, so a text is read without `\r` and byte order mark if more entities fit
-then. An entity in pieces counts only if they are separated by nothing but white space.
+then. A discontinuous entity counts only if there is only white space between its pieces.
 """
 
 import os
@@ -28,9 +28,9 @@ _ENTITY = re.compile(
 _OTHER = re.compile(r"[REAMN#*][^\t]*\t")
 """Relations, events, attributes (M: old form), normalisations, notes, equivalences."""
 _TYPE = re.compile(r"-*[A-Za-z0-9_][A-Za-z0-9_-]*")
-"""A type in BRAT's configuration, where only hyphens are a separator."""
+"""A type in BRAT's configuration, where a line of only hyphens is a separator."""
 _PIECE = re.compile(r"[^\t\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
-"""BRAT's lines end at each of these, and its columns at tabs."""
+"""A piece of text without the characters that end a line or a column in BRAT."""
 _NAME = re.compile(r'(?![. ])[^\x00-\x1f\x7f-\x9f\\/:*?"<>|\ud800-\udfff]+(?<![. ])')
 _LONGEST_NAME, _MOST_FOLDERS = 200, 8
 
@@ -45,13 +45,13 @@ class Brat:
     )  # fmt: skip
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether a folder holds an `.ann` file, or whether a file is one."""
+        """Return whether a folder holds an `.ann` file, or a file is one."""
         if path.is_dir():
             return any(file.name.endswith(_ANN) for file in find_files(path))
         return path.name.endswith(_ANN) and (not head.strip() or bool(_BEGIN.search(head)))
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield the texts of a folder in the order of its list, else of their names; or that of one file."""
+        """Yield the texts of a folder in the order of its list, or else of their names; or the text of one file."""
         if not path.is_dir():
             yield _document(path.with_suffix(_ANN), writable(path.stem), None, repairs)
             return
@@ -66,13 +66,13 @@ class Brat:
                 _check(file.path.with_suffix(_ANN), file.path, root)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write a folder; files have a text's field `id` as name, or a number. Raise InputError for an invalid type."""
+        """Write a folder; a text's field `id`, or a number, names its files. Raise InputError for an invalid type."""
         types: dict[str, None] = {}
         ids: dict[str, Any] = {}
         number = 0
         with publish_folder(path) as folder:
             for document in documents:
-                name = _own_name(document)
+                name = _file_name(document)
                 while not name or not _is_free(folder, name):
                     number += 1
                     name = f"{number:06}"
@@ -92,7 +92,7 @@ class Brat:
 
 
 def _read_ids(path: Path) -> dict[str, Any]:
-    """Return the texts' ids by name, in the order of a folder's list; nothing without a list."""
+    """Return the texts' ids by name, in the order of the folder's list; an empty dict without a list."""
     ids: dict[str, Any] = {}
     if path.is_file():
         with refused(f"{path}: can't be read", of=OSError):
@@ -105,7 +105,7 @@ def _read_ids(path: Path) -> dict[str, Any]:
 
 
 def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Document:
-    """Return the text that belongs to a file of annotations, with its entities."""
+    """Return the text for a file of annotations, with its entities."""
     source = path.with_suffix(_TXT)
     _check(path, source, root)
     _check(source, path, root)
@@ -125,7 +125,7 @@ def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Doc
     spans = list[Span]()
     for span, in_pieces in marked:
         surface = text[span.start : span.end]
-        if in_pieces and "".join(surface.split()) != "".join(span.text.split()):  # more than white space between them
+        if in_pieces and "".join(surface.split()) != "".join(span.text.split()):  # text between the pieces
             repairs[Repair.PIECES] += 1
         else:
             spans.append(replace(span, text=surface) if in_pieces else span)
@@ -133,7 +133,7 @@ def _document(path: Path, name: str, root: Path | None, repairs: Repairs) -> Doc
 
 
 def _check(path: Path, other: Path, root: Path | None) -> None:
-    """Raise InputError if the file that must be beside another is missing, or lies outside of the folder."""
+    """Raise InputError if `path`, which belongs to the file `other`, is missing or outside the folder."""
     if not path.is_file():
         lacks = "text" if path.name.endswith(_TXT) else "annotations (an empty file if it has no entities)"
         raise InputError(f"{other}: lacks {path.name}, its {lacks}; add that, or move {other.name} away")
@@ -142,7 +142,7 @@ def _check(path: Path, other: Path, root: Path | None) -> None:
 
 
 def _entity(line: str) -> tuple[Span, bool] | None:
-    """Return the whole stretch of a line's entity, and whether it has several pieces; None if it is no entity."""
+    """Return the span of a line's entity, including gaps, and whether it has several pieces; None for other lines."""
     match = _ENTITY.fullmatch(line)
     if match is None:
         if _OTHER.match(line):
@@ -157,7 +157,7 @@ def _entity(line: str) -> tuple[Span, bool] | None:
 
 
 def _as_counted(text: str, spans: list[Span], repairs: Repairs) -> str:
-    """Return a text as the offsets of its entities count it: with or without `\\r` and byte order mark."""
+    """Return a text in the form that its entities' offsets refer to: with or without `\\r` and byte order mark."""
 
     def count_fits(form: str) -> int:
         return sum(form[span.start : span.end].split() == span.text.split() for span in spans)
@@ -170,7 +170,7 @@ def _as_counted(text: str, spans: list[Span], repairs: Repairs) -> str:
 
 
 def _line(number: int, span: Span, text: str) -> str:
-    """Return the line of an entity; one across a line's end has a piece on each line."""
+    """Return the line of an entity; an entity that spans several lines has a piece on each."""
     if not _TYPE.fullmatch(span.type):
         raise InputError(
             f"type {span.type!r:.60}: a type in BRAT has only letters from a to z, digits, - and _; rename it, or "
@@ -181,8 +181,8 @@ def _line(number: int, span: Span, text: str) -> str:
     return f"T{number}\t{span.type} {offsets}\t{' '.join(piece[0] for piece in pieces)}\n"
 
 
-def _own_name(document: Document) -> str:
-    """Return a text's field `id` if it is a valid file name on any system, and in this locale; else ""."""
+def _file_name(document: Document) -> str:
+    """Return the field `id` of a text if it is a valid file name on any system, and in this locale; else ""."""
     name = document.fields.get("id")
     parts = name.split("/") if isinstance(name, str) else [""]
     fit = all(_NAME.fullmatch(part) and len(part.encode()) <= _LONGEST_NAME for part in parts)
@@ -192,7 +192,7 @@ def _own_name(document: Document) -> str:
 
 
 def _is_free(folder: Path, name: str) -> bool:
-    """Return whether this name is free, and no file is in the place of one of its folders."""
+    """Return whether this name is unused, and no file has the name of one of its folders."""
     files = [folder / f"{name}{suffix}" for suffix in (_TXT, _ANN)]
     above = files[0].relative_to(folder).parents
     return not any(path.exists() for path in files) and not any((folder / path).is_file() for path in above)

@@ -1,7 +1,7 @@
 """Columns as annotated data: Parquet, and data sets of Hugging Face's `datasets`, on disk or on the hub.
 
 Rows are read like objects of JSON lines, and written like those of `nerbert tag`. Data sets are mapped into memory, so
-all rows are checked first: one more pass. A row there is a sentence: a text without words comes back as sentences.
+all rows are checked first: one more pass. Their rows are sentences: a text without words is written as its sentences.
 """
 
 import json
@@ -45,11 +45,11 @@ class Parquet:
     holds = Abilities(nested=True, tagged=False, fields=_kept_columns)
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether it is Parquet; its beginning doesn't show its columns."""
+        """Return whether a file is Parquet; the first bytes don't show its columns."""
         return head.startswith(b"PAR1")
 
     def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
-        """Yield the texts of a file, or those in a column for a stream, which must be a file; errors name the row."""
+        """Yield the texts of a file, or for a stream those in a column; it must be a file too. Errors name the row."""
         from pyarrow.parquet import read_schema
 
         from nerbert.formats.parquet import parquet_texts, read_batches
@@ -69,7 +69,7 @@ class Parquet:
         write_parquet(path, rows.__iter__, name, like)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write documents as `nerbert tag` writes texts, with their words as `tokens`."""
+        """Write documents in the form of `nerbert tag`'s output, with their words as `tokens`."""
         from nerbert.formats.parquet import write_parquet
 
         with spool(documents) as again, publish(path) as draft:
@@ -85,12 +85,12 @@ class Datasets:
     )
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether a folder is one that `Dataset.save_to_disk` wrote."""
+        """Return whether a folder was written by `Dataset.save_to_disk`."""
         return (path / _STATE).is_file() and (path / _INFO).is_file()
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield the rows of a folder, or, if it doesn't exist, of a split of the hub's data set of this name. Such a
-        name is `NAME` or `OWNER/NAME`, optionally with `/CONFIG` and `/SPLIT` (default `train`).
+        """Yield the rows of a folder, or, if it doesn't exist, of a split of the data set of this name on the hub. Such
+        a name is `NAME` or `OWNER/NAME`, optionally with `/CONFIG` and `/SPLIT` (default `train`).
         """
         from datasets import DatasetDict
 
@@ -99,8 +99,8 @@ class Datasets:
             if isinstance(data, DatasetDict):
                 names = ", ".join(f"{path / split}" for split in data)
                 raise InputError(f"{path}: holds several splits; name one of them: {names:.200}")
-            # Rows outside their file or not in UTF-8 may end the process. All are checked at once, because a slice's
-            # check covers all values of its lists.
+            # Rows outside their file or not in UTF-8 may crash the process. All are checked at once, because checking
+            # a slice would check all values of its lists.
             for table in filter(None, (data.data, data._indices)):
                 table.validate(full=True)
             if {SPANS, _TAGS} <= set(data.features):  # the tags repeat the spans
@@ -141,7 +141,7 @@ class Datasets:
 
 
 def _as_rows(documents: Iterable[Document]) -> Iterator[Document]:
-    """Yield documents with all that they hold as fields."""
+    """Yield documents with all their content as fields."""
     format_ = JsonLines()
     return (replace(document, fields=format_.value(document)) for document in documents)
 
@@ -158,7 +158,7 @@ class _Rows(JsonLines):
 
 
 def _features_of(metadata: Mapping[bytes, bytes]) -> Mapping[str, Any]:
-    """Return the features that Hugging Face's `datasets` wrote into a schema; none otherwise."""
+    """Return the features that Hugging Face's `datasets` stored in a schema; an empty mapping if there are none."""
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -169,7 +169,7 @@ def _features_of(metadata: Mapping[bytes, bytes]) -> Mapping[str, Any]:
 def _numbered_rows(
     path: Path, batches: Callable[[], Iterator[Any]], features: Mapping[str, Any]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number (from 1) and columns of each row: labels by name, no nulls, but no spans for a null of them."""
+    """Yield the number (from 1) and columns of each row: labels by name, without nulls; null spans become []."""
     from nerbert.formats.parquet import plain_rows
 
     labelled = {name: feature for name, feature in features.items() if "ClassLabel" in json.dumps(feature)}
@@ -199,7 +199,7 @@ def _without_nulls(value: Any) -> Any:
 
 def _label_names(value: Any, feature: Any, column: str) -> Any:
     """Return a value with the names of its labels, by its feature, which may be nested."""
-    if isinstance(feature, list):  # how older versions write a list
+    if isinstance(feature, list):  # a list feature in the form of older versions
         feature = {"_type": "List", "feature": feature[0] if feature else None}
     if value is None or not isinstance(feature, dict):
         return value
@@ -228,7 +228,7 @@ def _as_list(value: Any) -> Any:
 
 
 def _open_data_set(path: Path) -> Any:
-    """Return the data set of a folder, or of the hub."""
+    """Return the data set in a folder, or on the hub."""
     from datasets import load_dataset, load_from_disk
 
     if path.exists():
@@ -240,7 +240,7 @@ def _open_data_set(path: Path) -> Any:
 
 
 def hub_splits(path: Path) -> list[str]:
-    """Return which of train, dev and test a data set of the hub has; none for a name with a split."""
+    """Return those of the splits train, dev and test that a data set on the hub has; none for a name with a split."""
     need("datasets", "datasets")
     from datasets import get_dataset_split_names
 
@@ -260,7 +260,7 @@ def _split_name(path: Path) -> tuple[str, list[str], str]:
 
 
 def _sentences(documents: Iterable[Document]) -> Iterator[Document]:
-    """Yield documents with words: each unchanged, or its sentences, which then share a group."""
+    """Yield documents with words: the document itself, or its sentences, which then share a group."""
     for number, document in enumerate(documents, 1):
         has_words = document.words is not None
         yield from [document] if has_words else as_documents(document, sentences_of(document), f"{number}")

@@ -1,7 +1,7 @@
 """CoNLL: one `token … tag` per line, a blank line between sentences, tags in the last column.
 
-The text of a sentence is its tokens joined by spaces, since a file doesn't say what stood between them. The scheme of
-the tags follows from the whole file. Cost: it is read twice.
+The text of a sentence is its tokens joined by spaces, since a file doesn't contain the original spacing. The tag scheme
+is detected from the whole file. Cost: the file is read twice.
 """
 
 import re
@@ -30,24 +30,24 @@ _FIELD = r"(?:^|\|)(?:{})=([^|]*)"
 _ENTITY = re.compile(_FIELD.format("name|NER?|Tag"))
 """A tag as a field of CoNLL-U's last column."""
 _UNWRITTEN = re.compile(r"\d+[-.]\d+")
-"""Numbers of CoNLL-U's rows that are no words: ranges of words (1-2), and empty words (1.1)."""
+"""Numbers of rows in CoNLL-U that aren't words: ranges of words (1-2), and empty words (1.1)."""
 _CONLL_U = 10
-"""Columns of CoNLL-U."""
+"""Number of columns in CoNLL-U."""
 _WORD_2012, _ENTITY_2012, _LEAST_2012 = 3, 10, 12
-"""Columns of CoNLL-2012: that of the word, that of its entity in brackets, and the fewest of a row."""
+"""In CoNLL-2012: the index of the word's column, that of the bracketed entity's, and the minimum number of columns."""
 _BRACKETS = re.compile(r"(?:\(([^()*\s]+))?(?:\*?(\))|\*)|-")
-"""An entity's part in CoNLL-2012: `(ORG*` begins one, `*)` ends it, `(ORG)` is one, `*` and `-` change nothing."""
+"""An entity cell in CoNLL-2012: `(ORG*` begins an entity, `*)` ends it, `(ORG)` is one, `*` and `-` change nothing."""
 _UNIFIED = re.compile(r"\([^()-]*-([^()-]+)[^()]*|^[^()]+(?=\))")
-"""The same in a field of CorefUD: `(e1-person-1-` begins one, `e1)` ends it, `(e1-person-1-)` is one."""
+"""The same in a field of CorefUD: `(e1-person-1-` begins an entity, `e1)` ends it, `(e1-person-1-)` is one."""
 DOCUMENT_START = "-DOCSTART-"
-"""Begins a line that starts a document and holds no token."""
+"""Beginning of a line that starts a document and isn't a token."""
 _STARTS, _ENDS = (DOCUMENT_START, "#begin document "), "#end document"
-"""CoNLL-2012 has its own marks."""
+"""Beginnings of lines that start or end a document, including those of CoNLL-2012."""
 _FIRST_LINES = 200
 _MARK = re.compile(rf"^(?:{'|'.join(map(re.escape, _STARTS))}).*", re.MULTILINE)
 _BREAKS, _COLUMN = re.compile(r"[\t\r\n]"), re.compile(r"[^\t\n]+")
 _HEADER = re.compile(r"(?:.*\t)?(?:tokens?|words?|form)\t(?:.*\t)?(?:tags?|labels?|ner|ner[-_ ]?tags?)", re.IGNORECASE)
-"""A header line; in a column of types it would be read as an entity."""
+"""A header line; if the tags are types without prefix, it would be read as an entity."""
 
 
 class TokenRows(NamedTuple):
@@ -59,7 +59,7 @@ class TokenRows(NamedTuple):
     comments: Sequence[str] = ()
 
     def tokens(self) -> list[str]:
-        """Return the first column; of CoNLL-U the second."""
+        """Return the first column, or in CoNLL-U the second, in CoNLL-2012 the word's."""
         if _has_numbers(self.columns) and all(len(row) == _CONLL_U for row in self.columns):
             return [row[1] for row in self.columns if not _UNWRITTEN.fullmatch(row[0])]
         if _is_2012(self.columns):
@@ -68,22 +68,22 @@ class TokenRows(NamedTuple):
 
 
 class ColumnLayout(NamedTuple):
-    """The columns of token and tag; `numbered`: the first column numbers the words."""
+    """The columns of the token and the tag; `numbered`: the first column numbers the words."""
 
     token: int = 0
     tag: int = -1
     numbered: bool = False
     inside: re.Pattern[str] | None = None
-    """The field of that column that is the tag."""
+    """Pattern of the field with the tag inside the tag column."""
     brackets: bool = False
-    """Whether entities are in brackets (CoNLL-2012, CorefUD)."""
+    """True if entities are in brackets (CoNLL-2012, CorefUD)."""
     width: int = 0
-    """The number of columns between spaces; 0: it may differ."""
+    """The number of columns separated by spaces; 0: it varies."""
     spaced_types: bool = False
-    """Whether types may hold spaces."""
+    """True if types may contain spaces."""
 
     def words(self, rows: TokenRows) -> list[tuple[int, str, str]]:
-        """Return (line, token, tag) of each word; raise InputError for a line that lacks one of them."""
+        """Return (line, token, tag) of each word; raise InputError for a line without a token or tag."""
         token_at, tag_at, numbered, inside, brackets, width, _ = self
         words, needed, open_type = [], max(token_at, tag_at, 1), ""
         for line, columns in zip(rows.lines, rows.columns, strict=True):
@@ -108,7 +108,7 @@ class ColumnLayout(NamedTuple):
         return words
 
     def _fit(self, line: Line, columns: list[str]) -> list[str]:
-        """Return a row of another width with its word (or type) of several words; raise InputError if it has none."""
+        """Return a row of another width with its word (or type) as one column; raise InputError if that can't be."""
         first, tag_at, extra = self.token, self.tag % self.width, len(columns) - self.width
         if extra < 0 or not is_tag(columns[tag_at + extra * (first < tag_at)]):
             first = tag_at
@@ -126,7 +126,7 @@ def scheme_of(path: Path, tag_column: str = "") -> Scheme:
 
 
 def _tags(path: Path, layout: "ColumnLayout", documents: set[int]) -> Iterator[list[tuple[int, str]]]:
-    """Yield the tags of each sentence with their lines; add the first two numbers of documents."""
+    """Yield the tags of each sentence with their lines; add the numbers of the first two documents to `documents`."""
     for rows in _read_rows(path):
         if len(documents) < 2:
             documents.add(rows.document)
@@ -138,7 +138,7 @@ def _read_rows(path: Path) -> Iterator[TokenRows]:
 
 
 def _layout_of(path: Path, tag_column: str) -> ColumnLayout:
-    """Return the layout of a file, by its first sentences; `tag_column` is a number, or the name of a field, if any."""
+    """Return the layout of a file, from its first sentences; `tag_column` is a number, a field's name, or ""."""
     sentences = list[TokenRows]()
     for rows in _read_rows(path):
         first = rows.lines[0]
@@ -158,19 +158,19 @@ def _layout_of(path: Path, tag_column: str) -> ColumnLayout:
 
 
 def write_conll(path: Path, examples: Iterable[Example]) -> None:
-    """Write sentences as `token<TAB>tag`, whole or not at all."""
+    """Write sentences as `token<TAB>tag`, atomically."""
     with publish(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
         stream.writelines(map(conll_block, examples))
 
 
 def check_types(types: Iterable[str]) -> None:
-    """Raise InputError for a type that splits CoNLL's columns."""
+    """Raise InputError for a type with white space, which would split CoNLL's columns."""
     if broken := next((type_ for type_ in types if type_.split() != [type_]), ""):
         raise InputError(f"type {broken!r} holds white space, which splits CoNLL's columns; choose jsonl")
 
 
 def conll_block(example: Example) -> str:
-    """Return one sentence as lines of `token<TAB>tag`, and the blank line after it; raise InputError if it can't be."""
+    """Return one sentence as lines of `token<TAB>tag`, then a blank line; raise InputError if CoNLL can't hold it."""
     check_types(span.type for span in example.spans)
     if broken := next((word for word in example.tokens if _BREAKS.search(word)), ""):
         raise InputError(f"word {broken!r:.60} contains a tab or line break, which CoNLL can't hold; choose jsonl")
@@ -191,14 +191,14 @@ class Conll:
     tag_column = ""
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether most of the first lines end in a tag, unlike prose, or all their rows have one."""
+        """Return whether most of the first lines end in a tag, unlike prose, or all rows have one."""
         lines = head.decode("utf-8-sig", "replace").split("\n")[:_FIRST_LINES]
         kept = [line.strip() for line in lines if line.strip() and not line.startswith((DOCUMENT_START, "# "))]
         ended = sum(len(columns := split_columns(line)) > 1 and is_tag(columns[-1]) for line in kept)
         return not any(line.startswith("\t") for line in lines) and (ended > len(kept) / 2 or _all_tagged(lines))
 
     def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
-        """Yield the sentences of a file, or of a stream the words: the first column (of CoNLL-U the second)."""
+        """Yield the sentences of a file, or the words of a stream: the first column (in CoNLL-U the second)."""
         if isinstance(source, Stream):
             for rows in token_rows(source.lines(), tagged=False):
                 words, size = rows.tokens(), sum(line.size for line in rows.lines)
@@ -218,7 +218,7 @@ class Conll:
             yield Document(example.text, example.spans, example.words, group, fields, rows.lines[0].number)
 
     def writer(self, writing: WritingRows) -> TextWriter:
-        """Return a writer of `word<TAB>tag`, of a text's words or sentences; raise InputError for invalid types."""
+        """Return a writer of `word<TAB>tag`, for a text's words or sentences; raise InputError for invalid types."""
         check_types(writing.types)
 
         def lines(row: Document) -> bytes:
@@ -246,7 +246,7 @@ class Conll:
 
 
 def _all_tagged(lines: Iterable[str]) -> bool:
-    """Return whether there are rows, each with a token and a tag, and some outside entities: prose has no `O`."""
+    """Return whether all rows have a token and a tag, and one tag is `O`, since prose has no `O`."""
     named = (Line("", number, line.rstrip("\r")) for number, line in enumerate(lines, 1))
     try:
         sentences = list(token_rows(named, tagged=True))
@@ -275,7 +275,7 @@ def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
 
 
 def _annotate(sentences: Iterable[tuple[int, Example]], spans: Sequence[Span]) -> Iterator[Example]:
-    """Yield the sentences of a text, each with its entities: the words that end in one."""
+    """Yield the sentences of a text, each with its entities, which get the boundaries of words."""
     index = 0
     for offset, sentence in sentences:
         inside, ends = [], [offset + end for _, end in sentence.words]
@@ -294,7 +294,7 @@ def _annotate(sentences: Iterable[tuple[int, Example]], spans: Sequence[Span]) -
 
 
 def find_layout(sentences: Sequence[TokenRows]) -> ColumnLayout:
-    """Return the columns of tokens and tags; usually the first and the last."""
+    """Return the columns of tokens and tags, usually the first and the last."""
     rows = [columns for sentence in sentences for columns in sentence.columns]
     numbered = len(rows) > len(sentences) and all(_has_numbers(sentence.columns) for sentence in sentences)
     if numbered:
@@ -323,13 +323,13 @@ def find_layout(sentences: Sequence[TokenRows]) -> ColumnLayout:
 
 
 def _has_numbers(columns: Sequence[list[str]]) -> bool:
-    """Return whether the first of three or more columns numbers the rows, from 0 or 1 on."""
+    """Return whether the first of three or more columns numbers the rows, starting with 0 or 1."""
     numbers = [row[0] if len(row) > 2 else "" for row in columns if not _UNWRITTEN.fullmatch(row[0])]
     return numbers != [] and numbers in ([f"{n + first}" for n in range(len(numbers))] for first in (0, 1))
 
 
 def _is_2012(rows: Sequence[list[str]]) -> bool:
-    """Return whether a sentence has CoNLL-2012's columns: document, part, number of the word, word …, entities."""
+    """Return whether a sentence has CoNLL-2012's columns: document, part, word number, word …, entities."""
     return rows != [] and all(
         len(row) >= _LEAST_2012
         and row[:3] == [*rows[0][:2], f"{number}"]
@@ -386,7 +386,7 @@ def _sentence(lines: list[Line], document: int, *, tagged: bool) -> TokenRows:
 
 
 def _is_comment(line: str, width: int, *, tagged: bool) -> bool:
-    """Return whether a line before the rows of so many columns (0: no rows) is a comment."""
+    """Return whether a line before rows of `width` columns (0: no rows) is a comment."""
     if line[:2] not in ("#", "# ", "#\t"):
         return False
     columns = split_columns(line)
@@ -396,7 +396,7 @@ def _is_comment(line: str, width: int, *, tagged: bool) -> bool:
 
 
 def split_columns(line: str) -> list[str]:
-    """Return the columns of a line, cut at tabs if it has one, else at spaces, however many."""
+    """Return the columns of a line, separated by tabs if it has any, else by one or more spaces."""
     return line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
 
 

@@ -1,6 +1,6 @@
-"""Convert annotated data: any format into any other, one document at a time, whole or not at all.
+"""Convert annotated data from any format into any other, one document at a time, completely or not at all.
 
-Losses are reported, from the abilities of the new format.
+Losses are reported, based on the abilities of the new format.
 """
 
 from collections import Counter
@@ -28,15 +28,15 @@ class Conversion:
     output: Path
     format: str
     documents: Counter[str] = field(default_factory=Counter)
-    """By split; `all` for one file."""
+    """Number of documents by split; `all` for one file."""
     entities: Counter[str] = field(default_factory=Counter)
     repairs: Repairs = field(default_factory=Repairs)
     losses: list[str] = field(default_factory=list)
-    """What the new format can't hold, in words."""
+    """Descriptions of the information that the new format can't hold."""
 
     @property
     def repaired(self) -> str:
-        """What was repaired or left out, in words."""
+        """A description of the repairs and omissions."""
         return repairs_line(self.repairs)
 
 
@@ -45,8 +45,8 @@ def convert_data(
 ) -> Conversion:  # fmt: skip
     """Convert a file or folder of annotated data to the format `to`; by default the output's name decides.
 
-    Splits become a folder with a file (or folder) each. Raise InputError that names file and line if something can't be
-    read or written; then nothing is written.
+    Splits become a folder with a file (or folder) each. If something can't be read or written, raise InputError that
+    names file and line, and write nothing.
     """
     check_apart(output, source)
     reading = reading or Reading()
@@ -82,14 +82,14 @@ def convert_data(
 
 
 def check_apart(output: Path, source: Path) -> None:
-    """Raise InputError if an output is its source, lies in it or holds it."""
+    """Raise InputError if an output is its source, is inside it or contains it."""
     target, resolved = output.resolve(), source.resolve()
     if target.is_relative_to(resolved) or resolved.is_relative_to(target):
         raise InputError(f"{output}: is the data set itself, is in it or contains it; name a place outside it")
 
 
 def _target(output: Path, to: str, first: Path, from_: str) -> str:
-    """Return the format to write: `to`, that of the output's suffix, or without a suffix that of the source."""
+    """Return the format to write: `to`, else that of the output's suffix, or without a suffix that of the source."""
     if to:
         return to
     suffix = output.suffix.lower()
@@ -104,13 +104,13 @@ def _target(output: Path, to: str, first: Path, from_: str) -> str:
 
 
 class _Work:
-    """A running conversion: counts what is written, and what the format can't hold."""
+    """A running conversion: counts written documents, and the losses in the new format."""
 
     def __init__(self, stream: SplitStream, format_: Format, result: Conversion) -> None:
         self.losses = Losses(abilities(format_))
         self._stream, self._format, self._result, self._repairs = stream, format_, result, result.repairs
         self._written: tuple[Path, int | None] | None = None
-        """The place of the text that is being written; None while the source is read, whose errors have a place."""
+        """File and line of the text that is being written; None during reading, whose errors already have a place."""
 
     def write(self, split: str, name: str, path: Path) -> None:
         """Write a split to a file or folder, and count it as `name`; errors name the text of the source."""
@@ -141,7 +141,7 @@ class _Work:
         self._written = self._stream.files[split], None
 
     def _fit(self, path: Path, document: Document, number: int) -> Sequence[Document]:
-        """Return a document in a form that the format can hold: unchanged, or as sentences of words."""
+        """Return a document in a form that the format can hold: unchanged, or as sentences with words."""
         form, reading, sentences = self.losses.holds.text, self._stream.reading, None
         is_line = document.text.splitlines() == [document.text.strip().removeprefix("\ufeff")]
         is_kept = form == "whole" or (form == "line" and is_line)
@@ -154,18 +154,18 @@ class _Work:
 
 
 class Losses:
-    """Counts what each document loses in a format that `holds` so much."""
+    """Counts the losses of each document in a format with the abilities `holds`."""
 
     def __init__(self, holds: Abilities) -> None:
         self.holds, self._lost, self._fields = holds, Counter[str](), dict[str, None]()
         self.begin_file()
 
     def begin_file(self) -> None:
-        """Begin a file, in which groups are others, though their names may be equal."""
+        """Begin a new file; groups of earlier files don't continue in it, even under the same name."""
         self._groups, self._group = set[int](), ""
 
     def note(self, document: Document, sentences: Sequence[Example] | None) -> None:
-        """Note what a document loses, or its sentences if these are written in its place."""
+        """Count the losses of a document, or of its sentences if these are written in its place."""
         holds, lost = self.holds, self._lost
         if sentences is not None:
             shown = [sentence for sentence in sentences if holds.text != "line" or sentence.text.strip()]
@@ -191,7 +191,7 @@ class Losses:
             self._fields.update(dict.fromkeys(lacking))
 
     def lines(self) -> Iterator[str]:
-        """Yield what is lost, in words: what the format doesn't keep."""
+        """Yield a description of each loss, as the end of a sentence: the format doesn't keep …"""
         lost, of_words = self._lost, "of words" if self.holds.text == "words" else "as texts of their own"
         annotated = " of annotated texts" if self.holds.confidences == "tagged" else ""
         fields = ", ".join([*self._fields][:_SHOWN]) + (" …" if len(self._fields) > _SHOWN else "")
@@ -210,7 +210,7 @@ class Losses:
         return (loss for loss, amount in words.items() if amount)
 
     def _keep_group(self, group: str, sentences: int) -> bool:
-        """Return whether a text, written as so many sentences, stays with those of its group."""
+        """Return whether a text, written as `sentences` sentences, stays together with its group."""
         again = group != "" and hash(group) in self._groups
         adjacent = group == self._group
         self._groups.add(hash(group))

@@ -1,6 +1,6 @@
 """Data sets: a folder with a file (or folder) for each split, one file that is cut into splits, or examples in memory.
 
-Only splits that are asked for are read. A file is cut by the hash of a document's group, or its text, and the seed.
+Only requested splits are read. A file is cut by the hash of each document's group, or its text, and the seed.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _USUAL = {
     "train": "train", "training": "train", "dev": "dev", "devel": "dev", "development": "dev", "valid": "dev",
     "validation": "dev", "val": "dev", "testa": "dev", "test": "test", "testing": "test", "testb": "test",
 }  # fmt: skip
-"""The words in file names that mark a split."""
+"""Words in file names that denote a split."""
 _WORD = re.compile(r"[a-z]+")
 _SHARES = re.compile(r"\d{1,3}(?:/\d{1,3}){1,2}")
 _MEMORY = Path("examples in memory")
@@ -48,31 +48,31 @@ class DataSet:
     sha256: dict[str, str] = field(default_factory=dict)
     test: list[Example] = field(default_factory=list)
     files: dict[str, Path] = field(default_factory=dict)
-    """The file of each split; if one file is cut into splits, the same for all."""
+    """The file of each split; the same for all if one file is cut into splits."""
     reading: Reading = field(default_factory=Reading)
     repairs: Repairs = field(default_factory=Repairs)
 
     @property
     def splits(self) -> dict[str, list[Example]]:
-        """The sentences by the name of their split; a split that is missing is empty."""
+        """The sentences by split; a missing split is empty."""
         return {"train": self.train, "dev": self.dev, "test": self.test}
 
     def source(self, split: str) -> dict[str, str]:
-        """Return the name of a split's source and its SHA-256; nothing if unknown."""
+        """Return the name and SHA-256 of a split's source; an empty dict if unknown."""
         path = self.files.get(split)
         return {"name": path.name, "sha256": self.sha256[path.name]} if path else {}
 
 
 AnyData: TypeAlias = str | Path | DataSet | Mapping[str, Sequence[Example]] | Iterable[Example]
-"""A data set: its folder or file, or one in memory, by split; a list of examples is a train split."""
+"""A data set: its folder or file, or examples in memory by split; a list of examples is a train split."""
 
 
 def read_data(
     data: AnyData, splits: Collection[str] = ("train", "dev"), reading: Reading | None = None
 ) -> DataSet:  # fmt: skip
-    """Read splits of a data folder (or one file, as train, unless it is cut into splits), and no other file.
+    """Read splits of a data folder, and no other file, or read one file, as train unless it is cut into splits.
 
-    Raise InputError with the fault; of the requested splits only train must exist. Data in memory is used unchanged.
+    Raise InputError for invalid data; of the requested splits only train must exist. Data in memory is used unchanged.
     """
     if strange := [split for split in splits if split not in SPLITS]:
         raise SettingsError(f"split {strange[0]!r}{unknown(strange[0], SPLITS)}")
@@ -125,24 +125,24 @@ def _in_memory(data: object) -> DataSet:
 
 @dataclass(frozen=True, slots=True)
 class GoldSentences:
-    """The sentences to score or calibrate on, with their `place`, its name and SHA-256."""
+    """The sentences to score or calibrate on, with their path (`place`), and its name and SHA-256."""
 
     place: str
     examples: list[Example]
     name: str
     sha256: str
     cut: Mapping[str, Any] = field(default_factory=dict)
-    """How they were cut out of a file, in the form of a card; empty for a whole file."""
+    """The settings by which they were cut out of a file, in the form of a card; empty for a whole file."""
 
     def learnt_by(self, data: object) -> bool:
-        """Return whether a card's training data is the same file: all of it, or a part by another cut."""
+        """Return whether a card's training data is the same file: all of it, or a part from another cut."""
         card_data = data if isinstance(data, dict) else {}
         same_cut = bool(self.cut) and all(card_data.get(key) == value for key, value in self.cut.items())
         return bool(self.sha256) and self.sha256 == train_sum(card_data) and not same_cut
 
 
 def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> GoldSentences:
-    """Read one split, or all of a file without splits or of examples in memory; raise InputError if there is none."""
+    """Read one split, or all of a file or list without splits; raise InputError if there are no sentences."""
     reading = reading or Reading()
     if isinstance(data, str | Path):
         path = Path(data)
@@ -166,7 +166,7 @@ def read_gold(data: AnyData, split: str, reading: Reading | None = None) -> Gold
 
 
 def cut_of(reading: Reading) -> dict[str, Any]:
-    """Return how a file is cut into splits, in the form of a card; nothing if it isn't."""
+    """Return the settings by which a file is cut into splits, in the form of a card; empty if it isn't cut."""
     return {"split": reading.split, "split_seed": reading.split_seed} if reading.split else {}
 
 
@@ -193,8 +193,8 @@ def find_splits(data: Path, reading: Reading | None = None, splits: Collection[s
 
 
 def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
-    """Yield each file (or folder) of a folder that has a split's name, with the split, in the order of names. A folder
-    in one format may contain texts such as `train-01.ann` or `test.ann`: these are no splits.
+    """Yield each split and its file (or folder), for files in a folder that have a split's name, sorted by name. A
+    folder in one format may contain texts such as `train-01.ann` or `test.ann`, which aren't splits.
     """
     if not folder.is_dir():
         return
@@ -213,8 +213,8 @@ def split_files(folder: Path, format_: str = "") -> Iterator[tuple[str, Path]]:
 
 
 def _is_format(path: Path, format_: str) -> bool:
-    """Return whether a file or folder is in the given format, or in any: by its name, or else by its content. The
-    content decides if the name is more than a split and a suffix, so that `train_log.json` is no data.
+    """Return whether a file or folder is in the given format, or in any: by its name, or else by its content. The name
+    suffices only if it consists of a split and a suffix, so that `train_log.json` doesn't count as data.
     """
     formats = [FORMATS.find(format_)()] if format_ else [*known_formats().values()]
     stem, dot, suffix = path.name.lower().partition(".")
@@ -227,7 +227,7 @@ def _is_format(path: Path, format_: str) -> bool:
 
 
 def no_split(data: Path, split: str, format_: str = "") -> InputError:
-    """Return why a data set has no such split: no data, or none of that name."""
+    """Return the error for a missing split: the data set doesn't exist, or has no split of that name."""
     remedy = f"name a file of annotated sentences, or a folder with a {split} split"
     if not data.is_dir():
         with suppress(OSError):
@@ -240,13 +240,13 @@ def no_split(data: Path, split: str, format_: str = "") -> InputError:
 
 
 def split_of(name: str) -> str:
-    """Return the split in a file's name: `train` for `train.conll`, `dev` for `eng.testa`; "" for none or several."""
+    """Return the split that a file's name denotes: `train` for `train.conll`, `dev` for `eng.testa`; else ""."""
     splits = {_USUAL[word] for word in _WORD.findall(name.lower()) if word in _USUAL}
     return splits.pop() if len(splits) == 1 else ""
 
 
 def split_sum(sums: Mapping[str, Any], split: str) -> str:
-    """Return the SHA-256 of a split's file, of several by name; "" if it is missing."""
+    """Return the SHA-256 of a split's file, from those of all files by name; "" if it is missing."""
     digest = next((digest for name, digest in sums.items() if split_of(name) == split), "")
     return digest if isinstance(digest, str) else ""
 
@@ -286,8 +286,8 @@ def _shares(split: str) -> dict[str, float]:
 
 
 def cut_documents(keys: Iterable[str], split: str, seed: int, path: Path | str = "") -> list[str]:
-    """Return the split of each document, by its key, `split` (`80/10/10`) and `seed`; equal keys stay together. Raise
-    InputError, which names `path`, if there are too few for one of the splits. Keys are not kept in memory.
+    """Return the split of each document, from its key, `split` (`80/10/10`) and `seed`; equal keys stay together. Raise
+    InputError that names `path` if a split would be empty. Keys are not kept in memory.
     """
     shares = _shares(split)
     draws = np.fromiter((uniform(seed, "split", key) for key in keys), np.float64)
@@ -304,18 +304,18 @@ def cut_documents(keys: Iterable[str], split: str, seed: int, path: Path | str =
 
 @dataclass(frozen=True, slots=True)
 class SplitStream:
-    """The splits of a data set, whose documents are read again, one by one, by each that asks for them."""
+    """The splits of a data set; every iteration reads the documents again, one by one."""
 
     data: Path
     files: Mapping[str, Path]
     reading: Reading
     tagged: bool = False
-    """Whether to keep texts that only a model tagged; else they are counted and left out, as in training."""
+    """True to keep texts that only a model tagged; else they are counted and left out, as in training."""
     cut: Sequence[str] = ()
     """The split of each document, if one file is cut into splits."""
 
     def documents(self, repairs: Repairs) -> Iterator[tuple[str, Path, Document]]:
-        """Yield each document with its split and file, split by split, or in the order of the file that is cut."""
+        """Yield each document with its split and file, split by split, or in file order if one file is cut."""
         if self.cut:
             documents = self.read(self.data, repairs)
             yield from ((split, self.data, document) for split, document in zip(self.cut, documents, strict=True))
@@ -342,7 +342,7 @@ class SplitStream:
 
 
 def stream_splits(data: Path, reading: Reading, *, tagged: bool = False) -> SplitStream:
-    """Return a data set's splits, read in constant memory (once more for a cut); raise InputError if there is none."""
+    """Return a data set's splits, read in constant memory (cutting takes one more pass); raise InputError for none."""
     files = find_splits(data, reading)
     if not files:
         raise no_split(data, "train", reading.from_)

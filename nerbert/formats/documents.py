@@ -1,7 +1,7 @@
-"""Prepare documents for training: offsets in characters, at most one entity per word, sentences of words.
+"""Prepare documents for training: offsets in characters, at most one entity per word, sentences with words.
 
-No file says what its offsets count, so the unit is the one in which most spans fit. Cost: a file with a text in
-which units differ is read twice. What is put right is counted (`Repair`).
+Files don't state the unit of their offsets, so the unit is the one in which most spans fit. Cost: a file with a text in
+which units differ is read twice. Repairs are counted (`Repair`).
 """
 
 import re
@@ -27,17 +27,17 @@ from nerbert.sentences import RuleSplitter, join_in_links
 from nerbert.words import SPLITTER, split_words, splitter_named, with_dictionaries
 
 Overlaps = Literal["error", "longest", "first"]
-"""What to do with overlapping spans: an error, keep the longest, or keep the first in the file."""
+"""Treatment of overlapping spans: report an error, keep the longest, or keep the first in the file."""
 CutWords = Literal["grow", "error"]
-"""What to do with a span that cuts a word: extend it to whole words, or an error."""
+"""Treatment of spans that cut a word: extend them to whole words, or report an error."""
 Units = Literal["auto", "characters", "utf-16", "bytes", "graphemes", "characters-lf", "utf-16-lf", "bytes-lf"]
-"""The unit of a file's offsets, with `-lf` of a text whose line ends are one character; `auto` detects it."""
+"""The unit of a file's offsets; with `-lf`, `\\r\\n` counts as one character; `auto` detects the unit."""
 _UNITS: tuple[Units, ...] = get_args(Units)[1:]
 _BREAK = "\r\n"
 _BASES: dict[Units, Any] = {unit: unit.removesuffix("-lf") for unit in _UNITS}
 """The units without `-lf`."""
 _IN_ONE_PLANE: dict[Units, Units] = {"utf-16": "characters", "utf-16-lf": "characters-lf"}
-"""The units that count alike where no character takes two UTF-16 units."""
+"""The units that give the same offsets in texts where no character takes two UTF-16 units."""
 _SIZES: Mapping[str, Callable[[str], int]] = {
     "characters": lambda char: 1,
     "utf-16": lambda char: 1 + (char > "\uffff"),
@@ -45,7 +45,7 @@ _SIZES: Mapping[str, Callable[[str], int]] = {
 }
 """The size of a character in each unit."""
 _GRAPHEME, _JOINED = regex.compile(r"\X"), regex.compile(r"[\P{GCB=Other}--\n]", regex.VERSION1)
-"""A grapheme, and what may be a part of one."""
+"""A grapheme, and a character that may be part of a longer one."""
 _REPAIRS = {
     Repair.TAG: "tags that break their scheme, read as CoNLL's script reads them",
     Repair.SPELLING: "tags written in another way (B_TYPE, TYPE-B, B-O), read as B-TYPE or O",
@@ -67,33 +67,33 @@ _REPAIRS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading(Settings):
-    """How annotated data is read."""
+    """Options for reading annotated data."""
 
     from_: str = ""
     """Format of annotated data: conll, jsonl, csv, parquet, datasets, doccano, label-studio, prodigy, argilla, brat,
-    webanno, marked, spacy, gliner, or your own as module:Class; else by content."""
+    webanno, marked, spacy, gliner, or your own as module:Class; default: detect it from the content."""
     split: str = ""
     """Cut data that has no splits into train, dev and test, in percent: 80/10/10; 80/20 has no test. Documents stay
     whole; equal texts stay together if the data names no documents."""
     split_seed: int = 0
     """Seed of the split."""
     overlaps: Overlaps = "error"
-    """Entities that overlap: an error, or the longest or the first (as the file lists them) is kept."""
+    """Entities that overlap: report an error, or keep the longest or the first (in file order)."""
     tag_types: Literal["keep", "merge"] = "keep"
     """Spans whose types are tags (B-PER, I-PER): keep these types, or merge the spans into entities."""
     cut_words: CutWords = "grow"
     """Entities that cut a word: extend them to whole words, or report an error."""
     units: Units = "auto"
-    """What offsets count: characters, utf-16 (units), bytes or graphemes; with -lf at the end a Windows line end counts
-    as one. auto detects it from the entities' texts, else from where words begin and end."""
+    """Unit of offsets: characters, utf-16 (units), bytes or graphemes; with the suffix -lf, a Windows line end counts
+    as one. auto detects it from the entities' texts, else from word boundaries."""
     layer: str = ""
-    """Layers of WebAnno TSV that hold the entities, between commas; default: NamedEntity, else the only other one."""
+    """Layers of WebAnno TSV that hold the entities, separated by commas; default: NamedEntity, else the only layer."""
     feature: str = ""
     """Feature of these layers that holds the types; default: value, else the only one."""
     tag_column: str = ""
     """CoNLL's column of tags: its number, from 1 (from the end: -1), or a field of CoNLL-U's last column."""
     type_: str = ""
-    """Type of entities whose file names none: tags B, I and O alone, empty labels."""
+    """Type of entities without one in the file: tags that are only B, I and O, or empty labels."""
     language: str = ""
     """Language whose rules split texts without words into sentences; default: the model's, else English."""
     word_splitter: str = ""
@@ -101,7 +101,7 @@ class Reading(Settings):
     encoder's if it is icu, else unicode."""
 
     def __post_init__(self) -> None:
-        """Find the splitter; raise InputError for one that is missing."""
+        """Resolve the splitter's name; raise InputError for an unknown one."""
         Settings.__post_init__(self)
         with at(setting="setting word_splitter"):
             object.__setattr__(self, "word_splitter", self.word_splitter and splitter_named(self.word_splitter))
@@ -112,16 +112,16 @@ _DEFAULT, _splitter = Reading(), cache(RuleSplitter)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReading(Reading):
-    """How annotated data is read for a check: overlaps are counted, and are no error."""
+    """Options for reading annotated data for a check: overlaps are counted instead of raising an error."""
 
     overlaps: Overlaps = "longest"
-    """Entities that overlap: an error, or the longest or the first (as the file lists them) is kept."""
+    """Entities that overlap: report an error, or keep the longest or the first (in file order)."""
 
 
 def reading_for(card: Mapping[str, Any], reading: Reading | None, *, training: bool = False) -> Reading:
-    """Return how data is read for a model: the card's language and word splitter, unless `reading` names others. A
-    tagger is scored on its own words, except GLiNER's, which accept any. `training` uses the card's splitter only if
-    that has dictionaries: newly trained taggers get the newest of the others.
+    """Return the options for reading a model's data: the card's language and word splitter, unless `reading` sets them.
+    A tagger is scored on the words of its splitter, except GLiNER models, which accept any words. `training` uses the
+    card's splitter only if it has dictionaries; else new taggers get the newest splitter without dictionaries.
     """
     reading, words = reading or _DEFAULT, str(card.get("word_splitter") or "")
     kept = with_dictionaries(words) or not (training or card.get("head") == "gliner")
@@ -130,12 +130,12 @@ def reading_for(card: Mapping[str, Any], reading: Reading | None, *, training: b
 
 
 def repairs_line(repairs: Repairs) -> str:
-    """Return what was repaired or left out, in words; "" for nothing."""
+    """Describe the repairs and omissions; "" for none."""
     return "; ".join(f"{words}: {repairs[repair]:,}" for repair, words in _REPAIRS.items() if repairs[repair])
 
 
 def no_sentence(repairs: Repairs) -> str:
-    """Return that a file holds no sentence, what was left out of it, and a remedy if only a model tagged it."""
+    """Return the message for a file without sentences: its omissions, and a remedy if only a model tagged it."""
     why = f" ({repairs_line(repairs)})" if repairs.total() else ""
     remedy = "; correct them in your tool and export again, or use `nerbert data convert`, which keeps them"
     return f"holds no sentence{why}{remedy if repairs[Repair.UNANNOTATED] else ''}"
@@ -144,9 +144,9 @@ def no_sentence(repairs: Repairs) -> str:
 def prepare_documents(
     path: Path | str, read: Callable[[Repairs], Iterable[Document]], reading: Reading, repairs: Repairs
 ) -> Iterator[Document]:
-    """Yield the documents that `read` gives, their spans in characters, in order and apart, with their text.
+    """Yield the documents of `read`; their spans are in characters, sorted and disjoint, and have their text.
 
-    `read` is called again if the unit of the offsets has to be found. Errors name `path` and the document's line.
+    `read` is called again if the unit of the offsets must be detected. Errors name `path` and the document's line.
     """
     unit = reading.units
     for document in read(repairs):
@@ -165,10 +165,10 @@ def prepare_documents(
 
 
 def sentences_of(document: Document, reading: Reading | None = None, repairs: Repairs | None = None) -> list[Example]:
-    """Return a prepared document as sentences of words, whose entities are whole words.
+    """Return a prepared document as sentences with words; their entities are whole words.
 
-    A document that has words is one sentence; of a partial one only sentences with entities count. Raise InputError for
-    spans that `reading` doesn't allow.
+    A document with words is one sentence; a partially annotated one gives only its sentences with entities. Raise
+    InputError for spans that `reading` doesn't allow.
     """
     reading, repairs = reading or _DEFAULT, Counter() if repairs is None else repairs
     text, words = document.text, document.words
@@ -183,7 +183,7 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
     for line in text.splitlines(keepends=True):
         sentences.extend((offset + start, offset + end) for start, end in splitter.spans(line))
         offset += len(line)
-    for parts in (words, [(span.start, span.end) for span in spans]):  # none ends inside one
+    for parts in (words, [(span.start, span.end) for span in spans]):  # no sentence ends inside one
         sentences = join_in_links(sentences, [start for start, _ in parts], [end for _, end in parts])
     return list(_cut(text, words, spans, sentences))
 
@@ -191,9 +191,9 @@ def sentences_of(document: Document, reading: Reading | None = None, repairs: Re
 def example_of_spans(
     text: str, spans: Iterable[tuple[int, int, str] | Span], tokens: Sequence[str] | None = None
 ) -> Example:
-    """Return a text with entities (start, end, type), in characters, as one sentence; raise InputError for wrong ones.
+    """Return a text with entities (start, end, type), in characters, as one sentence; raise InputError if invalid.
 
-    Its words are `tokens`, or by default those of the corpus's splitter. Entities are extended to whole words.
+    `tokens` are its words, by default those of the corpus's splitter. Entities are extended to whole words.
     """
     if not isinstance(text, str):
         raise InputError(f"a sentence is a str, not {type(text).__name__}")
@@ -204,7 +204,7 @@ def example_of_spans(
 
 
 def _span(entity: object) -> Span:
-    """Return a user's entity as a span."""
+    """Convert a user's entity to a span."""
     match entity:
         case Span():
             return replace(entity, confidence=1.0)
@@ -219,13 +219,13 @@ def document_of(example: Example) -> Document:
 
 
 def as_documents(document: Document, sentences: Sequence[Example], key: str) -> list[Document]:
-    """Return sentences of a document as documents; several are a group, that of the document or `key`."""
+    """Return sentences of a document as documents; several share a group: that of the document, or `key`."""
     group = document.group or (key if len(sentences) > 1 else "")
     return [replace(document, text=part.text, words=part.words, spans=part.spans, group=group) for part in sentences]
 
 
 def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Yield where each token is in the text; raise InputError for one that is missing."""
+    """Yield the position of each token in the text; raise InputError for a token that isn't there."""
     end = 0
     for number, token in enumerate(tokens):
         start = text.find(token, end)
@@ -236,7 +236,7 @@ def find_words(text: str, tokens: Iterable[str]) -> Iterator[tuple[int, int]]:
 
 
 def _units_differ(document: Document) -> bool:
-    """Return whether spans have other places in another unit; those that a reader made from words count characters."""
+    """Return whether the units give different spans; spans that a reader made from words certainly count characters."""
     text, spans = document.text, document.spans
     if _simplest(text, "bytes-lf") == "characters" or (
         document.words is not None and all(text[span.start : span.end] == span.text for span in spans)
@@ -246,9 +246,9 @@ def _units_differ(document: Document) -> bool:
 
 
 def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
-    """Return what the offsets of all documents count, judged where units differ.
+    """Return the unit of all documents' offsets, based on texts where units differ.
 
-    Votes are entities that have their text, or are whole words; `cut` has those that cut two words, less the latter.
+    Votes count entities with the expected text, and whole words; `cut` is those that cut two words minus whole words.
     """
     votes, apart = Counter[tuple[str, Units]](), set[tuple[Units, Units]]()
     kinds: dict[tuple[Units, ...], tuple[Counter[tuple[str, Units]], set[tuple[Units, Units]]]] = {}
@@ -282,13 +282,13 @@ def _find_unit(path: Path | str, documents: Iterable[Document]) -> Units:
 
 
 def _choose_unit(votes: Mapping[tuple[str, Units], int], apart: Collection[tuple[Units, Units]]) -> Units:
-    """Return the unit with most votes; raise InputError if several differ, or if it cuts most words."""
+    """Return the unit with most votes; raise InputError if several different ones do, or if it cuts most words."""
     case = "text" if any(votes["text", unit] for unit in _UNITS) else "border"
     best, most = list[Units](), max(votes[case, unit] for unit in _UNITS)
     for unit in _UNITS if most else _UNITS[:1]:  # if nothing fits, an error is reported in characters
         if votes[case, unit] == most and all((other, unit) in apart for other in best):
             best.append(unit)
-    if len(best) > 1 and "graphemes" in best:  # which few tools count
+    if len(best) > 1 and "graphemes" in best:  # few tools count graphemes
         best.remove("graphemes")
     if case == "border" and votes["cut", best[0]] > 0:
         raise InputError(
@@ -303,7 +303,7 @@ def _choose_unit(votes: Mapping[tuple[str, Units], int], apart: Collection[tuple
 
 
 def _simplest(text: str, unit: Units) -> Units:
-    """Return the first unit that counts a text as this one does."""
+    """Return the first unit that gives the same offsets in a text as this one."""
     if _BREAK not in text:
         unit = "characters" if text.isascii() else _BASES[unit]
     if unit in _IN_ONE_PLANE and max(text) <= "\uffff":
@@ -312,7 +312,7 @@ def _simplest(text: str, unit: Units) -> Units:
 
 
 def _offsets(text: str, unit: Units) -> Sequence[int]:
-    """Return the offset of each character in a unit, and that of the text's end; of a grapheme the last one counts."""
+    """Return the offset of each character in a unit, and of the text's end; a grapheme counts at its last character."""
     unit = _simplest(text, unit)
     base = _BASES[unit]
     if unit == "characters":
@@ -328,7 +328,7 @@ def _offsets(text: str, unit: Units) -> Sequence[int]:
 
 
 def _find_bounds(offsets: Sequence[int], span: Span) -> tuple[int, int] | None:
-    """Return a span's start and end in characters; None if it is outside the text, or cuts a character."""
+    """Return a span's start and end in characters; None if the span is outside the text, or cuts a character."""
     if isinstance(offsets, range):
         return (span.start, span.end) if span.end < len(offsets) else None
     start, end = bisect_left(offsets, span.start), bisect_left(offsets, span.end)
@@ -337,7 +337,7 @@ def _find_bounds(offsets: Sequence[int], span: Span) -> tuple[int, int] | None:
 
 
 def _in_characters(document: Document, unit: Units, repairs: Repairs) -> Iterator[Span]:
-    """Yield the spans with offsets in characters and their text; raise InputError for one with another text."""
+    """Yield the spans with offsets in characters and their text; raise InputError if the file has another text."""
     text = document.text
     offsets = _offsets(text, unit)
     for span in document.spans:
@@ -359,12 +359,12 @@ def _in_characters(document: Document, unit: Units, repairs: Repairs) -> Iterato
 
 
 def _same(text: str, other: str) -> bool:
-    """Return whether two texts are equal; tools write a line's end inside a span as a space."""
+    """Return whether two texts are equal up to white space, since tools write line breaks inside a span as spaces."""
     return text == other or text.split() == other.split()
 
 
 def _clean(text: str, spans: Iterable[Span], default: str, repairs: Repairs) -> Iterator[Span]:
-    """Yield spans without white space around them or around their types, which may have a default; raise InputError for
+    """Yield spans without white space around them or their types; an empty type gets the default. Raise InputError for
     an invalid type.
     """
     for span in spans:
@@ -386,7 +386,7 @@ def _clean(text: str, spans: Iterable[Span], default: str, repairs: Repairs) -> 
 
 
 def _merge_tags(text: str, spans: Iterable[Span], repairs: Repairs) -> list[Span]:
-    """Return spans whose types are tags as entities; raise InputError for a type that is no tag."""
+    """Merge spans whose types are tags into entities; raise InputError for a type that isn't a tag."""
     parts, tags, merged = sorted(spans, key=lambda span: span.start), list[str](), list[Span]()
     for number, span in enumerate(parts):
         gap = text[parts[number - 1].end : span.start] if number else ""
@@ -401,7 +401,7 @@ def _merge_tags(text: str, spans: Iterable[Span], repairs: Repairs) -> list[Span
 
 
 def _apart(text: str, spans: Iterable[Span], overlaps: Overlaps, repairs: Repairs) -> list[Span]:
-    """Return spans in the order of the text, none of which overlap; equal ones are one."""
+    """Return spans in text order without overlaps and duplicates."""
     listed = list(spans)
     if len(listed) < 2:
         return listed
@@ -433,7 +433,7 @@ def _apart(text: str, spans: Iterable[Span], overlaps: Overlaps, repairs: Repair
 def _whole_words(
     document: Document, words: Sequence[tuple[int, int]], reading: Reading, repairs: Repairs
 ) -> Iterator[Span]:
-    """Yield the spans, each from the beginning of a word to the end of one; one that has no word is left out."""
+    """Yield the spans extended to whole words; spans without a word are left out."""
     text = document.text
     starts, ends = [start for start, _ in words], [end for _, end in words]
     for span in document.spans:
@@ -455,7 +455,7 @@ def _whole_words(
 
 
 def _gaps(example: Example) -> Iterator[tuple[int, int]]:
-    """Yield the stretches outside the entities."""
+    """Yield the gaps between the entities, and before and after them."""
     starts = [0, *(span.end for span in example.spans)]
     ends = [*(span.start for span in example.spans), len(example.text)]
     return ((start, end) for start, end in zip(starts, ends, strict=True) if start < end)
@@ -464,7 +464,7 @@ def _gaps(example: Example) -> Iterator[tuple[int, int]]:
 def _cut(
     text: str, words: Sequence[tuple[int, int]], spans: Sequence[Span], sentences: Iterable[tuple[int, int]]
 ) -> Iterator[Example]:
-    """Yield the sentences that have words, with their words and spans, counted from the sentence's beginning."""
+    """Yield the sentences that have words; offsets of their words and spans count from the sentence's beginning."""
     word = span = 0
     for start, end in sentences:
         first_word, first_span = word, span

@@ -1,6 +1,6 @@
-"""Labels that a tagger is asked for at run time: from Python, from the command line, from a file.
+"""Labels requested from a tagger at run time: in Python, on the command line, or in a file.
 
-Invalid labels are refused here, before a model is loaded.
+Invalid labels are rejected here, before a model is loaded.
 """
 
 import os
@@ -20,19 +20,19 @@ from nerbert.records import EntityLabel
 from nerbert.sources.files import open_plain
 
 LONGEST_NAME, LONGEST_DESCRIPTION = 200, 1000
-"""Maximum characters."""
+"""Maximum lengths in characters."""
 
 
 class CheckedLabels(tuple[EntityLabel, ...]):
-    """Labels that `entity_labels` has checked, and checks no more."""
+    """Labels that `entity_labels` has checked, and doesn't check again."""
 
     __slots__ = ()
 
 
 def entity_labels(requested: Iterable[str | EntityLabel]) -> tuple[EntityLabel, ...]:
-    """Return labels in their order; raise InputError for none, an empty or long one, or one given twice.
+    """Return labels in their order; raise InputError for an empty list, an empty, long or repeated label.
 
-    A text is a name, or a name and a description with a colon and a space between them.
+    A string is a name, or a name and a description separated by a colon and a space.
     """
     if isinstance(requested, CheckedLabels):
         return requested
@@ -52,9 +52,9 @@ def entity_labels(requested: Iterable[str | EntityLabel]) -> tuple[EntityLabel, 
 
 
 def as_learnt(labels: Iterable[str | EntityLabel], card: Mapping[str, Any]) -> tuple[EntityLabel, ...]:
-    """Return labels, checked; those that a tagger was fine-tuned on, by its card, are read as they were then.
+    """Return checked labels; types that a tagger was fine-tuned on, by its card, get the texts that it read then.
 
-    A merged type (`nerbert types`) is as many labels of one name as it has words; its entities are those of all.
+    A merged type (`nerbert types`) becomes several labels of one name, one per text; its entities are those of all.
     """
     words, checked = learnt_words(card), entity_labels(labels)
     if not words:
@@ -63,12 +63,12 @@ def as_learnt(labels: Iterable[str | EntityLabel], card: Mapping[str, Any]) -> t
 
 
 def parse_labels(text: str) -> tuple[EntityLabel, ...]:
-    """Return the labels of a command line: a file, lines as in such a file, or labels with commas between them.
+    """Return the labels of a command line: a file, lines as in such a file, or labels separated by commas.
 
-    A line is `name`, `name: description`, or name and description with a tab between them; empty lines and comments
-    (`#`) are skipped. Raise InputError for a comma that may be part of a description.
+    A line is `name`, `name: description`, or name and description separated by a tab; empty lines and comments (`#`)
+    are skipped. Raise InputError for a comma that may be part of a description.
     """
-    is_file = "," not in text and "\n" not in text and os.path.isfile(text)  # noqa: PTH113  (for what no path can be)
+    is_file = "," not in text and "\n" not in text and os.path.isfile(text)  # noqa: PTH113  (accepts strings that can't be paths)
     if not is_file and "\n" not in text:
         if text.endswith((".txt", ".tsv")) and "," not in text:
             raise InputError(f"{text}: no such file of labels")
@@ -84,13 +84,13 @@ def parse_labels(text: str) -> tuple[EntityLabel, ...]:
 
 
 _WITHOUT_WIDTH = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
-"""Removed from labels, which would look the same: zero-width spaces, byte order mark, soft hyphen; joiners stay."""
+"""Invisible characters, removed from labels: zero-width spaces, byte order mark, soft hyphen; joiners stay."""
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Invisible letters and signs: fillers of Korean, and Braille without a dot."""
+"""Invisible letters and signs: Korean fillers, and blank Braille."""
 
 
 def parse_type_labels(items: Iterable[str]) -> dict[str, str]:
-    """Return type → label of each `TYPE=label` or `TYPE` ("": its own words); raise SettingsError for a repeat."""
+    """Return type → label of each `TYPE=label` or `TYPE` ("": the type's name); raise SettingsError for a repeat."""
     labels: dict[str, str] = {}
     for item in items:
         name, _, label = (part.strip() for part in item.partition("="))
@@ -101,7 +101,7 @@ def parse_type_labels(items: Iterable[str]) -> dict[str, str]:
 
 
 def read_type_labels(text: str) -> dict[str, str]:
-    """Return type → label of a command line: `TYPE=label` with commas between them, or a file with one a line."""
+    """Return type → label of a command line: `TYPE=label` separated by commas, or a file with one per line."""
     is_file = os.path.isfile(text)  # noqa: PTH113
     labels = parse_type_labels(_lines(text) if is_file else (part for part in text.split(",") if part.strip()))
     for name, label in labels.items():
@@ -112,7 +112,7 @@ def read_type_labels(text: str) -> dict[str, str]:
 
 
 def _lines(text: str, *, is_file: bool = True) -> list[str]:
-    """Return the lines of a file of labels, or of a text, without empty ones and comments."""
+    """Return the lines of a file of labels, or of a text, except empty lines and comments."""
     with open_plain(Path(text)) if is_file else nullcontext() as stream:
         lines = (line.text for line in read_lines(stream, text)) if stream else text.splitlines()
         return [line for line in map(str.strip, lines) if line and not line.startswith("#")]
@@ -138,22 +138,22 @@ def _label(label: str | EntityLabel) -> EntityLabel:
 
 
 _PRESIDIO = {"per": "PERSON", "loc": "LOCATION", "gpe": "LOCATION", "org": "ORGANIZATION", "norp": "NRP"}
-"""Presidio's names of types that models call otherwise. Source: presidio-analyzer 2.2.366, `conf/default.yaml`,
+"""Presidio's names for types that models name differently. Source: presidio-analyzer 2.2.366, `conf/default.yaml`,
 `model_to_presidio_entity_mapping`."""
 
 
 def presidio_name(type_: str) -> str:
-    """Return what Presidio calls a type."""
+    """Return Presidio's name for a type."""
     return _PRESIDIO.get(type_.casefold(), "_".join(type_.upper().split()))
 
 
 def label_of(name: str) -> str:
-    """Return the label at run time for a name of Presidio's: `date time` for `DATE_TIME`."""
+    """Return the run-time label for one of Presidio's names: `date time` for `DATE_TIME`."""
     return " ".join(name.casefold().replace("_", " ").split())
 
 
 def asked_types(types: Iterable[str], names: Iterable[str]) -> dict[str, str]:
-    """Return the types that are asked for by their own or by Presidio's names, in any case, each with that name."""
+    """Return type → requested name, for types requested by their own or by Presidio's name, ignoring case."""
     folded = {name.casefold(): name for name in names}
     named = {type_: folded.get(presidio_name(type_).casefold()) or folded.get(type_.casefold()) for type_ in types}
     return {type_: name for type_, name in named.items() if name}

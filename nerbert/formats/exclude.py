@@ -1,7 +1,7 @@
-"""Texts to exclude from training data, by shared runs of words: annotated data, JSON lines or plain text, by content.
+"""Texts to exclude from training data, by shared word n-grams: annotated data, JSON lines or plain text.
 
-A text too short for a run is compared as a whole; the shortest are not compared, and are counted. What would exclude
-nothing is an error: a file without a run of words, a folder without a text, a file there whose name says no text.
+A text shorter than an n-gram is compared as a whole; the shortest texts are not compared, only counted. Inputs that
+would exclude nothing are errors: a file without n-grams, a folder without texts, a file in it without a text suffix.
 """
 
 import re
@@ -24,27 +24,27 @@ _TEXTS = (".txt", ".tsv")
 _ABOUT = re.compile(
     r"(?:readme|licen[cs]e|copying|notice|attribution)|.*\.md$|(?:manifest|dataset_dict)\.json$", re.IGNORECASE
 )
-"""Names of files beside the texts: the last two are of nerbert's own data folders and of `datasets`."""
+"""Names of files that aren't texts; the last two occur in nerbert's data folders and in those of `datasets`."""
 _KEYS = ("text", "sentence", "tokens", "words", "tokenized_text")
-"""Fields of a JSON line for its text, or its list of words; the first that exists counts."""
+"""Fields of a JSON line for its text, or its list of words; the first that exists is used."""
 _MIN_WORDS = 4
-"""Minimum words of a text that is compared as a whole. Equality of shorter ones ("CENTRAL DIVISION", "Scorers :", "0-1
-.") is no sign of a leak, since any text may contain them. Unit: normalised words. Source: ours."""
+"""Minimum length of a text that is compared as a whole. Shorter equal texts ("CENTRAL DIVISION", "Scorers :", "0-1 .")
+aren't a sign of a leak, since any text may contain them. Unit: normalised words. Source: ours."""
 _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """Runs of words that no sentence may share, and their files, for the manifest."""
+    """N-grams that exclude a sentence, and facts about their files, for the manifest."""
 
     ngrams: frozenset[str] = frozenset()
     files: tuple[dict[str, Any], ...] = ()
     judged: Counter[str] = field(default_factory=Counter)
-    """How many sentences of all files are compared `by_ngram`, `by_equality`, or are `not_judged`."""
+    """Number of sentences in all files that are compared `by_ngram`, `by_equality`, or are `not_judged`."""
 
 
 def read_excluded(paths: Sequence[Path], length: int) -> Excluded:
-    """Return the n-grams of the sentences of these files, or of the files of a folder."""
+    """Return the n-grams of the sentences in these files and folders."""
     grams: set[str] = set()
     files: list[dict[str, Any]] = []
     total = Counter[str]()
@@ -92,7 +92,7 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def _whole_folders(path: Path) -> Iterator[Path]:
-    """Yield the folders at and below a path that are each in a format of folders, as their splits may be."""
+    """Yield the path and the folders below it that are in a format of folders; splits may be such folders."""
     if path.is_dir() and recognise_format(path):
         yield path
     elif path.is_dir():
@@ -103,7 +103,7 @@ def _whole_folders(path: Path) -> Iterator[Path]:
 
 def _texts(path: Path) -> Iterator[str]:
     """Yield annotated sentences, the texts of JSON lines, or the lines of a text."""
-    if (name := recognise_format(path)) not in ("", "jsonl"):  # of JSON the text is enough
+    if (name := recognise_format(path)) not in ("", "jsonl"):  # from JSON lines, only the text is needed
         yield from (document.text for document in check_needs(FORMATS.find(name)()).read(path, Repairs()))
         return
     head = head_of(path).removeprefix(BOM).lstrip()
@@ -127,13 +127,13 @@ def _json_text(line: str) -> str:
 
 
 def normalised_words(text: str) -> list[str]:
-    """Return the words of a text for comparisons: lower-case `\\w+`."""
+    """Return the words of a text for comparison: lower-case `\\w+`."""
     return _WORD.findall(text.lower())
 
 
 def ngrams(text: str, length: int) -> set[str]:
-    """Return all runs of `length` normalised words of a text; of a shorter one all its words as one run, if not too
-    few. Two texts share a run of fewer than `length` words only if they are equal: longer texts have no run as short.
+    """Return all n-grams of `length` normalised words of a text; a shorter text is one n-gram if it isn't too short.
+    Two texts share an n-gram of fewer than `length` words only if they are equal: longer texts have only longer ones.
     """
     words = normalised_words(text)
     size = length if len(words) >= length else max(len(words), _MIN_WORDS)

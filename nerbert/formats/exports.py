@@ -1,6 +1,6 @@
-"""What annotation tools export and import as JSON, and GLiNER's training data.
+"""JSON formats of annotation tools, for export and import, and GLiNER's training data.
 
-An export is checked by a model of its form; what else it holds (ids, annotators) is ignored.
+An export is validated against a schema; its other fields (ids, annotators) are ignored.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NotRequired
 
-from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
+from typing_extensions import TypedDict  # Python 3.11's TypedDict lacks features that pydantic needs
 
 from nerbert.errors import InputError
 from nerbert.formats.conll import example_of
@@ -25,11 +25,11 @@ _ID, _DATA, _LABEL, _LABELS = "id", "data", "label", "labels"
 _ANSWER, _VIEW, _ACCEPTED, _REFUSED = "answer", "_view_id", "accept", ("reject", "ignore")
 _TOKENIZED, _NER = "tokenized_text", "ner"
 _QUESTION, _NOBODY = "span_label", "00000000-0000-0000-0000-000000000000"
-"""Argilla's question that is written, and the user who answers it: a response must name one."""
+"""The Argilla question that is written, and the user who answers it, since a response must name one."""
 
 
 class ExportPlace(TypedDict):
-    """The place of a span in an export."""
+    """The position of a span in an export."""
 
     start: int
     end: int
@@ -43,8 +43,8 @@ class _Labelled(ExportPlace):
 
 
 def export_span(value: ExportPlace, label: str, *, tagged: bool) -> Span:
-    """Return a span of an export. A model's span has a `score`, a person's nerbert's `confidence`: other values of that
-    name, and scores of what a person changed, are no confidence. Raise InputError for a score that is none.
+    """Return a span of an export. A model's span has a `score`, a person's span may have nerbert's `confidence`. Other
+    values, and scores of spans that a person changed, are ignored. Raise InputError for an invalid score of a model.
     """
     sure, text = value.get("score" if tagged else "confidence"), value.get("text") or ""
     confidence = share_of(sure)
@@ -55,13 +55,13 @@ def export_span(value: ExportPlace, label: str, *, tagged: bool) -> Span:
 
 
 def score_json(span: Span, *, tagged: bool) -> dict[str, float]:
-    """Return the confidence as a field that `export_span` reads; nothing for an annotated span with confidence 1."""
+    """Return the confidence as a field for `export_span`; an empty dict for an annotated span with confidence 1."""
     return {"score" if tagged else "confidence": round(span.confidence, 4)} if tagged or span.confidence != 1 else {}
 
 
 def text_key(values: Mapping[str, Any], names: Iterable[str], surfaces: Iterable[str] = ()) -> str:
-    """Return the key of the annotated text; raise InputError if that is unclear. It is the first of `names` that
-    exists. Without one, it is the only text, or the only one that contains all the entities' texts.
+    """Return the key of the annotated text: the first of `names` that exists, else the key of the only text, or of the
+    only text that contains the texts of all entities. Raise InputError if the key is unclear.
     """
     texts = [key for key, value in values.items() if isinstance(value, str)]
     if named := next((name for name in names if name in texts), ""):
@@ -82,17 +82,17 @@ class Doccano(JsonFormat):
     keys = f"{TEXT} and {_LABEL} (doccano)"
 
     def matches(self, value: Any) -> bool:
-        """Return whether there is a text with labels as lists."""
+        """Return whether an object has a text, and labels as lists."""
         text, label = _doccano(value) if isinstance(value, dict) else ("", "")
         return text != "" and label != "" and all(isinstance(item, list) for item in value[label])
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the first object is doccano's; one without labels must have a field of doccano's alone."""
+        """Return whether the first object is doccano's; one without labels needs a field that only doccano has."""
         first = first_value(head)
         return self.matches(first) and bool(first[_doccano(first)[1]] or "Comments" in first)
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
-        """Return the text of an object."""
+        """Return the document of an object."""
         text, label = _doccano(value)
         return [Document(value[text], tuple(map(json_span, value[label])), fields=fields_but(value, text, label))]
 
@@ -103,20 +103,20 @@ class Doccano(JsonFormat):
 
 
 def _doccano(value: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the names of doccano's text and labels; "" for none."""
+    """Return the keys of doccano's text and labels; "" for a missing one."""
     text = next((name for name in (TEXT, _DATA) if isinstance(value.get(name), str)), "")
     return text, next((name for name in (_LABEL, _LABELS) if isinstance(value.get(name), list)), "")
 
 
 class Gliner(JsonFormat):
-    """The format `gliner`: tokens, here joined by spaces, and entities by first and last token, the last included."""
+    """The format `gliner`: tokens, joined by spaces to a text, and entities as first and last token, both inclusive."""
 
     suffixes = (".json", ".jsonl", ".ndjson")
     holds = replace(LEAST, text="words", words=True, fields=fields_without(_TOKENIZED, _NER))
     keys = f"{_TOKENIZED} and {_NER} (gliner)"
 
     def matches(self, value: Any) -> bool:
-        """Return whether there are tokens, and entities as lists; data sets name the tokens in two ways."""
+        """Return whether an object has tokens, and entities as lists; the tokens' key differs between data sets."""
         if not isinstance(value, dict) or not isinstance(value.get(_tokens_field(value)), list):
             return False
         entities = value.get(_NER)
@@ -131,7 +131,7 @@ class Gliner(JsonFormat):
         return [Document(example.text, spans, example.words, fields=fields_but(value, name, _NER))]
 
     def values(self, document: Document) -> Iterator[Any]:
-        """Yield a document's sentences; each has the document's other fields."""
+        """Yield the sentences of a document; each gets the document's other fields."""
         fields = self.holds.fields(document)
         for example in map(whole_words, sentences_of(document)):
             entities = [[first, last - 1, type_] for first, last, type_ in word_spans(example)]
@@ -139,12 +139,12 @@ class Gliner(JsonFormat):
 
 
 def _tokens_field(value: Mapping[str, Any]) -> str:
-    """Return the name of the tokens; an object that also has its text is not GLiNER's."""
+    """Return the key of the tokens; an object that also has a text isn't GLiNER's."""
     return TOKENS if _TOKENIZED not in value and TEXT not in value else _TOKENIZED
 
 
 def token_span(value: Any, words: tuple[tuple[int, int], ...]) -> tuple[int, int, str]:
-    """Return an entity, given as [first token, last token, type], in characters; raise InputError for any other."""
+    """Convert an entity [first token, last token, type] to characters; raise InputError for any other form."""
     first, last, type_ = value if isinstance(value, list) and len(value) == 3 else (None, None, None)
     if type(first) is not int or type(last) is not int or not isinstance(type_, str):
         raise InputError(f"entity {value!r:.80}: must be first token, last token and type")
@@ -154,7 +154,7 @@ def token_span(value: Any, words: tuple[tuple[int, int], ...]) -> tuple[int, int
 
 
 class Token(TypedDict):
-    """The place of a token, and often its text."""
+    """The position of a token, and often its text."""
 
     text: NotRequired[str]
     start: int
@@ -170,7 +170,7 @@ class _ProdigyTask(TypedDict):
 
 
 class Prodigy(JsonFormat):
-    """The format `prodigy`: tasks of `db-out`. Without an answer spans are a model's; parts of words are ignored."""
+    """The format `prodigy`: tasks from `db-out`. Without an answer, the spans are a model's; relations are ignored."""
 
     suffixes, keys = (".jsonl", ".ndjson", ".json"), "prodigy"
     written = (TEXT, TOKENS, SPANS, _ANSWER, _VIEW, "relations")
@@ -182,11 +182,11 @@ class Prodigy(JsonFormat):
             return False
         if not {"_task_hash", "_input_hash", _VIEW}.isdisjoint(value) or value.get(_ANSWER) in (_ACCEPTED, *_REFUSED):
             return True
-        has_texts = all(_has_object(value.get(TOKENS), name) for name in ("start", TEXT))  # spaCy's have none
+        has_texts = all(_has_object(value.get(TOKENS), name) for name in ("start", TEXT))  # spaCy's tokens have no text
         return has_texts or _has_object(value.get(SPANS), "token_start")
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
-        """Return a task's text, unless it was rejected or ignored."""
+        """Return the document of a task, unless it was rejected or ignored."""
         if value.get(_ANSWER) in _REFUSED:
             repairs[Repair.REJECTED] += 1
             return []
@@ -197,7 +197,7 @@ class Prodigy(JsonFormat):
         text, tagged = task["text"], task.get("answer") is None
         words = token_words(text, task.get("tokens") or ())
         spans = [export_span(span, span["label"], tagged=tagged) for span in task.get("spans") or ()]
-        if words:  # they show that offsets count characters
+        if words:  # the tokens' texts prove that offsets count characters
             spans = [replace(span, text=span.text or text[span.start : span.end]) for span in spans]
         # `ner.teach` asks about one entity at a time
         partial = not tagged and bool(value.get("_is_binary") or value.get(_VIEW) == "ner")
@@ -205,7 +205,7 @@ class Prodigy(JsonFormat):
         return [Document(text, tuple(spans), words, fields=fields, tagged=tagged, partial=partial)]
 
     def value(self, document: Document) -> Any:
-        """Return a task: accepted or, where a model tagged the text, not yet answered."""
+        """Return a document as a task: accepted or, if a model tagged the text, unanswered."""
         text, words, tagged = document.text, document.words or (), document.tagged
         task = {_VIEW: "ner_manual", **self.holds.fields(document), TEXT: text}
         if document.words is not None:
@@ -229,7 +229,7 @@ def _has_object(value: Any, key: str) -> bool:
 
 
 def token_words(text: str, tokens: Sequence[Token]) -> tuple[tuple[int, int], ...] | None:
-    """Return the places of tokens other than white space; None if there are none, or they don't fit the text."""
+    """Return the spans of tokens other than white space; None if there are none, or they don't match the text."""
     words, reached = list[tuple[int, int]](), 0
     for token in tokens:
         start, end = token["start"], token["end"]
@@ -270,7 +270,7 @@ class Argilla(JsonFormat):
         return is_record and ("responses" in value or "suggestions" in value)
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
-        """Return a record's text, unless its answer was discarded."""
+        """Return the document of a record, unless its answer was discarded."""
         record = check_value(value, _Record)
         responses = [answers or [] for answers in (record.get("responses") or {}).values()]
         spans, tagged = _read_answers(responses, repairs, tagged=False), False
@@ -286,7 +286,7 @@ class Argilla(JsonFormat):
         return [Document(texts[key], tuple(spans), fields=fields, tagged=tagged)]
 
     def value(self, document: Document) -> Any:
-        """Return a record with a response or, for a text that a model tagged, a suggestion."""
+        """Return a document as a record with a response or, if a model tagged the text, a suggestion."""
         fields = self.holds.fields(document)
         spans = [{"start": span.start, "end": span.end, "label": span.type} for span in document.spans]
         scores = [round(span.confidence, 4) for span in document.spans]
@@ -304,7 +304,7 @@ class Argilla(JsonFormat):
 
 
 def _is_discarded(answer: _Response) -> bool:
-    """Return whether a person discarded the text; then there may be no value."""
+    """Return whether a person discarded the text; such an answer may lack a value."""
     status = answer.get("status")
     return status == "discarded" or (status is None and answer.get("value") is None)
 
@@ -318,7 +318,7 @@ def _read_answers(answers: Iterable[list[_Response]], repairs: Repairs, *, tagge
             value = answer.get("value")
             if value is None or _is_discarded(answer):
                 continue
-            # other questions' lists hold texts, or options with ranks
+            # lists of other questions contain texts, or options with ranks
             are_spans = isinstance(value, list) and all(isinstance(item, dict) and "rank" not in item for item in value)
             if answer.get("status") == "draft" or not are_spans:
                 repairs[Repair.PASSED_OVER] += 1

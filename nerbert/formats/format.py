@@ -1,7 +1,7 @@
-"""The protocol of an annotation format, a class registered in `FORMATS`; and files, read by the format that fits.
+"""The protocol of an annotation format, a class registered in `FORMATS`; format detection and reading.
 
-A format returns spans as written in a file; `nerbert.formats.documents` repairs them, the same way for all formats. The
-first format that recognises a file is taken, those with its suffix first. Cost: a file is opened twice.
+A format returns spans as written in a file; `nerbert.formats.documents` repairs them, in the same way for all formats.
+The first format that recognises a file reads it; formats with its suffix come first. Cost: a file is opened twice.
 """
 
 import re
@@ -17,7 +17,7 @@ from nerbert.records import Document, Example, Repairs
 from nerbert.registry import Registry
 
 _HEAD = 1 << 20
-"""Bytes of a file used to detect its format."""
+"""Number of bytes of a file used to detect its format."""
 _FOREIGN_BEGINS = {
     b"PAR1": "Parquet",
     b"PK\x03\x04": "a zip archive (unpack it first)",
@@ -32,7 +32,7 @@ _OFFICE = {
     (".xlsx", ".xls", ".ods"): "an Excel workbook (save it as CSV)",
 }
 _BINARY = 1 << 12
-"""Number of first bytes among which text has no zero."""
+"""Number of bytes at the beginning of a file that are searched for zeros, which text doesn't contain."""
 _GONE = {
     re.compile(
         r'\A\[?\s*\[\s*"(?:[^"\\]|\\.)*+"\s*,\s*\{\s*"entities"'
@@ -42,32 +42,32 @@ _GONE = {
     re.compile(r'"(?:annotation|prediction)_agent"\s*:'): "records of Argilla 1 (export them from Argilla 2)",
     re.compile(r'"[^"]+\.(?:responses|suggestion)"\s*:'): "flat records of Argilla (export them by records.to_json)",
 }
-"""The beginnings of exports that are no longer read, and the exports to choose."""
+"""Patterns of exports that are no longer read, and the exports to use instead."""
 _OPTIONS = ("layer", "feature", "tag_column")
 """The options of reading that only some formats have."""
 _KEY = re.compile(r'"(\w+)"\s*:')
 
 Fields = Callable[[Document], Mapping[str, Any]]
-"""Returns a document's fields as they are read back from a file."""
+"""Returns those fields of a document that can be read back from a file."""
 
 
 def fields_without(*reserved: str) -> Fields:
-    """Return a function for all fields except those whose names the format uses itself."""
+    """Return a function that returns all fields except those whose names the format itself uses."""
     return lambda document: {name: value for name, value in document.fields.items() if name not in reserved}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abilities:
-    """What a format keeps of a document, besides the places and types of its entities."""
+    """The information that a format keeps of a document, besides the positions and types of its entities."""
 
     text: Literal["whole", "line", "sentences", "words"] = "whole"
     """The whole text; a text of one line; its sentences, each a text with words; only words, joined by spaces."""
     words: bool = True
     """Word boundaries."""
     groups: bool | Literal["adjacent"] = True
-    """Which texts belong to one document; `adjacent`: if they follow each other."""
+    """Membership of texts in documents; `adjacent`: only if the texts of a document follow each other."""
     tagged: bool = True
-    """Whether only a model tagged a text."""
+    """The mark of a text that only a model tagged."""
     confidences: Literal["all", "tagged", "none"] = "all"
     """Confidences of all texts, of those that only a model tagged, or none."""
     fields: Fields = lambda document: document.fields
@@ -77,7 +77,7 @@ class Abilities:
 
 @dataclass(frozen=True, slots=True)
 class WritingRows:
-    """How texts are written one by one: the sentence splitter, all types, and whether the output is a terminal."""
+    """Options for writing texts one by one: the sentence splitter, all types, and whether the output is a terminal."""
 
     sentences: Callable[[str], Iterable[tuple[int, Example]]]
     types: Iterable[str] = ()
@@ -87,19 +87,19 @@ class WritingRows:
 TextWriter = Callable[[Document], bytes]
 """Returns the bytes of a text with its entities."""
 LEAST = Abilities(text="line", words=False, groups=False, tagged=False, confidences="none", fields=lambda _: {})
-"""The abilities of a format that keeps only texts of one line and their entities."""
+"""Abilities of a format that keeps only texts of one line and their entities."""
 
 
 class Format(Protocol):
-    """An annotation format; a class that is made without arguments.
+    """An annotation format; a class that is instantiated without arguments.
 
-    One that needs a library names an extra of nerbert and its modules: `needs = ("spacy", "spacy")`. `nerbert tag` uses
-    further members where a format has them (docs/extending/format.md).
+    A format that needs a library names an extra of nerbert and the modules: `needs = ("spacy", "spacy")`. `nerbert tag`
+    uses further members if a format has them (docs/extending/format.md).
     """
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Suffixes in lower case (`.conll`); files are written with the first. Data in a folder has none."""
+        """Suffixes in lower case (`.conll`); files are written with the first. Formats of folders have none."""
 
     @property
     def holds(self) -> Abilities:
@@ -109,10 +109,10 @@ class Format(Protocol):
         """Return whether a file that begins with these bytes (1 MB at most), or a folder, is in this format."""
 
     def read(self, source: Path, repairs: Repairs, /) -> Iterator[Document]:
-        """Yield the documents of a file or folder, in order, while reading; count in `repairs` what is skipped.
+        """Yield the documents of a file or folder, in order, while reading; count omissions in `repairs`.
 
-        Raise InputError that names the line, by `nerbert.errors.at`. One that `streams` takes a `Stream`, too, and
-        yields its texts, with all other fields.
+        Raise InputError that names the line, by `nerbert.errors.at`. A format with `streams` accepts a `Stream`, too,
+        and yields its texts, with all other fields.
         """
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
@@ -140,7 +140,7 @@ FORMATS: Registry[Callable[[], Format]] = Registry(
     },
     members=("recognise", "read", "write"),
 )
-"""The formats of annotated sentences, in the order in which they are asked whether they recognise a file."""
+"""The formats of annotated sentences, in the order in which they are tried on a file."""
 
 
 def check_needs(format_: Format) -> Format:
@@ -151,24 +151,24 @@ def check_needs(format_: Format) -> Format:
 
 
 def known_formats() -> dict[str, Format]:
-    """Return all formats by name, in the order in which they are asked."""
+    """Return all formats by name, in the order in which they are tried."""
     return {name: FORMATS.find(name)() for name in FORMATS}
 
 
 def abilities(format_: Format) -> Abilities:
-    """Return a format's abilities; older formats of users may declare none."""
+    """Return a format's abilities; older formats of users may not declare them."""
     return getattr(format_, "holds", LEAST)
 
 
 def formats_of_suffix(suffix: str) -> list[str]:
-    """Return the names of the formats with a suffix, in the order in which they are asked."""
+    """Return the names of the formats with a suffix, in the order in which they are tried."""
     return [name for name, format_ in known_formats().items() if suffix in format_.suffixes]
 
 
 def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs | None = None) -> Iterator[Document]:
-    """Yield what a file (or a folder of a format of folders) holds, its spans in order, apart and in characters.
+    """Yield the documents of a file or folder; their spans are sorted, disjoint and in characters.
 
-    Raise InputError that names file and line. `repairs` counts what is repaired or left out.
+    Raise InputError that names file and line. `repairs` counts repairs and omissions.
     """
     reading, counts = reading or Reading(), Repairs() if repairs is None else repairs
     with refused(f"{path}: can't be read", of=OSError):
@@ -182,7 +182,7 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
 
 
 def find_format(path: Path, name: str = "") -> Format:
-    """Return the format of this name, or that of a file; raise InputError for a file of an unsupported format."""
+    """Return the format of this name, or that of the file; raise InputError for a file in an unsupported format."""
     return FORMATS.find(name or name_format(path))()
 
 
@@ -193,21 +193,21 @@ def name_format(path: Path) -> str:
     guess = foreign(head_of(path), path.name.lower())
     names = [name for name, format_ in _by_suffix(path) if path.name.lower().endswith(format_.suffixes)]
     if names and not guess:
-        return names[-1]  # of one suffix the last format is the most open; its reader names the fault
+        return names[-1]  # the last format of a suffix is the most general; its reader names the fault
     seems = f"seems to be {guess}" if guess else "is in no known format"
     raise InputError(f"{path}: {seems}; formats are {', '.join(FORMATS)}, or your own with --from module:name")
 
 
 def recognise_format(path: Path) -> str:
-    """Return the name of a file's format by its content; "" if no format recognises it."""
+    """Return the name of a file's format, detected from its content; "" if no format recognises it."""
     with refused(f"{path}: can't be read", of=OSError):
         head = head_of(path)
         return next((name for name, format_ in _by_suffix(path) if format_.recognise(path, head)), "")
 
 
 def foreign(head: bytes, name: str) -> str:
-    """Return a guess at the unsupported content of a file from its first bytes, such as `PDF`; "" for no guess. JSON in
-    a file named as such is left to its reader, which names the line and the fault.
+    """Return a guess at the unsupported content of a file from its first bytes, such as `PDF`; "" for no guess. JSON
+    with a suffix of JSON is left to its reader, which names the line and the fault.
     """
     text = head.decode("utf-8-sig", "replace").lstrip()
     gone = next((tool for mark, tool in _GONE.items() if mark.search(text)), "")
@@ -228,7 +228,7 @@ def _by_suffix(path: Path) -> list[tuple[str, Format]]:
 
 
 def head_of(path: Path) -> bytes:
-    """Return the beginning of a file; nothing for a folder."""
+    """Return the beginning of a file; b"" for a folder."""
     if path.is_dir():
         return b""
     with path.open("rb") as stream:

@@ -1,7 +1,7 @@
 """Find and read texts: files, folders, standard input; rows of any format.
 
-A name decides; the content does where the name says no more than JSON or CSV. Cost: text that begins like JSON or
-HTML must be asked for. All errors of paths are found before any work.
+A file's name decides its kind, or its content if the suffix is unknown or only means JSON or CSV. Cost: `--from` is
+needed for text that begins like JSON or HTML. All invalid paths are reported before any work.
 """
 
 import os
@@ -29,18 +29,18 @@ from nerbert.sources.files import find_files, open_plain, writable
 from nerbert.terminal import tell
 
 JSON = ".json"
-"""JSON lines if the file itself is named; in folders it is mostly something else."""
+"""Read as JSON lines if the file itself is named; skipped in folders, where it is usually something else."""
 STDIN = "-"
 _NOT_TEXT = (*kinds.Page.suffixes, ".xhtml", ".xml")
-"""Suffixes that are text only if the format is named."""
+"""Suffixes of files that are read as text only if the format is named."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file to tag, or standard input, perhaps a `copy` of it; `name` is its path among the inputs. A `text` is read
-    like standard input.
+    """A file to tag, or standard input, or a `copy` of that; `name` is its path among the inputs. A `text` is read like
+    standard input.
 
-    `field` (or column) holds the texts; `errors` sets what happens to bytes that are no UTF-8, if the format leaves a
+    `field` (or column) holds the texts; `errors` is the treatment of bytes that aren't UTF-8, if the format leaves a
     choice.
     """
 
@@ -55,32 +55,32 @@ class InputFile:
     """Characters to remove from a line's end."""
 
     def __str__(self) -> str:
-        """Return the path for messages."""
+        """Return the path or source for messages."""
         origin = "standard input" if self.text is None else "--text"
         return origin if self.place == STDIN else self.place
 
     @property
     def path(self) -> Path:
-        """The file, or the copy of a pipe."""
+        """Path of the file, or of the copy of a pipe."""
         return self.copy or Path(self.place)
 
     @property
     def on_disk(self) -> bool:
-        """Whether it can be read from any offset: a file, or the copy of a pipe."""
+        """True if it can be read from any offset: a file, or the copy of a pipe."""
         return self.copy is not None or (self.place != STDIN and not self.path.is_fifo())
 
     @property
     def _plain(self) -> bool:
-        """Whether it is an uncompressed file."""
+        """True for an uncompressed file."""
         return self.on_disk and self.path.is_file() and kinds.unpacked_name(self.path) == self.path
 
     @property
     def size(self) -> int | None:
-        """Return the bytes of an uncompressed file; None if unknown."""
+        """Size of an uncompressed file in bytes; None if unknown."""
         return self.path.stat().st_size if kinds.can(self.kind, "streams") and self._plain else None
 
     def documents(self, repairs: Repairs | None = None) -> Iterator[Document]:
-        """Yield the file's texts while reading; errors name the line. `repairs` counts what a format leaves out."""
+        """Yield the file's texts while reading; errors name the line. `repairs` counts the format's omissions."""
         format_, streams, path = kinds.kind_named(self.kind), kinds.can(self.kind, "streams"), self.path
         repairs = Repairs() if repairs is None else repairs
         if not streams and self.field != TEXT:
@@ -100,12 +100,12 @@ class InputFile:
                 yield with_all_fields(document, number)
 
     def at_hand(self, repairs: Repairs) -> Iterator[list[Document]]:
-        """Yield texts in lists of about 64 KiB; of a pipe those that are there, so that it is answered at once."""
+        """Yield texts in batches of about 64 KiB; from a pipe, yield available texts without waiting for more."""
         rows = self.documents(repairs)
         return in_lists(rows, before_fault=True) if self.on_disk or self.text is not None else at_hand(rows)
 
     def copy_to(self, folder: Path) -> "InputFile":
-        """Return an input that can be read several times: standard input or a pipe is copied into `folder` first."""
+        """Return an input that can be read several times; copy standard input or a pipe into `folder` first."""
         path = Path(self.place)
         if self.place != STDIN and (path.is_file() or path.is_dir() or not path.exists()):
             return self
@@ -117,7 +117,7 @@ class InputFile:
 
     @contextmanager
     def open_bytes(self) -> Iterator[IO[bytes]]:
-        """Provide the file's bytes, decompressed if need be."""
+        """Provide the file's bytes, decompressed if necessary."""
         if self.copy or self.place != STDIN:
             with self.copy.open("rb") if self.copy else open_plain(Path(self.place)) as stream:
                 yield stream
@@ -130,7 +130,7 @@ class InputFile:
         if sys.stdin.isatty():
             tell("nerbert: reading from the terminal; end with Ctrl-D")
         source: AbstractContextManager[IO[bytes]] = nullcontext(sys.stdin.buffer)
-        with suppress(OSError, ValueError):  # Python can't end while a thread waits inside of `sys.stdin`
+        with suppress(OSError, ValueError):  # Python can't exit while a thread waits inside `sys.stdin`
             source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
         with refused(f"{self}: can't be read", of=OSError), source as stream:
             yield stream
@@ -138,7 +138,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class JobPaths:
-    """The inputs to tag, and their `folders`; `many`: there may be many files, even if there is one."""
+    """The inputs to tag, and their `folders`; `many`: there may be several files, even if there is only one now."""
 
     sources: list[InputFile]
     many: bool
@@ -148,12 +148,12 @@ class JobPaths:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return what decides how they are read, as JSON: a part of a job's fingerprint."""
+        """The facts that determine how they are read, as JSON: a part of a job's fingerprint."""
         inputs = [{"name": writable(source.name), "kind": source.kind} for source in self.sources]
         return {"field": writable(self.sources[0].field), "inputs": inputs}
 
     def tell_skipped(self) -> None:
-        """Print how many files were not read, if any."""
+        """Print the number of files that were skipped, if any."""
         if self.passed_over:
             tell(f"files skipped: {len(self.passed_over):,}, such as {self.passed_over[0]}; name them, or give --from")
 
@@ -161,8 +161,8 @@ class JobPaths:
 def find_sources(
     inputs: Sequence[str], kind: str, text: str | None = None, *, field: str = TEXT, errors: str = ERRORS[0]
 ) -> JobPaths:
-    """Return the files at these places, in order, or a `text` in the place of standard input; `kind` is that of all, or
-    "" to recognise each. `field` and `errors` are as in `InputFile`.
+    """Return the files at these paths, in order, or a `text` in place of standard input; `kind` is the kind of all, or
+    "" to detect each. `field` and `errors` are as in `InputFile`.
     """
     if kind == kinds.HTML or not kinds.is_known(kind):
         check_choice("--from", kind, tuple(name for name in kinds.known_kinds() if name != kinds.HTML))
@@ -197,14 +197,14 @@ def find_sources(
 
 
 def _find_folder_format(path: Path, kind: str) -> str:
-    """Return the format that reads a folder (or a name of the hub) as one input; "" if none does."""
+    """Return the format that reads a folder (or a name on the hub) as one input; "" for none."""
     if kind:
         return "" if kinds.kind_named(kind).suffixes else kind
     return recognise_format(path) if path.is_dir() else ""
 
 
 def _kind_by_content(path: Path) -> str:
-    """Return the kind of a file whose name doesn't say it; raise InputError if it is clearly no text."""
+    """Return the kind of a file whose name doesn't decide it; raise InputError if the file clearly isn't text."""
     suffix = kinds.unpacked_name(path).suffix.lower()
     default = kinds.JSONL if suffix == JSON else kinds.CSV if suffix in kinds.kind_named(kinds.CSV).suffixes else ""
     if not path.is_file():
@@ -222,7 +222,7 @@ def _kind_by_content(path: Path) -> str:
 
 
 def _in_folder(folder: Path, kind: str) -> tuple[list[InputFile], list[Path]]:
-    """Return the files below a folder of a known kind, or of the given one; and the other files."""
+    """Return the files below a folder that have a known kind, or the given one, and the other files."""
     inside = folder.resolve()
     sources, passed_over = [], []
     suffixes = kinds.kind_named(kind).suffixes if kind else ()
@@ -253,17 +253,17 @@ def read_texts(paths: Iterable[str]) -> Iterator[str]:
 
 
 _LIST = 1 << 16
-"""Bytes of texts that are tagged together."""
+"""Size of a batch of texts that are tagged together, in bytes."""
 _WAIT = 0.02
-"""Seconds for which a list waits for more texts of a pipe."""
+"""Time for which a batch waits for more texts from a pipe, in seconds."""
 _AHEAD = 1000
-"""Maximum texts of a pipe that wait to be tagged."""
+"""Maximum number of texts from a pipe that wait to be tagged."""
 
 
 def in_lists(
     documents: Iterable[Document], size: int = _LIST, most: int = 1 << 20, *, before_fault: bool = False
 ) -> Iterator[list[Document]]:
-    """Yield texts in lists of so many bytes, or rows; with `before_fault` those before one are a list, too."""
+    """Yield texts in batches of `size` bytes or `most` rows; `before_fault`: yield the texts before an error, too."""
     held, bytes_ = list[Document](), 0
     try:
         for document in documents:
@@ -281,7 +281,7 @@ def in_lists(
 
 
 def at_hand(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Yield texts in lists as they come: a thread reads, and a list ends when nothing has come for a while."""
+    """Yield texts in batches as they arrive: a thread reads, and a batch ends when nothing has arrived for a while."""
     ready = Queue[Document | BaseException | None](_AHEAD)
 
     def read() -> None:

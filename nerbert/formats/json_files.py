@@ -1,7 +1,7 @@
-"""JSON as tools export it: one array of objects, or one object per line, read one by one.
+"""JSON exports of tools: one array of objects, or one object per line, read one by one.
 
-A format says how an object differs from those of other formats, and what document it holds. Cost: an array's text
-is held whole, so one longer than `LONGEST_FILE` is refused.
+A subclass for each format recognises its objects and converts them to documents. Cost: an array's text is held in
+memory, so an array longer than `LONGEST_FILE` is rejected.
 """
 
 import json
@@ -40,7 +40,7 @@ class JsonFormat:
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
     holds: ClassVar[Abilities] = LEAST
     keys: ClassVar[str] = ""
-    """The fields that describe it, in messages."""
+    """The fields that describe the format, for messages."""
 
     def matches(self, value: Any) -> bool:
         """Return whether an object has the form of this format, by its fields and their types."""
@@ -59,7 +59,7 @@ class JsonFormat:
         return (self.value(document),)
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the first object is of this form; one cut off at the end of `head` is not."""
+        """Return whether the first object matches; an object cut off at the end of `head` doesn't."""
         first = first_value(head)
         return first is not None and self.matches(first)
 
@@ -81,7 +81,7 @@ class JsonFormat:
         return values_of_file(path)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write documents, whole or not at all."""
+        """Write documents atomically."""
         suffix = path.suffix.lower()
         array = (suffix if suffix in self.suffixes else self.suffixes[0]) == ".json"
         with publish(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as stream:
@@ -93,13 +93,13 @@ class JsonFormat:
 
 
 def values_of_file(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield each value of a file of JSON lines, or of one array, with the number of its line."""
+    """Yield each value of a file of JSON lines, or of one array, with its line number."""
     with path.open("rb") as stream:
         yield from ((line, value) for line, value, _ in json_values(stream, path))
 
 
 def json_values(stream: IO[bytes], source: Path | str, errors: str = "") -> Iterator[tuple[int, Any, int]]:
-    """Yield each value of JSON lines, or of one array, between the number of its line and its size.
+    """Yield line number, value and size of each value of JSON lines, or of one array.
 
     Raise InputError that names source and line for invalid JSON; `errors` is as in `decode_line`.
     """
@@ -139,7 +139,7 @@ def object_line(fields: Mapping[str, Any]) -> bytes:
 
 
 def first_value(head: bytes) -> Any:
-    """Return the first object of JSON lines or of an array that begin like this; None if there is no whole one."""
+    """Return the first object of JSON lines or of an array that begins with `head`; None if it isn't complete."""
     text = head.removeprefix(BOM).decode("utf-8", "ignore").lstrip()
     try:
         return _DECODER.raw_decode(text[1:].lstrip() if is_array(head) else text)[0]
@@ -148,7 +148,7 @@ def first_value(head: bytes) -> Any:
 
 
 def is_array(head: bytes) -> bool:
-    """Return whether a file is one array of values; a line `["a text", …]` is a value itself."""
+    """Return whether a file is one array of values; a line `["a text", …]` is itself a value."""
     text = head.removeprefix(BOM).lstrip()
     return text.startswith(b"[") and text[1:].lstrip()[:1] in (b"{", b"[", b"]", b"")
 
@@ -180,32 +180,32 @@ def _elements_of(text: str, source: Path | str) -> Iterator[tuple[int, Any, int]
 
 
 def _next(text: str, position: int) -> int:
-    """Return the place of the next character that is no white space of JSON."""
+    """Return the position of the next character that isn't JSON white space."""
     return match.end() if (match := _SPACE.match(text, position)) else position
 
 
 def fields_but(value: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Return the fields of an object except the format's own."""
+    """Return the fields of an object except `names`."""
     return {name: item for name, item in value.items() if name not in names}
 
 
 def is_json_min(value: Any) -> bool:
-    """Return whether this is an annotation of Label Studio's minimal export, and none that nerbert wrote again."""
+    """Return whether this is an annotation of Label Studio's minimal export, and not one that nerbert rewrote."""
     return isinstance(value, Mapping) and {"annotator", "annotation_id"} <= value.keys() and SPANS not in value
 
 
 def share_of(value: Any) -> float | None:
-    """Return a value that is a number from 0 to 1; None for any other."""
+    """Return a number from 0 to 1 as a float; None for any other value."""
     is_share = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
     return float(value) if is_share else None
 
 
 def json_span(value: Any) -> Span:
-    """Return the span of an object, whose fields may have various names, or of a list [start, end, type]. Raise
+    """Return the span of an object, whose fields have various names in practice, or of a list [start, end, type]. Raise
     InputError for invalid values; other fields (ids, annotators) are ignored.
     """
     text, sure = None, None
-    if isinstance(value, list | tuple) and len(value) in (3, 4):  # the fourth is spaCy's id in a knowledge base
+    if isinstance(value, list | tuple) and len(value) in (3, 4):  # the fourth is spaCy's knowledge base id
         start, end, type_ = value[:3]
     elif isinstance(value, dict):
         start, end, type_ = _first(value, _STARTS), _first(value, _ENDS), _first(value, _TYPES)
@@ -232,8 +232,8 @@ def _first(value: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def json_spans(annotation: Any, repairs: Repairs, text: str = "") -> Iterator[Span]:
-    """Yield the spans of a list, or of an object with lists by type. One with several labels is one for each, and so is
-    one with several points (Dataturks), whose ends are included. A mention without a place is each of it in `text`.
+    """Yield the spans of a list, or of an object with lists by type. An item becomes a span for each label and point
+    (Dataturks' points, whose ends are inclusive). A mention without offsets becomes a span per occurrence in `text`.
     """
     for item in annotation if isinstance(annotation, list) else _items_by_type(annotation, text):
         name = _LABELS if type(item) is dict and type(item.get(_LABELS)) is list else "label"
@@ -243,19 +243,19 @@ def json_spans(annotation: Any, repairs: Repairs, text: str = "") -> Iterator[Sp
         labels = [label.get("value") if isinstance(label, dict) else label for label in item[name]]
         repairs[Repair.UNTYPED] += not labels
         for point in item[_POINTS] if isinstance(item.get(_POINTS), list) else [{}]:
-            place = point if isinstance(point, dict) else {}
-            end = {"end": place["end"] + 1} if type(place.get("end")) is int else {}
-            yield from (json_span({**item, **place, **end, name: label}) for label in labels)
+            bounds = point if isinstance(point, dict) else {}
+            end = {"end": bounds["end"] + 1} if type(bounds.get("end")) is int else {}
+            yield from (json_span({**item, **bounds, **end, name: label}) for label in labels)
 
 
 def _items_by_type(annotation: Mapping[str, Any], text: str) -> Iterator[Any]:
-    """Yield the items of an object of lists by type; GLiNER2's are mentions in the text."""
+    """Yield the items of an object of lists by type; in GLiNER2's form, they are mentions in the text."""
     for type_, item in ((type_, item) for type_, items in _by_type(annotation).items() for item in items):
         if isinstance(item, str):
-            places = [*re.finditer(rf"(?<!\w){re.escape(item)}(?!\w)", text, re.IGNORECASE)] if item else []
-            if not places:
+            matches = [*re.finditer(rf"(?<!\w){re.escape(item)}(?!\w)", text, re.IGNORECASE)] if item else []
+            if not matches:
                 raise InputError(f"mention {item!r:.60} of type {type_!r:.60}: the text doesn't have it")
-            yield from ([*place.span(), type_] for place in places)
+            yield from ([*match.span(), type_] for match in matches)
         else:
             yield {**item, "type": type_} if isinstance(item, dict) else [*item[:2], type_]
 
@@ -266,7 +266,7 @@ def _by_type(annotation: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def seem_spans(value: Any) -> bool:
-    """Return whether these are spans: a list, by the form of the first (the others may be broken), or lists by type."""
+    """Return whether a value is a list of spans, judged by the first item (others may be broken), or lists by type."""
     if isinstance(value, dict):
         by_type = _by_type(value)
         lists = [items if isinstance(items, list) else [None] for items in by_type.values()]
@@ -279,7 +279,7 @@ def seem_spans(value: Any) -> bool:
 
 
 def _describe(value: Any) -> str:
-    """Describe an object for messages."""
+    """Describe a value for messages."""
     if isinstance(value, dict):
         fields = ", ".join(f"{name}: {item!r:.20}" for name, item in value.items()) or "no field"
         return f"an object with {fields:.180}"

@@ -26,29 +26,29 @@ _WORDS = (TOKENS, "words")
 ANNOTATIONS = (
     SPANS, "ner_tags", "tags", "bio_tags", "entities", "ents", "labels", "label", "ner", "annotations", "output",
 )  # fmt: skip
-"""Names of spans or tags; of several the first that isn't empty counts (`spans` even so), the others are fields."""
+"""Names of spans or tags; the first that isn't empty counts (or `spans`, even if empty); the others are fields."""
 _PARAGRAPHS, _ENTS = "paragraphs", "ents"
-"""spaCy's fields: of its JSON of version 2, and of `Doc.to_json`, which may leave out the entities of a text."""
+"""Fields of spaCy 2's JSON, and of spaCy's `Doc.to_json`, which omits the entities of a text without any."""
 _FIRST_ROWS = 100
 _GROUP = "document_id"
 _GROUPS = (_GROUP, "doc_id", "page_id")
 
 
 def _kept_fields(document: Document) -> dict[str, Any]:
-    """Return the fields that the reader doesn't read as text, words or spans; and the field of the document's group."""
+    """Return the fields that the reader doesn't read as text, words or spans, and a field for the document's group."""
     taken = (TEXT, SPANS, *(_WORDS if document.words is None else (TOKENS,)))
     fields = json_files.fields_but(document.fields, *taken)
     return {**fields, _GROUP: document.group} if document.group not in ("", group_of(fields)) else fields
 
 
 def text_of(fields: Mapping[str, Any], field: str, line: int = 0, size: int = 0) -> Document:
-    """Return the text (or words) in a `field` of an object, with all fields; if it has no `text`, that is added."""
+    """Return the text (or words) in a `field` of an object, with all fields; a missing field `text` is added."""
     text, words = text_in(fields, field)
     return Document(text, (), words, "", fields if TEXT in fields else {TEXT: text, **fields}, line, size=size)
 
 
 def text_in(fields: Mapping[str, Any], field: str) -> tuple[str, tuple[tuple[int, int], ...] | None]:
-    """Return the text in a field, or that of the words there, and these; `tokens` replaces a missing `text`."""
+    """Return the text in a field and None, or the text of the words there and their spans; `tokens` replaces `text`."""
     if field not in fields and field == TEXT and TOKENS in fields:
         field = TOKENS
     if field not in fields:
@@ -71,7 +71,7 @@ class JsonLines(json_files.JsonFormat):
     keys = "a text and spans, or tokens and tags"
 
     def read(self, source: Path | Stream, repairs: Repairs) -> Iterator[Document]:
-        """Yield the documents of a file; of a stream the text in a field of each object."""
+        """Yield the documents of a file, or for a stream the text in a field of each object."""
         if isinstance(source, Path):
             yield from super().read(source, repairs)
             return
@@ -88,16 +88,16 @@ class JsonLines(json_files.JsonFormat):
         return lambda row: json_files.object_line({**row.fields, SPANS: [span_json(span) for span in row.spans]})
 
     def matches(self, value: Any) -> bool:
-        """Return whether there is a text or tokens, and spans, or tags of tokens."""
+        """Return whether an object has a text or tokens, and spans, or tags of tokens."""
         is_ours = isinstance(value, dict) and not json_files.is_json_min(value)
         return is_ours and (_annotation(value) != "" or isinstance(value.get(_PARAGRAPHS), list))
 
     def rows(self, path: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
-        """Yield each object of a file with its line, its tags in IOB2."""
+        """Yield each object of a file with its line; its tags are converted to IOB2."""
         return in_iob2(path, lambda: json_files.values_of_file(path), repairs)
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
-        """Return an object's document; its words are its tokens, if it has some."""
+        """Return an object's document; its words are the object's tokens, if any."""
         if not (name := _annotation(value)):
             return [document for row in _spacy_sentences(value) for document in self.documents(row, repairs)]
         text_field, words_field = _text_field(value), _words_field(value)
@@ -125,7 +125,7 @@ class JsonLines(json_files.JsonFormat):
         return [Document(text, spans, words, group_of(value), fields)]
 
     def value(self, document: Document) -> dict[str, Any]:
-        """Return a document as an object, its own fields first."""
+        """Return a document as an object: text, tokens and spans, then the other fields."""
         text, fields = document.text, self.holds.fields(document)
         tokens = {} if document.words is None else {TOKENS: [text[start:end] for start, end in document.words]}
         return {TEXT: text, **tokens, SPANS: [span_json(span) for span in document.spans], **fields}
@@ -134,7 +134,7 @@ class JsonLines(json_files.JsonFormat):
 def in_iob2(
     path: Path, rows: Callable[[], Iterator[tuple[int, Any]]], repairs: Repairs
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
-    """Yield numbered rows with tags in IOB2, by the scheme of all rows; the first rows show which field has tags."""
+    """Yield numbered rows with tags in IOB2, by the scheme of all rows; the first rows determine the field of tags."""
     name = next((field for _, row in islice(rows(), _FIRST_ROWS) if (field := _tags_field(row))), "")
     if not name:
         yield from rows()
@@ -149,30 +149,30 @@ def in_iob2(
 
 
 def _tags_field(row: Any) -> str:
-    """Return the name of a row's tags, if these are texts; else ""."""
+    """Return the field of a row's tags, if they are strings; else ""."""
     name = _annotation(row) if isinstance(row, dict) else ""
     tags = row[name] if name and _words_field(row) else []
     return name if tags and all(isinstance(tag, str) for tag in tags) else ""
 
 
 def group_of(fields: Mapping[str, Any]) -> str:
-    """Return the field that names a text's document; "" if there is none."""
+    """Return the value of the field that names a text's document; "" if there is none."""
     return next((f"{fields[name]}" for name in _GROUPS if isinstance(fields.get(name), str | int)), "")
 
 
 def _text_field(value: Mapping[str, Any]) -> str:
-    """Return the name of the text; "" if there is none."""
+    """Return the field of the text; "" if there is none."""
     return next((name for name in _TEXTS if isinstance(value.get(name), str)), "")
 
 
 def _words_field(value: Mapping[str, Any]) -> str:
-    """Return the name of the tokens, which are texts; "" if there are none."""
+    """Return the field of the tokens, if they are strings; else ""."""
     lists = ((name, value[name]) for name in _WORDS if isinstance(value.get(name), list))
     return next((name for name, tokens in lists if not tokens or not isinstance(tokens[0], dict | list)), "")
 
 
 def _annotation(value: Mapping[str, Any]) -> str:
-    """Return the name of the spans or tags; "" if there are none, or no text for them."""
+    """Return the field of the spans or tags; "" if there are none, or no text."""
     words = _words_field(value) != ""
     if not words and not _text_field(value):
         return ""
@@ -183,18 +183,18 @@ def _annotation(value: Mapping[str, Any]) -> str:
     if named := next((name for name in names if value[name] or name == SPANS), ""):
         return named
     if any(isinstance(items, list) and items and isinstance(items[0], dict) for items in values.values()):
-        return ""  # of a form that is not known
+        return ""  # in an unknown form
     return names[0] if names else _ENTS if _has_places(value) and _ENTS not in value else ""
 
 
 def _has_places(value: Mapping[str, Any]) -> bool:
-    """Return whether the tokens are places in the text, as those of spaCy's `Doc.to_json`."""
+    """Return whether the tokens are objects with offsets, as in spaCy's `Doc.to_json`."""
     tokens = value.get(TOKENS)
     return isinstance(tokens, list) and any(isinstance(token, dict) and "start" in token for token in tokens[:1])
 
 
 def _spacy_sentences(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the sentences of a document in spaCy's JSON of version 2; an unknown tag is O."""
+    """Yield the sentences of a document in spaCy 2's JSON; an unknown tag becomes O."""
     with refused("paragraphs: must be spaCy's, with sentences of tokens", of=(LookupError, TypeError, AttributeError)):
         for sentence in (part for paragraph in value[_PARAGRAPHS] for part in paragraph["sentences"]):
             tags = [token.get("ner", "-") for token in sentence["tokens"]]
@@ -227,14 +227,14 @@ def _spans_of_tags(
 
 
 def with_all_fields(document: Document, number: int) -> Document:
-    """Return a document to be tagged: text, words and group are fields; one without a line gets `number`."""
+    """Return a document for tagging, with text, words and group as fields; without a line, it gets `number`."""
     fields = json_files.fields_but(JsonLines().value(document), SPANS)
     size = len(json_files.json_text(fields))
     return replace(document, spans=(), fields=fields, line=document.line or number, size=size)
 
 
 def tagged_document(row: Document, field: str) -> Document:
-    """Return a text that a model tagged as a document, without the `field` that has the text (or words)."""
+    """Return a row that a model tagged as a document, without the `field` that holds the text (or words)."""
     values = [row.text] if row.words is None else [row.text, [*Example(row.text, row.words).tokens]]
     texts = [name for name in (TEXT, TOKENS, field) if row.fields.get(name) in values]
     fields = json_files.fields_but(row.fields, SPANS, *texts)

@@ -1,6 +1,6 @@
 """Kinds of files by name: the annotation formats, and those that only `nerbert tag` reads or writes (text, HTML).
 
-A kind may have `streams` (reads a `Stream`), `writer` (by row), `write_rows`, `by_name` (suffixes that suffice).
+A kind may have `streams` (reads a `Stream`), `writer` (by row), `write_rows`, `by_name` (suffixes that identify it).
 """
 
 import csv
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 TEXT, JSONL, CONLL, PARQUET, CSV, HTML = "text", "jsonl", "conll", "parquet", "csv", "html"
 ROW_KINDS = (TEXT, JSONL, CSV, PARQUET)
-"""The kinds of files of rows whose fields are given."""
+"""Kinds of files that can be written from rows of fields."""
 PACKED = (".gz", ".bz2", ".xz")
 """Suffixes of compressed files."""
 Row: TypeAlias = Mapping[str, Any]
-"""Fields in JSON types; `text` is the text."""
+"""Fields in JSON types, including `text`."""
 
 
 class PlainText:
-    """The kind `text`: one text per line; its entities are written after it, for people."""
+    """The kind `text`: one text per line; its entities are written after it, for human readers."""
 
     suffixes = by_name = (".txt", ".text")
     streams = True
@@ -45,7 +45,7 @@ class PlainText:
             yield Document(line.text, fields={TEXT_FIELD: line.text}, line=line.number, size=line.size)
 
     def writer(self, writing: WritingRows) -> TextWriter:
-        """Return a writer of tagged texts for people, in colour on a terminal."""
+        """Return a writer of tagged texts for human readers, in colour on a terminal."""
         page = io.StringIO()
         if not writing.terminal and not is_terminal(page):
             return _plain_lines
@@ -55,7 +55,7 @@ class PlainText:
 
 
 class Page:
-    """The kind `html`: a page for people; only written."""
+    """The kind `html`: a page for human readers; write-only."""
 
     suffixes: ClassVar = (".html", ".htm")
     holds = Abilities()
@@ -70,13 +70,13 @@ def kind_named(name: str) -> Any:
 
 
 def known_kinds() -> list[str]:
-    """Return the names of all kinds, those first that a file's name tells."""
+    """Return the names of all kinds; those that a suffix identifies come first."""
     names = (*_OTHERS, *FORMATS)
     return sorted(names, key=lambda name: name not in _by_suffix(names).values())
 
 
 def is_known(name: str) -> bool:
-    """Return whether this names a kind, perhaps a user's as module:name, or is empty: none is chosen."""
+    """Return whether this names a kind, or a user's kind as module:name, or is empty (no choice)."""
     return not name or name in _OTHERS or FORMATS.contains(name)
 
 
@@ -86,7 +86,7 @@ def can(name: str, *does: str) -> bool:
 
 
 def keeps_rows(name: str) -> bool:
-    """Return whether a kind is written with all fields of any input's rows."""
+    """Return whether a kind is written with all fields of the input's rows, whatever their kind."""
     return name == HTML or can(name, "writer", "write_rows")
 
 
@@ -96,7 +96,7 @@ def _by_suffix(names: tuple[str, ...]) -> dict[str, str]:
 
 
 def kind_of_name(path: PurePath) -> str:
-    """Return the kind of a file that its name tells, compressed or not; "" if the content must."""
+    """Return the kind that a file's name identifies, compressed or not; "" if only the content can decide."""
     return _by_suffix((*_OTHERS, *FORMATS)).get(unpacked_name(path).suffix.lower(), "")
 
 
@@ -110,7 +110,7 @@ def write_rows(
 ) -> None:  # fmt: skip
     """Write rows without entities as one of ROW_KINDS; Parquet calls `rows` twice, CSV needs the names of `columns`.
 
-    Text has the byte order mark of the text `like`, and an end of its last line if that has.
+    Text gets a byte order mark, and a line break after the last line, only if the text `like` has them.
     """
     if kind == PARQUET:
         from nerbert.formats.parquet import write_parquet
@@ -136,7 +136,7 @@ def write_rows(
 
 
 def read_rows(path: Path, kind: str) -> Iterator[Document]:
-    """Yield the rows of such a file, with all fields."""
+    """Yield the rows of a file that `write_rows` wrote, with all fields."""
     source = Stream(str(path), lambda: path.open("rb"), path=path, strip="")
     yield from kind_named(kind).read(source, Repairs())
 
@@ -164,7 +164,7 @@ def print_tagged(console: "Console", text: str, spans: Sequence[Span]) -> None:
 
 
 def _marked_lines(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, list[tuple[int, int, str]]]]:
-    """Yield each line with its entities, of nested ones the outermost."""
+    """Yield each line with its entities; only the outermost of nested ones."""
     for line, marked in lines_of(text, _outermost(spans)):
         yield line, [(start, end, span.type) for start, end, span in marked]
 
@@ -174,7 +174,7 @@ def _entity_row(span: Span) -> str:
 
 
 def _outermost(spans: Iterable[Span]) -> list[Span]:
-    """Return the spans, in order, that are in no other."""
+    """Return the spans that aren't nested in another, in order."""
     outermost = list[Span]()
     for span in spans:
         if not outermost or outermost[-1].end <= span.start:

@@ -1,6 +1,6 @@
 """Label Studio's JSON export, whose objects are tasks, and its minimal one (JSON-MIN), whose objects are annotations.
 
-The export doesn't name the annotated key of the data: it is the tag's name, or `text`, or the only text.
+The export doesn't name the key of the annotated text in the data: it is the tag's name, or `text`, or the only text.
 """
 
 import re
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NotRequired
 
-from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
+from typing_extensions import TypedDict  # Python 3.11's TypedDict lacks features that pydantic needs
 
 from nerbert.errors import InputError, at
 from nerbert.formats.exports import ExportPlace, export_span, score_json, text_key
@@ -21,9 +21,9 @@ from nerbert.schema import check_value
 
 _DATA, _LABELS = "data", "labels"
 _LINE_END = r"\n"
-"""Label Studio's line end in the text of an entity: two characters."""
+"""Label Studio's line break in the text of an entity, of two characters."""
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*:/)?/[^/\s]\S*")
-"""A text that is the place of another one."""
+"""A text that is the URL of another text."""
 _ABOUT = ("annotator", "annotation_id", "created_at", "updated_at", "lead_time")
 """Fields of an annotation in JSON-MIN."""
 
@@ -64,7 +64,7 @@ class LabelStudio(JsonFormat):
         return is_json_min(value) or (is_task and ("annotations" in value or "predictions" in value))
 
     def documents(self, value: Any, repairs: Repairs) -> list[Document]:
-        """Return a task's text with its first annotation that wasn't cancelled; without one, its first prediction."""
+        """Return a task's text with its first uncancelled annotation, or without annotations its first prediction."""
         value = _task_of(value) if is_json_min(value) else value
         task = check_value(value, _StudioTask)
         annotations = task.get("annotations") or []
@@ -87,7 +87,7 @@ class LabelStudio(JsonFormat):
         return [Document(text, tuple(spans), fields=fields, tagged=tagged)]
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield the documents of a file; of annotations of one task in JSON-MIN, the first."""
+        """Yield the documents of a file; in JSON-MIN, only the first annotation of each task."""
         last: tuple[str, Any] | None = None
         for document in super().read(path, repairs):
             task = (document.text, document.fields.get("id")) if is_json_min(document.fields) else None
@@ -98,7 +98,7 @@ class LabelStudio(JsonFormat):
             last = task
 
     def value(self, document: Document) -> Any:
-        """Return a task with an annotation or, for a text that a model tagged, a prediction."""
+        """Return a document as a task with an annotation or, if a model tagged the text, a prediction."""
         regions = [
             {"id": f"entity-{number}", "from_name": "label", "to_name": TEXT, "type": _LABELS,
              "value": {"start": span.start, "end": span.end, "text": document.text[span.start : span.end],
@@ -113,7 +113,7 @@ class LabelStudio(JsonFormat):
 
 
 def _result(result: _Result, repairs: Repairs, tagged: bool) -> tuple[list[Span], list[str]]:
-    """Return the entities of a result, and the name of their tag; count its other annotations."""
+    """Return the entities of a result, and the name of the tag they belong to; count other annotations."""
     spans, tags = list[Span](), dict[str, None]()
     for number, region in enumerate(result.get("result") or ()):
         type_, value = region["type"], region.get("value") or {}
@@ -139,7 +139,7 @@ def _result(result: _Result, repairs: Repairs, tagged: bool) -> tuple[list[Span]
 
 
 def _readable(span: Span, text: str) -> Span:
-    """Return a span with its text as it is written in `text`; "" if it is only a part of the words that were chosen."""
+    """Return a span with its text as spelt in `text`; "" if it is only a part of the selected words."""
     if span.text in text[span.start : span.end]:
         return span if len(span.text) == span.end - span.start else replace(span, text="")
     return replace(span, text=span.text if span.text in text else span.text.replace(_LINE_END, "\n"))

@@ -22,7 +22,7 @@ _DEEPEST = 100
 
 
 class _OpenMark(NamedTuple):
-    """A mark that is not closed yet; its types are in pieces. `pieces` of text and `entities` are before it."""
+    """A mark that isn't closed yet; its types are in pieces. `pieces` and `entities` count those before it."""
 
     column: int
     start: int
@@ -38,7 +38,7 @@ class Marked:
     holds: ClassVar[Abilities] = LEAST
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the file has the suffix: any text could be one."""
+        """Return whether the file has the suffix, since any text is valid in this format."""
         return path.name.lower().endswith(self.suffixes)
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
@@ -51,7 +51,7 @@ class Marked:
                 yield Document(text, spans, line=line.number)
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write one text per line, whole or not at all; line ends in a text become spaces, lone surrogates a `?`."""
+        """Write one text per line, atomically; line breaks in a text become spaces, lone surrogates a `?`."""
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
             stream.writelines(f"{write_marks(document)}\n" for document in documents)
 
@@ -59,8 +59,7 @@ class Marked:
 def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:
     """Return the text of a marked line, and its entities in the order in which they begin, outer ones first.
 
-    Raise InputError, with the column (that of the line's beginning is `first`), for a mark that isn't closed, holds
-    nothing or has no type.
+    Raise InputError with the column (counted from `first`) for a mark that isn't closed, is empty or has no type.
     """
     text: list[str] = []
     size = 0
@@ -94,7 +93,7 @@ def parse_marks(line: str, first: int = 1) -> tuple[str, tuple[Span, ...]]:
 
 
 def write_marks(document: Document) -> str:
-    """Return a text as a marked line, for `parse_marks`; raise InputError for entities that cross, as marks can't."""
+    """Return a text as a marked line, for `parse_marks`; raise InputError for crossing entities."""
     marks: dict[tuple[int, int], list[str]] = {}
     for span in sorted(document.spans, key=lambda span: (span.start, -span.end)):
         marks.setdefault((span.start, span.end), []).append(span.type)

@@ -1,8 +1,8 @@
 """Texts with open types, one per row: nerbert's form, and those of published data sets.
 
-A file's beginning decides how its rows are read, not its name: JSON lines, one JSON array, CSV or Parquet. Rows that
-name mentions without a place get every whole-word repeat of each. Cost: a repeat of another meaning has the type too.
-What nobody can use is dropped and counted by `Reason`.
+A file's first bytes, not its name, determine how it is read: JSON lines, one JSON array, CSV or Parquet. Mentions
+without offsets match every whole-word occurrence. Cost: an occurrence with another meaning gets the type too.
+Unusable entities are dropped and counted by `Reason`.
 """
 
 import ast
@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NotRequired
 
-from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic needs
+from typing_extensions import TypedDict  # Python 3.11's TypedDict lacks features that pydantic needs
 
 from nerbert.errors import InputError, at, need, visible
 from nerbert.formats.conll import example_of
@@ -33,18 +33,18 @@ from nerbert.sources.files import BOM, open_plain
 Mention = tuple[str, str, str]
 """A mention, its type, and the type's description ("" for none)."""
 LONGEST_TYPE = 200
-"""Maximum characters of a type's name."""
+"""Maximum length of a type's name, in characters."""
 _TYPES = f"texts, printable, not empty and of at most {LONGEST_TYPE} characters"
 _INPUT, _OUTPUT, _CONVERSATIONS = "input", "output", "conversations"
 _ENTITIES, _ASKED, _ALL = "entities", "asked", "all"
 _COLUMNS = ((_INPUT, _OUTPUT), (_CONVERSATIONS,))
-"""Columns that a table must have, the first of these that it has; others are ignored."""
+"""Sets of columns, one of which a table must have; the first that it has is read, other columns are ignored."""
 _READ = "JSON lines, one JSON array of objects, CSV with the columns input and output, or plain Parquet"
 _HEAD, _PARQUET = 1 << 16, b"PAR1"
 _TOKEN = re.compile(r"\w+(?:[-_]\w+)*|\S")
 """NuNER's words; a hyphen joins them."""
 _QUESTION = re.compile(r"What describes (.*) in the text\?", re.DOTALL)
-_SAID = "Text: "
+_TEXT_PREFIX = "Text: "
 _STRING = r"""(?>'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+")"""
 _STRINGS = re.compile(rf"\s*\[\s*(?:{_STRING}\s*(?:,\s*{_STRING}\s*)*+)?\]\s*")
 """A list of strings as Python prints it; only a match is evaluated."""
@@ -53,8 +53,8 @@ _FORMS = "text and entities (our own), input and output (NuNER), conversations (
 
 
 def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterator[OpenText]:
-    """Yield the texts of a file, plain or compressed; count in `counts` what is dropped. Raise InputError with the
-    place of a broken row; for a file of another form, with a guess at it.
+    """Yield the texts of a file, plain or compressed; count dropped entities in `counts`. Raise InputError that locates
+    a broken row, or guesses the form of another file.
     """
     dropped = Counter[Reason]() if counts is None else counts
     empty = True
@@ -73,14 +73,14 @@ def read_open_types(path: Path, counts: Counter[Reason] | None = None) -> Iterat
 
 
 def types_asked(text: OpenText) -> tuple[str, ...] | None:
-    """Return the sorted, normalised names of the types asked for in a text, with its entities' types; None: all."""
+    """Return the sorted, normalised names of a text's types: those looked for, and those of entities; None: all."""
     if text.asked is None:
         return None
     return tuple(sorted({fold_type(type_) for type_ in (*text.asked, *(entity.type for entity in text.entities))}))
 
 
 def open_type_line(text: OpenText) -> bytes:
-    """Return a text as a line of nerbert's form, with any descriptions."""
+    """Return a text as a line in nerbert's form, with descriptions if there are any."""
     entities = [
         {"start": entity.start, "end": entity.end, "type": entity.type}
         | ({"description": entity.description} if entity.description else {})
@@ -91,9 +91,9 @@ def open_type_line(text: OpenText) -> bytes:
 
 
 def locate(text: str, mentions: Iterable[Mention]) -> tuple[tuple[OpenEntity, ...], list[str]]:
-    """Return an entity for each whole-word occurrence of each mention, in any case, and the mentions not found.
-    Entities are in text order, and those with equal span and type are one. An index of the mentions' first words makes
-    the time linear in the text, unless it repeats the beginning of a mention over and over.
+    """Return an entity for each whole-word occurrence of each mention, ignoring case, and the mentions not found.
+    Entities are in text order, without duplicates of span and type. An index of the text's words makes the time linear
+    in the text, unless the text repeats the beginning of a mention over and over.
     """
     spans = [match.span() for match in _TOKEN.finditer(text)]
     keys = [text[start:end].casefold() for start, end in spans]
@@ -124,23 +124,23 @@ def keep_usable(mentions: Iterable[Mention], dropped: Counter[Reason]) -> Iterat
 
 @lru_cache(1 << 16)
 def fold_type(type_: str) -> str:
-    """Return a type's name without differences of case, width and underscores."""
+    """Return a type's name, normalised for case, width and underscores."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", type_).casefold())
     return " ".join(folded.replace("_", " ").split())
 
 
 def fold_labels(labels: Iterable[EntityLabel]) -> list[EntityLabel]:
-    """Return labels with the names that models of open types learn from."""
+    """Return labels with normalised names, as models of open types learn them."""
     return [replace(label, name=fold_type(label.name)) for label in labels]
 
 
 def _once(entities: Iterable[OpenEntity]) -> tuple[OpenEntity, ...]:
-    """Return entities in order, those of equal span and type once."""
+    """Return entities in order, without duplicates of span and type."""
     return tuple({(entity.start, entity.end, entity.type): entity for entity in entities}.values())
 
 
 def _refusal(mention: str, type_: str) -> Reason | None:
-    """Return why an entity is dropped: no text, an invalid type, or a type that equals its mention."""
+    """Return the reason to drop an entity: no text, an invalid type, or a type that equals its mention; else None."""
     if not mention.strip():
         return Reason.NOT_IN_TEXT
     if not _is_type(type_):
@@ -150,11 +150,11 @@ def _refusal(mention: str, type_: str) -> Reason | None:
 
 
 def _is_type(type_: object) -> bool:
-    """Return whether this is a type: printable, and neither empty nor huge."""
+    """Return whether a value is a valid type: printable, neither empty nor too long."""
     return isinstance(type_, str) and len(type_) <= LONGEST_TYPE and fold_type(type_) != "" and visible(type_) == type_
 
 
-class _OwnEntity(TypedDict):
+class _NerbertEntity(TypedDict):
     start: int
     end: int
     type: str
@@ -164,11 +164,11 @@ class _OwnEntity(TypedDict):
 
 class _NerbertEntry(TypedDict):
     text: str
-    entities: list[_OwnEntity]
+    entities: list[_NerbertEntity]
     asked: NotRequired[Literal["all"] | list[str]]
 
 
-def _read_own(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
+def _read_nerbert(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
     row = check_value(fields, _NerbertEntry)
     text, asked, entities = without_surrogates(row["text"]), row.get("asked", _ALL), []
     if asked != _ALL and not all(map(_is_type, asked)):
@@ -194,12 +194,12 @@ def _read_nuner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText
 
 
 def _read_conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
-    """Read Pile-NER's row: a turn with the text, then questions for one type each, answered by a list of mentions."""
+    """Read a row of Pile-NER: a turn with the text, then a question per type, answered by a list of mentions."""
     entries = check_value(fields[_CONVERSATIONS], list[dict[str, Any]])
     turns = [(entry.get("from"), entry.get("value")) for entry in entries]
     texts = [value for who, value in turns[:1] if who == "human" and isinstance(value, str)]
-    if not texts or not texts[0].startswith(_SAID):
-        raise InputError(f'field "conversations": the first turn must be a human\'s, and begin with {_SAID!r}')
+    if not texts or not texts[0].startswith(_TEXT_PREFIX):
+        raise InputError(f'field "conversations": the first turn must be a human\'s, and begin with {_TEXT_PREFIX!r}')
     mentions, asked = list[Mention](), list[str]()
     for (who, question), (_, answer) in zip(turns[2::2], turns[3::2], strict=False):
         match = _QUESTION.fullmatch(question) if isinstance(question, str) and who == "human" else None
@@ -207,7 +207,7 @@ def _read_conversation(fields: Mapping[str, Any], dropped: Counter[Reason]) -> O
             raise InputError(f"turn {question!r:.80}: must be a human's, 'What describes TYPE in the text?'")
         asked.append(match[1])
         mentions += [(mention, match[1], "") for mention in _strings(answer)]
-    return _locate_mentions(texts[0].removeprefix(_SAID), mentions, dropped, asked)
+    return _locate_mentions(texts[0].removeprefix(_TEXT_PREFIX), mentions, dropped, asked)
 
 
 def _read_gliner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
@@ -225,15 +225,15 @@ _FIELDS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any], Counter[Reason
     (frozenset({_INPUT, _OUTPUT}), _read_nuner),
     (frozenset({_CONVERSATIONS}), _read_conversation),
     (frozenset({"ner"}), _read_gliner),
-    (frozenset({TEXT, _ENTITIES}), _read_own),
+    (frozenset({TEXT, _ENTITIES}), _read_nerbert),
 )
-"""The fields of each form, and its reader; the first that fits counts."""
+"""The fields of each form, and its reader; the first match counts."""
 
 
 def _locate_mentions(
     text: str, mentions: Iterable[Mention], dropped: Counter[Reason], asked: Iterable[str] | None = None
 ) -> OpenText:
-    """Return a text with its mentions located; unusable types are left out of those asked for."""
+    """Return a text with its mentions located; unusable types are removed from `asked`."""
     text = without_surrogates(text)
     plain = (map(without_surrogates, mention) for mention in mentions)
     entities, missing = locate(text, keep_usable(((name, type_, about) for name, type_, about in plain), dropped))
@@ -245,7 +245,7 @@ def _locate_mentions(
 
 
 def _strings(value: object) -> list[str]:
-    """Return a list of strings, which may be given as one string: in JSON, or as Python prints it."""
+    """Return a list of strings, which may be encoded as one string: in JSON, or as Python prints it."""
     if isinstance(value, str):
         text = value
         with suppress(ValueError, RecursionError):
@@ -257,7 +257,7 @@ def _strings(value: object) -> list[str]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int | str, Mapping[str, Any]]]:
-    """Yield each row of a file, plain or compressed, with its line, or its place in words."""
+    """Yield each row of a file, plain or compressed, with its line number, or a description of its position."""
     if head_of(path).startswith(_PARQUET):
         yield from _parquet_rows(path)
         return
@@ -293,7 +293,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                              f"{_INPUT} and {_OUTPUT} (NuNER), or {_CONVERSATIONS} (Pile-NER)")  # fmt: skip
         selected = batch.select(list(columns))
         with at(path):
-            for name in columns:  # some writers don't say that their bytes are UTF-8
+            for name in columns:  # some writers don't declare their bytes as UTF-8
                 selected = decoded_column(selected, name, first, ERRORS[0])
             rows = plain_rows(selected)
         yield from ((f"row {number}", fields) for number, fields in enumerate(rows, first))

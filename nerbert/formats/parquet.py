@@ -1,7 +1,6 @@
 """Parquet: one text per row, its entities in the column `spans`; read and written in batches, for any size.
 
-Texts are decoded here, because files that claim UTF-8 do not always contain it. Cost: lone surrogates become
-U+FFFD.
+Texts are decoded here, because files that claim UTF-8 do not always contain it. Cost: lone surrogates become U+FFFD.
 """
 
 import base64
@@ -32,7 +31,7 @@ _SPANS = pa.field(SPANS, SPAN_LIST)
 
 
 class ArrowRow(Mapping[str, Any]):
-    """A row's fields in JSON types, made when asked for (Parquet takes the columns); columns lack the `added` ones."""
+    """A row's fields in JSON types, converted on access (Parquet uses the columns); `added` fields aren't columns."""
 
     __slots__ = ("added", "batch", "index")
 
@@ -50,14 +49,14 @@ class ArrowRow(Mapping[str, Any]):
 
 
 class _Batch:
-    """Columns, with their rows in JSON types once these are asked for."""
+    """Columns, and their rows in JSON types, which are made on first access."""
 
     def __init__(self, columns: pa.RecordBatch) -> None:
         self.columns = columns
 
     @cached_property
     def plain(self) -> list[dict[str, Any]]:
-        """The rows."""
+        """The rows in JSON types."""
         return plain_rows(self.columns)
 
 
@@ -74,16 +73,16 @@ def parquet_texts(path: Path, source: Stream) -> Iterator[Document]:
 def batch_texts(
     batch: pa.RecordBatch, name: str, field: str, errors: str = ERRORS[0], first: int = 1, size: int = 0
 ) -> list[Document]:  # fmt: skip
-    """Return the rows of a batch; `name` and the number of the `first` row are for messages.
+    """Return the rows of a batch; `name` and `first`, the number of the first row, are for messages.
 
-    With `errors` = `replace` bytes that are no UTF-8 become U+FFFD in the texts, and in their column. Other columns may
-    hold values that JSON can't.
+    With `errors` = `replace`, bytes that aren't UTF-8 become U+FFFD in the texts, and in their column. Other columns
+    may contain values that JSON can't.
     """
     with at(name):
         mended, rows = decoded_column(batch, field, first, errors), list[Document]()
         shared, has_text = _Batch(batch if errors == "strict" else mended), TEXT in batch.schema.names
         names = [name for name in ((field, TOKENS) if field == TEXT else (field,)) if name in batch.schema.names]
-        # without one all columns, so that the error names them
+        # without such a column, select all, so that the error names them
         for index, fields in enumerate(plain_rows(mended.select(names[:1]) if names else mended)):
             with at(part=f"row {first + index}"):
                 text, words = text_in(fields, field)
@@ -106,7 +105,7 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def decoded_column(batch: pa.RecordBatch, field: str, first: int, errors: str) -> pa.RecordBatch:
-    """Return the rows with the column of texts decoded, if it is one; `first` is the number of the first row."""
+    """Return the batch with the column `field` decoded, if it holds texts; `first` is the number of the first row."""
     index = batch.schema.get_field_index(field)
     type_ = batch.schema.types[index] if index >= 0 else pa.null()
     lists = pa.types.is_list(type_) or pa.types.is_large_list(type_)
@@ -139,7 +138,7 @@ def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Return JSON objects as columns, one for each name in any of them; the types follow from the values."""
+    """Return JSON objects as a table with a column for each name in any of them; types are inferred from the values."""
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {}
     for name in names:
@@ -156,10 +155,10 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 def write_parquet(
     path: Path, rows: Callable[[], Iterable[Document]], name: object, like: Path | None = None, *, tagged: bool = True
 ) -> None:
-    """Write rows, which `rows` gives twice, with all their columns, if `tagged` with their entities.
+    """Write rows with all their columns, and with their entities if `tagged`; `rows` is called twice.
 
-    Columns are those of all rows (without rows of the file `like`), and missing fields are empty. Raise InputError,
-    which names `name`, for fields that no type takes.
+    Columns are those of all rows (without rows, those of the file `like`), and missing fields are null. Raise
+    InputError that names `name` for fields whose values don't fit one type.
     """
     schema = pa.schema([])
     for group in _groups(rows()):
@@ -183,20 +182,20 @@ def write_parquet(
 
 
 def _groups(rows: Iterable[Document]) -> Iterator[list[Document]]:
-    """Yield lists of rows that become a row group each."""
+    """Yield lists of rows, each of which becomes a row group."""
     left = iter(rows)
     while group := list(islice(left, _MOST_ROWS)):
         yield group
 
 
 def tagged_table(rows: Sequence[Document], columns: pa.RecordBatch | None = None) -> pa.Table:
-    """Return rows with their entities in the column `spans`, in place of earlier ones; without rows the `columns`."""
+    """Return rows with their entities in the column `spans`, replacing an earlier one; without rows, use `columns`."""
     spans = _column([[span_json(span) for span in row.spans] for row in rows], SPAN_LIST)
     return _table(rows, columns).append_column(_SPANS, spans)
 
 
 def _table(rows: Sequence[Document], columns: pa.RecordBatch | None = None) -> pa.Table:
-    """Return the rows' own columns, without earlier entities."""
+    """Return the rows' columns, without earlier entities."""
     runs = [] if columns is None or rows else [pa.Table.from_batches([columns])]
     for _, group in groupby(rows, lambda row: row.fields.batch if isinstance(row.fields, ArrowRow) else None):
         run = [row.fields for row in group]

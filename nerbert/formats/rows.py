@@ -1,7 +1,7 @@
 """Lines of files and streams, and the names of their fields.
 
-A read waits only while there is nothing, so a slow pipe is read line by line. Cost: a line is held whole, so one
-longer than `LONGEST_LINE` is refused.
+Reading waits only if no bytes are available, so a slow pipe is read line by line. Cost: each line is held in memory, so
+one longer than `LONGEST_LINE` is rejected.
 """
 
 import codecs
@@ -21,21 +21,21 @@ from nerbert.sources.files import BOM
 TEXT, TOKENS, SPANS = "text", "tokens", "spans"
 """Names of fields: the text; its words as strings; entities."""
 ERRORS = ("strict", "replace")
-"""What to do with bytes that are no UTF-8: an error, or U+FFFD."""
+"""Treatments of bytes that aren't UTF-8: report an error, or replace them by U+FFFD."""
 LONGEST_LINE = 1 << 28
-"""Maximum bytes of a line."""
+"""Maximum length of a line, in bytes."""
 LONGEST_FILE = 1 << 30
-"""Maximum bytes of a file that is held in memory."""
+"""Maximum size of a file that is held in memory, in bytes."""
 UTF_16 = "text in UTF-16 (save it as UTF-8, or: iconv -f UTF-16 -t UTF-8)"
-"""The description of such files, for messages."""
+"""Description of files in UTF-16, for messages."""
 _BLOCK = 1 << 16
 _SURROGATE = re.compile("[\ud800-\udfff]")
-"""Halves of characters, which broken JSON brings and no tokenizer takes."""
+"""Lone surrogates, which broken JSON may contain and no tokenizer accepts."""
 _PARQUET = b"PAR1"
 
 
 class Line(NamedTuple):
-    """A line of a file, decoded, without its end."""
+    """A decoded line of a file, without its line break."""
 
     source: str
     number: int
@@ -43,15 +43,15 @@ class Line(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Return its bytes."""
+        """Its length in bytes, with the line break."""
         return len(self.text.encode()) + 1
 
     def error(self, message: str) -> InputError:
-        """Return an error with the line's place."""
+        """Return an error with the line's position."""
         return InputError(f"{self.source}:{self.number}: {message}", path=self.source, line=self.number)
 
     def locate_errors(self) -> AbstractContextManager[None]:
-        """Add the line's place to errors raised inside."""
+        """Add the line's position to errors raised inside."""
         return at(self.source, self.number)
 
 
@@ -59,8 +59,8 @@ class Line(NamedTuple):
 class Stream:
     """Texts to tag, row by row: the bytes of a file, a pipe or standard input, which `open` provides.
 
-    `field` (or column) has each row's text, `errors` sets what happens to bytes that are no UTF-8, `path` is a file on
-    the disk with these bytes, if there is one.
+    `field` (or column) has each row's text, `errors` is the treatment of bytes that aren't UTF-8, `path` is a file on
+    disk with these bytes, if there is one.
     """
 
     name: str
@@ -78,13 +78,13 @@ class Stream:
 
 
 def file_lines(path: Path, strip: str = "\r") -> Iterator[Line]:
-    """Yield the lines of a file, which must be in UTF-8."""
+    """Yield the lines of a file in UTF-8."""
     with path.open("rb") as stream:
         yield from read_lines(stream, path, strip=strip)
 
 
 def read_lines(stream: IO[bytes], source: Path | str, errors: str = "", strip: str = "\r") -> Iterator[Line]:
-    """Yield a stream's lines as they come, without characters of `strip` at the ends; `errors` as in `decode_line`."""
+    """Yield a stream's lines as they arrive, without trailing characters of `strip`; `errors` as in `decode_line`."""
     read: Any = getattr(stream, "read1", stream.read)
     name, number, pieces, held = str(source), 0, list[bytes](), 0
     while block := read(_BLOCK):
@@ -113,7 +113,7 @@ def _line(source: str, number: int, raw: bytes, errors: str, strip: str) -> Line
 
 
 def decode_line(raw: bytes, number: int, errors: str = "") -> str:
-    """Return a line's text; `errors` is one of ERRORS, or "" if bytes that are no UTF-8 are always refused."""
+    """Return a line's text; `errors` is one of ERRORS, or "": bytes that aren't UTF-8 are always rejected."""
     if number == 1:
         raw = raw.removeprefix(BOM)
         if is_utf16(raw):
@@ -126,7 +126,7 @@ def decode_line(raw: bytes, number: int, errors: str = "") -> str:
 
 
 def without_surrogates(text: str) -> str:
-    """Return a text with U+FFFD for each half of a character; offsets stay."""
+    """Return a text with each lone surrogate replaced by U+FFFD; offsets stay valid."""
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -145,7 +145,7 @@ def read_text(stream: IO[bytes], source: Path | str, errors: str = "") -> str:
 
 
 def is_utf16(start: bytes) -> bool:
-    """Return whether text that begins like this is in UTF-16: by its mark, or since every other byte is a zero."""
+    """Return whether text that begins with `start` is in UTF-16: by its mark, or since every other byte is zero."""
     if start.startswith(codecs.BOM_UTF32_LE) or len(start) < 2:
         return False
     even, odd = start[:1000:2], start[1:1000:2]
@@ -173,10 +173,10 @@ def span_json(span: Span) -> dict[str, str | int | float]:
 
 @contextmanager
 def spool(documents: Iterable[Document]) -> Iterator[Callable[[], Iterator[Document]]]:
-    """Yield a function that gives all documents at each call; they may be larger than memory, so a file keeps them."""
+    """Yield a function that yields all documents at each call; a file stores them, since they may exceed the memory."""
     with TemporaryFile() as file:
         count = 0
-        for count, document in enumerate(documents, 1):  # noqa: B007  (the last one is the number)
+        for count, document in enumerate(documents, 1):  # noqa: B007  (the last count is needed)
             try:
                 pickle.dump(document, file)
             except RecursionError:

@@ -1,6 +1,6 @@
 """Tag schemes: detected from the tags of a whole file, and converted to IOB2, the only scheme of nerbert's models.
 
-All are read by the rules of the CoNLL script, so a tag that breaks its scheme loses no entity; it is counted.
+All are read by the rules of the CoNLL script, so a tag that breaks its scheme doesn't lose an entity, but is counted.
 """
 
 import re
@@ -21,7 +21,7 @@ _ROLES = {
     OUTSIDE: OUTSIDE, _TYPE_OUTSIDE: OUTSIDE, "B": "B", "I": "I", "M": "I", "E": "E", "L": "E",
     "S": "S", "U": "S", "W": "S",
 }  # fmt: skip
-"""The meaning of each prefix: its word is in no entity, or begins, continues or ends one, or is one."""
+"""The role of a word with each prefix: O outside entities, B begins, I continues, E ends an entity, S is one."""
 _BEGIN, _END = ("B", "S"), ("E", "S", OUTSIDE)
 _PLAIN, _I_ALONE, _IOB1, _IOE = "IO", "IO or IOB1", "IOB1", "IOE"
 _WITH_ENDS = {_IOE: "IE", "BIOES": "BIES", "BILOU": "BILU", "BMES": "BMESW"}
@@ -31,11 +31,11 @@ _SPELLINGS = tuple(
     for spelling in (*(f"ROLE{mark}TYPE" for mark in ("-", "_", ":", "/", r"\.", " ")),
                      *(f"TYPE{mark}ROLE" for mark in ("-", "_", ":", "/", r"\.", " ")), "ROLE(?P<type>)")
 )  # fmt: skip
-"""Ways to write tags: any separator, the role behind the type, and a role without a type."""
+"""Spellings of tags: any separator, the role after the type, or a role without a type."""
 _NO_TYPE = " "
-"""The type of a role without a type, as the name of a type: `Reading.type_` replaces it."""
+"""The type of tags that are only a role; `Reading.type_` replaces it."""
 _MOST_PLAIN = 200
-"""Maximum number of types without prefix; a column with more different values has no tags."""
+"""Maximum number of types without prefix; a column with more different values doesn't contain tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +44,21 @@ class Scheme:
 
     name: str
     broken: int
-    """Number of tags that continue nothing, or, if ends are marked, end an entity without the mark."""
+    """Number of tags that continue no entity, or, in schemes that mark ends, end an entity without the mark."""
     first_broken: int
-    """Line of the first of these."""
+    """Line of the first broken tag."""
     spelling: re.Pattern[str] | None = None
-    """How the tags are written, if not as B-TYPE."""
+    """Spelling of the tags, if not B-TYPE."""
     respelled: int = 0
-    """Number of tags that are written in another way."""
+    """Number of tags in another spelling."""
 
     @property
     def repaired(self) -> int:
-        """Return how many tags break this scheme; in IOB1, for example, any entity may begin with I-."""
+        """The number of tags that break this scheme; in IOB1, for example, any entity may begin with I-."""
         return 0 if self.name in (_PLAIN, _I_ALONE, _IOB1, _IOE) else self.broken
 
     def count_repairs(self, repairs: Repairs) -> None:
-        """Count what is read in another way than it is written."""
+        """Count the tags that break the scheme or have another spelling."""
         repairs[Repair.TAG] += self.repaired
         if self.respelled:
             repairs[Repair.SPELLING] += self.respelled
@@ -75,7 +75,7 @@ class Scheme:
 
 
 class _Uses:
-    """Counts of the cases in which schemes differ, and the first line of each."""
+    """Counts of the cases that distinguish schemes, and the first line of each."""
 
     def __init__(self) -> None:
         self.prefixes, self.count, self.first = Counter[str](), Counter[str](), dict[str, int]()
@@ -96,13 +96,13 @@ class _Uses:
                 self.note(_UNENDED, open_line)
             if orphan:
                 self.note(_ORPHAN, line)
-            if here[0] == "B" and last[1] != type_:  # IOB1 has no such tag
+            if here[0] == "B" and last[1] != type_:  # never occurs in IOB1
                 self.note(_OWN_BEGIN, line)
             self.prefixes[prefix] += line > 0
             last, open_line = here, 0 if orphan else line
 
     def add_spelled(self, sentence: Sequence[tuple[int, str]], spelling: re.Pattern[str]) -> bool:
-        """Count the words of a sentence with their tags; return whether all tags are written so."""
+        """Count the words of a sentence by their tags; return whether all tags have this spelling."""
         words = [(line, parts) for line, tag in sentence if (parts := _parts(tag, spelling))]
         self.add(words)
         return len(words) == len(sentence)
@@ -121,10 +121,10 @@ class _Uses:
 
 
 def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str = "") -> Scheme:
-    """Return the scheme of a file's sentences, each of (line, tag); raise InputError, with its place, for a bad tag.
+    """Return the scheme of a file's sentences, lists of (line, tag); raise InputError that locates an invalid tag.
 
-    Other ways to write tags count if all are written so. Types without prefix are tags only if no tag has one, O is the
-    most frequent, and there are few.
+    Another spelling is accepted if all tags have it. Types without prefix are tags only if none has a prefix, O is the
+    most frequent, and there are few types.
     """
     uses, plain, first_plain = _Uses(), Counter[str](), 0
     spelled = {spelling: _Uses() for spelling in _SPELLINGS}
@@ -152,7 +152,7 @@ def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str
 
 
 def find_tags(types: Collection[str]) -> list[str]:
-    """Return those types that are tags: several roles of one type, in any spelling."""
+    """Return the types that are in fact tags: several roles of one type, in any spelling."""
     roles = defaultdict[tuple[str, str], dict[str, str]](dict)
     for spelling in _SPELLINGS:
         for match in filter(None, map(spelling.fullmatch, types)):
@@ -161,7 +161,7 @@ def find_tags(types: Collection[str]) -> list[str]:
 
 
 def is_tag(value: str) -> bool:
-    """Return whether this is O, or a type with a prefix of any scheme."""
+    """Return whether a value is O, or a type with a prefix of any scheme."""
     try:
         return _parts(value) is not None
     except InputError:
@@ -175,7 +175,7 @@ def _begins(last: tuple[str, str], here: tuple[str, str]) -> bool:
 
 @lru_cache(1 << 16)
 def _parts(tag: str, spelling: re.Pattern[str] | None = None) -> tuple[str, str] | None:
-    """Return a tag's prefix and type; None for a possible type without prefix. Raise InputError for anything else."""
+    """Return a tag's prefix and type; None if it may be a type without prefix. Raise InputError for anything else."""
     if tag == OUTSIDE:
         return OUTSIDE, ""
     if spelling:
@@ -200,7 +200,7 @@ def _parts_at(line: int, tag: Any, path: Path | str) -> tuple[str, str] | None:
 
 
 def _refuse_plain(path: Path | str, line: int, tag: str) -> NoReturn:
-    """Raise InputError for types without prefix that are no tags; the first is in this line."""
+    """Raise InputError for values without prefix that aren't tags; `line` is that of the first."""
     with at(path, line if path else None):
         raise InputError(
             f"tag {tag!r:.60}: must be O, B-TYPE or I-TYPE (or of BIOES, BILOU, BMES); types without prefix are read "

@@ -1,6 +1,6 @@
 """spaCy's training data: DocBin (`.spacy`).
 
-spaCy only unpacks a DocBin, after its size is checked: no other column reaches spaCy's C code. Limitation: span groups
+spaCy only unpacks a DocBin, after a check of its size; its columns don't reach spaCy's C code. Limitation: span groups
 and categories are ignored, and a DocBin is held in memory.
 """
 
@@ -19,12 +19,12 @@ from nerbert.records import Document, Repair, Repairs, Span
 from nerbert.words import split_words
 
 _LARGEST = 1 << 30
-"""Maximum bytes of an unpacked DocBin: about nine million words as spaCy writes them."""
+"""Maximum size of an unpacked DocBin in bytes: about nine million words as spaCy writes them."""
 _PIECE = 1 << 20
 _NO_GROUPS = 1
-"""Bytes of a text's span groups if it has none."""
+"""Size of a text's span groups if it has none, in bytes."""
 _INSIDE, _BEGIN = 1, 3
-"""spaCy's numbers for I and B; 2 is O, 0 is unknown."""
+"""spaCy's codes for I and B; 2 is O, 0 is unknown."""
 
 
 class SpacyDocBin:
@@ -34,7 +34,7 @@ class SpacyDocBin:
     holds = replace(LEAST, text="whole", words=True)
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the file is compressed, and its content begins like a DocBin."""
+        """Return whether a file is compressed, and its content begins like a DocBin."""
         try:
             first = zlib.decompressobj().decompress(head, 64)
         except zlib.error:
@@ -42,7 +42,7 @@ class SpacyDocBin:
         return any(name in first for name in (b"\xa7version", b"\xa5attrs"))
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield the texts, with spaCy's tokens as words; white space is no word."""
+        """Yield the texts, with spaCy's tokens as words, except white space."""
         packed = path.read_bytes()
         with at(path), refused("not a DocBin that spaCy can read"):
             bin_, strings, columns = _unpack(packed)
@@ -53,7 +53,7 @@ class SpacyDocBin:
             yield document
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write documents, each whole; a word that an entity cuts is written in parts."""
+        """Write documents without splitting them; a word that an entity cuts is written in parts."""
         from spacy.tokens import Doc, DocBin
         from spacy.vocab import Vocab
 
@@ -69,7 +69,7 @@ class SpacyDocBin:
 
 
 def _unpack(packed: bytes) -> tuple[Any, Any, list[int]]:
-    """Return a DocBin, its strings by their hashes, and its columns of words, of I, O and B, of types (-1: none)."""
+    """Return a DocBin, its strings by hash, and the indices of its columns of words, IOB codes and types (-1: none)."""
     from spacy.attrs import ENT_IOB, ENT_TYPE, ORTH
     from spacy.strings import StringStore
     from spacy.tokens import DocBin
@@ -84,7 +84,7 @@ def _unpack(packed: bytes) -> tuple[Any, Any, list[int]]:
     try:
         bin_ = DocBin().from_bytes(packed)
     finally:
-        if collects:  # spaCy's reader stops the collector, and leaves it so if it fails
+        if collects:  # spaCy's reader disables the garbage collector, and doesn't enable it after an error
             gc.enable()
     attrs = list(bin_.attrs)
     if ORTH not in attrs:
@@ -94,7 +94,7 @@ def _unpack(packed: bytes) -> tuple[Any, Any, list[int]]:
 
 
 def _document(bin_: Any, index: int, strings: Any, columns: list[int]) -> Document:
-    """Return a text of a DocBin; tokens whose entity is unknown are in none."""
+    """Return a text of a DocBin; tokens with an unknown entity are outside entities."""
     rows, marks = bin_.tokens[index].tolist(), bin_.spaces[index].ravel().tolist()
     if len(rows) != len(marks):
         raise InputError(f"broken DocBin: a text of {len(rows)} words has spaces for {len(marks)}")
@@ -121,7 +121,7 @@ def _document(bin_: Any, index: int, strings: Any, columns: list[int]) -> Docume
 
 
 def _tokens(document: Document) -> tuple[list[str], list[bool]]:
-    """Return a text's words, cut at entities' borders, and what is between, and whether a space follows each."""
+    """Return a text's words, cut at entity boundaries, and the text between them; and whether a space follows each."""
     text = document.text
     words = split_words(text) if document.words is None else document.words
     borders = {0, len(text), *(offset for start, end in words for offset in (start, end))}

@@ -1,7 +1,7 @@
 """Tables (CSV, TSV) with a header, read row by row: of texts in one column, or of annotated data in one of three forms.
 
-The delimiter is whichever of comma, semicolon, tab and bar gives the wanted columns. Annotated tables are written with
-a row a span. Cost: a text is in each of its rows, and a number comes back as text.
+The delimiter is whichever of comma, semicolon, tab and bar gives the required columns. Annotated tables are written
+with one row per span. Cost: a text is repeated in each of its rows, and a number is read back as text.
 """
 
 import ast
@@ -41,24 +41,24 @@ _NAMES = {
     _WORD: "word token form words tokens text sentence",
     _TAG: "tag nertag biotag label ner entity labels nerlabel tags nertags",
 }  # fmt: skip
-"""Usual names of columns, the best known first; without case, and without what is neither letter nor digit."""
+"""Usual names of columns, the most common first; in lower case, only letters and digits."""
 _FORMS = {
     (_TEXT, _START, _END, _LABEL): (_ID, _DOCUMENT, _CONFIDENCE, _MENTION),
     (_TEXT, _SPANS): (_DOCUMENT,),
     (_SENTENCE, _WORD, _TAG): (_DOCUMENT,),
     (_WORD, _TAG): (_DOCUMENT,),
 }
-"""The required columns of each form, and its optional ones; the second holds lists of spans, the last of tags."""
+"""The required and the optional columns of each form; the second form has lists of spans, the last lists of tags."""
 _SPAN_LIST, _TAG_LIST = re.compile(r"\s*(?:\{|\[\s*[\[{(])"), re.compile(r"\s*\[\s*['\"]")
 _EXCEL = re.compile(r'\s*"?sep=.?"?\s*')
-"""Excel's line above a header, which names the delimiter."""
+"""Excel's line before the header, which sets the delimiter."""
 _UNCOMMAED = re.compile(r"(['\"])\s+(?=['\"])")
-"""Between the items of a list as NumPy prints it."""
+"""The space between the items of a list as NumPy prints it."""
 _KNOWN = frozenset(name for names in _NAMES.values() for name in names.split())
 _LONGEST_HEADER = 1 << 16
-"""Maximum characters of a header."""
+"""Maximum length of a header, in characters."""
 _FIELD = "field."
-"""Prefix of a field's column that would otherwise be read as one of those above."""
+"""Prefix of a field's column that would otherwise be read as one of the columns above."""
 _DELIMITERS = ",;\t|"
 _NUMBER = re.compile(r"\s*-?\d+(?:[.,]\d+)?\s*")
 
@@ -80,17 +80,17 @@ class TableRow(NamedTuple):
 
     @property
     def line(self) -> int:
-        """Return the number of the first line."""
+        """The number of the first line."""
         return self.lines[0].number
 
     def get(self, meaning: str) -> str:
-        """Return a cell, "" if the table has no such column."""
+        """Return the cell in a role, "" if the table has no such column."""
         index = self.form.roles.get(meaning)
         return "" if index is None else self.cells[index]
 
 
 def _fields(row: TableRow) -> dict[str, str]:
-    """Return the cells of all other columns, except empty ones; the texts' id too."""
+    """Return the nonempty cells of columns without a role, and the text's id and document."""
     indices, names = row.form.roles, row.form.names
     others = set(range(len(names))) - (set(indices.values()) - {indices.get(_ID), indices.get(_DOCUMENT)})
     return {names[n].removeprefix(_FIELD): row.cells[n] for n in sorted(others) if row.cells[n]}
@@ -107,7 +107,7 @@ class Tables:
     )  # fmt: skip
 
     def recognise(self, path: Path, head: bytes) -> bool:
-        """Return whether the first row names the columns of a form, of which that of spans begins with a list."""
+        """Return whether the first row names the columns of a form, and lists are in the column that requires them."""
         text = head.removeprefix(BOM).decode("utf-8", "ignore")
         lines = [Line("", number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1)]
         with suppress(InputError):
@@ -150,7 +150,7 @@ class Tables:
 
 
 def _find_form(path: Path, lines: Callable[[], Iterator[Line]]) -> tuple[TableForm, bool]:
-    """Return the form of a table, and whether its cells hold the lists that it must have."""
+    """Return the form of a table, and whether its cells contain the lists that the form requires."""
     header = _header_of(lines())
     if header is None:
         raise InputError(f"{path}: has no header; name the columns in the first row: text, start, end, label")
@@ -169,7 +169,7 @@ def _find_form(path: Path, lines: Callable[[], Iterator[Line]]) -> tuple[TableFo
 
 
 def _forms(header: str) -> list[TableForm]:
-    """Return the forms of a header, by whichever delimiter gives one first."""
+    """Return the forms that a header fits, with the first delimiter that gives one."""
     any_known = False
     for names in cuts_of(header) if len(header) <= _LONGEST_HEADER else ():
         folded, forms = [*map(_fold, names.names)], list[TableForm]()
@@ -197,7 +197,7 @@ def _fold(name: str) -> str:
 
 
 def _span_documents(path: Path, form: TableForm) -> Iterator[Document]:
-    """Yield the texts of rows of spans; rows of one text follow each other."""
+    """Yield the texts of a table with one row per span; rows of one text must follow each other."""
     seen = set[int]()
     rows = table_rows(file_lines(path, strip=""), lambda _: form)
     for (id_, _, text), group in groupby(rows, lambda row: tuple(map(row.get, (_ID, _DOCUMENT, _TEXT)))):
@@ -218,7 +218,7 @@ def _span_documents(path: Path, form: TableForm) -> Iterator[Document]:
 
 
 def _span(row: TableRow) -> Iterator[Span]:
-    """Yield the span of a row; nothing if it has none."""
+    """Yield the span of a row, if it has one."""
     start, end, label, sure = (row.get(name).strip() for name in (_START, _END, _LABEL, _CONFIDENCE))
     if not start and not end:
         if label not in ("", "O"):
@@ -238,7 +238,7 @@ def _span(row: TableRow) -> Iterator[Span]:
 
 
 def _read_spans(cell: str, repairs: Repairs) -> Iterator[Span]:
-    """Yield the spans of a cell: a list in JSON, or as Python prints it; Label Studio's have `labels`, one or more."""
+    """Yield the spans of a cell: a list in JSON, or as Python prints it; Label Studio's spans have several `labels`."""
     value = _value(cell)
     if isinstance(value, dict):
         value = next((item for item in value.values() if isinstance(item, list)), None)
@@ -248,7 +248,7 @@ def _read_spans(cell: str, repairs: Repairs) -> Iterator[Span]:
 
 
 def _value(cell: str) -> Any:
-    """Return what a cell holds as JSON, or as Python prints it; None for neither."""
+    """Return the value in a cell, in JSON or as Python prints it; None for neither."""
     for read in (json.loads, lambda text: ast.literal_eval(_UNCOMMAED.sub(r"\1, ", text))):
         with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return read(cell.strip() or "[]")
@@ -256,7 +256,7 @@ def _value(cell: str) -> Any:
 
 
 def _token_rows(row: TableRow) -> list[TableRow]:
-    """Return a row for each word of one whose words, or a text of them between spaces, and tags are lists."""
+    """Split a row with lists of words (or a text of words separated by spaces) and tags into one row per word."""
     cells = [_value(cell) if _TAG_LIST.match(cell) else cell for cell in row.cells]
     word, tags = row.form.roles[_WORD], cells[row.form.roles[_TAG]]
     if isinstance(cells[word], str):
@@ -268,7 +268,7 @@ def _token_rows(row: TableRow) -> list[TableRow]:
 
 
 def _token_documents(path: Path, form: TableForm, repairs: Repairs) -> Iterator[Document]:
-    """Yield the sentences of rows of tokens; a sentence's number may be only in its first row."""
+    """Yield the sentences of a table with one row per token; a sentence's number may be only in its first row."""
     tags = ([(row.line, row.get(_TAG).strip()) for row in rows] for rows in _sentences(path, form))
     scheme = find_scheme(tags, path)
     scheme.count_repairs(repairs)
@@ -301,7 +301,7 @@ def _sentences(path: Path, form: TableForm) -> Iterator[list[TableRow]]:
 
 
 def _columns_of(documents: Iterable[Document]) -> tuple[list[str], bool]:
-    """Return the names of all fields but the id, and whether texts must be numbered for lack of ids."""
+    """Return the names of all fields except the id, and whether texts must be numbered because ids are missing."""
     names, ids, count = dict[str, None](), set[int](), 0
     for count, document in enumerate(documents, 1):  # noqa: B007
         fields = _with_group(document)
@@ -313,18 +313,18 @@ def _columns_of(documents: Iterable[Document]) -> tuple[list[str], bool]:
 
 
 def _with_group(document: Document) -> Mapping[str, Any]:
-    """Return a document's fields, with its group in the reader's column for it."""
+    """Return a document's fields, with its group in the column that the reader uses for it."""
     taken = any(_fold(name) in _NAMES[_DOCUMENT].split() for name in document.fields)
     return {**document.fields, _DOCUMENT: document.group} if document.group or taken else document.fields
 
 
 def _cell(value: Any) -> str:
-    """Return a field as a cell: texts unchanged, other values as JSON, null as nothing."""
+    """Return a field as a cell: strings unchanged, other values as JSON, null as ""."""
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def table_texts(source: Stream) -> Iterator[Document]:
-    """Yield the text in a column of each row, with all cells as fields; raise InputError for rows that don't fit."""
+    """Yield the text in a column of each row, with all cells as fields; raise InputError for a row of another width."""
     for row in table_rows(source.lines(), lambda header: _text_form(header, source.field)):
         with row.lines[0].locate_errors():
             fields = dict(zip(row.form.names, row.cells, strict=True))
@@ -333,10 +333,10 @@ def table_texts(source: Stream) -> Iterator[Document]:
 
 
 def _text_form(header: str, field: str) -> TableForm:
-    """Return how a table is cut whose header has the column `field`."""
+    """Return the form of a table of texts whose header has the column `field`."""
     cuts = list(cuts_of(header))
     if not cuts:
-        _cells(header, _DELIMITERS[0])  # says why
+        _cells(header, _DELIMITERS[0])  # raises
     form = next((form for form in cuts if field in form.names), None)
     names = (form or max(cuts, key=lambda form: len(form.names))).names
     if form is None:
@@ -354,12 +354,12 @@ def _text_form(header: str, field: str) -> TableForm:
 def cuts_of(header: str) -> Iterator[TableForm]:
     """Yield the columns of a header for each delimiter in it."""
     for delimiter in _DELIMITERS:
-        with suppress(InputError):  # a quoted cell ends at the wrong one
+        with suppress(InputError):  # the wrong delimiter may end a quoted cell
             yield TableForm(delimiter, _cells(header, delimiter), {})
 
 
 def _cells(header: str, delimiter: str) -> list[str]:
-    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))  # one for the whole process
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))  # the limit is global
     try:
         return next(csv.reader([header], delimiter=delimiter, strict=True), [])
     except csv.Error as error:
@@ -371,7 +371,7 @@ def _header_of(lines: Iterator[Line]) -> Line | None:
 
 
 def table_rows(lines: Iterable[Line], form_of: Callable[[str], TableForm]) -> Iterator[TableRow]:
-    """Yield the rows after the header, cut as `form_of` says for its text."""
+    """Yield the rows after the header, split by the form that `form_of` returns for the header's text."""
     lines, held = iter(lines), list[Line]()
     header = _header_of(lines)
     if header is None:

@@ -1,6 +1,6 @@
 """WebAnno TSV 3 of INCEpTION and WebAnno: a file per document, a row per token, a column per feature.
 
-Offsets count UTF-16 units of all. Here a sentence of the file is a document; an entity over two is one in each.
+Offsets count UTF-16 units of the whole text. Each sentence becomes a document, and an entity across two becomes two.
 """
 
 import re
@@ -22,7 +22,7 @@ from nerbert.words import split_words, whole_words
 
 _FORMAT = "#FORMAT=WebAnno TSV 3"
 _HEADER = re.compile(r"#FORMAT=WebAnno TSV 3\.[2-9]\s*")
-"""Versions 3.0 and 3.1 escape texts otherwise."""
+"""Accepted versions; 3.0 and 3.1 escape texts differently."""
 _ENTITIES = "de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity"
 _BUILT_IN = "de.tudarmstadt.ukp.dkpro.core.api."
 _INITIAL, _CURATED = "INITIAL_CAS.tsv", "CURATION_USER.tsv"
@@ -43,14 +43,14 @@ class _Layer(NamedTuple):
     name: str
     features: list[str]
     column: int
-    """The place of its first feature among all columns after the token."""
+    """The index of its first feature among all columns after the token."""
 
 
 class _TokenRow(NamedTuple):
     line: Line
     token: str
     whole: bool
-    """Whether it is a whole token."""
+    """True for a whole token, False for a part of one."""
     start: int
     end: int
     values: list[str]
@@ -86,8 +86,8 @@ class WebAnno:
         return head.removeprefix(BOM).startswith(_FORMAT.encode())
 
     def read(self, path: Path, repairs: Repairs) -> Iterator[Document]:
-        """Yield the sentences of a file, or of all `.tsv` files of a folder; raise InputError with file and line. Of an
-        INCEpTION project a document's curated file is read, else its first annotator's.
+        """Yield the sentences of a file, or of all `.tsv` files of a folder; raise InputError with file and line. In an
+        INCEpTION project, read the curated file of a document, else that of its first annotator.
         """
         files = [file for file in find_files(path) if file.direct or file.name.endswith(".tsv")]
         documents = [*_files_of_documents([file for file in files if file.path.is_file()], repairs)]
@@ -116,20 +116,20 @@ class WebAnno:
             raise InputError(f"{path}: has no layer {self.layer or 'with a feature'} {self.feature}; see its header")
 
     def _columns(self, path: Path, layers: Iterable[_Layer], *, in_use: bool) -> tuple[list[str], dict[int, str]]:
-        """Return the features that hold the entities' types, and their columns: each with "", or with the type that its
-        layer means, if that has no features. NamedEntity counts alone if it is `in_use`.
+        """Return the features that hold the entities' types, and their columns. A column maps to "", or to the type
+        that its layer denotes if the layer has no features. If NamedEntity is `in_use`, only that layer counts.
         """
-        found = [(layer, feature) for layer in layers for feature in self._features(layer)]
-        named = [layer.name == _ENTITIES for layer, _ in found]
+        pairs = [(layer, feature) for layer in layers for feature in self._features(layer)]
+        named = [layer.name == _ENTITIES for layer, _ in pairs]
         if not self.layer and any(named) and not all(named):
-            found = [item for item, is_named in zip(found, named, strict=True) if is_named == in_use]
-        names = [f"{layer.name}|{feature}".removesuffix("|") for layer, feature in found]
-        is_one_each = len(found) == len({layer.name for layer, _ in found})
-        if len(found) > 1 and not (is_one_each and (self.layer or not any(feature for _, feature in found))):
+            pairs = [pair for pair, is_named in zip(pairs, named, strict=True) if is_named == in_use]
+        names = [f"{layer.name}|{feature}".removesuffix("|") for layer, feature in pairs]
+        is_one_each = len(pairs) == len({layer.name for layer, _ in pairs})
+        if len(pairs) > 1 and not (is_one_each and (self.layer or not any(feature for _, feature in pairs))):
             listed = f"{', '.join(names):.300}; name them with --layer and --feature"
             raise InputError(f"{path}: several features could hold the entities' types: {listed}")
-        types = ["" if feature else layer.name.rpartition(".")[2] for layer, feature in found]
-        columns = [layer.column + layer.features.index(feature) for layer, feature in found]
+        types = ["" if feature else layer.name.rpartition(".")[2] for layer, feature in pairs]
+        columns = [layer.column + layer.features.index(feature) for layer, feature in pairs]
         return names, dict(zip(columns, types, strict=True))
 
     def _features(self, layer: _Layer) -> list[str]:
@@ -144,7 +144,7 @@ class WebAnno:
         return plain if fits and layer.kind == _SPAN_LAYER else []
 
     def write(self, path: Path, documents: Iterable[Document]) -> None:
-        """Write all sentences as one file of WebAnno TSV 3.3, whole or not at all."""
+        """Write all sentences as one file of WebAnno TSV 3.3, atomically."""
         number = offset = annotations = 0
         with publish(path) as draft, draft.open("w", encoding="utf-8", errors="replace", newline="\n") as stream:
             stream.write(f"{_FORMAT}.3\n{_SPAN_LAYER}={_ENTITIES}|identifier|value\n\n")
@@ -157,7 +157,7 @@ class WebAnno:
                     if name is not None:
                         stream.write(f"\n{_ID}{_escape(name)}")
                     name = None
-                    first, last = example.words[0][0], example.words[-1][1]  # with those before and after them
+                    first, last = example.words[0][0], example.words[-1][1]  # text before and after is split, too
                     words = [*whole_words(Example(example.text[:first], ())).words, *example.words]
                     words += ((last + start, last + end) for start, end in split_words(example.text[last:]))
                     text = example.text[words[0][0] :]
@@ -168,7 +168,7 @@ class WebAnno:
 
 
 def _header(path: Path, lines: Iterator[Line]) -> tuple[list[_Layer], Iterator[Line]]:
-    """Return the layers, and the lines after the header; other lines are comments."""
+    """Return the layers, and the lines after the header; other header lines are comments."""
     first = next(lines, Line(str(path), 1, ""))
     if not _HEADER.fullmatch(first.text):
         raise first.error(f"{first.text!r:.60}: expected {_FORMAT}.3; export as WebAnno TSV v3.3")
@@ -191,8 +191,8 @@ def _header(path: Path, lines: Iterator[Line]) -> tuple[list[_Layer], Iterator[L
 
 
 def _files_of_documents(files: Iterable[FoundFile], repairs: Repairs) -> Iterator[list[FoundFile]]:
-    """Yield each document's files, the one to read first: several if they are an INCEpTION project's, where a folder
-    has the files of a document's annotators, and that of `INITIAL_CAS`, whom nobody is.
+    """Yield the files of each document, beginning with the one to read. In an INCEpTION project, a document has a
+    folder with the files of its annotators, and `INITIAL_CAS`, which isn't an annotator's.
     """
     documents = dict[tuple[Path, str], list[FoundFile]]()
     for file in files:
@@ -274,7 +274,7 @@ def _document(
     for row, (start, end) in zip(rows, bounds, strict=True):
         for column, type_ in columns.items():
             for item in [] if row.values[column] == "_" else _STACKED.findall(row.values[column]):
-                # still escaped, and numbered if it has several tokens
+                # still escaped; numbered if the entity has several tokens
                 value, number = (match[1], match[2]) if (match := _NUMBERED.fullmatch(item)) else (item, "")
                 key: object = (column, value, number) if number else len(marked)
                 begin = marked[key][0] if key in marked else start
@@ -297,7 +297,7 @@ def _document(
 
 def _locate_rows(text: str, rows: list[_TokenRow]) -> Iterator[tuple[int, int]]:
     """Yield each row's start and end in its sentence's text; raise InputError if a token isn't there."""
-    # the character at each offset, -1 inside of one that has two units
+    # the index of the character at each offset, -1 inside a character of two units
     table = [entry for index, char in enumerate(text) for entry in ((index, -1) if char > "\uffff" else (index,))]
     table.append(len(text))
     origin, reached = rows[0].start - (0 if text.startswith(rows[0].token) else len(text) - len(text.lstrip())), 0
@@ -318,7 +318,7 @@ def _locate_rows(text: str, rows: list[_TokenRow]) -> Iterator[tuple[int, int]]:
 def _token_rows(
     example: Example, words: list[tuple[int, int]], prefix: str, offset: int, annotations: int
 ) -> Iterator[str]:
-    """Yield the rows of a sentence whose first word begins at `place`, after so many annotations."""
+    """Yield the rows of a sentence whose first word begins at `offset`, after `annotations` earlier annotations."""
     reached = words[0][0]
     spans = deque(enumerate(sorted(example.spans, key=lambda span: span.start), annotations + 1))
     for count, (start, end) in enumerate(words, 1):
@@ -339,12 +339,12 @@ def _token_rows(
 
 
 def _utf16_units(text: str) -> int:
-    """Return how many UTF-16 units a text has."""
+    """Return the number of UTF-16 units in a text."""
     return len(text) + sum(char > "\uffff" for char in text)
 
 
 def _plain_value(value: str) -> str:
-    """Return a feature's value without escapes."""
+    """Return a feature's value, unescaped."""
     return _VALUE_ESCAPE.sub(lambda match: {"t": "\t", "n": "\n"}.get(match[1]) or match[1], value)
 
 

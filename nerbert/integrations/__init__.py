@@ -1,1 +1,1 @@
-"""nerbert inside other programs: one file each."""
+"""Integrations of nerbert into other programs: one file each."""

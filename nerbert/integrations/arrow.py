@@ -1,4 +1,4 @@
-"""Tag Arrow tables: what Ray Data, Spark's `mapInArrow` and Hugging Face's `datasets` hand to a function."""
+"""Tag Arrow tables, the input of functions in Ray Data, Spark's `mapInArrow` and Hugging Face's `datasets`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,10 +17,10 @@ from nerbert.terminal import Progress
 
 
 class Tagging:
-    """A tagger as a callable class: each actor that makes one loads the model once.
+    """A tagger as a callable class: each actor that creates one loads the model once.
 
     Parameters are those of `nerbert tag`; `loading` are those of `Tagger.load`: back end, precision, device, threads
-    (one unless given, as actors are many). A pickle holds the tagger's fingerprint, but not its weights: another
+    (default: one, since there are many actors). A pickle holds the tagger's fingerprint, not its weights: another
     process on the same machine loads it again.
     """
 
@@ -32,19 +32,19 @@ class Tagging:
             tagger=str(tagger), field=field, labels=labels, min_confidence=min_confidence, offsets=offsets,
             errors=errors, output=Path("spans.parquet"), loading={"threads": 1, **loading},
         )  # fmt: skip
-        self._job.find()  # a wrong option is refused before the model is loaded
+        self._job.find()  # raises for a wrong option before the model is loaded
         self._tagger = self._job.load()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled; `datasets` caches a result by the digest of that."""
+        """Return the state to pickle; `datasets` caches a result by its digest."""
         return {**vars(self), "fingerprint": self._tagger.fingerprint}
 
     def __call__(self, batch: pa.Table, indices: Sequence[int] = ()) -> pa.Table:
         """Return the rows with their entities in the column `spans`: text, type, start, end, confidence.
 
-        The column `field` holds a text, or a list of words. Raise InputError that names the row of a text that can't
-        be tagged (from 1 in the batch; with `indices`, all rows' numbers from 0, in the whole), and for a column
-        `spans` that holds no earlier entities.
+        The column `field` holds a text, or a list of words. Raise InputError with the row of a text that can't be
+        tagged (from 1 in the batch; with `indices`, the rows' numbers from 0 in the whole), and for a column `spans`
+        that holds no earlier entities.
         """
         if not isinstance(batch, pa.Table):
             raise InputError(

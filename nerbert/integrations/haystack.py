@@ -17,8 +17,8 @@ from nerbert.tagger.tagger import Tagger
 class EntityTagger:
     """Adds `meta["named_entities"]` to documents: for each entity its text, type, start, end and confidence (0–1).
 
-    `model` is a tagger's folder or its name on the hub, `labels` what to find (`name` or `name: description`; default:
-    the tagger's types), `loading` are parameters of `Tagger.load`: thresholds, back end, precision, device, threads.
+    `model` is a tagger's folder or its name on the hub, `labels` are the types to find (`name` or `name: description`;
+    default: the tagger's), `loading` are parameters of `Tagger.load`: thresholds, back end, precision, device, threads.
     """
 
     def __init__(self, model: str | Path, labels: Sequence[str] | None = None, **loading: Any) -> None:
@@ -31,9 +31,9 @@ class EntityTagger:
 
     @component.output_types(documents=list[Document])
     def run(self, documents: list[Document], labels: list[str] | None = None) -> dict[str, list[Document]]:
-        """Return copies of documents with their entities; `labels` are for this run, in place of the component's own.
+        """Return copies of documents with their entities; `labels` replace the component's for this run.
 
-        A document without content has no entities. Raise NerbertError that names the document that can't be tagged.
+        A document without content has no entities. Raise NerbertError with the document that can't be tagged.
         """
         self.warm_up()
         assert self._tagger is not None  # noqa: S101  (for mypy)
@@ -42,7 +42,7 @@ class EntityTagger:
         return {"documents": [_add_entities(*pair) for pair in zip(documents, results, strict=True)]}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the component's settings; a pipeline's YAML holds no model."""
+        """Return the component's settings; a pipeline's YAML doesn't contain the model."""
         return default_to_dict(self, model=self.model, labels=self.labels, **self.loading)
 
 

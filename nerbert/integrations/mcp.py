@@ -1,4 +1,4 @@
-"""A tagger as tools of the Model Context Protocol, for assistants: `nerbert mcp TAGGER`. Its limits are a server's."""
+"""A tagger as Model Context Protocol tools, for assistants: `nerbert mcp TAGGER`. It has the limits of a server."""
 
 import signal
 import sys
@@ -27,8 +27,8 @@ _Least = Annotated[float | None, Field(ge=0, le=1, description="Lowest confidenc
 
 
 def mcp_server(job: ServeJob) -> MCPServer[None]:
-    """Return a server of the job's first tagger, loaded, to run once; raise NerbertError if it can't be loaded."""
-    with redirect_stdout(sys.stderr):  # stdout is the protocol's
+    """Return a server of the job's first tagger, loaded, to run once; raise NerbertError if loading fails."""
+    with redirect_stdout(sys.stderr):  # stdout is for the protocol
         service = Service(job.sources(), job.load, job.limits)
 
     @asynccontextmanager
@@ -67,5 +67,5 @@ def serve_mcp(job: ServeJob) -> None:
     """Serve a tagger on standard input and output until the input ends; signals end the process at once."""
     server = mcp_server(job)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)  # else the process waits for the thread that reads the input
+        signal.signal(number, signal.SIG_DFL)  # otherwise the process waits for the thread that reads input
     server.run()

@@ -1,7 +1,7 @@
 """A tagger as a recognizer of Presidio: `registry.add_recognizer(NerbertRecognizer("my-tagger"))`.
 
 For Presidio's registry files, a program imports this module before it reads them: `class_name: NerbertRecognizer`.
-Types have Presidio's names (`PER` is `PERSON`). Presidio analyzes one text at a time, so no batches are tagged.
+Types have Presidio's names (`PER` is `PERSON`). Presidio analyzes one text at a time, so texts aren't batched.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,9 +18,9 @@ from nerbert.tagger.tagger import Tagger
 class NerbertRecognizer(LocalRecognizer):
     """A recognizer that finds a tagger's entities; scores are its confidences (0–1).
 
-    `labels` are as in `Tagger.with_labels`; `supported_entities` are what to find in Presidio's names, for taggers that
-    take labels at run time also the labels. Default: the tagger's types. `supported_language` is by default the
-    tagger's. `loading` are parameters of `Tagger.load`: thresholds, back end, precision, device, threads. Raise
+    `labels` are as in `Tagger.with_labels`; `supported_entities` are the types to find, in Presidio's names, and the
+    labels of taggers that take them at run time. Default: the tagger's types. The default of `supported_language` is
+    the tagger's. `loading` are parameters of `Tagger.load`: thresholds, back end, precision, device, threads. Raise
     NerbertError for a tagger that can't be loaded, lacks its labels, or can't find a supported entity.
     """
 
@@ -38,7 +38,7 @@ class NerbertRecognizer(LocalRecognizer):
         loaded, entities = Tagger.load(self._model, **self._loading), self.supported_entities
         labels = self._labels or (() if loaded.types else [label_of(name) for name in entities])
         self._tagger = loaded.for_labels(labels)
-        self._tagger.tag_many([])  # raises, if it needs labels
+        self._tagger.tag_many([])  # raises if it needs labels
         names = sorted(map(presidio_name, self._tagger.types))
         self._names = asked_types(self._tagger.types, entities or names)
         if missing := set(entities) - set(self._names.values()):
@@ -47,10 +47,9 @@ class NerbertRecognizer(LocalRecognizer):
         self.supported_language = self.supported_language or self._tagger.language
 
     def analyze(self, text: str, entities: Iterable[str] = (), nlp_artifacts: Any = None) -> list[RecognizerResult]:
-        """Return the entities of a text, with their places in characters; `entities` are those asked for (none: all).
+        """Return the entities of a text, with character offsets; `entities` are the requested ones (empty: all).
 
-        `nlp_artifacts` changes nothing: the tagger has sentences and words of its own. Raise InputError for what is no
-        text.
+        `nlp_artifacts` is ignored: the tagger has its own sentences and words. Raise InputError if `text` isn't a text.
         """
         requested = set(entities or self.supported_entities)
         by = {RecognizerResult.RECOGNIZER_NAME_KEY: self.name, RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id}
@@ -64,4 +63,4 @@ class NerbertRecognizer(LocalRecognizer):
 
 
 CONFIG_MODEL_MAP[NerbertRecognizer.__name__] = GLiNERRecognizerConfig
-"""Presidio drops parameters that a registry file gives to other recognizers; this model of theirs lets them through."""
+"""Presidio drops parameters that a registry file gives to other recognizers; its GLiNER model lets them through."""

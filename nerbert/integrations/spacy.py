@@ -1,8 +1,8 @@
 """A tagger in a spaCy pipeline: `nlp.add_pipe("nerbert", config={"model": "my-tagger"})`.
 
-spaCy finds the factory by the entry point `spacy_factories`, so nobody needs to import this module. A document is
-tagged as a text, with the tagger's own sentences and words; the entities then grow to whole tokens of spaCy. A saved
-pipeline contains its tagger.
+spaCy finds the factory by the entry point `spacy_factories`, so you don't need to import this module. A document is
+tagged as a text, with the tagger's own sentences and words; the entities are then extended to whole spaCy tokens. A
+saved pipeline contains its tagger.
 """
 
 import os
@@ -26,8 +26,8 @@ from nerbert.tagger.tagger import Tagger
 class TaggingComponent:
     """A tagger as a component of spaCy: it sets `doc.spans[spans_key]`, with scores (0–1), and adds to `doc.ents`.
 
-    The spans are all entities that the tagger finds. Those in `doc.ents` don't overlap: where they would, longer ones
-    come first, then earlier ones, then surer ones. Entities of other components stay, unless `overwrite_ents`. The last
+    The spans are all entities that the tagger finds. Those in `doc.ents` don't overlap: longer ones take precedence,
+    then earlier ones, then more confident ones. Entities of other components stay, unless `overwrite_ents`. The last
     six parameters are those of `Tagger.load`. Raise NerbertError for a model that can't be loaded or lacks its labels.
     """
 
@@ -51,7 +51,7 @@ class TaggingComponent:
     def load(self, source: str | Path) -> Tagger:
         """Load the tagger from a folder or a hub name; raise InputError for labels that it lacks or can't find."""
         tagger = Tagger.load(source, **self._loading).for_labels(self._wanted)
-        tagger.tag_many([])  # raises, if it needs labels
+        tagger.tag_many([])  # raises if it needs labels
         self._tagger, self._process = tagger, os.getpid()
         return tagger
 
@@ -66,7 +66,7 @@ class TaggingComponent:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Return the types that it finds, sorted."""
+        """Return the types that the tagger finds, sorted."""
         return tuple(self._tagger.types) if self._tagger else ()
 
     def __call__(self, doc: Doc) -> Doc:
@@ -74,7 +74,7 @@ class TaggingComponent:
         return self._with_entities(doc, self.tagger.tag(doc.text))
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 1000) -> Iterator[Doc]:
-        """Yield the documents with entities, tagged in batches; the error handler gets those that can't be tagged."""
+        """Yield the documents with entities, tagged in batches; those that can't be tagged go to the error handler."""
         for docs in minibatch(stream, batch_size):
             for doc, result in zip(docs, self.tagger.tag_batch(TagRequest(doc.text) for doc in docs), strict=True):
                 if isinstance(result, Spans):
@@ -91,18 +91,18 @@ class TaggingComponent:
         return doc
 
     def set_error_handler(self, error_handler: Callable[..., Any]) -> None:
-        """Set what is called with (name, component, documents, error) where documents can't be tagged."""
+        """Set the function to call with (name, component, documents, error) if documents can't be tagged."""
         self._on_error = error_handler
 
     def get_error_handler(self) -> Callable[..., Any]:
-        """Return what `set_error_handler` set; by default it raises the error."""
+        """Return the function set by `set_error_handler`; by default it raises the error."""
         return self._on_error
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Write the tagger to a folder in `path`, whole or not at all; it replaces the one of an earlier call."""
+        """Write the tagger to a folder in `path`, completely or not at all; it replaces an earlier one."""
         target, origin = Path(path) / "tagger", self.tagger.origin
         if origin and Path(origin.folder).resolve() == target.resolve():
-            return  # it was loaded from there
+            return  # loaded from there
         with publish_folder(target, overwrite=True) as folder:
             self.tagger.save_pretrained(folder)
 

@@ -1,1 +1,1 @@
-"""Precision, recall and F1 of entities, and further metrics of a tagger: pure functions, without torch."""
+"""Precision, recall and F1 of entities, and other metrics of a tagger: pure functions, without torch."""

@@ -1,4 +1,4 @@
-"""Calibration: how often entities are right at a confidence, and the temperature that calibrates confidences.
+"""Calibration: the precision of entities by confidence, and the temperature that calibrates confidences.
 
 A temperature is fitted to entities, not words, since users see entities (docs/explanation/scores.md, Confidences).
 """
@@ -21,7 +21,7 @@ Shares: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Expected calibration error (0–1) over `bins` bins, and how many predicted entities are in it."""
+    """Expected calibration error (0–1) over `bins` bins, and the number of predicted entities."""
 
     ece: float
     bins: int
@@ -29,14 +29,14 @@ class Calibration:
 
 
 def calibrate(confidences: Sequence[float], right: Sequence[bool], *, bins: int = BINS) -> Calibration:
-    """Return the expected calibration error of predictions, each with its confidence (0–1) and whether it is right."""
+    """Return the expected calibration error of predictions, from their confidences (0–1) and correctness (`right`)."""
     sure, numbers = _assign_bins(confidences, bins)
     gaps = np.bincount(numbers, np.asarray(right, float) - sure, bins)
     return Calibration(float(np.abs(gaps).sum() / max(1, sure.size)), bins, sure.size)
 
 
 def _assign_bins(confidences: Sequence[float], bins: int) -> tuple[Shares, npt.NDArray[np.int64]]:
-    """Return the confidences, checked, and the number of each one's bin."""
+    """Return the checked confidences, and the bin number of each."""
     sure = np.asarray(confidences, float)
     if not ((sure >= 0) & (sure <= 1)).all():
         raise InputError(f"confidence {sure[~((sure >= 0) & (sure <= 1))][0]}: must lie between 0 and 1")
@@ -45,7 +45,7 @@ def _assign_bins(confidences: Sequence[float], bins: int) -> tuple[Shares, npt.N
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Predicted entities with a confidence above `low`, up to `high`: how many, their mean confidence and precision."""
+    """Predicted entities with a confidence above `low`, up to `high`: count, mean confidence and precision."""
 
     low: float
     high: float
@@ -55,7 +55,7 @@ class Bin:
 
 
 def reliability(confidences: Sequence[float], right: Sequence[bool], *, bins: int = BINS) -> list[Bin]:
-    """Return the bins that hold an entity; `calibrate` has the mean gap between their confidence and precision."""
+    """Return the nonempty bins; `calibrate` averages the gap between their confidence and precision."""
     sure, numbers = _assign_bins(confidences, bins)
     columns = [np.bincount(numbers, weights, bins).tolist() for weights in (None, sure, np.asarray(right, float))]
     return [
@@ -66,7 +66,7 @@ def reliability(confidences: Sequence[float], right: Sequence[bool], *, bins: in
 
 @dataclass(frozen=True, slots=True)
 class Temperatures:
-    """What logits are divided by: the `pooled` temperature, but for labels of older taggers that have another one."""
+    """Divisors of logits: the `pooled` temperature; in older taggers, labels may have their own in `by_label`."""
 
     pooled: float = 1.0
     by_label: Mapping[str, float] = field(default_factory=dict)
@@ -76,22 +76,22 @@ class Temperatures:
         return self.by_label.get(label, self.pooled)
 
     def uncalibrate(self, thresholds: Mapping[str, float], labels: Iterable[str]) -> tuple[float, ...]:
-        """Return the probability (0–1) of each label that its temperature turns into its threshold (default: 0)."""
+        """Return for each label the probability (0–1) that its temperature maps to its threshold (default: 0)."""
         return tuple(uncalibrate(thresholds.get(label, 0.0), self.of(label)) for label in labels)
 
     @classmethod
     def of_card(cls, card: Mapping[str, Any]) -> "Temperatures":
-        """Return those of a model's `nerbert.json`."""
+        """Return the temperatures in a model's `nerbert.json`."""
         stored = card.get("calibration") or {}
         return cls(float(stored.get("temperature", 1.0)), stored.get("temperatures") or {})
 
     def as_json(self) -> dict[str, Any]:
-        """Return them as a card's `calibration` has them."""
+        """Return the temperatures in the form of a card's `calibration`."""
         return {"temperature": self.pooled} | ({"temperatures": dict(self.by_label)} if self.by_label else {})
 
 
 def uncalibrate(confidence: float, temperature: float) -> float:
-    """Return the probability (0–1) of one of two classes that a temperature turns into `confidence`."""
+    """Return the probability (0–1) of one of two classes that a temperature maps to `confidence`."""
     if confidence in (0.0, 1.0) or temperature == 1:
         return confidence
     odds = temperature * (math.log(confidence) - math.log1p(-confidence))
@@ -99,7 +99,7 @@ def uncalibrate(confidence: float, temperature: float) -> float:
 
 
 def entity_confidences(pair: Pair, confidences: Sequence[Sequence[float]]) -> list[float]:
-    """Return the confidence (0–1) of each predicted entity: the mean of its words', of which there is one per word."""
+    """Return the confidence (0–1) of each predicted entity: the mean over its words; `confidences` has one per word."""
     check_lengths(pair.offsets, "confidences", confidences)
     words = np.fromiter(chain(chain.from_iterable(confidences), [0.0]), float)
     if (bad := np.flatnonzero(~((words >= 0) & (words <= 1)))).size:
@@ -108,25 +108,25 @@ def entity_confidences(pair: Pair, confidences: Sequence[Sequence[float]]) -> li
     starts, ends = pair.predicted.starts, pair.predicted.ends
     if not starts.size:
         return []
-    sums = np.add.reduceat(words, np.stack([starts, ends], axis=1).ravel())[::2]  # every second slice is in between
+    sums = np.add.reduceat(words, np.stack([starts, ends], axis=1).ravel())[::2]  # the other sums are between entities
     return (sums / (ends - starts)).tolist()  # type: ignore[no-any-return]
 
 
 ConfidencesAt: TypeAlias = Callable[[float], Shares]
 """Temperature → the confidence (0–1) of each predicted entity."""
 LOWEST, HIGHEST = 0.05, 20.0
-"""Bounds of a temperature: beyond them every confidence is 1, or chance."""
+"""Bounds of a temperature: beyond them, every confidence is near 1, or at chance level."""
 FOLDS = 5
 _PRIOR = 4.0
-"""One over the variance of ln T's prior. It has no effect from 30 sentences on, but with two entities it has."""
+"""Inverse variance of the prior of ln T. It matters with two entities, but has no effect from 30 sentences on."""
 _GRID = np.linspace(math.log(LOWEST), math.log(HIGHEST), 61)
 _LEAST = 1e-6
-"""Minimum distance of confidences from 0 and 1 in the log loss, so that one sure mistake doesn't dominate it."""
+"""Minimum distance of confidences from 0 and 1 in the log loss, so that one confident mistake doesn't dominate it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A temperature, and the calibration error `before` it and `after` it, cross-fitted in `folds` parts."""
+    """A temperature, and the calibration error `before` and `after` applying it, cross-fitted in `folds` folds."""
 
     temperature: float
     before: Calibration
@@ -135,7 +135,7 @@ class Fitted:
 
 
 def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.ArrayLike, folds: int = FOLDS) -> Fitted:
-    """Fit a temperature on all entities, and measure it on every `folds`-th of the sentences, fitted on the others."""
+    """Fit a temperature on all entities; measure its effect on each fold of sentences, fitted on the other folds."""
     outcomes, part = np.asarray(right, bool), np.asarray(sentences, np.int64) % folds
     if not outcomes.size:
         return Fitted(1.0, calibrate([], []), calibrate([], []), folds)
@@ -150,27 +150,27 @@ def cross_fit(confidences: ConfidencesAt, right: npt.ArrayLike, sentences: npt.A
 
 
 def log_loss(confidences: npt.ArrayLike, right: npt.ArrayLike) -> Shares:
-    """Return −ln p of each prediction: p is the confidence if it is right, else one minus that."""
+    """Return −ln p of each prediction; p is the confidence of a right prediction, and 1 − confidence of a wrong one."""
     sure, outcomes = np.clip(np.asarray(confidences, float), _LEAST, 1 - _LEAST), np.asarray(right, bool)
     losses: Shares = -np.log(np.where(outcomes, sure, 1 - sure))
     return losses
 
 
 def best_temperature(losses: Shares) -> float:
-    """Return the temperature of the lowest loss (grid, entities), between points too; of several, the lowest."""
+    """Return the temperature with the lowest loss (grid, entities), interpolated; of equals, the lowest temperature."""
     loss = losses.sum(axis=1) + _PRIOR * _GRID**2 / 2
     best = int(loss.argmin())
     if best in (0, _GRID.size - 1):
         return math.exp(_GRID[best])
     before, here, after = loss[best - 1 : best + 2]
-    shift = (before - after) / (2 * (before - 2 * here + after))  # `before` is larger: the first minimum is the best
+    shift = (before - after) / (2 * (before - 2 * here + after))  # divisor > 0: argmin returns the first minimum
     return math.exp(_GRID[best] + shift * (_GRID[1] - _GRID[0]))
 
 
 def kept_counts(
     confidences: npt.ArrayLike, right: npt.ArrayLike, gold: int, thresholds: Sequence[float]
 ) -> list[Counts]:
-    """Return the counts of the entities that are at least as sure as each threshold, of `gold` annotated ones."""
+    """Return for each threshold the counts of the entities with at least that confidence; `gold` are annotated."""
     sure, outcomes = np.asarray(confidences, float), np.asarray(right, bool)
     kept = [sure >= threshold for threshold in thresholds]
     return [Counts(int(outcomes[mask].sum()), int(mask.sum()), gold) for mask in kept]
@@ -178,7 +178,7 @@ def kept_counts(
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A type's threshold and its effect; 0 keeps all entities, None (which counts all) fails to reach the precision."""
+    """A type's threshold and its effect; 0 keeps all entities, None (counts are of all) can't reach the precision."""
 
     confidence: float | None
     predicted: int
@@ -188,19 +188,19 @@ class Threshold:
 
     @property
     def precision(self) -> float:
-        """Share of right entities among the kept ones; 0 if none."""
+        """Share of right entities among the kept ones; 0 if none are kept."""
         return self.kept_right / self.kept if self.kept else 0.0
 
     @property
     def recall_kept(self) -> float:
-        """Share of kept entities among the right ones; 0 if none."""
+        """Share of kept entities among the right ones; 0 if none are right."""
         return self.kept_right / self.right if self.right else 0.0
 
 
 def lowest_thresholds(
     types: Sequence[str], confidences: npt.ArrayLike, right: npt.ArrayLike, precision: float
 ) -> dict[str, Threshold]:
-    """Return each predicted type's threshold for a precision (above 0, at most 1), sorted by type."""
+    """Return the lowest threshold of each predicted type that reaches a precision (above 0, at most 1), by type."""
     sure, outcomes = np.asarray(confidences, float), np.asarray(right, bool)
     of_entity = np.asarray(types, object)
     thresholds = {}

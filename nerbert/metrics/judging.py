@@ -1,4 +1,4 @@
-"""All metrics of taggers on a test set from their tags, decoded once, and their parts by type and by length."""
+"""All metrics of taggers on a test set, from tags that are decoded once, and scores by type and by length."""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -28,7 +28,7 @@ Figure = Literal["precision", "recall", "f1"]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Bounds of a figure (0–1), or of a difference, that contain the share `level` of the samples."""
+    """Bounds of a figure (0–1), or of a difference, that contain the share `level` of the bootstrap samples."""
 
     low: float
     high: float
@@ -54,7 +54,7 @@ class Judgement:
     left_out: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return the scores of a benchmark cell: figures 0–1, always with the same keys."""
+        """Return the scores of a benchmark cell: figures from 0 to 1, always with the same keys."""
         strict = {**Counts.as_json(self.strict), "macro_f1": self.strict.macro.f1, "rules": self.strict.rules}
         token = {"macro_f1": self.token.macro.f1, "micro_f1": self.token.f1, "rules": self.token.rules}
         return {
@@ -76,7 +76,7 @@ def assess(
     """Score raw tags against gold tags, one list per sentence; raise InputError for inconsistent inputs.
 
     `confidences` are the probabilities of the predicted tags; `seen` are the training entities (`seen_entities`), and
-    require `words`; `without` are indices of sentences to omit from a second score; `seed` draws the interval.
+    require `words`; `without` are indices of sentences that a second score omits; `seed` is that of the interval.
     """
     pair = pair_of(gold, predicted)
     in_seen, in_unseen = (None, None) if seen is None else _by_seen(pair, words, seen)
@@ -99,7 +99,7 @@ def assess(
 
 
 def seen_entities(examples: Iterable[Example]) -> set[Entity]:
-    """Return text and type of every entity in the training sentences, as `assess` takes them for `seen`."""
+    """Return text and type of every entity in the training sentences, for `assess(seen=…)`."""
     return {
         (" ".join(words[start:end]), type_)
         for words, spans in ((example.tokens, word_spans(example)) for example in examples)
@@ -122,7 +122,7 @@ def _by_seen(pair: Pair, words: Sequence[Sequence[str]] | None, seen: AbstractSe
 
 
 def without_types(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], types: Collection[str]) -> Counts:
-    """Return counts without the entities, gold and predicted, of some types; raise InputError as `assess` does."""
+    """Return counts without gold and predicted entities of these types; raise InputError as `assess` does."""
     pair = pair_of(gold, predicted)
     other = np.array([name not in types for name in pair.types])
     return count_where(pair, other[pair.gold.types], other[pair.predicted.types])
@@ -135,7 +135,7 @@ def _without(pair: Pair, sentences: Collection[int]) -> Counts:
 
 
 class MistakeKind(StrEnum):
-    """Kinds of mistakes; the first three are pairs of a gold and a predicted entity, best first."""
+    """Kinds of mistakes; the first three are pairs of a gold and a predicted entity, the best match first."""
 
     TYPE = "type"
     BOUNDARY = "boundary"
@@ -153,7 +153,7 @@ class Mistake(NamedTuple):
 
 
 def find_mistakes(gold: Collection[WordSpan], predicted: Collection[WordSpan]) -> list[Mistake]:
-    """Return the mistakes among entities of one sentence (or with positions over all sentences), in any order."""
+    """Return the mistakes in one sentence (or in all, with positions over all sentences); entities are in any order."""
     gold_left, predicted_left = set(gold) - set(predicted), set(predicted) - set(gold)
     mistakes: list[Mistake] = []
     for pair in sorted(_overlaps(sorted(gold_left), sorted(predicted_left)), key=_worth):
@@ -166,7 +166,7 @@ def find_mistakes(gold: Collection[WordSpan], predicted: Collection[WordSpan]) -
 
 
 def kinds_of(pair: Pair) -> dict[str, int]:
-    """Count the mistakes of each kind, by the CoNLL script's rules; all kinds are included."""
+    """Return the number of mistakes of every kind, by the CoNLL script's rules."""
     gold = pair.gold.where(~pair.gold.within(pair.predicted))
     wrong = pair.predicted.where(~pair.predicted.within(pair.gold))
     counts = Counter(mistake.kind for mistake in find_mistakes(pair.spans(gold), pair.spans(wrong)))
@@ -174,7 +174,7 @@ def kinds_of(pair: Pair) -> dict[str, int]:
 
 
 def _overlaps(gold: list[WordSpan], predicted: list[WordSpan]) -> Iterator[tuple[WordSpan, WordSpan]]:
-    """Yield all pairs that share a word; both lists are sorted, and bisection limits the comparisons."""
+    """Yield all pairs that share a word; both lists must be sorted, since bisection limits the comparisons."""
     starts = [start for start, _, _ in predicted]
     reach = list(accumulate((end for _, end, _ in predicted), max))
     for span in gold:
@@ -199,14 +199,14 @@ def _worth(pair: tuple[WordSpan, WordSpan]) -> tuple[int, int, WordSpan, WordSpa
 
 
 def counts_by_sentence(pair: Pair) -> Numbers:
-    """Return one row per sentence: its right, predicted and gold entities."""
+    """Return one row per sentence: its numbers of right, predicted and gold entities."""
     right = pair.predicted.where(pair.predicted.within(pair.gold))
     numbers = (pair.sentence_of(columns) for columns in (right, pair.predicted, pair.gold))
     return np.stack([np.bincount(sentences, minlength=pair.sentences) for sentences in numbers], axis=1)
 
 
 def span_counts(gold: Sequence[Sequence[WordSpan]], predicted: Sequence[Sequence[WordSpan]]) -> Numbers:
-    """Return one row per sentence: its right, predicted and gold entities, of those in lists."""
+    """Return one row per sentence: its numbers of right, predicted and gold entities, from lists of spans."""
     sets = (map(set, spans) for spans in zip(gold, predicted, strict=True))
     rows = [(len(annotated & tagged), len(tagged), len(annotated)) for annotated, tagged in sets]
     return np.array(rows, np.int64).reshape(-1, 3)
@@ -222,7 +222,7 @@ def bootstrap(
 def bootstrap_difference(
     base: Numbers, other: Numbers, *, samples: int = SAMPLES, level: float = LEVEL, seed: int = 0
 ) -> Interval:
-    """Return the interval of `base`'s micro F1 less `other`'s; rows are as in `bootstrap`, and drawn together."""
+    """Return the interval of `base`'s micro F1 minus `other`'s; rows are as in `bootstrap`, and are drawn in pairs."""
     return _interval(np.hstack([base, other]), lambda sums: _f1(sums[:, :3]) - _f1(sums[:, 3:]), samples, level, seed)
 
 
@@ -250,26 +250,26 @@ def _interval(counts: Numbers, score: Callable[[Numbers], Array], samples: int, 
 
 
 def _different(counts: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the different rows in order, and how many there are of each: `np.unique` of rows, but faster."""
+    """Return the distinct rows in order, and the count of each: `np.unique` of rows, but faster."""
     shape = tuple((counts.max(axis=0) + 1).tolist())
     try:
         codes, often = np.unique(np.ravel_multi_index(tuple(counts.T), shape), return_counts=True)
-    except ValueError:  # more combinations than 64 bits count
+    except ValueError:  # more combinations than fit into 64 bits
         kinds, often = np.unique(counts, axis=0, return_counts=True)
         return kinds, often
     return np.stack(np.unravel_index(codes, shape), axis=1), often
 
 
 _RIGHT, _WRONG = np.array([[1, 1, 1]]), np.array([[0, 1, 1]])
-"""Sentences (right, predicted and gold entities) that a part's interval has beside its own: nothing wrong among a few
-entities isn't nothing wrong. A difference has both: in each another tagger alone is right."""
+"""Pseudo-sentences (right, predicted and gold entities) added to a part's interval: zero mistakes among a few entities
+don't prove a perfect score. A difference gets two, with a different tagger right in each."""
 LONGEST = 6
-"""Entities of so many words, and longer ones, are one group."""
+"""Entities of at least this number of words form one group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Counts of some entities, with the interval of their F1."""
+    """Counts of a part of the entities, with the interval of their F1."""
 
     name: str
     counts: Counts
@@ -278,7 +278,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ScoreDifference:
-    """F1 (0–1) of two taggers on the same entities, with the interval of the first one's less the second one's."""
+    """F1 (0–1) of two taggers on the same entities, with the interval of the first F1 minus the second."""
 
     name: str
     gold: int
@@ -288,17 +288,17 @@ class ScoreDifference:
 
     @property
     def gain(self) -> float:
-        """Return the first tagger's F1 less the second one's."""
+        """The first tagger's F1 minus the second one's."""
         return self.f1 - self.other
 
     @property
     def sure(self) -> bool:
-        """Return whether the interval leaves no doubt which one is ahead."""
+        """True if the interval excludes 0, so one tagger is clearly better."""
         return self.interval.low > 0 or self.interval.high < 0
 
 
 class Confusion(NamedTuple):
-    """How often entities of a type were found with exactly their words, but another type."""
+    """Number of entities of type `gold` that were predicted with the right boundaries, but as type `predicted`."""
 
     gold: str
     predicted: str
@@ -312,7 +312,7 @@ def by_type(pair: Pair) -> list[Part]:
 
 
 def by_length(pair: Pair) -> list[Part]:
-    """Return the counts of entities with one word, two words, …, by their own length, gold or predicted."""
+    """Return the counts of entities with one word, two words, …; gold and predicted ones count by their own lengths."""
     lengths = range(1, LONGEST + 1)
     names = [*map(str, lengths[:-1]), f"{LONGEST} or more"]
     parts = []
@@ -324,7 +324,7 @@ def by_length(pair: Pair) -> list[Part]:
 
 
 def confusions(pair: Pair) -> list[Confusion]:
-    """Return the pairs of types that were confused, the most frequent first; their sum is `kinds_of`'s `type`."""
+    """Return the pairs of confused types, the most frequent first; their sum is the count `type` of `kinds_of`."""
     columns = [columns.types[columns.within(other, typed=False)] for columns, other in ((pair.gold, pair.predicted),
                                                                             (pair.predicted, pair.gold))]  # fmt: skip
     numbers = zip(*(column.tolist() for column in columns), strict=True)
@@ -333,7 +333,7 @@ def confusions(pair: Pair) -> list[Confusion]:
 
 
 def differences(base: Pair, other: Pair) -> Iterator[ScoreDifference]:
-    """Yield two taggers' differences on the same gold tags: of all entities, then by type, the most frequent first."""
+    """Yield the differences of two taggers on the same gold tags: overall, then by type, the most frequent first."""
     yield _difference("", counts_by_sentence(base), counts_by_sentence(other))
     names = dict.fromkeys((*base.types[1:], *other.types[1:]))
     none = np.zeros((base.sentences, 3), np.int64)

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 (0–1) on entities: one counts if its words and its type are exactly right."""
+"""Precision, recall and F1 (0–1) of entities: an entity is right if its words and its type are exactly right."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Entities `[start, end)` in words over all sentences, types numbered from 1; `opened`: whether B- begins them."""
+    """Entities `[start, end)` in words over all sentences, types numbered from 1; `opened`: True if B- begins them."""
 
     starts: Numbers
     ends: Numbers
@@ -30,7 +30,7 @@ class Columns:
         return Columns(self.starts[mask], self.ends[mask], self.types[mask], self.opened[mask])
 
     def within(self, other: "Columns", *, typed: bool = True) -> Mask:
-        """Return for each entity whether the other tagging has it too; unless `typed`, its type may differ."""
+        """Return for each entity whether the other tagging contains it too; unless `typed`, its type may differ."""
         if not other.starts.size:
             return np.zeros(self.starts.size, bool)
         index = np.minimum(np.searchsorted(other.starts, self.starts), other.starts.size - 1)
@@ -48,7 +48,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Gold and predicted entities of the same sentences; `types` has their names, `offsets` the sentences' starts."""
+    """Gold and predicted entities of the same sentences; `types` are their names, `offsets` the sentences' starts."""
 
     types: tuple[str, ...]
     offsets: Numbers
@@ -61,7 +61,7 @@ class Pair:
         return self.offsets.size - 1
 
     def strict(self) -> "Pair":
-        """Return the pair by strict IOB2, without entities that no B- opens."""
+        """Return the pair by strict IOB2, without entities that don't begin with B-."""
         return self._where(self.gold.opened, self.predicted.opened)
 
     def of_type(self, name: str) -> "Pair":
@@ -84,13 +84,13 @@ class Pair:
         return np.cumsum(steps[:-1], dtype=np.int32)
 
     def spans(self, columns: Columns) -> list[WordSpan]:
-        """Return the entities as `(start, end, type)`, positions over all sentences."""
+        """Return the entities as `(start, end, type)`, with word positions over all sentences."""
         rows = zip(columns.starts.tolist(), columns.ends.tolist(), columns.types.tolist(), strict=True)
         return [(start, end, self.types[type_]) for start, end, type_ in rows]
 
 
 def pair_of(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]]) -> Pair:
-    """Decode two taggings; raise InputError for a bad tag, or for different sentences or words."""
+    """Decode two taggings; raise InputError for an invalid tag, or if the numbers of sentences or words differ."""
     gold, predicted = _sentences("gold", gold), _sentences("predicted", predicted)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(_lengths(gold))])
     check_lengths(offsets, "predicted", predicted)
@@ -120,7 +120,7 @@ def _sentences(name: str, sentences: Iterable[Iterable[str]]) -> list[Sequence[s
 
 
 class _Codes(dict[str, int]):
-    """Tag → number: 0 is O, 2k - 1 is B- and 2k is I- of type k. A tag is split when it first occurs."""
+    """Tag → number: 0 is O, 2k - 1 is B- and 2k is I- of type k. A tag is parsed when it first occurs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,8 +146,8 @@ def _numbers(name: str, sentences: Sequence[Sequence[str]], codes: _Codes, words
 def decode_columns(codes: npt.NDArray[np.int32], offsets: Numbers) -> Columns:
     """Decode the tag numbers of all sentences, whose words begin at `offsets`, by the CoNLL script's rules.
 
-    Numbers are as in `labels.tag_names`: 0 is O, 2k - 1 is B- and 2k is I- of type k, counted from 1; negative is
-    outside.
+    Numbers are as in `labels.tag_names`: 0 is O, 2k - 1 is B- and 2k is I- of type k, counted from 1; negative numbers
+    are outside, too.
     """
     first = np.zeros(codes.size + 1, bool)
     first[offsets] = True
@@ -162,16 +162,16 @@ def decode_columns(codes: npt.NDArray[np.int32], offsets: Numbers) -> Columns:
 
 
 RULES = "entity F1, CoNLL script's rules on BIO"
-"""Printed beside every figure: an `I-x` that continues nothing begins an entity (seqeval's default)."""
+"""Printed next to every figure: an `I-x` that doesn't continue an entity begins one (seqeval's default)."""
 STRICT_RULES = "entity F1, strict IOB2: an I- that continues nothing is no entity"
-"""Printed beside the stricter figures (seqeval's mode="strict", scheme=IOB2)."""
+"""Printed next to the stricter figures (seqeval's mode="strict", scheme=IOB2)."""
 TOKEN_RULES = "token F1, IO labels: words count, not entities; never beside entity F1 in one column"
-"""Printed beside figures of `score_words`."""
+"""Printed next to figures of `score_words`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Entities that are right, predicted and gold; the figures follow from them."""
+    """Numbers of right, predicted and gold entities, from which the figures are computed."""
 
     right: int = 0
     predicted: int = 0
@@ -179,17 +179,17 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """Return right ÷ predicted."""
+        """Precision: right ÷ predicted, 0 without predictions."""
         return self.right / self.predicted if self.predicted else 0.0
 
     @property
     def recall(self) -> float:
-        """Return right ÷ gold."""
+        """Recall: right ÷ gold, 0 without gold entities."""
         return self.right / self.gold if self.gold else 0.0
 
     @property
     def f1(self) -> float:
-        """Return the harmonic mean of precision and recall."""
+        """The harmonic mean of precision and recall."""
         return 2 * self.right / (self.predicted + self.gold) if self.right else 0.0
 
     def as_json(self) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class Counts:
 class Macro(NamedTuple):
     """Unweighted means over the types that occur in gold or predicted (seqeval's macro), and the number of these.
 
-    `f1` is the mean of the types' F1. A type that is only predicted counts as 0, so one stray prediction costs much.
+    `f1` is the mean of the types' F1. A type that is only predicted counts as 0, so one stray prediction is expensive.
     """
 
     precision: float
@@ -219,14 +219,14 @@ class Macro(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Score(Counts):
-    """Micro-averaged counts over all types, with the same for each type that occurs in gold or predicted."""
+    """Micro-averaged counts over all types, and counts for each type that occurs in gold or predicted."""
 
     by_type: dict[str, Counts] = field(default_factory=dict)
     rules: str = RULES
 
     @property
     def macro(self) -> Macro:
-        """Return unweighted means over `by_type`."""
+        """Unweighted means over `by_type`."""
         return Macro.of(list(self.by_type.values()))
 
     def as_json(self) -> dict[str, Any]:
@@ -236,11 +236,11 @@ class Score(Counts):
 
 
 def score_tags(gold: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]], *, strict: bool = False) -> Score:
-    """Score BIO tags, one list per sentence; raise InputError for bad tags, or if lengths differ.
+    """Score BIO tags, one list per sentence; raise InputError for invalid tags, or if lengths differ.
 
-    Equal to seqeval's default; with `strict` to its mode="strict", scheme=IOB2, where an I- that continues nothing is
-    no entity, except for types that begin or end in a dash, which seqeval strips. Without any entity, macro is NaN in
-    seqeval and 0 here. `rules` names the rules.
+    The score equals seqeval's default. With `strict`, it equals seqeval's mode="strict", scheme=IOB2, where an I- can't
+    begin an entity, except for types that begin or end in a dash, which seqeval strips. Without any entity, macro is
+    NaN in seqeval and 0 here. `Score.rules` names the rules.
     """
     pair = pair_of(gold, predicted)
     return score_pair(pair.strict(), STRICT_RULES) if strict else score_pair(pair)
@@ -253,10 +253,10 @@ def score_pair(pair: Pair, rules: str = RULES) -> Score:
 
 
 def score_words(pair: Pair) -> Score:
-    """Score single words by IO labels: B-x and I-x are both x, and a word that is O in both counts nowhere.
+    """Score single words by IO labels: B-x and I-x are both x, and words that are O in both taggings don't count.
 
-    `macro.f1` is *macro token F1*, scikit-learn's `f1_score(average="macro")` with all labels but O. Never put it into
-    one column with entity F1 (docs/explanation/glossary.md).
+    `macro.f1` is *macro token F1*, scikit-learn's `f1_score(average="macro")` with all labels except O. Never put it
+    into one column with entity F1 (docs/explanation/glossary.md).
     """
     gold, tagged = pair.word_types(pair.gold), pair.word_types(pair.predicted)
     return _score(pair.types, gold[(gold == tagged) & (gold > 0)], tagged[tagged > 0], gold[gold > 0], TOKEN_RULES)
@@ -273,12 +273,12 @@ def _score(
 
 
 def score_boundaries(pair: Pair) -> Counts:
-    """Return counts of the same entities without their types."""
+    """Return the counts of the entities, ignoring their types."""
     return count_where(pair, *(np.ones(part.starts.size, bool) for part in (pair.gold, pair.predicted)), typed=False)
 
 
 def count_where(pair: Pair, gold: Mask, predicted: Mask, *, typed: bool = True) -> Counts:
-    """Return counts of the entities that the masks keep; a gold entity and its equal must agree."""
+    """Return counts of the entities that the masks keep; the masks must agree on equal gold and predicted entities."""
     right = pair.predicted.within(pair.gold, typed=typed) & predicted
     return Counts(int(right.sum()), int(predicted.sum()), int(gold.sum()))
 
@@ -296,5 +296,5 @@ def score_spans(gold: Iterable[Iterable[WordSpan]], predicted: Iterable[Iterable
 
 
 def collapse_types(spans: Iterable[WordSpan]) -> list[WordSpan]:
-    """Return the same spans with one type, so that only boundaries count."""
+    """Return the same spans with a single type, so that only boundaries count."""
     return [(start, end, "span") for start, end, _ in spans]

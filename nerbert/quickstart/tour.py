@@ -1,4 +1,4 @@
-"""The quickstart's stages in order; the toy and the good model have a process each. Cost: each imports torch."""
+"""The quickstart's stages in order; the toy and the good model run in separate processes. Cost: each imports torch."""
 
 import io
 import platform
@@ -43,20 +43,20 @@ class Tour(NamedTuple):
     """The sizes of a quickstart; the defaults take about two minutes on two cores."""
 
     model: str = "minilm"
-    """The good model, which takes types at run time. If its package isn't installed, the toy is alone."""
+    """The good model, which takes types at run time. If its package isn't installed, only the toy runs."""
     sentences: int = 30
     """Number of sentences that the taggers are fine-tuned on."""
     pretraining: PretrainSettings = PretrainSettings(
-        label_set="4types",  # so small a corpus has too few mentions for 315 categories
+        label_set="4types",  # the corpus is too small for 315 categories
         fresh_num_layers=2, fresh_hidden_size=128, fresh_vocab_size=4000,
         min_steps=200, max_steps=200, learning_rate=2e-3,
     )  # fmt: skip
     toy: FinetuneSettings = FinetuneSettings(min_steps=120, max_steps=120, learning_rate=1e-3)
     good: FinetuneSettings = FinetuneSettings(min_steps=50, max_steps=50)
     seeds: tuple[int, ...] = (1, 2, 3)
-    """Seeds of the toy's fine-tuning; the good model has the first one alone."""
+    """Seeds of the toy's fine-tuning; the good model uses only the first."""
     workers: int = min(2, cores())
-    """Models that are trained in parallel, each in a process."""
+    """Number of models trained in parallel, each in a separate process."""
 
 
 def run_quickstart(text: str, keep: Path | None, tour: Tour | None = None) -> QuickstartResult:
@@ -71,7 +71,7 @@ def run_quickstart(text: str, keep: Path | None, tour: Tour | None = None) -> Qu
         raise InputError(f"{page}: is a folder; give --keep another one for the page")
     with nullcontext(str(keep)) if keep else TemporaryDirectory(prefix="nerbert-quickstart-") as name:
         folder = Path(name)
-        readable = text.encode("utf-8", "replace").decode()  # bytes of a command line that are no text become "?"
+        readable = text.encode("utf-8", "replace").decode()  # invalid bytes of a command line become "?"
         result = take_tour(folder, readable or DEFAULT_TEXT, reporter, tour or Tour())
         manifest = read_manifest(folder / "corpus")
         if keep:
@@ -136,7 +136,7 @@ def _make_toy(folder: Path, tour: Tour) -> list[ModelScores]:
 
 
 def _try_model(folder: Path, tour: Tour, model: str) -> list[ModelScores]:
-    """Return a model's scores, asked for the domain's types by name, and fine-tuned; beside the toy it is silent."""
+    """Return a model's scores, zero-shot by the names of the domain's types and fine-tuned; silent next to the toy."""
     with redirect_stderr(io.StringIO()) if tour.workers > 1 else nullcontext():
         scored = evaluate(model, folder / "data" / "test.conll")
         tuned = _score_taggers(folder, tour._replace(seeds=tour.seeds[:1]), tour.model, model, tour.good)

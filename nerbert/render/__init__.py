@@ -1,6 +1,6 @@
-"""Pages, cards, pictures and tables for people. Science imports nothing from here.
+"""Pages, cards, pictures and tables for people. Modules that compute results don't import it.
 
-`render` is the only way to run a template; text from outside is escaped by construction. A page requests nothing.
+`render` is the only way to run a template; external text is always escaped. Pages make no network requests.
 """
 
 import base64
@@ -22,14 +22,14 @@ from nerbert.terminal import percent
 
 TEMPLATES = Path(__file__).parent / "templates"
 LOG_NAMES = ("step", "epoch", "loss")
-"""The first columns of a training's log."""
+"""The first columns of a training log."""
 _MOST = 1e15
 
 
 def render(template: str, /, **facts: Any) -> str:
-    """Return a template's text with these facts; names that end in html, svg, md and tex `.j2` escape accordingly.
+    """Return a template's text with these facts, escaped for its format: `NAME.html.j2`, or svg, md, tex.
 
-    `NAME.txt.j2` is plain text, which whoever shows it escapes. Raise jinja2.UndefinedError for a missing fact.
+    `NAME.txt.j2` is plain text, which the caller escapes. Raise jinja2.UndefinedError for a missing fact.
     """
     return _environment(template.split(".")[-2]).get_template(template).render(**facts)
 
@@ -41,7 +41,7 @@ def write(target: Path, text: str) -> None:
 
 
 def _on_one_line(value: Any) -> str:
-    """Return a value as text on one line; whole numbers with thousands marked."""
+    """Return a value as text on one line; whole numbers with thousands separators."""
     marked = isinstance(value, int) and not isinstance(value, bool)
     return " ".join((f"{value:,}" if marked else str(value)).splitlines())
 
@@ -53,7 +53,7 @@ def _join_counts(numbers: Mapping[str, int]) -> str:
 
 @cache
 def _environment(ending: str) -> Environment:
-    """Return the environment of a kind of template; tags of LaTeX, which is full of braces, are `<% %>` and `<< >>`."""
+    """Return the environment of a kind of template; LaTeX, full of braces, uses the tags `<% %>` and `<< >>`."""
     finalize: dict[str, Callable[[Any], Any]] = {"md": escape, "tex": latex, "txt": _on_one_line}
     marks = ("<%", "%>", "<<", ">>", "<#", "#>") if ending == "tex" else ("{%", "%}", "{{", "}}", "{#", "#}")
     environment = Environment(
@@ -70,7 +70,7 @@ def _environment(ending: str) -> Environment:
 
 
 def decimals(value: Any, digits: int) -> str:
-    """Return a number with so many decimals, "–" for anything else."""
+    """Return a number with `digits` decimals, "–" for anything else."""
     return f"{value:,.{digits}f}" if isinstance(value, int | float) and abs(value) < _MOST else "–"
 
 
@@ -86,21 +86,21 @@ def log_figure(name: str, value: Any) -> str:
 
 
 def fields(items: Any, *keys: str) -> list[list[Any]]:
-    """Return a table's rows: these keys' values of each item, in a mapping after its name; without keys the value."""
+    """Return a table's rows: each item's values of these keys; for a mapping after its name, without keys its value."""
     if isinstance(items, Mapping):
         return [[name, *([value[key] for key in keys] if keys else [value])] for name, value in items.items()]
     return [[item[key] for key in keys] for item in items]
 
 
 def share(part: int, whole: int) -> str:
-    """Return a part of a whole as percent, in one decimal."""
+    """Return a part of a whole in percent, with one decimal."""
     if not whole:
         return "–"
     return f"{100 * part / whole:.1f}\u00a0%" if part <= 0 or part >= whole / 1000 else "<\u00a00.1\u00a0%"
 
 
 def size(count: int) -> str:
-    """Return bytes in the unit that people use."""
+    """Return a number of bytes in a readable unit."""
     for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if count >= unit:
             return f"{count / unit:.1f} {name}"
@@ -108,7 +108,7 @@ def size(count: int) -> str:
 
 
 def _page_value(value: Any) -> Any:
-    """Return what a page shows of a value: whole numbers with thousands marked, nothing for None."""
+    """Return a value as pages show it: whole numbers with thousands separators, nothing for None."""
     if value is None:
         return ""
     if isinstance(value, Markup):
@@ -130,7 +130,7 @@ def _digest(name: str) -> Markup:
 
 
 class Facts(dict[str, Any]):
-    """A table of JSON that may lack keys: what is missing is empty and false, and "–" where it is shown."""
+    """A JSON object that may lack keys: a missing value is empty and false, and is shown as "–"."""
 
     def __missing__(self, key: str) -> "Facts":
         return Facts()
@@ -154,7 +154,7 @@ def changed_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -
 
 
 class Mark(NamedTuple):
-    """How a mention is shown: its type, its style classes, and what is told on hovering."""
+    """The display of a mention: its type, its style classes, and its tooltip."""
 
     label: str
     style: str
@@ -164,7 +164,7 @@ class Mark(NamedTuple):
 def pieces_of(
     text: str, marks: Iterable[tuple[int, int, Mark]], begin: int = 0, end: int | None = None
 ) -> Iterator[tuple[str, Mark | None]]:
-    """Yield a text from `begin` to `end` in pieces: mentions with their (sorted) marks, and what is between them."""
+    """Yield a text from `begin` to `end` in pieces: mentions with their (sorted) marks, and the text between them."""
     end = len(text) if end is None else end
     for start, stop, mark in marks:
         first, last = max(begin, start), min(end, stop)
@@ -178,14 +178,14 @@ def pieces_of(
 _MEANS = re.compile(r"([\\`*_{}\[\]<>&|~$#!@])")
 _FENCE = re.compile(r"`+")
 _BEGINS = re.compile(r"(\d*)([-+=.)])")
-"""What begins a list, or underlines a title, at the start of a line of Markdown."""
+"""Characters that start a list, or underline a title, at the start of a Markdown line."""
 _LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}", '"': r"\textquotedbl{}",
     **{char: f"\\{char}" for char in "{}$&#%_"},
     **{char: f"{{{char}}}" for char in "[]*-"},
 })  # fmt: skip
-"""Brackets and stars would be taken for an option of the line's end, two hyphens for a dash."""
+"""LaTeX would take brackets and stars for an option of a line break, two hyphens for a dash."""
 
 
 class Markdown(str):
@@ -195,7 +195,7 @@ class Markdown(str):
 
 
 def code(value: object) -> Markdown:
-    """Return `value` as a code span, fit for a table's cell too; control characters made visible, "–" for nothing."""
+    """Return `value` as a code span, also for table cells; control characters become visible, nothing becomes "–"."""
     text = "" if value is None or value == {} else visible(str(value)).replace("|", "\\|")
     if not text.strip():
         return Markdown("–")
@@ -205,7 +205,7 @@ def code(value: object) -> Markdown:
 
 
 def escape(value: object) -> str:
-    """Return `value` as plain words: what Markdown or HTML would interpret is escaped; thousands are marked."""
+    """Return `value` as plain text: Markdown and HTML syntax is escaped; whole numbers get thousands separators."""
     if isinstance(value, Markdown):
         return value
     if value is None or value == {}:
@@ -216,13 +216,13 @@ def escape(value: object) -> str:
 
 
 def paragraph(text: str) -> Markdown:
-    """Return a text as one line that begins no list, no title and no code."""
+    """Return a text as one line that doesn't start a list, a title or code."""
     folded = escape(" ".join(text.split()))
     return Markdown(_BEGINS.sub(r"\1\\\2", folded, count=1) if _BEGINS.match(folded) else folded)
 
 
 def latex(value: object) -> str:
-    """Return `value` as text in which LaTeX reads nothing; control characters become visible."""
+    """Return `value` with LaTeX syntax escaped; control characters become visible."""
     return visible(str(value)).translate(_LATEX)
 
 
@@ -234,7 +234,7 @@ def quote(text: object) -> Markdown:
 
 
 def table(heads: Sequence[object], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Markdown:
-    """Return a table, its cells escape; columns in `numbers` align right. "" if it has no row."""
+    """Return a table with escaped cells; columns in `numbers` align right. "" if there are no rows."""
     right = set(numbers)
     body = [f"| {' | '.join(map(escape, row))} |" for row in rows]
     rule = "|".join("---:" if column in right else "---" for column in range(len(heads)))

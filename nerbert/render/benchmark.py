@@ -1,4 +1,4 @@
-"""A benchmark's table: as Markdown, LaTeX, CSV and a page of HTML, and on the terminal; the same table, the same bytes.
+"""A benchmark's table as Markdown, LaTeX, CSV and HTML page, and on the terminal; equal tables give equal bytes.
 
 LaTeX is for `\\input`; letters of other scripts need LuaLaTeX or XeLaTeX. F1 by type is on the page and in the CSV.
 """
@@ -31,7 +31,7 @@ def show_results(table: BenchmarkTable, folder: Path, advice: Iterable[str]) -> 
     """Write the tables and print them, then advice on the cells; return whether no cell failed."""
     try:
         files = write_tables(folder, table)
-    finally:  # cells on a full disk are reported though their tables can't be written
+    finally:  # a full disk must not prevent the report on cells
         print_table(table)
         for line in advice:
             tell(line)
@@ -57,7 +57,7 @@ def text_of(table: BenchmarkTable, ending: str) -> str:
 
 
 def notes_of(table: BenchmarkTable) -> tuple[str, ...]:
-    """Return the notes on how to read the table that apply, a sentence or more each."""
+    """Return the notes on how to read the table that apply, each of one or more sentences."""
     suite: Suite = table.note_facts["suite"]
     text = render(
         "benchmark_notes.txt.j2", **table.note_facts,
@@ -76,9 +76,9 @@ def _changes(settings: FinetuneSettings) -> list[str]:
 
 
 def csv_of(table: BenchmarkTable) -> str:
-    """Return the records as CSV in UTF-8: quoted as RFC 4180 says, but lines end with LF alone.
+    """Return the records as CSV in UTF-8, quoted as in RFC 4180, but with LF as line end.
 
-    A text that a spreadsheet would take for a formula gets a ' before it: the price is that pandas shows it too.
+    A text that a spreadsheet would take for a formula gets a ' before it. Cost: pandas shows it too.
     """
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(map(harmless, table.records()))
@@ -91,7 +91,7 @@ def harmless(record: Sequence[str]) -> list[str]:
 
 
 def print_table(table: BenchmarkTable, console: Console | None = None) -> None:
-    """Print scores and tests, without empty columns, in as many tables as the width asks for, and the notes."""
+    """Print scores and tests, without empty columns, in as many tables as the width requires, and the notes."""
     console = console or Console()
     console.print(plain(table.title), style="bold")
     for grid in table.grids:
@@ -111,7 +111,7 @@ def print_table(table: BenchmarkTable, console: Console | None = None) -> None:
 
 
 def _print_grid(table: BenchmarkTable, grid: Grid, columns: Sequence[int], console: Console) -> None:
-    """Print a grid's names and the figures of some columns."""
+    """Print a grid's names and the figures of these columns."""
     columns = (*range(grid.names), *columns)
     heads, *rows = ([_entry_text(table, row[column]) for column in columns] for row in (grid.heads, *grid.rows))
     console.print("", terminal_table(heads, rows, numbers=range(grid.names, len(heads)), title=grid.title), sep="\n")

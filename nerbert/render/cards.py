@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Card = Mapping[str, Any]
 _SHOWN = 50
-"""Evaluations that an encoder's card shows, the last ones; all are in nerbert.json."""
+"""Maximum evaluations on an encoder's card, the last ones; nerbert.json has all."""
 
 
 def write_encoder_card(folder: Path, facts: "EncoderFacts") -> None:
@@ -26,7 +26,7 @@ def write_encoder_card(folder: Path, facts: "EncoderFacts") -> None:
 
 
 def encoder_card(card: Card, *manifests: Mapping[str, Any]) -> str:
-    """Return the card: `card` is what `nerbert.json` holds, `manifests` those of the corpora it was trained on."""
+    """Return the card's text; `card` is the content of `nerbert.json`, `manifests` are the training corpora's."""
     facts = facts_of(card)
     log = list(facts["log"])[-_SHOWN:]
     names = [*LOG_NAMES, *sorted({name for entry in log for name in entry} - {*LOG_NAMES})] if log else []
@@ -39,7 +39,7 @@ def encoder_card(card: Card, *manifests: Mapping[str, Any]) -> str:
 
 
 def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
-    """Write a tagger's model card; return whether it was: one changed by hand, by `facts.before`, is left alone."""
+    """Write a tagger's model card unless it was edited by hand, by `facts.before`; return whether it was written."""
     path, text = folder / "README.md", tagger_card(facts.card)
     ours = (text, tagger_card(facts.before)) if facts.before is not None else ()
     if ours and path.exists() and _body(path.read_bytes()) not in [_body(card.encode()) for card in ours]:
@@ -49,12 +49,12 @@ def write_tagger_card(folder: Path, facts: TaggerFacts) -> bool:
 
 
 def _body(text: bytes) -> bytes:
-    """Return a model card without its front matter, which other versions write otherwise."""
+    """Return a model card without its front matter, which differs between versions."""
     return text.partition(b"\n---\n")[2]
 
 
 def tagger_card(card: Card) -> str:
-    """Return the card: `card` is what `nerbert.json` holds."""
+    """Return the card's text; `card` is the content of `nerbert.json`."""
     facts = facts_of(card)
     shared = _shared_facts(card, str(facts["encoder"]["name"] or ""))
     return render("tagger_card.md.j2", **shared, task="token-classification", files=list(_data_files(facts)))
@@ -67,7 +67,7 @@ def chosen_settings(card: Card) -> dict[str, Any]:
 
 
 def threshold_origin(card: Card, shown: Callable[[object], str] = str) -> str:
-    """Return in words where a threshold for labels of run time comes from; `shown` escapes a file's name."""
+    """Return the origin of a threshold for labels at run time, in words; `shown` escapes a file's name."""
     if card.get("threshold") is None:
         return ""
     fitted = card.get("calibration") or {}
@@ -79,7 +79,7 @@ def threshold_origin(card: Card, shown: Callable[[object], str] = str) -> str:
 
 
 def _changed_names(card: Card) -> Sequence[str]:
-    """Return the names of settings that aren't their defaults, by the card's own word if it says them."""
+    """Return the names of settings that aren't their defaults, from the card if it lists them."""
     if (names := card.get("changed")) is not None:
         return list(map(str, names))
     defaults = {field.name: field.default for field in fields(PretrainSettings) if field.default is not MISSING}
@@ -88,7 +88,7 @@ def _changed_names(card: Card) -> Sequence[str]:
 
 
 def _shared_facts(card: Card, origin: str) -> dict[str, Any]:
-    """Return what both templates show: a model's origin, and its settings as rows: those that aren't defaults, all."""
+    """Return the facts of both templates: a model's origin, and rows of its changed settings and of all settings."""
     settings = flat_settings(card.get("settings") or {})
     rows = {name: (code(name), code(f'"{value}"' if isinstance(value, str) else repr(value)))
             for name, value in settings.items()}  # fmt: skip
@@ -101,7 +101,7 @@ def _shared_facts(card: Card, origin: str) -> dict[str, Any]:
 
 
 def _data_files(card: Facts) -> Iterator[tuple[Any, ...]]:
-    """Yield each file that a tagger learnt from, or was scored on: data, file, what for, sentences, SHA-256."""
+    """Yield each file that a tagger was trained or scored on: data, file, purpose, sentences, SHA-256."""
     when = "together with the others" if card["joins_source"] else "before"
     before = f"{'silver sentences' if card['distilled'] else 'source domain'}, {when}"
     for key, use in (("source_data", before), ("data", "training")):

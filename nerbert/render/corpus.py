@@ -1,4 +1,4 @@
-"""A corpus for people: on the terminal, as HTML and JSON, and its data card; shards are read once."""
+"""A corpus on the terminal, as HTML page and JSON, and its data card; shards are read once."""
 
 import heapq
 import math
@@ -31,7 +31,7 @@ _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M
 _DATE = re.compile(r"-(20\d\d)(\d\d)(\d\d)(?=\D)")
 _BEFORE_AFTER = ("mentions", "with_copies")
 _BELOW_ONE = 0.3
-"""How far 1 is from the beginning of a logarithmic bar, in powers of ten, so that one mention can be seen."""
+"""Length of a logarithmic bar for the value 1, in powers of ten, so that one mention is visible."""
 
 Manifest = Mapping[str, Any]
 
@@ -48,7 +48,7 @@ def page_of(overview: Manifest) -> str:
 
 
 def make_overview(corpus: Path) -> dict[str, Any]:
-    """Return all that the page shows as one JSON value: the manifest's keys, and beside them those of the page."""
+    """Return all facts of the page as one JSON value: the manifest's keys, and additional ones."""
     manifest = read_manifest(corpus)
     figures = {
         "table1": table1(manifest, size_on_disk(corpus, manifest)),
@@ -61,7 +61,7 @@ def make_overview(corpus: Path) -> dict[str, Any]:
 
 
 def size_on_disk(corpus: Path, manifest: Manifest) -> int:
-    """Return the bytes of the sentences' files."""
+    """Return the size of the shards in bytes."""
     paths = (corpus / shard for shard in manifest["shards"])
     return sum(path.stat().st_size for path in paths if path.is_file())
 
@@ -72,7 +72,7 @@ def write_corpus_card(folder: Path, corpus: BuiltCorpus) -> None:
 
 
 def card_of(manifest: Manifest) -> str:
-    """Return the card's text; every figure in it is the manifest's."""
+    """Return the card's text; all its figures come from the manifest."""
     sizes = table1(manifest, 0)
     figures = {"table1": sizes, "concentration": concentration(manifest), "slope": slope(manifest)}
     power = min(max(0, len(str(max(1, sizes["ours"]["examples"]))) - 3), len(_SIZES) - 1)
@@ -80,7 +80,7 @@ def card_of(manifest: Manifest) -> str:
 
 
 def _shared_facts(overview: Manifest) -> dict[str, Any]:
-    """Return what the templates of the page and of the card need; lists hold a table's rows."""
+    """Return the facts that the templates of page and card share; lists are table rows."""
     facts, settings = facts_of(overview), overview.get("settings", {})
     kinds = {file["path"]: file["kind"] for file in facts["knowledge"]["used"]}
     topics, types = facts["topics"], most_first(facts["mention_sources"])
@@ -97,7 +97,7 @@ def _shared_facts(overview: Manifest) -> dict[str, Any]:
 
 
 def size_rows(table1: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int | str, int | str]]:
-    """Return Table 1 as rows: what is counted, the paper's count, ours."""
+    """Return Table 1 as rows: unit, the paper's count, ours."""
     paper, ours = table1["paper"], table1["ours"]
     names = {"examples": "sentences (examples)", "tokens": "words (tokens)", "categories": f"categories with {ENTITY}"}
     rows = [(words, paper[name], ours[name]) for name, words in names.items()]
@@ -105,7 +105,7 @@ def size_rows(table1: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int | 
 
 
 def table1(manifest: Manifest, bytes_: int) -> dict[str, dict[str, int]]:
-    """Return the paper's Table 1 and ours; `bytes_` is the size of the sentences' files (NER-BERT §2.3)."""
+    """Return the paper's Table 1 and ours; `bytes_` is the size of the shards (NER-BERT §2.3)."""
     splits = manifest["splits"].values()
     ours = {
         "examples": sum(split["sentences"] for split in splits), "tokens": sum(split["words"] for split in splits),
@@ -115,7 +115,7 @@ def table1(manifest: Manifest, bytes_: int) -> dict[str, dict[str, int]]:
 
 
 def concentration(manifest: Manifest) -> dict[str, Any]:
-    """Return the ten largest categories and their mentions, how many hold half of all mentions, and all mentions."""
+    """Return the ten largest categories with mentions, the number that hold half of all mentions, and all mentions."""
     counts = most_first({name: count["mentions"] for name, count in manifest["categories"].items()})
     mentions, held, half = sum(counts.values()), 0, 0
     for count in counts.values():
@@ -126,7 +126,7 @@ def concentration(manifest: Manifest) -> dict[str, Any]:
 
 
 def slope(manifest: Manifest) -> float | None:
-    """Return the exponent b of after ∝ before^b, of the copies that were drawn; None where there is nothing to fit."""
+    """Return the exponent b of after ∝ before^b for the copies that were drawn; None if there is nothing to fit."""
     categories = manifest["categories"].items()
     before, after = ({name: count[key] for name, count in categories} for key in _BEFORE_AFTER)
     return exponent(before, after)
@@ -139,14 +139,14 @@ def dump_date(file: str) -> str:
 
 
 def log_share(value: int, most: int) -> float:
-    """Return how long a value's bar is on a logarithmic scale that ends at `most`: 0–1, 0 for nothing."""
+    """Return the length (0–1) of a value's bar on a logarithmic scale that ends at `most`; 0 for values below 1."""
     if value < 1 or most < 1:
         return 0.0
     return min(1.0, (math.log10(value) + _BELOW_ONE) / (math.log10(most) + _BELOW_ONE))
 
 
 MOST_SHOWN = 3
-"""Sentences shown of each category."""
+"""Maximum sentences shown of each category."""
 _COLUMNS = ["id", "title", "text", "mentions", "split", "copies"]
 _BATCH = 8_000
 _LONGEST_LINE = 1 << 22
@@ -232,7 +232,7 @@ _CATEGORIES = 20
 def show_corpus(
     corpus: Path, sentences: int = 8, *, as_json: bool = False, html: Path | None = None, overwrite: bool = False
 ) -> None:
-    """Print the statistics of a corpus and some random sentences of it; or JSON, or write a page to `html`."""
+    """Print a corpus's statistics and random sentences, or JSON; or write a page to `html`."""
     if html is not None:
         check_free(html, overwrite=overwrite, file=True)
         write(html, page_of(make_overview(corpus)))
@@ -268,7 +268,7 @@ def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | 
 
 
 def print_funnel(manifest: Mapping[str, Any], console: Console) -> None:
-    """Print what came into each step, went out of it, and was dropped."""
+    """Print the input, output and drops of each step."""
     rows = [(step["step"], step["in"], step["out"],
              ", ".join(f"{name} {count:,}" for name, count in step["dropped"].items()) or "–")
             for step in manifest["steps"]]  # fmt: skip

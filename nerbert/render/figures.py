@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 KINDS = ("svg", "png", "pdf")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#7f7f7f", "#a6761d", "#000")
-"""Told apart by the colour-blind (Okabe and Ito, and more); shapes differ as well."""
+"""Colours that colour-blind people can distinguish (Okabe and Ito, extended); shapes differ as well."""
 _SHAPES = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<")
 _ACROSS, _NAMED, _COLOURED = 3, 30, 7
-"""Panels beside each other; categories that are named; types of a map with a colour of their own."""
+"""Panels per row; maximum categories with names; maximum types of a map with separate colours."""
 _UNDATED: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _STYLE: Any = {
     "svg.hashsalt": "nerbert", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9,
@@ -30,7 +30,7 @@ Style = tuple[str, str]
 
 
 def check_picture(path: Path) -> None:
-    """Raise SettingsError for a picture's file of a kind that isn't drawn."""
+    """Raise SettingsError if the file's ending is not a supported format."""
     if path.suffix.removeprefix(".") not in KINDS:
         raise SettingsError(f"--output {path}: must end in .{', .'.join(KINDS)}")
 
@@ -52,14 +52,14 @@ def _picture(output: Path, size: tuple[float, float]) -> Iterator[Any]:
 
 @contextmanager
 def _panels(output: Path, count: int, side: float, **more: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield a figure, and so many panels of it, with a legend of the first below all; the other panels are empty."""
+    """Yield a figure and its panels, `count` of which are visible; the first one's legend is below all."""
     rows, across = -(-count // _ACROSS), min(_ACROSS, count)
     with _picture(output, (max(4, side * across), 0.9 + side * rows)) as figure:
         panels = figure.subplots(rows, across, squeeze=False, **more)
         yield figure, panels
         for panel in panels.flat[count:]:
             panel.set_axis_off()
-        drawn = [*panels[0, 0].lines, *panels[0, 0].collections]  # a name may begin with _, as those without one do
+        drawn = [*panels[0, 0].lines, *panels[0, 0].collections]  # a name may begin with _, as default labels do
         named = [mark for mark in drawn if mark.get_label() and not mark.get_label().startswith("_child")]
         figure.legend(handles=named, loc="outside lower center", ncols=_ACROSS, frameon=False, fontsize=8)
 
@@ -77,7 +77,7 @@ def _styles(names: Iterable[str]) -> dict[str, Style]:
 
 
 def draw_frontier(frontier: "Frontier", output: Path) -> None:
-    """Draw F1 against words per CPU-second, a panel a size; areas are memory, the line joins the best systems."""
+    """Draw F1 against words per CPU-second, one panel per size; areas are memory, the line joins the best systems."""
     styles = _styles(frontier.speeds)
     with _panels(output, len(frontier.points), 2.8, sharex=True, sharey=True) as (figure, panels):
         for panel, size in zip(panels.flat, frontier.points, strict=False):
@@ -114,7 +114,7 @@ def _draw_size(panel: Any, frontier: "Frontier", size: str, styles: Mapping[str,
 
 
 def draw_categories(names: Sequence[str], counts: Mapping[str, Sequence[int]], output: Path) -> None:
-    """Draw the entities of the most frequent categories, by name (Figure 1); `counts` has a bar's label for each."""
+    """Draw the entities of the most frequent categories, by name (Figure 1); `counts` has the bars by their labels."""
     named, height = names[:_NAMED], 0.8 / len(counts)
     with _picture(output, (7, 0.9 + 0.2 * len(named))) as figure:
         panel = figure.subplots()
@@ -132,7 +132,7 @@ def draw_categories(names: Sequence[str], counts: Mapping[str, Sequence[int]], o
 
 
 def draw_all_categories(counts: Mapping[str, Sequence[int]], output: Path) -> None:
-    """Draw the entities of all categories by rank (Figure 8); `counts` has a line's label for each."""
+    """Draw the entities of all categories by rank (Figure 8); `counts` has the lines by their labels."""
     with _picture(output, (7, 3.6)) as figure:
         panel = figure.subplots()
         for (label, values), (colour, shape) in zip(counts.items(), _styles(counts).values(), strict=True):
@@ -147,7 +147,7 @@ def draw_all_categories(counts: Mapping[str, Sequence[int]], output: Path) -> No
 
 
 def draw_few_labels(curves: "Curves", output: Path) -> None:
-    """Draw F1 by size, a panel for each target, with the 95 % interval of the runs where there are three (Figure 2)."""
+    """Draw F1 by size, a panel for each target, with the 95 % interval if there are three runs (Figure 2)."""
     need("benchmark", "scipy")
     all_sizes = dict.fromkeys(size for target in curves.values() for curve in target.values() for size in curve)
     styles = _styles(dict.fromkeys(system for target in curves.values() for system in target))
@@ -168,7 +168,7 @@ def draw_few_labels(curves: "Curves", output: Path) -> None:
 
 
 def draw_maps(types: Sequence[str], maps: "Mapping[str, Array]", output: Path) -> None:
-    """Draw the entities in each encoder, a panel each, coloured by type, the frequent ones (Figures 3 to 7)."""
+    """Draw the entities by encoder, one panel each; frequent types have colours (Figures 3 to 7)."""
     counts = Counter(types)
     names = sorted(counts, key=lambda name: (-counts[name], name))
     with _panels(output, len(maps), 3.2) as (_, panels):

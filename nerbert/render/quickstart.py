@@ -34,7 +34,7 @@ def write_page(result: QuickstartResult, manifest: Mapping[str, Any], output: Pa
 
 
 def write_folder(result: QuickstartResult, manifest: Mapping[str, Any], folder: Path) -> None:
-    """Write what `--keep` leaves for people: page, picture, and a README that says what each file is."""
+    """Write the files of `--keep` for people: page, picture, and a README that describes each file."""
     write_page(result, manifest, folder / "report.html")
     write(folder / "result.svg", picture(result))
     tagger = f"{result.models[-1].key}/seed-{result.seeds[0]}"
@@ -58,13 +58,13 @@ def picture(result: QuickstartResult) -> str:
 
 
 class QuickstartReport:
-    """Tells of each stage of a quickstart on a console."""
+    """Reports each stage of a quickstart on a console."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(soft_wrap=True, highlight=False)
 
     def say(self, stage: str, **facts: Any) -> None:
-        """Print what the template says at a stage."""
+        """Print the template's text for a stage."""
         for line in render("terminal/quickstart.txt.j2", stage=stage, **facts).splitlines():
             if line.startswith("# "):
                 self._console.rule(line.removeprefix("# "), align="left")
@@ -78,7 +78,7 @@ class QuickstartReport:
         self.say("corpus made", manifest=manifest, sources=sources(manifest))
 
     def outcome(self, result: QuickstartResult) -> None:
-        """Print the models' scores, and what was measured in one sentence."""
+        """Print the models' scores, and the result in one sentence."""
         self.say("outcome")
         title = f"entity F1 in percent on {result.test} test sentences with {result.test_mentions:,} mentions"
         rows = [(model.label, model.summary, percent(fmean(model.spans_f1))) for model in result.models]
@@ -86,7 +86,7 @@ class QuickstartReport:
         self.say("verdict", result=result, limits=LIMITS)
 
     def show_tags(self, text: str, spans: Sequence[Span], model: str) -> None:
-        """Print the user's sentence, as a model tags it."""
+        """Print the user's sentence with a model's tags."""
         self.say("tagged", model=model)
         print_tagged(self._console, text, list(spans))
         if not spans:
@@ -94,5 +94,5 @@ class QuickstartReport:
 
 
 def sources(manifest: Mapping[str, Any]) -> str:
-    """Return how many mentions have their type from which source."""
+    """Return the number of mentions by the source of their types, as text."""
     return ", ".join(f"{source} {count:,}" for source, count in manifest["mention_sources"].items())

@@ -1,4 +1,4 @@
-"""The page of a report: one file that asks for nothing, light and dark, for phone, keyboard and paper."""
+"""The page of a report: one file without network requests, light and dark, for phone, keyboard and paper."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,17 +16,17 @@ from nerbert.render.tags_page import direction
 _COLOURS = 10
 FAULTS = {"type": "wrong type", "boundary": "wrong words", "both": "wrong words and type", "missed": "missed",
           "spurious": "spurious"}  # fmt: skip
-"""What is wrong with an entity, beside it."""
+"""Kind of mistake → text next to the entity."""
 _APART = 34
-"""Smallest distance of two labels below the axis."""
+"""Minimum distance between two labels below the axis."""
 
 PlotLine = tuple[str, int, Sequence[tuple[float, float]]]
-"""A line: its name, the number of its colour and dashes, and its points, whose y are shares (0–1), drawn in percent."""
+"""A line: its name, the number of its colour and dashes, and its points, with y as shares (0–1), drawn in percent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Lines of shares over numbers of something."""
+    """Lines of shares (y) over numbers (x)."""
 
     title: str
     x_name: str
@@ -34,27 +34,27 @@ class Plot:
     width, height, left, right, top, bottom = 640, 360, 58, 622, 14, 308
 
     def x(self, value: float) -> float:
-        """Return the place of a number."""
+        """Return the x coordinate of a number."""
         first, last = self._xs[0], self._xs[-1]
         across = (value - first) / (last - first) if last > first else 0.5
         return round(self.left + 12 + across * (self.right - self.left - 24), 1)
 
     def y(self, share: float) -> float:
-        """Return the place of a share; one outside the axis is drawn at its edge."""
+        """Return the y coordinate of a share; one outside the axis is drawn at its edge."""
         low, high = self.ys[0], self.ys[-1]
         up = (min(max(100 * share, low), high) - low) / (high - low)
         return round(self.bottom - up * (self.bottom - self.top), 1)
 
     @property
     def ys(self) -> range:
-        """The percents that the axis of y names, its ends first and last."""
+        """Percents labelled on the y axis, from its lower to its upper end."""
         shares = [share for _, _, points in self.lines for _, share in points]
         low = max(0, math.floor(10 * min(shares)) * 10)
         return range(low, max(low + 10, min(100, math.ceil(10 * max(shares)) * 10)) + 1, 10)
 
     @property
     def labels(self) -> list[tuple[float, str]]:
-        """The place of each mark on the axis of x, with its label where there is room."""
+        """Position of each tick on the x axis, with its label if there is room."""
         labels, free = [], 0.0
         for value in self._xs:
             x = self.x(value)
@@ -85,7 +85,7 @@ def report_page(report: Report) -> str:
 
 
 def notes(report: Report) -> list[str]:
-    """Return what `nerbert evaluate` notes of the tagger, and of the one that it is compared with, a line each."""
+    """Return the notes of `nerbert evaluate` on the tagger and on the one that it is compared with, one per line."""
     lines = render("terminal/evaluation.txt.j2", evaluation=report.evaluation).splitlines()
     if report.comparison:
         lines += render("terminal/evaluation.txt.j2", evaluation=report.comparison.evaluation).splitlines()
@@ -93,7 +93,7 @@ def notes(report: Report) -> list[str]:
 
 
 def _views(sentence: ShownSentence, colours: Mapping[str, str]) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the text in pieces, by whose entities: where gold and tagger differ, one is underlined, and says how."""
+    """Yield the origin of entities and the text in pieces; mistaken entities are underlined, with their mistakes."""
     before, after = ([] if is_end else [("…", None)] for is_end in (sentence.begins, sentence.ends))
     for name, entities in (("annotated", sentence.gold), ("second", sentence.other), ("found", sentence.predicted)):
         if entities is not None:
@@ -109,7 +109,7 @@ def _mark(entity: ShownEntity, colours: Mapping[str, str]) -> Mark:
 
 
 def _plots(report: Report) -> Iterator[tuple[str, Plot]]:
-    """Yield the plots that there are figures for: by threshold from the one in force on, confidence, training step."""
+    """Yield the plots that have figures: by threshold (from the one in force), by confidence, by training step."""
     rows = [(100 * at, counts) for at, counts in report.thresholds[0].curve if counts.predicted]
     if len(rows) > 1:
         title = "Precision, recall and F1 in percent, by the lowest confidence of entities that are kept"

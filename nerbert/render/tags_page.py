@@ -1,4 +1,4 @@
-"""Tagged rows as one page of HTML, cut to a length that browsers like: no request, no script, light and dark."""
+"""Tagged rows as one HTML page, cut to a length that browsers handle: no requests, no scripts, light and dark."""
 
 import unicodedata
 from collections import Counter
@@ -11,17 +11,17 @@ from nerbert.records import Document, Span
 from nerbert.render import Mark, pieces_of
 
 ROOM = 1_000_000
-"""Characters that a page shows; an entity counts as some more."""
+"""Maximum characters on a page; each entity counts as `_ENTITY_ROOM` more."""
 _ENTITY_ROOM = 60
 _COLOURS = 10
 _SURE = 0.5
 _Line = tuple[str, list[tuple[str, Mark | None]]]
-"""The side where a line begins, and its pieces."""
+"""Text direction of a line, and its pieces."""
 _MORE: _Line = ("ltr", [("…", None)])
 
 
 def write_page(target: Path, tagged: Iterable[Document], /, *, title: str, tagger: str, types: Sequence[str]) -> None:
-    """Write a page of the `tagger`'s `types` in what `title` names: counts, then the rows that there is room for."""
+    """Write a page of the `tagger`'s `types` in the input named by `title`: counts, then the rows that fit."""
     colours = {name: f"k k{number % _COLOURS}" for number, name in enumerate(types)}
     entities, rows = Counter[str](), list[list[_Line]]()
     room, complete, total = ROOM, 0, 0
@@ -55,7 +55,7 @@ def _mark(span: Span, style: str) -> Mark:
 
 
 def cut_to_fit(text: str, spans: Sequence[Span], room: int) -> tuple[str, Sequence[Span]]:
-    """Return the beginning of a row that there is room for, and the entities in it; none is cut."""
+    """Return the beginning of a row that fits, and the entities in it; no entity is cut."""
     cost = len(text) + _ENTITY_ROOM * len(spans)
     if cost <= room:
         return text, spans
@@ -65,6 +65,6 @@ def cut_to_fit(text: str, spans: Sequence[Span], room: int) -> tuple[str, Sequen
 
 
 def direction(line: str) -> str:
-    """Return where a line begins, by its first letter; `dir=auto` would look at the names of types too."""
+    """Return a line's text direction, by its first letter; `dir=auto` would include the names of types."""
     sides = map(unicodedata.bidirectional, line)
     return next(("ltr" if side == "L" else "rtl" for side in sides if side in ("L", "R", "AL")), "auto")

@@ -1,4 +1,4 @@
-"""Reports on the terminal, of 80 columns or more: a template has the sentences, `table` draws the tables."""
+"""Reports for terminals of 80 columns or more: templates have the sentences, `table` draws the tables."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -43,9 +43,9 @@ _STYLES = {"ok": "green", "missing": "yellow", "wrong": "bold red"}
 def table(
     heads: Sequence[str | Text], rows: Iterable[Sequence[object]], *, numbers: Collection[int] = (), title: str = ""
 ) -> Table:
-    """Return a table that wraps where the terminal ends, without loss; columns in `numbers` align right.
+    """Return a table that wraps at the terminal's width, without truncation; columns in `numbers` align right.
 
-    Whole numbers get thousands marked, None is a dash, control characters become visible; a `Text` keeps its style.
+    Whole numbers get thousands separators, None is a dash, control characters become visible; a `Text` keeps its style.
     """
     drawn = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left")
     drawn.title = plain(title) if title else None
@@ -57,13 +57,13 @@ def table(
 
 
 def say(console: Console, template: str, /, style: str = "", **facts: Any) -> None:
-    """Print the lines of a text template; a value is neither markup nor control, and stays on its line."""
+    """Print the lines of a text template; values are printed on one line, without markup or control characters."""
     for line in render(f"terminal/{template}.txt.j2", **facts).splitlines():
         console.print(plain(line), style=style, highlight=False)
 
 
 def print_json(value: Any) -> None:
-    """Print JSON in ASCII, so that nothing in it drives the terminal."""
+    """Print JSON in ASCII, so that it can't contain control sequences of the terminal."""
     print(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
 
 
@@ -76,7 +76,7 @@ def _cell_text(cell: object) -> Text:
 
 
 def print_doctor(findings: "Sequence[Finding]", *, as_json: bool) -> bool:
-    """Print a line for each finding, then what helps; return whether nothing is wrong."""
+    """Print a line for each finding, then advice; return whether nothing is wrong."""
     if as_json:
         print_json([finding._asdict() for finding in findings])
     else:
@@ -107,7 +107,7 @@ def print_log(log: "TrainLog", output: Path) -> None:
 
 
 def print_taggers(folders: Iterable[Path]) -> None:
-    """Print where each tagger is and its F1 on the dev split."""
+    """Print each tagger's folder and its F1 on the dev split."""
     from nerbert.model.folder import read_card
 
     taggers = {folder: read_card(str(folder)).get("dev") for folder in folders}
@@ -115,7 +115,7 @@ def print_taggers(folders: Iterable[Path]) -> None:
 
 
 def print_calibrations(done: Sequence["Calibrated"], data: Path, *, dry_run: bool = False) -> None:
-    """Print temperature and calibration error of each tagger, and its thresholds; with `dry_run` that none is kept."""
+    """Print temperature and calibration error of each tagger, and its thresholds; `dry_run` adds that none is kept."""
     console = Console(soft_wrap=True)
     for calibrated in done:
         say(console, "calibration", tagger=calibrated, calibration=calibrated.calibration, data=data)
@@ -130,12 +130,12 @@ def print_calibrations(done: Sequence["Calibrated"], data: Path, *, dry_run: boo
 
 
 def print_types(names: Mapping[str, str], folder: Path) -> None:
-    """Print how a tagger's types are called from now on."""
+    """Print the new names of a tagger's types."""
     say(Console(soft_wrap=True), "types", names=names, folder=folder, kept=sorted({*names.values()} - {""}))
 
 
 def print_summaries(models: Sequence["ModelSummary"], *, as_json: bool) -> None:
-    """Print what each model is and where it comes from."""
+    """Print a summary of each model, with its origin."""
     if as_json:
         print_json(to_plain(models))
         return
@@ -149,7 +149,7 @@ def print_summaries(models: Sequence["ModelSummary"], *, as_json: bool) -> None:
 
 
 def print_checks(done: Sequence["Checked"], *, as_json: bool) -> None:
-    """Print of each tagger whether it answers as expected, and each text that it answers otherwise."""
+    """Print for each tagger whether it answers as expected, and each text with a different answer."""
     if as_json:
         print_json([checked.as_json() for checked in done])
         return
@@ -159,7 +159,7 @@ def print_checks(done: Sequence["Checked"], *, as_json: bool) -> None:
 
 
 def print_export(done: "Export") -> None:
-    """Print where the graphs are and how large, and what they share with torch's."""
+    """Print the graphs' paths and sizes, and the agreement of their entities with torch's."""
     console = Console(soft_wrap=True)
     say(console, "export", done=done)
     if done.agreement:
@@ -241,7 +241,7 @@ def print_list(listed: Sequence["Listed"], *, as_json: bool) -> None:
     rows = [[*_list_cells(data), data.there if looked else data.known and data.known.title] for data in listed]
     drawn = table(heads, rows, numbers=(3,))
     for column in drawn.columns[:3]:
-        column.no_wrap = True  # a name is there to be copied
+        column.no_wrap = True  # so that names can be copied
     console = Console(soft_wrap=True)
     console.print(drawn)
     console.print(
@@ -269,7 +269,7 @@ class Advice:
 
 
 def advice_on(findings: "Findings") -> list[Advice]:
-    """Return what to do about the findings of a check, the most harmful first."""
+    """Return advice on the findings of a check, the most harmful first."""
     repairs = Repairs(findings.repairs)
     overlaps = repairs.pop(Repair.OVERLAP, 0)
     lines = render("data_advice.txt.j2", findings=findings, overlaps=overlaps, repaired=repairs.total(),
@@ -278,7 +278,7 @@ def advice_on(findings: "Findings") -> list[Advice]:
 
 
 def print_findings(findings: "Findings", *, as_json: bool) -> None:
-    """Print what a check found: counts, entities by type, then what to do, a line each."""
+    """Print what a check found: counts, entities by type, then advice, one per line."""
     advice = advice_on(findings)
     if as_json:
         print_json(findings.as_json() | {"advice": [asdict(line) for line in advice]})
@@ -299,7 +299,7 @@ def print_findings(findings: "Findings", *, as_json: bool) -> None:
 
 
 def print_conversion(done: "Conversion") -> None:
-    """Print how many texts and entities were written, what was put right, and what the new format can't hold."""
+    """Print the numbers of texts and entities written, the repairs, and the losses in the new format."""
     say(Console(soft_wrap=True), "converted", done=done, plural=plural)
 
 

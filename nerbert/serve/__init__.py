@@ -1,1 +1,1 @@
-"""Taggers behind HTTP: a queue, worker threads, and the protocols that clients speak; and a client of our own."""
+"""Taggers behind HTTP: a queue, worker threads, the protocols of clients, and nerbert's own client."""

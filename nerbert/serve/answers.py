@@ -1,4 +1,4 @@
-"""What a server answers and its client reads: entities of texts, models, errors."""
+"""The answers of a server, which its client reads: entities of texts, models, errors."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ class FoundEntity:
 
 @dataclass(frozen=True, slots=True)
 class TextResult:
-    """The entities of a text, its characters (code points), and how many of them the model read."""
+    """The entities of a text, its number of characters (code points), and how many of them the model read."""
 
     spans: list[FoundEntity]
     characters: int
@@ -30,7 +30,7 @@ class TextResult:
 
 @dataclass(frozen=True, slots=True)
 class TagAnswer:
-    """A result for each text, and what they are based on."""
+    """A result for each text, and the model that they are from."""
 
     model: str
     fingerprint: str
@@ -40,9 +40,9 @@ class TagAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model: its name, what it was made from, the types that it finds, and how it answers.
+    """A model: its name, its origin, the types that it finds, and how it answers.
 
-    With `takes_labels` it finds the labels of a request; without, some of its types.
+    With `takes_labels` it finds the labels of a request; otherwise, some of its own types.
     """
 
     name: str
@@ -56,14 +56,14 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True)
 class ServedModels:
-    """The models of a server, the default first."""
+    """The models of a server, the default one first."""
 
     models: list[ServedModel]
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What is wrong: the one shape of all errors."""
+    """An error; all errors have this form."""
 
     error: str
     status: int = 0

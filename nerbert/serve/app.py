@@ -1,7 +1,7 @@
-"""The server as an ASGI application: limits, tokens, errors in one shape, logs and metrics around operations.
+"""The server as an ASGI application: limits, tokens, uniform errors, logs and metrics around operations.
 
-Neither a text nor a token is ever logged. What goes wrong unforeseen is one line of JSON for the client, and a
-traceback in the log. Slow connections, and too many of them, are a proxy's to end (docs/how-to/serve.md).
+Texts and tokens are never logged. An unexpected error is one line of JSON for the client, and a traceback in the log.
+Slow or too many connections are left to a proxy (docs/how-to/serve.md).
 """
 
 import asyncio
@@ -35,18 +35,18 @@ from nerbert.serve.settings import is_loopback
 
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _PACKED = 1024
-"""Bytes of an answer from which on it is packed, for clients that take gzip."""
+"""Minimum size in bytes of answers that are compressed, for clients that accept gzip."""
 _DROPPED, _DROPPING = 16 << 20, 2.0
-"""Bytes of a refused body that are read, and the seconds for which they are."""
+"""Maximum bytes of a refused body that are read, and maximum seconds for reading them."""
 _GONE = 499
-"""The status in logs of requests whose clients hung up, as nginx has it."""
+"""Logged status of requests whose clients hung up, as in nginx."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Who may ask: those with the `token` (anyone, if it is ""); pages of other `origins` too, if they are named.
+    """Access rules: clients with the `token` (any client, if it is ""), and pages of the listed other `origins`.
 
-    With `local` the server must be asked by a name of this machine: a page whose name leads here is not let in.
+    With `local`, the server must be addressed by a name of this machine: a page under another name is refused.
     """
 
     token: str = ""
@@ -58,7 +58,7 @@ def application(
     service: Service, operations: Sequence[Operation], access: Access, metrics: Metrics,
     learning: Callable[[Service], AbstractAsyncContextManager[object]] = lambda _: nullcontext(),
 ) -> ASGIApp:  # fmt: skip
-    """Return the application; its lifespan starts and stops the service, and what is `learning` beside it."""
+    """Return the application; its lifespan starts and stops the service and, alongside it, `learning`."""
     metrics.watch(service.queue)
     description = to_json(describe(operations, token=bool(access.token)))
     packed = Middleware(GZipMiddleware, minimum_size=_PACKED, compresslevel=4)
@@ -88,7 +88,7 @@ def application(
 
 
 class _Gate:
-    """What every request passes: it gets a number, may be refused, is counted and logged; here errors are answered."""
+    """The middleware of all requests: numbers, refuses, counts and logs them, and answers errors."""
 
     def __init__(
         self, app: ASGIApp, service: Service, access: Access, operations: Sequence[Operation], metrics: Metrics
@@ -104,7 +104,7 @@ class _Gate:
         headers = dict(scope["headers"])
         id_ = headers.get(b"x-request-id", b"").decode("latin-1")
         is_sending = b"expect" not in headers
-        """Whether the client sends the rest of its body before it reads an answer."""
+        """True if the client sends the rest of its body before it reads an answer."""
 
         async def receive_part() -> Message:
             nonlocal is_sending
@@ -113,7 +113,7 @@ class _Gate:
             return message
 
         call = Call(self._service, id_ if _ID.fullmatch(id_) else secrets.token_hex(8), receive_part)
-        scope["app"], scope["nerbert"] = self, call  # with an app, a router raises its faults
+        scope["app"], scope["nerbert"] = self, call  # with an app, a router raises errors
 
         async def reply(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -139,7 +139,7 @@ class _Gate:
             fault = error if isinstance(error, NerbertError | HTTPException) else NerbertError(INTERNAL)
             if fault is not error:
                 log.exception("%s failed", call.id, exc_info=error)
-            if not call.status:  # else the answer has begun
+            if not call.status:  # otherwise the answer has begun
                 await _make_refusal(fault, call)(scope, receive_part, reply)
         finally:
             self._service.held -= call.held
@@ -149,7 +149,7 @@ class _Gate:
                      call.words)  # fmt: skip
 
     def _check(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
-        """Raise why a request isn't let in."""
+        """Raise the reason for refusing a request."""
         asked = scope["method"].replace("HEAD", "GET")
         if any(method == asked and pattern.match(scope["path"]) for method, pattern in self._opened):
             return
@@ -168,7 +168,7 @@ class _Gate:
 
 
 def _read_token(authorization: bytes) -> bytes:
-    """Return the token in a header `Authorization`, where it may be a user's password; b"" if there is none."""
+    """Return the token in an `Authorization` header, where it may be a user's password; b"" if there is none."""
     scheme, _, token = authorization.partition(b" ")
     if scheme.lower() == b"basic":
         with suppress(ValueError):
@@ -177,7 +177,7 @@ def _read_token(authorization: bytes) -> bytes:
 
 
 def _is_local(host: str) -> bool:
-    """Return whether a header `Host` names this machine itself."""
+    """Return whether a `Host` header names this machine."""
     with suppress(ValueError):
         return is_loopback(urlsplit(f"//{host}").hostname or "")
     return False
@@ -195,7 +195,7 @@ async def _reply(operation: Operation, request: Request) -> Response:
 
 
 async def _run_operation(operation: Operation, request: Request, call: Call) -> Response:
-    """Read and check what an operation takes, call it, and make its answer a response."""
+    """Read and check an operation's input, call it, and return its answer as a response."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise HTTPException(415, "the body is packed; send it as it is")
     call.query = parse_strings(dict(request.query_params), operation.query, "address")
@@ -210,7 +210,7 @@ async def _run_operation(operation: Operation, request: Request, call: Call) -> 
 
 
 async def _read_body(call: Call, request: Request) -> bytes:
-    """Return the body; raise HTTPException for one that is too long, Overloaded for one too many."""
+    """Return the body; raise HTTPException if it is too long, Overloaded if bodies in progress are."""
     limits, body = call.service.limits, bytearray()
     if int(request.headers.get("content-length") or 0) <= limits.max_body:
         async for part in request.stream():
@@ -226,18 +226,18 @@ async def _read_body(call: Call, request: Request) -> bytes:
 
 
 class _Lines(StreamingResponse):
-    """Lines that are sent as they are made; Starlette's own would read the request's body meanwhile."""
+    """A response of lines, sent as they are made; Starlette's own would also read the request's body."""
 
     body_iterator: AsyncGenerator[bytes, None]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them."""
+        """Send the lines."""
         async with aclosing(self.body_iterator):
             await self.stream_response(send)
 
 
 def _make_refusal(error: NerbertError | HTTPException, call: Call) -> Response:
-    """Return an error in the one shape, which the clients of all protocols read."""
+    """Return an error in the form that the clients of all protocols read."""
     if isinstance(error, HTTPException):
         message, status, headers = str(error.detail), error.status_code, dict(error.headers or {})
     else:

@@ -1,7 +1,7 @@
 """A client of `nerbert serve`, blocking or asynchronous, with the signatures of a local tagger.
 
-What both do is written once, as coroutines; the blocking client's never wait for anything, so they end at once. Texts
-go in lists, which are small, so that other clients of the server needn't wait for one of them.
+Both share their code, written as coroutines; those of the blocking client never wait, so they finish at once. Texts are
+sent in small lists, so that other clients of the server don't have to wait for one of them.
 """
 
 import asyncio
@@ -50,28 +50,28 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _IN_FLIGHT = 4
-"""Requests of one asynchronous `tag_many` that are in progress."""
+"""Concurrent requests of one asynchronous `tag_many`."""
 _MOST_TEXTS, _MOST_BYTES = 256, 1 << 17
-"""Texts of a request, and their bytes; escaped in JSON these are fewer than a server's default limit."""
+"""Maximum number of texts in a request, and of their bytes; escaped in JSON they fit a server's default limit."""
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _ERRORS = {error.http_status: error for error in (InputError, SettingsError, Overloaded, Unavailable, TimedOut)}
 _ERRORS |= {401: SettingsError, 413: InputError, 502: Unavailable}
 _BUSY = frozenset({429, 502, 503})
 _CONNECTION_TRIES = 3
-"""Tries while no connection can be made."""
+"""Tries if no connection can be made."""
 _UNFIT = "the answer doesn't fit what was asked"
 _REMEDY = "is this the address of a nerbert server?"
 RETRIES = RetryPolicy(longest_pause=30.0, tell=lambda _: None)
-"""Tries while a server is busy or out of reach. One that asks for a longer pause isn't asked again."""
+"""Retries while a server is busy or unreachable. A server that asks for a longer pause isn't asked again."""
 
 
 class _BaseClient:
-    """What both clients have, as coroutines."""
+    """The common code of both clients, as coroutines."""
 
     labels: tuple[EntityLabel, ...] = ()
-    """The labels to find, if given (`with_labels`)."""
+    """The requested labels, if any (`with_labels`)."""
     _first: "_BaseClient | None" = None
-    """The client that this one is a copy of; it closes the connections when none is left."""
+    """The original of a copied client, which closes the connections when no copy is left."""
     _model: ServedModel | None = None
     _http: Any
 
@@ -100,13 +100,13 @@ class _BaseClient:
             self._http = client(
                 base_url=self._url, headers=headers, timeout=httpx.Timeout(timeout, pool=None), transport=transport,
                 follow_redirects=False, cookies=no_cookies(), verify=ssl.create_default_context(),
-                trust_env=self._url.startswith("https:"),  # other proxies would see what is sent
+                trust_env=self._url.startswith("https:"),  # with http:, a proxy would see the texts
             )  # fmt: skip
         if not isinstance(self, AsyncClient):
             weakref.finalize(self, self._http.close)
 
     async def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
-        """Return an answer and its body; a blocking client's `_send` and `_sleep` block."""
+        """Return a response and its body; a blocking client's `_send` and `_sleep` block."""
         content = bytearray()
         async with self._http.stream(method, path, content=body) as response:
             async for block in response.aiter_bytes():
@@ -117,9 +117,9 @@ class _BaseClient:
         await asyncio.sleep(seconds)
 
     def with_labels(self, labels: Iterable[str | EntityLabel] | None) -> Self:
-        """Return a client that finds these labels only, with the same connections; None: itself.
+        """Return a client that finds only these labels, with the same connections; for None return this client.
 
-        Each is `name` or `name: description`. The server refuses those that its model can't find.
+        Each is `name` or `name: description`. The server refuses labels that its model can't find.
         """
         if labels is None:
             return self
@@ -128,7 +128,7 @@ class _BaseClient:
         return client
 
     async def _tag_texts(self, texts: list[str]) -> list[Spans | NerbertError]:
-        """Return the entities of each text; of a list that is refused, of those before the fault, which is the last."""
+        """Return the entities of each text; if a list is refused, those before the first error, and the error last."""
         try:
             return [*await self._tag_at_once(texts)]
         except (InputError, TimedOut) as error:
@@ -154,7 +154,7 @@ class _BaseClient:
             return [_check_spans(*pair, self.offsets) for pair in zip(texts, answer.results, strict=True)]
 
     async def _describe_model(self) -> ServedModel:
-        """Return what the server says of the model; it is asked once."""
+        """Return the server's description of the model; it is requested once."""
         if self._model is None:
             answer = parse_json(await self._request("GET", "/models"), ServedModels, self._url, remedy=_REMEDY)
             models = {model.name: model for model in answer.models}
@@ -165,7 +165,7 @@ class _BaseClient:
         return self._model
 
     async def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Return the body of an answer; ask again as long as that may help."""
+        """Return the body of an answer; retry as long as that may help."""
         import httpx
 
         policy = self._retries
@@ -192,7 +192,7 @@ class _BaseClient:
         raise error
 
     def _read_error(self, response: "httpx.Response", content: bytes) -> NerbertError:
-        """Return the error of an answer that is none."""
+        """Return the error in an unsuccessful response."""
         status = response.status_code
         try:
             message, type_ = parse_json(content, Refusal, self._url).error, _ERRORS.get(status, NerbertError)
@@ -204,22 +204,22 @@ class _BaseClient:
         return error
 
     def _add(self, content: bytearray, block: bytes) -> None:
-        """Add a block to an answer; raise InputError for one that is too long."""
+        """Add a block to an answer; raise InputError if the answer is too long."""
         content += block
         if len(content) > LARGEST_FILE:
             raise InputError(f"{self._url}: the answer is longer than {LARGEST_FILE:,} bytes; {_REMEDY}")
 
 
 class Client(_BaseClient, AbstractContextManager["Client"]):
-    """A tagger behind `nerbert serve`: `tag`, `tag_many` and `with_labels` as those of `Tagger`.
+    """A tagger behind `nerbert serve`, with `tag`, `tag_many` and `with_labels` as in `Tagger`.
 
     `url` is the server's address, `model` the name of one of its models (default: the first), `token` the server's
-    (default: the environment's variable NERBERT_TOKEN). `timeout` is how many seconds of silence are too many.
-    `thresholds` and `offsets` are as in `Tagger.load`; `nested` asks for entities inside others, else the server's own
-    decoding is used. Confidences have four digits. With `fingerprint` answers of any other model are refused. A server
-    that is busy or out of reach is asked again, as `retries` says.
+    (default: the environment variable NERBERT_TOKEN). `timeout` is the longest silence to wait for, in seconds.
+    `thresholds` and `offsets` are as in `Tagger.load`; `nested` requests entities inside others, otherwise the server's
+    decoding is used. Confidences have four digits. With `fingerprint`, answers of any other model raise an error. If
+    the server is busy or unreachable, requests are retried as set by `retries`.
 
-    Connections are kept until the client is closed, or gone: `with Client(url) as client: …`.
+    Connections stay open until the client is closed or deleted: `with Client(url) as client: …`.
     """
 
     def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
@@ -229,13 +229,13 @@ class Client(_BaseClient, AbstractContextManager["Client"]):
     def tag_many(
         self, texts: Iterable[str | Example], labels: Iterable[str | EntityLabel] | None = None
     ) -> Iterator[Spans]:
-        """Yield the entities of each text, in order; read and hold one request's texts at a time."""
+        """Yield the entities of each text, in order; only the texts of one request are read ahead."""
         client, lists = self.with_labels(labels), _in_lists(texts)
         return (_raise_error(spans) for part in lists for spans in _run(client._tag_texts(part)))
 
     @property
     def types(self) -> list[str]:
-        """Return the entity types that are found, sorted; the server is asked once."""
+        """Return the entity types that the model finds, sorted; the server is asked once."""
         return sorted(label.name for label in self.labels) or _run(self._describe_model()).types
 
     @property
@@ -254,7 +254,7 @@ class Client(_BaseClient, AbstractContextManager["Client"]):
         self._retries.sleep(seconds)
 
     def close(self) -> None:
-        """Close the connections, those of copies (`with_labels`) too."""
+        """Close the connections, including those of copies (`with_labels`)."""
         self._http.close()
 
     def __exit__(self, *_: object) -> None:
@@ -264,8 +264,7 @@ class Client(_BaseClient, AbstractContextManager["Client"]):
 class AsyncClient(_BaseClient, AbstractAsyncContextManager["AsyncClient"]):
     """A `Client` whose methods are coroutines; `tag_many` has a few requests in progress at once.
 
-    Its arguments are those of `Client`. Close it in the event loop that it was used in: `async with AsyncClient(url) as
-    client: …`.
+    Its arguments are those of `Client`. Close it in the same event loop: `async with AsyncClient(url) as client: …`.
     """
 
     async def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
@@ -277,7 +276,7 @@ class AsyncClient(_BaseClient, AbstractAsyncContextManager["AsyncClient"]):
     def tag_many(
         self, texts: Iterable[str | Example], labels: Iterable[str | EntityLabel] | None = None
     ) -> AsyncIterator[Spans]:
-        """Yield the entities of each text, in order; read and hold a few requests' texts at a time."""
+        """Yield the entities of each text, in order; only the texts of a few requests are read ahead."""
         return self.with_labels(labels)._tag_in_order(_in_lists(texts))
 
     async def _tag_in_order(self, lists: Iterator[list[str]]) -> AsyncIterator[Spans]:
@@ -297,7 +296,7 @@ class AsyncClient(_BaseClient, AbstractAsyncContextManager["AsyncClient"]):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def types(self) -> list[str]:
-        """Return the entity types that are found, sorted; the server is asked once."""
+        """Return the entity types that the model finds, sorted; the server is asked once."""
         return sorted(label.name for label in self.labels) or (await self._describe_model()).types
 
     async def fingerprint(self) -> str:
@@ -305,7 +304,7 @@ class AsyncClient(_BaseClient, AbstractAsyncContextManager["AsyncClient"]):
         return self._fingerprint or (await self._describe_model()).fingerprint
 
     async def aclose(self) -> None:
-        """Close the connections, those of copies (`with_labels`) too."""
+        """Close the connections, including those of copies (`with_labels`)."""
         await self._http.aclose()
 
     async def __aexit__(self, *_: object) -> None:
@@ -313,23 +312,23 @@ class AsyncClient(_BaseClient, AbstractAsyncContextManager["AsyncClient"]):
 
 
 class RemoteTagger(Client):
-    """A client as a job's tagger: it is of one version of a model, and cuts texts into sentences itself."""
+    """A client as a job's tagger: fixed to one version of a model, with local sentence splitting."""
 
     @property
     def head(self) -> ServedModel:
-        """Return what answers; its name says how."""
+        """Return the description of the model, whose name contains its backend."""
         model = _run(self._describe_model())
         return replace(model, name=f"server: {model.answering}")
 
     @property
     def sentences(self) -> Callable[[str], Iterator[tuple[int, Example]]]:
-        """Return what cuts a text into sentences of words, for files that hold such."""
+        """Return a function that splits a text into sentences of words, for file formats with sentences."""
         model = _run(self._describe_model())
         return Tagger(None, model.word_splitter, model.language).sentences  # type: ignore[arg-type]  # cuts without a head
 
 
 def connected_tagger(url: str, job: "TagJob") -> RemoteTagger:
-    """Return a server's model as a job's tagger; raise what the server has against the job."""
+    """Return a server's model as a job's tagger; raise an error if the server rejects the job."""
     client = RemoteTagger(
         url, model=job.tagger, thresholds=parse_thresholds(job.min_confidence), retries=replace(RETRIES, tell=tell)
     )
@@ -349,7 +348,7 @@ def _run(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def _check_spans(text: str, result: TextResult, offsets: str) -> Spans:
-    """Return a text's entities; raise InputError if they are none of its parts."""
+    """Return a text's entities; raise InputError if they don't match the text."""
     spans = [Span(entity.start, entity.end, entity.type, entity.text, entity.confidence) for entity in result.spans]
     sent, in_characters = without_surrogates(text), character_spans(text, spans, offsets)
     fits = all(span.end <= len(text) and sent[span.start : span.end] == span.text for span in in_characters)
@@ -360,7 +359,7 @@ def _check_spans(text: str, result: TextResult, offsets: str) -> Spans:
 
 
 def _raise_error(answer: Spans | NerbertError) -> Spans:
-    """Return the entities of a text; raise the error in place of them."""
+    """Return the entities of a text, or raise the error."""
     if isinstance(answer, NerbertError):
         raise answer
     return answer

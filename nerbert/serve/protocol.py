@@ -1,7 +1,7 @@
-"""What a protocol is: operations, each with the types of its body and answer, and a function from a call to an answer.
+"""A protocol: operations, each with the types of its body and answer, and a function from a call to an answer.
 
 An extension point: docs/extending/protocol.md. Bodies are checked strictly by pydantic; unknown keys are ignored, since
-clients of other servers send their own, unless a model forbids them.
+clients of other servers send additional ones, unless a model forbids them.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from nerbert.tagger.spans import Spans
 Result = TypeVar("Result")
 _LINES, _JSON = "application/x-ndjson", "application/json"
 _MANY = 2000
-"""Entities of a request that take more than some milliseconds to be written as JSON."""
+"""Number of entities in a request that take more than a few milliseconds to write as JSON."""
 _PAUSE = 0.05
-"""Seconds before room for a part of a stream is looked for again."""
+"""Seconds between checks for space for a part of a stream."""
 
 
 class Query(BaseModel):
-    """What any operation takes in its address."""
+    """The query parameters of every operation."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -37,13 +37,13 @@ class Query(BaseModel):
 
 
 class LabelQuery(Query):
-    """What to find, for clients whose bodies can't say it."""
+    """Labels and threshold as query parameters, for clients whose bodies can't contain them."""
 
     labels: str = Field("", description="Labels, separated by commas.", max_length=5000)
     threshold: float | None = Field(None, ge=0, le=1, description="Lowest confidence of entities.")
 
     def ask(self) -> Ask:
-        """Return it as what to find."""
+        """Return the query as an `Ask`."""
         labels = [label.strip() for label in self.labels.split(",") if label.strip()]
         return Ask(model=self.model, labels=labels or None, thresholds=self.threshold)
 
@@ -54,9 +54,9 @@ class Gone(Exception):  # noqa: N818  (reads as the fact that it reports)
 
 @dataclass(slots=True)
 class Call:
-    """A request: its checked `query` and `body`, the names in its `path`; the rest is for its log and for limits.
+    """A request: its checked `query` and `body`, the names in its `path`; the other fields are for logs and limits.
 
-    An operation that streams has `content`, the body's bytes as they come, in place of the body.
+    An operation that streams uses `content`, the body's bytes as they arrive, instead of `body`.
     """
 
     service: Service
@@ -69,20 +69,20 @@ class Call:
     path: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     held: int = 0
-    """Bytes that are counted until they are given back."""
+    """Bytes counted for this request until they are released."""
     served: Served | None = None
     """The model that answered."""
     words: int = 0
     entities: int = 0
 
     def hold(self, size: int) -> None:
-        """Count bytes that the request holds; a negative number gives some back."""
+        """Count bytes that the request holds; a negative number releases some."""
         self.held += size
         self.service.held += size
 
     @property
     async def content(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes, when there is room for it; raise Gone if the client hangs up."""
+        """Yield the body as it arrives, when there is space for it; raise Gone if the client hangs up."""
         message: Mapping[str, Any] = {"more_body": True}
         while message.get("more_body", False):
             message = await self.receive()
@@ -99,7 +99,7 @@ class Call:
     async def tag(self, texts: Sequence[str], ask: Ask) -> list[Spans]:
         """Return the entities of each text; raise the error of the first one that can't be tagged.
 
-        Raise Gone if the client hangs up meanwhile; what isn't in the model yet is left out then.
+        Raise Gone if the client hangs up in the meantime; texts that aren't in the model yet are then dropped.
         """
         self.words += sum(len(text.split()) for text in texts)
         self.served, spans = await self._while_connected(self.service.tag(texts, ask))
@@ -107,7 +107,7 @@ class Call:
         return spans
 
     async def make_answer(self, make: Callable[[], Result]) -> Result:
-        """Return what a function makes of the entities; if they are many, in a thread, so that others needn't wait."""
+        """Return the result of a function of the entities; if these are many, in a thread, not to block others."""
         return await asyncio.to_thread(make) if self.entities > _MANY else make()
 
     async def hang_up(self) -> None:
@@ -129,11 +129,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """A method and path (with `{names}`), and what answers it: something that pydantic writes as JSON, or a response.
+    """A method, a path (with `{names}`) and a function that returns a response, or an object for pydantic to write.
 
-    `summary` is the description's line, by default the first of `run`'s docstring; `body` and `answer` are the types
-    that pydantic checks and describes; `examples` are bodies by what they show. With `streams` the body is read as it
-    comes. `open` ones need no token.
+    `summary` is its description (default: the first line of `run`'s docstring); `body` and `answer` are the types that
+    pydantic checks and describes; `examples` are bodies by title. With `streams`, the body is read as it arrives.
+    `open` operations need no token.
     """
 
     path: str
@@ -149,7 +149,7 @@ class Operation:
 
 
 Strings = Annotated[list[str], Field(fail_fast=True)]
-"""A list of texts; only the first one that is none is looked at."""
+"""A list of texts; validation stops at the first element that isn't one."""
 Protocol = Callable[[], Sequence[Operation]]
 """A function that returns the operations of a protocol."""
 PROTOCOLS: Registry[Protocol] = Registry(
@@ -166,7 +166,7 @@ PROTOCOLS: Registry[Protocol] = Registry(
         "page": "nerbert.serve.routes:page_routes",
     },
 )
-"""What a server's clients speak."""
+"""The protocols that clients can use."""
 
 
 def operations_of(protocol: str) -> Sequence[Operation]:
@@ -184,13 +184,13 @@ def list_entities(spans: Iterable[Span], *names: str) -> list[dict[str, Any]]:
 
 
 def refuse(name: str, value: object, why: str) -> None:
-    """Raise SettingsError for a parameter that isn't supported, unless it is empty."""
+    """Raise SettingsError for an unsupported parameter, unless it is empty."""
     if value:
         raise SettingsError(f"{name} = {value!r:.80}: {why}", setting=name)
 
 
 def describe(operations: Sequence[Operation], *, token: bool) -> dict[str, Any]:
-    """Return the description of operations; `token`: whether they need one."""
+    """Return the OpenAPI description of operations; `token` is True if they need one."""
     types: dict[str, Any] = {"fault": Refusal}
     for operation in operations:
         name = f"{operation.method} {operation.path}"

@@ -1,8 +1,8 @@
-"""Which texts go into a model together, and when there are too many: a queue that knows neither HTTP nor model.
+"""The choice of texts for a batch, and the refusal of too many: a queue that knows neither HTTP nor model.
 
-Times are milliseconds of any clock, costs are what the caller counts (subwords). Nothing waits here, and nothing is
-locked. Cost: how long new texts would wait is estimated from the last batches, so the first ones are bounded by their
-number alone.
+Times are milliseconds of any clock; costs are in the caller's unit (subwords). Nothing here blocks or locks. Cost: the
+wait of new texts is estimated from the last batches, so before the first batches only the number of texts is limited.
+
 """
 
 from collections import Counter, deque
@@ -15,14 +15,14 @@ from nerbert.errors import Overloaded
 
 Work = TypeVar("Work")
 _NEWEST = 0.2
-"""The weight of the last batch in the estimate of a group's pace."""
+"""Weight of the last batch in the estimate of a group's speed."""
 
 
 @dataclass(eq=False, slots=True)
 class Ticket(Generic[Work]):
-    """A text's place in the queue; only those of one `group` (a model; hashable) share a batch.
+    """A text in the queue; only those of one `group` (a model; hashable) share a batch.
 
-    `cancelled` says whether nobody waits for it any more.
+    `cancelled` returns True if its answer isn't needed any more.
     """
 
     group: Any
@@ -34,12 +34,12 @@ class Ticket(Generic[Work]):
 
 @dataclass(frozen=True, slots=True)
 class QueuedBatch(Generic[Work]):
-    """Tickets that go into the model together."""
+    """Tickets that go through the model together."""
 
     tickets: Sequence[Ticket[Work]]
     started: float
     cost: int
-    """What all its texts cost."""
+    """Total cost of its texts."""
 
     @property
     def group(self) -> Any:
@@ -50,8 +50,8 @@ class QueuedBatch(Generic[Work]):
 class Queue(Generic[Work]):
     """Tickets, first in, first out.
 
-    A batch costs at most `batch_cost`, padded: its texts times the cost of its longest; one that costs more is alone.
-    It has at most a worker's share of the texts that wait or are in a model, so that no worker is idle meanwhile. Texts
+    A batch costs at most `batch_cost`, padded: its number of texts times the highest cost; a text that costs more is
+    alone. It has at most a worker's share of the texts that wait or are in a model, so that no worker is idle. Texts
     are refused while `most` wait, or while a new one would wait for longer than `deadline` ms for one of `workers`.
     """
 
@@ -59,19 +59,19 @@ class Queue(Generic[Work]):
         self._batch_cost, self._deadline, self._most, self._workers = batch_cost, deadline, most, workers
         self._waiting, self._running = deque[Ticket[Work]](), list[QueuedBatch[Work]]()
         self._costs, self._pace = Counter[Hashable](), dict[Hashable, float]()
-        """By group: what waits costs, and the milliseconds that a worker needs for a unit of cost."""
+        """By group: total cost of waiting texts, and a worker's milliseconds per unit of cost."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def wait(self, now: float) -> float:
-        """Return for how many milliseconds a new text would probably wait."""
+        """Return the estimated wait of a new text, in milliseconds."""
         waiting = sum(cost * self._pace.get(group, 0.0) for group, cost in self._costs.items())
         running = (batch.cost * self._pace.get(batch.group, 0.0) - (now - batch.started) for batch in self._running)
         return (waiting + sum(max(0.0, cost) for cost in running)) / self._workers
 
     def check(self, now: float) -> None:
-        """Raise Overloaded if there is no place for a text."""
+        """Raise Overloaded if there is no space for a text."""
         wait = self.wait(now)
         if len(self._waiting) >= self._most or wait > self._deadline:
             error = Overloaded(f"too many texts wait here ({len(self._waiting):,}); try again later")
@@ -79,14 +79,14 @@ class Queue(Generic[Work]):
             raise error
 
     def submit(self, tickets: Sequence[Ticket[Work]], now: float) -> None:
-        """Add the texts of one request: all, or none; raise Overloaded if there is no place."""
+        """Add the texts of one request: all, or none; raise Overloaded if there is no space."""
         self.check(now)
         self._waiting.extend(tickets)
         for ticket in tickets:
             self._costs[ticket.group] += ticket.cost
 
     def next_batch(self, now: float) -> QueuedBatch[Work] | None:
-        """Return the oldest text with those after it that fit, or None; drop those that nobody waits for."""
+        """Return the oldest text with those after it that fit, or None; drop cancelled texts."""
         chosen = list(self._choose_tickets([ticket for ticket in self._waiting if not ticket.cancelled()]))
         in_batch, waiting = {*chosen}, deque[Ticket[Work]]()
         for ticket in self._waiting:
@@ -114,7 +114,7 @@ class Queue(Generic[Work]):
             count, longest = count + 1, highest
 
     def done(self, batch: QueuedBatch[Work], now: float, *, learn: bool = True) -> None:
-        """Note that a batch is finished; `learn` from it how long others take, unless some of it failed."""
+        """Remove a finished batch; with `learn`, update the speed estimate (not if a part of it failed)."""
         self._running.remove(batch)
         if learn:
             pace = (now - batch.started) / max(1, batch.cost)

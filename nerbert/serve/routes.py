@@ -1,7 +1,7 @@
-"""Every route of a server, by protocol; a protocol's file has its bodies and what it does.
+"""Every route of a server, by protocol; a protocol's file has its bodies and functions.
 
-`nerbert.serve.protocol.PROTOCOLS` names these functions. Yours is another such function (docs/extending/protocol.md).
-Answers of other servers' protocols are described by those servers.
+`nerbert.serve.protocol.PROTOCOLS` names these functions. Your own protocol is another one (docs/extending/protocol.md).
+Answers in other servers' protocols are documented by those servers.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def _post(path: str, run: Any, body: Any, example: Any, **fields: Any) -> Operat
 
 
 def own_routes() -> Sequence[Operation]:
-    """Return those of nerbert's own protocol."""
+    """Return the routes of nerbert's own protocol."""
     labels = {"text": [_TEXT], "labels": ["person", "city: where people live"], "thresholds": {"person": 0.7},
               "nested": True, "offsets": "utf-16"}  # fmt: skip
     examples = {"a text": {"text": _TEXT}, "labels at run time": labels}
@@ -39,20 +39,20 @@ def own_routes() -> Sequence[Operation]:
 
 
 def hugging_face_routes() -> Sequence[Operation]:
-    """Return those of Hugging Face's token classification."""
+    """Return the routes of Hugging Face's token classification."""
     example = {"inputs": _TEXT, "parameters": {"aggregation_strategy": "simple"}}
     return [_post(path, hugging_face.classify, hugging_face.Inputs, example, query=LabelQuery)
             for path in ("/models/{model}", "/")]  # fmt: skip
 
 
 def gliner_routes() -> Sequence[Operation]:
-    """Return those of GLiNER's server."""
+    """Return the routes of GLiNER's server."""
     example = {"text": _TEXT, "labels": ["person", "city"], "threshold": 0.5}
     return [_post("/gliner", gliner.predict, gliner.GlinerRequest, example)]
 
 
 def presidio_routes() -> Sequence[Operation]:
-    """Return those of Presidio's analyzer."""
+    """Return the routes of Presidio's analyzer."""
     example = {"text": _TEXT, "language": "en", "entities": ["PERSON"]}
     health = partial(status.send_text, "Presidio Analyzer service is up")
     return [
@@ -63,7 +63,7 @@ def presidio_routes() -> Sequence[Operation]:
 
 
 def nemo_routes() -> Sequence[Operation]:
-    """Return those of NeMo Guardrails' GLiNER server and of NVIDIA's NIM."""
+    """Return the routes of NeMo Guardrails' GLiNER server and of NVIDIA's NIM."""
     chat = {"messages": [{"role": "user", "content": _TEXT}], "labels": ["person"]}
     return [
         _post("/v1/extract", gliner.extract, gliner.ExtractRequest, {"text": _TEXT, "labels": ["person"]}),
@@ -72,7 +72,7 @@ def nemo_routes() -> Sequence[Operation]:
 
 
 def label_studio_routes() -> Sequence[Operation]:
-    """Return those of Label Studio's backend."""
+    """Return the routes of Label Studio's backend."""
     project = {"project": "1.1700000000", "schema": label_studio.EXAMPLE}
     task = {"tasks": [{"data": {"text": "Ada came to Rome."}}], "label_config": label_studio.EXAMPLE}
     event = {"action": "ANNOTATION_CREATED", "project": {"id": 1}}
@@ -85,19 +85,19 @@ def label_studio_routes() -> Sequence[Operation]:
 
 
 def inception_routes() -> Sequence[Operation]:
-    """Return those of INCEpTION's external recommender."""
+    """Return the routes of INCEpTION's external recommender."""
     return [_post("/inception/predict", inception.predict, inception.RecommenderRequest, inception.EXAMPLE,
                   query=LabelQuery)]  # fmt: skip
 
 
 def page_routes() -> Sequence[Operation]:
-    """Return those of the page."""
+    """Return the routes of the page."""
     page = _get("/", status.send_file, summary="Return the page", open=True)
     return [page, _get("/page/{name}", status.send_file, open=True)]
 
 
 def status_routes(metrics: status.Metrics) -> Sequence[Operation]:
-    """Return those of any server."""
+    """Return the routes of every server."""
     return [
         _get("/models", status.list_models, answer=ServedModels),
         _get("/healthz", partial(status.send_text, "ok"), summary="Return whether the server lives", open=True),
@@ -107,7 +107,7 @@ def status_routes(metrics: status.Metrics) -> Sequence[Operation]:
 
 
 def label_routes(work: "Labelling") -> Sequence[Operation]:
-    """Return those that the page asks while sentences are labelled."""
+    """Return the routes of the labelling page."""
     from nerbert.serve.protocols import labelling as bodies
 
     saved = {"tab": "a1", "id": 0, "revision": 0, "entities": [{"start": 0, "end": 3, "type": "ship"}]}

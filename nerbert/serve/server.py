@@ -1,7 +1,7 @@
-"""A process that serves taggers: models are loaded, a port is opened, requests are answered until it is told to stop.
+"""A process that serves taggers: it loads models, opens a port, and answers requests until it is stopped.
 
 uvicorn parses HTTP with h11: with httptools, bodies of clients that offer HTTP/2 (Java's, with `Upgrade: h2c`) would be
-lost (uvicorn's issue 2722). SIGTERM and Ctrl-C finish what was taken; SIGHUP loads all models again.
+lost (uvicorn's issue 2722). SIGTERM and Ctrl-C finish accepted requests; SIGHUP reloads all models.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _NAME = re.compile(r"[\w.+-]{1,100}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeJob:
-    """What to serve, to whom, and how."""
+    """The models to serve, access to them, and options."""
 
     taggers: tuple[str, ...]
     host: str = "127.0.0.1"
@@ -49,12 +49,12 @@ class ServeJob:
     """Other parameters of `Tagger.load`."""
     limits: Limits
     labelling: "LabelJob | None" = None
-    """What is labelled on the page."""
+    """The data to label on the page."""
     browser: bool = False
-    """Whether to open the page."""
+    """True to open the page in the browser."""
 
     def sources(self) -> dict[str, str]:
-        """Return the folders or hub names of `[NAME=]TAGGER`, by name; raise SettingsError for what can't be a name."""
+        """Return the folders or hub names of `[NAME=]TAGGER`, by name; raise SettingsError for an invalid name."""
         sources = dict[str, str]()
         if not self.taggers:
             raise SettingsError("TAGGERS is missing: name the folder of a tagger at least (see nerbert serve --help)")
@@ -69,7 +69,7 @@ class ServeJob:
         return sources
 
     def token(self) -> str:
-        """Return the token that clients must send, "" for none; raise SettingsError where one is needed."""
+        """Return the token that clients must send, "" for none; raise SettingsError if one is required."""
         token, where = os.environ.get(TOKEN, "").strip(), f"{TOKEN} or --token-file"
         if self.token_file is not None:
             with refused(f"{self.token_file}: can't be read", of=OSError):
@@ -92,9 +92,9 @@ class ServeJob:
 
 
 def serve(job: ServeJob, *, check: bool = False) -> None:
-    """Serve taggers until SIGTERM or Ctrl-C; with `check` load them, print what would be served, and return.
+    """Serve taggers until SIGTERM or Ctrl-C; with `check`, load them, print what would be served, and return.
 
-    Raise SettingsError for what can't be served so, and for a port that is taken.
+    Raise SettingsError for a job that can't be served, and for a port that is in use.
     """
     need("serve", "starlette", "uvicorn", "prometheus_client")
     from nerbert.serve.app import Access, application
@@ -146,14 +146,14 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         try:
             asyncio.run(_run(app, service, listening, job.limits))
-        except (KeyboardInterrupt, SystemExit):  # by which uvicorn passes on what stopped it
+        except (KeyboardInterrupt, SystemExit):  # raised by uvicorn after the signal that stopped it
             if not service.draining:
                 raise
         log.info("stopped")
 
 
 def _open_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; what is sent isn't held back until the client has acknowledged more."""
+    """Return a listening socket that sends data without waiting for acknowledgements of earlier data."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if not 0 <= port <= _LAST_PORT:
         raise InputError(f"{port}: a port is at most {_LAST_PORT:,}")

@@ -1,8 +1,8 @@
 """The models of a server, and the threads that compute their answers.
 
-Threads of one process are enough: onnxruntime and tokenizers let others run meanwhile
-(docs/results/2026-11-24-serve.md). The event loop submits texts, and is told of each finished batch once. A model that
-is loaded again takes the old one's place between two batches.
+Threads of one process are enough: onnxruntime and tokenizers release the interpreter while they work
+(docs/results/2026-11-24-serve.md). The event loop submits texts, and is notified once per finished batch. A reloaded
+model replaces the old one between two batches.
 """
 
 import asyncio
@@ -31,18 +31,18 @@ log = logging.getLogger("nerbert.serve")
 _Labels: TypeAlias = tuple[EntityLabel, ...] | None
 _Bounds: TypeAlias = float | Mapping[str, float] | None
 _KEPT = 32
-"""Lists of labels whose rates are kept."""
+"""Number of label lists whose costs are cached."""
 _WARM = "Ada Lovelace and " * 120
-"""A sentence that about fills a window: what the model needs for it is held before the first request."""
+"""A sentence that nearly fills a window, so that the model allocates its memory before the first request."""
 _PAUSE = 0.05
-"""Seconds after which a place in the queue is looked for again."""
+"""Seconds between checks for space in the queue."""
 INTERNAL = "the server has an internal error; its log says more"
 _LATE = "the answer takes longer than this server's limit; send less text at once, or try again later"
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A tagger under its name; `takes_labels`: it finds any labels, otherwise its own types only."""
+    """A named tagger; with `takes_labels` it finds any labels, otherwise only its own types."""
 
     name: str
     source: str
@@ -52,13 +52,13 @@ class Served:
 
     @property
     def group(self) -> tuple[str, str]:
-        """Return what texts for it have in common: no batch mixes two versions of a model."""
+        """Return the key of texts that may share a batch: no batch mixes two versions of a model."""
         return self.name, self.fingerprint
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What to find, and by which model; None or "": the first model, its own labels, thresholds and decoding."""
+    """Labels, model and options of a request; None or "": the first model, its own labels, thresholds and decoding."""
 
     model: str = ""
     labels: Sequence[str | EntityLabel] | None = None
@@ -67,7 +67,7 @@ class Ask:
 
 
 class _Text(NamedTuple):
-    """A text, whose answer is its `future`."""
+    """A text and the `future` of its answer."""
 
     tagger: Tagger
     request: TagRequest
@@ -75,7 +75,7 @@ class _Text(NamedTuple):
 
 
 def model_of(served: Served) -> ServedModel:
-    """Return what a server says of a model."""
+    """Return a server's description of a model."""
     tagger = served.tagger
     default = tagger.with_default_labels()
     answering = str((default if default.types else tagger.with_labels(["name"])).answering)
@@ -87,14 +87,14 @@ def model_of(served: Served) -> ServedModel:
 
 
 def milliseconds() -> float:
-    """Return the time of a clock that only moves forward."""
+    """Return the time of a monotonic clock."""
     return time.monotonic() * 1000
 
 
 class Service:
-    """Taggers by name, the first one is the default; start it in the event loop that uses it.
+    """Taggers by name (the first is the default); start it in the event loop that uses it.
 
-    `load` makes a tagger from a folder's name. `note` is given each finished batch and the milliseconds that it took.
+    `load` makes a tagger from a folder's name. `note` is called with each finished batch and its milliseconds.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Service:
         self.held = 0
         """Bytes of requests in progress."""
         self.draining = False
-        """Whether the server is about to stop: streams end."""
+        """True if the server is about to stop: streams end."""
         self.models = {name: self._load_model(name, source) for name, source in sources.items()}
         self._changed, self._stopping = threading.Condition(), False
         self._loading, self._patience = threading.Lock(), asyncio.Lock()
@@ -131,7 +131,7 @@ class Service:
             worker.start()
 
     async def stop(self) -> None:
-        """Finish what was taken, and stop the threads."""
+        """Finish accepted requests, and stop the threads."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -140,7 +140,7 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Return whether it takes requests, and its threads live."""
+        """Return whether it accepts requests and its threads are alive."""
         return not self.draining and all(worker.is_alive() for worker in self._workers)
 
     def find(self, name: str = "") -> Served:
@@ -150,9 +150,9 @@ class Service:
         return self.models[name] if name else next(iter(self.models.values()))
 
     async def reload(self) -> None:
-        """Load all models from their folders again, and log what came of it; one that can't be loaded stays as it was.
+        """Load all models from their folders again, and log the results; one that can't be loaded stays unchanged.
 
-        No request waits for it.
+        Requests don't wait for it.
         """
         for name, served in self.models.items():
             try:
@@ -164,26 +164,26 @@ class Service:
                 log.exception("model %s can't be loaded", name)
 
     async def add(self, name: str, source: str) -> None:
-        """Load a model under a name, in place of one that has it; raise what is wrong with it."""
+        """Load a model under a name, replacing one with the same name; raise an error if it can't be loaded."""
         await asyncio.to_thread(self._add, name, source)
 
     def _add(self, name: str, source: str) -> None:
-        """Do so in a thread, which goes on when the caller is cancelled."""
+        """Load a model in a thread, which continues if the caller is cancelled."""
         with self._loading:
             try:
                 self.models = {**self.models, name: self._load_model(name, source)}
             finally:
                 gc.collect()
                 with suppress(OSError, AttributeError):  # the C library isn't glibc
-                    ctypes.CDLL(None).malloc_trim(0)  # the old model's memory goes back to the system
+                    ctypes.CDLL(None).malloc_trim(0)  # return the old model's memory to the system
 
     async def tag(self, texts: Sequence[str], ask: Ask, *, patient: bool = False) -> tuple[Served, list[Spans]]:
-        """Return the model, and the entities of each text, found in batches with those of others.
+        """Return the model and the entities of each text, found in batches with those of other requests.
 
-        Raise what is wrong with the request, or with its first text that can't be tagged; Overloaded if there is no
-        place (`patient`: wait for one), TimedOut after the limit. Then, and when the caller is cancelled, texts that
-        aren't in the model yet are left out. Of a request with many texts only some are in the queue at once, so that
-        others needn't wait for all.
+        Raise the error of the request, or of its first text that can't be tagged; Overloaded if the queue is full
+        (`patient`: wait instead), TimedOut after the limit. Then, and if the caller is cancelled, texts that aren't in
+        the model yet are dropped. Of a request with many texts, only some are in the queue at once, so that others
+        don't have to wait for all of them.
         """
         try:
             async with asyncio.timeout(self.limits.timeout):
@@ -225,7 +225,7 @@ class Service:
                 ticket.work.future.cancel()
 
     async def _enter(self, tickets: Sequence[Ticket[_Text]], *, patient: bool) -> None:
-        """Put texts into the queue; with `patient` wait for a place, in turn with others."""
+        """Put texts into the queue; with `patient`, wait for space, in order of arrival."""
         if not patient:
             return self._submit(tickets)
         async with self._patience:
@@ -242,7 +242,7 @@ class Service:
             self._changed.notify(len(tickets))
 
     def _check_request(self, texts: Sequence[str], ask: Ask, served: Served) -> tuple[_Labels, _Bounds]:
-        """Return labels and thresholds, checked once for all texts; raise InputError for more than limits allow."""
+        """Return labels and thresholds, checked once for all texts; raise InputError if they exceed the limits."""
         limits = self.limits
         if len(texts) > limits.max_texts:
             raise InputError(f"{len(texts):,} texts: one request may have at most {limits.max_texts:,}; send several")
@@ -262,7 +262,7 @@ class Service:
         return None if ask.labels is None else entity_labels(ask.labels), bounds
 
     async def _measure_rate(self, served: Served, labels: _Labels) -> tuple[int, float]:
-        """Return the subwords of a very short text, and of each byte more; to count each text's would take long."""
+        """Return the subwords of a very short text, and per additional byte, since counting each text's takes long."""
         key = served.group, labels
         if key not in self._rates:
             least, most = await asyncio.to_thread(lambda: [served.tagger.cost(text, labels) for text in ("a", _WARM)])
@@ -270,7 +270,7 @@ class Service:
         return self._rates[key]
 
     def _work(self) -> None:
-        """Compute batches until the server stops and none is left; one thread does this."""
+        """Compute batches until the server stops and no batch is left; runs in a thread."""
         while batch := self._wait_for_batch():
             answers = _tag_texts(batch.tickets[0].work.tagger, [ticket.work.request for ticket in batch.tickets])
             errors = (answer for answer in answers if isinstance(answer, NerbertError))
@@ -292,7 +292,7 @@ class Service:
                 self._changed.wait()
 
     def _deliver(self, batch: QueuedBatch[_Text], answers: Sequence[Spans | NerbertError | None], now: float) -> None:
-        """Give texts their answers, but those that nobody waits for."""
+        """Set the answers of texts, except those that were cancelled."""
         for ticket, answer in zip(batch.tickets, answers, strict=True):
             if answer is not None and not ticket.cancelled():
                 ticket.work.future.set_result(answer)
@@ -300,15 +300,15 @@ class Service:
 
 
 def _raise_threshold(bound: float, least: float) -> float:
-    """Return a threshold of at least so much; what is no threshold stays, to be refused."""
+    """Return a threshold of at least `least`; an invalid one stays, to be rejected later."""
     return least if 0 <= bound < least else bound
 
 
 def _tag_texts(tagger: Tagger, requests: Sequence[TagRequest]) -> list[Spans | NerbertError | None]:
-    """Return the answer to each text; one that makes the model's code fail fails alone."""
+    """Return the answer to each text; if the model's code fails on a text, only that text fails."""
     try:
         return tagger.tag_batch(requests)
-    except BaseException as error:  # a panic of tokenizers' Rust code is no Exception
+    except BaseException as error:  # a panic in tokenizers' Rust code isn't an Exception
         if len(requests) > 1:
             return [answer for request in requests for answer in _tag_texts(tagger, [request])]
         log.exception("a text failed", exc_info=error)
@@ -316,5 +316,5 @@ def _tag_texts(tagger: Tagger, requests: Sequence[TagRequest]) -> list[Spans | N
 
 
 def message_of(error: NerbertError) -> str:
-    """Return what a client is told of an error; what the server alone can mend is in its log."""
+    """Return the message of an error for a client; details of internal errors are in the server's log."""
     return INTERNAL if error.http_status == 500 else str(error)

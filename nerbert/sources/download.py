@@ -1,7 +1,7 @@
-"""Download public files into a folder: resumed, checked, never of two versions.
+"""Download public files into a folder: resumable, verified, and never mixing two versions of a file.
 
-`.fetched.json` lists what was fetched; the name of an unfinished file says of which version it is (ETag).
-Cost: a new date needs a new folder, and without a strong ETag a stopped download starts again.
+`.fetched.json` lists the downloaded files; the name of an unfinished file contains a hash of its version (ETag).
+Cost: a new date needs a new folder, and without a strong ETag an interrupted download starts again.
 """
 
 import glob
@@ -21,9 +21,9 @@ from nerbert.sources.remote import Missing, RetryPolicy, facts_of, open_buffered
 from nerbert.terminal import progress
 
 FETCHED = ".fetched.json"
-"""The list of fetched files, beside them."""
+"""The list of downloaded files, in the same folder."""
 LATEST = "latest"
-"""In a name and its address: the newest date, which the checksum list names."""
+"""Placeholder in a name and its URL for the newest date, which is read from the checksum list."""
 _SUM = re.compile(r"([0-9A-Fa-f]{40}) [ *]([\w.-]{1,255})")
 _MIRROR = re.compile(r"https?://([\w.-]+|\[[\da-fA-F:]+\])(:[1-9]\d{0,4})?(/[\w.~%!$&'()*+,;=:/-]*)?", re.ASCII)
 _LONGEST_LIST = 16 << 20
@@ -32,10 +32,10 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A public file: our name for it, what it holds, where it is, and how its content is recognised.
+    """A public file: its local name, the kind of its content, its URL, and a pattern of its first bytes.
 
-    `sums` is the address of a list of SHA-1 sums; `limit` is the most bytes that are taken; `advice` says what to try
-    where the file is missing.
+    `sums` is the URL of a list of SHA-1 sums; `limit` is the maximum size in bytes; `advice` is a remedy for a missing
+    file.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Address:
     sums: str = ""
 
     def at(self, mirror: str) -> "Address":
-        """Return the same file on a mirror, "" for the public servers; a mirror has the same paths below it."""
+        """Return the same file on a mirror ("": the public servers), which has the same paths below its URL."""
         return replace(self, address=on_mirror(self.address, mirror), sums=on_mirror(self.sums, mirror))
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """A fetched file in `.fetched.json`; `sha1` is the published one, "" if none is."""
+    """A downloaded file in `.fetched.json`; `sha1` is the published sum, "" if none is published."""
 
     address: str
     size: int
@@ -63,14 +63,14 @@ class FetchedFile:
 
 @dataclass(slots=True)
 class Fetched:
-    """The content of `.fetched.json`: the files by name, and the date that `latest` meant, by checksum list."""
+    """The content of `.fetched.json`: the files by name, and the date that `latest` stood for, by checksum list."""
 
     files: dict[str, FetchedFile]
     latest: dict[str, str]
 
 
 def check_mirror(mirror: str) -> None:
-    """Raise SettingsError for a value that can't replace scheme and host."""
+    """Raise SettingsError for a value that can't replace the scheme and host of a URL."""
     if mirror and not _MIRROR.fullmatch(mirror):
         raise SettingsError(
             f"--mirror = {mirror!r}: must be http(s)://host, with a port and a folder if need be, but without a "
@@ -79,12 +79,12 @@ def check_mirror(mirror: str) -> None:
 
 
 def on_mirror(address: str, mirror: str) -> str:
-    """Return an address with `mirror` for scheme and host; unchanged if either is empty."""
+    """Return a URL with its scheme and host replaced by `mirror`; unchanged if either is empty."""
     return mirror.rstrip("/") + urlsplit(address).path if mirror and address else address
 
 
 def list_lines(addresses: list[Address], mirror: str = "") -> Iterator[str]:
-    """Yield a line for each file that `fetch` would get: name, kind, the publisher's checksum, address, separated by
+    """Yield a line for each file that `fetch` would download: name, kind, the publisher's checksum, URL, separated by
     tabs.
     """
     check_mirror(mirror)
@@ -96,8 +96,8 @@ def list_lines(addresses: list[Address], mirror: str = "") -> Iterator[str]:
 def fetch(
     addresses: list[Address], output: Path | None, mirror: str = "", policy: RetryPolicy | None = None
 ) -> Iterator[str]:
-    """Fetch files missing in the folder `output`, and yield a line on each file. A file that the server doesn't have is
-    an error at the end, after all others are fetched.
+    """Download the files missing in the folder `output`, and yield a line on each. If the server doesn't have a file,
+    raise the error at the end, after all other downloads.
     """
     missing: list[str] = []
     try:
@@ -117,7 +117,7 @@ def fetch(
 
 @contextmanager
 def open_output(output: Path | None, mirror: str = "") -> Iterator[Path]:
-    """Check the options of a fetch, make its folder, and lock it against a second fetch."""
+    """Check the options of a download, make its folder, and lock it against a second download."""
     check_mirror(mirror)
     if output is None:
         raise SettingsError("--output: name the folder to fetch into, or pass --list")
@@ -131,7 +131,7 @@ def open_output(output: Path | None, mirror: str = "") -> Iterator[Path]:
 
 @dataclass(slots=True)
 class _Folder:
-    """A run's folder, its files by `.fetched.json`, and the checksum lists read in this run."""
+    """A run's folder, its files according to `.fetched.json`, and the checksum lists read in this run."""
 
     output: Path
     mirror: str
@@ -145,7 +145,7 @@ class _Folder:
             self.known = read_json(path, Fetched, remedy="delete it and the files beside it")
 
     def fetch(self, address: Address) -> str:
-        """Fetch one file unless it exists and is complete."""
+        """Download one file unless it exists and is complete."""
         if address.sums and LATEST in address.name:
             address = self._resolve_date(address)
         target = self.output / address.name
@@ -163,7 +163,7 @@ class _Folder:
         return f"{address.name}: {record.size:,} bytes, there already"
 
     def _get(self, address: Address, target: Path) -> str:
-        """Fetch, check, record and name a file, in this order."""
+        """Download, verify, record and rename a file, in this order."""
         mirrored = address.at(self.mirror)
         with writing(target):
             sums = self._read_sums(mirrored)
@@ -186,7 +186,7 @@ class _Folder:
         return f"{address.name}: {size:,} bytes fetched, {check}"
 
     def _download(self, address: Address, partial: Path, version: dict[str, Any]) -> None:
-        """Fetch what is missing of a file; raise InputError if it changes meanwhile."""
+        """Download the missing part of a file; raise InputError if the file changes meanwhile."""
         size, total = partial.stat().st_size if partial.exists() else 0, version["size"]
         _check_size(address, total or size)
         stream = open_buffered(address.address, size, policy=self.policy)
@@ -205,7 +205,7 @@ class _Folder:
         write_json(self.output / FETCHED, asdict(self.known))
 
     def _resolve_date(self, address: Address) -> Address:
-        """Return a file of the date that was `latest` when this folder was first fetched, from the checksum list."""
+        """Return a file of the date that was `latest` at the first download into this folder, by the checksum list."""
         if not re.fullmatch(r"[0-9]{8}", self.known.latest.get(address.sums, "")):
             pattern = re.compile(re.escape(address.name).replace(LATEST, "([0-9]{8})"))
             mirrored = address.at(self.mirror)
@@ -230,18 +230,18 @@ class _Folder:
 
 
 class _UnusableError(InputError):
-    """What was fetched is not the file, and isn't kept."""
+    """The downloaded content isn't the expected file, and isn't kept."""
 
 
 def _read_version(address: str, policy: RetryPolicy) -> dict[str, Any]:
-    """Return what a server says of a file now; all that is fetched in parts must be of one such version."""
+    """Return a server's current facts about a file; all parts of a download must have the same facts."""
     facts = facts_of(address, policy)
     names = {"size": "size", "etag": "ETag", "modified": "Last-Modified"}
     return {"address": address} | {name: facts.get(key) for name, key in names.items()}
 
 
 def _partial_path(target: Path, version: dict[str, Any]) -> Path:
-    """Return the file for what comes of a version; parts of other versions, or of one that no ETag tells, go."""
+    """Return the path for the parts of a version; delete parts of other versions, or of one without a strong ETag."""
     etag = version["etag"] or "W/"
     name = hashlib.sha256(json_line(version).encode()).hexdigest()[:16]
     partial = target.with_name(f".{target.name}.{name}.partial")
@@ -259,7 +259,7 @@ def _check_size(address: Address, size: int) -> None:
 
 
 def _check_content(address: Address, partial: Path, sha1: str) -> str:
-    """Return the SHA-256 of a fetched file; raise InputError if it isn't the wanted one."""
+    """Return the SHA-256 of a downloaded file; raise InputError if it isn't the expected one."""
     with partial.open("rb") as file:
         head = file.read(1 << 10)
         if not address.begins.match(head):

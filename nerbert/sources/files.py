@@ -1,6 +1,6 @@
 """Find files below a path, and open them decompressed: plain, bz2, gzip or xz, recognised by their first bytes.
 
-A `Source` is a file, standard input or an address, which workers open on their own.
+A `Source` is a file, standard input or a URL, which each worker opens itself.
 """
 
 import bz2
@@ -28,23 +28,23 @@ STDIN = "-"
 
 BOM = b"\xef\xbb\xbf"
 BZ2_STREAM = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
-"""The beginning of a bz2 stream: its head and that of its first block, or of its end if it is empty."""
+"""The beginning of a bz2 stream: its header and that of its first block, or its trailer if it is empty."""
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
-"""Errors for compressed data that is cut off or damaged; bz2 raises OSError too."""
+"""Errors for compressed data that is truncated or damaged; bz2 raises OSError too."""
 _MAGIC: tuple[tuple[str, bytes, re.Pattern[bytes], Callable[[IO[bytes]], object]], ...] = (
     ("bz2", b"BZh", BZ2_STREAM, bz2.BZ2File),
     ("gzip", b"\x1f\x8b", re.compile(rb"\x1f\x8b\x08"), lambda raw: gzip.GzipFile(fileobj=raw)),
     ("xz", b"\xfd7zX", re.compile(rb"\xfd7zXZ\x00"), lzma.LZMAFile),
 )
-"""The first bytes of each kind, its whole head, and its decompressor."""
+"""Name, first bytes, whole header and decompressor of each compression."""
 _LONGEST_MAGIC = 16
 _BLOCK, _EDGE = 4 << 20, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file: its path, its name within the given path, and whether it was named itself. The name can always be written
-    in UTF-8: other bytes are escaped (`\\udcff`).
+    """A file: its path, its name relative to the given path, and whether the file itself was given. The name can always
+    be written in UTF-8: other bytes are escaped (`\\udcff`).
     """
 
     path: Path
@@ -53,14 +53,14 @@ class FoundFile:
 
 
 def detect_packing(start: bytes) -> str:
-    """Return how a file that begins with `start` is compressed: "bz2", "gzip", "xz", or "" for not."""
+    """Return the compression of a file that begins with `start`: "bz2", "gzip", "xz", or "" for none."""
     return next((name for name, begin, _, _ in _MAGIC if start.startswith(begin)), "")
 
 
 def unpack_stream(stream: "BufferedReader[Any]", *, or_text: bool = True) -> IO[bytes]:
-    """Return the bytes of `stream`, which must be at its beginning, decompressed if need be. A text could begin with
-    `BZh`, so with `or_text` a kind is recognised by its whole head. Without it the first bytes suffice, and a damaged
-    head is reported as damage.
+    """Return the bytes of `stream`, which must be at its beginning, decompressed if necessary. A text could begin with
+    `BZh`, so with `or_text` a compression is recognised by its whole header. Without it, the first bytes suffice, and a
+    damaged header is reported as damage.
     """
     start = stream.peek(_LONGEST_MAGIC)
     for _, begin, head, unpack in _MAGIC:
@@ -71,7 +71,7 @@ def unpack_stream(stream: "BufferedReader[Any]", *, or_text: bool = True) -> IO[
 
 @contextmanager
 def open_plain(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file's bytes, decompressed if need be; damage is an InputError with the place."""
+    """Open a file's bytes, decompressed if necessary; raise InputError with the position if the file is damaged."""
     with refused(f"{path}: can't be read", of=OSError), path.open("rb") as raw:
         try:
             yield unpack_stream(raw)
@@ -105,7 +105,7 @@ def read_blocks(path: Path, longest: int, too_long: Callable[[int], None]) -> It
 
 
 def find_files(path: Path) -> Iterator[FoundFile]:
-    """Yield `path`, or the files below it sorted by name, without hidden ones; a link to a folder isn't followed."""
+    """Yield `path`, or the files below it sorted by name, without hidden ones; links to folders aren't followed."""
     if path.is_dir():
         yield from (FoundFile(file, writable(file.relative_to(path).as_posix()), direct=False) for file in _walk(path))
     elif path.is_file():
@@ -117,7 +117,7 @@ def find_files(path: Path) -> Iterator[FoundFile]:
 def find_all(paths: Sequence[Path]) -> list[FoundFile]:
     """Return the files at all `paths`, in order.
 
-    If two different files share a name, every file is named by its path below their common folder.
+    If two different files share a name, every file is named by its path relative to their common folder.
     """
     files = [(file, file.path.parent.resolve() / file.path.name) for path in paths for file in find_files(path)]
     holders: dict[str, set[Path]] = {}
@@ -145,7 +145,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def entries_of(folder: Path) -> list[tuple[Path, bool]]:
-    """Return the entries of a folder, by name, and whether each is a folder; raise InputError if it can't be read."""
+    """Return the entries of a folder, sorted by name, and whether each is a folder; raise InputError on failure."""
     remedy = "name its files, or get the right to list and enter it"
     with refused(f"{folder}: can't be listed", of=OSError, remedy=remedy):
         return [(entry, entry.is_dir()) for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)]
@@ -153,32 +153,32 @@ def entries_of(folder: Path) -> list[tuple[Path, bool]]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file, an address, or `-`; not opened."""
+    """A file, a URL, or `-` for standard input; not opened."""
 
     place: str
 
     def __str__(self) -> str:
-        """Return the place for messages: without passwords and signatures."""
+        """Return the path or URL for messages, without passwords and signatures."""
         return "standard input" if self.pipe else without_secrets(self.place) if self.remote else self.place
 
     @property
     def pipe(self) -> bool:
-        """Whether it is standard input."""
+        """True for standard input."""
         return self.place == STDIN
 
     @property
     def remote(self) -> bool:
-        """Whether it is an address."""
+        """True for a URL."""
         return "://" in self.place
 
     @property
     def name(self) -> str:
-        """The last part of the place, for manifests: it can be written in UTF-8 (`writable`)."""
+        """The last part of the path or URL, for manifests; it can be written in UTF-8 (`writable`)."""
         return writable(Path(urlsplit(self.place).path if self.remote else self.place).name)
 
     @property
     def size(self) -> int | None:
-        """Bytes of a regular or remote file; None if unknown."""
+        """Size of a regular or remote file in bytes; None if unknown."""
         if self.remote:
             size: int | None = facts_of(self.place)["size"]
             return size
@@ -186,7 +186,7 @@ class Source:
 
     @property
     def seeks(self) -> bool:
-        """Whether other processes can open it and read from any offset; servers are asked."""
+        """True if other processes can open it and read from any offset; for URLs, this takes a request."""
         size = self.size
         if not self.remote or size is None:
             return size is not None
@@ -201,7 +201,7 @@ class Source:
             return False
 
     def open(self, start: int = 0, stop: int | None = None) -> IO[bytes]:
-        """Open for reading from an offset, 0 if it doesn't seek; all bytes before `stop` will be read."""
+        """Open for reading from an offset, which is 0 if it can't seek; the caller reads all bytes before `stop`."""
         if self.pipe:
             return open(0, "rb", closefd=False)
         with self.faults():
@@ -213,9 +213,9 @@ class Source:
             return cast("IO[bytes]", stream)
 
     def identity(self) -> dict[str, Any]:
-        """Return what identifies its content, as far as known without reading all of it.
+        """Return facts that identify its content, as far as possible without reading all of it.
 
-        Neither a file's time, which a copy changes, nor an address's signature is part of it.
+        They include neither a file's time, which a copy changes, nor the signature in a URL.
         """
         if self.remote:
             facts, (files, path) = facts_of(self.place), file_system(self.place)
@@ -234,7 +234,7 @@ class Source:
 
     @contextmanager
     def faults(self) -> Iterator[None]:
-        """Turn any error of reading into one line."""
+        """Turn any reading error into an InputError of one line."""
         try:
             yield
         except NerbertError:
@@ -253,9 +253,9 @@ class Source:
 
 
 class HashingFile(RawIOBase):
-    """A binary file that is hashed as it is read, so that its digest needs no second reading.
+    """A binary file that is hashed while it is read, so that its digest doesn't need a second pass.
 
-    With a `length`, it ends after so many bytes, and raises InputError, about `name`, if there are fewer.
+    With a `length`, it ends after that number of bytes, and raises InputError that names `name` if there are fewer.
     """
 
     def __init__(self, stream: IO[bytes], length: int | None = None, name: object = "") -> None:
@@ -279,7 +279,7 @@ class HashingFile(RawIOBase):
         return len(data)
 
     def digest(self) -> str:
-        """Return the SHA-256 of the whole file; the rest is read first."""
+        """Read the rest, and return the SHA-256 of the whole file."""
         while self.read(_EDGE):
             pass
         return self._hash.hexdigest()

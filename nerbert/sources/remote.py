@@ -1,7 +1,7 @@
-"""Files at addresses, through fsspec: http and https, s3, gs, hf, and what else is installed.
+"""Files at URLs, through fsspec: http and https, s3, gs, hf, and other installed protocols.
 
-A failure is final or transient; only a transient one is retried, after a pause that doubles and varies. Cost: where a
-server can't send parts of a file, a lost connection means reading it again from its beginning.
+A failure is final or transient; only a transient one is retried, after a pause that doubles, with jitter. Cost: if a
+server can't send parts of a file, a lost connection means reading the file again from its beginning.
 """
 
 import random
@@ -29,19 +29,19 @@ _BUSY = frozenset({408, 425, 429})
 """The only transient statuses below 500."""
 _SECRETS = re.compile(r"(?<=://)[^/\s]*@|\?[^\s'\")]*")
 _SILENCE = 60.0
-"""Seconds without a byte after which a connection is lost."""
+"""Time without a byte after which a connection counts as lost, in seconds."""
 _BLOCK = 1 << 20
-"""Bytes of one request."""
+"""Size of one request, in bytes."""
 _EXTRAS = {"s3": "s3", "gs": "gs", "gcs": "gs", "hf": "train", "http": "corpus", "https": "corpus"}
-"""The extra that brings the library for a scheme."""
+"""The extra that installs the library for each URL scheme."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often to try in a row, and how long to wait in between.
+    """Number of tries in a row, and the pauses between them.
 
-    The pause begins with a second and doubles; up to the share `jitter` is added. A server may ask for a longer one, up
-    to `longest_pause`. Each pause is shown on standard error.
+    The pause begins with a second and doubles; a random share of up to `jitter` is added. A server may request a longer
+    one, up to `longest_pause` seconds. Each pause is reported on standard error.
     """
 
     tries: int = 8
@@ -55,11 +55,11 @@ DEFAULT_POLICY = RetryPolicy()
 
 
 class Missing(InputError):  # noqa: N818  (reads as the fact that it reports)
-    """The server has no such file, or refuses it."""
+    """The server doesn't have the file, or refuses access."""
 
 
 def file_system(address: str) -> tuple[Any, str]:
-    """Return an address's file system, fsspec's, and the path in it; raise MissingExtra without its library."""
+    """Return a URL's fsspec file system, and the path in it; raise MissingExtra if its library is missing."""
     need("corpus", "fsspec")
     from fsspec.core import url_to_fs
 
@@ -99,7 +99,7 @@ async def _check_redirect(_: Any, __: Any, redirect: Any) -> None:
 
 
 def retry_call(name: str, call: Callable[[], Result], policy: RetryPolicy | None = None) -> Result:
-    """Return what a call returns; repeat it after a transient failure, and raise InputError after a final one."""
+    """Return the result of a call; retry it after a transient failure, and raise InputError after a final one."""
     policy, failed = policy or DEFAULT_POLICY, 0
     while True:
         try:
@@ -117,9 +117,9 @@ def retry_call(name: str, call: Callable[[], Result], policy: RetryPolicy | None
 
 
 def _explain_failure(name: str, error: Exception) -> tuple[str, float]:
-    """Return why a failure may pass, and the pause that the server asks for; raise InputError for a final one."""
+    """Return the cause of a transient failure, and the pause that the server requests; raise InputError if final."""
     if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # fsspec's only word for whatever keeps it from a file's size
+        error = error.__cause__  # fsspec raises FileNotFoundError for any failure to get a file's size
     status: int | None = getattr(error, "status", None)
     if status is not None and (status >= 500 or status in _BUSY):
         return f"the server is busy or broken (status {status})", asked_wait(getattr(error, "headers", None) or {})
@@ -146,21 +146,21 @@ def _error_text(error: Exception) -> str:
 
 
 def pause_after(failed: int, wait: float, policy: RetryPolicy) -> float:
-    """Return the seconds to wait after so many failures in a row, if the server asks for `wait` seconds."""
-    share = policy.jitter * random.random()  # noqa: S311  (spreads retries, decides nothing)
+    """Return the seconds to wait after `failed` failures in a row, if the server requests `wait` seconds."""
+    share = policy.jitter * random.random()  # noqa: S311  (only spreads retries)
     return round(min(max((1 + share) * 2.0 ** (failed - 1), wait), policy.longest_pause), 1)
 
 
 def asked_wait(headers: Mapping[str, str]) -> float:
-    """Return the seconds that Retry-After asks for, 0 if none."""
+    """Return the seconds that Retry-After requests, 0 without the header."""
     value = headers.get("Retry-After", "").strip()
     return float(value[:9]) if value.isascii() and value.isdigit() else 0.0
 
 
 class RemoteFile(RawIOBase):
-    """A file at an address, read from a byte on; a block that is lost is asked for again.
+    """A file at a URL, read from an offset; a lost block is requested again.
 
-    Each read is a request: `open_buffered` reads ahead.
+    Each read is a request; `open_buffered` reads ahead.
     """
 
     def __init__(self, address: str, start: int = 0, policy: RetryPolicy | None = None) -> None:
@@ -168,7 +168,7 @@ class RemoteFile(RawIOBase):
         self._name, self._at, self._policy = without_secrets(address), start, policy
         self._stream: Any = None
         self._in_order = False
-        """Whether the server can't send parts."""
+        """True if the server can't send parts of the file."""
 
     def readable(self) -> bool:
         """Return True."""
@@ -194,7 +194,7 @@ class RemoteFile(RawIOBase):
         except Exception as error:
             self._drop()
             if type(error) is ValueError and not self._in_order and "http" in self._files.protocol:
-                self._in_order = True  # fsspec's error for a server that answers with the whole file
+                self._in_order = True  # fsspec raises ValueError if a server sends the whole file
                 return self._block(length)
             raise
         return block
@@ -216,13 +216,13 @@ class RemoteFile(RawIOBase):
 def open_buffered(
     address: str, start: int = 0, stop: int | None = None, policy: RetryPolicy | None = None
 ) -> "BufferedReader[RemoteFile]":
-    """Open a file at an address from a byte on; all bytes before `stop` will be read, those after it maybe."""
+    """Open a file at a URL from an offset; the caller reads all bytes before `stop`, and possibly those after it."""
     ahead = _BLOCK if stop is None else max(1, min(_BLOCK, stop - start))
     return BufferedReader(RemoteFile(address, start, policy), ahead)
 
 
 def read_small(address: str, limit: int, policy: RetryPolicy | None = None) -> bytes:
-    """Return a small file; raise InputError if it has more than `limit` bytes."""
+    """Return the content of a small file; raise InputError if it has more than `limit` bytes."""
     with open_buffered(address, policy=policy) as stream:
         data = stream.read(limit + 1)
     if len(data) > limit:
@@ -231,7 +231,7 @@ def read_small(address: str, limit: int, policy: RetryPolicy | None = None) -> b
 
 
 def facts_of(address: str, policy: RetryPolicy | None = None) -> dict[str, Any]:
-    """Return what fsspec knows of a file at an address now: its `size`, and of the web its `ETag`."""
+    """Return fsspec's current facts about a file at a URL: its `size`, and on the web its `ETag`."""
     files, path = file_system(address)
     files.invalidate_cache()
     facts: dict[str, Any] = retry_call(without_secrets(address), lambda: files.info(path), policy)
@@ -239,12 +239,12 @@ def facts_of(address: str, policy: RetryPolicy | None = None) -> dict[str, Any]:
 
 
 def without_secrets(address: str) -> str:
-    """Return an address for messages: without passwords and signatures."""
+    """Return a URL for messages, without passwords and signatures."""
     return _SECRETS.sub("", address)
 
 
 def no_cookies() -> "CookieJar":
-    """Return what keeps no cookie for httpx's clients: one of odd letters would make each later request fail."""
+    """Return a jar that rejects all cookies, for httpx: a cookie with non-ASCII letters would break later requests."""
     from http.cookiejar import CookieJar, DefaultCookiePolicy
 
     return CookieJar(DefaultCookiePolicy(allowed_domains=()))

@@ -1,6 +1,6 @@
-"""A tagger's answers to 20 short texts, kept in its folder, and what differs when it answers again.
+"""A tagger's answers for 20 short texts, kept in its folder, and the differences when it answers again.
 
-A text's projection moves with any weight and label. Limitation: it shows that a model differs, not how.
+A text's projection changes with any weight and label. Limitation: it shows that a model differs, not how.
 """
 
 import platform
@@ -30,15 +30,15 @@ _PLACES = 5
 _LARGEST = 1 << 20
 _REMEDY = "the file is damaged, or of another version of nerbert: make it again with `nerbert check TAGGER --renew`"
 _LIBRARIES = {"torch": ("torch", "transformers", "tokenizers"), "onnx": ("onnxruntime", "tokenizers")}
-"""What a back end's answers come from."""
+"""Libraries that a back end's answers depend on."""
 
 
 class JobTagger(Protocol):
-    """What a job asks of a tagger, wherever that computes; `Tagger` is one."""
+    """The interface of a tagger for jobs, wherever it computes; `Tagger` implements it."""
 
     @property
     def head(self) -> Any:
-        """Return what computes entities; its `name` says all else that they depend on besides the weights."""
+        """Return the head that computes entities; its `name` has all that they depend on besides the weights."""
 
     @property
     def fingerprint(self) -> str:
@@ -54,29 +54,29 @@ class JobTagger(Protocol):
 
     @property
     def sentences(self) -> Callable[[str], Iterable[tuple[int, Example]]]:
-        """Return what cuts a text into sentences of words."""
+        """Return the function that splits a text into sentences of words."""
 
     def tag_many(self, texts: Iterable[str | Example], /) -> Iterator[Spans]:
         """Yield the entities of each text, in order; raise InputError for one that can't be tagged."""
 
 
 class AnsweringTagger(JobTagger, Protocol):
-    """A tagger as a self-check asks it."""
+    """The interface of a tagger for self-checks."""
 
     @property
     def head(self) -> Head:
-        """Return what finds entities."""
+        """Return the head that finds entities."""
 
     def with_default_labels(self) -> Self:
-        """Return it with the types that it was fine-tuned on."""
+        """Return the tagger with the types that it was fine-tuned on."""
 
     def for_self_check(self, decoding: str) -> Self:
-        """Return it by a decoding, without thresholds."""
+        """Return the tagger with this decoding, without thresholds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """Largest differences of projections and confidences (0–1); whether the same entities must be found."""
+    """Maximum differences of projections and confidences (0–1), and whether the same entities must be found."""
 
     projection: float
     confidence: float
@@ -88,12 +88,12 @@ TOLERANCES = {
     "bf16": Tolerance(0.02, 0.05, same_entities=False),
     "int8": Tolerance(0.25, 0.5, same_entities=False),
 }
-"""By precision; in bf16 and int8 an entity of which the model isn't sure may come or go."""
+"""Tolerances by precision; in bf16 and int8 an uncertain entity may appear or disappear."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextAnswer:
-    """A tagger's answer to a text; `projection` is None for a head that isn't linear."""
+    """A tagger's answer for a text; `projection` is None for a head that isn't linear."""
 
     text: Annotated[str, Field(max_length=10_000)]
     spans: Annotated[list[Span], Field(max_length=1000)]
@@ -107,7 +107,7 @@ class TextAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What `check.json` holds."""
+    """The content of `check.json`."""
 
     format: Literal[1]
     versions: dict[str, str]
@@ -126,7 +126,7 @@ class Difference:
 
     @property
     def projection(self) -> float:
-        """Return how far apart the projections are; 1 if only one answer has one."""
+        """Return the difference of the projections; 1 if only one answer has one."""
         before, now = self.expected.projection, self.found.projection
         if before is None or now is None:
             return 0.0 if before is now else 1.0
@@ -147,7 +147,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check by `backend` found: how many texts differ, the greatest differences, the `versions` of now."""
+    """The result of a check on `backend`: the texts that differ, the greatest differences, the current `versions`."""
 
     tagger: str
     fingerprint: str
@@ -168,7 +168,7 @@ class Checked:
 
 @cache
 def check_texts() -> list[str]:
-    """Return the texts that new taggers answer."""
+    """Return the texts with which new taggers are checked."""
     return files("nerbert.tables").joinpath("check_texts.txt").read_text(encoding="utf-8").splitlines()
 
 
@@ -209,7 +209,7 @@ def compare(tagger: AnsweringTagger, name: str, expected: Expected) -> Checked:
 
 
 CHECKED = set[Path]()
-"""Folders that this process has checked, or has no need to."""
+"""Folders that this process has checked or need not check."""
 
 
 def check_loaded(tagger: AnsweringTagger, folder: Path) -> None:
@@ -228,7 +228,7 @@ def check_loaded(tagger: AnsweringTagger, folder: Path) -> None:
 
 
 def _name_changes(tagger: AnsweringTagger, folder: Path, versions: Mapping[str, str]) -> str:
-    """Return in words how the versions differ; an exported graph's onnxruntime is that of its own card."""
+    """Return the changed versions as text; an exported graph's onnxruntime version is in its own card."""
     backend = tagger.head.name.partition(" ")[0]
     if backend == "onnx" and (exported := read_exported(str(folder))):
         versions = {**versions, **exported.card.versions}
@@ -246,5 +246,5 @@ def read_versions() -> dict[str, str]:
 
 
 def _read_version(name: str) -> str:
-    """Return a library's version, "" if it is missing; that of a loaded one costs nothing."""
+    """Return a library's version, "" if it is missing; a loaded library is asked directly, which is fast."""
     return str(getattr(sys.modules.get(name), "__version__", "")) or installed_version(name)

@@ -1,4 +1,4 @@
-"""Linear heads, and what computes their logits: torch, or an exported model on onnxruntime.
+"""Linear heads, and the back ends that compute their logits: torch, or an exported model on onnxruntime.
 
 `auto`: an export on a CPU (int8 before fp32), else torch.
 """
@@ -23,12 +23,12 @@ from nerbert.model.linear import LinearHead
 from nerbert.schema import read_json
 
 _TOKENS = {"cpu": 512}
-"""Padded pieces of a batch on a device: a CPU pays for padding and for what leaves its cache; a GPU takes more."""
+"""Padded subwords of a batch on a device: a CPU pays for padding and cache misses; a GPU takes more."""
 _GPU_TOKENS = 16384
 _CDLM_TOKENS = 16384
-"""An LSTM goes word by word, so many sentences at once are far faster."""
+"""An LSTM processes word by word, so large batches are far faster."""
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu", "/dev/kfd")
-"""Device files of GPUs that torch calls CUDA: NVIDIA's, WSL's, Tegra's, AMD's. Without one torch isn't asked."""
+"""Device files of GPUs that torch calls CUDA: NVIDIA's, WSL's, Tegra's, AMD's. Without one torch isn't imported."""
 
 
 AnyHead = TypeVar("AnyHead", bound=Head)
@@ -41,7 +41,7 @@ class LinearHeadKind(HeadKind):
 
     @classmethod
     def open(cls, folder: ModelFolder, options: HeadOptions) -> LinearHead:
-        """Return it on a wanted back end; raise InputError or MissingExtra if there is none."""
+        """Return the head on the requested back end; raise InputError or MissingExtra if it isn't available."""
         if not options.decoding:
             options = replace(options, decoding="greedy" if folder.card["kind"] == "foreign" else "legal")
         return on_back_end(folder, options, _on_onnx, _on_torch)
@@ -63,7 +63,7 @@ class LinearHeadKind(HeadKind):
 
     @classmethod
     def rename_types(cls, folder: Path, names: Mapping[str, str]) -> None:
-        """Rename its tags, in the configuration and in an export; tags of one name are one (`merged_tags`)."""
+        """Rename its tags, in the configuration and in an export; tags with the same name are merged (`merged_tags`)."""
         config = read_json(folder / TransformersKind.config, dict[str, Any])
         tags_by_index = {int(index): str(tag) for index, tag in config["id2label"].items()}
         tags = [_rename_tag(tags_by_index[index], names) for index in sorted(tags_by_index)]
@@ -76,7 +76,7 @@ class LinearHeadKind(HeadKind):
 
 
 def _rename_tag(tag: str, names: Mapping[str, str]) -> str:
-    """Return a tag with its type's new name; O where it has none."""
+    """Return a tag with its type's new name, or O if it has none."""
     prefix, type_ = split_tag(tag)
     new = names.get(type_, type_)
     return f"{prefix}-{new}" if new else OUTSIDE
@@ -87,7 +87,7 @@ class CdlmHeadKind(HeadKind):
 
     @classmethod
     def open(cls, folder: ModelFolder, options: HeadOptions) -> LinearHead:
-        """Return it; raise InputError for another back end than torch, MissingExtra without that."""
+        """Return the head; raise InputError for a back end other than torch, MissingExtra without torch."""
         if options.backend == "onnx" or options.precision == "int8":
             raise InputError(f"{folder}: a CDLM tagger computes in torch alone, in fp32")
         need("train", "torch", "transformers")
@@ -106,7 +106,7 @@ def on_back_end(
     folder: ModelFolder, options: HeadOptions, on_onnx: Callable[[onnx.Exported, str, HeadOptions], AnyHead],
     on_torch: Callable[[str, HeadOptions], AnyHead],
 ) -> AnyHead:  # fmt: skip
-    """Return a head by what opens it on an exported graph, or on torch; raise InputError or MissingExtra for none."""
+    """Open a head by one of two functions, on an exported graph or in torch; raise InputError or MissingExtra for none."""
     exported, has_weights = onnx.read_exported(folder.name), folder.backend == "torch"
     order = ("int8", "fp32") if options.precision == "auto" else (options.precision,)
     precision = next((name for name in order if exported and name in exported.graphs), "")
@@ -129,7 +129,7 @@ def on_back_end(
 
 
 def _on_gpu(options: HeadOptions) -> bool:
-    """Return whether torch would compute on a GPU; torch, seconds of import, is asked only where there may be one."""
+    """Return whether torch would compute on a GPU; torch, slow to import, is imported only if there may be one."""
     has_device = not options.device and options.precision != "int8" and any(map(os.path.exists, _GPU_DEVICES))
     if not has_device or find_spec("torch") is None:
         return False

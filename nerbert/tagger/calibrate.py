@@ -1,6 +1,6 @@
-"""Annotated sentences → a tagger's temperature and, for a wanted precision, the threshold of each type.
+"""Annotated sentences → a tagger's temperature and, for a target precision, the threshold of each type.
 
-A tagger that takes labels at run time gets the one threshold with the best F1, too.
+A tagger that takes labels at run time also gets the single threshold with the best F1.
 """
 
 import math
@@ -34,7 +34,7 @@ Find = Callable[[Callable[[str], float]], Predicted]
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """The result for one tagger: its `calibration`, each found type's threshold if a precision was wanted.
+    """The result for one tagger: its `calibration`, each found type's threshold if a precision was given.
 
     `threshold` is that of all labels given at run time; None for fixed types.
     `lost` are the thresholds of an earlier calibration that it removed. `old_readme`: README.md was changed by hand, so
@@ -58,8 +58,8 @@ def calibrate(
 ) -> list[Calibrated]:  # fmt: skip
     """Calibrate a tagger's folder (or a folder of several seeds) on a file, or a data folder's dev split.
 
-    With `precision` (above 0, at most 1), entities below their type's threshold are left out from now on. `card`
-    rewrites the model card. `head` is as in `Tagger.load`, `reading` says how the data is read. `dry_run` writes
+    With `precision` (above 0, at most 1), the tagger leaves out entities below their type's threshold from then on.
+    `card` rewrites the model card. `head` is as in `Tagger.load`, `reading` sets how the data is read. `dry_run` writes
     nothing.
     """
     if precision is not None and not 0 < precision <= 1:
@@ -126,7 +126,7 @@ def _calibrate_tagger(
 
 
 def _make_finder(head: Head, examples: Sequence[Example], types: Sequence[str], name: str) -> Find:
-    """Return what finds a head's entities; labels given at run time are the types of the data, `name`."""
+    """Return the function that finds a head's entities; labels at run time are the types of the data, `name`."""
     if head.types:
         predicted = predict_entities(head, examples)
         return lambda _: predicted
@@ -139,7 +139,7 @@ def _make_finder(head: Head, examples: Sequence[Example], types: Sequence[str], 
 def _find_thresholds(
     find: Find, default: float, temperature: float, precision: float, all_found: bool
 ) -> dict[str, Threshold]:  # fmt: skip
-    """Return thresholds by type, rounded down, and what is kept by all of them; without one: the `default`."""
+    """Return thresholds by type, rounded down, with counts under all of them; a type without one uses the `default`."""
     predicted, scale = find(lambda _: _LEAST), 10**_PLACES
     confidences = [math.floor(value * scale) / scale for value in predicted.entities.confidences(temperature).tolist()]
     # below the least probability that was tried the precision is unknown
@@ -148,7 +148,7 @@ def _find_thresholds(
         name: bound if bound.confidence is None else replace(bound, confidence=max(bound.confidence, least))
         for name, bound in lowest_thresholds(predicted.entities.types, confidences, predicted.right, precision).items()
     }
-    # types compete for words, so with other thresholds some type may be found more often
+    # types compete for words, so with other thresholds a type may be found more often
     least_by_type = {name: default if bound.confidence is None else bound.confidence for name, bound in bounds.items()}
     predicted = find(lambda name: uncalibrate(least_by_type.get(name, default), temperature))
     sure = predicted.entities.confidences(temperature).tolist()
@@ -165,10 +165,10 @@ def _find_thresholds(
 
 
 def _write(folder: Path, facts: TaggerFacts, head: str, card: TaggerHook | None) -> bool:
-    """Write card, model card and answers; return whether the model card was changed by hand, so that it stays."""
+    """Write card, model card and answers; return whether the model card was changed by hand, so it was kept."""
     is_ours = facts.card.get("kind") == "tagger"
     changed_by_hand = is_ours and card is not None and not card(folder, facts)
-    (folder / CHECK).unlink(missing_ok=True)  # of the confidences before
+    (folder / CHECK).unlink(missing_ok=True)  # it has the old confidences
     write_json(folder / CARD, facts.card)
     if is_ours:
         try_write_check(folder, head)

@@ -1,4 +1,4 @@
-"""What computes a concept head's vectors: torch, or the graphs of both encoders on onnxruntime.
+"""The back ends that compute a concept head's vectors: torch, or the graphs of both encoders on onnxruntime.
 
 The concept encoder is opened only for labels whose vectors aren't in the cache.
 """
@@ -25,12 +25,12 @@ class ConceptHeadKind(HeadKind):
 
     @classmethod
     def open(cls, folder: ModelFolder, options: HeadOptions) -> ConceptHead:
-        """Return it on a wanted back end; raise InputError or MissingExtra if there is none."""
+        """Return the head on the requested back end; raise InputError or MissingExtra if it isn't available."""
         return on_back_end(folder, options, _on_onnx, _on_torch)
 
     @classmethod
     def export(cls, task: ExportTask) -> ExportedHead:
-        """Write the graphs of both encoders, of which the second stays in fp32."""
+        """Write the graphs of both encoders; the concept encoder's stays in fp32."""
         from nerbert.model.concept_encoder import LONGEST_NAME, ConceptModel, WordModel, open_concepts
         from nerbert.model.forward import TorchScorer
 
@@ -83,7 +83,7 @@ def _on_torch(source: str, options: HeadOptions) -> ConceptHead:
 
 
 def torch_encoder(source: str, text: object) -> LabelEncoder:
-    """Return a folder's concept encoder on the CPU in fp32; `text` is its text encoder, if that is another one."""
+    """Return a folder's concept encoder on the CPU in fp32; `text` is its text encoder, if that is a separate one."""
     from nerbert.model.concept_encoder import LONGEST_NAME, ConceptModel, open_concepts
     from nerbert.model.forward import TorchScorer
 

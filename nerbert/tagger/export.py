@@ -1,6 +1,6 @@
 """A tagger → ONNX graphs that run without torch, in fp32 and int8; compared with torch before they are published.
 
-Cost: a model type that decides by its input's values (longformer) is refused.
+Cost: a model type whose control flow depends on its input's values (longformer) is refused.
 """
 
 import shutil
@@ -30,19 +30,19 @@ from nerbert.tagger.hub import check_apart
 from nerbert.tagger.thresholds import thresholds_of, usual_threshold
 
 MAX_LOSS = 1.0
-"""How many points of F1 int8 may lose, unless the user says otherwise."""
+"""Default for the maximum points of F1 that int8 may lose."""
 _MOVED = 0.05
-"""By how much (0–1) confidences may differ on average."""
+"""Maximum mean difference (0–1) of confidences."""
 _SILVER = 2000
-"""Sentences of its distillation that an export is compared on."""
+"""Maximum sentences of its distillation that an export is compared on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of one back end on sentences with `gold` entities: F1 (0–1), and how much less that is than torch's.
+    """A back end's result on sentences with `gold` entities: F1 (0–1), and its loss compared with torch's F1.
 
     The loss is between `low` and `high` (95 %, a paired bootstrap). `share` (0–1) of torch's entities are found, and
-    `other` ones that torch doesn't find; `confidence` is by how much confidences of shared entities differ on average.
+    `other` ones that torch doesn't find; `confidence` is the mean difference in confidence of shared entities.
     """
 
     f1: float
@@ -57,7 +57,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was written: the folder with `onnx/` in it, bytes of each graph, and agreement by back end if measured."""
+    """The written files: the folder with `onnx/` in it, bytes of each graph, and agreement by back end if measured."""
 
     folder: Path
     sizes: dict[str, int]
@@ -119,7 +119,7 @@ def _read_examples(source: ModelFolder, data: AnyData | None, reading: Reading |
 
 
 def _copy_others(source: ModelFolder, folder: Path) -> None:
-    """Write all of a tagger but its weights; its card always, since it marks the folder as ours."""
+    """Copy all of a tagger except its weights; write its card in any case, since it marks the folder as ours."""
     for file in {*source.files("small"), source.path / source.kind.marker}:
         (folder / file.relative_to(source.path)).parent.mkdir(exist_ok=True)
         shutil.copyfile(file, folder / file.relative_to(source.path))
@@ -130,7 +130,7 @@ def _copy_others(source: ModelFolder, folder: Path) -> None:
 def _measure_agreement(
     heads: Mapping[str, Head], task: ExportTask, card: Mapping[str, Any], max_loss: float
 ) -> dict[str, Agreement]:
-    """Return how each head agrees with the first one on the data's types; raise InputError for none, or a bad int8."""
+    """Return each head's agreement with the first one on the data's types; raise InputError for none, or a bad int8."""
     torch, examples, types = next(iter(heads.values())), task.examples, task.types()
     if torch.types:
         examples = [replace(example, spans=tuple(span for span in example.spans if span.type in torch.types))
@@ -149,7 +149,7 @@ def _measure_agreement(
 
 
 def agreement_of(heads: Mapping[str, Head], examples: Sequence[Example]) -> dict[str, Agreement]:
-    """Return how each head, asked for its types, agrees with the first one on annotated sentences."""
+    """Return each head's agreement with the first one, for its types, on annotated sentences."""
     gold = list(map(word_spans, examples))
     predicted = {name: head.predict(examples) for name, head in heads.items()}
     torch = next(iter(predicted.values()))

@@ -1,4 +1,4 @@
-"""The kind of a GLiNER model's head, and what opens it: in torch, or on exported graphs."""
+"""The head kind of GLiNER models, which opens a head in torch or on exported graphs."""
 
 from dataclasses import replace
 from functools import partial
@@ -25,7 +25,7 @@ class GlinerHeadKind(HeadKind):
 
     @classmethod
     def open(cls, folder: ModelFolder, options: HeadOptions) -> GlinerHead:
-        """Return it on a wanted back end; raise InputError or MissingExtra if there is none, or for truncation."""
+        """Return the head on the requested back end; raise InputError (truncation) or MissingExtra if it isn't available."""
         if options.on_too_long != "window":
             raise InputError(f"{folder}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
                              f"{options.on_too_long!r:.40} is not supported")  # fmt: skip
@@ -42,7 +42,7 @@ class GlinerHeadKind(HeadKind):
 
 
 def _on_onnx(folder: ModelFolder, exported: onnx.Exported, precision: str, options: HeadOptions) -> GlinerHead:
-    """Return it on exported graphs; raise InputError for those of another model."""
+    """Return the head on exported graphs; raise InputError for graphs of another model."""
     folder_kind = gliner_kind(folder)
     config = folder_kind.read(folder.path)
     facts, config = facts_of(exported, config, folder_kind.pieces.mark_names(config))
@@ -53,7 +53,7 @@ def _on_onnx(folder: ModelFolder, exported: onnx.Exported, precision: str, optio
 
 
 def _on_torch(source: str, options: HeadOptions, loaded: "GlinerFolder | None" = None) -> GlinerHead:
-    """Return it in fp32 unless bf16 is options: published thresholds hold for it."""
+    """Return the head in fp32, for which published thresholds hold, unless the options have bf16."""
     from nerbert.model.gliner.layers import TorchGliner
 
     loaded, precision = loaded or load_gliner(Path(source)), "bf16" if options.precision == "bf16" else "fp32"

@@ -1,6 +1,6 @@
-"""A GLiNER model → graphs of texts, labels and scores, compared with torch; in int8 the graph of texts alone.
+"""A GLiNER model → graphs of texts, labels and scores, compared with torch; in int8 only the graph of texts.
 
-A graph holds for any number of words, widths and labels. What is scored by labels is sensitive, so it stays in fp32.
+A graph works for any number of words, widths and labels. Scores by labels are sensitive, so they stay in fp32.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +22,9 @@ from nerbert.tagger.answers import check_texts
 from nerbert.tagger.gliner_onnx import ENDS, MARKS, SCORES, STARTS, STATES, read_traced
 
 _COMPARED = 64
-"""Sentences on which a graph is compared with torch."""
+"""Maximum sentences on which a graph is compared with torch."""
 _TIES = 0.01
-"""Share (0–1) of spans that may be chosen on one back end alone."""
+"""Maximum share (0–1) of spans that only one back end chooses."""
 OnOnnx: TypeAlias = Callable[[onnx.Exported, str, HeadOptions], GlinerHead]
 """Opens exported graphs of a precision."""
 
@@ -109,7 +109,7 @@ def _text_graph(model: Any, directions: Sequence[Any], ids: Any, mask: Any, plac
 
 
 def _pool_words(model: Any, states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Return (texts, words, width); `places` (texts, words, pieces) are those that words are read off; −1: none."""
+    """Return (texts, words, width); `places` (texts, words, pieces) are indices of words' subwords; −1: none."""
     texts, pooling = torch.arange(states.shape[0])[:, None], model.config.subtoken_pooling
     if pooling not in ("mean", "max"):
         first: torch.Tensor = model.project(states[texts, places[:, :, 0].clamp(min=0)])
@@ -122,7 +122,7 @@ def _pool_words(model: Any, states: torch.Tensor, places: torch.Tensor) -> torch
 
 
 def _split_directions(lstm: Any) -> list[torch.nn.Module]:
-    """Return an LSTM's layers as LSTMs of one direction, there and back in turn."""
+    """Return an LSTM's layers as LSTMs of one direction, forward and backward in turn."""
     directions = list[torch.nn.Module]()
     for layer in range(lstm.num_layers):
         for suffix in ("", "_reverse"):
@@ -140,7 +140,7 @@ def _label_graph(model: GlinerModel, *label: torch.Tensor) -> Parts:
 
 
 def _score_graph(model: Any, count: int, *tensors: torch.Tensor) -> Any:
-    """Return log-odds of `count` parts of words, spans and labels, as `rows`; of spans that it chooses, these too."""
+    """Return log-odds of `count` parts of words, spans and labels, as `rows`; if it chooses spans, these too."""
     if model.config.chooses:
         return model.choose_spans(tensors[:count], tensors[count:])
     parts, (starts, ends, *labels) = tensors[:count], tensors[count:]

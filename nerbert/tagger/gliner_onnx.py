@@ -1,6 +1,6 @@
-"""A GLiNER model's exported graphs of texts, labels and scores on onnxruntime, read as hostile.
+"""A GLiNER model's exported graphs of texts, labels and scores on onnxruntime, treated as untrusted.
 
-Neither torch nor `transformers` is loaded. Cost: what is scored is copied once more.
+Neither torch nor `transformers` is loaded. Cost: the input of the scores' graph is copied once more.
 """
 
 import json
@@ -28,16 +28,16 @@ from nerbert.tagger.label_vectors import LabelVectors
 MARKS, STATES, STARTS, ENDS, SCORES = "marks", "states", "starts", "ends", "scores"
 """Inputs and outputs of graphs; parts of words and of labels are `part0`, `part1`, … and `label0`, …"""
 _SPANS = 256
-"""Spans, or pairs of a word and a label, that are scored at once: what is between should stay in the cache."""
+"""Spans, or pairs of a word and a label, that are scored at once: intermediate values should fit in the cache."""
 _TRACED = ("span_mode", "subtoken_pooling", "num_rnn_layers", "embed_ent_token", "class_token_index")
-"""Entries of a configuration that decide what the graphs compute, or are given."""
+"""Entries of a configuration that determine the graphs' computation or inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GlinerFacts:
-    """What a GLiNER export's card says of its own.
+    """The facts of an export's card that only GLiNER models have.
 
-    These are the pieces of marks, the tokenizer of labels read apart, and entries of the configuration.
+    These are the subwords of marks, the tokenizer of labels with their own encoder, and entries of the configuration.
     """
 
     marks: dict[str, Annotated[onnx.Specials, Field(min_length=1)]]
@@ -53,7 +53,7 @@ def read_traced(config: GlinerConfig) -> dict[str, str | int | bool]:
 def facts_of(exported: onnx.Exported, config: GlinerConfig, marks: Sequence[str]) -> tuple[GlinerFacts, GlinerConfig]:
     """Return a card's facts, and the configuration as it was exported (first versions leave out a mark's number).
 
-    Raise InputError for those of another model than the configuration's.
+    Raise InputError if they belong to another model than the configuration.
     """
     path, file = exported.folder / onnx.CARD, config.file
     facts = parse_json(json.dumps(exported.card.own), GlinerFacts, f"{path}: own", remedy="export the model again")
@@ -70,7 +70,7 @@ def pieces_of(
     tokenizer_class: type[PromptTokenizer], exported: onnx.Exported, config: GlinerConfig, facts: onnx.TokenizerFacts,
     file: str = onnx.TOKENIZER, marks: Mapping[str, Sequence[int]] | None = None,
 ) -> PromptTokenizer:  # fmt: skip
-    """Return what cuts texts; without `marks`, labels that have their own encoder."""
+    """Return the tokenizer of texts; without `marks`, of labels that have their own encoder."""
     tokenizer, body = onnx.LightTokenizer(exported.folder / file, facts), SimpleNamespace(config=facts.body_config)
     return tokenizer_class(tokenizer, config, body, for_labels=marks is None, marks=marks)
 
@@ -108,7 +108,7 @@ class OnnxGliner:
         self._vectors = LabelVectors(files, open_encoder, sum(map(prod, self._shapes)), labels)
 
     def _open_labels(self, exported: onnx.Exported, facts: onnx.TokenizerFacts, threads: int) -> Callable[[str], Array]:
-        """Return what encodes a label; only labels that aren't in the cache need it."""
+        """Return the function that encodes a label; only labels that aren't in the cache need it."""
         graph = onnx.Graph(exported.folder / onnx.LABELS_GRAPH, threads)
         graph.check({*graph.inputs} == {"input_ids", "attention_mask"} and [*graph.outputs] == self._of_labels)
         pieces = pieces_of(PromptTokenizer, exported, self._config, facts, onnx.LABELS_TOKENIZER)
@@ -134,7 +134,7 @@ class OnnxGliner:
         return [flat[:, a:b].reshape(-1, *shape) for (a, b), shape in zip(columns, self._shapes, strict=True)]
 
     def make_feed(self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt]) -> dict[str, Array]:
-        """Return what the graph of texts is given for some windows."""
+        """Return the inputs of the graph of texts for these windows."""
         ids, mask = padded_rows([window.ids for window in windows], self._pad_id)
         feed = {"input_ids": ids, "attention_mask": mask, "places": _place_words(windows)}
         if not self._config.two_encoders:
@@ -146,7 +146,7 @@ class OnnxGliner:
     def scores(
         self, windows: Sequence[WordWindow], prompts: Sequence[LabelPrompt], vectors: Sequence[list[Array] | None]
     ) -> Iterator[Array]:
-        """Yield the log-odds of each window in fp32, as `GlinerScorer` says."""
+        """Yield the log-odds of each window in fp32, as `GlinerScorer` specifies."""
         feed = self.make_feed(windows, prompts)
         most = feed["places"].shape[1]
         outputs = self._text(feed, len(windows) * most, **{STATES: len(windows)})
@@ -194,7 +194,7 @@ class OnnxGliner:
 
 
 def _place_words(windows: Sequence[WordWindow]) -> Array:
-    """Return (windows, words, pieces): the indices of pieces that words are read off; −1: none."""
+    """Return (windows, words, pieces): the indices of words' subwords; −1: none."""
     words = max(len(window.counts) for window in windows)
     most = max(int(window.counts.max(initial=1)) for window in windows)
     indices = np.full((len(windows), words, most), -1, np.int64)

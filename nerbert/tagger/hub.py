@@ -1,6 +1,6 @@
-"""Folders of taggers: where one was loaded from, one of its own, one on the hub, by `ModelHubMixin`'s conventions.
+"""Folders of taggers: a tagger's origin, a copy, one on the hub, by `ModelHubMixin`'s conventions.
 
-That code is not used: it deletes config.json and writes it itself.
+The mixin's code is not used: it deletes config.json and writes its own.
 """
 
 import shutil
@@ -16,7 +16,7 @@ from nerbert.model.folder import CARD, EXPORTED, PRETRAINED, WEIGHTS, ModelFolde
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a tagger was loaded from, and how; `weights` are each file's name, size and time of change."""
+    """The folder and options that a tagger was loaded with; `weights` are each file's name, size and time of change."""
 
     folder: str
     options: tuple[tuple[str, Any], ...]
@@ -39,7 +39,7 @@ def write_folder(
     source: Path, target: Path, card: Mapping[str, Any], *, overwrite: bool,
     finish: Callable[[Path], None] | None = None,
 ) -> None:  # fmt: skip
-    """Copy what makes a tagger into a folder of its own, with this `nerbert.json`; only a tagger is overwritten.
+    """Copy a tagger's files into another folder, with this `nerbert.json`; only a tagger is overwritten.
 
     `finish` changes the copy before it is published.
     """

@@ -1,4 +1,4 @@
-"""Vectors of labels by a concept encoder, each made once, alone, in fp32 on the CPU, and kept in the cache folder."""
+"""Vectors of labels by a concept encoder, each computed once, by itself, in fp32 on the CPU, and kept in the cache."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ _FILE, _NOT_CACHED = "{:02x}.npz", "vectors of labels are not cached: {}"
 
 
 class LabelEncoder:
-    """A concept encoder made ready: a text, read whole or refused, has the mean of its states, or the first."""
+    """A ready concept encoder: the vector of a text, which must fit, is the mean of its hidden states, or the first."""
 
     def __init__(self, scorer: Scorer, pieces: SubwordTokenizer, pooling: str) -> None:
         self._scorer, self._pieces, self._pooling = scorer, pieces, pooling
@@ -47,7 +47,7 @@ class LabelEncoder:
 class LabelVectors:
     """The vectors of labels, from the cache, or by an encoder that is opened for new ones.
 
-    They follow from `files`, and from what else of the encoder `facts` say.
+    They depend on `files`, and on other properties of the encoder, in `facts`.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class LabelVectors:
         vectors = self._read(folder, by_key)
         if by_key.keys() - vectors.keys():
             with _lock:
-                vectors |= self._read(folder, by_key.keys() - vectors.keys())  # of another thread, made meanwhile
+                vectors |= self._read(folder, by_key.keys() - vectors.keys())  # another thread may have made them
                 if missing := {key: label for key, label in by_key.items() if key not in vectors}:
                     new = self._encode(missing)
                     if folder:
@@ -97,7 +97,7 @@ class LabelVectors:
         return folder
 
     def _read(self, folder: Path | None, digests: Iterable[bytes]) -> dict[bytes, Array]:
-        """Return what the files of some keys hold, if there can be any."""
+        """Return the content of the files of these keys, if there is a folder."""
         by_key = dict[bytes, Array]()
         paths = {folder / _FILE.format(digest[0]) for digest in digests} if folder else set[Path]()
         for path in filter(Path.exists, paths):

@@ -1,6 +1,6 @@
 """Texts in progress: the labels of each, and its entities so far.
 
-Texts with different labels or thresholds go through the model together, as far as its head can do that. Where a
+Texts with different labels or thresholds go through the model together, if its head can do that. If a
 batch's input is refused, its texts are tried one by one; a fault of the model fails all of them.
 """
 
@@ -22,7 +22,7 @@ from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.spans import Graphemes, Spans, counted_spans
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
-"""Words, or texts, that are read before they go through the model."""
+"""Number of words, or texts, that are read before they go through the model."""
 _model_refused = partial(refused, "the model can't be run", NerbertError, (RuntimeError, MemoryError))
 """Turns a fault of the model into one line; other exceptions are mistakes in a head's code, and propagate."""
 
@@ -36,7 +36,7 @@ class TagRequest:
     """A text to tag, with its labels, thresholds and decoding; None or "": those of the tagger.
 
     `text` may be an example, one sentence with its own words. `cancelled` is called before the labels are read, and
-    just before the text goes into the model: where it returns True, the text is left out.
+    just before the text goes into the model: if it returns True, the text is left out.
     """
 
     text: str | Example
@@ -48,7 +48,7 @@ class TagRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityFinder:
-    """What to find: a head's entities, perhaps of `signs` alone, of `thresholds` (by type) or more at temperatures."""
+    """A head's entities to find, by `thresholds` (by type) and temperatures; `signs` allows ones without a letter or digit."""
 
     head: Head
     thresholds: Mapping[str, float]
@@ -57,14 +57,14 @@ class EntityFinder:
 
 
 class KeptHead:
-    """The head of some labels, at the least probabilities that were asked for last; one thread makes it."""
+    """The head of a list of labels, at the lowest probabilities of the last call; only one thread makes it."""
 
     def __init__(self, labels: tuple[EntityLabel, ...]) -> None:
         self._labels, self._lock, self._least = labels, ThreadLock(), tuple[float, ...]()
         self._head: Head | None = None
 
     def at_least(self, head: Head, least: tuple[float, ...]) -> Head:
-        """Return it at some probabilities; `head` makes it first, and it makes those at others."""
+        """Return the head at these probabilities; `head` makes the first one, which makes those at others."""
         with self._lock:
             if self._head is None or self._least != least:
                 with _model_refused():
@@ -73,7 +73,7 @@ class KeptHead:
 
 
 class PendingText:
-    """A text or a sentence: its entities so far, characters `read`, whether it is `dropped` (cancelled), `error`."""
+    """A text or a sentence: its entities so far, characters `read`, `dropped` (True if cancelled), `error`."""
 
     def __init__(
         self, content: str | Example, finder: EntityFinder | None = None, cancelled: Callable[[], bool] = _never,
@@ -87,11 +87,11 @@ class PendingText:
 
     @property
     def is_open(self) -> bool:
-        """Return whether it is still to be tagged."""
+        """Return whether the text is still to be tagged."""
         return self.error is None and not self.dropped
 
     def check_cancelled(self) -> bool:
-        """Drop it if it is cancelled; return whether it is still to be tagged. A failing `cancelled` is its error."""
+        """Drop the text if cancelled; return whether it is still to be tagged. A failure of `cancelled` becomes its error."""
         if self.is_open:
             try:
                 self.dropped = self.cancelled()
@@ -100,7 +100,7 @@ class PendingText:
         return self.is_open
 
     def add(self, start: int, end: int, type_: str, confidence: float) -> None:
-        """Add an entity (outer ones first), grown to whole graphemes; of one that two share, the first has it."""
+        """Add an entity (outer ones first), extended to whole graphemes; one that two share goes to the first."""
         while self._around and self._around[-1][0] <= start:
             self._free = max(self._free, self._around.pop()[1])
         word_end = end
@@ -112,19 +112,19 @@ class PendingText:
             self.spans.append(Span(start, end, type_, self.text[start:end], confidence))
 
     def answer(self, offsets: str) -> Spans:
-        """Return what was found, or raise the error; `offsets` says what places count."""
+        """Return the entities, or raise the error; `offsets` is the unit of their offsets."""
         if self.error is not None:
             raise self.error
         return Spans(self.text, counted_spans(self.text, self.spans, offsets), offsets, self.read)
 
 
 Cut: TypeAlias = Callable[[PendingText], Iterable[tuple[int, Example]]]
-"""Cuts a text into what goes through the model as one, each with the place of its first character."""
+"""Splits a text into units for the model, each with the offset of its first character."""
 _Sentence: TypeAlias = tuple[PendingText, int, Example]
 
 
 def tag_in_order(texts: Iterable[PendingText], cut: Cut) -> Iterator[PendingText]:
-    """Yield texts, in order, when all their entities are found; read and hold some thousand words (or one text)."""
+    """Yield texts, in order, when all their entities are found; hold a few thousand words (or one text) at a time."""
     opened, block, words = list[PendingText](), list[_Sentence](), 0
     for text in texts:
         opened.append(text)
@@ -171,7 +171,7 @@ def _tag_together(block: Sequence[_Sentence]) -> None:
             rows = entities.spans(finder.temperature)
             spans = [row for row in rows if row[4] >= finder.thresholds.get(row[3], 0.0)]
             results.append((finder, spans, head.characters_read(examples)))
-    for finder, spans, read in results:  # whatever can fail has been done, so no text is written to twice
+    for finder, spans, read in results:  # nothing here can fail, so no text is written to twice
         sentences = groups[finder]
         for number, first, last, type_, confidence in spans:
             text, offset, example = sentences[number]
@@ -197,7 +197,7 @@ def drop_signs(example: Example, answer: WordTags) -> WordTags:
 
 
 def join_sentences(text: str, sentences: Iterable[tuple[int, Example]], longest: int) -> Iterator[tuple[int, Example]]:
-    """Yield neighbouring sentences of a text as one, of at most `longest` words; a longer sentence is alone."""
+    """Yield neighbouring sentences of a text as one, of at most `longest` words; a longer sentence stays alone."""
     group, words = list[tuple[int, Example]](), 0
     for offset, sentence in sentences:
         if group and words + len(sentence.words) > longest:
@@ -210,7 +210,7 @@ def join_sentences(text: str, sentences: Iterable[tuple[int, Example]], longest:
 
 
 def _join(text: str, group: Sequence[tuple[int, Example]]) -> tuple[int, Example]:
-    """Return sentences as one, with the place of its first character."""
+    """Return sentences as one, with the offset of its first character."""
     start, first = group[0]
     if len(group) == 1:
         return start, first

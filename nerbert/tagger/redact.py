@@ -22,11 +22,11 @@ from nerbert.words import WORD_EACH
 
 REPLACE, MASK, HASH = "replace", "mask", "hash"
 WAYS = (REPLACE, MASK, HASH)
-"""What an entity becomes: its type with a number, a block for each character, its type with a keyed hash."""
+"""Replacements for an entity: its type with a number, a block for each character, its type with a keyed hash."""
 SHORTEST_KEY = 16
 """Minimum bytes of a key."""
 Pseudonym: TypeAlias = Callable[[str, str, str], str]
-"""Returns what replaces an entity of a type: its name, and the text there, which may be a part of the name."""
+"""(Type, name, text there, which may be a part of the name) → text that replaces the entity."""
 _HEX_DIGITS, _BLOCK = 12, "█"
 _WORD = regex.compile(rf"[[\p{{L}}\p{{M}}\p{{N}}]--{WORD_EACH}]++|{WORD_EACH}\p{{M}}*+|\S", regex.VERSION1)
 """A run of letters and digits (an underscore ends it), a character of a script without spaces, or another character."""
@@ -41,12 +41,12 @@ _JOINER = regex.compile(r"[\p{Pd}−._]")
 _JOINED = regex.compile(r"(?<=\p{L}\p{M}*)[\p{Pd}−._](?=\p{L})|(?<=(?<![\p{L}\p{M}\p{N}])\p{L})\.")
 """A sign that joins letters, and the full stop of an initial."""
 _EDGE = 200
-"""Characters of a line that may be a part of a name that a line break cuts."""
+"""Maximum characters of a line that can belong to a name that a line break cuts."""
 _PLACEHOLDER = re.compile(r"(?=(\[.{1,99}? \d{1,9}\]))")
 
 
 class Replaced(NamedTuple):
-    """A stretch that was replaced, at `start` of the redacted text; `marked`: the tagger found it; its whole `name`."""
+    """A replaced span, at `start` in the redacted text; `marked`: the tagger found it; `name`: the whole name."""
 
     start: int
     pseudonym: str
@@ -64,7 +64,7 @@ class Redacted(NamedTuple):
 
 
 class Region(NamedTuple):
-    """A stretch to redact; `longest` is the length of the entity that gave the type, `name` what it's a part of."""
+    """A span to redact; `longest` is the length of the entity that gave the type, `name` the name that it belongs to."""
 
     start: int
     end: int
@@ -75,9 +75,9 @@ class Region(NamedTuple):
 
 
 def _words(text: str) -> list[tuple[int, int, str]]:
-    """Return the words as they are compared, with their places.
+    """Return the words in the form that is compared, with their offsets.
 
-    What joins words of letters (`Mary-Ann`, `anna.berg@…`, `Anna_Berg`), and the full stop of an initial, are no words.
+    Signs that join words of letters (`Mary-Ann`, `anna.berg@…`, `Anna_Berg`), or end an initial, don't count as words.
     """
     if text.isascii():
         words = [(*match.span(), match[0].lower()) for match in _ASCII_WORD.finditer(text)]
@@ -96,7 +96,7 @@ def _fold_word(word: str) -> str:
 
 
 def fold_text(text: str) -> str:
-    """Return a text as it is compared: its words without case, separated by single spaces."""
+    """Return a text in the form that is compared: its words without case, separated by single spaces."""
     return " ".join(word for *_, word in _words(text))
 
 
@@ -110,14 +110,14 @@ class FoundNames:
             self.add(text, type_)
 
     def add(self, text: str, type_: str) -> None:
-        """Add the text of an entity; one without a letter or digit is left out, as its repeats say nothing."""
+        """Add the text of an entity; one without a letter or digit is left out, because its repeats mean nothing."""
         words = tuple(word for *_, word in _words(text))
         if any(map(str.isalnum, "".join(words))):
             self._types.setdefault(words, type_)
             self._lengths.setdefault(words[0], set()).add(len(words))
 
     def find(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """Yield start, end and type of each place that has the words of an entity; they may overlap."""
+        """Yield start, end and type of each occurrence of the words of an entity; they may overlap."""
         if not self._types:
             return
         words = _words(text)
@@ -128,7 +128,7 @@ class FoundNames:
                     yield start, part[-1][1], type_
 
     def find_cut(self, before: str, after: str) -> tuple[list[Region], list[Region]]:
-        """Return the parts, in two lines that follow each other, of names that the line break cuts."""
+        """Return the parts, in two consecutive lines, of names that the line break cuts."""
         first, second = list[Region](), list[Region]()
         skipped, edge = max(0, len(before) - _EDGE), f"{before[-_EDGE:]}\n"
         for start, end, type_ in self.find(edge + after[:_EDGE]):
@@ -145,12 +145,12 @@ def redact(
 ) -> Redacted:  # fmt: skip
     """Return a text whose entities, the repeats of `names`, and the `parts` of names are replaced.
 
-    Of entities that overlap the union is replaced, with the type of the longest.
+    The union of overlapping entities is replaced, with the type of the longest.
     """
     marked = _join_regions(Region(span.start, span.end, span.type, True, span.end - span.start) for span in spans)
     gaps = [0, *(border for region in marked for border in region[:2]), len(text)]
     repeats = list(names.find(text))
-    for start, end in list(pairwise(gaps))[::2]:  # what an entity leaves of a word that it cuts may be a name, too
+    for start, end in list(pairwise(gaps))[::2]:  # the rest of a word that an entity cuts may be a name, too
         if marked:
             repeats += [(start + first, start + last, type_) for first, last, type_ in names.find(text[start:end])]
     regions = [Region(*row, False, row[1] - row[0]) for row in repeats]
@@ -166,7 +166,7 @@ def redact(
 
 
 def _join_regions(regions: Iterable[Region]) -> list[Region]:
-    """Return the regions, in order, those that overlap as one."""
+    """Return the regions, in order, with overlapping ones joined."""
     joined = list[Region]()
     for region in sorted(regions, key=lambda region: (region.start, -region.end)):
         if joined and region.start < joined[-1].end:
@@ -207,9 +207,9 @@ def restore(text: str, replaced: Iterable[tuple[int, str, str]]) -> str:
 
 
 class EditedText:
-    """Puts `originals`, by pseudonym, into texts that were edited, wherever a pseudonym stands; `seen` has those found.
+    """Restores `originals`, by pseudonym, in edited texts; `seen` has the pseudonyms that were found.
 
-    `replaced` has start, pseudonym and original. Raise InputError for a pseudonym that doesn't tell names apart.
+    `replaced` has start, pseudonym and original. Raise InputError for a pseudonym of several names.
     """
 
     def __init__(self, replaced: Iterable[tuple[int, str, str]]) -> None:
@@ -227,12 +227,12 @@ class EditedText:
 
 
 def find_placeholders(text: str) -> set[str]:
-    """Return what a text has of what `number_names` could give."""
+    """Return the parts of a text that could be pseudonyms of `number_names`."""
     return set(_PLACEHOLDER.findall(text)) if "[" in text else set()
 
 
 def number_names(taken: Collection[str] = ()) -> Pseudonym:
-    """Return pseudonyms like `[person 1]` for one document, none of those `taken`; a name of a type has one number."""
+    """Return pseudonyms like `[person 1]` for one document, except those `taken`; a name of a type has one number."""
     names, last = dict[tuple[str, str], str](), Counter[str]()
 
     def make(type_: str, name: str, _: str) -> str:
@@ -252,8 +252,8 @@ def mask_text(_: str, __: str, text: str) -> str:
 
 
 def hash_names(key: bytes) -> Pseudonym:
-    """Return pseudonyms like `[person 3f2a9c1b7d20]`: the first 48 bits of HMAC-SHA256 (RFC 2104) of the text as it is
-    compared. Raise InputError for a key of fewer than `SHORTEST_KEY` bytes.
+    """Return pseudonyms like `[person 3f2a9c1b7d20]`: the first 48 bits of HMAC-SHA256 (RFC 2104) of the text, as in
+    `fold_text`. Raise InputError for a key of fewer than `SHORTEST_KEY` bytes.
     """
     if len(key) < SHORTEST_KEY:
         raise InputError(f"the key has {len(key)} bytes; it needs at least {SHORTEST_KEY} (openssl rand -hex 32)")

@@ -1,4 +1,4 @@
-"""Rename, merge and drop a tagger's types without training: a copy whose answers are the tagger's, by other names.
+"""Rename, merge and drop a tagger's types without training: a copy with the same answers under other names.
 
 A merged type has the sum of its parts' probabilities, before a temperature (fixed types), or all of their labels
 (labels at run time). Cost: figures of a tagger whose types were merged or dropped are left out of its card.
@@ -24,7 +24,7 @@ from nerbert.tagger.summary import summarise
 from nerbert.terminal import tell
 
 _MEASURED = ("dev", "old_types", "compared_with_start", "previous")
-"""What a card says of answers as they were."""
+"""Entries of a card that describe the answers before the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class TypeChanges:
         return cls(names, {new for _, new in merges})
 
     def of(self, types: Sequence[str]) -> dict[str, str]:
-        """Return each type's name from now on, "" for a dropped one; raise SettingsError for what can't be."""
+        """Return each type's new name, "" for a dropped one; raise SettingsError for invalid changes."""
         if not self.names:
             raise SettingsError("no change is given: --rename OLD=NEW, --merge OLD,OLD=NEW or --drop OLD")
         if missing := next((name for name in self.names if name not in types), ""):
@@ -67,7 +67,7 @@ class TypeChanges:
 
 
 def _parse_change(option: str, text: str) -> tuple[str, str]:
-    """Return the old and the new name, the latter as a label is written."""
+    """Return the old and the new name, the latter in the form of a label."""
     old, _, new = (part.strip() for part in text.rpartition("="))
     if not old or not new:
         raise SettingsError(f"{option} {text!r:.80}: write the old name, = and the new one")
@@ -81,7 +81,7 @@ def _split_names(text: str) -> list[str]:
 def change_types(
     tagger: str | Path, output: Path, changes: TypeChanges, *, overwrite: bool = False, card: TaggerHook | None = None
 ) -> dict[str, str]:
-    """Write a copy of a tagger with other types; return each type's name from now on, "" for a dropped one.
+    """Write a copy of a tagger with other types; return each type's new name, "" for a dropped one.
 
     `card` writes the model card. Raise InputError for a folder of several seeds, and for one without types.
     """

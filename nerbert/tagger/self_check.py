@@ -1,4 +1,4 @@
-"""The self-check of a tagger: what writes its answers into its folder, and compares them later."""
+"""The self-check of a tagger: write its answers into its folder, and compare them later."""
 
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def _check_types(tagger: Tagger, folder: Path) -> None:
 
 
 def check(source: str | Path, *, renew: bool = False, head: str = "", **loading: Any) -> list[Checked]:
-    """Compare answers of a tagger, or each seed, with its own (`renew`: written first); raise InputError for none."""
+    """Compare answers of a tagger, or each seed, with stored ones (`renew`: write these first); raise InputError for none."""
     results = []
     for name in [*map(str, seed_folders(str(source)))] or [str(source)]:
         if renew:

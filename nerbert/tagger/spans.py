@@ -1,6 +1,6 @@
 """The entities of one text, as a list that knows its text: for notebooks, pandas and displaCy.
 
-Their borders are those of whole graphemes (characters, to a reader), counted in code points, UTF-16 units or bytes.
+They cover whole graphemes (characters, to a reader); offsets are in code points, UTF-16 units or bytes.
 """
 
 import re
@@ -20,10 +20,10 @@ from nerbert.records import Span
 
 OFFSETS = ("characters", "utf-16", "bytes")
 _MOST_CHARACTERS, _MOST_ENTITIES = 50_000, 1000
-"""What a notebook shows of a text; each output is kept in its file."""
+"""Maximum that a notebook shows of a text; its file keeps each output."""
 _HUES = 24
 _KEPT = re.compile("(\r?\n|\t)")
-"""Control characters that are shown as what they mean."""
+"""Control characters that are shown as white space."""
 _TEXT = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.9;unicode-bidi:plaintext"
 _ENTITY = "color:inherit;background:hsla({0},75%,50%,.22);border-bottom:2px solid hsl({0},60%,50%);padding:1px 3px"
 _LABEL = "font-size:.75em;font-weight:600"
@@ -34,8 +34,8 @@ _COLUMNS = {"start": "int64", "end": "int64", "text": "object", "type": "object"
 class Spans(list[Span]):
     """The entities of a text, in order: a list of spans, which a notebook shows as the text with its entities marked.
 
-    `text` is the text, `offsets` what `start` and `end` count: `characters`, `utf-16` units or `bytes` (of UTF-8).
-    `read` is how many characters of the text the model read: fewer than all where long sentences are truncated. A part
+    `text` is the text, `offsets` the unit of `start` and `end`: `characters`, `utf-16` units or `bytes` (of UTF-8).
+    `read` is the number of characters that the model read: fewer than all if long sentences are truncated. A part
     of the list is a plain list; `Spans(spans.text, part)` shows it.
     """
 
@@ -47,7 +47,7 @@ class Spans(list[Span]):
         self.read = len(text) if read is None else read
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Return the spans as JSON has them (`nerbert tag --json`): text, type, start, end, confidence."""
+        """Return the spans as in JSON (`nerbert tag --json`): text, type, start, end, confidence."""
         from nerbert.formats.rows import span_json
 
         return [span_json(span) for span in self]
@@ -61,7 +61,7 @@ class Spans(list[Span]):
         return pandas.DataFrame(map(asdict, self), columns=list(_COLUMNS)).astype(_COLUMNS)
 
     def to_displacy(self) -> dict[str, Any]:
-        """Return what `spacy.displacy.render(…, style="ent", manual=True)` takes; places are characters in any case."""
+        """Return the input of `spacy.displacy.render(…, style="ent", manual=True)`; offsets are always characters."""
         spans = character_spans(self.text, self, self.offsets)
         entities = [{"start": span.start, "end": span.end, "label": span.type} for span in spans]
         return {"text": self.text, "ents": entities, "title": None}
@@ -92,14 +92,14 @@ def _mark_spans(text: str, spans: Iterable[Span]) -> Iterator[str]:
 
 
 def _escape_text(text: str) -> str:
-    """Return text as HTML, its control characters visible but for tabs and ends of lines."""
+    """Return text as HTML; control characters become visible, except tabs and line ends."""
     from html import escape
 
     return escape("".join(part if index % 2 else visible(part) for index, part in enumerate(_KEPT.split(text))))
 
 
 _LAST = {"characters": "", "utf-16": "\uffff", "bytes": "\x7f\u07ff\uffff"}
-"""The last characters of one unit, of two and so on; each later one counts one more."""
+"""The last characters of one unit, of two and so on; later characters have one unit more."""
 
 
 def check_offsets(name: str) -> str:
@@ -108,17 +108,17 @@ def check_offsets(name: str) -> str:
 
 
 def counted_spans(text: str, spans: Sequence[Span], offsets: str) -> list[Span]:
-    """Return the spans of `text`, whose places are in characters, with their places in other units."""
+    """Convert the offsets of spans of `text` from characters to other units."""
     return _move_spans(spans, _find_wide(text, offsets), 1)
 
 
 def character_spans(text: str, spans: Sequence[Span], offsets: str) -> list[Span]:
-    """Return the spans of `text`, whose places are in other units, with their places in characters."""
+    """Convert the offsets of spans of `text` from other units to characters."""
     return _move_spans(spans, [index + units for units, index in enumerate(_find_wide(text, offsets))], -1)
 
 
 def _find_wide(text: str, offsets: str) -> list[int]:
-    """Return the index of a character once for each unit that it has after its first."""
+    """Return each character's index once for each of its units after the first."""
     lasts = "" if text.isascii() else _LAST[offsets]
     return sorted(index for last in lasts for index, char in enumerate(text) if char > last)
 
@@ -137,7 +137,7 @@ def _move_spans(spans: Sequence[Span], wide: Sequence[int], step: int) -> list[S
 
 
 class Graphemes:
-    """The borders of a text's graphemes, looked for only where a span's end could be inside one."""
+    """The borders of a text's graphemes, computed only if a span's end could be inside one."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -159,7 +159,7 @@ class Graphemes:
 
     @cached_property
     def _borders(self) -> "array[int]":
-        """Return the borders in all words, whose ends are among them."""
+        """Return the borders in all words, including their ends."""
         borders = array("q", [0])
         for word in _WORD.finditer(self._text):
             borders.append(word.start())
@@ -169,4 +169,4 @@ class Graphemes:
 
 _GRAPHEME, _WORD = regex.compile(r"\X"), regex.compile(r"\S++")
 _FIRST_WIDE, _FIRST_PREPENDED = "\x80", "\u0600"
-"""Characters below the first continue no grapheme; those below the second take none that follows."""
+"""Characters below the first never continue a grapheme; those below the second never join the next character."""

@@ -1,4 +1,4 @@
-"""What a model's folder is, from its small files alone: card, configuration, the heads of its weights, its exports.
+"""A summary of a model's folder, from its small files only: card, configuration, headers of its weights, exports.
 
 Neither torch nor the weights are loaded. Limitation: only loading shows whether the weights fit.
 """
@@ -19,12 +19,12 @@ from nerbert.schema import parse_json, read_json
 
 _MEASURED = ("f1", "share", "loss", "low", "high")
 _LONGEST_HEADER = 100_000_000
-"""Bytes; the format's own limit."""
+"""Maximum bytes, the format's own limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedGraph:
-    """An exported graph: its bytes, and where measured its F1 and the share (0–1) of torch's entities that it finds.
+    """An exported graph: its bytes, and if measured its F1 and the share (0–1) of torch's entities that it finds.
 
     `loss` is the F1 lost against torch, between `low` and `high` (95 %).
     """
@@ -39,11 +39,11 @@ class ExportedGraph:
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
-    """What a model is; `card` is its `nerbert.json`, or the defaults of its kind.
+    """The summary of a model; `card` is its `nerbert.json`, or the defaults of its kind.
 
-    `types` are those that it was trained on; with `labels_at_run_time` it takes any, and `scoring` says what they cost.
-    `layers` and `width` are 0 where the configuration has no such name, and `parameters` is None where weights are
-    pickled or only exported.
+    `types` are those that it was trained on; with `labels_at_run_time` it takes any, and `scoring` describes their cost.
+    `layers` and `width` are 0 if the configuration lacks them, and `parameters` is None if weights are pickled or only
+    exported.
     """
 
     name: str
@@ -61,7 +61,7 @@ class ModelSummary:
 
 
 def summarise(source: str) -> list[ModelSummary]:
-    """Return what a model (a folder, a hub name, a name of the package) is, or each of a folder of several seeds."""
+    """Return the summary of a model (a folder, a hub name, a name of the package), or of each seed in a folder."""
     return [_summary(name) for name in [*map(str, seed_folders(source))] or [source]]
 
 
@@ -109,7 +109,7 @@ class _Stored:
 
 
 def _parameters(path: Path) -> int:
-    """Return how many numbers a safetensors file holds, by its header."""
+    """Return the number of values in a safetensors file, by its header."""
     with refused(f"{path}: can't be read", of=OSError), path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         head = stream.read(length) if length <= min(_LONGEST_HEADER, path.stat().st_size) else b""

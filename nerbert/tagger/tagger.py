@@ -1,6 +1,6 @@
 """A tagger: text in, entities with exact offsets and confidences out.
 
-Sentences of many texts go through the model together. In another process it is loaded from its folder again.
+Sentences of many texts go through the model together. Another process loads the tagger from its folder again.
 """
 
 import os
@@ -31,21 +31,21 @@ from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of, us
 from nerbert.words import check_splitter, split_words
 
 _KEPT = 16
-"""Lists of labels whose heads are kept; taggers on the same model share them."""
+"""Maximum lists of labels whose heads are kept; taggers on the same model share them."""
 
 
 class Tagger:
     """A fine-tuned model with its tokenizer and word splitter; make one with `Tagger.load`.
 
     It can be pickled, for worker processes on the same machine: they load it again from its folder, with the same
-    options. There it computes with one thread, unless `threads` is given.
+    options. There it uses one thread, unless `threads` is given.
     """
 
     origin: Origin | None = None
     labels: tuple[EntityLabel, ...] = ()
     """The labels to find, if given (`with_labels`)."""
     _chosen: float | Mapping[str, float] | None = None
-    """The user's thresholds; those of labels are known when labels are."""
+    """The user's thresholds; those of labels apply once labels are given."""
 
     def __init__(
         self, head: Head, splitter: str, language: str, *, temperature: float = 1.0,
@@ -68,22 +68,21 @@ class Tagger:
         """Load a tagger from a folder or a hub name.
 
         `backend` is `torch`, `onnx` (after `nerbert export`) or `auto`: torch on a GPU if there is one, else the
-        exported model (int8 before fp32), else torch. `precision` is `bf16`, `fp32`, `int8` or `auto`: the best that
-        the back end has. `device` is torch's (default: the GPU if there is one), `threads` those of a CPU (0: the back
+        exported model (int8 before fp32), else torch. `precision` is `bf16`, `fp32`, `int8` or `auto`: the best of
+        the back end. `device` is torch's (default: the GPU if there is one), `threads` those of a CPU (0: the back
         end's own choice; torch has one number for the whole process).
 
         `decoding` is `legal` (the best path of BIO tags; default for taggers of nerbert's) or `greedy` (the most
         probable tag of each word; default for others). Taggers that take labels at run time use thresholds, by default
         that of their card (`nerbert show`), else 0.5: `flat` (default) gives entities that don't overlap; `nested`, for
         models of spans, also entities inside others; `touching`, for models of single words, joins neighbours with the
-        same label as NuNER Zero does, whatever one character is between them. `on_too_long` is for sentences longer
+        same label across any single character, as NuNER Zero does. `on_too_long` is for sentences longer
         than the model's window: `window` (overlapping windows), `error` or `truncate`; default: as in training.
         Entities with a confidence below `thresholds` (0–1; one for all types, or by type, the rest from the tagger's
-        card) are left out. `offsets`
-        counts `start` and `end` in `characters` (code points), `utf-16` units or `bytes` (UTF-8).
+        card) are left out. `offsets` is the unit of `start` and `end`: `characters` (code points), `utf-16` units or `bytes` (UTF-8).
 
         `head` is for a tagger with a head of your own: `module:Class`, which is imported. A folder can't choose this
-        itself, since it may be somebody else's.
+        itself, since it may come from somebody else.
         """
         if seeds := seed_folders(str(source)):
             raise InputError(f"{source}: holds a tagger for each seed; name one of them, say {seeds[0]}")
@@ -114,8 +113,8 @@ class Tagger:
     ) -> "Tagger":  # fmt: skip
         """Load a tagger as `load` does, with huggingface_hub's options for one on the hub; `options` are `load`'s.
 
-        `revision` is a branch, a tag or a commit; `local_files_only` takes what was downloaded before. Pickled weights
-        are downloaded only of GLiNER folders without others.
+        `revision` is a branch, a tag or a commit; `local_files_only` uses only earlier downloads. Pickled weights
+        are downloaded only for GLiNER folders without other weights.
         """
         folder = ModelFolder.open(
             pretrained_model_name_or_path, "tagger", force_download=force_download, token=token, cache_dir=cache_dir,
@@ -128,10 +127,10 @@ class Tagger:
         self, save_directory: str | Path, *, repo_id: str = "", push_to_hub: bool = False, overwrite: bool = False,
         **push_options: Any,
     ) -> str | None:  # fmt: skip
-        """Write the tagger to a folder of its own, whole or not at all; with `push_to_hub` push it too.
+        """Write the tagger to a new folder, whole or not at all; with `push_to_hub` push it too.
 
-        It is a copy of the folder it was loaded from, with the tagger's current `temperature` and `thresholds`. How it
-        computes, decodes and counts is not saved. `overwrite` replaces another tagger. `repo_id` (default: the folder's
+        It is a copy of the folder it was loaded from, with the tagger's current `temperature` and `thresholds`. Its
+        back end, decoding and offsets are not saved. `overwrite` replaces another tagger. `repo_id` (default: the folder's
         name) and `push_options` are as in `push_to_hub`, whose result is returned.
         """
         hub.write_folder(Path(self._origin().folder), Path(save_directory), self._card(), overwrite=overwrite)
@@ -141,9 +140,9 @@ class Tagger:
         self, repo_id: str, *, commit_message: str = "Upload tagger", private: bool | None = None,
         token: str | None = None, branch: str | None = None, create_pr: bool | None = None,
     ) -> str:  # fmt: skip
-        """Upload what `save_pretrained` writes to the hub, as one commit, and return the commit's address.
+        """Upload the files of `save_pretrained` to the hub, as one commit, and return the commit's address.
 
-        A missing repository is made, `private` or not. Its older weights and exported models are deleted.
+        A missing repository is created, `private` or not. Its older weights and exported models are deleted.
         """
         with TemporaryDirectory(prefix="nerbert-") as scratch:
             folder = Path(scratch) / "tagger"
@@ -157,7 +156,7 @@ class Tagger:
         if self.scaling != Temperatures.of_card(card):
             card["calibration"] = self.scaling.as_json()
         stored = card.get("thresholds") or {}
-        kept = stored if self.labels or not self.types else {}  # of types that it isn't asked for now
+        kept = stored if self.labels or not self.types else {}  # of types that are not requested now
         if {**kept, **self.thresholds} != thresholds_of(None, stored, self.types, self.usual_threshold):
             card["thresholds"] = {**kept, **self.thresholds}
         return card
@@ -174,14 +173,14 @@ class Tagger:
         return _load_again, (type(self), self._origin(), *state)
 
     def __copy__(self) -> "Tagger":
-        """Return one on the same model, which `__reduce__` would load again."""
+        """Return a tagger on the same model, which `__reduce__` would load again."""
         tagger = object.__new__(type(self))
         vars(tagger).update(vars(self))
         return tagger
 
     @cached_property
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits of the SHA-256 of what was loaded; "" for a tagger without a folder."""
+        """Return 16 hexadecimal digits of the SHA-256 of the loaded files; "" for a tagger without a folder."""
         return ModelFolder(self.origin.folder).fingerprint if self.origin else ""
 
     @property
@@ -191,7 +190,7 @@ class Tagger:
 
     @property
     def usual_threshold(self) -> float:
-        """Return the lowest confidence (0–1) of types without a threshold of their own, as its training fitted it."""
+        """Return the lowest confidence (0–1) of types without their own threshold, as fitted in training."""
         return usual_threshold(self.head, self.card)
 
     @property
@@ -205,12 +204,12 @@ class Tagger:
 
     @property
     def decoding(self) -> str:
-        """Return how its head chooses tags."""
+        """Return the method by which its head chooses tags."""
         return self.head.decoding
 
     @property
     def answering(self) -> Answering:
-        """Return how it answers: back end, decoding, temperature, thresholds."""
+        """Return the settings of its answers: back end, decoding, temperature, thresholds."""
         return answering_of(self.head, self.scaling, self.thresholds, self.types)
 
     def __repr__(self) -> str:
@@ -218,17 +217,17 @@ class Tagger:
         return f"<Tagger {self.origin.folder if self.origin else 'of no folder'}: {facts}>"
 
     def for_self_check(self, decoding: str) -> "Tagger":
-        """Return the tagger as its self-check asks it: without thresholds; long sentences go through windows."""
+        """Return the tagger for its self-check: without thresholds; long sentences go through windows."""
         bare = type(self)(self.head.for_self_check(decoding), self.splitter, self.language)
         bare.scaling, bare.card = self.scaling, {SIGNS: True}
         return bare
 
     def with_labels(self, labels: Iterable[str | EntityLabel]) -> "Tagger":
-        """Return a tagger that finds these labels only, on the same model; each is `name` or `name: description`.
+        """Return a tagger that finds only these labels, on the same model; each is `name` or `name: description`.
 
-        A tagger with fixed types finds only those named. Given thresholds of other labels are ignored; values set in
-        `thresholds` since then come first. Raise InputError for a label that the model can't find, for none, and for
-        one given twice.
+        A tagger with fixed types finds only those named. Thresholds given for other labels are ignored; values set
+        in `thresholds` later take precedence. Raise InputError for a label that the model can't find, for no labels,
+        and for repeated ones.
         """
         tagger = self._copy_with_labels(as_learnt(labels, self.card))
         tagger.head = tagger._head_for(tagger.thresholds)
@@ -251,7 +250,7 @@ class Tagger:
 
     @property
     def finds_signs(self) -> bool:
-        """Return whether its entities may be without a letter or digit, as some of its training were."""
+        """Return whether its entities may lack letters and digits, as some in its training data did."""
         return bool(self.card.get(SIGNS))
 
     def _copy_with_labels(self, labels: tuple[EntityLabel, ...]) -> "Tagger":
@@ -278,7 +277,7 @@ class Tagger:
         self, labels: Iterable[str | EntityLabel] | None, thresholds: float | Mapping[str, float] | None = None,
         finders: dict[object, pending.EntityFinder | NerbertError] | None = None, decoding: str = "",
     ) -> pending.EntityFinder:  # fmt: skip
-        """Return what to find, one of `finders` if it was made before, or raise why not; None or "": the tagger's."""
+        """Return the finder, from `finders` if it was made before, or raise its error; None or "": the tagger's own."""
         asked = self._learnt_labels if labels is None else as_learnt(labels, self.card)
         tagger = self._copy_with_labels(asked) if asked else self
         if not tagger.types:
@@ -307,7 +306,7 @@ class Tagger:
     def tag_many(
         self, texts: Iterable[str | Example], labels: Iterable[str | EntityLabel] | None = None
     ) -> Iterator[Spans]:
-        """Yield the entities of each text, in order; read and hold some thousand words (or one text) at a time.
+        """Yield the entities of each text, in order; read and hold a few thousand words (or one text) at a time.
 
         An example is one sentence, and keeps its own words. `labels` are as in `tag`.
         """
@@ -320,7 +319,7 @@ class Tagger:
     def tag_batch(self, requests: Iterable[pending.TagRequest]) -> list[Spans | NerbertError | None]:
         """Return the answer to each request; all go through the model together, whatever their labels.
 
-        An answer is what `tag` gives for that text alone: spans, or the error that it would raise. A request that was
+        An answer is the result of `tag` for that text alone: spans, or the error that it would raise. A request that was
         cancelled before it went into the model has None. Any number of threads may call it at once.
         """
         finders = dict[object, pending.EntityFinder | NerbertError]()
@@ -339,9 +338,9 @@ class Tagger:
         return text
 
     def cost(self, text: str | Example, labels: Iterable[str | EntityLabel] | None = None) -> int:
-        """Return how many subwords the model would read to tag a text, in windows and with labels' prompts.
+        """Return the number of subwords that the model would read to tag a text, in windows and with labels' prompts.
 
-        `labels` are as in `tag`. What an encoder of labels reads, once for all texts, doesn't count. Raise InputError
+        `labels` are as in `tag`. The input of a label encoder, read once for all texts, doesn't count. Raise InputError
         for labels that leave no room for a text.
         """
         asked = self.labels or self._learnt_labels if labels is None else as_learnt(labels, self.card)
@@ -351,7 +350,7 @@ class Tagger:
         """Return a tag and its probability for each word of each example; the examples keep their own words.
 
         The tags are those of the entities that `tag` gives. Without thresholds and temperatures by label they are the
-        head's own, raw.
+        head's own, unchanged.
         """
         head, examples = self._head_for(self.thresholds), list(map(pending.clean_example, examples))
         if not any(self.thresholds.values()) and not self.temperatures:
@@ -362,7 +361,7 @@ class Tagger:
         return answers if self.finds_signs else list(map(pending.drop_signs, examples, answers))
 
     def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
-        """Yield (first character's place, sentence) for each sentence of a text, cut into words; without entities."""
+        """Yield (offset of the first character, sentence) for each sentence of a text, as words without entities."""
         offset = 0
         for line in text.splitlines(keepends=True):
             clean = without_surrogates(line)
@@ -372,7 +371,7 @@ class Tagger:
             offset += len(line)
 
     def _cut(self, text: pending.PendingText) -> Iterable[tuple[int, Example]]:
-        """Return what goes through the model as one: sentences, or as many of them as the head reads at once."""
+        """Return the units for the model: sentences, or as many of them as the head reads at once."""
         if isinstance(text.content, Example):
             return [(0, pending.clean_example(text.content))]
         return pending.join_sentences(text.text, self.sentences(text.text), self.head.longest_text)

@@ -1,6 +1,6 @@
-"""The lowest confidence of each type's entities (the user's, the tagger's own, the usual one); how a tagger answers.
+"""Thresholds of types (the user's, the tagger's own, the usual one), and the settings of a tagger's answers.
 
-The usual one is fitted in training, for taggers that take labels at run time.
+The usual threshold is fitted in training, for taggers that take labels at run time.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +16,9 @@ from nerbert.model.heads import Head
 
 
 def usual_threshold(head: Head, card: Mapping[str, Any]) -> float:
-    """Return the lowest confidence (0–1) of types without a threshold of their own: the card's, else the head's.
+    """Return the lowest confidence (0–1) of types without their own threshold: the card's, else the head's.
 
-    The head of fixed types has none, whatever the card says.
+    A head with fixed types has none, whatever the card says.
     """
     threshold = card.get("threshold")
     return head.usual_threshold if threshold is None or not head.usual_threshold else float(threshold)
@@ -30,7 +30,7 @@ def thresholds_of(
 ) -> dict[str, float]:  # fmt: skip
     """Return the lowest confidence (0–1) of each type's entities: the user's, else `of_tagger`, else `default`.
 
-    A number is for all types, that of the type "" for all others. Raise SettingsError for a bound outside 0–1, or of a
+    A number applies to all types, that of the type "" to all others. Raise SettingsError for a bound outside 0–1, or of a
     type that the tagger doesn't know.
     """
     if chosen is not None and not isinstance(chosen, Mapping):
@@ -48,7 +48,7 @@ def thresholds_of(
 
 
 def check_thresholds(chosen: float | Mapping[str, float] | None, types: Iterable[str]) -> None:
-    """Raise SettingsError for a bound of a type that isn't asked for; a number is for all."""
+    """Raise SettingsError for the bound of a type that isn't requested; a number applies to all."""
     if isinstance(chosen, Mapping):
         thresholds_of(chosen, None, list(types))
 
@@ -58,7 +58,7 @@ def _bound(name: str, value: object) -> float:
 
 
 def parse_thresholds(text: str) -> float | dict[str, float] | None:
-    """Return what `--min-confidence` means: a number for all types, `type=number,…`, or both."""
+    """Return the value of `--min-confidence`: a number for all types, `type=number,…`, or both."""
     if not text:
         return None
     try:
@@ -73,9 +73,9 @@ def parse_thresholds(text: str) -> float | dict[str, float] | None:
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """How a tagger answers; `thresholds` are those above 0, of some of its `types`.
+    """The settings of a tagger's answers; `thresholds` are those above 0, for some or all of its `types` (a number).
 
-    `temperature` is that of all types, but for so many as have their `own_temperatures`.
+    `temperature` applies to all types, except for the number with `own_temperatures`.
     """
 
     backend: str
@@ -102,7 +102,7 @@ class Answering:
 
 
 def answering_of(head: Head, scaling: Temperatures, thresholds: Mapping[str, float], types: Sequence[str]) -> Answering:
-    """Return how a tagger answers with thresholds of these types; 0 leaves nothing out."""
+    """Return the settings of a tagger's answers, with the thresholds of these types; 0 leaves nothing out."""
     bounds = {name: bound for name, bound in thresholds.items() if bound > 0 and name in types}
     own_temperatures = len(set(types) & scaling.by_label.keys())
     return Answering(head.name, head.decoding, scaling.pooled, bounds, len(types), own_temperatures)

@@ -1,1 +1,1 @@
-"""What every training shares."""
+"""Code shared by every training command."""

@@ -1,6 +1,6 @@
-"""The data of a training: what a command offers its objective, the order of an epoch's windows, micro-batches of them.
+"""Training data: the sources a command offers its objective, the order of an epoch's windows, and micro-batches.
 
-Windows of about the same length share a step. Cost: an epoch's order is random by steps of neighbours in length.
+Windows of similar length share a step. Cost: the windows of a step are neighbours in length, not a random sample.
 """
 
 import math
@@ -20,7 +20,7 @@ from nerbert.training.settings import TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Labelled windows; `numbers_of(epoch)` returns the numbers of those that an epoch has, repeated for copies."""
+    """Labelled windows; `numbers_of(epoch)` returns the numbers of an epoch's windows, repeated for copies."""
 
     windows: Windows
     numbers_of: Callable[[int], Array]
@@ -28,11 +28,11 @@ class TrainingData:
 
     @classmethod
     def each_once(cls, windows: Windows, pad_id: int) -> "TrainingData":
-        """Return data of which each epoch has all windows once."""
+        """Return data that have each window once in every epoch."""
         return cls(windows, lambda _: np.arange(len(windows)), pad_id)
 
     def steps(self, settings: TrainSettings, after: int, total: int) -> Iterator[tuple[int, Array]]:
-        """Yield the epoch and the windows of each step, from the one after `after` on."""
+        """Yield the epoch and the windows of each step after the first `after` steps, up to step `total`."""
         epoch = done = 0
         while done < total:
             numbers = self.numbers_of(epoch)
@@ -47,10 +47,10 @@ class TrainingData:
 
 
 _POOL = 256
-"""Windows cut into micro-batches at once for reading: the time for cutting grows with their number."""
+"""Windows that are cut into micro-batches together for scoring: the time for cutting grows with their number."""
 _POOL_STEPS = 50
 _POOLS = 4
-"""Pools of an epoch, at least."""
+"""Minimum number of pools in an epoch."""
 
 
 def steps_of_epoch(numbers: Array, lengths: Array, batch_size: int, seed: int, epoch: int) -> list[Array]:
@@ -65,7 +65,7 @@ def steps_of_epoch(numbers: Array, lengths: Array, batch_size: int, seed: int, e
 def batches_of(
     windows: Windows, numbers: Array, max_tokens: int, device: str, pad_id: int, start_cost: int = START_COST
 ) -> Iterator[Batch]:
-    """Yield some windows as micro-batches: on a CPU the cheapest cut, else as few as fit."""
+    """Yield windows as micro-batches: on a CPU in the cheapest cut, otherwise in as few as fit."""
     lengths = windows.lengths_of(numbers)
     cut = cheapest_cuts(lengths, max_tokens, start_cost) if device == "cpu" else micro_batches(lengths, max_tokens)
     for group in cut:
@@ -75,18 +75,18 @@ def batches_of(
 def batches_to_read(
     windows: Windows, numbers: Array, settings: TrainSettings, device: str, pad_id: int
 ) -> Iterator[Batch]:
-    """Yield many windows as micro-batches, none larger than those that are trained on."""
+    """Yield many windows as micro-batches, no larger than those of training."""
     for start in range(0, len(numbers), _POOL):
         yield from batches_of(windows, numbers[start : start + _POOL], most_tokens(settings), device, pad_id)
 
 
 def most_tokens(settings: TrainSettings) -> int:
-    """Return the largest micro-batch for scoring: at most that of training."""
+    """Return the maximum size of a micro-batch for scoring, in tokens: at most that of training."""
     return min(settings.max_tokens_per_batch, settings.batch_size * settings.max_length)
 
 
 def collate(windows: Windows, numbers: Array, pad_id: int) -> Batch:
-    """Pad some windows to the longest and list their first pieces."""
+    """Pad windows to the longest one and list the first subwords of their words."""
     labels = (
         take_column(windows.labels, windows.word_ends, numbers)[0] if len(windows.labels) else np.empty(0, np.int64)
     )
@@ -96,8 +96,8 @@ def collate(windows: Windows, numbers: Array, pad_id: int) -> Batch:
 class Sources(Protocol):
     """The sources that a command offers its objective; all raise SettingsError for settings that don't fit.
 
-    Data have the entity `types`, the `held_out()` sentences, and `windows(pieces, labels)`, a `TrainingData`; of types
-    that are known by name the table of `concepts`, and their `concept_texts`. A pre-training also reads `texts()`.
+    Data have the entity `types`, the `held_out()` sentences, and `windows(pieces, labels)`, returning `TrainingData`;
+    with types known by name also the table of `concepts` and the `concept_texts`. Pre-training also reads `texts()`.
     """
 
     @property
@@ -105,10 +105,10 @@ class Sources(Protocol):
         """Return the settings of the training."""
 
     def open_labelled(self) -> Any:
-        """Return sentences whose entities have one of some fixed types."""
+        """Return sentences whose entities have one of a fixed set of types."""
 
     def open_unlabelled(self, texts: Sequence[Path] = ()) -> Any:
-        """Return the same sentences, or `texts` in their place, for an objective that reads no labels."""
+        """Return the same sentences, or `texts` instead, for an objective that doesn't use labels."""
 
     def open_named(self, *, descriptions: bool = False) -> Any:
-        """Return texts whose entities have types known by name, with descriptions of them if wanted."""
+        """Return texts whose entity types are known by name, with descriptions of the types if `descriptions`."""

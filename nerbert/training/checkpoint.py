@@ -1,9 +1,9 @@
-"""Checkpoints: those that a killed training resumes from, and the best one by a score; and the log kept with them.
+"""Checkpoints to resume interrupted training from, the best checkpoint by score, and the training log.
 
-A folder is complete or absent, and holds no random state. Cost: three times the weights, written while training waits.
+A folder is complete or absent, without random state. Cost: training waits while three times the weights are written.
 
-`log.jsonl` has a line a step and a line an evaluation. A run that resumes from a checkpoint first removes later lines,
-so no step is logged twice. TensorBoard's files have the same figures, with the extra `nerbert[tensorboard]`.
+`log.jsonl` has one line per step and one per evaluation. A run that resumes from a checkpoint first removes later
+lines, so each step is logged once. TensorBoard's files have the same figures, with the extra `nerbert[tensorboard]`.
 """
 
 import json
@@ -35,10 +35,10 @@ _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 @dataclass(slots=True)
 class TrainLog:
-    """The mean loss since the last entry, with evaluations; and progress: steps, pieces, seconds.
+    """Log entries (mean loss since the last entry, and evaluations) and progress: steps, tokens, seconds.
 
-    `loss_sum` and `loss_steps` are of the steps since the last entry. `best` is the best checkpoint's score so far.
-    `begun` counts epochs; `columns` is the digest of the last one's columns, if any.
+    `loss_sum` and `loss_steps` cover the steps since the last entry. `best` is the best checkpoint's score so far.
+    `begun` counts the epochs begun; `columns` is the digest of the last one's columns, if any.
     """
 
     entries: list[dict[str, int | float]] = field(default_factory=list)
@@ -53,7 +53,7 @@ class TrainLog:
     columns: str = ""
 
     def add_step(self, loss: float, tokens: int, seconds: float) -> None:
-        """Count a step; `seconds` are those of the whole training until now."""
+        """Count a step; `seconds` is the total training time so far."""
         self.steps, self.tokens, self.seconds = self.steps + 1, self.tokens + tokens, max(seconds, 1e-9)
         self.loss_sum, self.loss_steps = self.loss_sum + loss, self.loss_steps + 1
 
@@ -74,11 +74,11 @@ class _State:
 
 
 class BestCheckpoint:
-    """Called by the loop for each entry of the log, which gets the score and the step of the best model so far.
+    """Scores the model for each log entry; records the score and step of the best model so far in the log.
 
-    `save(model, step, before)` keeps a model as the best so far; `before` is the step of the one that was. The training
-    is to end after `patience` evaluations in a row without a better one (0: never). With `last` each model counts as
-    better than the one before.
+    `save(model, step, before)` stores a model as the best so far; `before` is the step of the previous best one.
+    Training should end after `patience` evaluations in a row without improvement (0: never). With `last`, each model
+    counts as better than the one before.
     """
 
     def __init__(
@@ -96,14 +96,14 @@ class BestCheckpoint:
         return score.figures
 
     def is_out_of_patience(self, log: TrainLog) -> bool:
-        """Return whether the training is to end: the log has enough evaluations after the best one."""
+        """Return whether training should end: the log has enough evaluations after the best one."""
         return bool(self._patience) and sum(entry["step"] > log.best_step for entry in log.entries) >= self._patience
 
 
 class Checkpoints:
-    """The checkpoints of one training below `folder`: the newest `keep` of them.
+    """The newest `keep` checkpoints of one training run, stored in `folder`.
 
-    One is due each `steps` steps and each `minutes` (0: never). With a `tokenizer`, each is a model's folder.
+    One is due every `steps` steps and every `minutes` minutes (0: never). With a `tokenizer`, each is a model folder.
     """
 
     def __init__(self, folder: Path, keep: int, *, minutes: float = 0, steps: int = 0, tokenizer: Any = None) -> None:
@@ -118,7 +118,7 @@ class Checkpoints:
         return by_time or (bool(self._steps) and step % self._steps == 0)
 
     def save(self, model: Any, optimizer: torch.optim.Optimizer, log: TrainLog, columns: Columns | None = None) -> None:
-        """Save the training's state; older checkpoints are deleted once the new one is complete."""
+        """Save the training state; delete older checkpoints once the new one is complete."""
         target = self._folder / _name(log.steps)
         self._unreadable.discard(target)
         if target.exists():
@@ -140,7 +140,7 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def resume(self, model: Any, optimizer: torch.optim.Optimizer) -> tuple[TrainLog, Columns]:
-        """Load model and optimiser from the newest readable checkpoint; return its log and columns, empty without."""
+        """Load model and optimiser from the newest readable checkpoint; return its log and columns, empty if none."""
         for folder in reversed(self._readable()):
             try:
                 return _load(folder, model, optimizer)
@@ -150,7 +150,7 @@ class Checkpoints:
         return TrainLog(), {}
 
     def newest(self) -> Path | None:
-        """Return the newest checkpoint's folder."""
+        """Return the folder of the newest readable checkpoint."""
         return next(reversed(self._readable()), None)
 
     def _readable(self) -> list[Path]:
@@ -184,7 +184,7 @@ def _moments(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Te
 
 
 def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[TrainLog, Columns]:
-    """Read all of a checkpoint before anything is changed; nothing stays mapped from it."""
+    """Read a whole checkpoint before changing anything; no tensor stays memory-mapped."""
     log = read_json(folder / _STATE, _State).log
     if folder.name != _name(log.steps):
         raise InputError(f"{folder / _STATE}: of step {log.steps}, not of the folder's")
@@ -204,7 +204,7 @@ def _load(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> tuple[T
 
 
 def _read_columns(folder: Path, digest: str) -> Columns:
-    """Return copies of a checkpoint's columns with this digest; raise InputError if its files have others."""
+    """Return copies of a checkpoint's columns; raise InputError unless they have this digest."""
     if not digest:
         return {}
     columns = dict[str, Array]()
@@ -235,7 +235,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _check(path: Path, read: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
-    """Raise InputError unless the tensors are those that are wanted."""
+    """Raise InputError unless the tensors have the expected names and shapes."""
     other = read.keys() ^ expected.keys()
     other |= {name for name in read.keys() & expected.keys() if read[name].shape != expected[name].shape}
     if other:
@@ -253,7 +253,7 @@ class StepLog:
             need("tensorboard", "tensorboard")
 
     def begin(self, steps: int) -> None:
-        """Open the log after `steps` steps; the lines of later ones are removed."""
+        """Open the log to continue after `steps` steps; remove the lines of later steps."""
         kept = "".join(_lines_until(self._path, steps))
         with publish(self._path) as draft:
             draft.write_text(kept, encoding="utf-8")
@@ -276,7 +276,7 @@ class StepLog:
                 self._board.add_scalar(f"{kind}/{name}", figures[name], step)
 
     def close(self) -> None:
-        """Close the files; errors of writing were raised before."""
+        """Close the files, without errors: those of writing were raised before."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
@@ -285,7 +285,7 @@ class StepLog:
 
 
 def _lines_until(path: Path, steps: int) -> Iterator[str]:
-    """Yield the lines of a log up to a step; it ends at a torn line."""
+    """Yield the lines of a log up to a step, or up to an incomplete line."""
     torn = (ValueError, KeyError, TypeError)
     with suppress(FileNotFoundError, *torn), path.open(encoding="utf-8", errors="replace") as file:
         for line in file:

@@ -1,6 +1,6 @@
-"""The processes that train together, one or several (`torchrun`), on Accelerate; and memory that runs out there.
+"""The processes that train together, one or several (`torchrun`), on Accelerate; and out-of-memory errors.
 
-Gradients are summed once a step. Cost: communication doesn't overlap with the last backward pass.
+Gradients are summed once per step. Cost: communication doesn't overlap with the last backward pass.
 """
 
 import os
@@ -19,7 +19,7 @@ from nerbert.errors import NerbertError, SettingsError, refused
 from nerbert.training.settings import TrainSettings
 
 _PATIENCE = timedelta(hours=6)
-"""How long processes wait for each other: one may tokenise a corpus, or score, alone."""
+"""Time limit for processes to wait for each other: one may tokenise a corpus, or score, alone."""
 
 
 class ProcessGroup:
@@ -32,7 +32,7 @@ class ProcessGroup:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes files and talks."""
+        """True in the process that writes files and prints messages."""
         return self.rank == 0
 
     def totals(self, *values: float) -> list[float]:
@@ -40,28 +40,28 @@ class ProcessGroup:
         if self.count == 1:
             return list(values)
         share = torch.tensor(values, dtype=torch.float64, device=self.device)
-        with _others():
+        with _explain_lost_process():
             return [float(value) for value in self._accelerator.reduce(share).tolist()]
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """Give each parameter the sum of its gradients over all processes; what has none in any keeps none."""
+        """Set each gradient to its sum over all processes; a parameter without a gradient in any keeps none."""
         if self.count == 1:
             return
         have = self.totals(*(parameter.grad is not None for parameter in parameters))
         for parameter, anywhere in zip(parameters, have, strict=True):
             if anywhere:
                 grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-                with _others():
+                with _explain_lost_process():
                     parameter.grad = self._accelerator.reduce(grad)
 
     def gather(self, items: Sequence[Any]) -> list[Any]:
-        """Return what all processes have, in the order of their ranks."""
-        with _others():
+        """Return the items of all processes, in the order of their ranks."""
+        with _explain_lost_process():
             return list(gather_object(list(items))) if self.count > 1 else list(items)
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
-        with _others():
+        """Wait until all processes reach this call."""
+        with _explain_lost_process():
             self._accelerator.wait_for_everyone()
 
     def end(self) -> None:
@@ -72,12 +72,12 @@ class ProcessGroup:
 
 
 _OF_DEVICE = ("CUDA error", "device-side assert")
-"""Signs of an error of this process's own device."""
+"""Texts that mark an error of this process's own device."""
 
 
 @contextmanager
-def _others() -> Iterator[None]:
-    """Raise one line where what all processes do together fails: one of them has ended."""
+def _explain_lost_process() -> Iterator[None]:
+    """Raise a one-line error if a collective operation fails because another process has ended."""
     try:
         yield
     except RuntimeError as error:
@@ -105,7 +105,7 @@ _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|
 
 @contextmanager
 def explain_out_of_memory(setting: str = "max_tokens_per_batch, which holds for evaluations too") -> Iterator[None]:
-    """Raise one line that names the `setting` to lower where memory runs out and no smaller micro-batch helps."""
+    """Raise a one-line error naming the `setting` to lower if memory runs out and no smaller micro-batch helps."""
     try:
         yield
     except (RuntimeError, MemoryError, OSError) as error:
@@ -117,7 +117,7 @@ def explain_out_of_memory(setting: str = "max_tokens_per_batch, which holds for 
 
 
 def is_of_memory(error: Exception) -> bool:
-    """Return whether an error says that memory ran out."""
+    """Return whether an error means that memory ran out."""
     if isinstance(error, OSError):
         return error.errno == ENOMEM
     return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))

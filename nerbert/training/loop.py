@@ -1,7 +1,7 @@
-"""The one training loop: short, visible, on Accelerate; it knows no task.
+"""The only training loop: short, readable, on Accelerate, and independent of the task.
 
-Losses are sums over a step, divided once, so micro-batches change no gradient. Randomness comes from seed, step and
-rank.
+Losses are summed over a step and divided once, so micro-batches don't change gradients. Randomness comes from seed,
+step and rank.
 """
 
 import sys
@@ -25,17 +25,17 @@ from nerbert.training.settings import TrainSettings
 from nerbert.training.step import Figures, PreparedStep, launch_step, prepare_steps
 
 VERSION = 3
-"""Raise it when the same settings train differently: unfinished runs then don't resume."""
+"""Increase this when the same settings train differently, so that unfinished runs don't resume."""
 
 
 @explain_out_of_memory()
 def train(run: Run) -> TrainLog:
     """Train the model of `run` in place and return the log.
 
-    With `checkpoints`, start from the newest of them; a signal then stops the training after it has made one. The
-    number of steps follows the first epoch's windows.
+    With `checkpoints`, start from the newest one; a signal then stops training after a checkpoint is saved. The number
+    of steps follows from the first epoch's windows.
     """
-    # Start where the newest checkpoint ends
+    # Resume from the newest checkpoint
     run.resume()
     run.model.train()
     log, processes = run.log, run.processes
@@ -71,7 +71,7 @@ def train(run: Run) -> TrainLog:
 
 @contextmanager
 def _pack_model(model: Any, settings: TrainSettings) -> Iterator[None]:
-    """Let a model's passes be packed, if the settings say so."""
+    """Pack a model's forward passes, if the settings say so."""
     with pack_passes(model) if settings.packing else nullcontext(True) as packs:
         if not packs:
             name = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
@@ -80,7 +80,7 @@ def _pack_model(model: Any, settings: TrainSettings) -> Iterator[None]:
 
 
 class Record:
-    """Reads steps' figures, now or late, and writes log and checkpoints, where they are given: in the first process."""
+    """Reads the figures of steps, now or late; the first process writes log and checkpoints, if they are given."""
 
     def __init__(self, run: Run) -> None:
         self._run, self._log, first = run, run.log, run.processes.is_first
@@ -102,13 +102,13 @@ class Record:
             error.args = (f"{error}; the last good checkpoint is {newest}",)
 
     def log_epoch(self, begun: EpochColumns | None) -> None:
-        """Log an objective's figures for a new epoch, under the first of its steps: a resumed run writes them once."""
+        """Log an objective's figures for a new epoch under its first step, so that a resumed run writes them once."""
         if self._steps and begun and begun.figures:
             position = {"step": self._log.steps + 1, "epoch": self._log.begun - 1}
             self._steps.write("epoch", position | dict(begun.figures))
 
     def add(self, step: PreparedStep, read: Callable[[], Figures]) -> None:
-        """Add a step that was launched; `read` returns its figures."""
+        """Add a launched step; `read` returns its figures."""
         self._unread.append((step, read))
 
     def read(self, but: int = 0) -> None:
@@ -134,7 +134,7 @@ class Record:
             self._tell(", ".join(figures))
 
     def _tell(self, message: str) -> None:
-        """Print one line with the speed and the time left, where no progress bar is shown."""
+        """Print one line with the speed and the time left, if there is no progress bar."""
         if not sys.stderr.isatty():
             log, total = self._log, self._run.total
             left = timedelta(seconds=round((total - log.steps) * log.seconds / log.steps))
@@ -145,7 +145,7 @@ class Record:
         return bool(self._checkpoints and self._checkpoints.is_due(step))
 
     def save(self, *, tells: bool) -> None:
-        """Make a checkpoint, and print a line if it `tells`."""
+        """Save a checkpoint, and print a line if `tells`."""
         if self._checkpoints:
             self._checkpoints.save(self._run.model, self._run.optimizer, self._log, self._run.columns)
             if tells and self._steps:

@@ -1,4 +1,4 @@
-"""What a training minimises: all that the loop knows of its task (`docs/extending/objective.md`)."""
+"""Training objectives: all that the loop knows of its task (`docs/extending/objective.md`)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,7 +16,7 @@ from nerbert.registry import Registry
 from nerbert.rng import Array
 from nerbert.training.settings import Section, TrainSettings
 
-if TYPE_CHECKING:  # so that a settings file is read without torch
+if TYPE_CHECKING:  # reading a settings file needs no torch
     import torch
 
     from nerbert.model.backbone import Backbone
@@ -25,17 +25,17 @@ if TYPE_CHECKING:  # so that a settings file is read without torch
     from nerbert.training.distributed import ProcessGroup
 
 PRETRAIN, FINETUNE = "pretrain", "finetune"
-"""The commands with objectives."""
+"""The commands that train with an objective."""
 Columns = Mapping[str, Array]
-"""An epoch's arrays by name: most have a row for each labelled word of the windows, in order."""
+"""An epoch's arrays by name; most have a row for each labelled word of the windows, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """The input of an objective: the entity types of the data, the settings, and the model to start from.
 
-    Where the data's types are known by name, it has a `ConceptTable`, `concepts`, and by `concept_texts` those of the
-    types. `finetunes` says whether a tagger of these types is made, or an encoder.
+    If the data's types are known by name, `concepts` is a `ConceptTable`, and `concept_texts` gives the concept of each
+    type. `finetunes` is True for a tagger of these types, False for an encoder.
     """
 
     types: Sequence[str]
@@ -45,14 +45,14 @@ class Task:
     concept_texts: Mapping[str, str] = field(default_factory=dict)
     finetunes: bool = False
     data: Any = None
-    """What the objective's own `data` returned."""
+    """Return value of the objective's own `data`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointScore:
-    """What chooses a checkpoint, `value`, and `figures` for logs and cards (`step`, `epoch`, `loss` are taken).
+    """A score: `value` chooses the checkpoint; `figures` are for logs and cards (`step`, `epoch`, `loss` are reserved).
 
-    `facts` go into the card of a model that was trained to this checkpoint, say {"threshold": 0.3}.
+    `facts` go into the card of a model that was trained up to this checkpoint, for example {"threshold": 0.3}.
     """
 
     value: float
@@ -61,7 +61,7 @@ class CheckpointScore:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def beats(self, other: "CheckpointScore | None") -> bool:
-        """Return whether it is better than another one; a tie goes to the other."""
+        """Return whether this score is better than another one; a tie goes to the other."""
         if other is None:
             return True
         return self.value > other.value if self.higher_is_better else self.value < other.value
@@ -71,8 +71,8 @@ class CheckpointScore:
 class Description:
     """An objective's description for plans and cards.
 
-    `learnt` completes "An encoder …, pre-trained to …"; `chooses` is the figure that chooses the checkpoint, and
-    `figures` explains all of them by name; `pipeline` is the hub's name of the model's task without fine-tuning.
+    `learnt` completes "An encoder …, pre-trained to …". `chooses` names the figure that chooses the checkpoint, and
+    `figures` explains each figure by name. `pipeline` is the hub's name of the model's task without fine-tuning.
     """
 
     learnt: str
@@ -83,7 +83,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class EpochColumns:
-    """What an objective computes at the start of an epoch: `columns`, the same in all processes.
+    """The `columns` that an objective computes at the start of an epoch, the same in all processes.
 
     `figures` are for the log, by name.
     """
@@ -94,37 +94,37 @@ class EpochColumns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """Facts about an objective that commands read before they make it."""
+    """Facts about an objective that commands read before they create it."""
 
     commands: tuple[str, ...] = (PRETRAIN, FINETUNE)
-    """Its commands."""
+    """Commands that offer it."""
     sources: tuple[str, ...] = ()
-    """Sections of the sources that its data may be read from, beside a corpus or annotated sentences."""
+    """Sections of sources that its data may be read from, besides a corpus or annotated sentences."""
     needs: tuple[str, ...] = ()
-    """An extra of nerbert and its modules that it needs."""
+    """A required extra of nerbert, followed by the required modules of that extra."""
     trains_gently: bool = False
-    """Whether few steps at a low rate suit its fine-tuning, since it starts from a whole model (docs/results)."""
+    """True if its fine-tuning needs few steps at a low rate, since it starts from a complete model (docs/results)."""
     usual_rate: float = 0.0
-    """Its learning rate in fine-tuning where the settings name none; 0: by the encoder's width."""
+    """Default learning rate of fine-tuning; 0: chosen by the encoder's width."""
     joins_source: bool = False
-    """Whether it learns from a source domain and the target together, not from one after the other."""
+    """True if it learns from a source domain and the target together, not from one after the other."""
 
 
 class Objective(Protocol):
-    """A subclass has to give `of`, `make_model`, `terms`, `loss`, `describe` and, for pre-training, `score_on`.
+    """Base class of objectives. Define `of`, `make_model`, `terms`, `loss`, `describe`; to pre-train also `score_on`.
 
-    Its settings are a `Section`, `settings`: `task.settings.of(MySettings)`. One that makes taggers extends
-    `TaggerObjective`; one with work of its own in each epoch or step also extends `EpochHooks` or `StepHooks`.
+    Its settings are a `Section`, `settings`: `task.settings.of(MySettings)`. An objective that makes taggers extends
+    `TaggerObjective`; one that does something in each epoch or step also extends `EpochHooks` or `StepHooks`.
 
     For each micro-batch of a step the loop calls `terms`, on the CPU, then `loss`.
     """
 
     settings: ClassVar[type[Section]] = Section
-    """Its settings; one without a name has none."""
+    """Class of its settings; a section without a name has none."""
     traits: ClassVar[Traits] = Traits()
     """Its commands, its sources, and how it is fine-tuned."""
     parts: ClassVar[tuple[str, ...]] = ("loss",)
-    """The parts of its loss, by name; of several none is called `loss`, `norm` or `rate`, as the log's own figures."""
+    """Names of the parts of its loss; of several, none may be `loss`, `norm` or `rate`, which the log itself uses."""
 
     @classmethod
     def data(cls, sources: "Sources") -> Any:
@@ -136,42 +136,42 @@ class Objective(Protocol):
         """Return the objective for a task; raise SettingsError or InputError if it doesn't fit."""
 
     def make_model(self, backbone: "Backbone") -> Any:
-        """Return the model to train, with a new head: a `transformers` model, as `backbone.load` gives it."""
+        """Return the model to train, with a new head: a `transformers` model, as returned by `backbone.load`."""
 
     def freeze(self, model: Any, layers: int) -> int:
-        """Freeze the lowest `layers` layers; -1 leaves the number to the objective. Return the number."""
+        """Freeze the lowest `layers` layers (-1: the objective's own number), and return how many are frozen."""
         from nerbert.model.fresh import freeze
 
         freeze(model, max(0, layers))
         return max(0, layers)
 
     def new_parameters(self, model: Any) -> "Iterable[torch.nn.Parameter]":
-        """Return the parameters of layers that no pre-trained encoder has: by default all outside `base_model`."""
+        """Return the parameters of layers outside the pre-trained encoder: by default, outside `base_model`."""
         inside = {id(parameter) for parameter in model.base_model.parameters()}
         return [parameter for parameter in model.parameters() if id(parameter) not in inside]
 
     def optimizer(self, model: Any, settings: TrainSettings) -> "torch.optim.Optimizer | None":
-        """Return its own optimizer over the model; None for AdamW."""
+        """Return its own optimizer for the model, or None for AdamW."""
         return None
 
     def subwords(self, model: Any, backbone: "Backbone", settings: TrainSettings) -> SubwordTokenizer:
-        """Return what cuts examples into windows for the model."""
+        """Return the tokenizer that cuts examples into windows for the model."""
         return SubwordTokenizer(backbone.tokenizer, model.config, settings.max_length, on_too_long=settings.on_too_long)
 
     @property
     def labels(self) -> WordLabels | None:
-        """Return what words are labelled with; None for an objective that reads no labels."""
+        """Return the labels of words, or None for an objective that doesn't use labels."""
         return None
 
     def facts(self, windows: Windows) -> dict[str, Any]:
-        """Return facts for the model's card; `windows` are those that it is trained on."""
+        """Return facts for the model's card; `windows` are the training windows."""
         return {}
 
     def terms(self, batch: Any) -> Mapping[str, float]:
-        """Return for each part the batch's share of the number that the part is divided by."""
+        """Return the batch's share of each part's divisor."""
 
     def loss(self, model: Any, batch: Any) -> "Mapping[str, torch.Tensor]":
-        """Return for each part the sum of its terms' losses, a scalar."""
+        """Return the sum of the losses of each part's terms, a scalar."""
 
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: "ProcessGroup"
@@ -198,49 +198,49 @@ class TaggerObjective(Objective):
 
 
 class EpochHooks:
-    """What an objective does at the start of an epoch, counted from 0."""
+    """Hooks for the start of an epoch; epochs are counted from 0."""
 
     def begin_epoch(
         self, model: Any, data: "TrainingData", epoch: int, before: Columns, processes: "ProcessGroup"
     ) -> EpochColumns | None:
-        """Return the columns that the model gives an epoch; None keeps the last ones.
+        """Return the columns that the model computes for an epoch, or None to keep the last ones.
 
-        The model is on its device, in evaluation, without gradients. `data` is as the training got it, whatever the
-        epoch; `before` are the columns of the epoch before, none at first. All processes call it together and must
-        return the same. A resumed run doesn't call it for an epoch that was begun; `--dry-run` never calls it.
+        The model is on its device, in evaluation mode, without gradients. `data` are the original ones in every epoch;
+        `before` are the columns of the previous epoch, empty at first. All processes call it together and must return
+        the same. A resumed run doesn't call it for an epoch that had begun; `--dry-run` never calls it.
         """
         return None
 
     def use_columns(self, windows: Windows, columns: Columns) -> Windows:
-        """Return the windows that an epoch trains on; called for columns that were just made, or read on resuming."""
+        """Return the windows that an epoch trains on, given new columns, or columns read on resuming."""
         return windows
 
     def rate_factor(self, epoch: int) -> float:
-        """Return by what the schedule's learning rate is multiplied in an epoch."""
+        """Return the factor of the schedule's learning rate in an epoch."""
         return 1.0
 
 
 class StepHooks:
-    """What an objective does in a step: `begin_step` once, `prepare` for each micro-batch, both on the CPU.
+    """Hooks for a step: `begin_step` runs once, `prepare` for each micro-batch, both on the CPU.
 
     Losses are computed inside `step_pass`.
     """
 
     start_cost: ClassVar[int] = START_COST
-    """Overhead of a micro-batch on a CPU, in pieces."""
+    """Overhead of a micro-batch on a CPU, in subwords."""
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> Any:
-        """Return what all micro-batches of a step share; `numbers` are its windows in all processes."""
+        """Return data that all micro-batches of a step share; `numbers` are its windows in all processes."""
         return None
 
     def prepare(self, batch: "Batch", step: int, shared: Any = None) -> "Batch":
-        """Return the batch with what is drawn for this step (masks, say) by seed, step and window number."""
+        """Return the batch with this step's random choices (such as masks), drawn by seed, step and window number."""
         return batch
 
     def step_pass(self, model: Any, shared: Any) -> AbstractContextManager[None]:
-        """Return the context of a step's losses, for what is computed once for all of them.
+        """Return the context that a step's losses are computed in, for values that all of them share.
 
-        It is entered again after memory ran out; gradients are complete when it ends.
+        It is entered again if memory ran out; gradients are complete when it ends.
         """
         return nullcontext()
 
@@ -283,7 +283,7 @@ SpanFigures = Callable[[Spans, Spans], dict[str, int | float]]
 
 @contextmanager
 def computed_once(vectors: "torch.Tensor") -> "Iterator[torch.Tensor]":
-    """Yield vectors that a step's losses share; at the end take their gradient once through what made them."""
+    """Yield vectors that a step's losses share; at the end, backpropagate once through their computation."""
     shared = vectors.detach().requires_grad_(vectors.requires_grad)
     yield shared
     if shared.grad is not None:
@@ -291,9 +291,9 @@ def computed_once(vectors: "torch.Tensor") -> "Iterator[torch.Tensor]":
 
 
 class SpanScore:
-    """Scores the entities that a head finds, each process its share; `chooses` names the figure that is the value.
+    """Scores the entities that a head finds, each process its share; `chooses` names the figure that becomes the value.
 
-    What is found where nothing is known is neither right nor wrong.
+    Predicted entities with a word of unknown label are ignored.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A training while it runs: what it was given, and its state."""
+"""A training run: its inputs and its state."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,10 @@ from nerbert.training.settings import Schedule, TrainSettings
 
 @dataclass(slots=True)
 class Run:
-    """A training of `model`, which is moved to its device; `windows` are those of the epoch that was begun last.
+    """A training run of `model`, which is moved to its device; `windows` are those of the epoch begun last.
 
-    Columns are arrays that the model computes for an epoch: a new label for each word, say. All processes make them
-    together, once. Checkpoints have them until the next ones are made, so a killed run equals one that never stopped.
+    Columns are arrays that the model computes for an epoch, such as a new label for each word. All processes compute
+    them together, once. Checkpoints keep them until the next ones, so a resumed run equals an uninterrupted one.
     """
 
     model: Any
@@ -35,11 +35,11 @@ class Run:
     processes: ProcessGroup
     bar: Progress = field(default_factory=Progress)
     evaluate: BestCheckpoint | None = None
-    """Scores the model at each entry of the log. Where it is out of patience, the training ends."""
+    """Scores the model at each log entry. Training ends when it is out of patience."""
     checkpoints: Checkpoints | None = None
     steps: StepLog | None = None
     evaluation_steps: int = 0
-    """Steps between entries of the log; 0: about `settings.epochs` entries, even where `min_steps` repeats windows more
+    """Steps between log entries; 0: about `settings.epochs` entries, even if `min_steps` repeats the windows more
     often than that."""
     log: TrainLog = field(init=False, default_factory=TrainLog)
     optimizer: torch.optim.Optimizer = field(init=False)
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def is_out_of_patience(self) -> bool:
-        """Whether the training is to end before its last step."""
+        """True if training should end before its last step."""
         return self.evaluate is not None and self.evaluate.is_out_of_patience(self.log)
 
     def resume(self) -> None:
@@ -79,14 +79,14 @@ class Run:
         self.bar.advance(step, before=True)
 
     def epochs(self) -> Iterator[tuple[int, Iterator[Array]]]:
-        """Yield each epoch from here on, with the windows of its steps."""
+        """Yield each remaining epoch, with the windows of its steps."""
         if not self.is_out_of_patience:
             steps = self.data.steps(self.settings, self.log.steps, self.total)
             for epoch, group in groupby(steps, itemgetter(0)):
                 yield epoch, (numbers for _, numbers in group)
 
     def begin_epoch(self, epoch: int) -> EpochColumns | None:
-        """Let the objective begin an epoch, return its figures; raise NerbertError where processes' columns differ."""
+        """Let the objective begin an epoch, return its figures; raise NerbertError if processes' columns differ."""
         self.model.eval()
         with torch.no_grad():
             begun = self.epoch_hooks.begin_epoch(self.model, self.data, epoch, self.columns, self.processes)
@@ -114,7 +114,7 @@ class Run:
         return rate * self.epoch_hooks.rate_factor(epoch)
 
     def add_evaluation(self) -> dict[str, float]:
-        """Add an entry to the log, with the model's score; return it."""
+        """Add a log entry with the model's score, and return it."""
         entry = self.log.add_entry(self.log.steps / self.per_epoch)
         if self.evaluate:
             self.model.eval()
@@ -124,13 +124,13 @@ class Run:
 
 
 def total_steps(windows: int, settings: TrainSettings) -> int:
-    """Return how many steps `train` will take, unless it ends early."""
+    """Return the number of steps that `train` will take, unless it ends early."""
     steps = max(1, settings.min_steps, round(settings.epochs * math.ceil(windows / settings.batch_size)))
     return min(steps, settings.max_steps) if settings.max_steps else steps
 
 
 def rate_at(step: int, total: int, warmup_ratio: float, schedule: Schedule = "linear") -> float:
-    """Return the learning rate's share of its highest: up in a straight line, then as the schedule says."""
+    """Return the learning rate as a share of its peak: a linear warm-up, then the schedule."""
     warmup = round(total * warmup_ratio)
     if step < warmup:
         return (step + 1) / (warmup + 1)
@@ -143,9 +143,9 @@ def rate_at(step: int, total: int, warmup_ratio: float, schedule: Schedule = "li
 def make_optimizer(
     model: Any, settings: TrainSettings, device: str, objective: Objective | None = None
 ) -> torch.optim.Optimizer:
-    """Return the objective's own optimizer, or AdamW over what isn't frozen; vectors (biases, norms) have no decay.
+    """Return the objective's own optimizer, or AdamW for unfrozen parameters, vectors (biases, norms) without decay.
 
-    Layers that the `objective` calls new are groups with a rate of their own, if the settings have one.
+    Layers that the `objective` calls new are groups with their own learning rate, if the settings have one.
     """
     if objective and (optimizer := objective.optimizer(model, settings)):
         return optimizer

@@ -28,14 +28,14 @@ SOURCES: Registry[type[Section]] = Registry(
 
 
 def load_settings(cls: type[_Settings], path: Path | None, changes: Sequence[str] = ()) -> _Settings:
-    """Read `path` (TOML), apply `key=value` changes, and make a `cls`; raise SettingsError for any fault."""
+    """Read `path` (TOML), apply `key=value` changes, and make a `cls`; raise SettingsError for any error."""
     return make_settings(cls, read_settings(path, changes))
 
 
 def make_settings(cls: type[_Settings], values: Mapping[str, Any], before: _Settings | None = None) -> _Settings:
-    """Make settings from values by name, over those of `before`, in sections key by key.
+    """Make settings from values by name, which override those of `before`, in sections key by key.
 
-    Raise SettingsError for an unknown name, a wrong value or one that is missing, and for an unknown objective.
+    Raise SettingsError for an unknown name, a wrong or missing value, and an unknown objective.
     """
     if not issubclass(cls, TrainSettings):
         return make_plain_settings(cls, values, before)
@@ -59,7 +59,7 @@ def change_settings(settings: _Settings, values: Mapping[str, Any]) -> _Settings
 
 
 def find_section(name: str, objective: str = "") -> type[Section] | None:
-    """Return the section of this name: a source's, or one of the objective of its name, or of a user's `objective`."""
+    """Return the section of this name: a source's, that of the objective of this name, or of a user's `objective`."""
     if not name or ":" in name:
         return None
     if SOURCES.contains(name):
@@ -70,7 +70,7 @@ def find_section(name: str, objective: str = "") -> type[Section] | None:
 
 
 def sections_of(objective: str = "") -> dict[str, type[Section]]:
-    """Return all known sections by name, that of a user's `objective` among them."""
+    """Return all known sections by name, including that of a user's `objective`."""
     sections = dict[str, type[Section]]()
     for name in filter(None, (*OBJECTIVES, objective)):
         declared = OBJECTIVES.find(name).settings
@@ -84,7 +84,7 @@ def _names_of(cls: type[Settings]) -> list[str]:
 
 
 def _make_section(name: str, value: Any, objective: str, before: Section | None, cls: type[TrainSettings]) -> Section:
-    """Return a section from its values, over those given `before`; raise SettingsError for any other value."""
+    """Return a section from its values, which override `before`; raise SettingsError for any other value."""
     section = find_section(name, objective)
     if section is None:
         raise _no_section(name, objective, cls)
@@ -107,7 +107,7 @@ def _no_section(name: str, objective: str, cls: type[TrainSettings]) -> Settings
 
 
 def chosen_objective(settings: TrainSettings, command: str) -> type[Objective]:
-    """Return the objective of a training; raise SettingsError for one of another command, and for others' sections."""
+    """Return the objective to train with; raise SettingsError for another command's, and for unrelated sections."""
     objective, name = find_objective(settings.objective), settings.objective
     if command not in objective.traits.commands:
         raise SettingsError(f"setting objective = {name!r}: is for {_quote(objective.traits.commands)} only",

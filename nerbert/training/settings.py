@@ -1,4 +1,4 @@
-"""The settings of every training, and the base of sections: what an objective or a source declares."""
+"""The settings of every training run, and the base class of sections, which objectives and sources declare."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -13,12 +13,12 @@ from nerbert.model.tokenizer import OnTooLong
 
 _Section = TypeVar("_Section", bound="Section")
 Schedule = Literal["linear", "cosine", "constant"]
-"""How the learning rate goes on after the warm-up."""
+"""Schedules of the learning rate after the warm-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section(Settings):
-    """A base for the settings that an objective or a source declares: a section of its own."""
+    """Base class for the settings that an objective or a source declares as its section."""
 
     section: ClassVar[str] = ""
     """Its name."""
@@ -31,13 +31,13 @@ class Section(Settings):
 
     @classmethod
     def full_name(cls, name: str) -> str:
-        """Return a field's name after the section's."""
+        """Return a field's name, prefixed with the section's."""
         return f"{cls.section}.{name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings(Settings):
-    """How a model is trained. Settings of an objective or a source are in its section."""
+    """Settings for training a model. Those of an objective or a source are in its section."""
 
     removed: ClassVar[Mapping[str, str]] = {"compile": "compiled layers were slower on an H100"}
 
@@ -45,8 +45,8 @@ class TrainSettings(Settings):
     """The sections of the objective and its sources. Source: ours."""
     objective: str = "tagging"
     """Training objective: `tagging`, entities of the data's types; `mlm` (pre-training only), masked subwords of the
-    same sentences, the control without labels; `concepts`, names of open types by contrast; `names`, boundaries by
-    tags, and names of types by contrast;
+    same sentences, the control without labels; `concepts`, open types by contrastive learning; `names`, boundaries
+    by tags, and types by contrastive learning;
     `self_training`, as `tagging`, but from the second epoch on the model relabels all sentences; `typing` (pre-training
     only), the data's types and clusters of entities; `zero_shot`, entities of any types, given by name; `distillation`
     (fine-tuning only), as `tagging`, with confidences as soft labels; `cdlm` (fine-tuning only), tags and neighbouring
@@ -58,34 +58,34 @@ class TrainSettings(Settings):
     epochs: Annotated[float, Interval(gt=0, lt=1e6)] = 3.0
     """Passes over the training data, copies included. Source: ours; the paper doesn't say."""
     min_steps: Annotated[int, Interval(ge=0)] = 0
-    """Fewest updates: a smaller training set is repeated beyond `epochs` until then. `max_steps` wins over it. 0: no
-    bound. Source: ours."""
+    """Minimum number of updates: a smaller training set is repeated beyond `epochs` until then. `max_steps` takes
+    precedence. 0: no limit. Source: ours."""
     max_steps: Annotated[int, Interval(ge=0)] = 0
-    """Most updates; the schedule ends there. It wins over `min_steps` and `epochs`. Equal to `min_steps`, it fixes the
-    number of updates. 0: no bound. Source: ours."""
+    """Maximum number of updates; the schedule ends there. Takes precedence over `min_steps` and `epochs`. Equal to
+    `min_steps`, it fixes the number of updates. 0: no limit. Source: ours."""
     batch_size: Annotated[int, Interval(ge=1)] = 32
-    """Sentences (windows, where one is longer than the model) per step. Unit: windows. Source: ours."""
+    """Sentences (or windows of sentences that are too long for the model) per step. Unit: windows. Source: ours."""
     max_tokens_per_batch: Annotated[int, Interval(ge=1)] = 8192
-    """A step is cut into micro-batches of at most this size, and smaller ones where memory runs out. Changes memory and
-    speed, not the sums (but rounding, and which units drop out). Unit: subwords, padding included. Source: ours."""
+    """Maximum size of a step's micro-batches, which are made smaller if memory runs out. Changes memory and speed, not
+    results, except for rounding and which units drop out. Unit: subwords, padding included. Source: ours."""
     learning_rate: Annotated[float, Interval(gt=0, lt=1e6)] = 1e-4
-    """Highest learning rate of AdamW. Source: ours, for small encoders."""
+    """Peak learning rate of AdamW. Source: ours, for small encoders."""
     new_layers_learning_rate: Annotated[float, Interval(ge=0, lt=1e6)] = 0.0
-    """Highest learning rate of layers that no pre-trained encoder has (a head, a projection, an LSTM); it follows the
-    same schedule. 0: that of all. Source: ours; GLiNER's public code has 5e-5 here, and 1e-5 for its encoder."""
+    """Peak learning rate of layers that aren't part of a pre-trained encoder (a head, a projection, an LSTM), on the
+    same schedule. 0: `learning_rate`. Source: ours; GLiNER's public code has 5e-5 here, and 1e-5 for its encoder."""
     weight_decay: Annotated[float, Interval(ge=0, lt=1e6)] = 0.01
-    """AdamW's weight decay; biases and norms have none. Source: ours; the paper doesn't say."""
+    """AdamW's weight decay; not applied to biases and norms. Source: ours; the paper doesn't say."""
     warmup_ratio: Annotated[float, Interval(ge=0, le=1)] = 0.1
-    """Share of steps in which the rate rises from 0; then `schedule` applies. Source: ours; the paper doesn't say."""
+    """Share of steps in which the rate rises from 0, before `schedule` applies. Source: ours; the paper doesn't say."""
     schedule: Schedule = "linear"
     """The learning rate after the warm-up: `linear` and `cosine` (half a wave) lower it to 0, `constant` keeps it.
     Source: ours, as in BERT's fine-tuning; the paper doesn't say; GLiNER's public code has `cosine`, CrossNER's
     `constant`."""
     max_grad_norm: Annotated[float, Interval(gt=0, lt=1e6)] = 1.0
-    """Largest norm of a gradient. Source: ours; the paper doesn't say."""
+    """Maximum norm of the gradient; longer ones are scaled down. Source: ours; the paper doesn't say."""
     max_length: Annotated[int, Interval(ge=8)] = 256
-    """Longest window; longer sentences are cut into overlapping windows at words. Unit: subwords. Source: ours; the
-    paper doesn't say."""
+    """Maximum length of a window; longer sentences are cut at words into overlapping windows. Unit: subwords. Source:
+    ours; the paper doesn't say."""
     on_too_long: OnTooLong = "window"
     """Sentences longer than `max_length`: `window` cuts them into overlapping windows; `truncate` drops the rest, as
     many papers do: entities there count as missed, and the tagger truncates too; `error` refuses them. Source: ours;
@@ -93,17 +93,17 @@ class TrainSettings(Settings):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """`bf16` (weights stay fp32), `fp32`, or `auto`: bf16 where the device supports it. Source: ours."""
     packing: bool = False
-    """Whether windows go through the encoder end to end, without padding, where a trial shows that it can; attention
-    stays within each. The same sums but rounding, and other units drop out. Source: ours; on an H100 it gained
-    9 % with `overlap`, on a CPU nothing."""
+    """Pack windows end to end, without padding, if a trial shows that the encoder supports it; attention stays within
+    each window. Same results except for rounding and which units drop out. Source: ours; on an H100 it gained 9 % with
+    `overlap`, on a CPU nothing."""
     overlap: bool = False
-    """Whether a thread prepares the next step's windows while a step is computed, and, in one process, losses are read
-    a step late. The same results. Source: ours; on an H100 it gained only with `packing`."""
+    """Prepare the next step's windows in a thread while a step is computed and, in a single process, read losses a step
+    late. Same results. Source: ours; on an H100 it gained only with `packing`."""
     num_layers: Annotated[int, Interval(ge=0, lt=1e6)] = 0
-    """How many of the backbone's lowest layers to keep: fewer are smaller and faster, less accurate, and need training.
+    """Number of the backbone's lowest layers to keep: fewer are smaller and faster, less accurate, and need training.
     0: all. Source: Sajjad et al. 2020 §3 (dropping the top layers costs least)."""
     threads: Annotated[int, Interval(ge=0, le=4096)] = 0
-    """CPU threads of torch; 0 is torch's default. Two processes on one machine: 1 each. Source: ours."""
+    """CPU threads of torch; 0: torch's default. With two processes on one machine: 1 each. Source: ours."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
@@ -119,9 +119,9 @@ class TrainSettings(Settings):
 
 
 def plain_settings(settings: TrainSettings, declared: type[Section] = Section) -> dict[str, Any]:
-    """Return the values of settings by name, those of sections by their names, of `declared` though it isn't given.
+    """Return values by name, and sections by section name, including `declared` even if it isn't given.
 
-    Of what a section reads and of its models only the last part of a path is there.
+    Paths of files and models that a section reads are reduced to their last part.
     """
     values = {field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "sections"}
     present = declared.section in ("", *(section.section for section in settings.sections))
@@ -134,14 +134,14 @@ def plain_settings(settings: TrainSettings, declared: type[Section] = Section) -
 
 
 def changed_names(settings: TrainSettings) -> list[str]:
-    """Return the names of settings that aren't their defaults, those of sections with their names before."""
+    """Return the names of settings that differ from their defaults, prefixed with the section's name in sections."""
     changed = [(part, field) for part in (settings, *settings.sections) for field in fields(part)
                if field.name != "sections" and getattr(part, field.name) != field.default]  # fmt: skip
     return [part.full_name(field.name) for part, field in changed]
 
 
 def flat_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings by name, those of a section with its name before theirs, after the others."""
+    """Return settings by name; those of sections come last, prefixed with the section's name."""
     flat = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
     sections = {name: value for name, value in values.items() if isinstance(value, Mapping)}
     return flat | {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}

@@ -1,7 +1,7 @@
 """A step of a training: its micro-batches, their gradients and the update.
 
-`prepare_step` needs no device, so a thread can do it ahead. `launch_step` gives a function that returns the step's
-figures; where the step is `late`, only that function waits for the device.
+`prepare_step` doesn't use the device, so a thread can run it ahead. `launch_step` returns a function that returns the
+step's figures; if the step is `late`, only that function waits for the device.
 """
 
 import math
@@ -26,11 +26,11 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class PreparedStep:
-    """One process's share of a step, on the CPU: `cut` returns micro-batches of at most so many tokens."""
+    """One process's share of a step, on the CPU; `cut` returns micro-batches of at most a given number of tokens."""
 
     number: int
     tokens: int
-    """In all processes."""
+    """Tokens in all processes."""
     shared: Any
     cut: Callable[[int], list[Batch]]
     batches: Sequence[Batch]
@@ -39,7 +39,7 @@ class PreparedStep:
 def prepare_steps(run: Run, steps: Iterator[Array]) -> Iterator[PreparedStep]:
     """Yield this process's share of an epoch's steps, which are given by the numbers of their windows.
 
-    With `overlap`, a thread prepares the next step meanwhile.
+    With `overlap`, a thread prepares the next step in the meantime.
     """
     first = run.log.steps + 1
     if not run.settings.overlap:
@@ -57,7 +57,7 @@ def prepare_steps(run: Run, steps: Iterator[Array]) -> Iterator[PreparedStep]:
 
 
 def prepare_step(run: Run, numbers: Array, step: int) -> PreparedStep:
-    """Return this process's share of `numbers`, cut into micro-batches, with what is drawn for them."""
+    """Return this process's share of `numbers`, cut into micro-batches, with their random choices."""
     windows, hooks, device = run.windows, run.step_hooks, run.processes.device.type
     share = numbers[run.processes.rank :: run.processes.count]
     shared = hooks.begin_step(windows, numbers, step)
@@ -78,12 +78,12 @@ def train_step(run: Run, numbers: Array, rate: float, step: int) -> Figures:
 
 
 def launch_step(run: Run, step: PreparedStep, rate: float, *, late: bool = False) -> Callable[[], Figures]:
-    """Update the model; return a function that gives mean loss, gradient norm and rate.
+    """Update the model; return a function that returns mean loss, gradient norm and rate.
 
-    `rate` is that of the encoder; each group of the optimizer has its `share` of it, or all. Where memory ran out,
-    `max_tokens_per_batch` is the size that fitted. A loss or gradient that isn't finite changes no weight. Raise
-    SettingsError for it, with `late` from the function returned, and NerbertError if a single window needs more memory
-    than there is.
+    `rate` is the encoder's; each group of the optimizer gets its `share` of it (default: all). If memory ran out, the
+    figure `max_tokens_per_batch` is the size that fitted. A non-finite loss or gradient never updates the weights.
+    Raise SettingsError for it (if `late`, from the returned function), and NerbertError if a single window needs more
+    memory than there is.
     """
     model, objective, settings, processes = run.model, run.objective, run.settings, run.processes
     parts, max_tokens, batches = objective.parts, settings.max_tokens_per_batch, step.batches
@@ -124,7 +124,7 @@ def launch_step(run: Run, step: PreparedStep, rate: float, *, late: bool = False
 
 
 def _copy_to_host(values: torch.Tensor) -> Callable[[], list[float]]:
-    """Begin to copy numbers to the CPU; return a function that waits for the copy alone and returns them."""
+    """Start copying numbers to the CPU; return a function that waits for this copy only, and returns them."""
     if values.device.type != "cuda":
         return values.tolist
     host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
@@ -144,8 +144,8 @@ def _add_gradients(
 ) -> torch.Tensor | None:
     """Add the gradients of a process's micro-batches, and return its share of the loss of each part.
 
-    Return None where memory ran out; all gradients are dropped then. Nothing here waits for other processes, so each
-    may retry by itself.
+    If memory ran out, drop all gradients and return None. Nothing here waits for other processes, so each can retry
+    alone.
     """
     device, seed = run.processes.device, run.settings.seed
     torch.manual_seed(int(uniform(seed, "step", f"{step.number} {run.processes.rank}") * (1 << 53)))
@@ -164,15 +164,15 @@ def _add_gradients(
     else:
         return losses
     run.model.zero_grad(set_to_none=True)
-    clear_device_cache(garbage_collection=True)  # here the error is freed, and with it what its frames held
+    clear_device_cache(garbage_collection=True)  # the error and the tensors in its frames are freed by now
     return None
 
 
 @contextmanager
 def _sparse_embeddings(model: torch.nn.Module, device: str) -> Iterator[None]:
-    """Collect the gradients of embeddings by row on a CPU, and make them dense at the end.
+    """Collect the gradients of embeddings as sparse rows on a CPU, and make them dense at the end.
 
-    A dense one for each micro-batch, mostly zeros, takes as long as 30 pieces in the layers of MiniLM.
+    A dense gradient per micro-batch, mostly zeros, takes as long as 30 subwords in the layers of MiniLM.
     """
     tables = [part for part in model.modules() if isinstance(part, torch.nn.Embedding) and device == "cpu"]
     try:

@@ -1,4 +1,4 @@
-"""Tagging (NER-BERT §3.1), what pre-training and fine-tuning share: a linear layer over BIO tags of words."""
+"""Tagging (NER-BERT §3.1), for pre-training and fine-tuning: a linear layer over the BIO tags of words."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,18 +43,18 @@ class TaggingSettings(Section):
     """Weight of words outside entities in the loss: in a corpus many of them are names without a link. Source: ours; 1
     as in the paper."""
     joined_layer: Annotated[int, Interval(ge=-1, lt=1e6)] = 0
-    """A layer, counted from 1, whose states the head reads concatenated with those of the last one: twice as wide, and
-    only nerbert loads such a tagger. -1: the highest frozen layer of pre-training, by the encoder's nerbert.json. 0:
-    the last layer only. Source: ours (0); NuNER's authors join layer 6 with layer 12, 6 being the highest frozen."""
+    """A layer, counted from 1, whose states the head reads concatenated with the last layer's: twice as wide, and only
+    nerbert loads such a tagger. -1: the highest frozen layer of pre-training, by the encoder's nerbert.json. 0: the
+    last layer only. Source: ours (0); NuNER's authors join layer 6 with layer 12, 6 being the highest frozen."""
 
 
 _DEFAULTS = TaggingSettings()
 _OUTSIDE = 0
-"""The class of words outside of any entity, as `labels.tag_names` numbers them."""
+"""The class of words outside any entity, as numbered by `labels.tag_names`."""
 
 
 class TokenClassification(TaggerObjective):
-    """A weighted mean over words that have a label; `IGNORED` ones don't count.
+    """The objective of tagging: a weighted mean over words; those labelled `IGNORED` don't count.
 
     The section of an objective that extends it must extend `TaggingSettings`.
     """
@@ -79,7 +79,7 @@ class TokenClassification(TaggerObjective):
 
     @classmethod
     def read_section(cls, task: Task) -> Any:
-        """Return the section of the objective; raise SettingsError for what is refused."""
+        """Return the objective's section; raise SettingsError for a joined layer in pre-training."""
         section: Any = task.settings.of(cls.settings)
         refused = section.joined_layer != 0 and not task.finetunes
         refuse(refused, section.full_name("joined_layer"), section.joined_layer, "0 in pre-training")
@@ -101,11 +101,11 @@ class TokenClassification(TaggerObjective):
 
     @property
     def labels(self) -> BioLabels:
-        """Return the numbers of the tags."""
+        """Return the words' labels: the numbers of their BIO tags."""
         return BioLabels(self._tags)
 
     def terms(self, batch: Batch) -> dict[str, float]:
-        """Return the weights of all labelled words together."""
+        """Return the sum of the weights of all labelled words."""
         labelled, outside = int((batch.labels != IGNORED).sum()), int((batch.labels == _OUTSIDE).sum())
         return {"loss": labelled - outside + self._section.outside_weight * outside}
 
@@ -128,7 +128,7 @@ class TokenClassification(TaggerObjective):
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
-        """Return F1 of typed entities; where ENTITY is the only category, of spans."""
+        """Return a scorer: F1 of typed entities, or of spans if ENTITY is the only category."""
         return SpanScore(
             lambda model: self.head(model, pieces, settings), examples, typed_figures, self._chooses, processes
         )

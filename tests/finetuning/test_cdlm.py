@@ -150,7 +150,7 @@ def test_it_learns_a_few_sentences_by_heart(
     write_tagger_card(folder, TaggerFacts(card))
     page = (folder / "README.md").read_text()
     assert "library_name: nerbert" in page
-    assert "Only nerbert loads it: it is no model of `transformers`." in page
+    assert "Only nerbert loads it: it isn't a model of `transformers`." in page
     assert ("source domain, together with the others" in page) == (mode == "supervised")
     assert card["log"][-1]["loss"] < card["log"][0]["loss"] / 2
     tagger = Tagger.load(folder, device="cpu")

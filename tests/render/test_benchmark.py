@@ -73,7 +73,7 @@ def test_what_a_suite_is_about_is_one_paragraph(about: str) -> None:
     line = text.split("\n")[2]
     assert not re.match(r"\s|[-+*#=>]|\d+[.)]\s", line)
     assert re.sub(r"\\(.)", r"\1", line) == " ".join(about.split())
-    assert "y first: - x. Each seed has a checkpoint of its own." in text
+    assert "y first: - x. Each seed has its own checkpoint." in text
 
 
 def test_csv_reads_back_and_holds_no_formula() -> None:

@@ -93,10 +93,10 @@ def test_only_a_hubs_name_is_a_base_model(card: Card, backbone: str) -> None:
         ({}, "Settings", ["Computed in `bf16`"]),
         ({"validation": {}, "log": []}, "Validation", ["Nothing was scored."]),
         ({"log": LONG_LOG}, "Validation", ["| 1,000 | 1.00 |"]),
-        ({}, "Limits", ["`test.conll` (8.91 % too short to be judged).", "`ENTITY` is no label in this set"]),
-        (CONCEPTS, "Limits", ["`ENTITY` is no label in this set (class unknown, outside the set, or rare). Its words"]),
+        ({}, "Limits", ["`test.conll` (8.91 % too short to be judged).", "`ENTITY` means no label in this set"]),
+        (CONCEPTS, "Limits", ["`ENTITY` means no label in this set (class unknown, outside the set, or rare). Its"]),
         ({}, "Licence", ["CC BY-SA 4.0", "isn't known here"]),
-        ({"licence": "mit"}, "Licence", ["as its maker says: `mit`."]),
+        ({"licence": "mit"}, "Licence", ["as stated by its maker: `mit`."]),
     ],
 )  # fmt: skip
 def test_what_is_told(card: Card, changed: Facts, heading: str, told: list[str]) -> None:
@@ -108,7 +108,7 @@ def test_what_is_told(card: Card, changed: Facts, heading: str, told: list[str])
     ("changed", "headings", "words"),
     [
         ({"label_set": {"name": "1type", "sha256": "0"}}, [""], "categories with"),
-        (MLM, ["", "Limits"], "`ENTITY` is"),
+        (MLM, ["", "Limits"], "`ENTITY` means"),
         (MLM, [""], "categories with"),
         *((CONCEPTS, ["", "Use", "Limits"], words) for words in ("classes (O, and B", "typed_f1`.", "It is a class")),
         *(({"objective": name}, ["", "Use"], "threshold") for name in ("zero_shot", "concepts")),
@@ -202,7 +202,7 @@ def test_open_types_alone() -> None:
     text = encoder_card(left | {"open_types": open_types, "objective": "concepts"}, {"wiki": "", "language": "en"})
     assert "# An encoder of open types" in text
     told = part_of(text, "What it was trained on")
-    dropped = "dropped beside them: 3 `not_in_text`, 2 `bad_type`."
+    dropped = "also dropped: 3 `not_in_text`, 2 `bad_type`."
     assert f"841 texts with 2,476 entities of 466 open types; {dropped}" in told
     assert "cd" * 32 in told
     assert "a|b.jsonl" not in told.replace("a\\|b.jsonl", "")

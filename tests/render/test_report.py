@@ -125,7 +125,7 @@ def test_pages_of_little(sentences: list[object], answers: dict[str, object]) ->
     check_page(page)
     assert ("Nothing was found, so there are no confidences." in page) == (not answers)
     assert ("Nothing is annotated, and nothing was found." in page) == (sentences == GOLD[2:3])
-    assert "No entity that was found is wrong." in page
+    assert "No found entity is wrong." in page
 
 
 def test_the_command_writes_the_page(

@@ -62,7 +62,7 @@ def test_front_matter(facts: dict[str, Any]) -> None:
     [
         ({}, "transformers", "from transformers import pipeline"),
         ({"joined_layer": 6}, "nerbert",
-         "Only nerbert loads it: its head reads the states of layer 6 joined with those of the last one"),
+         "Only nerbert loads it: its head reads the hidden states of layer 6 joined with those of the last one"),
         ({"head": "gliner"}, "gliner", "finds the types above; other types can be given at run time"),
     ],
 )  # fmt: skip
@@ -88,13 +88,13 @@ TAUGHT = {"teacher": {"name": "some/teacher"}, "silver": {"kept": 40, "sentences
                   "an encoder that `nerbert pretrain` made of `enwiki` (`some/encoder`)"]),
         ({"types": ["x"]}, "", ["tagger of 1 type "]),
         ({"distilled": TAUGHT}, "What it was trained on", ["silver sentences, before",
-         "`silver.jsonl` in this folder holds what another tagger (`some/teacher`) found in 40 sentences"]),
+         "in this folder holds the entities that another tagger (`some/teacher`) found in 40 sentences"]),
         ({"distilled": TAUGHT | {"teacher": {"name": None}}}, "What it was trained on", ["another tagger found"]),
         ({}, "Scores", ["On the 50 sentences of the dev split", "chose the checkpoint"]),
         ({}, "Confidences", ["at a temperature of 1.304 (Guo et al. 2017)", "5 parts of the sentences",
          f"226 entities that the tagger finds in 50 sentences: `dev.conll`, SHA-256 `{'cd' * 32}`",
          "(10 bins), in percent: 14.09 without the temperature, 7.93 with it"]),
-        ({"threshold": 0.3}, "Confidences", ["less sure than 0.300 are left out",
+        ({"threshold": 0.3}, "Confidences", ["a confidence below 0.300 are left out",
          "That value is that of the model it was fine-tuned from;"]),
         ({"calibration": None}, "Confidences", ["Not calibrated: no held-out sentences were given",
          "`nerbert calibrate FOLDER DATA`"]),
@@ -107,7 +107,7 @@ TAUGHT = {"teacher": {"name": "some/teacher"}, "silver": {"kept": 40, "sentences
          '|---|---| | `learning_rate` | `0.0002` | | `select` | `"dev"` | <details>']),
         ({}, "Licence", ["(not known here)"]),
         ({"encoder": {"name": "embedded"}}, "Licence", ["(Apache-2.0)"]),
-        ({"licence": "mit"}, "Licence", ["as its maker says: `mit`."]),
+        ({"licence": "mit"}, "Licence", ["as stated by its maker: `mit`."]),
     ],
 )  # fmt: skip
 def test_what_is_told(facts: dict[str, Any], changed: dict[str, Any], heading: str, told: list[str]) -> None:

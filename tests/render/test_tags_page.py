@@ -93,7 +93,7 @@ def test_a_page_says_what_it_leaves_out(tag: Tag, monkeypatch: pytest.MonkeyPatc
     tree = made(tag, "Ada slept", "", "x" * 15 + " Bob and so on", "y", "Eve", "")
     assert texts(tree, "//div[@class='row']") == ["Adavowel slept", "x" * 15 + "…"]
     (told,) = texts(tree, "//*[@class='left-out']")
-    assert told.startswith("Too long for a page: the first 2 of 6 rows are shown. The counts above are of all rows;")
+    assert told.startswith("Too long for a page: the first 2 of 6 rows are shown. The counts above include all rows;")
     assert texts(tree, "//ul[@class='legend']/li") == ["vowel 2", "else 1"]
 
 

@@ -157,7 +157,7 @@ def test_a_zero_shot_tagger_gets_the_threshold_that_is_best_on_the_data(
     card, told = card_of(folder), done.calibration
     assert (card["threshold"], card["thresholds"], "previous" in card) == (done.threshold, {}, False)
     print_calibrations([done], data / "dev.conll")
-    assert f"threshold {done.threshold:.3f} for all labels without one of their own" in capsys.readouterr().out
+    assert f"threshold {done.threshold:.3f} for all labels without their own" in capsys.readouterr().out
 
     def f1(bound: float | None) -> float:
         tagger = Tagger.load(folder, **FP32, backend="torch", thresholds=bound)
@@ -243,7 +243,7 @@ def test_types_that_are_not_shared_are_warned_of_and_a_dry_run_writes_nothing(
     before = {path.name: path.read_bytes() for path in small.iterdir()}
     assert exit_code("calibrate", small, gold(tmp_path, "ship", "harbour"), "--precision", 0.9, "--dry-run") == 0
     told = capsys.readouterr().out
-    assert "warning: the tagger doesn't know types of this data (harbour), so they are not looked at\n" in told
+    assert "warning: the tagger doesn't know types of this data (harbour), so they are ignored\n" in told
     assert "warning: this data has no entity of some of the tagger's types (port), so each that is found counts" in told
     assert told.endswith("nothing was written (--dry-run)\n")
     assert {path.name: path.read_bytes() for path in small.iterdir()} == before

@@ -71,7 +71,7 @@ def test_a_changed_weight_differs(folder: Path, name: str, capsys: Caught) -> No
     assert found.projection > found.tolerance.projection
     assert exit_code("check", folder, "--precision", "fp32", "--device", "cpu") == 1
     shown = capsys.readouterr().out
-    assert "are answered otherwise (torch fp32 cpu" in shown
+    assert "have different answers (torch fp32 cpu" in shown
     assert found.differences[0].expected.text in shown
 
 

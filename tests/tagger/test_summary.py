@@ -74,7 +74,7 @@ def test_a_tagger_is_shown(folder: Path, capsys: Caught) -> None:
 @pytest.mark.parametrize(
     ("card", "said"),
     [
-        ({}, "threshold: 0.5, the usual one"),
+        ({}, "threshold: 0.5, the default"),
         ({"threshold": 0.3}, "threshold: 0.300, the best on the held-out texts of its training"),
         ({"threshold": 0.3, "kind": "tagger"}, "threshold: 0.300, that of the model it was fine-tuned from"),
         ({"threshold": 0.3, "calibration": {"threshold_f1": 0.5, "data": {"name": "my.conll"}},

@@ -1,6 +1,6 @@
 """Select the pages that count: the newest revision of each page id, and no disambiguation pages. Read from `titles/`.
 
-The files of pass 1 stay unchanged. Only ids that occur twice are examined: eight bytes of memory for each page.
+The files of pass 1 stay unchanged. Finding ids that occur twice takes eight bytes of memory per page.
 """
 
 import re
@@ -28,7 +28,7 @@ from nerbert.tables import read_columns
 _ROWS, _FEW_ROWS = 10_000, 2_000
 _TEMPLATES = "infoboxes.list.element.template"
 _ANYWHERE = "disambig|disambiguation|disambiguation page"
-"""Templates of most wikis, also of those without an entry in `disambiguation.tsv`."""
+"""Templates of most wikis, including those without an entry in `disambiguation.tsv`."""
 
 _FATE = pc.field("fate")
 _SCANNED = _FATE.isin([ARTICLE, Reason.EMPTY_TEXT])
@@ -39,7 +39,7 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Titles:
-    """Template redirects with the ends of their chains, and the numbers of the superseded pages of a dump, sorted."""
+    """Template redirects with the ends of their chains, and the sorted numbers of a dump's superseded pages."""
 
     template_redirects: dict[str, str]
     superseded: Numbers
@@ -47,7 +47,7 @@ class Titles:
 
 
 def read_titles(folder: Path) -> Titles:
-    """Read `titles/`; of pages with the same id the newest revision wins, of equal revisions the first."""
+    """Read `titles/`; of pages with the same id, the newest revision wins, or the first of equal revisions."""
     superseded = _find_superseded(folder)
     old, articles = pc.field("page_number").isin(pa.array(superseded)), 0
     if len(superseded):
@@ -59,9 +59,9 @@ def read_titles(folder: Path) -> Titles:
 
 
 def write_newest(source: Path, folder: Path, titles: Titles, language: str, executor: Executor = HERE) -> int:
-    """Write `pages/` and `titles/` in `folder` from pass 1's, and return the number of disambiguation articles.
+    """Write `pages/` and `titles/` in `folder` from pass 1's files, and return the number of disambiguation articles.
 
-    Superseded and disambiguation pages lose their sentences; of the latter those with text are counted.
+    Superseded and disambiguation pages lose their sentences; only disambiguation pages with text are counted.
     """
     for name in ("pages", "titles"):
         (folder / name).mkdir()
@@ -114,7 +114,7 @@ def infobox_pages(folder: Path) -> Iterator[tuple[str, tuple[Infobox, ...]]]:
 
 
 def page_categories(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield the articles that have categories, with them."""
+    """Yield the articles that have categories, with their categories."""
     yield from _read_pairs(folder, ["title", "categories"], _SCANNED, ["fate"])
 
 
@@ -154,7 +154,7 @@ def _write_part(part: tuple[Path, Numbers], folder: Path, redirects: Mapping[str
 def _find_disambiguation(
     path: Path, superseded: Numbers, redirects: Mapping[str, str], language: str
 ) -> tuple[Numbers, int]:
-    """Return the numbers of a part's disambiguation pages, and how many of them have text."""
+    """Return the numbers of a part's disambiguation pages, and the count of those with text."""
     numbers, articles = [], 0
     condition = _SCANNED & ~pc.field("page_number").isin(pa.array(superseded))
     for batch in read_batches(path, ["page_number", "title", "fate", _TEMPLATES]):
@@ -168,7 +168,7 @@ def _find_disambiguation(
 
 
 def _rewrite_part(path: Path, folder: Path, schema: pa.Schema, gone: Numbers, change: Any) -> None:
-    """Write a part with `change` applied to each batch, or link it if none of its rows is of a page in `gone`."""
+    """Write a part with `change` applied to each batch, or link it if it has no rows of pages in `gone`."""
     if not len(gone) or not any(_is_of(batch, gone).any() for batch in read_batches(path, ["page_number"])):
         link_file(path, folder / path.name)
         return
@@ -189,7 +189,7 @@ def _is_of(rows: pa.Table | pa.RecordBatch, numbers: Numbers) -> npt.NDArray[np.
 
 
 def _read_rows(folder: Path, columns: Sequence[str], condition: pc.Expression, size: int = _ROWS) -> Iterator[pa.Table]:
-    """Yield the wanted rows of `titles/`; where a condition meets null, a row isn't wanted."""
+    """Yield the rows of `titles/` that meet the condition; null counts as false."""
     for path in shard_paths(folder / "titles"):
         for batch in read_batches(path, columns, size):
             yield pa.Table.from_batches([batch]).filter(condition)
@@ -198,7 +198,7 @@ def _read_rows(folder: Path, columns: Sequence[str], condition: pc.Expression, s
 def _read_pairs(
     folder: Path, columns: Sequence[str], condition: pc.Expression, others: Sequence[str]
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the values of some columns in the wanted rows; `asked` are others that the condition needs."""
+    """Yield the values of `columns` in the rows that meet the condition; `others` are further columns it needs."""
     for rows in _read_rows(folder, [*columns, *others], condition):
         yield from zip(*(rows[name].to_pylist() for name in columns), strict=True)
 

@@ -41,22 +41,22 @@ _FOREIGN = (
     ("a zip archive", re.compile(rb"PK\x03\x04")), ("JSON", re.compile(rb"\s*[\[{]")),
     ("a table in SQL", re.compile(rb"\s*(?:--|/\*|(?:DROP|CREATE|INSERT)\s)")),
 )  # fmt: skip
-"""Other forms of dumps, by how they begin; archives that hold a whole dump come first."""
+"""Other forms of dumps, by their first bytes; archives that contain a whole dump come first."""
 _END_TAG = re.compile(rb"</mediawiki\s*>")
 
 
 class Dump:
-    """An open pages-articles dump: its site is known, and its parts can be read. `close` it if they aren't read."""
+    """An open pages-articles dump, with its site and its readable parts. `close` it if the parts aren't read."""
 
     def __init__(self, location: Path | str | Source, *, wiki: str = "", language: str = "") -> None:
-        """Read up to the first page, and look at the end, so that faults there appear before the work."""
+        """Read up to the first page, and check the end, so that faults there appear before the work."""
         self.source = location if isinstance(location, Source) else Source(str(location))
         self._digests, self._step = list[str](), 0
         with self.source.faults():
             self.size = self.source.size
-            """Bytes of the input; None for a pipe until all bytes have arrived."""
+            """Size of the input in bytes; None for a pipe until all bytes have arrived."""
             self.identity = _identity(self.source)
-            """What identifies the input's content, as far as known without reading all of it."""
+            """Facts that identify the input's content, as far as known without reading all of it."""
             self._raw = HashingFile(self.source.open())
         try:
             with self.source.faults():
@@ -74,7 +74,7 @@ class Dump:
         """The name of the wiki's database in the dump, even if the caller gives another; "" for none."""
         self.site = _read_site(tree, str(self.source), self.database, wiki, language)
         self.splits = self.source.seeks and (not packing or (self._packed and self._has_streams()))
-        """Whether workers can read parts of it independently."""
+        """True if workers can read parts independently."""
         if self.splits:
             self.close()
             if not _END_TAG.search(self._end[1]):
@@ -82,11 +82,11 @@ class Dump:
 
     @property
     def resumes(self) -> bool:
-        """Whether `identity` changes with the content; not for an address if the server gives no version."""
+        """True if `identity` changes with the content; False for an address if the server gives no version."""
         return not self.source.remote or len(self.identity) > len(("address", "size"))
 
     def parts(self, split_bytes: int = 0) -> Iterator[DumpPart]:
-        """Yield the parts, in order; those of a dump that splits are only named."""
+        """Yield the parts, in order; if the dump `splits`, they have positions but no data."""
         if self.splits and self.size is not None:
             self._step = step_of(self.size, packed=self._packed, split_bytes=split_bytes)
             yield from ranges(self.source, self._root, self.size, packed=self._packed, step=self._step)
@@ -99,7 +99,7 @@ class Dump:
         self.close()
 
     def pages(self) -> Iterator[RawPage]:
-        """Yield every page in the order of the dump, read in this process; raise InputError with file and place."""
+        """Yield every page in the order of the dump, read in this process; raise InputError with file and position."""
         digests = []
         for part in self.parts(self.size or _END if self.splits else _END):
             with part.open() as stream:
@@ -127,7 +127,7 @@ class Dump:
         self._raw.close()
 
     def _has_streams(self) -> bool:
-        """Return whether the second bz2 stream and the last begin between pages: pbzip2's don't."""
+        """Return whether the second and the last bz2 stream begin between pages; pbzip2's don't."""
         second = find_mark(self.source, BZ2_STREAM, 1, _PROBE)
         if second is None:
             return False
@@ -144,7 +144,7 @@ class Dump:
         if not self._packed:
             return data, data
         begin, end, starts = b"", b"", [match.start() for match in BZ2_STREAM.finditer(data)]
-        if not starts:  # the last stream is longer than what was read of it
+        if not starts:  # the last stream is longer than the bytes that were read
             return begin, end
         for piece in unpack_bz2(BytesIO(data[starts[-1] :])):
             begin, end = begin or piece, end[-_BLOCK:] + piece
@@ -152,13 +152,13 @@ class Dump:
 
 
 def _identity(source: Source) -> dict[str, Any]:
-    """Return what identifies the input's content, without reading all of it; of a file also its time."""
+    """Return facts that identify the input's content, without reading all of it; for a file, also its time."""
     local = not source.remote and source.size is not None
     return source.identity() | ({"changed": Path(source.place).stat().st_mtime_ns} if local else {})
 
 
 def _read_head(stream: IO[bytes], name: str) -> "tuple[bytes, bytes, etree._Element]":
-    """Read up to the first page or the end; return the root tag, what was read, and its tree."""
+    """Read up to the first page or the end; return the root tag, the bytes read, and their tree."""
     head = stream.read(_BLOCK)
     root = _check_beginning(head, name)
     while not (page := _FIRST.search(head, root)) and len(head) < _LARGEST_HEAD and (block := stream.read(_BLOCK)):
@@ -173,7 +173,7 @@ def _read_head(stream: IO[bytes], name: str) -> "tuple[bytes, bytes, etree._Elem
 
 
 def _check_beginning(head: bytes, name: str) -> int:
-    """Return the offset of the root's tag; refuse anything but an export, and any document type."""
+    """Return the offset of the root tag; raise InputError for anything but an export, and for a document type."""
     start = len(BOM) if head.startswith(BOM) else 0
     prolog = _PROLOG.match(head, start)
     position = prolog.end() if prolog else 0
@@ -196,7 +196,7 @@ def _check_beginning(head: bytes, name: str) -> int:
 
 
 def _read_site(root: "etree._Element", name: str, database: str, wiki: str, language: str) -> Site:
-    """Return the site from the root and `<siteinfo>`; the caller's language wins, to which another one's names add."""
+    """Return the site from the root and `<siteinfo>`; the caller's language wins, with the dump's namespaces added."""
     namespaces = dict[str, int]()
     for entry in root.iterfind("{*}siteinfo/{*}namespaces/{*}namespace"):
         key = number_in(entry.get("key"), lowest=-2, highest=2**31 - 1)

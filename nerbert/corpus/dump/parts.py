@@ -1,7 +1,7 @@
 """Divide a dump into parts of whole pages, which can be read separately, and parse these, in bounded memory.
 
-The cuts depend on the input and one setting, never on workers. Cost: input that can't be cut is decompressed by one
-process.
+The cuts depend on the input and one setting, never on the number of workers. Cost: a single process decompresses input
+that can't be cut.
 """
 
 import bz2
@@ -26,10 +26,10 @@ MOST_PARTS = 100_000
 LARGEST_PAGE = 1 << 28
 _CHUNK, _READ, _PIECE = 1 << 24, 1 << 18, 1 << 16
 _UNPACKED = 1 << 21
-"""More than a block of bz2: in smaller pieces, with a parser's work between them, unpacking takes twice the time."""
+"""Bytes to unpack at once, more than a bz2 block; with smaller pieces, parsed in between, it takes twice as long."""
 _PAGE_TAG = re.compile(rb"<page(?=[\s/>])")
 _LONGEST_MARK = 16
-"""No head of a stream, and no `<page` with what follows it, is longer."""
+"""Maximum bytes of a stream's head, and of `<page` with the character after it."""
 _TO = r"\s*+:?\s*+\[\[:?([^\[\]|\n]*+)"
 _ANY_REDIRECT = re.compile(rf"\s*+[#＃][^\s#:\[\]]++{_TO}")
 """A redirect in any language, for pages that are known to be redirects."""
@@ -42,7 +42,7 @@ _LARGEST = 2**63 - 1
 
 
 def is_index(source: Source) -> bool:
-    """Return whether a source is named as Wikimedia names a multistream dump's index, which isn't needed."""
+    """Return whether a source is named like the index of Wikimedia's multistream dumps, which isn't needed."""
     return _INDEX.search(source.name) is not None
 
 
@@ -55,9 +55,9 @@ class DumpPart:
     """The dump's root tag."""
     number: int
     start: int
-    """Where it begins: a byte of the input; of unpacked data, a line of the XML."""
+    """Start offset in the input, in bytes; for unpacked data, a line of the XML."""
     length: int
-    """Bytes of the input that it covers."""
+    """Number of bytes of the input that it covers."""
     last: bool
     packed: bool = False
     data: bytes | None = field(default=None, repr=False)
@@ -71,19 +71,19 @@ class DumpPart:
         return f"the part from {'byte' if self.data is None else 'line'} {self.start} on"
 
     def key(self) -> list[object]:
-        """Return what identifies a part: its place or content, and whether it is last, so closes the root."""
+        """Return the values that identify a part: its position or content, and `last`, as the last closes the root."""
         if self.data is not None:
             return [hashlib.sha256(self.data).hexdigest(), self.last]
         return [self.start, self.length, self.last]
 
     def open(self) -> HashingFile:
-        """Open its bytes, which must be complete; they are hashed while they are read."""
+        """Open its bytes, which must be complete; they are hashed while being read."""
         if self.data is not None:
             return HashingFile(BytesIO(self.data))
         return HashingFile(self.source.open(self.start, self.start + self.length), self.length, self)
 
     def xml(self, stream: IO[bytes]) -> Iterator[bytes]:
-        """Yield its pages as a whole document, from what `open` returned."""
+        """Yield its pages as a whole XML document, from the stream that `open` returned."""
         if self.number:
             yield self.root
         with self.source.faults():
@@ -93,7 +93,7 @@ class DumpPart:
 
 
 def unpack_bz2(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield what bz2 streams hold, in pieces."""
+    """Yield the content of bz2 streams, in pieces."""
     unpack = bz2.BZ2Decompressor()
     while data := stream.read(_READ):
         while data or not (unpack.needs_input or unpack.eof):
@@ -106,7 +106,7 @@ def unpack_bz2(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def step_of(size: int, *, packed: bool, split_bytes: int) -> int:
-    """Return the bytes between cuts: as wanted, or by the size of the input."""
+    """Return the number of bytes between cuts: `split_bytes`, or if it is 0, a value for the size of the input."""
     least, most = (1 << 20, 1 << 23) if packed else (1 << 22, 1 << 25)
     step = split_bytes or min(max(size // 64, least), most)
     if size > step * MOST_PARTS:
@@ -115,14 +115,14 @@ def step_of(size: int, *, packed: bool, split_bytes: int) -> int:
 
 
 def ranges(source: Source, root: bytes, size: int, *, packed: bool, step: int) -> Iterator[DumpPart]:
-    """Yield the parts of a seekable source: cut at the first page or stream at or behind each multiple of `step`."""
+    """Yield the parts of a seekable source: cut at the first page or stream at or after each multiple of `step`."""
     cuts = _find_borders(source, size, BZ2_STREAM if packed else _PAGE_TAG, step)
     for number, (start, stop) in enumerate(pairwise(cuts)):
         yield DumpPart(source, root, number, start, stop - start, stop == size, packed)
 
 
 def _find_borders(source: Source, size: int, mark: re.Pattern[bytes], step: int) -> Iterator[int]:
-    """Yield where parts begin, then the size."""
+    """Yield the start offsets of the parts, then the size."""
     last = 0
     yield last
     for cut in range(step, size, step):
@@ -134,7 +134,7 @@ def _find_borders(source: Source, size: int, mark: re.Pattern[bytes], step: int)
 
 
 def find_mark(source: Source, mark: re.Pattern[bytes], start: int, stop: int) -> int | None:
-    """Return the first offset from `start` on, and before `stop`, where a stream or page begins; None if none does."""
+    """Return the first offset from `start` to before `stop` at which a stream or page begins; None if none does."""
     text, end = b"", start
     with source.faults(), source.open(start, start + _LONGEST_MARK) as stream:
         while end - len(text) < stop and (block := stream.read(_PIECE)):
@@ -245,7 +245,7 @@ def _read_page(element: etree._Element, redirects: tuple[str, ...]) -> RawPage:
 
 
 def _read_fields(element: etree._Element) -> dict[str, etree._Element]:
-    """Return the parts of a page or a revision by their names: the first of each, but the newest revision."""
+    """Return the parts of a page or a revision by name: the first of each name, or the newest revision."""
     space, fields = str(element.tag).rpartition("}")[0], dict[str, etree._Element]()
     for child in element.iterchildren(f"{space or '{'}}}*"):
         name = str(child.tag).rpartition("}")[2]
@@ -261,13 +261,13 @@ def _number_revision(revision: etree._Element) -> int:
 
 
 def _read_text(fields: dict[str, etree._Element], name: str) -> str | None:
-    """Return the text of a part, None where there is no such part."""
+    """Return the text of a part, None if there is no such part."""
     part = fields.get(name)
     return None if part is None else part.text or ""
 
 
 def _find_redirect(named: str | None, text: str, redirects: tuple[str, ...]) -> str:
-    """Return the target of a redirect with `#section`, "" for none; `named` is an export's own, without the section."""
+    """Return the target of a redirect with `#section`, "" for none; `named` is the export's target, without section."""
     match = (_ANY_REDIRECT if named else _compile_redirect(redirects)).match(text)
     title, _, section = decode_title(match[1] if match else "").partition("#")
     title, section = named or title.strip(), section.rstrip()

@@ -23,8 +23,8 @@ _MERGED = frozenset(("redirect", "switch", "exact switch", "default"))
 class Wikitext:
     """The wikitext of one language.
 
-    `trail` matches what belongs to a link after `]]`; `prefix` is the expression of a letter that belongs to it before
-    `[[`, "" if none does. `namespaces` maps lower-case names and aliases to their numbers.
+    `trail` matches the text after `]]` that belongs to a link; `prefix` is the pattern of a letter before `[[` that
+    belongs to it, "" if none does. `namespaces` maps lower-case names and aliases to their numbers.
     """
 
     trail: re.Pattern[str]
@@ -32,7 +32,7 @@ class Wikitext:
     namespaces: dict[str, int]
     redirects: tuple[str, ...]
     switches: re.Pattern[str] = field(repr=False)
-    """`__TOC__` and the like."""
+    """Behaviour switches such as `__TOC__`."""
     functions: dict[str, str]
     """Parser functions by their lower-case names, such as `#if`."""
     facts: dict[str, list[str]] = field(repr=False)
@@ -40,12 +40,12 @@ class Wikitext:
 
 @cache
 def wikitext_of(language: str) -> Wikitext:
-    """Return the wikitext of a language; that of its base (`de` for `de-ch`), else English, if it is not known."""
+    """Return the wikitext of a language; for an unknown one, that of its base (`de` for `de-ch`), else English."""
     facts = _read_facts(language)
     letters, *joins = facts["trail"]
     prefix = facts["prefix"][0]
     numbers = {name: int(name) for name in facts if name.lstrip("-").isdigit()}
-    # what joins a trail and is no letter itself needs a letter after it
+    # a join that isn't a letter itself needs a letter after it
     several = [join if join[-1].isalpha() and join[0] != "\\" else rf"{join}(?=[{letters}])" for join in joins]
     trail = f"(?:{'|'.join(several)}|[{letters}])++" if joins else f"[{letters}]++"
     return Wikitext(
@@ -69,7 +69,7 @@ def _read_table() -> dict[str, dict[str, str]]:
 
 
 def has_wikitext(language: str) -> bool:
-    """Return whether the table has facts of just this language."""
+    """Return whether the table has facts of exactly this language."""
     return language in _read_table()
 
 
@@ -98,7 +98,7 @@ _EVERYWHERE = {
     "wikipedia": 4, "project": 4, "wp": 4, "wikipedia talk": 5, "project talk": 5, "portal": 100, "portal talk": 101,
     "draft": 118, "draft talk": 119, "module": 828, "module talk": 829,
 }  # fmt: skip
-"""Names that every Wikipedia has besides MediaWiki's; extensions' names have the number of most wikis."""
+"""Namespaces of every Wikipedia in addition to MediaWiki's; extensions' names have the number of most wikis."""
 _SISTERS = frozenset("|".join(row[0] for row in read_columns("interwiki.tsv", "prefixes")).split("|"))
 _LANGUAGE_OF = {row[0]: row[1] for row in read_columns("wikipedias.tsv", "code", "language")}
 """Wikipedias' codes, with the codes of their languages, which may be newer."""
@@ -107,7 +107,7 @@ _OLDER = {language: code for code, language in _LANGUAGE_OF.items() if language 
 _LANGUAGES = frozenset((*_LANGUAGE_OF, *_OLDER, *"cmn cz dk epo jp minnan zh-cfr zh-cn zh-tw".split()))
 """Prefixes of links to other Wikipedias."""
 _DOTTED = frozenset("az gag kaa tr".split())
-"""Languages whose small `i` has the capital `İ`, also in titles."""
+"""Languages whose lower-case `i` has the capital `İ`, also in titles."""
 _DATABASE = re.compile(r"([a-z]{2,3}(?:[_-][a-z]{1,12}){0,2}|simple)wiki")
 """Database names of Wikipedias; all others have a longer first part (`commonswiki`, `testwiki`)."""
 
@@ -130,7 +130,7 @@ class Site:
         return self.namespaces.get(_normalise_prefix(prefix), 0) if colon else 0
 
     def other_wiki(self, title: str) -> str:
-        """Return `"language"`, `"sister"` or `""`: whether the title's prefix leads to another wiki."""
+        """Return the kind of other wiki that a title's prefix leads to, `"language"` or `"sister"`; `""` for none."""
         prefix, colon, _ = title.partition(":")
         name = _normalise_prefix(prefix) if colon else ""
         if name in self.namespaces:
@@ -139,7 +139,7 @@ class Site:
 
     @property
     def dotted(self) -> bool:
-        """Whether a title's first `i` becomes `İ`, as in Turkish."""
+        """True if a title's first `i` becomes `İ`, as in Turkish."""
         return self.code in _DOTTED
 
     def title(self, typed: str) -> str:
@@ -155,14 +155,14 @@ class Site:
 
 
 def make_site(wiki: str, language: str, names: dict[str, int]) -> Site:
-    """Return a Site from `<siteinfo>`, with the names of its language, else of its database's, else of English."""
+    """Return a Site from `<siteinfo>`, with the namespaces of its language, else of its database's, else of English."""
     language = language_code(language)
     named = wiki_codes(wiki, language)[0]
     language = language or ("en" if named == "simple" else _LANGUAGE_OF.get(named, "en"))
     if _base(_LANGUAGE_OF.get(named, named)) != _base(language) and named != "simple":
         named = wiki_codes("", language)[0]
     code = _LANGUAGE_OF.get(named, named)
-    if not has_wikitext(code) and has_wikitext(named):  # MediaWiki knows a few languages by their older code alone
+    if not has_wikitext(code) and has_wikitext(named):  # MediaWiki knows a few languages only by their older code
         code = named
     namespaces = _EVERYWHERE | wikitext_of(code).namespaces | {name.lower(): key for name, key in names.items() if name}
     return Site(wiki or f"{language}wiki", _base(language), code, namespaces)
@@ -183,12 +183,12 @@ def _base(language: str) -> str:
 
 
 def wiki_code(language: str) -> str:
-    """Return the code that a language's Wikipedia is named after: `no` for `nb`, else the language's own."""
+    """Return the code that a language's Wikipedia is named after: `no` for `nb`, else the language's code."""
     return _OLDER.get(language, language)
 
 
 def wiki_codes(wiki: str, language: str) -> tuple[str, ...]:
-    """Return a Wikipedia's codes, first its address's: `be_x_oldwiki` → be-x-old, be-tarask; else the language's."""
+    """Return a Wikipedia's codes, its address's first: `be_x_oldwiki` → be-x-old, be-tarask; else the language's."""
     named = _DATABASE.fullmatch(wiki)
     code = named[1].replace("_", "-") if named else ""
     code = wiki_code(code if code in _LANGUAGE_OF or code in _OLDER else language.lower())
@@ -202,7 +202,7 @@ def editions(wiki: str, language: str) -> tuple[str, ...]:
 
 
 DIRECTION_MARKS = "\u200e\u200f\u202a-\u202e"
-"""What MediaWiki removes from titles, as the inside of a character class."""
+"""Characters that MediaWiki removes from titles, as the inside of a character class."""
 _INVISIBLE = re.compile(f"[{DIRECTION_MARKS}]")
 
 
@@ -217,7 +217,7 @@ def _normalise_prefix(text: str) -> str:
 
 
 def normalise_title(title: str) -> str:
-    """Return `title` in NFC with an upper first letter; underscores and blanks become single inner spaces."""
+    """Return `title` in NFC with an upper-case first letter; underscores and blanks become single inner spaces."""
     ascii_only = title.isascii()
     if not ascii_only:
         title = normalize("NFC", _INVISIBLE.sub("", title))
@@ -230,7 +230,7 @@ def normalise_title(title: str) -> str:
 
 
 def fold_redirects(redirects: Mapping[str, str]) -> dict[str, str]:
-    """Return each redirecting title with the end of its chain: in a cycle itself, before a cycle its entry."""
+    """Return each redirecting title with the end of its chain: itself in a cycle, the cycle's entry before one."""
     ends: dict[str, str] = {}
     for start in redirects:
         chain: dict[str, None] = {}

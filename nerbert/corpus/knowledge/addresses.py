@@ -1,6 +1,6 @@
 """Addresses of the public knowledge files, from `nerbert/tables/addresses.tsv`, without network access.
 
-Limitation: when a publisher moves its files, this table must follow; `--mirror` helps until then.
+Limitation: when a publisher moves its files, the table must be updated; `--mirror` helps until then.
 """
 
 import re
@@ -23,14 +23,14 @@ _BEGINS = {
     "bz2": re.compile(rb"BZh[1-9]"),
     "gzip": re.compile(rb"\x1f\x8b\x08"),
 }
-"""The first bytes of such a compressed file."""
+"""Patterns of a file's first bytes, by packing."""
 
 
 def list_addresses(language: str, date: str = LAST_RELEASE, also: tuple[str, ...] = ()) -> list[Address]:
     """Return the files for a Wikipedia's language and date, in the order in which they are fetched.
 
-    `date` may be written 2022.12.01, 20221201 or 2022-12-01. `also` holds `dump` and `wikidata`, each with a date of
-    its own behind a colon; without one the newest is meant, since Wikimedia keeps none as old as DBpedia's releases.
+    `date` may be written 2022.12.01, 20221201 or 2022-12-01. `also` may contain `dump` and `wikidata`, each optionally
+    with `:DATE`; the default is the newest, since Wikimedia keeps none as old as DBpedia's releases.
     """
     if not _LANGUAGE.fullmatch(language):
         raise SettingsError(f"--language = {language!r}: must be a Wikipedia's code, as en, de or zh-yue")
@@ -65,7 +65,7 @@ def _read_date(option: str, text: str) -> str:
 
 
 def _files(of: str, **values: str) -> list[Address]:
-    """Return the files of a group of the table, with these values in their places."""
+    """Return the files of a group of the table, with these values filled in."""
     rows = read_columns("addresses.tsv", "of", "kind", "folder", "name", "sums", "gib", "packing", "advice")
     addresses = []
     for group, kind, folder, name, sums, gib, packing, advice in rows:

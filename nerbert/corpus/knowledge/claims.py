@@ -17,7 +17,7 @@ from nerbert.records import Infobox, Reason
 from nerbert.sources.files import FoundFile, read_blocks
 
 LONGEST_TITLE = 1000
-"""Characters of a title or a class; MediaWiki's titles have 255 bytes at most."""
+"""Maximum number of characters of a title or a class; MediaWiki's titles have at most 255 bytes."""
 TYPE_TRIPLE = re.compile(
     r"<https?://(?:([a-z-]+)\.)?dbpedia\.org/resource/([^<>\s]*)>\s*<http://www\.w3\.org/1999/02/22-rdf-syntax-ns#type>"
     r"\s*<http://dbpedia\.org/ontology/([^<>\s]+)>\s*(?:<[^<>\s]*>\s*)?\.\s*"
@@ -31,7 +31,7 @@ _TRIPLE = re.compile(r"(?:<[^<>\s]*+>|_:[^<>\s]++)\s*+<[^<>\s]*+>\s*+[<\"_]")
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 
 Pair: TypeAlias = tuple[str, str]
-"""Title and class, or other object, of a row; NO_TYPE for a row that is whole but types nothing."""
+"""Title and class (or other object) of a row; NO_TYPE for a valid row that types nothing."""
 NO_TYPE: Pair = ("", "")
 _BAD_ROWS_KEPT = 5
 _UNKNOWN_KEPT = 10_000
@@ -40,11 +40,11 @@ _LONGEST_LINE = 1 << 20
 
 ClassPath: TypeAlias = tuple[str, ...]
 Answer: TypeAlias = tuple[bool, ClassPath]
-"""Whether a class is known (all are without an ontology), and its path, () for owl:Thing."""
+"""True if a class is known (always without an ontology), and the class path, () for owl:Thing."""
 Claim: TypeAlias = tuple[str, int, ClassPath]
 """A title, the priority of the claim within its source (lower values win), and the class path.
 
-Of claims with priority 0 the first counts; of others with equal priority, one that does not depend on their order."""
+Of claims with priority 0, the first counts. Among others with equal priority, the choice ignores their order."""
 
 DISAMBIGUATION: ClassPath = ("disambiguation page",)
 """Marks a title that lists the meanings of a name and therefore has no class, whatever a source says.
@@ -84,7 +84,7 @@ class ClaimCounts:
         return {"sha256": self.sha256, **asdict(self.titles), **rows}
 
     def bad(self, text: str) -> None:
-        """Count a broken row, and keep what is wrong if it is among the first."""
+        """Count a broken row, and keep its description if it is among the first."""
         self.rows += 1
         self.dropped[Reason.BAD_ROW] += 1
         if len(self.bad_rows) < _BAD_ROWS_KEPT:
@@ -104,7 +104,7 @@ class ClaimCounts:
             self.unknown_class(path[-1])
 
     def unknown_class(self, name: str) -> None:
-        """Count a class that the ontology lacks; names beyond the first thousands are not stored."""
+        """Count a class that the ontology lacks; names beyond a limit are not stored."""
         self.dropped[Reason.UNKNOWN_CLASS] += 1
         if name in self.unknown or len(self.unknown) < _UNKNOWN_KEPT:
             self.unknown[name] += 1
@@ -130,7 +130,7 @@ def read_rows(
 def claims_of(answers: Iterable[tuple[str, Answer]], tally: ClaimCounts, *, deepest: bool = False) -> Iterator[Claim]:
     """Count the answers to the titles of a source, and yield the claims of those with a known class.
 
-    Of several classes of a title the first counts, or the `deepest`.
+    If a title has several classes, the first counts, or with `deepest` the deepest.
     """
     for title, answer in answers:
         known, path = answer
@@ -145,7 +145,7 @@ def ask_infoboxes(
     mappings: Sequence[tuple[int, Mappings, ClaimCounts]], ontology: Ontology,
     pages: Iterable[tuple[str, Sequence[Infobox]]], template_redirects: Mapping[str, str],
 ) -> Iterator[tuple[int, Claim]]:  # fmt: skip
-    """Yield the claim of each page's infoboxes with its mappings' rank; read `pages` once; redirects are folded."""
+    """Yield each page's claims with the rank of the mappings; `pages` are read once; redirects must be folded."""
     for _, mapping, tally in mappings:
         for title, reason in mapping.unread:
             tally.bad(f"{title}: {reason}")
@@ -160,7 +160,7 @@ def ask_infoboxes(
 
 
 def classifier(ontology: Ontology) -> Callable[[str], Answer]:
-    """Return a cached function that gives whether a class is known, and its path."""
+    """Return a cached function from a class name to its Answer."""
 
     @lru_cache(maxsize=4096)
     def classify(name: str) -> Answer:
@@ -200,7 +200,7 @@ def parse_row(line: bytes) -> Pair | None:
 
 
 def parse_triple(line: bytes, pattern: "re.Pattern[str]", editions: Collection[str]) -> Pair | None:
-    """Return title and object of a triple that fits `pattern`, NO_TYPE for another, a comment; None if it is broken."""
+    """Return title and object of a triple that fits `pattern`, NO_TYPE for other triples and comments, else None."""
     text = decode(line) or ""
     match = pattern.fullmatch(text)
     if not match:
@@ -210,13 +210,13 @@ def parse_triple(line: bytes, pattern: "re.Pattern[str]", editions: Collection[s
     try:
         title = normalise_title(unquote(_unescape(match.group(2)), errors="strict"))  # `%C3%A4` or `\\u00E4`
         name = _unescape(match.group(3))
-    except (ValueError, OverflowError):  # escapes that are no character
+    except (ValueError, OverflowError):  # escapes that aren't characters
         return None
     return (title, name) if title and name else None
 
 
 def is_other_triple(text: str) -> bool:
-    """Return whether a line belongs into a file of triples but types no title: other triple, comment, prefix."""
+    """Return whether a line is valid in a file of triples but types no title: another triple, a comment, a prefix."""
     return text.startswith(("#", "@")) or bool(_TRIPLE.match(text) and text.rstrip().endswith("."))
 
 

@@ -1,6 +1,6 @@
 """The database of one build: DuckDB, in which titles get their classes and link targets are counted, out of core.
 
-Every choice between rows is an order in SQL, so threads change nothing. Cost: rows are copied through Arrow once more.
+Every choice between rows is an order in SQL, so threads don't affect the result. Cost: one more copy of rows via Arrow.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,11 +20,11 @@ from nerbert.rng import hash64
 
 Database: TypeAlias = duckdb.DuckDBPyConnection
 _MEGABYTES, _MOST_THREADS = 85, 8
-"""Memory of the database, which each of its threads adds to."""
+"""Memory of the database and of each of its threads, and the maximum number of threads."""
 _ROWS = 1 << 16
 _MOST_CLASSES, MOST_SOURCES = 1 << 16, 126
 _TIE_BITS = 45
-"""Bits of the tie-break between claims of one priority; rank and priority are the bits above."""
+"""Bits of the tie-break between claims of equal priority; rank and priority are the bits above."""
 _CLAIMS = pa.schema(
     [("title", pa.string()), ("rank", pa.uint8()), ("priority", pa.uint8()), ("tie", pa.int64()), ("class", pa.int32())]
 )
@@ -48,7 +48,7 @@ FROM titles
 
 @contextmanager
 def open_database(folder: Path, threads: int = 1) -> Iterator[Database]:
-    """Open an empty database that spills into `folder`; raise WriteError where it fails, say for a full disk."""
+    """Open an empty database that spills into `folder`; raise WriteError if it fails, for example on a full disk."""
     threads = min(threads, _MOST_THREADS)
     database = duckdb.connect(
         ":memory:",
@@ -65,7 +65,7 @@ def open_database(folder: Path, threads: int = 1) -> Iterator[Database]:
 
 
 def insert(database: Database, table: str, rows: Iterable[Sequence[Any]], schema: pa.Schema) -> None:
-    """Append `rows` to a table, which is made if it doesn't exist; `schema` has its columns."""
+    """Append `rows` to a table, which is created if it doesn't exist; `schema` has its columns."""
     database.register("empty", schema.empty_table())
     database.execute(f"CREATE TABLE IF NOT EXISTS {table} AS FROM empty")
     database.unregister("empty")
@@ -78,7 +78,7 @@ def insert(database: Database, table: str, rows: Iterable[Sequence[Any]], schema
 def ask_counts(
     folder: Path, schema: pa.Schema, query: str, parameters: Mapping[str, Any], threads: int
 ) -> dict[str, Any]:
-    """Return what a query finds in `counts`, the rows of all Parquet files of a folder, as a NumPy array by column."""
+    """Query the table `counts`, the rows of all Parquet files in a folder; return a NumPy array for each column."""
     with open_database(folder.parent, threads) as database:
         database.from_arrow(schema.empty_table()).create("counts")
         for path in sorted(folder.iterdir()):
@@ -92,7 +92,7 @@ def write_types(
     """Write the table `types`: each title with its class's and source's numbers, null if it is barred; return counts.
 
     Sources are numbered by precedence. A disambiguation page has no class. Sources in `shown` read the dump's own
-    pages, so no list of disambiguation pages overrides their titles. `classes` and `sources` have the names.
+    pages, so lists of disambiguation pages don't bar their titles. The tables `classes` and `sources` have the names.
     """
     classes: dict[ClassPath, int] = {}
     insert(database, "claims", _make_rows(claims, classes), _CLAIMS)

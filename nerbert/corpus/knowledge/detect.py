@@ -22,13 +22,13 @@ UNDERSTOOD = (
 )
 _HEAD = 1 << 18
 _FIRST_LINES, _FIRST_PAGES, _FEWEST = 1000, 200, 10
-"""At least one in this many rows of a table has two cells; text with a stray tab is no table."""
+"""At least one in this many rows of a table has two cells; text with a stray tab isn't a table."""
 _CLASS_LIKE = re.compile(r"(?![BIESLU]-)(?:[a-z-]+:|<?https?://\S+[/#])?[^\W\d_]\w+(?:[-.]\w+)*>?")
 _WIKIDATA_JSON = re.compile(
     rb'\[?\s*\{(?=[^{}]{0,200}"type"\s*:\s*"(?:item|property)")(?=[^{}]{0,200}"id"\s*:\s*"[QP][1-9][0-9]{0,9}")'
 )
 _DERIVED = {"class": ("parent", "parents", "superclass"), "template": ("class",), "infobox": ("class",)}
-"""First two columns of tables that are made from an export."""
+"""First two columns of tables that are derived from an export."""
 
 
 class SourceKind(StrEnum):
@@ -75,7 +75,7 @@ def detect_export(path: Path) -> Detected | None:
 
 
 def detect_lines(path: Path, ontology: Ontology) -> Detected:
-    """Detect the content of a file of lines."""
+    """Detect the kind of a line-based file."""
     with open_plain(path) as stream:
         head = stream.read(_HEAD).removeprefix(BOM)
     if _WIKIDATA_JSON.match(head.lstrip()):
@@ -106,7 +106,7 @@ def is_header(line: bytes) -> bool:
 
 
 def _detect_table(path: Path, rows: Sequence[Sequence[str]], ontology: Ontology) -> Detected:
-    """Detect whether rows of cells are a table of titles; the classes of one without a header must be known ones."""
+    """Detect whether rows of cells are a table of titles; without a header, most of its classes must be known."""
     first, second, *_ = [*map(str.lower, rows[0]), ""]
     if second in _DERIVED.get(first, ()):
         return Detected(None, why=f"a table derived from an export ({first}, {second}); give the export itself")
@@ -135,5 +135,5 @@ def _is_class(name: str, ontology: Ontology) -> bool:
 
 
 def _looks_like_class(name: str) -> bool:
-    """Return whether `name` could be a class name where there is no ontology: one word, not a BIO tag."""
+    """Return whether `name` could be a class name, if there is no ontology: one word, not a BIO tag."""
     return len(name) < 200 and bool(_CLASS_LIKE.fullmatch(name))

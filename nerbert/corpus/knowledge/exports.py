@@ -1,7 +1,7 @@
 """Read DBpedia's classes and its mappings of infoboxes from the MediaWiki exports of its wiki.
 
-The classes form a tree: one under two branches is seen under one only. Mappings are evaluated as DBpedia's extraction
-does; templates inside a value are not rendered.
+The classes form a tree, so a class with two parents keeps only one. Mappings are evaluated as in DBpedia's extraction;
+templates inside a value are not rendered.
 """
 
 import html
@@ -35,10 +35,10 @@ _MARKUP = re.compile(
     r"<ref[^<>]*/>|<ref\b[^<>]*>.*?(?:</ref>|\Z)|</?[a-z][^<>]*>|'{2,}|\[\[(?:[^\[\]|]*+\|)?|\]\]|"
     r"\[(?:https?:)?//[^\s\[\]]*+\s*+([^\[\]]*+)\]|(?<!\s)\s*+\(https?://[^\s()]*+\)", re.DOTALL | re.IGNORECASE,
 )  # fmt: skip
-"""References, tags, marks of bold and links, addresses; of an external link the label stays."""
+"""References, tags, bold and link marks, and addresses; external links keep their labels."""
 _SENTENCE_END = re.compile(r"[.!?](?=\s[^\W\d_a-z])|[。！？]")
 _WORDS = (("label", "labels", "Label", 200), ("description", "comments", "Comment", 300))
-"""A class's words: key, argument, template, and the most characters."""
+"""A class's words: key, argument, template, and maximum number of characters."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Ontology:
         return {name.casefold(): name for name in reversed(list(self.parents))}
 
     def path(self, name: str) -> tuple[str, ...]:
-        """Return the classes from the root down to `name`; an unknown name is a path of its own, owl:Thing is ()."""
+        """Return the classes from the root down to `name`; only `name` itself if it is unknown, () for owl:Thing."""
         name = class_name(name)
         if not name or name.casefold() == _THING:
             return ()
@@ -105,7 +105,7 @@ def read_ontology(stream: IO[bytes], path: Path | str, language: str = "en") -> 
 
 
 def _read_words(template: "Template", language: str) -> dict[str, str]:
-    """Return the label and the description of a class, without those that it lacks."""
+    """Return the label and the description of a class, if it has them."""
     words: dict[str, str] = {}
     for key, argument, tag, longest in _WORDS:
         old = f"rdfs:{tag.lower()}@"
@@ -122,7 +122,7 @@ def _read_words(template: "Template", language: str) -> dict[str, str]:
 
 
 def _strip_markup(text: str, longest: int) -> str:
-    """Return wikitext as one line without markup, cut at the end of a sentence, or else of a word, if it is longer."""
+    """Return wikitext as one line without markup; if it is longer than `longest`, cut it after a sentence or a word."""
     text = html.unescape(_MARKUP.sub(lambda match: match[1] or "", text))
     text = visible(" ".join(text.split()))
     if len(text) <= longest:
@@ -173,7 +173,7 @@ def export_pages(stream: IO[bytes], path: Path | str) -> Iterator[tuple[str, str
 
 
 def templates(text: str) -> tuple[Template, ...]:
-    """Return the top-level templates of `text`, nested eight deep at most; comments are removed, open ones closed."""
+    """Return the top-level templates of `text`, nested at most eight deep; remove comments and close open templates."""
     text = _COMMENT.sub("", text)
     text += "}}" * (text.count("{{") - text.count("}}"))
     return tuple(map(_parse_template, _TEMPLATE.findall(text)))
@@ -221,9 +221,9 @@ class Mappings:
     folded: Mapping[str, Outcome] = field(default_factory=dict)
 
     def add_redirects(self, ends: Mapping[str, str]) -> "Mappings":
-        """Return these mappings with redirected templates added: a redirect maps as the end of its chain does.
+        """Return these mappings with redirected templates added: a redirect maps like the end of its chain.
 
-        An end without a mapping of its own has its redirect's: the wiki has renamed the template since.
+        An end without a mapping takes its redirect's, because the wiki has renamed the template since.
         """
         rules = dict(self.rules)
         for name, outcome in self.rules.items():
@@ -234,7 +234,7 @@ class Mappings:
         return replace(self, rules=redirected | rules)
 
     def class_of(self, infobox: Infobox) -> str | None:
-        """Return the class as the mapping writes it, in any case of names; None for no rule, no case, and owl:Thing."""
+        """Return the class as the mapping writes it; template names ignore case. None: no rule, no case, owl:Thing."""
         outcome = self._find_outcome(normalise_title(infobox.template))
         parameters = dict(infobox.parameters)
         while not isinstance(outcome, str):
@@ -279,7 +279,7 @@ def _fold_names(rules: Mapping[str, Outcome]) -> dict[str, Outcome]:
 
 
 def _find_outcome(calls: tuple[Template, ...]) -> Outcome:
-    """Return the outcome of the first mapping among `found`, "" for none."""
+    """Return the outcome of the first mapping among `calls`, "" for none."""
     for template in calls:
         if template.name == "TemplateMapping":
             return template.text("mapToClass")

@@ -1,6 +1,6 @@
 """Read titles and their classes from DBpedia's exports and triples, Wikidata's dumps, and tables of titles.
 
-The first source named wins. Cost: each build reads every source in full.
+If several sources type a title, the first one named wins. Cost: each build reads every source in full.
 """
 
 from collections import Counter
@@ -43,7 +43,7 @@ from nerbert.sources.files import FoundFile, find_all, open_plain
 INFOBOX = "infobox"
 """The source name of titles that an infobox mapping typed."""
 _UNTYPING = (SourceKind.ONTOLOGY, SourceKind.DISAMBIGUATIONS)
-"""Kinds that assign no classes to titles."""
+"""Kinds that don't assign classes to titles."""
 _UNKNOWN_NAMED = 20
 _NONE: Mapping[str, str] = MappingProxyType({})
 _Read = TypeVar("_Read")
@@ -51,7 +51,7 @@ _Read = TypeVar("_Read")
 
 @dataclass(slots=True)
 class KnowledgeSource:
-    """A file that is used: its kind, its mappings if it contains any, and its counts of the last reading."""
+    """A file that is used: its kind, its mappings if it contains any, and its counts from the last reading."""
 
     file: FoundFile
     kind: SourceKind
@@ -65,7 +65,7 @@ class KnowledgeSource:
 
     @property
     def ranked(self) -> bool:
-        """Whether its kind assigns classes to titles, though a file of mappings may have no rule."""
+        """True if its kind assigns classes to titles, even if it is a file of mappings without rules."""
         return self.kind not in _UNTYPING
 
 
@@ -87,10 +87,10 @@ class Knowledge:
         self, database: Database, pages: Iterable[tuple[str, Sequence[Infobox]]] = (),
         template_redirects: Mapping[str, str] = _NONE, disambiguation: Iterable[str] = (),
     ) -> None:  # fmt: skip
-        """Write the class of every title that a source names as `database.write_types` does.
+        """Write the class of every title in the sources, as `database.write_types` does.
 
-        `pages` are read once, and only if there are mappings. The templates of redirects and the `disambiguation`
-        titles must be normalised (`normalise_title`).
+        `pages` are read once, and only if there are mappings. Names of `template_redirects` and `disambiguation` titles
+        must be normalised (`normalise_title`).
         """
         for source in self.sources:
             source.counts = ClaimCounts(sha256_of(source.file.path))
@@ -106,7 +106,7 @@ class Knowledge:
             source.counts.titles = titles
 
     def _read_claims(self, database: Database) -> Iterator[tuple[int, Claim]]:
-        """Yield the claims of row files, with their rank, in the order of the sources."""
+        """Yield the claims of row-based files, with their ranks, in the order of the sources."""
         rank = 0
         for source in self.sources:
             if source.kind == SourceKind.ONTOLOGY:
@@ -149,7 +149,7 @@ class Knowledge:
 def open_knowledge(paths: Sequence[Path], language: str, wiki: str = "") -> Knowledge:
     """Detect the kinds of the files at `paths`, and read the classes and the wiki's mappings; rows are read later.
 
-    `wiki` is the database's name if it is known.
+    `wiki` is the name of the wiki's database, if it is known.
     """
     language = language.lower()
     ours = editions(wiki, language)
@@ -213,7 +213,7 @@ def write_gazetteer(
 ) -> int:
     """Write `entry<TAB>type` for each title without its disambiguation, sorted, as the setting `gazetteers` reads it.
 
-    Return how many there are; raise InputError for none. Limitation: infobox mappings are ignored, as they need pages.
+    Return the number of entries; raise InputError for none. Infobox mappings are ignored, because they need pages.
     """
     check_free(output, overwrite=overwrite, file=True)
     read = open_knowledge(knowledge, language)

@@ -1,6 +1,6 @@
 """Wikidata as a source of classes: `instance of`, then up `subclass of` to a class that equals one of DBpedia's.
 
-Titles wait in the database, parents of classes in memory (some five million, 8 bytes each).
+Titles are kept in the database, parents of classes in memory (about five million, 8 bytes each).
 """
 
 import re
@@ -32,12 +32,12 @@ _Bad: TypeAlias = Callable[[int, bytes], None]
 HIGHEST = (1 << 32) - 1
 """The highest number of an item."""
 LONGEST_LINE = 32 << 20
-"""Maximum bytes of a line; the entities with most statements have some millions."""
+"""Maximum bytes of a line; the entities with the most statements have several million."""
 _ID = re.compile(r"Q([1-9][0-9]{0,9})")
 _DISAMBIGUATION = (4167410,)
-"""Wikimedia disambiguation page."""
+"""Item of Wikimedia's disambiguation pages."""
 _INTERNAL = (17442446, 4167836, 13406463, 11266439)
-"""Wikimedia internal item, category, list article, template."""
+"""Items of Wikimedia's internal items, categories, list articles and templates."""
 _NONE = 1 << 40
 """Marks a class without an equivalent; larger than any distance."""
 _ROWS = 1 << 16
@@ -63,7 +63,7 @@ class _Link(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class _Entity:
-    """What is used of an entity; PHP writes {} as []."""
+    """The used parts of an entity; PHP writes {} as []."""
 
     id: str
     classes: Annotated[tuple[_Statement, ...], Field(validation_alias=AliasPath("claims", "P31"))] = ()
@@ -72,7 +72,7 @@ class _Entity:
 
 
 class Sort(IntEnum):
-    """What an item is; of an item's classes, the first sort in this order counts."""
+    """Sorts of items; of an item's classes, the first sort in this order counts."""
 
     DISAMBIGUATION = 0
     INTERNAL = 1
@@ -83,8 +83,8 @@ class Sort(IntEnum):
 class WikidataClasses:
     """Wikidata's classes, mapped to DBpedia's.
 
-    `ordered` has the known ones' numbers: of an item's classes the first in this order counts, that with the deepest
-    path, of equals the nearest, then the lowest number.
+    `ordered` has the numbers of the known classes. Of an item's classes, the first in this order counts: the one with
+    the deepest path, then the nearest, then the lowest number.
     """
 
     def __init__(self, parents: npt.NDArray[np.uint32], ontology: Ontology) -> None:
@@ -108,7 +108,7 @@ class WikidataClasses:
         self._sort, self._rank = sort[order], rank[order]
 
     def _spread(self, ranks: Mapping[int, int]) -> tuple[_Ints, _Ints]:
-        """Return each class's lowest rank among the nearest ranked classes at or above it, and their distance."""
+        """Return, for each class, the lowest rank among the nearest ranked classes at or above it, and the distance."""
         rank, far = (np.full(len(self._names), _NONE, dtype=np.int64) for _ in range(2))
         reached = np.searchsorted(self._names, np.array(sorted(ranks), dtype=np.int64))
         rank[reached] = [ranks[name] for name in sorted(ranks)]
@@ -125,7 +125,7 @@ class WikidataClasses:
         return rank, far
 
     def answer(self, index: int | None) -> Answer:
-        """Return the class path at a place of `ordered`; behind it are the numbers of unknown classes."""
+        """Return the class path at an index of `ordered`; indexes beyond its end are numbers of unknown classes."""
         if index is None:
             return True, ()
         if index >= len(self.ordered):
@@ -136,17 +136,17 @@ class WikidataClasses:
 
 
 def site_of(language: str, name: str = "") -> str:
-    """Return Wikidata's name of the Wikipedia called `name` (`zh_yuewiki`), or, without a name, of a language's."""
+    """Return Wikidata's name (`zh_yuewiki`) of the Wikipedia `name`, or, without a name, of a language's Wikipedia."""
     return wiki_codes(name, language)[0].replace("-", "_") + "wiki"
 
 
 def wikidata_answers(
     database: Database, file: FoundFile, site: str, ontology: Ontology, tally: ClaimCounts
 ) -> Iterator[tuple[str, Answer]]:
-    """Yield the titles of a wiki's pages with the answers to them, DISAMBIGUATION for such pages.
+    """Yield the titles of a wiki's pages with their answers, DISAMBIGUATION for disambiguation pages.
 
-    Wikimedia's own pages, and those without `instance of`, are valid but untyped. A title whose classes lead to none of
-    DBpedia's has an unknown class, named by the lowest of them.
+    Wikimedia's own pages, and those without `instance of`, are valid but untyped. A title whose classes don't lead to a
+    class of DBpedia has an unknown class, named after the lowest of them.
     """
     parents = array("I")
     for table in ("wikidata_items", "wikidata_ordered"):

@@ -1,6 +1,6 @@
 """Extract links from wikitext: replace each by its anchor between marks, with its number in the list of targets.
 
-A link that is gone at the end was outside prose. Each spelling of a target is resolved once, at 60 MB for 200,000.
+A link whose marks are lost was outside prose. Each spelling of a target is resolved once (200,000 take 60 MB).
 """
 
 import html
@@ -21,24 +21,24 @@ _ANCHOR = r"(?:[^\[\]]++|\[[^\[\]\n]*+\](?!\])|\[[^\[\]\n]*+\](?=\]\])|\[(?!\[)|
 _PIPE_TRICK = re.compile(r"\[\[([^\[\]|{}<>\n]{1,300}+)\|\]\]")
 _TRICK = re.compile(r"(?:[^:]{0,60}:)?(.+?)(?: ?\([^()]*\)|, [^,]*)?", re.DOTALL)
 _PLAIN_TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9'(),.-]*+(?: [A-Za-z0-9'(),.-]++)*+")
-"""A title that needs no normalising except of its first letter, as most."""
+"""A title that only needs its first letter normalised, as most do."""
 _BLANK = rf" _\xa0{DIRECTION_MARKS}"
-"""Characters for a blank in a namespace's name, and around it."""
+"""Characters that count as blanks in and around a namespace's name."""
 _PLAIN_LINK = re.compile(r"\[\[(?![^\[\]|\n]{0,40}:)")
 _REMEMBERED = 200_000
 _DROP, _OUTSIDE, _LITERAL = _NO_ARTICLE = "[drop", "[outside", "[literal"
-"""Meanings of targets that are no articles; no title contains a bracket."""
+"""Meanings of targets that aren't articles; titles never contain brackets, so they can't be equal."""
 _LONGEST, _LONGEST_PREFIX = 2000, 40
 _LONGEST_CATEGORY, _MOST_CATEGORIES = 255, 500
 _NO_TITLE = re.compile(r"(?:https?:|ftp:)?//|\.\.?(?:/|\Z)|[^\[\]{}<>|]*+[\[\]{}<>|]|(?:(?!~~~).)*+~~~", re.DOTALL)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""What no title contains, not even as a percent code."""
+"""Control characters, which titles never contain, not even as percent codes."""
 
 
 @dataclass(slots=True)
 class PageLinks:
-    """The targets of a page's links by number, its categories, and counts of links that are no mentions."""
+    """The targets of a page's links by number, its categories, and counts of links that aren't mentions."""
 
     targets: list[str] = field(default_factory=list)
     categories: list[str] = field(default_factory=list)
@@ -76,7 +76,7 @@ class LinkReader:
         return (self._file.sub(remove_file, source) if "[[" in source else source), lost
 
     def mark(self, source: str, title: str) -> tuple[str, PageLinks]:
-        """Return the text with each link as OPEN number NUMBERED anchor CLOSE; `title` is the page's own."""
+        """Return the text with each link as OPEN number NUMBERED anchor CLOSE; `title` is the page's title."""
         links = PageLinks()
         if "[[" not in source:
             return source, links
@@ -114,7 +114,7 @@ class LinkReader:
         return "".join(pieces), links
 
     def _resolve(self, target: str) -> tuple[str, str]:
-        """Return a target's meaning (an article, "" for a section of the page, or `_NO_ARTICLE`), and what it shows."""
+        """Return a target's meaning (an article, "" for a section of the page, or `_NO_ARTICLE`) and its shown text."""
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         if len(target) < _LONGEST and _PLAIN_TITLE.fullmatch(target) and not (self.site.dotted and target[0] == "i"):
@@ -143,7 +143,7 @@ class LinkReader:
 
 
 link_reader = lru_cache(maxsize=4)(LinkReader)
-"""Returns the cached reader of a wiki's links."""
+"""Return the cached reader of a wiki's links."""
 
 
 def unescape(text: str) -> str:
@@ -152,7 +152,7 @@ def unescape(text: str) -> str:
 
 
 def decode_title(typed: str) -> str:
-    """Decode a title's entities and percent codes; return "" if a control character comes out of these."""
+    """Decode a title's entities and percent codes; return "" if the percent codes contain a control character."""
     title = without_direction_marks(unescape(typed)).strip()
     if "%" not in title:
         return title
@@ -177,5 +177,5 @@ def do_pipe_tricks(wikitext: str) -> str:
 
 
 def count_links(source: str) -> int:
-    """Count the links of a text that name no namespace, approximately, for text that is removed as a whole."""
+    """Count the links without a namespace, approximately, in text that is removed as a whole."""
     return len(_PLAIN_LINK.findall(source))

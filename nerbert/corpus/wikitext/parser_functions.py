@@ -1,6 +1,6 @@
-"""Evaluate the parser functions of MediaWiki that need no wiki, as `{{formatnum:12500}}` and `{{#if:x|yes|no}}`.
+"""Evaluate MediaWiki's parser functions that don't need the wiki, such as `{{formatnum:12500}}` and `{{#if:x|y|n}}`.
 
-The facts are those of a language's wikitext, as in `nerbert/tables/wikipedias_wikitext.tsv`.
+`facts` are those of a language's wikitext, from `nerbert/tables/wikipedias_wikitext.tsv`.
 """
 
 import math
@@ -22,7 +22,7 @@ _UNARY: dict[str, tuple[int, int, Callable[..., float]]] = {
     "abs": (9, 1, abs), "ceil": (9, 1, math.ceil), "floor": (9, 1, math.floor), "trunc": (9, 1, math.trunc),
     "sqrt": (9, 1, math.sqrt), "exp": (9, 1, math.exp), "ln": (9, 1, math.log), "(": (-1, 0, abs),
 }  # fmt: skip
-"""Operators of `#expr` where a value is expected: precedence, count of operands, function."""
+"""Operators of `#expr` where a value is expected: precedence, number of operands, function."""
 _BINARY: dict[str, tuple[int, int, Callable[..., float]]] = {
     "e": (10, 2, lambda value, power: value * 10**power), "^": (8, 2, pow), "*": (7, 2, operator.mul),
     "/": (7, 2, operator.truediv), "div": (7, 2, operator.truediv), "fmod": (7, 2, math.fmod),
@@ -36,7 +36,7 @@ _BINARY: dict[str, tuple[int, int, Callable[..., float]]] = {
 
 
 def call_function(name: str, values: Sequence[str], facts: Facts) -> str:
-    """Return the text of a parser function with expanded arguments; "" if it depends on a gap (DYNAMIC) or is wrong."""
+    """Return a parser function's text from expanded arguments; "" if it depends on a gap (DYNAMIC) or is invalid."""
     if name not in ("lc", "uc", "lcfirst", "ucfirst") and DYNAMIC in "".join(values[: 2 if name == "ifeq" else 1]):
         return ""
     if name == "switch":
@@ -67,7 +67,7 @@ def _make_padding(text: str, width: str, padding: str) -> str:
 
 
 def _choose_case(values: Sequence[str], defaults: Sequence[str]) -> str:
-    """Return the text of a case of `#switch`; a case without a text has that of the next."""
+    """Return the text of a case of `#switch`; a case without a text takes that of the next case."""
     chosen, is_default, default, last = False, False, "", ""
     for case in values[1:]:
         name, equals, text = ("", "", case) if "[[" in case.partition("=")[0] else case.partition("=")
@@ -85,7 +85,7 @@ def _choose_case(values: Sequence[str], defaults: Sequence[str]) -> str:
 
 
 def _make_key(text: str) -> str | float:
-    """Return what MediaWiki compares: a number's value, else the text."""
+    """Return the value that MediaWiki compares: a number's value, else the text."""
     return float(text) if _NUMERIC.fullmatch(text) else text
 
 

@@ -1,6 +1,6 @@
 """Remove or protect the parts of wikitext that are not parsed as markup: comments, references, formulas, code.
 
-One pass finds all tags, in linear time. Control characters mark what is protected.
+One pass finds all tags, in linear time. Control characters replace protected markup.
 """
 
 import re
@@ -12,16 +12,16 @@ DROPPED = (
     "mapframe maplink inputbox includeonly table categorytree section indicator dynamicpagelist templatedata rss quiz "
     "charinsert"
 ).split()
-"""Tags whose content is no prose."""
+"""Tags whose content isn't prose."""
 _NAMES = "|".join(DROPPED)
 _TAG = re.compile(
     r"<(?:(ref(?=[\s>])[^<>/]*+>[^<]*+</ref\s*+>)"
     rf"|(!--)|/({_NAMES}|nowiki)\s*+>|({_NAMES}|nowiki)(?=[\s/>])([^<>]*+)>)",
     re.IGNORECASE,
 )
-"""A whole reference of plain text, which most are; else the start of a comment, a closing tag or an opening tag."""
+"""A whole reference of plain text, as most are; else the start of a comment, a closing tag or an opening tag."""
 REMOVED = "<ref/>"
-"""What is left of an element or a template between a link and a letter, or between a line's start and a blank."""
+"""Replacement for an element or template removed between a link and a letter, or a line's start and a blank."""
 _EDGES = frozenset("]}>\n")
 _PLAIN_FORMULA = re.compile(r"\s*+[^\W_][^\\{}^_\[\]\n]{0,30}")
 _FORMULA = "formula"
@@ -33,7 +33,7 @@ _SHOWN = tuple(zip(_HIDDEN, _MARKUP, strict=True))
 OPEN, NUMBERED, CLOSE, DYNAMIC = "\x16", "\x17", "\x18", "\x19"
 """A marked link is OPEN, its number, NUMBERED, its anchor, CLOSE. DYNAMIC marks a template in a link's target."""
 APOSTROPHE = "'".translate(_PROTECT)
-"""A protected apostrophe, which is no part of a bold or italic mark."""
+"""A protected apostrophe, which doesn't belong to a bold or italic mark."""
 _OURS = re.compile(f"[{_HIDDEN}{OPEN}-{DYNAMIC}]")
 
 
@@ -56,7 +56,7 @@ def remove_opaque(wikitext: str) -> str:
         if start > position:
             pieces.append(wikitext[position:start])
             line_start = wikitext[start - 1] == "\n"
-        if tag[2]:  # a comment on lines of its own leaves no empty line, as in MediaWiki
+        if tag[2]:  # a comment that fills whole lines leaves no empty line, as in MediaWiki
             end = wikitext.find("-->", tag.end())
             position = end + 3 if end >= 0 else len(wikitext)
             position += line_start and wikitext.startswith("\n", position)
@@ -79,14 +79,14 @@ def remove_opaque(wikitext: str) -> str:
 
 
 def _keep_apart(pieces: list[str], following: str, mark: str) -> None:
-    """Add the mark where a letter behind a removed element is no trail of a link, or a blank begins no line."""
+    """Add the mark if, after a removed element, a letter must not extend a link, or a blank must not begin a line."""
     ends = ("]]", "}}") if following[:1].isalpha() else "\n" if following[:1] == " " else ()
     if ends and next(filter(None, reversed(pieces)), "\n").endswith(ends):
         pieces.append(mark)
 
 
 def _find_closing(tags: Sequence["re.Match[str]"], number: int, unclosed: set[str]) -> int:
-    """Return the number of the tag that closes tag `number - 1`, 0 if none does; `unclosed` caches failed searches."""
+    """Return the index of the tag that closes tag `number - 1`, 0 if none does; `unclosed` caches failed searches."""
     opened = tags[number - 1]
     name = "" if opened[3] or opened[5].endswith("/") else opened[4].lower()
     if not name or name in unclosed:

@@ -1,6 +1,6 @@
 """Convert wikitext to clean text with every internal link as an exact span, in a few linear passes over the page.
 
-Limitation of passes instead of a tree: crossing markup is read in the order of the passes.
+Limitation: there is no tree, so markup that crosses other markup is read in the order of the passes.
 """
 
 import re
@@ -25,12 +25,12 @@ _PROTOCOL = (
 )
 _LABEL = r"[^\[\]\n]*+(?:\[[^\[\]\n]*+\][^\[\]\n]*+)*+"
 _EXTERNAL = re.compile(rf"\[(?:{_PROTOCOL})[^\s\[\]<>\"]*+(?:[^\S\n]*+({_LABEL}))?\]", re.IGNORECASE)
-"""`[http://… label]`, of which the label stays."""
+"""`[http://… label]`, which is replaced by its label."""
 _TAGS = """abbr b bdi bdo big blockquote br caption center cite code col colgroup data dd del dfn div dl dt em font h1
     h2 h3 h4 h5 h6 hr i ins kbd li link mark meta noinclude nowiki ol onlyinclude p poem q rb rp rt rtc ruby s samp
     small span strike strong sub sup tbody td tfoot th thead time tr tt u ul var wbr translate tvar languages phonos
     langconvert""".split()
-"""What MediaWiki reads as a tag; anything else in angle brackets is text."""
+"""Names that MediaWiki reads as tags; anything else in angle brackets is text."""
 _LINE_BREAK = re.compile(r"<br(?=[\s/>])[^<>]*+>", re.IGNORECASE)
 _TAG = re.compile(rf"</?(?:{'|'.join((*_TAGS, *DROPPED))})(?=[\s/>])[^<>]*+>", re.IGNORECASE)
 _UNDERLINES = ("__", "＿＿")
@@ -40,7 +40,7 @@ _LINK_OR_MARK = re.compile(f"{_LINK.pattern}|{OPEN}\\d*+{NUMBERED}?|[{_MARKS}]")
 
 
 def scan_page(title: str, wikitext: str, site: Site, *, lists: bool = False) -> CleanPage:
-    """Scan one page, without control characters, as from XML; `lists` keeps list items as separate paragraphs."""
+    """Scan one page, without control characters (XML has none); `lists` keeps list items as separate paragraphs."""
     page_title, reader = normalise_title(title), link_reader(site)
     text = show_variant(remove_opaque(wikitext), site.code)
     text, boxes = template_reader(site).expand(do_pipe_tricks(text), title)
@@ -67,7 +67,7 @@ def _remove_tags(text: str, site: Site) -> str:
 
 
 def _read_spans(text: str, links: PageLinks) -> tuple[str, list[int], list[str]]:
-    """Return the text without link marks, the marks' offsets and the targets; count the links that are gone."""
+    """Return the text without link marks, the marks' offsets and the targets; count the links that were removed."""
     pieces = _LINK.split(text)
     numbers, anchors = pieces[1::3], pieces[2::3]
     del pieces[1::3]
@@ -102,11 +102,11 @@ _INNERMOST = re.compile(r"-\{(?!\{)((?:[^-{}]++|\{\{[^{}]*+\}\}|-(?!\{(?!\{))|\}
 _FLAGS = re.compile(r"([\w;+\s-]*+)\|")
 _HIDING = frozenset("HNT+-")
 _DEEPEST = 10
-"""Variants within variants that are shown."""
+"""Maximum depth of nested variants."""
 
 
 def show_variant(source: str, code: str) -> str:
-    """Return the wikitext with one variant of each `-{zh-hans:软件; zh-hant:軟體}-`; `code` is the language's, as `zh`.
+    """Return the wikitext with one variant of each `-{zh-hans:软件; zh-hant:軟體}-`; `code` is the language's (`zh`).
 
     Limitation: text outside the braces keeps the mixture of variants that its authors typed.
     """
@@ -122,14 +122,14 @@ def show_variant(source: str, code: str) -> str:
 
 @cache
 def _read_order(code: str) -> dict[str, str]:
-    """Return the names of a language's variants, in order, each with MediaWiki's own; case doesn't count."""
+    """Return the names of a language's variants, in order of preference, each with MediaWiki's name; ignore case."""
     row = next((cell for of, cell in read_columns("variants.tsv", "language", "variants") if of == code), "")
     return {name: names[0] for names in (entry.split("=") for entry in row.split()) for name in names}
 
 
 @cache
 def _compile_separator(code: str) -> re.Pattern[str]:
-    """Return the expression of the semicolon between two variants; other semicolons are text."""
+    """Return the pattern of the semicolon between two variants; other semicolons are text."""
     names = "|".join(_read_order(code))
     return re.compile(rf";(?=\s*+(?:[^;=]*+=>\s*+)?(?:{names})\s*+:|\s*+\Z)", re.IGNORECASE)
 

@@ -1,4 +1,4 @@
-"""Expand the templates whose text belongs to the sentence, remove all others and tables, and keep infoboxes.
+"""Expand the templates whose text belongs to the sentence, remove tables and all other templates, and keep infoboxes.
 
 Full expansion would need the whole wiki. Nested brackets are found in linear time on any input.
 """
@@ -26,9 +26,9 @@ def _nest_brackets(opening: str, closing: str, depth: int) -> str:
 
 
 TEMPLATE = _nest_brackets("{{", "}}", _DEPTH)
-"""A template with everything in it."""
+"""A template with its whole content."""
 IN_LINK = rf"(?:[^\[\]]++|\[(?!\[)|\](?!\])|{_nest_brackets('[[', ']]', 3)})*+"
-"""What a file link may contain: text with whole links."""
+"""Content of a file link: text with complete links."""
 _TEMPLATE = re.compile(TEMPLATE)
 _ARGUMENT = re.compile(rf"\|((?:[^\[\]{{}}|]++|\[\[{IN_LINK}\]\]|{TEMPLATE}|[\[\]{{}}])*+)")
 _INNER_PARAMETER = rf"\{{\{{\{{(?:[^{{}}]++|{TEMPLATE})*+\}}\}}\}}"
@@ -38,21 +38,21 @@ _ROW, _END = re.compile(r"\n[ \t:]*+(?:\||!(?!\w))"), re.compile(r"\n[ \t:]*+\|\
 _TABLE = re.compile(r"\n[ \t:]*+(?:(?P<open>\{\|)(?!\})|\|\}(?!\}))")
 _INDENT = re.compile(r"\n +")
 _FOLLOWING = re.compile(r" +[^\s*#:;|!=]|[^\W\d_]")
-"""What must not follow a link, or begin a line, just because a template is gone."""
+"""Text that must not follow a link, or begin a line, just because a template was removed."""
 _NO_TARGET = re.compile(r"[|\]\n]")
 _TITLES = frozenset({"pagename", "fullpagename", "subjectpagename", "articlepagename"})
 _TITLE = "\0title"
-"""Placeholder of the page's own title; no text contains it."""
+"""Placeholder for the page's title; texts never contain it."""
 _CELL = r"\{?\|(?:[^\n\[\]{}|]*+\|)*+\}?"
 _MARKUP = re.compile(rf"[ \t:;]++|{_CELL}|&nbsp;|__\w{{1,40}}?__|<[^<>\n]*+>|\[\[([^\[\]|\n]*+){IN_LINK}\]\]")
-"""What may precede an infobox on its line; a link only to a picture or a category."""
+"""Markup that may precede an infobox on its line, with links only to pictures and categories."""
 _MARKUP_ENDS = frozenset("_]>:;|}")
 _MAX_DEPTH, _REMEMBERED = 20, 20_000
 _MAX_PARAMETERS, _MAX_VALUE, _MAX_NAME, _MAX_MARKUP = 120, 120, 200, 1000
 
 
 class _Meaning(NamedTuple):
-    """The meaning of a template's name: its text, if always the same; its rule; its function; or its title as a box."""
+    """The meaning of a template's name: its constant text, its rule, its function, or its title as an infobox."""
 
     text: str = ""
     rule: Rule | None = None
@@ -102,7 +102,7 @@ class TemplateReader:
         return remove_deep_templates(_TEMPLATE.sub(expand_template, source)), boxes
 
     def _read_name(self, raw: str) -> _Meaning:
-        """Return the meaning of a name as it is written in a template."""
+        """Return the meaning of a name as written in a template."""
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         name = raw.strip()
@@ -146,7 +146,7 @@ class TemplateReader:
         return call_function(meaning.function, [expand(value).strip() for value in values], self.site.wikitext.facts)
 
     def _begins_line(self, text: str, start: int, begun: int) -> bool:
-        """Return whether only other markup, no list bullet or prose, precedes a template on its line.
+        """Return whether a template's line has only other markup before it, without a list bullet or prose.
 
         `begun` is the end of the last template that began a line.
         """
@@ -175,7 +175,7 @@ def _show_default(parameter: "re.Match[str]") -> str:
 
 
 template_reader = lru_cache(maxsize=4)(TemplateReader)
-"""Returns the cached reader of a wiki's templates."""
+"""Return the cached reader of a wiki's templates."""
 
 
 def arguments(inside: str) -> list[str]:
@@ -193,7 +193,7 @@ def remove_deep_templates(source: str) -> str:
 def remove_tables(source: str) -> tuple[str, list[str]]:
     """Return the text without tables, and the removed tables, each with the tables nested in it.
 
-    A table that is not closed stays; later passes drop its lines one by one. One that a template opened goes, too.
+    An unclosed table stays; later passes drop its lines one by one. A table that a template opened is removed, too.
     """
     text, tables = _cut_out("\n" + source, _TABLE, "\n") if "{" in source and "{|" in source else (source, [])
     if "}" not in text or "|}" not in text:
@@ -232,7 +232,7 @@ def _find_outermost(source: str, brackets: "re.Pattern[str]") -> Iterator[tuple[
 
 
 def _fit_text(shown: str, *, begins_line: bool) -> str:
-    """Return a template's text, with a mark where what follows would begin a line without it."""
+    """Return a template's text, with a mark at its end if the text after it would otherwise begin a line."""
     if "\n" in shown:
         shown = _INDENT.sub("\n", shown) + (REMOVED if shown[-1] == "\n" else "")
     return as_prose(shown.lstrip(" ")) if begins_line else shown
@@ -245,7 +245,7 @@ def _in_target(text: str, start: int) -> bool:
 
 
 def _read_infobox(name: str, values: Sequence[str], *, protected: bool) -> Infobox:
-    """Return the template with its filled parameters; unnamed ones get numbers, the last of equal names counts."""
+    """Return the template with its filled parameters; unnamed ones get numbers; of equal names, the last counts."""
     parameters: dict[str, str] = {}
     number = 0
     for argument in values:

@@ -1,8 +1,7 @@
 """Return the text that a template puts into its sentence, by the table `nerbert/tables/text_templates.tsv`.
 
-docs/explanation/corpus.md says how the table's rows are written. A template that it lacks leaves a gap. Of a measure
-the number and unit are shown, without the conversion in brackets; a unit that `nerbert/tables/units.tsv` lacks is kept
-as its code.
+docs/explanation/corpus.md describes the table's rows. A template that the table lacks leaves a gap. A measure yields
+its number and unit, without the conversion in brackets; a unit that `nerbert/tables/units.tsv` lacks yields its code.
 """
 
 import re
@@ -24,18 +23,18 @@ _FRACTION = re.compile(r"([-−–]?)(?:(\d{1,20})\+)?(\d{1,20})(/{1,2}|⁄)(\d{
 _MULTIPLE = re.compile(r"(e3|e6|e9|e12)(.+)|([kMGT])(oilbbl|cuft|ft3|USgal|impgal)")
 _LONGEST_UNIT = 24
 _DAY = re.compile(r"(?:\A[^{]*)?\{d\}(?:[^{\s]*\s?(?=[^{]*\{n\})|[^{]*)")
-"""The day in the form of a date, with what belongs to it."""
+"""The day in a date pattern, with the characters attached to it."""
 _YEAR = re.compile(r"\{y\}[^\W\d_]?")
-"""The year in the form of a date, with the sign that is glued to it: `{y}年`."""
+"""The year in a date pattern, with the sign attached to it: `{y}年`."""
 _CLEAR_NUMBER = re.compile(r"(?<![\d.,])\d++(?:\.(?!\d{3}(?!\d))\d++)?(?![\d.,])")
-"""A number with one meaning in any language, unlike `1,234` and `1.234`."""
+"""A number with the same meaning in every language, unlike `1,234` and `1.234`."""
 
 Names: TypeAlias = tuple[str, str, str]
-"""A unit's symbol, its name for one, and its name for many."""
+"""A unit's symbol, its singular name, and its plural name."""
 
 
 class Arguments:
-    """The arguments of a template, by name and number, and its language; the last of equal names counts."""
+    """The arguments of a template, by name and number, and its language; of equal names, the last counts."""
 
     __slots__ = ("count", "language", "values")
 
@@ -62,14 +61,14 @@ Rule = Callable[[Arguments], str]
 
 
 def text_rule(name: str, language: str) -> Rule | str | None:
-    """Return the rule of a template (lower case, stripped), or its text if it is always the same, or None."""
+    """Return the rule of a template (name in lower case, stripped), its text if constant, or None."""
     rules = _read_rules(language)
     return rules.get(name, rules.get(f"{name.partition('-')[0]}-*"))
 
 
 @cache
 def _read_rules(language: str) -> Mapping[str, Rule | str]:
-    """Return the rules of the table for one language; a language without its own has the shared ones."""
+    """Return the table's rules for one language, including those that all languages share."""
     macros: dict[str, str] = {}
     rules: dict[str, Rule | str] = {}
     for of, kind, text, names in read_columns("text_templates.tsv", "language", "kind", "arguments", "names"):
@@ -148,7 +147,7 @@ def _make_link(title: str, label: str) -> str:
 
 
 def _find_raw(names: str, arguments: Arguments) -> str:
-    """Return the first argument that is given, with its outer blanks: `1|text`."""
+    """Return the first given argument, with its outer blanks: `1|text`."""
     return next((arguments.values[name] for name in names.split("|") if name in arguments.values), "")
 
 
@@ -159,7 +158,7 @@ def _join_arguments(pattern: str, arguments: Arguments) -> str:
 
 
 def _expand_quantity(form: str, arguments: Arguments) -> str:
-    """Expand `{{convert|5|km|mi}}`, and `{{cvt|…}}` in the form `short`, which is that of all languages but English."""
+    """Expand `{{convert|5|km|mi}}`, or `{{cvt|…}}` in the form `short`; other languages than English always use it."""
     named = {name: value.strip() for name, value in arguments.values.items()}
     if arguments.language.partition("-")[0] == "en":
         return format_measure(arguments.list_numbered(), named, short=form == "short")
@@ -306,12 +305,12 @@ def ordinal(roman: str) -> str:
 
 
 def _join_texts(*texts: str) -> str:
-    """Return one text, or several with commas between."""
+    """Join several texts with commas; return a single text unchanged."""
     return ", ".join(filter(None, [text.rstrip(", ") for text in texts])) if len(texts) > 1 else texts[0]
 
 
 def _format_date(language: str, pattern: str, year: str, month: str = "", day: str = "") -> str:
-    """Return a date in a pattern as `{d} {m} {y}`; as `2010-05-06` where a language's names of months are not known."""
+    """Return a date by a pattern such as `{d} {m} {y}`, or as `2010-05-06` if a language's month names are unknown."""
     facts, number = wikitext_of(language).facts, int(month) if month.isdecimal() and len(month) < 3 else 0
     months, pattern = facts["months"], pattern or facts["date"][0]
     if not month:
@@ -328,7 +327,7 @@ def _format_date(language: str, pattern: str, year: str, month: str = "", day: s
 _FILTERS: dict[str, Callable[..., str]] = {
     "": _join_texts, "ordinal": ordinal, "gauge": format_gauge,
     "minus": lambda text: text.replace("-", "−", 1),
-    # parts of a French date, without the hyphen that keeps each from being a link
+    # parts of a French date, without the hyphen that prevents a link
     "bare": lambda text: text.strip("-"), "whole": lambda text: text.strip("-") if len(text.strip("-")) > 3 else "",
     "jour": lambda text: "1er" if text.strip("-") == "1" else text.strip("-"),
 }  # fmt: skip

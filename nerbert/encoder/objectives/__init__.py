@@ -1,1 +1,1 @@
-"""What an encoder is trained for, one file or folder an objective."""
+"""Training objectives of encoders: one file each."""

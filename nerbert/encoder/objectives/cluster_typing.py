@@ -1,7 +1,7 @@
 """Typing by clusters, CoFEE's third stage (Xue et al. 2020): tagging, and predicting an entity's cluster.
 
-Entities are clustered at each epoch's start, by the sums of their subwords' last states, whitened and of length 1;
-clusters keep their numbers. Cost: a forward pass over all windows.
+Entities are clustered at the start of each epoch, by the sums of their subwords' last hidden states, whitened and of
+length 1; clusters keep their numbers. Cost: a forward pass over all windows.
 """
 
 import warnings
@@ -29,19 +29,19 @@ from nerbert.training.settings import Section, TrainSettings
 from nerbert.training.tagging import TaggingSettings, TokenClassification
 
 NO_CLUSTER = -1
-"""The cluster of what has none."""
+"""Cluster number of words that have no cluster."""
 _DROPOUT = 0.1
 """Share of an entity's vector that is dropped before the layer over clusters, as in CoFEE's public code."""
 _SCANNED = 1 << 16
-"""Windows whose entities are looked for at once."""
+"""Windows whose entities are listed at once."""
 _FLAT = 1e-6
-"""Directions of a smaller variance, as a share of the largest, are left out."""
+"""Minimum variance of a direction, as a share of the largest; other directions are left out."""
 _EQUAL = 1e-12
-"""A variance that is rounding."""
+"""Largest variance that is only rounding error."""
 _TIGHTEST = 0.01
-"""The smallest variance of a cluster that counts, as a share of the variance of all vectors."""
+"""Minimum variance of a cluster in its weight, as a share of the variance of all vectors."""
 _CHUNK = 8192
-"""Rows that are held in double precision at once."""
+"""Rows converted to double precision at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,19 +54,19 @@ class TypingSettings(TaggingSettings):
     weight: Annotated[float, Interval(ge=0, lt=1e6)] = 0.001
     """γ, the weight of the clusters' loss; that of the tags' is 1. Source: CoFEE's public code."""
     dimensions: Annotated[int, Interval(ge=1, lt=1e6)] = 128
-    """Most dimensions of an entity's vector after whitening. Source: CoFEE's public code."""
+    """Maximum number of dimensions of an entity's vector after whitening. Source: CoFEE's public code."""
     iterations: Annotated[int, Interval(ge=1, lt=1e6)] = 60
-    """Most iterations of k-means. Source: CoFEE's public code."""
+    """Maximum number of k-means iterations. Source: CoFEE's public code."""
     sample: Annotated[int, Interval(ge=100, lt=1e9)] = 200_000
-    """Most entities to fit whitening and k-means on, drawn by seed, and to hold vectors of at once; others are assigned
-    to the nearest cluster. Source: ours."""
+    """Maximum number of entities to fit whitening and k-means on, drawn by seed, and to keep vectors of at once; others
+    join the nearest cluster. Source: ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class TypingBatch(Batch):
-    """A micro-batch with its entities: `clusters` and `weights` are (entities,), the rest is (their pieces,).
+    """A micro-batch with its entities: `clusters` and `weights` are (entities,), the other fields (their subwords,).
 
-    `entities` is the entity of each piece, `entity_rows` and `entity_columns` say where it is in `ids`.
+    `entities` is the entity of each subword, `entity_rows` and `entity_columns` are the subword's position in `ids`.
     """
 
     entities: torch.Tensor
@@ -77,7 +77,7 @@ class TypingBatch(Batch):
 
 
 class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
-    """The objective; `after` is the number of special pieces at a window's end."""
+    """The objective; `after` is the number of special tokens at a window's end."""
 
     learnt: ClassVar[str] = "tag entities, and to predict their clusters (CoFEE, arXiv 2010.08210)"
     parts: ClassVar[tuple[str, ...]] = ("tagging", "clusters")
@@ -96,7 +96,7 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         return cls(task.types, section, task.settings, after)
 
     def make_model(self, backbone: Backbone) -> Any:
-        """Return a token-classification model with a layer over clusters, drawn by seed, which isn't saved with it."""
+        """Return a token-classification model with a layer over clusters, drawn by seed and not saved with it."""
         model = super().make_model(backbone)
         width, clusters = model.config.hidden_size, self._typing.num_clusters
         drawn = torch.randn((clusters, width), generator=torch.Generator().manual_seed(self._settings.seed))
@@ -111,9 +111,9 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
     ) -> EpochColumns:
-        """Return entities' clusters and beginnings, and clusters' weights; raise SettingsError for too few entities.
+        """Return entities' clusters and starts, and clusters' weights; raise SettingsError if entities are too few.
 
-        Processes share the entities. Those beyond the sample are read in order, so that few windows are read twice.
+        Processes share the entities. Those outside the sample are read in order, so that few windows are read twice.
         """
         section, settings, count = self._typing, self._settings, processes.count
         homes, terms = entities_of(data.windows, np.unique(data.numbers_of(epoch)), self._after)
@@ -150,16 +150,16 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         return EpochColumns({"clusters": column, "weights": weights}, figures)
 
     def use_columns(self, windows: Windows, columns: Columns) -> Windows:
-        """Take the clusters; the windows stay as they are."""
+        """Store the clusters; the windows don't change."""
         self._columns = columns
         return windows
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> Windows:
-        """Return the windows, which entities are read off."""
+        """Return the windows, from which `prepare` reads the entities."""
         return windows
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> TypingBatch:
-        """Return the batch with its entities; before any epoch has begun (a dry run) all are in one cluster."""
+        """Return the batch with its entities; before the first epoch (in a dry run) all are in one cluster."""
         entities = EntityPieces.of(shared, batch.numbers.numpy(), self._after)
         if self._columns:
             clusters = self._columns["clusters"][entities.terms]
@@ -175,11 +175,11 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         )  # fmt: skip
 
     def terms(self, batch: Any) -> dict[str, float]:
-        """Return the weights of all labelled words together, and those of all entities."""
+        """Return the sum of the weights of all labelled words, and that of all entities."""
         return {"tagging": super().terms(batch)["loss"], "clusters": float(batch.weights.sum())}
 
     def loss(self, model: Any, batch: Any) -> dict[str, torch.Tensor]:
-        """Return the weighted sums of cross-entropies of words and, times γ, of entities, computed in fp32."""
+        """Return the weighted sums of the cross-entropies of words and (times γ) of entities, computed in fp32."""
         seen = list[torch.Tensor]()  # the last states, before any other hook changes them
         read = model.base_model.register_forward_hook(lambda _, __, output: seen.append(output[0]), prepend=True)
         with read:
@@ -193,10 +193,10 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
 
 @dataclass(frozen=True, slots=True)
 class EntityPieces:
-    """The entities of some windows, in order, (entities,) each.
+    """The entities of windows, in order; each array is (entities,).
 
-    `terms` are the indices in the windows' column of labels where they begin, `rows` those of their windows among the
-    windows asked for, `firsts` and `ends` their pieces there.
+    `terms` are the indices of their first words in the windows' column of labels, `rows` the indices of their windows
+    among the requested ones, `firsts` and `ends` their subwords there.
     """
 
     terms: Array
@@ -206,12 +206,12 @@ class EntityPieces:
 
     @classmethod
     def of(cls, windows: Windows, numbers: Array, after: int) -> "EntityPieces":
-        """Return the entities of some windows; `after` is the number of special pieces at a window's end."""
+        """Return the entities of windows; `after` is the number of special tokens at a window's end."""
         terms, counts = places_of(windows.word_ends, numbers)
         labels, columns = windows.labels[terms], windows.positions[terms]
         rows = np.repeat(np.arange(len(numbers)), counts)
         same = rows[1:] == rows[:-1]
-        firsts = np.r_[True, ~same | (columns[1:] != columns[:-1])][: len(rows)]  # else the piece is another word's
+        firsts = np.r_[True, ~same | (columns[1:] != columns[:-1])][: len(rows)]  # else it is another word's
         labels, columns, rows, terms = labels[firsts], columns[firsts], rows[firsts], terms[firsts]
 
         spans = decode_columns(labels, np.flatnonzero(np.diff(rows, prepend=-1)))
@@ -227,7 +227,7 @@ class EntityPieces:
         return cls(terms[begins], rows[begins], columns[begins], ends)
 
     def list_pieces(self, kept: Array) -> tuple[Array, Array, Array]:
-        """Return (pieces,): the entity, the row and the column of each piece of the entities `kept`."""
+        """Return (subwords,) three times: the entity, row and column of each subword of the entities `kept`."""
         ends = self.ends[kept]
         lengths = ends - self.firsts[kept]
         entities = np.repeat(np.arange(len(lengths)), lengths)
@@ -236,7 +236,7 @@ class EntityPieces:
 
 
 def entities_of(windows: Windows, numbers: Array, after: int) -> tuple[Array, Array]:
-    """Return (entities,) of some windows, in order: their windows' numbers and terms."""
+    """Return (entities,) twice, in order: the numbers of their windows, and their terms."""
     parts = list[tuple[Array, Array]]()
     for start in range(0, len(numbers), _SCANNED):
         share = numbers[start : start + _SCANNED]
@@ -247,7 +247,7 @@ def entities_of(windows: Windows, numbers: Array, after: int) -> tuple[Array, Ar
 
 
 def sum_states(states: torch.Tensor, entities: torch.Tensor, count: int) -> torch.Tensor:
-    """Return (count, width): the sums of the states (pieces, width) of each of so many entities, in fp32."""
+    """Return (count, width): the sum of each entity's states, given as (subwords, width), in fp32."""
     return states.new_zeros(count, states.shape[-1], dtype=torch.float32).index_add_(0, entities, states.float())
 
 
@@ -271,10 +271,10 @@ def vectors_of(
 
 @dataclass(frozen=True, slots=True)
 class Clustering:
-    """K-means of whitened vectors: principal components, each of variance 1, of length 1 together.
+    """K-means of whitened vectors: principal components, each of variance 1; each whole vector has length 1.
 
-    `mean` is (width,), `directions` (width, components), divided by the components' standard deviations, `centres`
-    (clusters, components).
+    `mean` is (width,); `directions` is (width, components), divided by the components' standard deviations; `centres`
+    is (clusters, components).
     """
 
     mean: Array
@@ -283,7 +283,7 @@ class Clustering:
 
     @classmethod
     def fit(cls, vectors: Array, settings: TypingSettings, seed: int) -> Self:
-        """Return the clusters of (count, width) vectors; raise InputError for a vector that is no number."""
+        """Return the clusters of (count, width) vectors; raise InputError for a vector that isn't finite."""
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits
@@ -300,13 +300,13 @@ class Clustering:
         clustering = cls(mean.astype(np.float32), scaled.astype(np.float32), np.zeros(0))
         clusters = min(settings.num_clusters, len(vectors))
         kmeans = KMeans(clusters, n_init=1, max_iter=settings.iterations, random_state=seed)
-        with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # several add their sums in any order
+        with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # the order of several threads' sums varies
             warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different vectors than clusters
             kmeans.fit(clustering.whiten(vectors))
         return replace(clustering, centres=kmeans.cluster_centers_)
 
     def whiten(self, vectors: Array) -> Array:
-        """Return (count, components) points of length 1; the mean itself stays 0."""
+        """Return (count, components) points of length 1; the mean itself becomes 0."""
         points: Array = (vectors - self.mean) @ self.directions
         lengths = np.linalg.norm(points, axis=1, keepdims=True)
         points /= np.where(lengths > 0, lengths, 1)
@@ -318,7 +318,7 @@ class Clustering:
 
 
 def match_clusters(clusters: Array, before: Array, count: int) -> Array:
-    """Return clusters under the numbers, below `count`, of those before that share most entities (Kuhn's method)."""
+    """Return clusters renumbered, below `count`, to share the most entities with those before (Kuhn's method)."""
     from scipy.optimize import linear_sum_assignment
 
     pairs = (clusters.astype(np.int64) * count + before)[before >= 0]
@@ -335,7 +335,7 @@ def weights_of(vectors: Array, clusters: Array, count: int) -> Array:
 
 
 def rand_index(clusters: Array, before: Array) -> dict[str, float]:
-    """Return the adjusted Rand index with partitions before, as a figure: 1 equal, 0 chance; none where none has."""
+    """Return the adjusted Rand index with the clusters before (1 equal, 0 chance) as a figure, if there are any."""
     from sklearn.metrics import adjusted_rand_score
 
     seen = before >= 0

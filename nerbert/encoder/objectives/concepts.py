@@ -31,48 +31,48 @@ from nerbert.training.objective import CheckpointScore, Task, Traits
 from nerbert.training.settings import Section, TrainSettings
 
 _BESIDE_DATA, _ALWAYS = 48, 256
-"""Most concepts of a fine-tuning's step beside the types of its data, since each is encoded in each step; and most
-types of data that are all in each step: of more, as of a distillation's, a step has its own, and others by chance."""
+"""Maximum number of concepts in a fine-tuning step besides the data's types, since each is encoded in each step; and of
+data types that are all in each step (with more, as in distillation, a step has its own and random others)."""
 _OF_FOLDER = ("backbone", "shared", "pooling", "temperature")
-"""Settings that a folder decides in a fine-tuning."""
+"""Settings that the folder determines in fine-tuning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConceptsSettings(Section):
-    """Settings of contrastive learning of concepts."""
+    """Settings for contrastive learning of concepts."""
 
     section: ClassVar[str] = "concepts"
     models: ClassVar[tuple[str, ...]] = ("backbone",)
     removed: ClassVar[Mapping[str, str]] = {"label_all_tokens": "a word is learnt by its first subword"}
     backbone: str = ""
-    """Encoder of names to start from: a folder, a name on the hub or `embedded`; empty: the backbone. Source: ours;
+    """Initial encoder of names: a folder, a name on the hub or `embedded`; empty: the backbone. Source: ours;
     NuNER takes RoBERTa-base for both."""
     shared: bool = False
-    """Whether one encoder reads texts and names, which halves the model. Source: ours (docs/results)."""
+    """Read texts and names with the same encoder, which halves the model. Source: ours (docs/results)."""
     pooling: Literal["mean", "first"] = "mean"
-    """A name's vector: the `mean` of its last states, or that of the `first` subword. Source: ours; NuNER doesn't
-    say."""
+    """A name's vector: the `mean` of its last hidden states, or that of the `first` subword. Source: ours; NuNER
+    doesn't say."""
     descriptions: bool = False
-    """Whether to read a type's description, if any, after its name. Source: LitSet (Golde et al. 2024)."""
+    """Read a type's description, if any, after its name. Source: LitSet (Golde et al. 2024)."""
     temperature: Annotated[float, Interval(gt=0, lt=1e6)] = 4.0
-    """Divisor of the product of a word's and a concept's vector. Source: ours, on dev with all-MiniLM-L6-v2; NuNER
+    """Divisor of the dot product of a word's and a concept's vector. Source: ours, on dev with all-MiniLM-L6-v2; NuNER
     doesn't say."""
     max_concepts: Annotated[int, Interval(ge=1, lt=1e6)] = 2048
-    """Most concepts of a step; from more, a random sample is taken, and each step's log counts those left out. A
-    fine-tuning has all types of its data, if these are at most 256, and at most 48 others. Source: ours."""
+    """Maximum number of concepts in a step; from more, a random sample is drawn, and the log counts those left out. A
+    fine-tuning step has all types of its data, if they are at most 256, and at most 48 others. Source: ours."""
 
 
 @dataclass(slots=True)
 class StepConcepts:
-    """The concepts of one step, and what its words have of them.
+    """The concepts of one step, and their relation to its words.
 
-    `rows` (rows,) are the labels of the step's words, sorted; `has` and `known` are (rows, concepts), `vectors`
-    (concepts, width), set while losses are computed. `tells` (rows,) says of which rows anything is known; it stays on
-    the CPU. `left_out` more concepts are left out of the step.
+    `rows` (rows,) are the labels of the step's words, sorted; `has` and `known` are (rows, concepts); `vectors`
+    (concepts, width) is set while losses are computed. `tells` (rows,) is True for rows with any known concept; it
+    stays on the CPU. `left_out` counts the concepts left out of the step.
 
-    For `names`, whose `rows` are empty, `targets` has three arrays by the number of a window. (entities, 3): first
-    word, word after the last and row; (words,): the row of each word; (words,): that of a span that is found there
-    where there is no entity, −1 where that isn't known.
+    For `names`, whose `rows` are empty, `targets` has three arrays for each window number. (entities, 3): first word,
+    word after the last, and row; (words,): the row of each word; (words,): the row of a predicted span at this word if
+    there is no entity, −1 if unknown.
     """
 
     texts: list[str]
@@ -87,13 +87,13 @@ class StepConcepts:
 
 @dataclass(frozen=True, slots=True)
 class ConceptBatch(Batch):
-    """A micro-batch whose labels are indices of the rows of its step."""
+    """A micro-batch whose labels are indices of its step's rows."""
 
     step: StepConcepts
 
 
 class Concepts(NamedTypes):
-    """The objective; `backbone` is what the concept encoder starts from.
+    """The objective; `backbone` is the initial concept encoder.
 
     The section of an objective that extends it must extend `ConceptsSettings`.
     """
@@ -103,7 +103,7 @@ class Concepts(NamedTypes):
     head_name: ClassVar[str] = "concepts"
     traits: ClassVar[Traits] = replace(NamedTypes.traits, trains_gently=True)
     boundaries: ClassVar[bool] = False
-    """Whether its model has a layer of boundary tags."""
+    """True if its model has a layer of boundary tags."""
 
     def __init__(self, task: Task, backbone: Backbone) -> None:
         table: ConceptTable = task.concepts
@@ -129,7 +129,7 @@ class Concepts(NamedTypes):
         return cls(task, backbone)
 
     def make_model(self, backbone: Backbone) -> ConceptModel:
-        """Return both encoders, without pooling layers or heads; a fine-tuning takes those of a folder.
+        """Return both encoders, without pooling layers or heads; fine-tuning uses those of a folder.
 
         Raise InputError for a folder without a concept encoder, SettingsError for one of the other objective.
         """
@@ -143,16 +143,16 @@ class Concepts(NamedTypes):
         text = backbone.load_body()
         names = text if self._section.shared else self._backbone.load_body()
         expected = min(self._table.count_expected(self._settings.batch_size), self._section.max_concepts)
-        with torch.random.fork_rng(devices=[]):  # a projection is drawn
+        with torch.random.fork_rng(devices=[]):  # for a projection's random weights
             torch.manual_seed(self._settings.seed)
             return ConceptModel(
                 text, names, self._backbone.tokenizer, temperature=self._section.temperature,
-                bias=-math.log(max(1.0, expected)),  # so about one is expected for each word
+                bias=-math.log(max(1.0, expected)),  # so that about one per word is expected
                 pooling=self._section.pooling, boundaries=self.boundaries,
             )  # fmt: skip
 
     def freeze(self, model: ConceptModel, layers: int) -> int:
-        """Freeze the lowest layers of both encoders, half of each by default; return how many of the text encoder."""
+        """Freeze the lowest layers of both encoders, half of each by default; return the number in the text encoder."""
         depths = [int(encoder.config.num_hidden_layers) for encoder in (model.text, model.names)]
         halves = [depth // 2 if layers < 0 else layers for depth in depths]
         freeze(model.text, halves[0])
@@ -160,22 +160,22 @@ class Concepts(NamedTypes):
         return halves[0]
 
     def new_parameters(self, model: ConceptModel) -> list[torch.nn.Parameter]:
-        """Return what compares the vectors of both encoders."""
+        """Return the parameters that compare the vectors of both encoders."""
         return list(model.own_parameters().values())
 
     @property
     def labels(self) -> ConceptLabels:
-        """Return the rows of the table."""
+        """Return the words' labels: rows of the table."""
         return ConceptLabels(self._table, self._texts)
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepConcepts:
-        """Return the concepts of the step's words, in all processes."""
+        """Return the concepts of the step's words in all processes."""
         labels = np.unique(take_column(windows.labels, windows.word_ends, numbers)[0])
         rows = [self._rows[label] if label != IGNORED else UNKNOWN for label in labels.tolist()]
         return self._concepts_of(rows, labels, step)
 
     def _concepts_of(self, rows: Sequence[Row], labels: Array, step: int) -> StepConcepts:
-        """Return the concepts of some rows, which have these `labels`; of too many a random part, drawn by the step."""
+        """Return the concepts of rows, given the words' `labels`; of too many, a random sample of the step."""
         candidates = np.setdiff1d(self._table.candidates(rows), self._always)
         most = max(0, self._section.max_concepts - len(self._always))
         most = min(most, _BESIDE_DATA) if len(self._always) else most
@@ -188,12 +188,12 @@ class Concepts(NamedTypes):
         return StepConcepts(texts, labels, known.any(1), has, known, left_out)
 
     def step_figures(self, shared: StepConcepts) -> dict[str, float]:
-        """Return how many concepts the step has, and how many were left out of it, if any."""
+        """Return the number of concepts in the step, and of those left out of it, if any."""
         figures = {"concepts": float(len(shared.texts))}
         return figures | ({"concepts_left_out": float(shared.left_out)} if shared.left_out else {})
 
     def step_pass(self, model: ConceptModel, shared: StepConcepts) -> AbstractContextManager[None]:
-        """Encode the step's names once; take the gradient of their vectors through the concept encoder at the end."""
+        """Encode the step's names once; at the end, backpropagate through the concept encoder once."""
         if not shared.texts:
             return nullcontext()
         shared.has, shared.known = shared.has.to(model.device), shared.known.to(model.device)
@@ -201,7 +201,7 @@ class Concepts(NamedTypes):
         return self._share_vectors(shared, model, setting, lambda: model.name_vectors(shared.texts))
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
-        """Return the batch with the indices of its labels among the rows of the step, `shared`."""
+        """Return the batch with its labels as indices of the rows of the step, `shared`."""
         indices = torch.from_numpy(np.searchsorted(shared.rows, batch.labels.numpy()))
         return batch.extend(ConceptBatch, labels=indices, step=shared)
 
@@ -216,7 +216,7 @@ class Concepts(NamedTypes):
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
-        """Return F1 of entities on held-out texts at the best threshold; raise InputError for no entity."""
+        """Return a scorer: F1 on held-out texts at the best threshold; raise InputError if they have no entity."""
         maker = PromptMaker.without_limit(self._table, self._settings.seed)
         texts = asked_texts(examples, SpanLabels(self._table, self._texts, 0), self._table, maker)
         return HeldOutScore(partial(self.open_head, pieces=pieces, settings=self._settings), texts, processes)
@@ -231,13 +231,13 @@ class Concepts(NamedTypes):
 
 
 class NameVectors:
-    """Vectors of labels by a model in training, each made once."""
+    """Vectors of labels by a model in training, each computed once."""
 
     def __init__(self, model: ConceptModel, precision: str) -> None:
         self._model, self._precision, self._known = model, precision, dict[str, Array]()
 
     def __call__(self, labels: Sequence[EntityLabel]) -> Array:
-        """Return (labels, width)."""
+        """Return the vectors, (labels, width)."""
         missing = [text for text in dict.fromkeys(label.text for label in labels) if text not in self._known]
         if missing:
             with torch.inference_mode(), autocast(self._model.device.type, self._precision):
@@ -246,7 +246,7 @@ class NameVectors:
 
 
 def concept_loss(model: ConceptModel, vectors: torch.Tensor, step: StepConcepts, rows: torch.Tensor) -> torch.Tensor:
-    """Return the sum of the cross-entropies that are known, in fp32; `rows` (vectors,) are indices of the step's."""
+    """Return the sum of the known cross-entropies, in fp32; `rows` (vectors,) are indices of the step's rows."""
     if step.vectors is None:
         return vectors.float().sum() * 0
     rows = rows.to(vectors.device)

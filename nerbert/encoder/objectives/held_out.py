@@ -1,8 +1,8 @@
-"""F1 on held-out texts, each of which is asked for some types by name, and the threshold that is best there.
+"""F1 on held-out texts, each tagged with some types given by name, and the threshold that is best there.
 
-It chooses the checkpoint of objectives that learn from names. Each text is asked for its own types and some that are
-known to be absent. Of types on overlapping entities (person and politician, say) one is asked, as a user would. Links
-whose type isn't known are no entities of a type `ROOT`: asked for, it would hide entities of the others, and not count.
+It chooses the checkpoint of objectives that learn from names. Each text is tagged with its own types and some that are
+known to be absent; of types with overlapping entities (such as person and politician) only with one, as a user would.
+Links of unknown type are not entities of the type `ROOT`, which would hide other entities without counting.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,11 +35,11 @@ _FIGURES = {
     "f1_at_half": "the same at the threshold 0.5",
     "threshold": "the best threshold on these texts",
 }
-"""The figures of `HeldOutScore`."""
+"""Explanations of the figures of `HeldOutScore`."""
 
 
 class NamedTypes(TaggerObjective, StepHooks):
-    """What objectives share that learn from names of types, and are scored on held-out texts."""
+    """Base class of objectives that learn from names of types and are scored on held-out texts."""
 
     traits: ClassVar[Traits] = Traits(sources=("open_types", "replay"))
     learnt: ClassVar[str]
@@ -50,7 +50,7 @@ class NamedTypes(TaggerObjective, StepHooks):
 
     @classmethod
     def data(cls, sources: Sources) -> Any:
-        """Return texts whose types have names, and the descriptions that are read after them."""
+        """Return texts with types known by name, and the descriptions that are read after the names."""
         section: Any = sources.settings.of(cls.settings)
         return sources.open_named(descriptions=section.descriptions)
 
@@ -64,7 +64,7 @@ class NamedTypes(TaggerObjective, StepHooks):
 
     @contextmanager
     def _share_vectors(self, shared: Any, model: Any, setting: str, encode: Callable[[], Any]) -> Iterator[None]:
-        """Give `shared` the vectors of a step's names, encoded once; `setting` is named where memory runs out."""
+        """Set the vectors of a step's names in `shared`, encoded once; an out-of-memory error names `setting`."""
         with explain_out_of_memory(setting), autocast(model.device.type, self._settings.precision):
             vectors = encode()
         with computed_once(vectors) as shared.vectors:
@@ -78,7 +78,7 @@ class NamedTypes(TaggerObjective, StepHooks):
 
 @dataclass(frozen=True, slots=True)
 class AskedText:
-    """A text, the labels that it is asked for, and its entities of them; `known` is (words, labels): what counts."""
+    """A text, its requested labels and their entities; `known` (words, labels) is True where a prediction counts."""
 
     example: Example
     labels: list[EntityLabel]
@@ -89,7 +89,7 @@ class AskedText:
 def asked_texts(
     examples: Sequence[Example], labels: SpanLabels, table: ConceptTable, maker: PromptMaker
 ) -> list[AskedText]:
-    """Return what each text is asked for; raise InputError where no text has an entity of a known type."""
+    """Return the texts with their requested labels; raise InputError if no text has an entity of a known type."""
     rows = list(table.rows)
     windows = {number: WindowLabels.of(np.array(labels.label_words(example), np.int64).reshape(-1, 2), rows)
                for number, example in enumerate(examples)}  # fmt: skip
@@ -113,7 +113,7 @@ def asked_texts(
 
 
 def _without_overlaps(window: WindowLabels, types: Array) -> Array:
-    """Return the types without those that have an entity over one of an earlier type."""
+    """Return the types without those whose entities overlap with an earlier type's."""
     taken, kept = np.zeros(len(window.indices), bool), list[int]()
     spans: dict[int, list[slice]] = {}
     for start, end, index in window.spans(types):
@@ -129,14 +129,14 @@ def _without_overlaps(window: WindowLabels, types: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class HeldOutScore:
-    """Scores a model on held-out texts, each process its share; `head` makes one of a model, without labels."""
+    """Scores a model on held-out texts, each process its share; `head` wraps the model, without labels."""
 
     head: Callable[[Any], Head]
     texts: Sequence[AskedText]
     processes: ProcessGroup
 
     def __call__(self, model: Any) -> CheckpointScore:
-        """Return F1 at the best threshold; the encoder's card keeps that, and the temperature that fits there."""
+        """Return F1 at the best threshold; the encoder's card gets this threshold and the temperature that fits it."""
         model.eval()
         head = self.head(model)
         asked, count = [text for text in self.texts if text.labels], self.processes.count
@@ -147,14 +147,14 @@ class HeldOutScore:
         threshold, f1 = best_threshold(entities, gold)
         at_half = score_spans(gold, above(entities, USUAL).word_spans(len(gold))).f1
         figures = {"f1": f1, "f1_at_half": at_half, "threshold": threshold}
-        found = Predicted.judge(above(entities, threshold), gold, head.decoding)
-        calibration = found.calibration_json({"name": "held-out texts"})
+        predicted = Predicted.judge(above(entities, threshold), gold, head.decoding)
+        calibration = predicted.calibration_json({"name": "held-out texts"})
         threshold = calibrate_threshold(threshold, calibration["temperature"])
         return CheckpointScore(f1, True, figures, {"threshold": threshold, "calibration": calibration})
 
 
 def _find_entities(head: Head, texts: Sequence[AskedText]) -> Entities:
-    """Return what a head finds at the lowest threshold, without what nobody knows to be right or wrong."""
+    """Return the entities that a head finds at the lowest threshold, except where the labels are unknown."""
     groups = [(head.for_labels(text.labels, [TRIED[0]] * len(text.labels)), [text.example]) for text in texts]
     kept = [_drop_unknown(entities, text) for entities, text in zip(head.predict_each(groups), texts, strict=True)]
     return Entities.join(kept, [1] * len(kept)) if kept else Entities.of([])

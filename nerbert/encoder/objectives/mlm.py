@@ -1,6 +1,6 @@
-"""Masked language modelling (Devlin et al. 2019 §3.1): the control that sees the text without the labels.
+"""Masked language modelling (Devlin et al. 2019 §3.1): the control that trains on the text without the labels.
 
-Masks are drawn by piece, window and step, so they don't depend on how a step is cut.
+Masks are drawn by subword, window and step, so they don't depend on the micro-batches of a step.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,9 +26,9 @@ from nerbert.training.objective import PRETRAIN, CheckpointScore, Description, O
 from nerbert.training.settings import Section, TrainSettings
 
 _MASKED, _REPLACED = 0.8, 0.1
-"""Shares of the pieces asked for that are masked, and that are replaced by a random one; the others stay."""
+"""Shares of the selected subwords that are masked, and replaced by a random subword; the others stay unchanged."""
 _LONGEST = 1 << 20
-"""Windows are shorter than this, so window and column make one number."""
+"""Upper bound of a window's length, so that window and column can be combined in one number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,22 +38,22 @@ class MlmSettings(Section):
     section: ClassVar[str] = "mlm"
     reads: ClassVar[tuple[str, ...]] = ("texts",)
     texts: tuple[Path, ...] = ()
-    """Texts of a domain in place of a corpus: files of any format that `nerbert tag` reads, folders of them, corpora.
-    Lines of a text file are packed into windows; empty lines divide documents. Source: DAPT (Gururangan et al. 2020);
+    """Texts of a domain instead of a corpus: files of any format that `nerbert tag` reads, folders of them, corpora.
+    Lines of a text file are packed into windows; empty lines separate documents. Source: DAPT (Gururangan et al. 2020);
     CrossNER (Liu et al. 2021) has Wikipedia's pages of each domain."""
     probability: Annotated[float, Interval(gt=0, le=1)] = 0.15
     """Share of subwords to predict: 80 % of them masked, 10 % replaced, 10 % unchanged. Source: Devlin et al. 2019
     §3.1; CrossNER's public code has 0.2."""
     mask_style: Literal["subwords", "pairs"] = "subwords"
-    """Which subwords are predicted: each drawn by itself, or `pairs`: two that were drawn alone become neighbours, so
-    that the share is the same. Source: Devlin et al. 2019; CrossNER's public code has pairs."""
+    """Choice of the subwords to predict: `subwords` draws each one independently; `pairs` moves isolated ones next to
+    each other, with the same total share. Source: Devlin et al. 2019; CrossNER's public code has pairs."""
 
 
 class Mlm(Objective, StepHooks):
-    """The objective: the mean cross-entropy of the pieces asked for, over all pieces of the vocabulary.
+    """The objective: the mean cross-entropy of the selected subwords, over the whole vocabulary.
 
-    `share` (0–1) of the pieces are asked for, special ones never; a random piece is any of the first `vocabulary` ones
-    that isn't special, possibly the same one.
+    A `share` (0–1) of the subwords is selected, never special ones; a random subword is any of the first `vocabulary`
+    ones that isn't special, possibly the same one.
     """
 
     settings: ClassVar[type[Section]] = MlmSettings
@@ -73,7 +73,7 @@ class Mlm(Objective, StepHooks):
 
     @classmethod
     def of(cls, task: Task) -> Self:
-        """Return the objective for a task's tokenizer and model; raise InputError if there is no mask token."""
+        """Return the objective for a task's tokenizer and model; raise InputError without a mask token."""
         settings, tokenizer, config = task.settings, task.backbone.tokenizer, task.backbone.config
         size = int(getattr(config, "vocab_size", 0) or len(tokenizer))
         if tokenizer.mask_token_id is None or tokenizer.mask_token_id >= size:
@@ -85,13 +85,13 @@ class Mlm(Objective, StepHooks):
                    pairs=section.mask_style == "pairs")  # fmt: skip
 
     def make_model(self, backbone: Backbone) -> Any:
-        """Return a masked language model; an existing head stays."""
+        """Return a masked language model; keep an existing head."""
         from transformers import AutoModelForMaskedLM
 
         return backbone.load(AutoModelForMaskedLM, keep_head=True)
 
     def prepare(self, batch: Batch, step: int, shared: Any = None) -> Batch:
-        """Return the batch with this step's masks; its terms are the pieces asked for, its labels the original ones."""
+        """Return the batch with this step's masks; its terms are the selected subwords, its labels their ids."""
         ids = batch.ids.numpy()
         positions = batch.numbers.numpy()[:, None] * _LONGEST + np.arange(ids.shape[1])
         ordinary = batch.mask.numpy().astype(bool) & ~np.isin(ids, self._special)
@@ -107,7 +107,7 @@ class Mlm(Objective, StepHooks):
         return replace(batch, **{name: torch.from_numpy(array) for name, array in arrays.items()})
 
     def terms(self, batch: Batch) -> dict[str, float]:
-        """Return the number of pieces asked for."""
+        """Return the number of selected subwords."""
         return {"loss": len(batch.labels)}
 
     def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
@@ -117,7 +117,7 @@ class Mlm(Objective, StepHooks):
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
-        """Return the loss on masked pieces of held-out sentences; the masks are those of step 0, which none trains."""
+        """Return a scorer: the loss on masked subwords of held-out sentences; masks of step 0 aren't trained on."""
         windows = Windows.pack(pieces.windows(examples))
         return partial(self._score, windows=windows, pad_id=pieces.pad_id, settings=settings, processes=processes)
 
@@ -151,14 +151,14 @@ class Mlm(Objective, StepHooks):
 
 
 def pair_masks(drawn: Array, ordinary: Array) -> Array:
-    """Return masks, (windows, pieces), in which those drawn without a neighbour stand in pairs, as in CrossNER's code.
+    """Return masks (windows, subwords) in which isolated selected subwords are joined in pairs, as in CrossNER's code.
 
-    Of two that follow each other in a window the first moves before the second, if an `ordinary` piece is there.
+    Of two consecutive ones in a window, the first moves next to the second, if an `ordinary` subword is there.
     """
     paired = drawn.copy()
     around = np.pad(drawn, ((0, 0), (1, 1)))
     rows, columns = np.nonzero(drawn & ~around[:, :-2] & ~around[:, 2:])
-    starts = np.searchsorted(rows, rows)  # where each window's begin
+    starts = np.searchsorted(rows, rows)  # index of each window's first one
     first = np.flatnonzero((np.arange(len(rows)) - starts) % 2 == 0)
     first = first[first + 1 < len(rows)]
     first = first[rows[first + 1] == rows[first]]

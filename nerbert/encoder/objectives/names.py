@@ -1,4 +1,4 @@
-"""Boundaries and names in one model (ours): untyped BIO tags, and entities' vectors against the names of concepts."""
+"""Boundaries and types in one model (ours): untyped BIO tags, and entity vectors compared with names of concepts."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
@@ -21,13 +21,13 @@ from nerbert.training.settings import Section
 
 _OUTSIDE, _BEGIN, _INSIDE = range(len(BOUNDARIES))
 _UNMARKED = len(BOUNDARIES)
-"""The label of a word of a corpus outside of its links: most are outside of entities, but many names have no link."""
+"""Label of a corpus word outside its links: most are outside entities, but many names have no link."""
 _NOWHERE = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamesSettings(ConceptsSettings):
-    """Settings of learning boundaries and names."""
+    """Settings for learning boundaries and names."""
 
     section: ClassVar[str] = "names"
     boundary_weight: Annotated[float, Interval(ge=0, lt=1e6)] = 1.0
@@ -35,15 +35,15 @@ class NamesSettings(ConceptsSettings):
     word_weight: Annotated[float, Interval(ge=0, lt=1e6)] = 1.0
     """Weight of the loss of words' types; that of entities' types is 1. Source: ours, on dev (docs/results)."""
     outside_weight: Annotated[float, Interval(ge=0, lt=1e6)] = 0.1
-    """Weight in the boundaries' loss of a corpus's words outside of links, many of which are names without a link.
-    Source: ours; with 1 names in encyclopedic text aren't found (docs/results)."""
+    """Weight in the boundaries' loss of a corpus's words outside links, many of which are names without a link. Source:
+    ours; with 1 names in encyclopedic text aren't found (docs/results)."""
 
 
 class BoundaryLabels(SpanLabels):
-    """Words are labelled with a row of a table, marks, and a boundary tag; of nested entities the outermost counts.
+    """Labels of words: a row of a table, marks and a boundary tag, that of the outermost of nested entities.
 
-    A word outside of all entities has the tag O, whatever types were asked for; in a text of links it is unmarked. In a
-    text without entities for which nobody asked for a type, no tag is known.
+    A word outside all entities has the tag O, whatever types were annotated; in a text of links it is unmarked. In a
+    text without entities and without annotated types, all tags are unknown.
     """
 
     ignored: Label = (IGNORED, 0, IGNORED)
@@ -67,18 +67,18 @@ def boundary_tags(example: Example) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class NamesBatch(Batch):
-    """A micro-batch whose labels are boundary tags; its spans and words are numbered through all of its windows."""
+    """A micro-batch whose labels are boundary tags; words are counted across all its windows, in its spans, too."""
 
     step: StepConcepts
     gold: Array
     words: Array
     outside: Array
     starts: Array
-    """(terms,): whether a window begins here."""
+    """(terms,): True for the first word of a window."""
 
 
 class Names(Concepts):
-    """The objective; `backbone` is what the concept encoder starts from."""
+    """The objective; `backbone` is the initial concept encoder."""
 
     settings: ClassVar[type[Section]] = NamesSettings
     learnt: ClassVar[str] = "find entities, and match each with the names of its types (NuNER, Bogdanov et al. 2024)"
@@ -86,16 +86,16 @@ class Names(Concepts):
     boundaries: ClassVar[bool] = True
 
     def freeze(self, model: ConceptModel, layers: int) -> int:
-        """Freeze the lowest layers of both encoders, none by default; return how many of the text encoder."""
+        """Freeze the lowest layers of both encoders, none by default; return the number in the text encoder."""
         return super().freeze(model, max(0, layers))
 
     @property
     def labels(self) -> BoundaryLabels:
-        """Return the rows of the table, where entities begin and end, and the boundary tags."""
+        """Return the words' labels: rows of the table, starts and ends of entities, and boundary tags."""
         return BoundaryLabels(self._table, self._texts, 0)
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepConcepts:
-        """Return the concepts of the step's entities, in all processes, and the spans of each window."""
+        """Return the concepts of the step's entities in all processes, and the spans of each window."""
         rows = dict[Row, int]()
         by_window = WindowLabels.by_window(windows, numbers, self._rows)
         targets = {number: _targets_of(window, rows) for number, window in by_window.items()}
@@ -115,7 +115,7 @@ class Names(Concepts):
         )  # fmt: skip
 
     def terms(self, batch: Any) -> dict[str, float]:
-        """Return the weights of words' tags, and how many entities and words have known concepts."""
+        """Return the weights of the words' tags, and the numbers of entities and words with known concepts."""
         tells = batch.step.tells
         entities, words = (int(tells[torch.from_numpy(rows)].sum()) for rows in (batch.gold[:, 2], batch.words))
         return {"boundaries": float(self._weights(batch.labels).sum()), "types": entities, "words": words}
@@ -125,7 +125,7 @@ class Names(Concepts):
         return (labels != IGNORED) * torch.where(labels == _UNMARKED, self._section.outside_weight, 1.0)
 
     def loss(self, model: Any, batch: Any) -> dict[str, torch.Tensor]:
-        """Return the weighted sums of losses: over words of tags, over spans and words of concepts; in fp32."""
+        """Return the weighted sums of losses: of words' tags, and of concepts of spans and words; computed in fp32."""
         words, section = states_at(model.text, batch), self._section
         tags, targets = model.boundaries(words).float(), batch.labels.masked_fill(batch.labels == _UNMARKED, _OUTSIDE)
         losses = torch.nn.functional.cross_entropy(tags, targets, ignore_index=IGNORED, reduction="none")
@@ -138,7 +138,7 @@ class Names(Concepts):
 
 
 def _means(words: torch.Tensor, spans: Array) -> torch.Tensor:
-    """Return (spans, width) in fp32: the mean of each span's words; spans are (spans, 3)."""
+    """Return (spans, width) in fp32: the mean of each span's words; `spans` are (spans, 3)."""
     lengths = spans[:, 1] - spans[:, 0]
     owner = np.repeat(np.arange(len(spans)), lengths)
     inside = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + spans[owner, 0]
@@ -148,7 +148,7 @@ def _means(words: torch.Tensor, spans: Array) -> torch.Tensor:
 
 
 def _targets_of(window: WindowLabels, rows: dict[Row, int]) -> tuple[Array, Array, Array]:
-    """Return the targets of a window as `StepConcepts` has them; `rows` numbers rows."""
+    """Return a window's targets, as defined in `StepConcepts`; `rows` maps rows to their numbers."""
     types = np.array(sorted(window.concepts), np.int64)
     concepts: dict[tuple[int, int], list[int]] = {}
     for start, end, index in window.spans(types):
@@ -164,7 +164,7 @@ def _targets_of(window: WindowLabels, rows: dict[Row, int]) -> tuple[Array, Arra
 
 
 def _find_spans(tags: Array, batch: NamesBatch) -> Array:
-    """Return (spans, 3) of the spans that tags make, without those over an entity, or over what isn't known."""
+    """Return (spans, 3): the spans of BIO tags, without those that overlap entities or words of unknown label."""
     previous = np.where(batch.starts, _OUTSIDE, np.roll(tags, 1))
     begins = (tags == _BEGIN) | ((tags == _INSIDE) & (previous == _OUTSIDE))
     starts = np.flatnonzero(begins)

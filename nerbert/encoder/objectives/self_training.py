@@ -1,8 +1,8 @@
-"""Self-training (CoFEE, Xue et al. 2020): after each epoch but the last the model labels the whole training set again.
+"""Self-training (CoFEE, Xue et al. 2020): after each epoch except the last the model relabels the whole training set.
 
-An entity's end has the probability P(B-x or I-x) there, times P(not I-x) of the next word. Labels are in a file, and
-windows are read a part at a time, so that neither takes more memory for a larger corpus. Cost: eight bytes a word on
-the disk for each process, in the cache's folder, or among temporary files if that can't be written.
+The probability of an entity's end at a word is P(B-x or I-x) there, times P(not I-x) of the next word. Labels are in a
+file and windows are read in parts, so memory doesn't grow with the corpus. Cost: eight bytes of disk per word in each
+process, in the cache's folder, or in a temporary file if that isn't writable.
 """
 
 from collections import Counter
@@ -36,12 +36,12 @@ class SelfTrainingSettings(TaggingSettings):
 
     section: ClassVar[str] = "self_training"
     threshold: Annotated[float, Interval(ge=0, lt=1)] = 0.1
-    """Probability that a span's beginning and its end must exceed. Low values find what the labels lack. Source:
-    CoFEE."""
+    """Probability that an entity's start and its end must exceed. Low values find entities that the labels miss.
+    Source: CoFEE."""
 
 
 class SelfTraining(TokenClassification, EpochHooks):
-    """Tagging whose labels are the model's own from the second epoch on."""
+    """Tagging with the model's own labels from the second epoch on."""
 
     learnt: ClassVar[str] = "tag entities, with labels that it gives its own training texts (CoFEE, Xue et al. 2020)"
     settings: ClassVar[type[Section]] = SelfTrainingSettings
@@ -59,7 +59,7 @@ class SelfTraining(TokenClassification, EpochHooks):
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
     ) -> EpochColumns | None:
-        """Return the labels that the model gives the epoch's windows; the first epoch has those of the data."""
+        """Return the model's labels of the epoch's windows; the first epoch uses those of the data."""
         if not epoch:
             return None
         windows, old = data.windows, before.get("labels", data.windows.labels)
@@ -79,7 +79,7 @@ class SelfTraining(TokenClassification, EpochHooks):
         return replace(windows, labels=columns["labels"])
 
     def _relabel(self, model: Any, data: TrainingData, numbers: Array, old: Array, processes: ProcessGroup) -> Array:
-        """Return all labels; those of the windows of these `numbers` are new. Each process computes its share."""
+        """Return all labels, with new ones in the windows of `numbers`. Each process computes its share."""
         new = copied_to_file(old, beside=data.windows.labels)
         for start in range(0, len(numbers), _PART):
             share = numbers[start : start + _PART][processes.rank :: processes.count]
@@ -93,7 +93,7 @@ class SelfTraining(TokenClassification, EpochHooks):
         return new
 
     def _labels(self, model: Any, batch: Batch, windows: Windows, indices: Array) -> Array:
-        """Return the labels of a batch's rows, which lie at `indices` in the columns of all windows."""
+        """Return the labels of a batch's rows, which are at `indices` in the columns of all windows."""
         with torch.inference_mode(), autocast(batch.ids.device.type, self._settings.precision):
             chances = logits_at(model, batch).float().softmax(-1).cpu().numpy()
         rows, words = batch.rows.cpu().numpy(), windows.words[indices]
@@ -104,17 +104,17 @@ class SelfTraining(TokenClassification, EpochHooks):
 
 
 def are_first_pieces(rows: Array, words: Array, positions: Array) -> Array:
-    """Return which rows are a word's first piece, and no other word's before; `rows` are the windows they are in."""
+    """Return True for first subwords that no earlier word contains; `rows` are the numbers of their windows."""
     new_row = np.diff(rows, prepend=-1) != 0
     return np.asarray(new_row | ((np.diff(words, prepend=-1) != 0) & (np.diff(positions, prepend=-1) != 0)))
 
 
 def decode_spans(chances: Array, rows: Array, threshold: float) -> Array:
-    """Return the BIO labels of words with these (words, tags) probabilities; `rows` are the windows they are in.
+    """Return the BIO labels of words, given their (words, tags) probabilities; `rows` are the numbers of their windows.
 
-    From the left, a span begins at a word outside of the spans before where the largest P(B-x) exceeds `threshold`. It
-    ends with the nearest word of the window, itself or after, where (P(B-x) + P(I-x)) · (1 - P(I-x) of the next word)
-    does; after a window's last word there is no I-x. A beginning without an end is dropped.
+    From the left, a span begins at a word outside the previous spans if the largest P(B-x) exceeds `threshold`. It ends
+    at the nearest word of the window, itself or later, whose (P(B-x) + P(I-x)) · (1 - P(I-x) of the next word) exceeds
+    it; after a window's last word P(I-x) is 0. A start without an end is dropped.
     """
     labels = np.zeros(len(rows), np.int64)
     if not len(rows) or chances.shape[1] < 3:
@@ -135,10 +135,10 @@ def decode_spans(chances: Array, rows: Array, threshold: float) -> Array:
 
 
 def compare_spans(was: Spans, now: Spans) -> dict[str, Spans]:
-    """Return the spans by kind of change: all are of `now`, but the removed ones of `was`.
+    """Return the spans by kind of change: all from `now`, except the removed ones from `was`.
 
-    A kept span is equal. A changed one shares words with old spans, and equals none; an added one shares none with
-    them, and a removed one none with new spans.
+    A kept span is equal to an old one. A changed one shares words with old spans but equals none; an added one shares
+    no words with them; a removed one shares no words with new spans.
     """
     same, over = now.within(was), now.over(was)
     return {
@@ -150,7 +150,7 @@ def compare_spans(was: Spans, now: Spans) -> dict[str, Spans]:
 
 
 def _words(windows: Windows) -> Iterator[tuple[Array, Array]]:
-    """Yield (words,) twice, some windows at a time: the window of each word, and its place in the columns."""
+    """Yield (words,) twice, for a part of the windows at a time: each word's window, and its index in the columns."""
     for first in range(0, len(windows), _PART):
         ends = windows.word_ends[first : first + _PART]
         begin, end = int(windows.word_ends[first - 1]) if first else 0, int(ends[-1])

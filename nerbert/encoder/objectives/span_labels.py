@@ -1,4 +1,4 @@
-"""Prompts and targets of a GLiNER model: entities of words' labels, what is known of each span and type."""
+"""Prompts and targets of a GLiNER model: entities from words' labels, and which spans and types are known."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,16 +15,16 @@ from nerbert.records import Example
 from nerbert.rng import Array, uniform, uniforms
 
 _CONCEPTS = 12
-"""Concepts of a word that have marks, a bit for the beginning and one for the end."""
+"""Maximum number of a word's concepts with marks: a bit for the first word of an entity, and one for the last."""
 _LOST = 2 * _CONCEPTS
-"""The first bit of the number of entities that are too long."""
+"""Position of the first bit of the number of entities that are too long."""
 _MOST_LOST = 63
 _SHORT = 3
-"""Words of up to so many letters are ignored in names of types (of, the, for)."""
+"""Length of words that are ignored in names of types (of, the, for), in letters, at most."""
 
 
 class ConceptLabels(WordLabels):
-    """Labels words with rows of a table: the concepts (`texts`: a corpus's categories') of entities they are in."""
+    """Labels words with rows of a table: the concepts of their entities (`texts`: of a corpus's categories)."""
 
     def __init__(self, table: ConceptTable, texts: Mapping[str, str]) -> None:
         self._table, self._texts = table, texts
@@ -34,7 +34,7 @@ class ConceptLabels(WordLabels):
         return [self._table.rows[row] for row in self.rows_of(example)]
 
     def rows_of(self, example: Example) -> list[Row]:
-        """Return each word's row itself."""
+        """Return each word's row."""
         return self._table.word_rows(example, None if isinstance(example, OpenExample) else self._texts)
 
     def number_of(self, example: Example, type_: str) -> int:
@@ -47,7 +47,7 @@ class ConceptLabels(WordLabels):
 
 
 class SpanLabels(ConceptLabels):
-    """Words are labelled with a row of a table and marks; spans of more than `max_width` words (0: none) are lost."""
+    """Labels words with a row of a table and marks; entities of more than `max_width` words (0: no limit) are lost."""
 
     ignored: Label = (IGNORED, 0)
 
@@ -69,13 +69,13 @@ class SpanLabels(ConceptLabels):
         return [(self._table.rows[row], mark) for row, mark in zip(rows, marks, strict=True)]
 
     def key(self) -> list[Any]:
-        """Return what decides the labels."""
+        """Return the values that determine the labels."""
         return [*super().key(), self._max_width]
 
 
 @dataclass(frozen=True, slots=True)
 class WindowLabels:
-    """What a window's words are: distinct `rows` of the table, `indices` (words,) of each word's, `marks` (words,)."""
+    """A window's labels: distinct `rows` of the table, `indices` (words,) of each word's row, and `marks` (words,)."""
 
     rows: list[Row]
     indices: Array
@@ -83,14 +83,14 @@ class WindowLabels:
 
     @classmethod
     def of(cls, labels: Array, rows: Sequence[Row]) -> "WindowLabels":
-        """Return them from a window's labels, (words, 2), and all rows of the table."""
+        """Return the labels of a window, given as (words, 2), and all rows of the table."""
         numbers, indices = np.unique(labels[:, 0], return_inverse=True)
         of_labels = [rows[number] if number != IGNORED else UNKNOWN for number in numbers.tolist()]
         return cls(of_labels, indices, labels[:, 1])
 
     @classmethod
     def by_window(cls, windows: Windows, numbers: Array, rows: Sequence[Row]) -> "dict[int, WindowLabels]":
-        """Return those of some windows, by number; `rows` are all of the table."""
+        """Return the labels of windows, by window number; `rows` are all rows of the table."""
         numbers = np.unique(numbers)
         column, counts = take_column(windows.labels, windows.word_ends, numbers)
         parts = np.split(column, np.cumsum(counts)[:-1])
@@ -103,11 +103,11 @@ class WindowLabels:
 
     @property
     def mentions(self) -> int:
-        """Return how many entities begin here."""
+        """Return the number of entities that begin in the window."""
         return _count_starts(self.marks)
 
     def absent(self, table: ConceptTable, types: Array) -> Array:
-        """Return the types that are absent by all words of which more than `ROOT` is known."""
+        """Return the types that are absent from all words of which more than `ROOT` is known."""
         rows = [row for row in self.rows if row != UNKNOWN and (row[1] != (ROOT,) or not row[0])]
         if not rows or not len(types):
             return types[:0]
@@ -115,7 +115,7 @@ class WindowLabels:
         return types[(known & ~has).all(0)]
 
     def spans(self, types: Array) -> list[tuple[int, int, int]]:
-        """Return (first word, word after the last, place in `types`) of entities that lie inside the window."""
+        """Return (first word, word after the last, index in `types`) of entities that lie inside the window."""
         columns = {number: column for column, number in enumerate(types.tolist())}
         open_: dict[int, int] = {}
         spans = []
@@ -139,9 +139,9 @@ class WindowLabels:
     def span_targets(
         self, table: ConceptTable, types: Array, max_width: int, weights: tuple[float, float]
     ) -> tuple[Array, Array]:
-        """Return the spans' targets and weights (0: not known), (words, widths, types), by positive and negative ones.
+        """Return targets and weights of spans, (words, widths, types); `weights` are the positive and the negative one.
 
-        At a width of 1 each word of an entity is a span.
+        Unknown spans have weight 0. At a width of 1, each word of an entity is a span.
         """
         has, known = self.masks(table, types)
         if max_width == 1:
@@ -157,7 +157,7 @@ class WindowLabels:
 
 
 def known_spans(known: Array, max_width: int) -> Array:
-    """Return (words, widths, types): whether all words of a span are known; no span reaches beyond the last word."""
+    """Return (words, widths, types): True if all words of a span are known, and none is beyond the last word."""
     count = len(known)
     unknown = np.concatenate([np.zeros((1, known.shape[1]), np.int64), np.cumsum(~known, 0)])
     ends = np.arange(count)[:, None] + 1 + np.arange(max_width)
@@ -165,23 +165,23 @@ def known_spans(known: Array, max_width: int) -> Array:
 
 
 def count_lost(labels: Array) -> tuple[int, int]:
-    """Return how many entities begin at some words, by their labels (words, 2), and how many are too long."""
+    """Return the number of entities that begin at words, by their labels (words, 2), and of those that are too long."""
     marks = labels[:, 1]
     return _count_starts(marks), int((marks >> _LOST).sum())
 
 
 def _count_starts(marks: Array) -> int:
-    """Return how many entities begin at some words, by their marks."""
+    """Return the number of entities that begin at words, by their marks."""
     return sum(int((marks >> bit & 1).sum()) for bit in range(_CONCEPTS))
 
 
 @dataclass(slots=True)
 class PromptMaker:
-    """Chooses types from a table.
+    """Chooses types from a table for prompts.
 
-    `sizes` (concepts,) are the pieces that each takes in a prompt, `room` how many there are before a window without
-    text, and `most` is how many types a prompt may have. At most `ratio` types that are not there are taken for each
-    entity (None: as many as there is room for). Types of `always` may be in each step.
+    `sizes` (concepts,) are the subwords of each concept in a prompt, `room` is the space for them before a window
+    without text, and `most` is the maximum number of types in a prompt. At most `ratio` absent types are chosen per
+    entity (None: as many as fit). Types of `always` may be in each step.
     """
 
     table: ConceptTable
@@ -199,11 +199,11 @@ class PromptMaker:
 
     @classmethod
     def without_limit(cls, table: ConceptTable, seed: int, most: int = 25) -> "PromptMaker":
-        """Return one for a model that reads types apart from the text: all of a window's, and others up to `most`."""
+        """Return a maker for a model that reads types apart from the text: a window's, and others up to `most`."""
         return cls(table, np.zeros(len(table.concepts), np.int64), 0, most, None, seed)
 
     def prompts(self, windows: Mapping[int, WindowLabels], step: int | str) -> dict[int, Array]:
-        """Return the numbers of the types in each window's prompt, in order, by the number of the window."""
+        """Return the numbers of the types in each window's prompt, in order, by window number."""
         candidates = self.table.candidates(row for window in windows.values() for row in window.rows)
         shared = np.array(sorted({*candidates.tolist(), *self.always}), np.int64)
         return {number: self._prompt(window, shared, f"step {step} window {number}")
@@ -218,11 +218,11 @@ class PromptMaker:
         if self.ratio is not None:
             share = uniform(self.seed, "others", purpose) * self.ratio
             room = min(room, int(np.ceil(share * max(1, window.mentions))))
-        others = self._others(window, window.absent(self.table, shared), room, purpose)
+        others = self._choose_absent(window, window.absent(self.table, shared), room, purpose)
         both = _shuffle(np.concatenate([types, others]), self.seed, f"order of {purpose}")
         return both[np.cumsum(self.sizes[both]) <= self.room]
 
-    def _others(self, window: WindowLabels, absent: Array, count: int, purpose: str) -> Array:
+    def _choose_absent(self, window: WindowLabels, absent: Array, count: int, purpose: str) -> Array:
         """Return absent types: frequent, similar and random ones."""
         if count <= 0 or not len(absent):
             return absent[:0]
@@ -243,5 +243,5 @@ class PromptMaker:
 
 
 def _shuffle(numbers: Array, seed: int, purpose: str) -> Array:
-    """Return numbers in an order that depends on seed, purpose and the numbers alone."""
+    """Return numbers in an order that depends only on the numbers, seed and purpose."""
     return np.asarray(numbers[np.argsort(uniforms(seed, purpose, numbers), kind="stable")])

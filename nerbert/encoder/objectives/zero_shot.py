@@ -44,21 +44,21 @@ from nerbert.training.objective import CheckpointScore, Task
 from nerbert.training.settings import Section, TrainSettings
 
 _NAMES = 64
-"""Names that go through their own encoder at once."""
+"""Names encoded at once by the encoder of labels."""
 _SAMPLED = 1024
-"""Windows that the length of prompts is measured on."""
+"""Maximum number of windows to measure the length of prompts on."""
 _USUAL_WIDTH, _USUAL_DROPOUT = 12, 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZeroShotSettings(Section):
-    """Settings of learning by names of types."""
+    """Settings for learning by names of types."""
 
     section: ClassVar[str] = "zero_shot"
     removed: ClassVar[Mapping[str, str]] = {"focal_gamma": "the loss is that of 0, as in GLiNER's public code"}
     models: ClassVar[tuple[str, ...]] = ("labels_backbone",)
     max_types: Annotated[int, Interval(ge=1, le=1000)] = 25
-    """Most types in a prompt. Source: GLiNER's public code."""
+    """Maximum number of types in a prompt. Source: GLiNER's public code."""
     positive_weight: Annotated[float, Interval(gt=0, lt=1e6)] = 2.0
     """Weight of positive spans in the loss; that of negative ones is 1. Source: GLiNER's public code of the first
     models."""
@@ -66,26 +66,26 @@ class ZeroShotSettings(Section):
     """α: weight of positive spans in the loss, in place of `positive_weight`; that of negative ones is 1 − α. Below 0:
     `positive_weight` applies. Source: Lin et al. 2017; GLiNER's public code has it later (0.75, or -1)."""
     architecture: Architecture | Literal[""] = ""
-    """`zero` reads types before the text and finds single words, joined where adjacent; `zero_span` the same with
-    spans; `bi_encoder` encodes types separately, so thousands cost little. Empty: that of the GLiNER folder, else
-    `zero_span`. Source: NuNER Zero (Bogdanov et al. 2024); GLiNER (Zaratiana et al. 2024)."""
+    """`zero` reads types before the text and finds single words, joined if adjacent; `zero_span` finds spans instead;
+    `bi_encoder` encodes types separately, so thousands cost little. Empty: that of the GLiNER folder, else `zero_span`.
+    Source: NuNER Zero (Bogdanov et al. 2024); GLiNER (Zaratiana et al. 2024)."""
     max_width: Annotated[int, Interval(ge=0, le=64)] = 0
-    """Longest entity of a new `zero_span` or `bi_encoder`; longer ones are never found; their number is printed. 0:
-    that of the GLiNER folder, else 12. Unit: words. Source: GLiNER's public code."""
+    """Maximum length of an entity in a new `zero_span` or `bi_encoder`; longer ones are never found; their number is
+    printed. 0: that of the GLiNER folder, else 12. Unit: words. Source: GLiNER's public code."""
     negative_ratio: Annotated[float, Interval(ge=0, lt=1e6)] = 1.0
-    """Most absent types in a prompt for each entity of the text: a number is drawn between 0 and this. A fine-tuning
-    uses all of its types. Source: GLiNER's public code."""
+    """Maximum number of absent types in a prompt per entity of the text: the number is drawn between 0 and this.
+    Fine-tuning uses all of its types. Source: GLiNER's public code."""
     lstm: bool = False
-    """Whether a new `zero` or `zero_span` has a bidirectional LSTM over the words of the text; a GLiNER folder keeps
-    its own. Source: ours; GLiNER's public code has one."""
+    """Give a new `zero` or `zero_span` a bidirectional LSTM over the words of the text; a GLiNER folder isn't changed.
+    Source: ours; GLiNER's public code has one."""
     dropout: Annotated[float, Interval(ge=-1, lt=1)] = -1.0
-    """Share of the units of the layers above the encoder that drop out. Below 0: that of the GLiNER folder, else 0.1.
+    """Dropout of the layers above the encoder. Below 0: that of the GLiNER folder, else 0.1.
     Source: ours, as in BERT; GLiNER's public code has 0.4."""
     labels_backbone: str = ""
-    """With a `bi_encoder`: encoder of names to start from: a folder, a name on the hub or `embedded`; empty: the
+    """With a `bi_encoder`, the initial encoder of names: a folder, a name on the hub or `embedded`; empty: the
     backbone. Source: ours."""
     descriptions: bool = False
-    """Whether to read a type's description, if any, after its name. Source: LitSet (Golde et al. 2024)."""
+    """Read a type's description, if any, after its name. Source: LitSet (Golde et al. 2024)."""
 
     @property
     def weights(self) -> tuple[float, float]:
@@ -95,9 +95,9 @@ class ZeroShotSettings(Section):
 
 @dataclass(slots=True)
 class StepPrompts:
-    """What a step's windows and prompts hold; `used` are all types, `texts` what is read of them.
+    """A step's windows and prompts; `used` are all types, `texts` the names or descriptions read for them.
 
-    `vectors` (used, width) are theirs, if apart.
+    `vectors` (used, width) are the types' vectors, if they are encoded separately.
     """
 
     windows: Mapping[int, WindowLabels]
@@ -117,7 +117,7 @@ class ZeroShotBatch(PromptBatch):
 
 
 class ZeroShot(NamedTypes):
-    """The objective; `labels_backbone` is what an encoder of labels starts from."""
+    """The objective; `labels_backbone` is the initial encoder of labels."""
 
     head_name: ClassVar[str] = "gliner"
     settings: ClassVar[type[Section]] = ZeroShotSettings
@@ -132,7 +132,7 @@ class ZeroShot(NamedTypes):
 
     @classmethod
     def of(cls, task: Task) -> Self:
-        """Return the objective for the types of a task; raise SettingsError for settings that don't go together."""
+        """Return the objective for the types of a task; raise SettingsError for settings that contradict each other."""
         settings = task.settings
         refuse(settings.num_layers != 0 and bool(task.backbone.objective), "num_layers", settings.num_layers,
                "0 where the start is a GLiNER folder")  # fmt: skip
@@ -145,7 +145,7 @@ class ZeroShot(NamedTypes):
         return cls(task, None if task.finetunes else labels_backbone(settings, task.backbone))
 
     def make_model(self, backbone: Backbone) -> GlinerTrainee:
-        """Return the model of a GLiNER folder, or a new one on an encoder; raise InputError if a type has no room."""
+        """Return the model of a GLiNER folder, or a new one on an encoder; raise InputError if a type doesn't fit."""
         settings = self._settings
         loaded = start_model(backbone, self._labels_backbone, settings, finetunes=self._finetunes)
         self._model = model = GlinerTrainee(loaded)
@@ -155,7 +155,7 @@ class ZeroShot(NamedTypes):
         return model
 
     def freeze(self, model: GlinerTrainee, layers: int) -> int:
-        """Freeze the lowest layers of the encoders, none by default; of one with fewer layers all."""
+        """Freeze the lowest layers of the encoders, none by default; all layers of an encoder that has fewer."""
         layers, labels_body = max(0, layers), model.gliner.labels_body
         freeze(model.gliner.body, layers)
         if labels_body is not None:
@@ -163,21 +163,21 @@ class ZeroShot(NamedTypes):
         return layers
 
     def new_parameters(self, model: GlinerTrainee) -> list[torch.nn.Parameter]:
-        """Return all layers above the encoders, those of a folder that is trained further too, as in GLiNER's code."""
+        """Return all layers above the encoders, including those of a GLiNER folder, as in GLiNER's code."""
         return model.own_parameters()
 
     def subwords(self, model: GlinerTrainee, backbone: Backbone, settings: TrainSettings) -> SubwordTokenizer:
-        """Return what cuts examples as GLiNER reads them, word by word."""
+        """Return the tokenizer that cuts examples as GLiNER reads them, word by word."""
         return self._pieces
 
     @property
     def labels(self) -> SpanLabels:
-        """Return rows of the table, and where entities begin and end."""
+        """Return the words' labels: rows of the table, and starts and ends of entities."""
         width = self._model.gliner.config.max_width
         return SpanLabels(self._table, self._texts, width if width > 1 else 0)
 
     def facts(self, windows: Windows) -> dict[str, Any]:
-        """Return facts for `nerbert tag`, and how many entities are too long to be found; print their number."""
+        """Return facts for `nerbert tag`, and the number of entities that are too long to find; print it."""
         config = self._model.gliner.config
         if not config.two_encoders:
             self._model.expect_prompts(self._section.max_types, self._prompt_length(windows))
@@ -191,14 +191,14 @@ class ZeroShot(NamedTypes):
         }  # fmt: skip
 
     def _prompt_length(self, windows: Windows) -> int:
-        """Return how many pieces the types of the longest prompt take, among those of some windows."""
+        """Return the length of the types in the longest prompt of some windows, in subwords."""
         size = self._settings.batch_size
         numbers = np.unique(np.linspace(0, len(windows) - 1, min(len(windows), _SAMPLED), dtype=np.int64))
         steps = (self.begin_step(windows, numbers[start : start + size], 0) for start in range(0, len(numbers), size))
         return max((int(self._sizes[prompt].sum()) for step in steps for prompt in step.prompts.values()), default=0)
 
     def begin_step(self, windows: Windows, numbers: Array, step: int) -> StepPrompts:
-        """Return the types in the prompts of the step's windows, in all processes."""
+        """Return the types in the prompts of the step's windows in all processes."""
         held = WindowLabels.by_window(windows, numbers, self._rows)
         prompts = self._maker.prompts(held, step)
         used = np.unique(np.concatenate(list(prompts.values()))) if prompts else np.zeros(0, np.int64)
@@ -206,18 +206,18 @@ class ZeroShot(NamedTypes):
         return StepPrompts(held, prompts, used, dict(texts))
 
     def _make_prompts(self, ratio: float | None) -> PromptMaker:
-        """Return what makes prompts; those of a fine-tuning may have all of its data's types."""
+        """Return a maker of prompts; in fine-tuning they may have all of the data's types."""
         most, seed = self._section.max_types, self._settings.seed
         always = tuple(self._table.number_of(self._texts[type_]) for type_ in self._types if self._finetunes)
         return PromptMaker(self._table, self._sizes, self._pieces.room_for_labels, most, ratio, seed, always)
 
     def step_figures(self, shared: StepPrompts) -> dict[str, float]:
-        """Return how many types the step asks for, and how many a window, on average."""
+        """Return the number of types in the step, and the average per window."""
         total = sum(map(len, shared.prompts.values()))
         return {"types": float(len(shared.used)), "types_a_window": total / max(1, len(shared.prompts))}
 
     def step_pass(self, model: GlinerTrainee, shared: StepPrompts) -> AbstractContextManager[None]:
-        """Encode the step's names once, if they have an encoder; take their gradient through it at the end."""
+        """Encode the step's names once, if they have their own encoder; at the end, backpropagate through it once."""
         if model.gliner.labels_body is None or not len(shared.used):
             return nullcontext()
         texts = [shared.texts[number] for number in shared.used.tolist()]
@@ -242,7 +242,7 @@ class ZeroShot(NamedTypes):
         return {"loss": len(batch.rows)}
 
     def loss(self, model: GlinerTrainee, batch: ZeroShotBatch) -> dict[str, torch.Tensor]:
-        """Return the sum over spans and types of the cross-entropies, computed in fp32."""
+        """Return the sum of the cross-entropies over spans and types, computed in fp32."""
         windows = zip(_scores(model, batch), batch.windows, batch.asked, strict=True)
         return {"loss": torch.stack([self._cross_entropy(*window) for window in windows]).sum()}
 
@@ -257,7 +257,7 @@ class ZeroShot(NamedTypes):
     def score_on(
         self, examples: Sequence[Example], pieces: SubwordTokenizer, settings: TrainSettings, processes: ProcessGroup
     ) -> Callable[[Any], CheckpointScore]:
-        """Return F1 on held-out texts, for their own types and others; raise InputError without an entity."""
+        """Return a scorer: F1 on held-out texts, for their own types and others; raise InputError without entities."""
         examples = examples if self._finetunes else list(map(with_gliner_words, examples))
         texts = asked_texts(examples, self.labels, self._table, self._make_prompts(None))
         return HeldOutScore(partial(self.open_head, pieces=pieces, settings=self._settings), texts, processes)
@@ -271,7 +271,7 @@ class ZeroShot(NamedTypes):
 
 
 def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor]:
-    """Yield (words, widths, labels) of each window."""
+    """Yield the scores of each window, (words, widths, labels)."""
     step = batch.step
     if model.gliner.labels_body is None:
         return model.scores(batch, None)
@@ -283,7 +283,7 @@ def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor
 def start_model(
     backbone: Backbone, labels: Backbone | None, settings: TrainSettings, *, finetunes: bool
 ) -> GlinerFolder:
-    """Return the model of a GLiNER folder, or a new one; raise SettingsError for settings or a start that don't fit."""
+    """Return the model of a GLiNER folder, or a new one; raise SettingsError for unsuitable settings or start."""
     source, section = backbone.source, settings.of(ZeroShotSettings)
     if backbone.objective == "zero_shot":
         loaded = load_gliner(Path(source))
@@ -304,7 +304,7 @@ def start_model(
 
 
 def labels_backbone(settings: TrainSettings, backbone: Backbone) -> Backbone | None:
-    """Return what an encoder of labels starts from; None if there is none."""
+    """Return the initial encoder of labels, or None if there is none."""
     section = settings.of(ZeroShotSettings)
     apart, source = section.architecture == "bi_encoder", section.labels_backbone
     refuse(bool(source) and not apart, "zero_shot.labels_backbone", source,
@@ -316,7 +316,7 @@ def labels_backbone(settings: TrainSettings, backbone: Backbone) -> Backbone | N
 
 
 def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
-    """Return (concepts,): the pieces that each takes before a text, at most; raise InputError for one without room."""
+    """Return (concepts,): the maximum subwords of each before a text; raise InputError for one that doesn't fit."""
     texts = [table.texts_of(number) for number in range(len(table.concepts))]
     flat = [text for names in texts for text in names]
     if loaded.labels_pieces is not None:
@@ -334,7 +334,7 @@ def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:
 
 
 def _check_architecture(loaded: GlinerFolder, settings: ZeroShotSettings, source: str) -> None:
-    """Raise SettingsError for settings that say another architecture than the folder's."""
+    """Raise SettingsError for settings that contradict the folder's architecture."""
     config, architecture = loaded.model.config, settings.architecture
     actual, width = config.architecture, config.max_width
     refuse(

@@ -1,7 +1,7 @@
 """A benchmark's cells: place, sentences, system, predictions, outcome, and the file of each, `cells/KEY.json`.
 
-A file holds the scores and the predictions that they are of, so that these can be scored again when the rules change.
-Taggers aren't kept. Cost: what no suite asks for any more stays until someone deletes it.
+A file holds the scores and their predictions, so that predictions can be scored again when the rules change. Taggers
+aren't kept. Cost: cells that no suite uses any more stay until someone deletes them.
 """
 
 import os
@@ -28,13 +28,13 @@ from nerbert.schema import json_line, read_json, to_plain
 _LARGEST = 512 << 20
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
 CELLS, SOURCES = "cells", "sources"
-"""The folders in a benchmark's that stay: files of cells, checkpoints of source domains."""
+"""Subfolders of a benchmark's folder that are kept: cell files, checkpoints of source domains."""
 TRY_AGAIN = "try_again"
-"""The fact of a failed cell that every run retries: the machine was the cause (it was killed, the disk was full)."""
+"""Fact of a failed cell that every run retries: the machine was the cause (process killed, disk full)."""
 
 
 class CellKey(NamedTuple):
-    """The place of a cell: one training and its score."""
+    """The coordinates of a cell: one training and its score."""
 
     system: str
     target: str
@@ -66,7 +66,7 @@ class Cell:
     place: CellKey
     state: State
     why: str = ""
-    """Why it failed or didn't run, in one line."""
+    """The reason why it failed or didn't run, in one line."""
     scores: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -82,17 +82,17 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class CellSentences:
-    """Sentences to train on and sentences to tag, and how they were chosen."""
+    """Sentences to train on and sentences to tag, with facts about their selection."""
 
     train: list[Example]
     test: list[Example]
     """The sentences to score, of any split."""
     facts: dict[str, Any]
     dev: list[Example] = field(default_factory=list)
-    """Sentences for the temperature, and for the choice of the epoch if the protocol chooses; empty if there are none,
+    """Sentences to fit the temperature, and to choose the epoch if the protocol does so; empty if there are none,
     or if dev is scored."""
     duplicates: tuple[int, ...] = ()
-    """Places of test sentences that are in train too; none for an episode, which doesn't use train."""
+    """Indices of test sentences that are also in train; empty for an episode, which doesn't use train."""
     name: str = ""
     """The data set's folder."""
 
@@ -105,10 +105,10 @@ FoundEntities = list[list[FoundEntity]]
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a system found in the sentences to tag, as users get it, and how that was made.
+    """A system's entities in the sentences to tag, as users get them, and facts about how they were made.
 
-    `greedy` has each word's most probable tag, if the system makes tags. `others` are readings by the name of their
-    scores, as of a zero-shot tagger at other thresholds. `sure`: whether the system says confidences.
+    `greedy` has each word's most probable tag, if the system predicts tags. `others` has further predictions by the
+    name of their scores, e.g. of a zero-shot tagger at other thresholds. `sure`: True if the system gives confidences.
     """
 
     entities: FoundEntities
@@ -119,24 +119,24 @@ class Predictions:
 
 
 class System(Protocol):
-    """Finds entities in a cell's sentences; it may train on others of them before."""
+    """Finds entities in a cell's test sentences; it may train on its training sentences first."""
 
     @property
     def facts(self) -> dict[str, Any]:
         """Return all that its predictions depend on, except the data: a part of its cells' keys."""
 
     def read_digests(self) -> Self:
-        """Return it with the digests of its files as they are now, on this machine."""
+        """Return the system with the current digests of its files on this machine."""
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
         """Return the splits that it reads if `split` is scored; an episode is drawn only from that one."""
 
     def predict(self, part: CellSentences, sources: Path) -> Predictions:
-        """Learn from a part's sentences, if it does, and return what it finds in those that are scored.
+        """Train on a part's sentences, if the system is trained, and return the predictions for its test sentences.
 
-        `sources` is a folder for what several cells start from. Facts are kept with the cell: `seconds` by step,
-        `encoder` (a digest), whether nerbert `pretrained` it, so that its random variation is shared by all cells that
-        have it, and whatever else made the predictions.
+        `sources` is a folder for checkpoints that several cells start from. Facts are stored with the cell: `seconds`
+        by step, `encoder` (a digest), `pretrained` (nerbert trained the encoder, so all cells that use it share its
+        random variation), and all else that determined the predictions.
         """
 
 
@@ -158,7 +158,7 @@ class CellFile:
         return self.predictions and replace(self.predictions, facts=self.facts)
 
     def cell(self, key: CellKey) -> Cell:
-        """Return the cell at a place: cells of several places may be one."""
+        """Return the cell for a key: several keys may share one file."""
         return Cell(key, self.state, self.why, self.scores, self.facts)
 
 
@@ -168,7 +168,7 @@ def cell_path(folder: Path, key: str) -> Path:
 
 
 def read_cell(path: Path) -> CellFile | None:
-    """Return a cell's file, None without one; raise InputError for a damaged one."""
+    """Return a cell's file, None if there is none; raise InputError for a damaged one."""
     return read_json(path, CellFile, limit=_LARGEST) if os.path.lexists(path) else None
 
 
@@ -182,7 +182,7 @@ def write_cell(path: Path, scored: str, cell: Cell, predictions: Predictions | N
 
 
 def check_folder(folder: Path) -> None:
-    """Raise OutputExists if a folder can't hold a benchmark's results: something else's, or an older version's."""
+    """Raise OutputExists for a folder that holds something else, or results of an older version."""
     with refused(f"{folder}: can't be made or read", of=OSError):
         if (folder / "predictions").exists():
             why = "was made by an earlier version of nerbert, whose cells this one doesn't read"
@@ -194,7 +194,7 @@ def check_folder(folder: Path) -> None:
 
 
 def found_entities(entities: Entities, sentences: int, temperature: float | Temperatures = 1.0) -> FoundEntities:
-    """Return the entities of each of so many sentences, in stored form."""
+    """Return the entities of each sentence, in stored form; `sentences` is their number."""
     rows: FoundEntities = [[] for _ in range(sentences)]
     for number, start, end, type_, confidence in entities.spans(temperature):
         rows[number].append((start, end, type_, round(confidence, 4)))
@@ -223,7 +223,7 @@ def made_with_torch(device: str, precision: str) -> dict[str, Any]:
 
 @contextmanager
 def time_step(cost: dict[str, Any], name: str) -> Iterator[None]:
-    """Put a block's time into `cost`: wall-clock seconds, and CPU seconds (user and system), with its commands'."""
+    """Record a block's time in `cost`: wall-clock seconds, and CPU seconds (user and system) with child processes'."""
     wall, cpu = time.monotonic(), _cpu()
     yield
     cost[name] = {"wall": round(time.monotonic() - wall, 3), "cpu": round(_cpu() - cpu, 3)}

@@ -1,8 +1,8 @@
 """Keys: a cell's key is a SHA-256 of all that its outcome depends on, so that stale outcomes are found without dates.
 
-Code counts by a number that is raised by hand: `TRAINING` if the same data, settings and seed draw, train or tag
-otherwise, `ASKING` if a zero-shot tagger is asked otherwise, `SCORING` if the same tags get other scores. Tests tie
-these to draws and golden files. Cost: a change that neither notices leaves old cells in place.
+Code is represented by version numbers, raised by hand: `TRAINING` if drawing, training or tagging changes for the same
+data, settings and seed, `ASKING` if the input of a zero-shot tagger changes, `SCORING` if the same tags get other
+scores. Tests check these by draws and golden files. Cost: a change that the tests miss leaves old cells in place.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ def encoder_digest(folder: Path, use: Use = "digest") -> str:
 
 
 def data_digest(path: Path) -> str:
-    """Return the digest of a data file or folder; "" for one that is missing, which is for its reader to say."""
+    """Return the digest of a data file or folder; "" for a missing one, which its reader reports."""
     with refused(f"{path}: can't be read", of=OSError):
         return sha256_once(path) if path.is_file() else data_sum(path) if path.is_dir() else ""
 
@@ -53,9 +53,9 @@ class DataFiles:
 
     folder: Path
     format: str
-    """The named format; "" if it follows from the content."""
+    """Name of the format; "" to recognise it by the content."""
     sha256: dict[str, str]
-    """By name; "" for a split that is missing, under its usual name."""
+    """Digests by file name; "" for a missing split, under its usual name."""
 
     @classmethod
     def find(cls, folder: Path, format_: str, splits: Iterable[str]) -> "DataFiles":

@@ -1,7 +1,7 @@
 """Plan a suite: each cell as a job, a system with its data and the keys of its steps; draw and score its sentences.
 
-A cell's key is of its predictions, and has a part of its source domain's checkpoint's; the key of its scores follows
-from it. Planning reads and draws no sentence. Cost: a size that can't be drawn is reported by its cells.
+A cell's key identifies its predictions, and includes the key of its source domain's checkpoint; the key of its scores
+follows from it. Planning doesn't read or draw sentences. Cost: a size that can't be drawn fails when its cells run.
 """
 
 import platform
@@ -68,7 +68,7 @@ class Job:
     split: str
     """The split that is scored."""
     else_types: tuple[str, ...]
-    """Types of the target that only say "none of the others"; there is a second score without them."""
+    """Types of the target that only mean "none of the others"; there is a second score without them."""
     key: str
     """The key of the predictions, and the name of the cell's file."""
     score_key: str
@@ -83,7 +83,7 @@ class Job:
         return cls(place, system, data, split, else_types, key, score_key)
 
     def read_digests(self) -> "Job":
-        """Return the job by the files as they are now; raise NerbertError if these are others than its key says."""
+        """Return the job for the current files; raise NerbertError if they differ from those in its key."""
         with suppress(NerbertError):
             system, data = self.system.read_digests(), self.data.read_digests()
             job = Job.of(self.place, system, data, self.split, self.else_types)
@@ -92,7 +92,7 @@ class Job:
         raise NerbertError(keys.CHANGED)
 
     def run(self, sources: Path, stored: Predictions | None = None) -> tuple[Cell, Predictions]:
-        """Read its sentences, predict, and score; earlier predictions are only scored."""
+        """Read its sentences, predict, and score; stored predictions are only scored."""
         cost: dict[str, Any] = {}
         with time_step(cost, "read"):
             part = self.read()
@@ -122,7 +122,7 @@ class Job:
 
 
 class _NotRunError(NerbertError):
-    """Why a cell of the suite's tables is not run."""
+    """The reason why a cell of the suite's tables is not run."""
 
 
 class Planner:
@@ -155,7 +155,7 @@ class Planner:
         return self._once(DataFiles.find, self._once(find_folder, self._data, name), format_, splits)
 
     def _once(self, make: Callable[..., _Out], *names: Any) -> _Out:
-        """Return what `make` gives, called only once for the same arguments, even if it fails."""
+        """Return the result of `make`, called only once for the same arguments, even if it fails."""
         if (make, names) not in self._known:
             try:
                 self._known[make, names] = make(*names)
@@ -200,7 +200,7 @@ class Planner:
         return ZeroShotTagger(encoder=encoder, precision=precision, device=self._machine.device, labels=target.labels)
 
     def _encoder(self, key: CellKey, system: SystemSettings) -> Encoder:
-        """Return the encoder of a cell; raise InputError if another of the system has the same weights."""
+        """Return the encoder of a cell; raise InputError if another encoder of the system has the same weights."""
         if not system.encoders:
             raise _NotRunError(f"no encoder given: --encoder {key.system!r}=FOLDER")
         name = self._suite.encoder_of(key)
@@ -255,9 +255,9 @@ def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw
 
 
 def score_part(part: CellSentences, predictions: Predictions, else_types: Collection[str] = ()) -> dict[str, Any]:
-    """Return the scores of a cell: of the tags that users get, then further ones, if they apply.
+    """Return the scores of a cell: for the tags that users get, then further ones, if they apply.
 
-    Seen entities are those that the cell trained on; `type_accuracy` is of entities with the right words.
+    Seen entities are those that the cell trained on; `type_accuracy` counts entities with the right words.
     """
     gold = [example_tags(example) for example in part.test]
     tags, sure = _tags(part.test, predictions.entities)
@@ -277,12 +277,12 @@ def score_part(part: CellSentences, predictions: Predictions, else_types: Collec
 
 
 def _type_accuracy(typed: Mapping[str, Any], spans: Mapping[str, Any]) -> dict[str, float]:
-    """Return the share of right spans whose type is right; nothing without a right span."""
+    """Return the share of right spans whose type is right; empty without a right span."""
     return {"type_accuracy": typed["right"] / spans["right"]} if spans["right"] else {}
 
 
 def _tags(examples: Sequence[Example], predicted: FoundEntities) -> tuple[list[list[str]], list[list[float]]]:
-    """Return the tags of words by the outermost entities, and their confidences, 1 where a system says none."""
+    """Return the words' tags from the outermost entities, and confidences, 1 where a system gives none."""
     tags, sure = [], [[1.0] * len(example.words) for example in examples]
     for number, entities in enumerate(predicted):
         outer = list[WordSpan]()

@@ -1,4 +1,4 @@
-"""Run a suite: its cells by priority, several at once; finished ones are read."""
+"""Run a suite: its cells by priority, several at once; finished cells are read from their files."""
 
 import gc
 import os
@@ -47,9 +47,9 @@ def run_suite(
     suite: Suite, data: Path, output: Path, executor: Executor | None = None, *, retry: bool = False,
     only: Iterable[str] = (),
 ) -> tuple[list[Cell], _Stop]:  # fmt: skip
-    """Return every cell of a suite, by priority, and what stopped the run early, if anything.
+    """Run a suite; return all its cells, by priority, and the exception that stopped the run early, if any.
 
-    Missing cells run, if `only` selects them, by default in a process a GPU or core; `retry` reruns failures.
+    Missing cells run if `only` selects them, by default one process per GPU or core; `retry` reruns failures.
     """
     stop: _Stop = None
     check_alone("a benchmark")
@@ -67,31 +67,31 @@ def run_suite(
         except (KeyboardInterrupt, SystemExit, WriteError) as error:
             stop = error
             stop.add_note("rerun the command to resume")
-        if stop:  # cells that ended meanwhile
+        if stop:  # cells that finished meanwhile
             plan.read(plan.missing, retry=False)
     return [plan.outcome(key) for key in plan.cells], stop
 
 
 class SuitePlan:
-    """The cells of a suite by place: what is done, and what is missing of those that `only` selects."""
+    """The cells of a suite by key: those that are done, and those that `only` selects and are missing."""
 
     def __init__(self, suite: Suite, data: Path, output: Path, only: Iterable[str], *, retry: bool) -> None:
         self.output, machine = output, this_machine()
         self.gpus, planner = _gpus(machine), Planner(suite, data, machine)
         self.cells = {key: planner.plan(key) for key in suite.cell_keys()}
         self.selected = select_cells(list(self.cells), only)
-        """The selected ones."""
+        """The cells that `only` selects."""
         self.done, self.notes, self.scored_again = dict[str, Cell](), list[str](), set[str]()
         """Outcomes by key of the scores; notes on damaged files; cells of which only the scores are missing."""
         self.read(self._jobs(self.cells).values(), retry=retry)
         self.missing = [job for key, job in self._jobs(self.selected).items() if key not in self.done]
 
     def _jobs(self, cell_keys: Iterable[CellKey]) -> dict[str, Job]:
-        """Return jobs by the key of their scores; a command has one for all protocols."""
+        """Return jobs by the key of their scores; a command has one job for all protocols."""
         return {job.score_key: job for key in cell_keys if isinstance(job := self.cells[key], Job)}
 
     def read(self, jobs: Iterable[Job], *, retry: bool) -> None:
-        """Read the outcomes of jobs; those that are to be retried are missing."""
+        """Read the outcomes of jobs; those to retry count as missing."""
         for job in jobs:
             try:
                 file = read_cell(cell_path(self.output, job.key))
@@ -107,7 +107,7 @@ class SuitePlan:
                 self.scored_again.add(job.score_key)
 
     def outcome(self, key: CellKey) -> Cell:
-        """Return the outcome of a cell, which is the same in all its places."""
+        """Return the outcome of a cell; cells with the same job share it."""
         job = self.cells[key]
         if isinstance(job, Cell):
             return job
@@ -116,7 +116,7 @@ class SuitePlan:
 
 
 def _run(plan: SuitePlan, executor: Executor) -> None:
-    """Run the missing cells. After the death of a worker the first one runs alone, until one dies alone: the cause."""
+    """Run the missing cells. If a worker dies, the first cell runs alone; it fails if its worker dies again."""
     waiting, needs = deque(plan.missing), Resources(gpus=float(bool(plan.gpus)), isolated=True)
 
     def end(job: Job, cell: Cell) -> None:
@@ -145,7 +145,7 @@ def _run(plan: SuitePlan, executor: Executor) -> None:
 
 
 def run_cell(output: Path, gpus: tuple[str, ...], job: Job) -> Cell:
-    """Make a cell, store it, and return it; raise WriteError if the disk is full, so no other can be stored either."""
+    """Run a cell, store it, and return it; raise WriteError for a full disk, since no other cell could be stored."""
     if parent_process() is not None:
         _settle(gpus)
     path = cell_path(output, job.key)
@@ -153,13 +153,13 @@ def run_cell(output: Path, gpus: tuple[str, ...], job: Job) -> Cell:
         with writing(path):
             job = job.read_digests()
             stored: CellFile | None = None
-            with suppress(InputError):  # a damaged one is made anew
+            with suppress(InputError):  # a damaged file is replaced
                 stored = read_cell(path)
             if stored and stored.state is State.DONE and stored.scored == job.score_key:  # by a run that died later
                 return stored.cell(job.place)
             try:
                 cell, predictions = job.run(output / SOURCES, stored.tagged if stored else None)
-            finally:  # is the reason of whatever else went wrong
+            finally:  # changed files explain any other error
                 job.read_digests()
             write_cell(path, job.score_key, cell, predictions)
     except WriteError:
@@ -168,15 +168,15 @@ def run_cell(output: Path, gpus: tuple[str, ...], job: Job) -> Cell:
         cell = failure(error, job.place, job.data.folder)
         write_cell(path, job.score_key, cell)
     finally:
-        gc.collect()  # models hold themselves, and this process makes others
+        gc.collect()  # models are in reference cycles, and this process loads more
         if gpus:
             _free_gpu()
     return cell
 
 
 def failure(error: Exception, key: CellKey, folder: Path) -> Cell:
-    """Return a cell that failed, with its reason in one line without folders, so that equal ones can be grouped. One to
-    try again may be due to the machine: no memory, no file handles, a bad disk, files that changed meanwhile.
+    """Return a failed cell, with its reason in one line without folders, so that equal reasons can be grouped. It is to
+    be retried if the machine may be the cause: no memory, no file handles, a bad disk, files that changed meanwhile.
     """
     line = " ".join(str(error).split())
     why = line if isinstance(error, NerbertError) else f"{type(error).__name__}: {line}"
@@ -204,7 +204,7 @@ def _settle(gpus: tuple[str, ...]) -> None:
 
 
 def gpu_of(process: str, gpus: tuple[str, ...]) -> str:
-    """Return the GPU of a process; Python numbers them in their names, so they use the GPUs in turn."""
+    """Return the GPU of a process; Python numbers processes in their names, so they use the GPUs in turn."""
     return gpus[int(re.sub(r"\D", "", process) or 0) % len(gpus)]
 
 
@@ -241,7 +241,7 @@ def list_suite(
     suite: Suite, data: Path, output: Path, *, retry: bool = False, only: Iterable[str] = ()
 ) -> Iterator[str]:
     """Yield a line for each selected cell, by priority, with its state, one for each reason why cells can't run, and
-    how long the others will take, by the cells that are done. Nothing is run or written.
+    an estimate of the time for the others from the finished cells. Nothing is run or written.
     """
     check_root(data)
     plan = SuitePlan(suite, data, output, only, retry=retry)
@@ -263,13 +263,13 @@ def list_suite(
 
 
 def cpu_seconds(cell_keys: Iterable[CellKey], done: Iterable[Cell]) -> tuple[float, int]:
-    """Return the CPU-seconds that cells take by done ones of their system and size, and how many have none."""
+    """Return the CPU-seconds that cells will take, by finished ones of their system and size; how many have none."""
     costs = defaultdict[tuple[str, str], list[float]](list)
     for cell in done:
         if (seconds := cell.facts.get("cpu_seconds")) is not None:
             costs[cell.place.system, cell.place.size].append(seconds)
-    alike = [costs.get((key.system, key.size)) for key in cell_keys]
-    return sum(fmean(seconds) for seconds in alike if seconds), sum(not seconds for seconds in alike)
+    by_cell = [costs.get((key.system, key.size)) for key in cell_keys]
+    return sum(fmean(seconds) for seconds in by_cell if seconds), sum(not seconds for seconds in by_cell)
 
 
 def _outcome_text(cell: Cell) -> str:

@@ -25,10 +25,10 @@ DEFAULT_PROTOCOL = "default"
 """The name of the only protocol of a suite without `[protocols]`: finetune's defaults."""
 _NAME = re.compile(r"\w[\w .-]{0,99}")
 _FEW_SHOTS, _DRAWS_FOR_FEW, _DRAWS_BY_SEED = 4, 5, 3
-"""So few entities per type need so many draws: one alone is meaningless (templateNER's users got 51 for 37). Draws with
-their own seeds, and so encoders, need only enough for an interval."""
+"""Up to 4 entities per type need 5 draws: a single one is meaningless (templateNER's users got 51 instead of 37). Draws
+with their own seeds, and so encoders, need only as many as an interval does, 3."""
 _NOT_CHOSEN = {"seed": "give the suite `seeds`", "threads": "every cell has one thread"}
-"""Settings of a training that no protocol or system may set, and what to do instead."""
+"""Training settings that a protocol or system can't set, and the alternative."""
 _REMOVED = ("label_encoder", "shuffled_labels", "seen_only", "trained_on")
 
 
@@ -94,11 +94,11 @@ class _SuiteTable(BaseModel):
 
 
 class SystemSettings(_SuiteTable):
-    """A system to compare: an encoder, perhaps trained on a source domain first (source & target), or a command."""
+    """A system to compare: an encoder, optionally trained on a source domain first (source & target), or a command."""
 
     encoder: str | tuple[str, ...] = ""
-    """Folder or hub name; "" is one that the command line must give. Of several, pre-trained in the same way with
-    other seeds, the i-th is fine-tuned with the i-th seed, so that runs differ by the chance of pre-training too."""
+    """Folder or hub name; "" if the command line must give it. Of several, pre-trained in the same way with other
+    seeds, the i-th is fine-tuned with the i-th seed, so that runs include the random variation of pre-training."""
     same_encoder_as: str = ""
     """Name of another system that has the same encoder, even if the command line gives it."""
     source: str = ""
@@ -111,7 +111,7 @@ class SystemSettings(_SuiteTable):
     version: str = ""
     """A command's version, if its files don't show it; a change runs its cells again."""
     timeout_minutes: Annotated[float, Field(gt=0, le=10_080)] = 60.0
-    """A command that takes longer is ended, and its cell fails."""
+    """Time limit of a command; one that takes longer is killed, and its cell fails."""
     settings: Annotated[dict[str, Any], PlainValidator(_validator(_check_choice))] = {}
     """Settings of its fine-tuning that override every protocol's, to compare settings."""
 
@@ -141,7 +141,7 @@ class Target(_SuiteTable):
     seeds: Seeds = ()
     """Seeds of training; default: the suite's."""
     labels: Labels = ()
-    """Zero-shot: the types to ask for, each `TYPE=label` or `TYPE`; default: all that occur, in words."""
+    """Zero-shot: the types to ask for, each `TYPE=label` or `TYPE`; default: all types that occur, as words."""
     else_types: tuple[Readable, ...] = ()
     """Types that mean "none of the others" (misc): a second F1 leaves them out."""
 
@@ -151,7 +151,7 @@ class Published(_SuiteTable):
 
     name: Readable
     of: Readable
-    """Their source: paper, table, setting, rules of scoring if they aren't the usual ones."""
+    """Source of the figures: paper, table, setting, and scoring rules if they aren't the usual ones."""
     f1: Percents = {}
     token_f1: Percents = {}
     size: Size = "all"
@@ -176,7 +176,7 @@ class Suite(_SuiteTable):
     }
     published: tuple[Published, ...] = ()
     means: dict[Readable, Annotated[tuple[Readable, ...], Field(min_length=2)]] = {}
-    """Groups of targets, by name, that have a mean of their own beside that of all."""
+    """Groups of targets, by name, with a separate mean in addition to the mean of all."""
 
     def cell_keys(self) -> Iterator[CellKey]:
         """Yield every cell, by priority. The first seed (and draw) of all targets, sizes, protocols and systems, in the
@@ -190,13 +190,13 @@ class Suite(_SuiteTable):
                         yield from (CellKey(name, data, size, draw, seed, protocol) for name in self.systems)
 
     def encoder_of(self, key: CellKey) -> str:
-        """Return the encoder of a cell: of several the one at its seed's position."""
+        """Return the encoder of a cell: of several encoders, the one at its seed's position."""
         encoders = self.systems[key.system].encoders
         target = next(target for target in self.targets if target.data == key.target and key.size in target.sizes)
         return encoders[(target.seeds or self.seeds).index(key.seed) % len(encoders)]
 
     def settings_of(self, system: str, protocol: str) -> FinetuneSettings:
-        """Return how a system is fine-tuned under a protocol; raise SettingsError for settings that clash."""
+        """Return a system's fine-tuning settings under a protocol; raise SettingsError for settings that clash."""
         return change_settings(self.protocols[protocol], self.systems[system].settings)
 
     def trainings(self, target: Target, size: str) -> list[tuple[int, int]]:
@@ -241,7 +241,7 @@ def parse_encoders(options: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _fault(error: ValidationError) -> SettingsError:
-    """Return the first fault that pydantic found, with its key; a misspelt key before what it leaves missing."""
+    """Return the first fault that pydantic found, with its key; a misspelt key before the one it leaves missing."""
     faults = error.errors(include_url=False)
     fault = next((entry for entry in faults if entry["type"] == "extra_forbidden"), faults[0])
     fault_type, location = fault["type"], fault["loc"]
@@ -286,7 +286,7 @@ def _faults(suite: Suite) -> Iterator[tuple[str, str]]:
     if suite.baseline and (fault := _unknown("baseline", suite.baseline, suite.systems)):
         yield "baseline", fault
     if len(suite.protocols) > 1 and DEFAULT_PROTOCOL in suite.protocols:
-        yield f"protocols.{DEFAULT_PROTOCOL}", "is named so by a suite without protocols; rename it"
+        yield f"protocols.{DEFAULT_PROTOCOL}", "is the name that suites without protocols use; rename it"
     for name, system in suite.systems.items():
         yield from ((f"systems.{name}", fault) for fault in _system_faults(suite, system))
     for name, protocol in product(suite.systems, suite.protocols):
@@ -300,7 +300,7 @@ def _faults(suite: Suite) -> Iterator[tuple[str, str]]:
     for name, group in suite.means.items():
         yield from ((f"means.{name}", fault) for target in group if (fault := _unknown("target", target, targets)))
         if name in targets or len(set(group)) < len(group):
-            yield f"means.{name}", "must have each target once, under a name that is none of theirs"
+            yield f"means.{name}", "must have each target once, under a name that isn't a target's"
 
 
 def _system_faults(suite: Suite, system: SystemSettings) -> Iterator[str]:

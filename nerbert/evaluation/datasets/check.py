@@ -1,4 +1,4 @@
-"""Check a data set for faults that distort scores; no sentence is held. Cost: files are read twice, CoNLL again."""
+"""Check a data set for faults that distort scores, without keeping sentences. Cost: reads files twice, CoNLL again."""
 
 import re
 from collections import Counter, defaultdict
@@ -33,13 +33,13 @@ class SplitFacts:
     tokens: int = 0
     entities: int = 0
     types: dict[str, int] = field(default_factory=dict)
-    """Entities of each type."""
+    """Number of entities of each type."""
     repeated: int = 0
     """Sentences equal to an earlier one of the split."""
     long: int = 0
     scheme: Scheme = _NO_SCHEME
     first_long: str = ""
-    """The place of the first long sentence."""
+    """Position of the first long sentence."""
 
     def add(self, example: Example, position: str) -> None:
         """Count a sentence."""
@@ -54,23 +54,23 @@ class SplitFacts:
 
 @dataclass(slots=True)
 class Conflict:
-    """Equal sentences with different tags: the text, and each one's split and place (from 0), the first twenty."""
+    """Equal sentences with different tags: the text, and the split and index (from 0) of the first twenty."""
 
     text: str
     places: list[tuple[str, int]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
-    """The places as file and line."""
+    """The same places as file and line."""
 
 
 class Repeats:
-    """Counts equal sentences, then finds those that differ in entities. Cost: 200 bytes of memory a sentence."""
+    """Counts equal sentences, then finds those that differ in entities. Cost: 200 bytes of memory per sentence."""
 
     def __init__(self) -> None:
         self._counts: dict[str, Counter[int]] = defaultdict(Counter)
-        """By split, the number of sentences by the digest of their words."""
+        """Split → digest of the words → number of sentences."""
         self._long, self._entities, self._numbers = set[int](), dict[int, int](), Counter[str]()
         self.differ, self.shown = set[int](), dict[int, Conflict]()
-        """Sentences that have different entities in different places, and the first of them."""
+        """Sentences (by digest) whose entities differ between occurrences, and the first of them."""
 
     def count(self, split: str, example: Example) -> None:
         """Count a sentence of a split."""
@@ -82,7 +82,7 @@ class Repeats:
             self.differ.add(words)
 
     def look(self, split: str, example: Example, position: str) -> None:
-        """Note the place of a counted sentence if it has other entities elsewhere."""
+        """Record the position of a counted sentence if another occurrence has other entities."""
         words, number = _digest(example), self._numbers[split]
         self._numbers[split] += 1
         if words in self.differ and (words in self.shown or len(self.shown) < _SHOWN):
@@ -96,7 +96,7 @@ class Repeats:
         return self._counts[split].total() - len(self._counts[split])
 
     def count_duplicates(self, split: str, other: str) -> int:
-        """Return the number of sentences of `other`, with enough words, that are in `one`."""
+        """Return the number of sentences of `other`, of at least `AT_LEAST` words, that are in `split`."""
         words_there = self._counts[split].keys() & self._long
         return sum(count for words, count in self._counts[other].items() if words in words_there)
 
@@ -110,9 +110,9 @@ class Findings:
     """The result of a check. `…_examples` have at most twenty, the first or worst."""
 
     long_above: ClassVar[int] = 256
-    """Words above which a sentence is long."""
+    """Sentences with more words are long."""
     rare_below: ClassVar[int] = 5
-    """Entities in train below which a type is rare."""
+    """Types with fewer entities in train are rare."""
     folder: Path
     name: str
     known: KnownData | None
@@ -120,11 +120,11 @@ class Findings:
     sha256: dict[str, str]
     splits: dict[str, SplitFacts]
     lacking: dict[str, dict[str, int]]
-    """By split, the types that train lacks, with their entities."""
+    """Split → type that train lacks → number of entities."""
     rare: dict[str, int]
     """Types of which train has fewer entities than `rare_below`."""
     duplicates: dict[str, int]
-    """`train/test`: sentences of eight tokens or more of the second that are in the first, and so on."""
+    """Under `train/test`: number of test sentences of at least eight tokens that are in train; and so on."""
     duplicates_at_least: int = AT_LEAST
     """Minimum tokens of equal sentences that count as duplicates."""
     conflicts: int
@@ -134,13 +134,13 @@ class Findings:
     tag_types: tuple[str, ...]
     """Types that are tags, such as B-PER."""
     slips: int
-    """Mentions that are labelled in some places only."""
+    """Number of mentions that are labelled in only some places."""
     slip_examples: tuple[Slip, ...]
     many_types: int
-    """Mentions that have several types."""
+    """Number of mentions that have several types."""
     many_types_examples: tuple[ManyTypes, ...]
     mentions_cut: bool
-    """Whether some mentions were not compared, for their number."""
+    """True if there were too many mentions to compare all."""
     repairs: Repairs
 
     @property
@@ -156,7 +156,7 @@ class Findings:
 
 
 def check_data(name: str, root: Path | None = None, reading: Reading | None = None) -> Findings:
-    """Read and check a data set, named as in `open_data`; no sentence is held."""
+    """Read and check a data set, named as in `open_data`, without keeping sentences."""
     reading, repairs, mentions, repeats = reading or CheckReading(), Repairs(), Mentions(), Repeats()
     folder, name = find_place(name, root)
     stream = stream_splits(folder, reading)
@@ -179,7 +179,7 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
         facts.types = dict(sorted(facts.types.items(), key=lambda item: (-item[1], item[0])))
         path = stream.files[split]
         facts.repeated, facts.scheme = repeats.count_repeated(split), schemes[path]
-        schemes[path] = replace(schemes[path], broken=0)  # a file that is cut into splits has each fault once
+        schemes[path] = replace(schemes[path], broken=0)  # count faults of a file that is cut into splits only once
     learnt = splits["train"].types if "train" in splits else {}
     lacking = {
         split: types for split, facts in splits.items() if "train" in splits
@@ -202,7 +202,7 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
 
 
 def _sentences(stream: SplitStream, repairs: Repairs) -> Iterator[tuple[str, str, Example]]:
-    """Yield each sentence with its split and place."""
+    """Yield split, position and example of each sentence."""
     numbers = Counter[Path]()
     for split, path, document in stream.documents(repairs):
         numbers[path] += 1

@@ -1,6 +1,6 @@
 """Fetch public data sets from their publishers, convert them to IOB2, and publish each as a whole folder.
 
-Only files of the known SHA-256 are kept. Cost: a file that changed at its address can't be fetched. A checkout of
+Only files with the known SHA-256 are kept. Cost: a file that changed at its address can't be fetched. A checkout of
 nerbert builds the project's own sets from its sources; no other folder's code runs.
 """
 
@@ -29,7 +29,7 @@ from nerbert.sources.remote import Missing, RetryPolicy, read_small
 CHECKOUT = Path(__file__).parents[3]
 """The folder that holds the package: the root of a checkout, if the package lies in one."""
 EMPTY = "_EMPTY_"
-"""Replaces a token of only white space."""
+"""Replacement for a token of only white space."""
 _LONGEST = 16 << 20
 """Maximum bytes of a file; the longest known has 1.7 million."""
 
@@ -39,7 +39,7 @@ Sentence = list[tuple[str, str]]
 def fetch_data(
     names: Sequence[str], output: Path | None, mirror: str = "", policy: RetryPolicy | None = None
 ) -> Iterator[str]:
-    """Fetch data sets into folders below `output`, and yield the outcome of each; failures are an error at the end."""
+    """Fetch data sets into folders below `output`, and yield the outcome of each; failures are raised at the end."""
     if not names:
         raise SettingsError("name the data sets to fetch; --list names them")
     failed: list[NerbertError] = []
@@ -55,7 +55,7 @@ def fetch_data(
 
 
 def list_public(names: Sequence[str], mirror: str = "") -> Iterator[str]:
-    """Yield data set, split, address, licence of each file to fetch, by tabs; without names of all sets."""
+    """Yield data set, split, address, licence of each file to fetch, tab-separated; without names, for all sets."""
     check_mirror(mirror)
     for name in dict.fromkeys(names or (data.name for data in known_data().values() if not data.recipe.unfetched)):
         with at(part=name):
@@ -104,7 +104,7 @@ def convert_data(raw: Mapping[str, bytes], recipe: Recipe) -> dict[str, bytes]:
 
 
 def read_raw(content: bytes, recipe: Recipe) -> list[Sentence]:
-    """Return the sentences of a publisher's file, with tags in IOB2; raise InputError for a file of another form."""
+    """Return the sentences of a publisher's file, with tags in IOB2; raise InputError for a file in another format."""
     try:
         lines = [line.removesuffix("\r") for line in content.decode("utf-8-sig").split("\n")]
     except UnicodeDecodeError as error:
@@ -119,7 +119,7 @@ def read_raw(content: bytes, recipe: Recipe) -> list[Sentence]:
 
 
 def cut_sentences(sentences: Sequence[Sentence], sizes: Mapping[str, int]) -> dict[str, list[Sentence]]:
-    """Draw splits of these sizes, one after the other, by Python's shuffle with seed 0; the others are train."""
+    """Draw splits of these sizes, one after the other, by Python's shuffle with seed 0; the rest is train."""
     order = list(range(len(sentences)))
     if sum(sizes.values()) >= len(order):
         raise InputError(f"{len(order)} sentences, too few to draw {sum(sizes.values())} of them and leave some")
@@ -162,7 +162,7 @@ def _begin_with_b(tags: Sequence[str]) -> list[str]:
 
 
 _SCHEMES: Mapping[str, Callable[[Sequence[str]], list[str]]] = {
-    "iob2": lambda tags: [tag for tag in tags if split_tag(tag)],  # which refuses what is no tag
+    "iob2": lambda tags: [tag for tag in tags if split_tag(tag)],  # split_tag refuses strings that aren't tags
     "iob1": _begin_with_b,
     "io": lambda tags: _begin_with_b([tag if tag == OUTSIDE else f"I-{tag}" for tag in tags]),
     "bioes": lambda tags: _begin_with_b([{"E": "I", "S": "B"}.get(tag[:1], tag[:1]) + tag[1:] for tag in tags]),

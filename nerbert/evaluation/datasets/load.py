@@ -44,15 +44,15 @@ class Repository:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How to make a data set: paths in its repository, their form, splits to draw; files of a `release` stay."""
+    """The steps to make a data set: paths in its repository, their format, splits to draw; a `release` stays as is."""
 
     train: str = ""
     dev: str = ""
     test: str = ""
     reader: Literal["columns", "pairs"] = "columns"
-    """The form of the lines: token first and tag last, or `word:tag word:tag … <=> intent`."""
+    """Format of the lines: token first and tag last, or `word:tag word:tag … <=> intent`."""
     scheme: Literal["iob2", "iob1", "io", "bioes"] = "iob2"
-    """The meaning of the tags."""
+    """Tag scheme of the files."""
     drop: tuple[str, ...] = ()
     """Prefixes of lines without a token."""
     draw_dev: int = 0
@@ -63,7 +63,7 @@ class Recipe:
     script: str = ""
     """The script that makes the files of a `release`, by its path in a checkout of nerbert."""
     unfetched: str = ""
-    """Why it can't be fetched."""
+    """The reason why it can't be fetched; empty if it can."""
 
     @property
     def paths(self) -> dict[str, str]:
@@ -87,16 +87,16 @@ class KnownData:
     paper_name: str = ""
     """Its name in NER-BERT's tables."""
     source_domain: bool = False
-    """Whether it is the paper's source in source & target."""
+    """True if it is the paper's source in source & target."""
     fits: bool = False
-    """Whether the splits are the paper's; `split` describes how they agree or differ."""
+    """True if the splits are the paper's; `split` describes how they agree or differ."""
     split: str
     language: str = "en"
     licence: str
-    """In a word or two."""
+    """Licence in a word or two."""
     licence_note: str = ""
     types: tuple[str, ...]
-    """Empty if types are open."""
+    """Entity types; empty if they are open."""
     splits: Mapping[str, KnownSplit] = field(default_factory=dict)
     sources: tuple[Repository, ...] = ()
     recipe: Recipe
@@ -144,7 +144,7 @@ class Data(DataSet):
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A data set and its state in a folder: whole, –, not known, or `no dev`, `another test`; "" without a folder.
-    `link out` is a link that leads out of the folder; `can't be listed`: no right to.
+    `link out` is a link that leads out of the folder; `can't be listed` means no permission.
     """
 
     name: str
@@ -194,8 +194,8 @@ def find_folder(root: Path, name: str) -> Path:
 
 
 def link_out(root: Path, folder: Path) -> Path | None:
-    """Return the first of a data set's folder and files that is a link out of `root`; None if none is."""
-    inside = os.path.realpath(root)  # unlike resolve, no error where links go round
+    """Return the first of a data set's folder and files that is a link out of `root`, or None."""
+    inside = os.path.realpath(root)  # unlike resolve, no error for circular links
     files = (path for path, _ in entries_of(folder) if split_of(path.name) in SPLITS)
     return next((path for path in (folder, *files) if not Path(os.path.realpath(path)).is_relative_to(inside)), None)
 
@@ -211,7 +211,7 @@ def list_data(root: Path | None = None) -> list[Listed]:
 
 
 def find_duplicates(train: Iterable[Example], test: Sequence[Example], at_least: int = AT_LEAST) -> tuple[int, ...]:
-    """Return the places of test sentences of so many tokens that train contains; shorter ones ("Yes .") are no leak."""
+    """Return indices of test sentences, of `at_least` tokens or more, that are in train; "Yes ." isn't a leak."""
     long = {example.tokens for example in train if len(example.words) >= at_least}
     return tuple(index for index, example in enumerate(test) if example.tokens in long)
 
@@ -276,7 +276,7 @@ def _may_hold_split(folder: Path) -> bool:
 
 
 def check_root(root: Path) -> None:
-    """Raise InputError if there is no folder of data sets, or no right to list it."""
+    """Raise InputError if there is no folder of data sets, or no permission to list it."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; name the folder of the data sets (--data)")
     entries_of(root)

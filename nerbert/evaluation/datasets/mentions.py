@@ -1,4 +1,4 @@
-"""Mentions labelled in one place and not in another, or with several types: likely slips of annotators."""
+"""Mentions labelled in one place and not in another, or with several types: likely annotation errors."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ _ORDINARY = 10
 
 @dataclass(frozen=True, slots=True)
 class Slip:
-    """A mention that is labelled in some places only, with its types."""
+    """A mention that is labelled in only some places, with its types."""
 
     text: str
     types: dict[str, int]
     labelled: int
     unlabelled: int
     places: tuple[str, ...]
-    """The first places where it has no label."""
+    """The first places where it isn't labelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManyTypes:
-    """A mention with several types: how often each, and its first place."""
+    """A mention with several types: each type's frequency and first place."""
 
     text: str
     types: dict[str, int]
@@ -37,10 +37,10 @@ class Mentions:
     """Counts the labelled mentions of a data set, then its unlabelled ones."""
 
     def __init__(self, most: int = MOST) -> None:
-        """Hold no more than `most` mentions."""
+        """Keep at most `most` mentions."""
         self._most, self._counts = most, Counter[tuple[str, str]]()
         self.cut = False
-        """Whether there were more."""
+        """True if there were more."""
         self._types: dict[str, dict[str, int]] | None = None
         self._longest: dict[str, int] = {}  # first word of a mention → words of the longest
         self._unlabelled, self._places = Counter[str](), dict[str, list[str]]()
@@ -56,7 +56,7 @@ class Mentions:
             self._counts, self.cut = Counter(dict(self._counts.most_common(self._most))), True
 
     def look(self, example: Example, position: str) -> None:
-        """Note the places of counted mentions in a sentence, with a label or without."""
+        """Record the positions of counted mentions in a sentence, labelled or not."""
         types = self._types_by_text()
         labelled = {first: (last, type_) for first, last, type_ in word_spans(example)}
         free, words = sorted({*labelled, len(example.words)}, reverse=True), example.words
@@ -82,7 +82,7 @@ class Mentions:
             number += 1
 
     def slips(self) -> list[Slip]:
-        """Return likely slips, first those that mostly have a label, and the frequent ones."""
+        """Return likely slips; those that are mostly labelled come first, and frequent ones before rare ones."""
         types, slips = self._types_by_text(), list[Slip]()
         for text, missed in self._unlabelled.items():
             labelled = sum(types[text].values())
@@ -93,7 +93,7 @@ class Mentions:
         ))  # fmt: skip
 
     def many_types(self) -> list[ManyTypes]:
-        """Return the mentions with several types, first those that deviate most often from their usual one."""
+        """Return the mentions with several types, first those that deviate most often from their usual type."""
         mentions = [
             ManyTypes(text, types, {type_: self._labelled.get((text, type_), "") for type_ in types})
             for text, types in self._types_by_text().items()
@@ -102,7 +102,7 @@ class Mentions:
         return sorted(mentions, key=lambda m: (max(m.types.values()) - sum(m.types.values()), m.text))
 
     def _types_by_text(self) -> dict[str, dict[str, int]]:
-        """Return the types of the mentions that are labelled at least twice; from here on, nothing more is counted."""
+        """Return the types of the mentions that are labelled at least twice; the first call ends the counting."""
         if self._types is None:
             total, self._types = Counter[str](), {}
             for (text, _), count in self._counts.items():

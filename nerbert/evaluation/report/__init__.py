@@ -1,1 +1,1 @@
-"""What a report says of a tagger, or of two, on annotated data: numbers and sentences; `nerbert.render` shows them."""
+"""The content of a report on one or two taggers and annotated data: numbers, sentences; `nerbert.render` shows it."""

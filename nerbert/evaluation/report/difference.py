@@ -1,4 +1,4 @@
-"""Two taggers on the same sentences: the difference of F1, and what the first one fixes, breaks and changes.
+"""Two taggers on the same sentences: the difference in F1, and the mistakes that the first fixes, makes and changes.
 
 A mistake belongs to its gold entity, or to the predicted one where there is none. It is fixed if only the second tagger
 makes it, broken if only the first does, and changed if both are wrong there in different ways.
@@ -16,7 +16,7 @@ from nerbert.metrics.judging import Mistake, ScoreDifference, differences
 
 Effect = Literal["broken", "changed", "fixed"]
 MOST = 15
-"""Sentences that are shown of each effect."""
+"""Maximum sentences shown for each effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def compare(first: ScoredAnswers, second: ScoredAnswers, name: str, evaluation: 
     lists: dict[Effect, list[tuple[int, float, int, WordSpan]]] = {effect: [] for effect in counts}
     for number, effects, sure in _changes(first, second):
         worst = next(effect for effect, spans in effects.items() if spans)
-        lists[worst].append((-len(effects[worst]), -sure, number, effects[worst][0]))  # its place in the list
+        lists[worst].append((-len(effects[worst]), -sure, number, effects[worst][0]))  # the key that sorts the list
         for effect, spans in effects.items():
             counts[effect] += len(spans)
     sentences = dict[Effect, SentenceList]()
@@ -52,7 +52,7 @@ def compare(first: ScoredAnswers, second: ScoredAnswers, name: str, evaluation: 
 
 
 def _changes(first: ScoredAnswers, second: ScoredAnswers) -> Iterator[tuple[int, dict[Effect, list[WordSpan]], float]]:
-    """Yield sentences with different mistakes: number, entities by effect, the surest mistake's confidence."""
+    """Yield sentences with different mistakes: number, entities by effect, the highest confidence of a mistake."""
     for number, (answer, other) in enumerate(zip(first.answers, second.answers, strict=True)):
         if answer.tags == other.tags:
             continue
@@ -69,4 +69,4 @@ def _changes(first: ScoredAnswers, second: ScoredAnswers) -> Iterator[tuple[int,
 
 
 def _span_of(mistake: Mistake) -> WordSpan:
-    return mistake.gold or mistake.predicted or (0, 0, "")  # it has one of them
+    return mistake.gold or mistake.predicted or (0, 0, "")  # it has at least one of them

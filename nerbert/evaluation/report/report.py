@@ -1,4 +1,4 @@
-"""Tagger + annotated sentences → all that a report says; a second tagger may be compared."""
+"""Tagger + annotated sentences → the content of a report, optionally with a comparison to a second tagger."""
 
 import platform
 import sys
@@ -38,18 +38,18 @@ from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import Answering
 
 THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-"""Confidences of the curves: entities below are left out."""
+"""Thresholds of the curves: entities of lower confidence are left out."""
 PRECISIONS = (0.8, 0.9, 0.95)
-"""Precisions for which each type's threshold is looked for."""
+"""Precisions for which each type's lowest threshold is computed."""
 CURVES = 30
-"""Types with a curve, those with the most gold entities."""
+"""Number of types with a curve: those with the most gold entities."""
 _FIGURES: tuple[Figure, ...] = ("precision", "recall", "f1")
 
 
 @dataclass(frozen=True, slots=True)
 class TypeThresholds:
-    """What thresholds do to a type, "" for all: counts at each of `THRESHOLDS` (empty for a rare type), and the lowest
-    threshold for each of `PRECISIONS` (empty if nothing of it was found).
+    """The effect of thresholds on a type, "" for all: counts at each of `THRESHOLDS` (empty for a rare type), and the
+    lowest threshold for each of `PRECISIONS` (empty if the type was never predicted).
     """
 
     name: str
@@ -60,7 +60,7 @@ class TypeThresholds:
 
 @dataclass(frozen=True, slots=True)
 class TaggingSpeed:
-    """What tagging took: seconds, sentences, words; bytes at the peak of the process, and of a GPU if there is one."""
+    """The cost of tagging: seconds, sentences, words; peak memory of the process, and of a GPU if used, in bytes."""
 
     seconds: float
     sentences: int
@@ -85,7 +85,7 @@ class ReportSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All that a report says of a tagger on annotated data. Shares and confidences are 0–1."""
+    """The content of a report on a tagger and annotated data. Shares and confidences are 0–1."""
 
     name: str
     evaluation: Evaluation
@@ -98,15 +98,15 @@ class Report:
     missed: SentenceList
     reliability: tuple[Bin, ...]
     thresholds: tuple[TypeThresholds, ...]
-    """Of all entities first, then by type."""
+    """For all entities first, then by type."""
     learning: tuple[tuple[int, float], ...]
-    """Step and F1 on the dev split in training; empty if its log doesn't hold them."""
+    """(step, F1 on the dev split) during training; empty if the tagger's log has none."""
     speed: TaggingSpeed
     source: ReportSource
     card: Mapping[str, Any]
     """The tagger's `nerbert.json`."""
     model: ModelSummary | None
-    """What its folder is; None for a tagger without one."""
+    """Summary of its folder; None for a tagger without one."""
     fingerprint: str
     comparison: TaggerComparison | None
     command: str
@@ -122,7 +122,7 @@ def make_report(
     tagger: str | Path | Tagger, data: AnyData, *, against: str | Path | Tagger | None = None,
     train: AnyData | None = None, reading: Reading | None = None, command: str = "", **options: Any,
 ) -> Report:  # fmt: skip
-    """Score a tagger, or its folder, and say where it is right and wrong; compare it with the tagger `against`.
+    """Score a tagger, or its folder, and analyse its mistakes; compare it with the tagger `against`, if given.
 
     Other parameters are as in `evaluate`, for both taggers; `command` is shown. Raise InputError for several seeds.
     """
@@ -164,7 +164,7 @@ def learning_curve(card: Mapping[str, Any]) -> tuple[tuple[int, float], ...]:
 
 
 def _names(tagger: str | Path | Tagger, against: str | Path | Tagger | None) -> tuple[str, str]:
-    """Return what the page calls the taggers: their folders' names, or more of them if these are the same."""
+    """Return the taggers' names on the page: their folders' names, or the whole paths if these are the same."""
     first, second = (
         (source.origin.folder if source.origin else "") if isinstance(source, Tagger) else str(source)
         for source in (tagger, against or "")

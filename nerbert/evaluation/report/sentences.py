@@ -1,4 +1,4 @@
-"""Sentences that show a tagger's mistakes, cut to a bounded length, the worst first: a sure one misleads most."""
+"""Sentences that show a tagger's mistakes, cut to a bounded length, worst first: confident mistakes mislead most."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from nerbert.model.heads import WordTags
 from nerbert.records import Example
 
 ROOM = 400
-"""Characters of a sentence that are shown."""
+"""Maximum characters shown of a sentence."""
 _BEFORE = 130
-"""Characters before a mistake, where a sentence is cut."""
+"""Characters shown before a mistake if a sentence is cut."""
 WORST, MISSED = 30, 10
-"""Sentences that are shown, with a wrong entity and with missed ones only."""
+"""Maximum sentences shown: with a wrong entity, and with missed entities only."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredAnswers:
-    """A tagger's answers to gold sentences: `confidences` and `right` are of the predicted entities of `pair`."""
+    """A tagger's answers for gold sentences; `confidences` and `right` belong to the predicted entities of `pair`."""
 
     examples: Sequence[Example]
     answers: Sequence[WordTags]
@@ -33,7 +33,7 @@ class ScoredAnswers:
 
     @classmethod
     def of(cls, scored: Scored) -> "ScoredAnswers":
-        """Decode what `evaluate` scored."""
+        """Decode the answers that `evaluate` scored."""
         examples, answers = scored.gold.examples, scored.answers
         pair = pair_of([example_tags(example) for example in examples], [answer.tags for answer in answers])
         confidences = entity_confidences(pair, [answer.confidences for answer in answers])
@@ -44,7 +44,7 @@ class ScoredAnswers:
         return word_spans(self.examples[number]), spans_from_bio(self.answers[number].tags)
 
     def confidence(self, number: int, span: WordSpan) -> float:
-        """Return the confidence (0–1) of a predicted entity: the mean of its words'."""
+        """Return the confidence (0–1) of a predicted entity: the mean over its words."""
         words = self.answers[number].confidences[span[0] : span[1]]
         return sum(words) / len(words)
 
@@ -59,7 +59,7 @@ class ScoredAnswers:
 
 @dataclass(frozen=True, slots=True)
 class ShownEntity:
-    """An entity in the shown text (characters there); `mistake` is the kind it belongs to, None where both agree."""
+    """An entity in the shown text (offsets in characters); `mistake` is its kind, None if both sides agree."""
 
     start: int
     end: int
@@ -72,7 +72,7 @@ class ShownEntity:
 class ShownSentence:
     """A sentence (`number` counts from 1), or the part around its worst mistake, with the entities there.
 
-    `begins`, `ends`: whether the text is the sentence's to that side; `other`: entities of a second tagger.
+    `begins`, `ends`: True if the text is complete at that side; `other`: entities of a second tagger.
     """
 
     number: int
@@ -93,12 +93,12 @@ class SentenceList:
 
     @property
     def left_out(self) -> int:
-        """Return how many sentences are not shown."""
+        """The number of sentences that are not shown."""
         return self.total - len(self.sentences)
 
 
 def worst_sentences(answers: ScoredAnswers, most: int = WORST) -> SentenceList:
-    """Return the sentences with a wrong entity, by their most confident one."""
+    """Return the sentences with a wrong entity, ordered by the most confident one."""
     wrong = answers.pair.predicted.where(~answers.right)
     sentences, sure = answers.pair.sentence_of(wrong), np.asarray(answers.confidences, float)[~answers.right]
     ordered = list(dict.fromkeys(sentences[np.lexsort((sentences, -sure))].tolist()))
@@ -147,7 +147,7 @@ def _characters(example: Example, span: WordSpan) -> tuple[int, int]:
 
 
 def _window(example: Example, focus: WordSpan) -> tuple[int, int]:
-    """Return begin and end of what is shown: the whole text, or whole words around the beginning of a span."""
+    """Return begin and end of the shown part: the whole text, or whole words around the start of a span."""
     text, start = example.text, _characters(example, focus)[0] if example.words else 0
     if len(text) <= ROOM:
         return 0, len(text)

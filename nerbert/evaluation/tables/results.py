@@ -17,7 +17,7 @@ from nerbert.metrics.score import Counts, Macro
 F1 = "micro.f1"
 """Entity F1, the figure of the table."""
 WHOLE = ""
-"""The target of a row that is over all targets; its size is theirs, or "" for each at its sizes."""
+"""Target of a row for all targets together; its size is theirs, or "" if each has all its sizes."""
 ERRORS = ("boundary", "type", "both", "missed", "spurious")
 COUNTS = ("right", "predicted", "gold")
 Figures = dict[tuple[str, str], float]
@@ -25,19 +25,19 @@ Figures = dict[tuple[str, str], float]
 
 
 class RowKey(NamedTuple):
-    """A row: a data set at a size of its train split; of a mean over a group of targets the group's name."""
+    """A row: a data set (for a mean, the name of a group of targets) at a size of its train split."""
 
     target: str
     size: str
 
     @property
     def unit(self) -> SizeUnit:
-        """What its size counts."""
+        """Unit of its size."""
         return parse_size(self.size).unit
 
     @property
     def trained_on(self) -> str:
-        """Its size in words."""
+        """Its size as text."""
         if self.size == "0":
             return "nothing (zero-shot)"
         return f"{self.size} sentences" if self.size.isdigit() else self.size or "each at its size"
@@ -51,7 +51,7 @@ class ColumnKey(NamedTuple):
 
 
 def figures_of(cell: Cell) -> Figures:
-    """Return all figures of a cell; a type isn't part of a metric's name, since its own may hold dots."""
+    """Return all figures of a cell; types are not part of metric names, because they may contain dots."""
     facts = {key: value for key, value in cell.facts.items() if not isinstance(value, Mapping)}
     overall = {key: value for key, value in cell.scores.items() if key != "by_type"} | {"facts": facts}
     groups = {"": overall} | {name: {"by_type": counts} for name, counts in cell.scores.get("by_type", {}).items()}
@@ -60,7 +60,7 @@ def figures_of(cell: Cell) -> Figures:
 
 @cache
 def _key(metric: str, type_: str) -> tuple[str, str]:
-    """Return one object for equal keys: a suite may have many thousands of cells with the same figures."""
+    """Return the same object for equal keys: a suite may have many thousands of cells with the same figures."""
     return metric, type_
 
 
@@ -112,7 +112,7 @@ class Group:
     """The cells of one row and column, by run."""
 
     episodes: bool
-    """Whether draws are episodes, whose counts are pooled before any figure is taken."""
+    """True if draws are episodes, whose counts are pooled before any figure is computed."""
     cells: dict[Run, Cell] = field(default_factory=dict)
 
     @cached_property
@@ -122,8 +122,8 @@ class Group:
 
     @cached_property
     def encoders(self) -> dict[Run, str]:
-        """What gives each finished run its random variation: the digest of a pre-trained encoder, or the key of a
-        source domain's checkpoint, which is of one pre-trained encoder alone; "" for an untouched backbone.
+        """Source of each finished run's random variation: the digest of a pre-trained encoder, or the key of a source
+        domain's checkpoint (which comes from one pre-trained encoder); "" for an untouched backbone.
         """
         facts = {run: self.cells[run].facts for run in self.done}
         return {run: str(fact.get("encoder" if fact.get("pretrained") is True else "source") or "")
@@ -131,15 +131,15 @@ class Group:
 
     @cached_property
     def units(self) -> dict[Run, Unit]:
-        """The observation that each finished run is a part of; what was made once, for all seeds, is one run."""
+        """The observation that each finished run belongs to; a result computed once for all seeds is one run."""
         keys = {run: self.cells[run].facts.get("keys", {}).get("score", run) for run in self.done}
         first = {keys[run]: run for run in sorted(keys, reverse=True)}
         return units_of(first.values(), self.encoders, by_draw=self.episodes)
 
     def observe(self, metric: str = F1, type_: str = "", units: Mapping[Run, Unit] | None = None) -> dict[Unit, float]:
-        """Return the figure in each independent observation; `units` are the runs that count, with theirs.
+        """Return the figure of each independent observation; `units` maps the runs that count to their observations.
 
-        Of episodes only F1 has several (`pooled_f1`). An observation of nothing to find is left out.
+        For episodes only F1 has several (`pooled_f1`). Other metrics leave out runs without gold or predicted entities.
         """
         units = self.units if units is None else units
         runs = {run: self.done[run] for run in units}
@@ -157,12 +157,12 @@ class Group:
 
     @cached_property
     def _pooled(self) -> dict[Run, Figures]:
-        """All runs of episodes together, as one."""
+        """All runs of episodes, pooled as one."""
         return {run: with_shares(pool(list(self.done.values()))) for run in list(self.done)[:1]}
 
 
 class Layout:
-    """All groups of a suite, by row and column; both are from the suite."""
+    """All groups of a suite, by its rows and columns."""
 
     def __init__(self, suite: Suite, cells: Iterable[Cell]) -> None:
         self.suite, self.baseline = suite, suite.baseline or next(iter(suite.systems))
@@ -170,7 +170,7 @@ class Layout:
         self.cells = [outcomes.get(key, Cell(key, State.NOT_RUN)) for key in suite.cell_keys()]
         self.done = [cell for cell in self.cells if cell.state is State.DONE]
         self.data: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        """The digests of each target's files that finished cells were made from; one entry if all had the same."""
+        """Digests of each target's files that finished cells used; one entry if all used the same files."""
         for cell in self.done:
             if (files := cell.facts.get("data", {})) not in self.data[cell.place.target]:
                 self.data[cell.place.target].append(files)
@@ -185,20 +185,20 @@ class Layout:
             group.cells[key.draw, key.seed] = cell
         done = {(cell.place.system, cell.place.protocol) for cell in self.done}
         self.ran = tuple(column for column in self.columns if column in done)
-        """Columns with a finished run; the others hold nothing up."""
+        """Columns with a finished run; the others don't restrict the means."""
         self.encoders = {column: set[str]() for column in self.columns}
         for (_, column), group in self.groups.items():
             self.encoders[column].update(filter(None, group.encoders.values()))
-        """Encoders, each with its own random variation, of a column's finished runs; an untouched backbone is none."""
+        """Encoders (with separate random variation) of a column's finished runs, without an untouched backbone."""
         self.group_means: dict[RowKey, list[RowKey]] = {}
-        """The means over the suite's groups of targets, and the rows of each; no test is made of them."""
+        """Means over the suite's groups of targets, with the rows of each; they are not tested."""
         for name, targets in suite.means.items():
             self.group_means |= self._means_of(name, targets)
         self.row_groups = {row_key: [row_key] for row_key in self.row_keys} | self.group_means | self._means_of(WHOLE)
-        """The rows of the table, and what each is of: itself, or for a mean the rows of several targets."""
+        """The table's rows, each with the rows it averages: itself, or for a mean those of several targets."""
 
     def _means_of(self, name: str, targets: Collection[str] | None = None) -> dict[RowKey, list[RowKey]]:
-        """Return a mean over targets (None: all) at each size that several have, then over their sizes if several."""
+        """Return means over targets (None: all) at each size that several share, then over all sizes if several."""
         row_keys = [row_key for row_key in self.row_keys if targets is None or row_key.target in targets]
         sizes = dict.fromkeys(row_key.size for row_key in row_keys)
         means = {RowKey(name, size): [row_key for row_key in row_keys if size in ("", row_key.size)]
@@ -206,17 +206,17 @@ class Layout:
         return {mean: rows for mean, rows in means.items() if len(by_target(rows)) > 1}
 
     def name_of(self, column: ColumnKey) -> str:
-        """Return a column's name on one line; the protocol only where there are several."""
+        """Return a column's name on one line, with the protocol only if there are several."""
         return f"{column.system}, {column.protocol}" if len(self.suite.protocols) > 1 else column.system
 
 
 def learns(row_keys: Iterable[RowKey]) -> bool:
-    """Return whether anything is learnt of a target at one of these rows: not all are zero-shot."""
+    """Return whether any of these rows trains on its target: not all are zero-shot."""
     return any(row_key.unit is not SizeUnit.ZERO for row_key in row_keys)
 
 
 def by_target(row_keys: Iterable[RowKey]) -> dict[str, list[RowKey]]:
-    """Return rows of each target."""
+    """Return the rows of each target."""
     rows: dict[str, list[RowKey]] = {}
     for row_key in row_keys:
         rows.setdefault(row_key.target, []).append(row_key)
@@ -224,15 +224,15 @@ def by_target(row_keys: Iterable[RowKey]) -> dict[str, list[RowKey]]:
 
 
 COLUMNS = ("system", "protocol", "target", "size", "draw", "seed", "state", "metric", "type", "value", "why")
-"""Columns of a record. `metric` is a place in a cell's scores ("micro.f1") or facts ("facts.cpu_seconds"), `type` that
-of which it is a figure, if it is of one alone; `value` is 0–1 or a count, as stored."""
+"""Columns of a record. `metric` is a path in a cell's scores ("micro.f1") or facts ("facts.cpu_seconds"); `type` is set
+only for figures of a single type; `value` is 0–1 or a count, as stored."""
 NONE = "–"
-"""The text of a cell that wasn't run, or isn't known."""
+"""Text of a cell that wasn't run, or whose value isn't known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One place of a grid."""
+    """One entry of a grid."""
 
     text: str = NONE
     below: str = ""
@@ -253,7 +253,7 @@ def entries(*texts: str | Entry) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Rows and columns under a title; the first `names` columns hold names. Types are detail: on the page only."""
+    """Rows and columns under a title; the first `names` columns hold names. Only the page shows the grids of types."""
 
     key: Literal["scores", "tests", "zero_shot", "zero_shot_spans", "figures", "errors", "types"]
     title: str
@@ -264,22 +264,22 @@ class Grid:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkTable:
-    """All that is shown of a suite."""
+    """All that a suite's table shows."""
 
     name: str
     title: str
     about: str = ""
     grids: tuple[Grid, ...] = ()
     note_facts: dict[str, Any] = field(default_factory=dict)
-    """What decides which notes on reading it apply."""
+    """Facts that decide which notes on reading it apply."""
     facts: dict[str, str] = field(default_factory=dict)
-    """What one needs to make the table again."""
+    """Facts needed to reproduce the table."""
     cells: Sequence[Cell] = ()
     published: Sequence[Published] = ()
 
     @cached_property
     def numbered(self) -> dict[str, int]:
-        """Number the notes to entries and heads from 1; the same note has one number."""
+        """Numbers of the notes to entries and heads, from 1; equal notes share a number."""
         entries = (entry for grid in self.grids for row in (grid.heads, *grid.rows) for entry in row)
         notes = dict.fromkeys(note for entry in entries for note in entry.notes)
         return {note: number for number, note in enumerate(notes, 1)}
@@ -289,7 +289,7 @@ class BenchmarkTable:
         return [self.numbered[note] for note in entry.notes]
 
     def records(self) -> Iterator[tuple[str, ...]]:
-        """Yield the columns' names, every figure of every cell (or a record without metric), then what is published."""
+        """Yield the columns' names, every figure of every cell (or a record without metric), then published figures."""
         yield COLUMNS
         for cell in self.cells:
             key, figures = cell.place, figures_of(cell)

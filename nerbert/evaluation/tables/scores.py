@@ -1,4 +1,4 @@
-"""Grids of figures: F1 of every system on every row with published figures beside it, tests, then other figures."""
+"""Grids of figures: F1 of every system on every row next to published figures, then tests and other figures."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,13 +33,13 @@ from nerbert.terminal import percent
 
 ENCODERS_FOR_STARS = 5
 MORE_ENCODERS = "add seeds, and give each an encoder of its own (--encoder NAME=FOLDER, several times)"
-"""What to do where encoders are too few."""
+"""Advice for too few encoders."""
 _LEVELS = (0.05, 0.01, 0.001)
 Key = tuple[ColumnKey, RowKey]
-"""What is compared: a column with the baseline's, on a row."""
+"""A comparison: a column against the baseline's, on a row."""
 _WHY_LENGTH = 200
 _READINGS = {"0.5": "", "its own threshold": "at_own_threshold.", "dev's threshold": "best_on_dev."}
-"""Readings of a zero-shot cell, and where its scores have them."""
+"""Thresholds of a zero-shot cell → prefix of their metrics in its scores."""
 _GRIDS = {
     "zero_shot": ("Zero-shot, in percent", {
         "F1 at 0.5": F1, "F1 at its own threshold": "at_own_threshold.f1", "its own threshold": "facts.own_threshold",
@@ -61,25 +61,25 @@ _GRIDS = {
     "errors": ("Kinds of errors, in percent of all errors",
                {"errors": "errors", **{error: f"shares.{error}" for error in ERRORS}, "ECE": "calibration.ece"}),
 }  # fmt: skip
-"""Title and metrics of each further grid. Entity F1 and token F1 are in different columns, papers' too: some seven
-points lie between. The interval of F1 is that of the choice of test sentences, ECE that of users' confidences."""
+"""Title and metrics of each further grid. Entity F1 and token F1, papers' too, are in different columns: they
+differ by about seven points. F1's interval is over the choice of test sentences; ECE is of users' confidences."""
 _LEARNT = ("greedy F1", "greedy strict F1", "seen F1", "unseen F1")
-"""Figures that are nothing of their own where nothing is learnt."""
+"""Figures that add nothing if no row trains on its target."""
 _COUNTS = ("errors", "without.left_out", "facts.cpu_seconds", "by_type.gold")
 _THRESHOLDS = ("facts.own_threshold", "facts.dev_threshold")
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A test with its corrected p; `ahead` says on how many targets (of one: observations) the system is better."""
+    """A test with its corrected p; `ahead`: on how many of the targets (of one: observations) the system is better."""
 
     test: Test
     row_keys: tuple[RowKey, ...]
-    """The row, or of all targets together those that both have."""
+    """The row, or for all targets together the rows that both systems have."""
     ahead: tuple[int, int]
     by_encoder: bool
     fewest: int
-    """Observations of the row that has fewest."""
+    """Number of observations of the row with the fewest."""
     corrected: float | None = None
 
     @property
@@ -91,7 +91,7 @@ class Compared:
 
     @property
     def no_stars(self) -> str:
-        """Say why it has no stars whatever its p; "" where it may have."""
+        """The reason why it has no stars whatever its p; "" if it may have stars."""
         if self.by_encoder and self.test.n < ENCODERS_FOR_STARS:
             return f"{_encoders(self.test.n)}: an interval needs {FEWEST}, stars {ENCODERS_FOR_STARS}; {MORE_ENCODERS}"
         if self.fewest < FEWEST:
@@ -131,7 +131,7 @@ def _differences(layout: Layout, column: ColumnKey, baseline: ColumnKey, row_key
 
 
 def _compare_rows(rows: Mapping[RowKey, Mapping[Unit, float]], *, by_encoder: bool) -> Compared:
-    """Compare on some rows, each target with the same weight."""
+    """Compare on these rows, each target with the same weight."""
     targets = [[rows[row_key] for row_key in row_keys] for row_keys in by_target(rows).values()]
     means = [fmean(fmean(row.values()) for row in target) for target in targets]
     means = means if len(targets) > 1 else list(targets[0][0].values())
@@ -161,7 +161,7 @@ def _test_row(layout: Layout, key: Key, compared: Compared) -> Row:
 
 
 def p_text(p: float | None) -> str:
-    """Return a p in three digits, and in more where these would be on the other side of a level than p is."""
+    """Return p in three digits, or in more if rounding would move it across a level of significance."""
     if p is None:
         return NONE
     texts = [f"{p:.3f}" if p >= 0.1 else f"{p:#.{digits}g}" for digits in range(3, 16)]
@@ -195,14 +195,14 @@ def _paper_entry(paper: Published) -> Entry:
 
 
 def _spread(mean: Summary) -> str:
-    """Return `59.34 ± 0.83`, or the mean alone where there is no spread."""
+    """Return `59.34 ± 0.83`, or the mean alone if there is no spread."""
     return percent(mean.mean) if mean.sd is None else f"{percent(mean.mean)} ± {percent(mean.sd)}"
 
 
 def _scores_row(
     layout: Layout, columns: Sequence[ColumnKey], papers: Sequence[Published], at: RowKey, tests: Tests
 ) -> Row:
-    """Return a target's row, or that of the mean over the targets on which every column that has run has a run."""
+    """Return a target's row, or the row of the mean over the targets on which every column that ran has a run."""
     group, ran = layout.row_groups[at], [column for column in columns if column in layout.ran]
     single = at in layout.row_keys
     row_keys = group if single else [key for key in group if ran and all(layout.groups[key, c].done for c in ran)]
@@ -216,7 +216,7 @@ def _scores_row(
             scores.append(Entry("failed" if failed else NONE, notes=failed))
             continue
         below = []
-        if mean.interval:  # cut at 0 and 100, beyond which no F1 lies
+        if mean.interval:  # F1 can't be below 0 or above 100
             below.append(f"[{percent(max(0.0, mean.interval[0]))}, {percent(min(1.0, mean.interval[1]))}]")
         if greedy := learns(row_keys) and _mean(layout, column, row_keys, "greedy.f1"):
             below.append(f"greedy {percent(greedy.mean)}")
@@ -232,14 +232,14 @@ def _scores_row(
 
 
 def _format_done(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey]) -> str:
-    """Return ` (2/3)` where two runs of three are done, "" where all are."""
+    """Return ` (2/3)` if two of three runs are done, "" if all are."""
     groups = [layout.groups[row_key, column] for row_key in row_keys]
     done, total = sum(len(group.done) for group in groups), sum(len(group.cells) for group in groups)
     return "" if done == total else f" ({done}/{total})"
 
 
 def _failures(layout: Layout, column: ColumnKey, row_key: RowKey) -> tuple[str, ...]:
-    """Return the note that says which cells failed and why; none if none did."""
+    """Return the note on the failed cells and their reasons; empty if no cell failed."""
     reasons: dict[str, list[str]] = {}
     for (draw, seed), cell in sorted(layout.groups[row_key, column].cells.items()):
         if cell.state is State.FAILED:
@@ -252,7 +252,7 @@ def _failures(layout: Layout, column: ColumnKey, row_key: RowKey) -> tuple[str, 
 
 
 def _mean(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey], metric: str = F1) -> Summary | None:
-    """Return the mean over targets, each once; None where a row has no run."""
+    """Return the mean over targets, with equal weights; None if a row has no run."""
     targets = [[layout.groups[row_key, column].observe(metric) for row_key in target]
                for target in by_target(row_keys).values()]  # fmt: skip
     if not targets or not all(row for target in targets for row in target):
@@ -261,7 +261,7 @@ def _mean(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey], metric:
 
 
 def _published_entry(layout: Layout, paper: Published, f1s: Mapping[str, float], row_keys: Sequence[RowKey]) -> Entry:
-    """Return a paper's figure on a row, or its mean over several; "–" unless it has each of them, at its size."""
+    """Return a paper's figure on a row, or its mean over several; "–" unless it has figures for all, at its size."""
     published = [f1s[row_key.target] for row_key in row_keys if row_key.size == paper.size and row_key.target in f1s]
     if not published or len(published) < len(row_keys):
         return Entry()
@@ -272,7 +272,7 @@ def _published_entry(layout: Layout, paper: Published, f1s: Mapping[str, float],
 
 
 def _doubt(layout: Layout, target: str) -> str:
-    """Return why a published figure on a data set may be of other sentences; "" if nothing speaks against it."""
+    """Return why a published figure on a data set may be of other sentences; "" if there is no such doubt."""
     known = find_known(PurePosixPath(target).as_posix())
     if known is None:
         return "not a data set that the registry knows, so whether its split is the published one isn't known"
@@ -283,7 +283,7 @@ def _doubt(layout: Layout, target: str) -> str:
 
 
 def figures_grid(layout: Layout, key: Literal["zero_shot", "zero_shot_spans", "figures", "errors"]) -> Grid:
-    """Return figures of the rows and columns with a finished run; of zero-shot rows also means and papers' figures."""
+    """Return figures of the rows and columns with a finished run; for zero-shot rows also means and papers' figures."""
     (title, metrics), rows, zero_shot = _GRIDS[key], list[Row](), key.startswith("zero_shot")
     if not learns(layout.row_keys):
         metrics = {name: metric for name, metric in metrics.items() if name not in _LEARNT}
@@ -308,7 +308,7 @@ def figures_grid(layout: Layout, key: Literal["zero_shot", "zero_shot_spans", "f
 
 
 def _figure(groups: Sequence[Group], metric: str) -> str:
-    """Return a mean over targets in percent, with their number where some lack it; or a count, a threshold."""
+    """Return a mean over targets in percent (with their number if some lack it), a count or a threshold."""
     if metric == "interval":
         low, high = _figure(groups, "interval.low"), _figure(groups, "interval.high")
         return low if low == NONE else f"{low}–{high}"
@@ -322,7 +322,7 @@ def _figure(groups: Sequence[Group], metric: str) -> str:
 
 
 def type_grids(layout: Layout) -> Iterator[Grid]:
-    """Yield F1 by type, a grid for each target; gold entities of episodes are those of all draws."""
+    """Yield F1 by type, a grid for each target; for episodes, gold entities are those of all draws."""
     for target, row_keys in by_target(layout.row_keys).items():
         rows = []
         for at in row_keys:
@@ -336,14 +336,14 @@ def type_grids(layout: Layout) -> Iterator[Grid]:
 
 
 def _mean_of(group: Group, metric: str, type_: str = "") -> float | None:
-    """Return a mean over observations; of episodes a count is that of all draws of a seed."""
+    """Return a mean over observations; for episodes, a count is the sum over all draws of a seed."""
     values = group.observe(metric, type_).values()
     seeds = len({seed for _, seed in group.done}) if group.episodes and metric in _COUNTS else 1
     return fmean(values) / seeds if values else None
 
 
 def _gold_by_type(groups: Iterable[Group]) -> dict[str, float]:
-    """Return every type that any run knows, with its gold entities, most first."""
+    """Return the types of all runs with their numbers of gold entities, most first."""
     gold: dict[str, float] = {}
     for group in groups:
         for name in {type_ for figures in group.done.values() for _, type_ in figures if type_}:

@@ -1,4 +1,4 @@
-"""Mean, spread and tests over the runs of a benchmark: pure functions on figures of 0–1."""
+"""Mean, spread and tests over the runs of a benchmark: pure functions on figures from 0 to 1."""
 
 import math
 from collections import Counter, defaultdict
@@ -11,19 +11,19 @@ from typing import TypeVar
 from nerbert.errors import need
 
 LEVEL = 0.95
-"""Of all confidence intervals."""
+"""Confidence level of all intervals."""
 FEWEST = 3
-"""Observations below which there is neither interval nor test."""
+"""Minimum observations for an interval or a test."""
 _NOTHING = 1e-12
-"""A spread of figures (0–1) that is rounding alone."""
+"""A smaller spread of figures (0–1) is rounding error."""
 
 Name = TypeVar("Name", bound=Hashable)
 Run = tuple[int, int]
 """(draw, seed)."""
 Unit = tuple[str, ...]
-"""What one observation is of: encoders, ("draw", draw), or ("run", draw, seed)."""
+"""The key of one observation: encoders, ("draw", draw), or ("run", draw, seed)."""
 Sums = tuple[float, float]
-"""Of entities: (right, predicted + gold)."""
+"""Numbers of entities: (right, predicted + gold)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """A comparison: the mean difference over `n` observations; `p` is None where nothing can be said, `why` says so."""
+    """A comparison: the mean difference over `n` observations; `p` is None if untestable, for the reason `why`."""
 
     __test__ = False
 
@@ -63,16 +63,16 @@ class Test:
 
 
 def units_of(runs: Iterable[Run], *encoders: Mapping[Run, str], by_draw: bool = False) -> dict[Run, Unit]:
-    """Return the observation that each run is a part of (docs/explanation/scores.md).
+    """Return the observation that each run belongs to (docs/explanation/scores.md).
 
-    `encoders` have the encoders of systems' runs, "" for an untouched backbone: runs that share one are one
-    observation. Of episodes (`by_draw`) seeds of a draw are never apart.
+    `encoders` map each system's runs to encoders, "" for an untouched backbone: runs that share an encoder are one
+    observation. For episodes (`by_draw`) all seeds of a draw are one observation.
     """
     runs = sorted(runs)
     names = {run: {f"{number} {of[run]}" for number, of in enumerate(encoders) if of.get(run)} for run in runs}
     if any(names.values()):
         names = {run: names[run] or {f"run {run}"} for run in runs}
-        groups: dict[str, set[str]] = {}  # by name, all names that are connected with it
+        groups: dict[str, set[str]] = {}  # name → all names connected with it
         for of_run in names.values():
             joined = of_run.union(*(groups.get(name, ()) for name in of_run))
             groups |= dict.fromkeys(joined, joined)
@@ -91,7 +91,7 @@ def observations(runs: Mapping[Run, float], units: Mapping[Run, Unit]) -> dict[U
 
 
 def pooled_f1(runs: Mapping[Run, Sums], units: Mapping[Run, Unit]) -> dict[Unit, float]:
-    """Return an observation a unit, of episodes; their mean is the F1 of all entities together."""
+    """Return one observation per unit, for episodes; their mean is the F1 of all entities together."""
     total = math.fsum(both for _, both in runs.values())
     f1 = 2 * math.fsum(right for right, _ in runs.values()) / total if total else 0.0
     off: dict[Unit, float] = defaultdict(float)
@@ -101,16 +101,16 @@ def pooled_f1(runs: Mapping[Run, Sums], units: Mapping[Run, Unit]) -> dict[Unit,
 
 
 def summary(values: Sequence[float]) -> Summary:
-    """Return mean, sample standard deviation and standard error of one value or more."""
+    """Return mean, sample standard deviation and standard error of one or more values."""
     n, mean = len(values), fmean(values)
     sd = stdev(values) if n > 1 else None
     return Summary(n, mean, sd, None if sd is None or n < FEWEST else sd / math.sqrt(n), n - 1)
 
 
 def mean_of(parts: Sequence[Summary]) -> Summary:
-    """Return the mean of independent means that all count the same: targets of a table. `n` is that of all parts.
+    """Return the unweighted mean of independent means, the targets of a table; `n` is the sum over all parts.
 
-    Its interval is Welch's (degrees of freedom by Satterthwaite); no spread where a part has none.
+    Its interval is Welch's (degrees of freedom by Satterthwaite); there is no spread if a part has none.
     """
     n, mean, number = sum(part.n for part in parts), fmean(part.mean for part in parts), len(parts)
     sds = [part.sd for part in parts if part.sd is not None]
@@ -125,9 +125,9 @@ def mean_of(parts: Sequence[Summary]) -> Summary:
 
 
 def together(parts: Sequence[Summary]) -> Summary:
-    """Return the mean of means that may depend on each other wholly: sizes of one target, drawn inside each other.
+    """Return the mean of means that may be fully dependent: sizes of one target, drawn as nested subsets.
 
-    sd is the mean of the parts' sd, and the interval takes the fewest runs: as wide as full dependence makes them.
+    sd is the mean of the parts' sd, and the interval takes the fewest runs: as wide as under full dependence.
     """
     mean, n = fmean(part.mean for part in parts), min(part.n for part in parts)
     sds = [part.sd for part in parts if part.sd is not None]
@@ -138,9 +138,9 @@ def together(parts: Sequence[Summary]) -> Summary:
 
 
 def average(targets: Sequence[Sequence[Mapping[Unit, float]]], *, by_encoder: bool) -> Summary:
-    """Return the mean over targets, each once; a target is a list of rows (sizes), each with its observations.
+    """Return the unweighted mean over targets; a target is a list of rows (sizes), each with its observations.
 
-    With encoders, all rows of an encoder that every row has are averaged. There is a target, and no row is empty.
+    By encoder, an observation is an encoder's mean over all rows, if all have it. Targets and rows must not be empty.
     """
     if not by_encoder:
         return mean_of([together([summary(list(row.values())) for row in rows]) for rows in targets])
@@ -151,7 +151,7 @@ def average(targets: Sequence[Sequence[Mapping[Unit, float]]], *, by_encoder: bo
 
 
 def t_test(mean: Summary) -> Test:
-    """Return the two-sided t-test of a mean difference, with its interval; none below three, or where all are equal."""
+    """Return the two-sided t-test of a mean difference, with its interval; none for fewer than three or equal ones."""
     if mean.error is None:
         return Test(mean.n, mean.mean, why=f"{mean.n} observed, {FEWEST} needed")
     if mean.error < _NOTHING:
@@ -165,7 +165,7 @@ def t_test(mean: Summary) -> Test:
 
 
 def holm(raw: Mapping[Name, float]) -> dict[Name, float]:
-    """Return Holm's correction: each p times the number of tests not yet passed, never below the one before."""
+    """Return Holm's correction: each p times the number of tests not yet passed, never below the previous one."""
     ranked = sorted(raw, key=lambda name: raw[name])
     corrected = (min(1.0, (len(raw) - rank) * raw[name]) for rank, name in enumerate(ranked))
     return dict(zip(ranked, accumulate(corrected, max), strict=True))

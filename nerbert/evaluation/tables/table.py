@@ -13,7 +13,7 @@ from nerbert.finetuning.sampling import SizeUnit, parse_size
 
 _DIGEST = 12
 _SAME = ("device", "machine", "precision", "commit")
-"""Facts that the cells of a table should have in common, beside the versions."""
+"""Facts, besides the versions, that the cells of a table should have in common."""
 
 
 def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
@@ -33,7 +33,7 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
 
 
 def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:
-    """Return the facts by which `render.benchmark.notes_of` chooses the notes, and which they name."""
+    """Return the facts with which `render.benchmark.notes_of` chooses and fills the notes."""
     suite, done = layout.suite, layout.done
     origins = [{**{name: cell.facts[name] for name in _SAME if name in cell.facts}, **cell.facts.get("versions", {})}
                for cell in done if "command" not in cell.facts]  # fmt: skip
@@ -56,7 +56,7 @@ def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:
 
 
 def facts_of(layout: Layout) -> dict[str, str]:
-    """Return the facts that are needed to make the table again."""
+    """Return the facts needed to reproduce the table."""
     done = layout.done
     by_key = {cell.facts.get("keys", {}).get("score", cell.place): cell for cell in layout.cells}
     seconds = sum(cell.facts.get("cpu_seconds", 0) for cell in by_key.values())  # a command's cell has several places

@@ -7,8 +7,8 @@ document.querySelector(".tools").hidden = false;
 box.addEventListener("input", () => {
   const wanted = box.value.trim().toLowerCase();
   let count = 0;
-  blocks.forEach((block, place) => {
-    block.hidden = !names[place].includes(wanted);
+  blocks.forEach((block, index) => {
+    block.hidden = !names[index].includes(wanted);
     count += !block.hidden;
   });
   found.textContent = wanted ? `${count} of ${blocks.length}` : "";

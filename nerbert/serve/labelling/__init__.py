@@ -1,1 +1,1 @@
-"""Label sentences in the browser: a project on the disk, which sentence comes next, and taggers trained meanwhile."""
+"""Label sentences in the browser: a project on the disk, the order of sentences, and taggers trained in between."""

@@ -1,8 +1,8 @@
-"""Taggers that are trained while sentences are labelled: commands of nerbert's own, in a process beside the server.
+"""Training taggers while sentences are labelled, by nerbert's own commands in a process separate from the server.
 
-After ten sentences, twenty, and so on the encoder is fine-tuned on those accepted that are not kept apart, and scored
-on those that are. The newest tagger then makes the suggestions. Earlier taggers are scored again on the same sentences,
-so that all points of the curve have one test set.
+After every ten sentences, the encoder is fine-tuned on the accepted ones that aren't held out, and scored on those that
+are. The newest tagger then makes the suggestions. Earlier taggers are scored again on the same sentences, so that all
+points of the curve have the same test set.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ from nerbert.serve.labelling.project import Project
 from nerbert.serve.service import INTERNAL, Service, log
 
 EVERY = 10
-"""Accepted sentences after which the next tagger is trained."""
+"""Number of newly accepted sentences after which the next tagger is trained."""
 SURE = 0.05
-"""Half-width of the interval of F1 from which on it says something."""
+"""Maximum half-width of F1's interval for a reliable result."""
 _LEAST = 10
-"""Sentences of the test below which the interval says nothing: it is narrow where a tagger finds none, or all."""
+"""Minimum number of test sentences for a useful interval: it is too narrow where a tagger finds none, or all."""
 _GAIN = 0.02
-"""F1 gained by the last sentences from which on more of them help."""
+"""Minimum gain of F1 by the last sentences that makes more of them useful."""
 MINE = "mine"
 """The name of the newest tagger on the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A training after so many `sentences`, and its tagger's F1 (0–1, a 95 % interval) on those kept apart."""
+    """A training run after `sentences` sentences, and its tagger's F1 (0–1, a 95 % interval) on held-out ones."""
 
     sentences: int
     state: Literal["done", "failed", "cancelled"] = "done"
@@ -53,7 +53,7 @@ class Round:
     commands: tuple[str, ...] = ()
     message: str = ""
     finished: float = 0.0
-    """When (seconds of Unix time)."""
+    """End of the training run (seconds of Unix time)."""
 
 
 class Learner:
@@ -67,22 +67,22 @@ class Learner:
             self._note(replace(read_json(path, Round), tagger=str(path.parent / "tagger")))
         self._task: asyncio.Task[None] | None = None
         self.started, self.sentences, self.line = 0.0, 0, ""
-        """When the last training began (monotonic seconds), or was cancelled; its sentences; its log's last line."""
+        """Start (monotonic seconds) and sentences of the last training run, begun or cancelled; its log's last line."""
 
     @property
     def running(self) -> bool:
-        """Return whether a training is in progress."""
+        """Return whether a tagger is being trained."""
         return self._task is not None and not self._task.done()
 
     @property
     def newest(self) -> Round | None:
-        """Return the round whose tagger answers."""
+        """Return the round of the tagger that makes suggestions."""
         done = [round_ for round_ in self.rounds if round_.state == "done"]
         return max(done, key=lambda round_: round_.finished, default=None)
 
     @property
     def next_round(self) -> int:
-        """Return how many accepted sentences start the next training by themselves."""
+        """Return the number of accepted sentences that starts the next training run."""
         return (max([self.sentences, *(round_.sentences for round_ in self.rounds)]) // EVERY + 1) * EVERY
 
     async def resume(self, service: Service) -> None:
@@ -95,12 +95,12 @@ class Learner:
         self.start_if_due(service)
 
     async def close(self) -> None:
-        """End the training in progress as if it had not begun."""
+        """End the training run in progress as if it had not begun."""
         self._closing = True
         await self.cancel()
 
     def start(self, service: Service) -> None:
-        """Begin a training on what is accepted now; raise SettingsError if one is in progress, or can't begin."""
+        """Start training on the accepted sentences; raise SettingsError if a run is in progress, or can't start."""
         if self.running:
             raise SettingsError("a tagger is in training already; wait for it, or cancel it")
         accepted = self._project.with_answer("accept")
@@ -113,13 +113,13 @@ class Learner:
         folder.mkdir(parents=True)
         for name, test in (("train", False), ("test", True)):
             part = [item for item in accepted if item.test == test]
-            if any(item.state.entities for item in part):  # a test without one has no F1
+            if any(item.state.entities for item in part):  # without entities there is no F1
                 JsonLines().write(folder / f"{name}.jsonl", self._project.documents(part))
         self._task = asyncio.create_task(self._run(folder, self.sentences, service))
         self._task.add_done_callback(lambda _: self.start_if_due(service))
 
     def start_if_due(self, service: Service) -> None:
-        """Begin a training if so many sentences are accepted, and none is in progress."""
+        """Start training if enough sentences are accepted and no run is in progress."""
         if not self._closing and not self.running and len(self._project.with_answer("accept")) >= self.next_round:
             try:
                 self.start(service)
@@ -127,14 +127,14 @@ class Learner:
                 log.warning("no training: %s", error)
 
     async def cancel(self) -> None:
-        """End the training in progress, if there is one; wait until its process is gone."""
+        """End the training run in progress, if any; wait until its process has ended."""
         if self._task is not None and self.running:
-            self.sentences = len(self._project.with_answer("accept"))  # so that it doesn't begin again at once
+            self.sentences = len(self._project.with_answer("accept"))  # so that it doesn't restart at once
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     def enough(self) -> dict[str, str]:
-        """Return whether more labels would help (`answer`), if that can be known, and `why`."""
+        """Return whether more labels would help (`answer`), if that is known, and the reason (`why`)."""
         scored = [round_ for round_ in self.rounds if round_.f1 is not None]
         if len(scored) <= 1:
             return {"answer": "not known yet", "why": "Two taggers are compared, by F1 on the sentences kept apart."}
@@ -173,7 +173,7 @@ class Learner:
             last = replace(last, state="failed", message=INTERNAL)
         last = replace(last, seconds=round(time.monotonic() - self.started, 1), finished=time.time())
         self._keep(folder, last)
-        for round_ in self.rounds:  # the earlier taggers, on the newest test
+        for round_ in self.rounds:  # score earlier taggers on the newest test
             if last.state == round_.state == "done" and tests.exists() and round_ is not self.newest:
                 with suppress(NerbertError):
                     self._keep(Path(round_.tagger).parent, await self._score(round_, tests))
@@ -183,14 +183,14 @@ class Learner:
         self._note(round_)
 
     def _note(self, last: Round) -> None:
-        """Add a round, in place of one of as many sentences; one with a tagger isn't replaced by one without."""
+        """Add a round, replacing one of the same sentences; one without a tagger doesn't replace one with a tagger."""
         same = [round_ for round_ in self.rounds if round_.sentences == last.sentences]
         if last.state == "done" or not any(round_.state == "done" for round_ in same):
             others = [round_ for round_ in self.rounds if round_ not in same]
             self.rounds = sorted([*others, last], key=lambda round_: round_.sentences)
 
     async def _score(self, round_: Round, tests: Path) -> Round:
-        """Return a round with what `nerbert evaluate` says of its tagger."""
+        """Return a round with the results of `nerbert evaluate` for its tagger."""
         if not tests.exists():
             return round_
         scores = json.loads(await run_command("evaluate", round_.tagger, str(tests), "--json"))
@@ -205,15 +205,15 @@ class Learner:
 
 
 async def run_command(*arguments: str, read: Callable[[str], None] = lambda _: None) -> bytes:
-    """Return what a command of nerbert prints; raise InputError with its last line if it fails.
+    """Return the output of a nerbert command; raise InputError with its last line if it fails.
 
-    It runs in a process of its own, which ends when the caller is cancelled; `read` is given the lines of its log.
+    It runs in a separate process, which ends when the caller is cancelled; `read` is called with the lines of its log.
     """
     process = await asyncio.create_subprocess_exec(
         "nice", sys.executable, "-m", "nerbert", *arguments,
-        env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)), **os.environ},  # one core is for the server
+        env={"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)), **os.environ},  # leave one core for the server
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        start_new_session=True, limit=1 << 24,  # Ctrl-C is for the server alone; no line is longer
+        start_new_session=True, limit=1 << 24,  # only the server gets Ctrl-C; no line is longer
     )  # fmt: skip
     try:
         printed: asyncio.Future[bytes] = asyncio.ensure_future(process.stdout.read())  # type: ignore[union-attr]
@@ -224,7 +224,7 @@ async def run_command(*arguments: str, read: Callable[[str], None] = lambda _: N
         await process.wait()
     finally:
         if process.returncode is None:
-            process.kill()  # what it writes is whole or absent
+            process.kill()  # its files are complete or absent
             await process.wait()
     if process.returncode:
         raise InputError(line or f"ended with {process.returncode}")

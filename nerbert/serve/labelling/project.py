@@ -1,13 +1,12 @@
-"""A labelling project: a folder with sentences, types and answers; each action is on the disk before it counts.
+"""A labelling project: a folder with sentences, types and answers; each action is written to disk before it counts.
 
-    sentences.jsonl   the sentences, with their words; what a file says of entities are suggestions
-    journal.jsonl     all actions, in order
-    labels.jsonl      the accepted sentences in the order in which they were shown; it is written when the project is
-                      opened or closed, before a training, and when labels are exported
-    rounds/0020/      a training after twenty sentences: its data, its tagger, its result
+    sentences.jsonl   the sentences, with their words; entities in a file are suggestions     journal.jsonl     all
+actions, in order     labels.jsonl      the accepted sentences in the order in which they were shown; written when the
+project is                       opened or closed, before training, and when labels are exported     rounds/0020/
+training after twenty sentences: its data, its tagger, its result
 
-A sentence has one state, a list of entities and an answer. An action sets it, another takes that back, so undoing is
-one step of the same kind. A tab says which revision of a sentence it saw; one that is behind is refused.
+A sentence has one state: a list of entities and an answer. An action sets it, another action reverts that, so undoing
+is a step of the same kind. A tab sends the revision of the sentence that it saw; an outdated one is refused.
 """
 
 import errno
@@ -33,16 +32,16 @@ from nerbert.serve.labelling.sentences import LONGEST, LONGEST_NAME, MOST, kept_
 
 Answer = Literal["", "accept", "reject", "skip"]
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d9c400", "#0072b2", "#d55e00", "#cc79a7", "#7a7a7a")
-"""Colours of types that have none: Okabe and Ito's, which colour-blind people tell apart."""
+"""Default colours of types: Okabe and Ito's, which colour-blind people can tell apart."""
 _KEYS = tuple("1234567890bdefghijklnopqrtuvwyz")
-"""Keys of types; the other letters are the page's."""
+"""Keys of types; the page uses the other letters."""
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _MOST_TYPES, _LONGEST_DESCRIPTION = 256, 500
 
 
 @dataclass(frozen=True, slots=True)
 class LabelType:
-    """A type to label: its name, what it means, its colour (`#rrggbb`) and its key on the keyboard."""
+    """A type to label: its name, its description, its colour (`#rrggbb`) and its key on the keyboard."""
 
     name: str
     description: str = ""
@@ -61,7 +60,7 @@ class Saved:
 
 @dataclass(slots=True)
 class LabelItem:
-    """A sentence of the project: `states` has all that weren't taken back, `revision` counts all changes."""
+    """A sentence of the project: `states` are those that weren't reverted, `revision` counts all changes."""
 
     id: int
     sentence: Example
@@ -72,14 +71,14 @@ class LabelItem:
 
     @property
     def state(self) -> Saved:
-        """Return the state that counts."""
+        """Return the current state."""
         return self.states[-1]
 
 
 class Project:
-    """A project in a folder, for one process at a time; `close` gives it back.
+    """A project in a folder, for one process at a time; `close` releases it.
 
-    `reading` says how files are read. Raise OutputExists if another process has it.
+    `reading` says how files are read. Raise OutputExists if another process uses the folder.
     """
 
     def __init__(self, folder: Path, reading: Reading) -> None:
@@ -93,11 +92,11 @@ class Project:
         self._sentences = folder / "sentences.jsonl"
         self.items = [LabelItem(id_, sentence) for id_, sentence in enumerate(kept_sentences(self._sentences))]
         self.drawn = list[LabelItem]()
-        """The sentences that were shown, the oldest first."""
+        """The sentences that were shown, oldest first."""
         self._saves = defaultdict[str, list[LabelItem]](list)
-        """By tab: the sentences whose states it saved, the last one last."""
+        """By tab: the sentences whose states it saved, latest last."""
         self._done = dict[str, tuple[str, LabelItem]]()
-        """By tab: its last request that was done, and its sentence: a page that hears no answer repeats it."""
+        """By tab: its last completed request, and its sentence: a page that gets no answer repeats the request."""
         self._journal = folder / "journal.jsonl"
         with refused(f"{self._journal}: can't be opened", of=OSError):
             self._handle = os.open(self._journal, os.O_RDWR | os.O_CREAT, 0o666)
@@ -105,7 +104,7 @@ class Project:
         if content[:6] not in (b'{"do":'[: len(content)], b""):
             raise InputError(f"{self._journal}: isn't a journal of nerbert label; name another folder with -o")
         self._size = content.rfind(b"\n") + 1
-        """Bytes of the journal; a last line that was cut by a crash doesn't count."""
+        """Bytes of the journal, without a last line that was cut off by a crash."""
         for number, line in enumerate(content[: self._size].splitlines(), 1):
             with at(self._journal, number):
                 self._replay(parse_json(line, dict, "line"))
@@ -119,7 +118,7 @@ class Project:
             self._held.close()
 
     def write_labels(self) -> Path | None:
-        """Write the accepted sentences, whole or not at all; return the file, None if there was never one."""
+        """Write the accepted sentences, completely or not at all; return the file, None if there was never one."""
         accepted, path = self.with_answer("accept"), self.folder / "labels.jsonl"
         if not accepted and not path.exists():
             return None
@@ -127,11 +126,11 @@ class Project:
         return path
 
     def read(self, path: Path, *, bare: bool = False) -> tuple[list[Example], int]:
-        """Return the sentences of a file that aren't there yet, and how many were too long; keep them on the disk.
+        """Return the new sentences of a file, and the number of too long ones; write the sentences to disk.
 
-        With `bare`, what the file says of entities is left out.
-        It may run beside all but itself. Raise InputError for a file that can't be read, or that holds too much; then
-        nothing is kept.
+        With `bare`, entities in the file are ignored. May run concurrently with other methods, but not with itself.
+        Raise InputError for a file that can't be read or is too large; then nothing is written.
+
         """
         texts, added, long = {item.sentence.text for item in self.items}, list[Example](), 0
         for sentence in read_sentences(path, self._reading):
@@ -150,7 +149,7 @@ class Project:
         return added, long
 
     def add(self, sentences: Iterable[Example]) -> None:
-        """Add sentences that `read` returned; if there are no types yet, theirs are the first."""
+        """Add sentences returned by `read`; if there are no types yet, use those of the sentences."""
         self.items += [LabelItem(id_, sentence) for id_, sentence in enumerate(sentences, len(self.items))]
         if self.types:
             return
@@ -158,27 +157,27 @@ class Project:
             self.set_types([LabelType(name) for name in [*types][:_MOST_TYPES]])
 
     def set_types(self, types: Sequence[LabelType]) -> None:
-        """Replace the types; those without a colour or key get one. Raise SettingsError for what can't be one."""
+        """Replace the types; those without a colour or key get one. Raise SettingsError for invalid types."""
         used = {span.type for item in self.drawn for span in item.state.entities}
         if missing := used - {type_.name for type_ in types}:
             raise SettingsError(f"type {min(missing)!r:.120}: sentences are labelled with it; it can't be removed")
         self._do({"do": "types", "types": list(map(astuple, complete_types(types)))})
 
     def draw(self, item: LabelItem, *, test: bool) -> None:
-        """Note that a sentence is shown, and whether it is kept apart for the test."""
+        """Record that a sentence is shown, and whether it is held out for the test."""
         self._do({"do": "draw", "id": item.id, "test": test, "text": f"{hash64(item.sentence.text):x}"})
 
     def find(self, id_: int) -> LabelItem:
-        """Return a sentence that was shown; raise InputError if there is none."""
+        """Return a sentence that was shown; raise InputError if there is no such sentence."""
         if not 0 <= id_ < len(self.items) or not self.items[id_].drawn:
             raise InputError(f"sentence {id_}: was not shown yet")
         return self.items[id_]
 
     def save(self, item: LabelItem, revision: int, entities: Iterable[tuple[int, int, str]], answer: Answer, tab: str,
              request: str = "") -> None:  # fmt: skip
-        """Set the state of a sentence, on the disk first; nothing for a `request` of the tab that was done already.
+        """Set the state of a sentence, on the disk first; do nothing for a `request` of the tab that is already done.
 
-        Raise StaleOutput if the tab saw another revision of it, InputError for entities that can't be there.
+        Raise StaleOutput if the tab saw another revision of it, InputError for invalid entities.
         """
         if request and self._done.get(tab) == (request, item):
             return
@@ -188,10 +187,10 @@ class Project:
         self._do({"do": "set", "id": item.id, "entities": rows, "answer": answer, "tab": tab, "request": request})
 
     def undo(self, tab: str, request: str = "") -> LabelItem | None:
-        """Take back what a tab saved last, on the disk first; return the sentence, None if nothing is left.
+        """Revert the last state that a tab saved, on the disk first; return the sentence, None if nothing is left.
 
-        A `request` of the tab that was done already is answered again.
-        Raise StaleOutput if another tab has changed that sentence since.
+        A `request` of the tab that is already done gets the same answer. Raise StaleOutput if another tab has changed
+        that sentence since.
         """
         if request and tab in self._done and self._done[tab][0] == request:
             return self._done[tab][1]
@@ -209,13 +208,13 @@ class Project:
         return [item for item in self.drawn if item.state.answer in answers]
 
     def documents(self, items: Iterable[LabelItem]) -> Iterator[Document]:
-        """Yield sentences with their entities, as they are written to files."""
+        """Yield sentences with their entities as documents to write to files."""
         for item in items:
             labelled = replace(item.sentence, spans=item.state.entities)
             yield replace(document_of(labelled), fields={"id": item.id, "test": item.test})
 
     def _check_entities(self, sentence: Example, entities: Iterable[tuple[int, int, str]]) -> tuple[Span, ...]:
-        """Return entities in order; raise InputError for one outside, blank, of no type, or in another's words."""
+        """Return entities in order; raise InputError for one outside, blank, of unknown type, or in another's words."""
         text, types, spans = sentence.text, {type_.name for type_ in self.types}, list[Span]()
         for start, end, type_ in sorted(entities):
             if type_ not in types:
@@ -232,7 +231,7 @@ class Project:
         return tuple(spans)
 
     def _do(self, entry: dict[str, Any]) -> None:
-        """Do an action when it is on the disk; raise WriteError, with nothing done, if it can't be written."""
+        """Do an action once it is on the disk; raise WriteError, with no change, if it can't be written."""
         line = json_line(entry).encode() + b"\n"
         with writing(self._journal):
             try:
@@ -247,7 +246,7 @@ class Project:
         self._replay(entry)
 
     def _replay(self, entry: Mapping[str, Any]) -> None:
-        """Do what an entry of the journal says; raise InputError for what can't be done here."""
+        """Do the action of a journal entry; raise InputError for an action that can't be done here."""
         try:
             if entry["do"] == "types":
                 self.types = tuple(LabelType(*fields) for fields in entry["types"])
@@ -273,7 +272,7 @@ class Project:
 
 
 def complete_types(types: Sequence[LabelType]) -> tuple[LabelType, ...]:
-    """Return types with colours and keys; raise SettingsError for what can't be one, or is there twice."""
+    """Return types with colours and keys; raise SettingsError for invalid or duplicate ones."""
     if len(types) > _MOST_TYPES:
         raise SettingsError(f"{len(types):,} types: at most {_MOST_TYPES} are allowed")
     free, complete = [key for key in _KEYS if key not in {type_.key for type_ in types}], list[LabelType]()

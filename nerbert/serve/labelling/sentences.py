@@ -1,7 +1,7 @@
-"""The sentences to be labelled: of files in any format that nerbert reads, cut as training cuts them; and their order.
+"""The sentences to label, from files in any format that nerbert reads, cut as in training; and their order.
 
-They come at random, and one in five of them is for the test. None comes twice, nor a near-duplicate of one that was
-shown: one whose set of words is to four fifths the same.
+Their order is random, and one in five is for the test. Repetitions are skipped, and near-duplicates of sentences that
+were shown: those that share four fifths of the set of words.
 """
 
 import unicodedata
@@ -20,18 +20,18 @@ from nerbert.rng import uniform
 from nerbert.tagger.pending import clean_example
 
 MOST = 200_000
-"""Sentences of a project."""
+"""Maximum number of sentences in a project."""
 LONGEST_NAME = 100
-"""Characters of a type's name."""
+"""Maximum length of a type's name, in characters."""
 LONGEST = 20_000
-"""Characters of a sentence; longer ones are no sentences, and left out."""
+"""Maximum length of a sentence, in characters; longer texts aren't sentences, and are left out."""
 BLOCK = 5
-"""Of so many sentences one is for the test."""
+"""Number of sentences of which one is for the test."""
 _SAME = 0.8
 
 
 def read_sentences(path: Path, reading: Reading) -> Iterator[Example]:
-    """Yield the sentences of a file or folder, annotated or not; raise InputError that names the place of a fault."""
+    """Yield the sentences of a file or folder, annotated or not; raise InputError with the position of an error."""
     if reading.from_ or (path.exists() and recognise_format(path)):
         documents = read_documents(path, reading, Repairs())
     else:
@@ -46,7 +46,7 @@ def read_sentences(path: Path, reading: Reading) -> Iterator[Example]:
 
 
 def type_name(name: str) -> str:
-    """Return the name of a type as it is kept; "" for what can't be one."""
+    """Return a type's name in normal form, or "" if it is invalid."""
     kept = unicodedata.normalize("NFC", " ".join(name.split()))
     return kept if len(kept) <= LONGEST_NAME and kept.isprintable() else ""
 
@@ -62,30 +62,30 @@ def kept_sentences(path: Path) -> list[Example]:
 
 
 def words_of(sentence: Example) -> frozenset[str]:
-    """Return the words of a sentence by which it is compared, without punctuation."""
+    """Return the words of a sentence, without punctuation, to compare it with others."""
     return frozenset(word.casefold() for word in sentence.tokens if any(map(str.isalnum, word)))
 
 
 def is_for_test(position: int, seed: int) -> bool:
-    """Return whether the sentence that is shown as number `position` is kept apart: one, at random, of each five."""
+    """Return whether the sentence at `position` in the order is held out for the test: a random one of each five."""
     block = position // BLOCK
     return position % BLOCK == int(uniform(seed, "label test", str(block)) * BLOCK)
 
 
 class Draw:
-    """The order of sentences, the same for a seed; `show` notes what was shown."""
+    """The order of sentences, the same for a seed; `show` records the sentences that were shown."""
 
     def __init__(self, sentences: Sequence[Example], seed: int) -> None:
         self._sentences, self._seed = sentences, seed
         self._queue = sorted(range(len(sentences)), reverse=True,
                              key=lambda id_: (uniform(seed, "label order", sentences[id_].text), id_))  # fmt: skip
-        """The sentences that may still be shown; the next one is last."""
+        """The sentences that may still be shown, the next one last."""
         self._shown = set[int]()
         self._sets = defaultdict[str, list[frozenset[str]]](list)
-        """By word: the sets of words of the sentences that were shown."""
+        """By word: the word sets of sentences that were shown."""
 
     def show(self, number: int) -> None:
-        """Note that a sentence is shown."""
+        """Record that a sentence is shown."""
         words = words_of(self._sentences[number])
         for word in words:
             self._sets[word].append(words)
@@ -98,7 +98,7 @@ class Draw:
         return (self._queue[-1], is_for_test(len(self._shown), self._seed)) if self._queue else None
 
     def _is_near(self, number: int) -> bool:
-        """Return whether a sentence is a near-duplicate: of such, one of its rarest words is in the other, too."""
+        """Return whether a sentence is a near-duplicate: one of the rarest words of such sentences is in both."""
         words = words_of(self._sentences[number])
         rarest = sorted(words, key=lambda word: len(self._sets.get(word, ())))[: int((1 - _SAME) * len(words)) + 1]
         candidates = (other for word in rarest for other in self._sets.get(word, ()))

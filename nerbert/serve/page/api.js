@@ -1,9 +1,9 @@
-/** Questions to the server: its errors in words, waiting while it is busy or away, and the token. */
+/** Requests to the server: error messages, retries while it is busy or unreachable, and the token. */
 
 const TOKEN = "nerbert-token";
 const PAUSES = [500, 1000, 2000, 4000, 8000];
 
-/** What the server refuses; its message is for people. */
+/** A request that the server refuses; its message is for people. */
 export class Refused extends Error {
   /** @param {number} status @param {string} message */
   constructor(status, message) {
@@ -12,20 +12,20 @@ export class Refused extends Error {
   }
 }
 
-/** The server isn't there. */
+/** The server can't be reached. */
 class Away extends Error {
   constructor() {
     super("The server does not answer. Is it still running?");
   }
 }
 
-/** Say something to screen readers, also if it was said just now. @param {string} words */
+/** Announce a text to screen readers, even if it is the same as the last one. @param {string} words */
 export function say(words) {
   const place = document.getElementById("said");
   if (place) place.textContent = place.textContent === words ? `${words}\u00a0` : words;
 }
 
-/** Keep the server's token for this tab; questions that wait for it go on. @param {string} token */
+/** Store the server's token for this tab; requests that wait for it continue. @param {string} token */
 export function keepToken(token) {
   sessionStorage.setItem(TOKEN, token.trim());
   document.dispatchEvent(new CustomEvent("unlocked"));
@@ -36,7 +36,7 @@ export function hasToken() {
   return sessionStorage.getItem(TOKEN) !== null;
 }
 
-/** Return a name that nothing else has. */
+/** Return a unique name. */
 export function newName() {
   return crypto.getRandomValues(new Uint32Array(3)).join("-");
 }
@@ -50,8 +50,8 @@ export function tabName() {
 }
 
 /**
- * Ask the server, again while it is busy or until it has its token; throw Refused, or Away if it isn't there.
- * @param {string} path @param {object | Blob} [body] POST, if there is one
+ * Send a request, again while the server is busy or until it gets its token; throw Refused, or Away if unreachable.
+ * @param {string} path @param {object | Blob} [body] POST if given
  * @returns {Promise<Response>}
  */
 async function send(path, body) {
@@ -92,8 +92,8 @@ export async function ask(path, body) {
 }
 
 /**
- * Ask until the server is there and well: what was labelled is not lost meanwhile.
- * `tell` is given what is wrong, and "" when it is over.
+ * Send a request until the server is reachable and works, so that no label is lost. * `tell` is called with the reason
+ of a delay, and with "" at its end.
  * @param {string} path @param {object} body @param {(why: string) => void} tell @returns {Promise<any>}
  */
 export async function insist(path, body, tell) {
@@ -113,7 +113,7 @@ export async function insist(path, body, tell) {
   }
 }
 
-/** Save a file that the server makes. @param {string} path */
+/** Download a file that the server creates. @param {string} path */
 export async function download(path) {
   const answer = await send(path);
   const name = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") || "");
@@ -124,7 +124,7 @@ export async function download(path) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Copy a text, also where the page came without TLS: browsers have no clipboard there. @param {string} text */
+/** Copy a text, even on a page without TLS, where browsers have no clipboard. @param {string} text */
 export async function toClipboard(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const [field, before] = [document.createElement("textarea"), document.activeElement];
@@ -143,7 +143,7 @@ function sleep(milliseconds) {
   return new Promise((done) => setTimeout(done, milliseconds));
 }
 
-/** Return what to show of an error. @param {unknown} error @returns {string} */
+/** Return the message of an error. @param {unknown} error @returns {string} */
 export function words(error) {
   return error instanceof Error ? error.message : String(error);
 }

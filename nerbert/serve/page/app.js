@@ -1,4 +1,4 @@
-/** The page: what it can do, which view is shown, and the token if the server wants one. */
+/** The page: its views, the current view, and the token if the server requires one. */
 import { h, render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Refused, ask, hasToken, keepToken, words } from "./api.js";
@@ -36,7 +36,7 @@ function App() {
     ask("models").then((found) => setModels(found.models), (error) => setProblem(words(error)));
   }, [rounds]);
   const shown = view || (state ? "label" : "try");
-  if (shown === "try") tried.current = true; // from then on it stays, with what was typed
+  if (shown === "try") tried.current = true; // keep it from now on, with its input
   /** @param {string} name @param {string} title */
   const link = (name, title) => html`
     <a href=${`#${name}`} aria-current=${shown === name ? "page" : undefined}>${title}</a>`;
@@ -55,13 +55,13 @@ function App() {
     </main></div>`;
 }
 
-/** Let no file that is dropped beside its place open instead of the page. @param {Event} event */
+/** Keep the browser from opening a file that is dropped outside its target. @param {Event} event */
 function keepPage(event) {
   const data = event instanceof DragEvent && event.dataTransfer;
   if (data && data.types.includes("Files")) event.preventDefault();
 }
 
-/** Ask for the server's token, which this tab keeps. @param {{again: boolean, onOpen: () => void}} props */
+/** Ask for the server's token, which this tab stores. @param {{again: boolean, onOpen: () => void}} props */
 function Locked({ again, onOpen }) {
   const [token, setToken] = useState("");
   const open = () => {

@@ -1,4 +1,4 @@
-/** What can be done with the sentence that is shown, and the keys for it. */
+/** Actions on the current sentence, and their keys. */
 import { useEffect, useRef } from "preact/hooks";
 import { say } from "./api.js";
 import { focusSentence } from "./saver.js";
@@ -23,19 +23,19 @@ export const KEYS = [
   ["?", "show these keys"],
 ];
 
-/** Return the type that is chosen. @param {Saver} saver @param {LabelType[]} types */
+/** Return the chosen type. @param {Saver} saver @param {LabelType[]} types */
 export function chosenType(saver, types) {
   return types.find((each) => each.name === saver.sheet.chosen) || types[0];
 }
 
-/** Label a place; without a type, let one be made. @param {Saver} saver @param {Entity} one */
+/** Label a span; without a type, let the user create one. @param {Saver} saver @param {Entity} one */
 export function label(saver, one) {
   const { entities, text } = saver.sheet;
   if (!one.type) saver.set({ editing: true });
   else saver.change(withEntity(entities, one), `${text.slice(one.start, one.end)} is ${one.type}`, one);
 }
 
-/** Choose a type, for the chosen words if there are any. @param {Saver} saver @param {string} name */
+/** Choose a type, for the selected words if there are any. @param {Saver} saver @param {string} name */
 export function choose(saver, name) {
   const { cursor, text, words } = saver.sheet;
   saver.set({ chosen: name });
@@ -79,7 +79,7 @@ function labelSame(saver) {
   saver.change(wanted, `${wanted.length - entities.length} more`);
 }
 
-/** Choose words, and say which. @param {Saver} saver @param {import("./types.js").Range} cursor */
+/** Select words, and announce them. @param {Saver} saver @param {import("./types.js").Range} cursor */
 function go(saver, cursor) {
   saver.set({ cursor, problem: "" });
   const { sheet } = saver;
@@ -110,7 +110,7 @@ function removeHere(saver) {
 }
 
 /**
- * Let keys act on the sentence while it is shown, and warn who leaves before all is saved.
+ * Let keys act on the sentence while it is shown, and warn users who leave before everything is saved.
  * @param {Saver} saver @param {LabelType[]} types @param {boolean} shown
  */
 export function useKeyboard(saver, types, shown) {
@@ -123,10 +123,10 @@ export function useKeyboard(saver, types, shown) {
       if (!latest.current.shown || saver.sheet.editing || !isForSentence(event)) return;
       const isCommand = event.ctrlKey || event.metaKey;
       if (saver.undoing && !isCommand && !event.altKey) {
-        event.preventDefault(); // it is meant for what the undo brings back
+        event.preventDefault(); // it is meant for the sentence that undo brings back
         saver.queue.then(() => setTimeout(() => press(event)));
       } else if (!isCommand && (saver.moving || event.timeStamp - lost < BURST)) {
-        lost = event.timeStamp; // the rest of what is typed ahead is lost, too: half of it would label wrongly
+        lost = event.timeStamp; // other keys typed ahead are dropped, too: a part of them would label wrongly
         event.preventDefault();
       } else act(saver, latest.current.types, event);
     };
@@ -141,7 +141,7 @@ export function useKeyboard(saver, types, shown) {
   }, []);
 }
 
-/** Do what a key says. @param {Saver} saver @param {LabelType[]} types @param {KeyboardEvent} event */
+/** Perform the action of a key. @param {Saver} saver @param {LabelType[]} types @param {KeyboardEvent} event */
 function act(saver, types, event) {
   const pressed = types.some((each) => each.key === event.key.toLowerCase()) ? event.key : latin(event);
   if (event.ctrlKey || event.metaKey) {
@@ -171,7 +171,7 @@ function isForSentence({ target, key }) {
 }
 
 /**
- * Return a key as if the keyboard had Latin letters, and digits without Shift: by its place, if it has others.
+ * Return a key as on a keyboard with Latin letters and with digits without Shift: by position, if it has others.
  * @param {KeyboardEvent} event
  */
 function latin(event) {

@@ -1,4 +1,4 @@
-/** Label: one sentence a screen, by mouse, finger or keyboard; every change is saved before the next one counts. */
+/** Label: one sentence per screen, by mouse, finger or keyboard; each change is saved before the next one counts. */
 import { useEffect, useMemo, useReducer } from "preact/hooks";
 import { ask } from "./api.js";
 import { KEYS, acceptWithSuggestions, choose, chosenType, label, remove, useKeyboard } from "./commands.js";
@@ -57,7 +57,7 @@ export function Label({ state, setState, shown }) {
   </section>`;
 }
 
-/** What went wrong, and what will be tried again. @param {{saver: Saver}} props */
+/** Errors, and requests that will be retried. @param {{saver: Saver}} props */
 function Problems({ saver }) {
   const { away, problem } = saver.sheet;
   return html`${away && html`<p class="problem" role="alert">${away} Trying again; nothing is lost.</p>`}
@@ -67,7 +67,7 @@ function Problems({ saver }) {
 }
 
 /**
- * The sentence, with those around it.
+ * The sentence, with its context.
  * @param {{saver: Saver, item: Item, types: import("./types.js").LabelType[]}} props
  */
 function Sentence({ saver, item, types }) {
@@ -94,7 +94,7 @@ function Sentence({ saver, item, types }) {
       : suggestions.length ? `Suggested by ${item.suggested_by}.` : " "}</p>`;
 }
 
-/** What the sentence can be answered with. @param {{saver: Saver}} props */
+/** Buttons with the possible answers to a sentence. @param {{saver: Saver}} props */
 function Answers({ saver }) {
   const { suggestions, context, keys } = saver.sheet;
   return html`<div class="answers" role="group" aria-label="Answer">

@@ -1,4 +1,4 @@
-/** Learn: what was labelled, the taggers that learnt from it and how good they are, and files to take away. */
+/** Learn: the labels, the taggers trained on them and their scores, and files to download. */
 import { useState } from "preact/hooks";
 import { ask, download, say, toClipboard, words } from "./api.js";
 import { html } from "./sentence.js";
@@ -7,7 +7,7 @@ import { Load } from "./setup.js";
 /** @typedef {import("./types.js").Listed} Listed */
 /** @typedef {import("./types.js").Round} Round */
 /** @typedef {import("./types.js").State} State */
-const [WIDE, HIGH, EDGE, FEW] = [300, 150, 26, 10]; // pixels; sentences of the test below which F1 is not drawn
+const [WIDE, HIGH, EDGE, FEW] = [300, 150, 26, 10]; // pixels; minimum number of test sentences to draw F1
 
 /**
  * @param {{state: State, done: number, setState: (state: State) => void, onOpen: (id: number) => void,
@@ -69,7 +69,7 @@ export function Learn({ state, done, setState, onOpen, onLoaded }) {
   }
 }
 
-/** The sentences that were answered, to open one again. @param {{onOpen: (id: number) => void}} props */
+/** The answered sentences, to open one again. @param {{onOpen: (id: number) => void}} props */
 function Done({ onOpen }) {
   const [items, setItems] = useState(/** @type {Listed[]} */ ([]));
   /** @param {any} event */
@@ -85,7 +85,7 @@ function Done({ onOpen }) {
     ${items.length === 0 && html`<p class="quiet">None yet.</p>`}</details>`;
 }
 
-/** F1 by labelled sentences, each with its interval. @param {{rounds: Round[]}} props */
+/** F1 by number of labelled sentences, with intervals. @param {{rounds: Round[]}} props */
 function Curve({ rounds }) {
   const scored = rounds.filter((each) => each.f1 !== null);
   const most = Math.max(...scored.map((each) => each.sentences));

@@ -1,4 +1,4 @@
-/** What is labelled is saved in order, again until the server has it, and only for the sentence it was meant for. */
+/** Labels are saved in order, with retries until the server has them, and only for the sentence they were made for. */
 import { Refused, insist, newName, say, tabName, words } from "./api.js";
 import { START, reduce } from "./sheet.js";
 
@@ -7,7 +7,7 @@ import { START, reduce } from "./sheet.js";
 /** @typedef {import("./types.js").Item} Item */
 /** @typedef {import("./types.js").State} State */
 
-/** The sheet of the sentence that is shown, and the queue of what the server is still to do. */
+/** The sheet of the current sentence, and the queue of pending requests. */
 export class Saver {
   /** @param {(state: State) => void} setState @param {() => void} redraw is called when the sheet has changed */
   constructor(setState, redraw) {
@@ -16,13 +16,13 @@ export class Saver {
     this.redraw = redraw;
     this.tab = tabName();
     this.queue = Promise.resolve();
-    /** How much is in the queue. */
+    /** Length of the queue. */
     this.waiting = 0;
     this.undoing = 0;
-    /** What is pressed until the next sentence is there is meant for neither. */
+    /** True while the next sentence loads: keys pressed then are meant for neither. */
     this.moving = false;
     this.revision = 0;
-    /** How many sentences were shown. */
+    /** Number of sentences shown. */
     this.shows = 0;
   }
 
@@ -38,7 +38,7 @@ export class Saver {
   }
 
   /**
-   * Change the entities, say so, and save them.
+   * Change the entities, announce the change, and save it.
    * @param {Entity[]} entities @param {string} said @param {Entity | null} [last]
    */
   change(entities, said, last = this.sheet.last) {
@@ -83,7 +83,7 @@ export class Saver {
   }
 
   /**
-   * Do one thing after the other; with `here` only if the sentence that is shown now still is, then.
+   * Run one task after the other; with `here`, only if the current sentence is then still shown.
    * @param {() => Promise<void>} work
    */
   #then(work, here = true) {
@@ -113,7 +113,7 @@ export class Saver {
     this.set({ problem: "" });
   }
 
-  /** Ask until the server is there. @param {string} what @param {object} [body] */
+  /** Send a request until the server is reachable. @param {string} what @param {object} [body] */
   #ask(what, body) {
     return insist(`label/${what}`, { tab: this.tab, ...body }, (away) => this.set({ away }));
   }
@@ -130,7 +130,7 @@ export class Saver {
   }
 }
 
-/** Give the keyboard back to the sentence. */
+/** Return the keyboard focus to the sentence. */
 export function focusSentence() {
   setTimeout(() => document.getElementById("sentence")?.focus());
 }

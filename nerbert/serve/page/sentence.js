@@ -1,4 +1,4 @@
-/** A text with its marks: to read, or to label by mouse, finger and keyboard. */
+/** A text with marked entities: to read, or to label by mouse, finger and keyboard. */
 import { h } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import htm from "htm";
@@ -7,9 +7,9 @@ import { Text, betweenSpaces, direction, nested, spanOf } from "./text.js";
 /** @typedef {import("./types.js").Entity} Entity */
 /** @typedef {import("./types.js").Range} Range */
 export const html = htm.bind(h);
-const [DOUBLE, NEAR] = [400, 6]; // milliseconds and pixels between the clicks of a double one
+const [DOUBLE, NEAR] = [400, 6]; // milliseconds and pixels between the clicks of a double click
 
-/** Return what the page says of a confidence. @param {number | undefined} confidence */
+/** Return the page's text for a confidence. @param {number | undefined} confidence */
 function sure(confidence) {
   return confidence === undefined ? "" : `, confidence ${confidence.toFixed(2)}`;
 }
@@ -39,7 +39,7 @@ export function Reading({ text, entities, colours }) {
 }
 
 /**
- * A sentence to label. `onRange` is given the code points that were chosen; `cursor` is the keyboard's selection.
+ * A sentence to label. `onRange` is called with the selected code points; `cursor` is the keyboard's selection.
  * @param {{text: Text, words: [number, number][], entities: Entity[], suggestions: Entity[], cursor: Range | null,
  *   colours: Map<string, string>, onRange: (start: number, end: number) => void, onRemove: (one: Entity) => void,
  *   onRetype: (one: Entity) => void, onTake: (one: Entity) => void, onDismiss: (one: Entity) => void}} props
@@ -58,18 +58,18 @@ export function Labelling(props) {
   const down = (event) => {
     const target = /** @type {Element} */ (event.target);
     const isButton = target.closest("button") !== null;
-    if (isButton) event.preventDefault(); // the keyboard stays with the sentence
+    if (isButton) event.preventDefault(); // the sentence keeps the keyboard focus
     if (isButton || event.button !== 0) return;
     const { time, x, y, word } = last.current;
     last.current.time = -DOUBLE;
     if (event.timeStamp - time < DOUBLE && Math.hypot(event.clientX - x, event.clientY - y) < NEAR) {
-      event.preventDefault(); // what is under the pointer now may have moved there: the label's name is new
+      event.preventDefault(); // the element at the pointer may have moved there: the label's name is new
       props.onRange(...spanOf(text, words, betweenSpaces(text, words, { from: word, to: word })));
       return;
     }
     from.current = placeAt(event);
     if (from.current === null) return;
-    if (event.pointerType !== "touch") event.preventDefault(); // else the browser selects text
+    if (event.pointerType !== "touch") event.preventDefault(); // otherwise the browser selects text
     const box = /** @type {HTMLElement} */ (event.currentTarget);
     box.setPointerCapture(event.pointerId); // a drag may leave the box
     box.focus({ preventScroll: true });
@@ -107,7 +107,7 @@ export function Labelling(props) {
   };
   const marked = all.map(({ mark, pieces }) => {
     if (!mark) return pieces.map(piece);
-    const last = { ...pieces[pieces.length - 1] }; // of its last word, the character that never leaves the type's name
+    const last = { ...pieces[pieces.length - 1] }; // the character that always stays with the type's name
     last.start += new Text(text.slice(last.start, last.end)).characters().pop()?.[0] || 0;
     const isLabel = entities.includes(mark);
     const said = text.slice(mark.start, mark.end);
@@ -133,7 +133,7 @@ export function Labelling(props) {
  */
 
 /**
- * Return the text cut at words and marks, grouped by mark.
+ * Return the text, split at words and marks, grouped by mark.
  * @param {Text} text @param {[number, number][]} words @param {Entity[]} entities @param {Entity[]} suggestions
  * @returns {Marked[]}
  */
@@ -159,7 +159,7 @@ function atoms(text, words, entities, suggestions) {
   return found;
 }
 
-/** Return the number of the word at a pointer; null between words. @param {PointerEvent} event */
+/** Return the index of the word at a pointer; null between words. @param {PointerEvent} event */
 function wordAt(event) {
   const under = document.elementFromPoint(event.clientX, event.clientY);
   const place = under && under.closest("#sentence [data-word]");
@@ -167,7 +167,7 @@ function wordAt(event) {
   return word < 0 ? null : word;
 }
 
-/** Return the code point at a pointer; null beside the text. @param {Text} text @param {PointerEvent} event */
+/** Return the code point at a pointer; null outside the text. @param {Text} text @param {PointerEvent} event */
 function characterAt(text, event) {
   const caret = document.caretPositionFromPoint(event.clientX, event.clientY);
   const piece = caret && caret.offsetNode.parentElement && caret.offsetNode.parentElement.closest("[data-start]");

@@ -1,4 +1,4 @@
-/** What is labelled: files that are loaded, and the types. */
+/** Set-up of labelling: loaded files, and the types. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, say, words } from "./api.js";
 import { html } from "./sentence.js";
@@ -6,7 +6,7 @@ import { html } from "./sentence.js";
 /** @typedef {import("./types.js").LabelType} LabelType */
 /** @typedef {import("./types.js").State} State */
 const FEW = 12;
-/** Keys that the page has a use for. */
+/** Keys that the page uses itself. */
 const TAKEN = "acmsx/?";
 
 /** Load a file, or paste a text. @param {{state: State, setState: (s: State) => void, onLoaded?: () => void}} props */
@@ -45,7 +45,7 @@ export function Load({ state, setState, onLoaded }) {
     <label class="file">Choose or drop a file <input type="file" multiple disabled=${busy}
       onChange=${async (/** @type {any} */ event) => {
         await each(event.target.files);
-        event.target.value = ""; // the same file may be chosen again, mended
+        event.target.value = ""; // the same file may be chosen again, corrected
       }} /></label>
     <p class="quiet">Text, CoNLL, JSON lines, CSV, and the exports of doccano, Label Studio, Prodigy and others.</p>
     <label class="field" for="paste">Or paste sentences</label>
@@ -61,7 +61,7 @@ export function Load({ state, setState, onLoaded }) {
 }
 
 /**
- * The types, to choose one; many can be searched.
+ * The types, to choose one; a long list can be searched.
  * @param {{types: LabelType[], chosen: string, onChoose: (name: string) => void, onEdit: () => void}} props
  */
 export function TypeBar({ types, chosen, onChoose, onEdit }) {
@@ -88,7 +88,7 @@ export function TypeBar({ types, chosen, onChoose, onEdit }) {
   </div>`;
 }
 
-/** Types in a dialog. @param {{state: State, setState: (state: State) => void, onClose: () => void}} props */
+/** A dialog for the types. @param {{state: State, setState: (state: State) => void, onClose: () => void}} props */
 export function TypesEditor({ state, setState, onClose }) {
   const [rows, setRows] = useState([...state.types, { name: "", description: "", colour: "", key: "" }]);
   const [told, setTold] = useState("");

@@ -1,4 +1,4 @@
-/** What the page knows of the sentence that is labelled, and what changes it; nothing here touches page or server. */
+/** The page's state of the current sentence, and its changes; nothing here touches page or server. */
 import { Text, overlap, wholeWords, withEntity } from "./text.js";
 
 /** @typedef {import("./types.js").Entity} Entity */
@@ -8,9 +8,9 @@ import { Text, overlap, wholeWords, withEntity } from "./text.js";
  * @typedef {{item: Item | null | undefined, text: Text, words: [number, number][], entities: Entity[],
  *   suggestions: Entity[], last: Entity | null, cursor: Range | null, chosen: string, context: boolean, keys: boolean,
  *   editing: boolean, away: string, problem: string}} Sheet
- *   `item` is null if none is left, undefined before the first; `last` was labelled last; the keyboard has the words of
- *   `cursor`; `chosen` is a type, "" for the first; context, keys and the editor of types are shown or not; `away` says
- *   why the server can't be reached.
+ *   `item` is null if none is left, undefined before the first; `last` is the entity labelled last; `cursor` selects *
+ words by keyboard; `chosen` is a type, "" for the first; `context`, `keys` and `editing` (of types) are True if they *
+ are shown; `away` is the reason why the server can't be reached.
  * @typedef {{do: "show", item: Item | null} | {do: "change", entities: Entity[], last: Entity | null}
  *   | {do: "set", to: Partial<Sheet>}} Action
  */
@@ -41,17 +41,17 @@ export function withSuggestions({ entities, suggestions }) {
   return suggestions.reduce(withEntity, entities).map(({ start, end, type }) => ({ start, end, type }));
 }
 
-/** Return the entity, or suggestion, at the keyboard's word. @param {Sheet} sheet @param {Entity[]} some */
+/** Return the entity, or suggestion, at the selected word. @param {Sheet} sheet @param {Entity[]} some */
 export function atCursor({ words, cursor }, some) {
   if (!cursor) return undefined;
   const [start, end] = words[cursor.to];
   return some.find((each) => overlap(each, { start, end, type: "" }));
 }
 
-/** Return the words that are chosen after a step. @param {Sheet} sheet @param {number} step @param {boolean} extend */
+/** Return the words selected after a step. @param {Sheet} sheet @param {number} step @param {boolean} extend */
 export function stepped({ words, cursor }, step, extend) {
   const most = words.length - 1;
-  const before = cursor ? cursor.to : step === 1 ? -1 : most + 1; // without one, a step to the right is to the first
+  const before = cursor ? cursor.to : step === 1 ? -1 : most + 1; // without one, a step right goes to the first
   const to = Math.min(most, Math.max(0, before + step));
   return { from: extend && cursor ? cursor.from : to, to };
 }

@@ -6,14 +6,14 @@ const RIGHT_TO_LEFT = /^[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{S
 export const WORD = /[^\p{P}\p{Z}\p{C}]/u; // symbols count: $5, emoji
 const SPACELESS = /[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}]/u;
 
-/** A text whose places count code points. */
+/** A text whose offsets count code points. */
 export class Text {
   /** @param {string} text */
   constructor(text) {
     this.text = text;
     const places = [0];
     for (const char of text) places.push(places[places.length - 1] + char.length);
-    /** The place of each code point in UTF-16 units, which JavaScript counts. */
+    /** The offset of each code point in UTF-16 units, which JavaScript counts. */
     this.places = Uint32Array.from(places);
     this.length = places.length - 1;
   }
@@ -23,7 +23,7 @@ export class Text {
     return this.text.slice(this.places[start], this.places[end]);
   }
 
-  /** Return the code point at a place in UTF-16 units. @param {number} unit */
+  /** Return the code point at an offset in UTF-16 units. @param {number} unit */
   pointAt(unit) {
     let low = 0;
     let high = this.length;
@@ -35,7 +35,7 @@ export class Text {
     return low;
   }
 
-  /** Return the characters as readers see them (graphemes) around code points: where they begin and end. */
+  /** Return start and end of the graphemes (characters as readers see them) around code points. */
   characters() {
     const found = [...new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(this.text)];
     return found.map((each) => [this.pointAt(each.index), this.pointAt(each.index + each.segment.length)]);
@@ -43,7 +43,7 @@ export class Text {
 }
 
 /**
- * Return words that cut no character as readers see it: those of an emoji with joiners are one.
+ * Return words that don't split graphemes: words inside an emoji with joiners become one.
  * @param {Text} text @param {[number, number][]} words @returns {[number, number][]}
  */
 export function wholeWords(text, words) {
@@ -59,14 +59,14 @@ export function wholeWords(text, words) {
   return found;
 }
 
-/** Return where a text begins, by its first letter. @param {string} text @returns {"ltr" | "rtl"} */
+/** Return the direction of a text, by its first letter. @param {string} text @returns {"ltr" | "rtl"} */
 export function direction(text) {
   const letter = /\p{L}/u.exec(text);
   return letter && RIGHT_TO_LEFT.test(letter[0]) ? "rtl" : "ltr";
 }
 
 /**
- * Return the code points of some words, without punctuation at both ends, unless there is nothing else.
+ * Return the code points of some words, without punctuation at both ends unless that would leave nothing.
  * @param {Text} text @param {[number, number][]} all @param {Range} range @returns {[number, number]}
  */
 export function spanOf(text, all, range) {
@@ -80,12 +80,12 @@ export function spanOf(text, all, range) {
 }
 
 /**
- * Return a range of words, widened to the spaces around it; words of scripts without spaces stand alone.
+ * Return a range of words, extended to the spaces around it; words of scripts without spaces aren't extended.
  * @param {Text} text @param {[number, number][]} all @param {Range} range @returns {Range}
  */
 export function betweenSpaces(text, all, range) {
   let [from, to] = [Math.min(range.from, range.to), Math.max(range.from, range.to)];
-  /** @param {number} place whether a word and the next one are parts of one */
+  /** @param {number} place true if a word and the next one are parts of one */
   const joins = (place) => place >= 0 && place + 1 < all.length && all[place][1] === all[place + 1][0]
     && [place, place + 1].every((each) => !SPACELESS.test(text.slice(...all[each])));
   while (joins(from - 1)) from -= 1;
@@ -99,7 +99,7 @@ export function overlap(one, other) {
 }
 
 /**
- * Return entities with a new one, which replaces those that it overlaps.
+ * Return entities with a new one, which replaces the entities that it overlaps.
  * @param {Entity[]} entities @param {Entity} one
  */
 export function withEntity(entities, one) {
@@ -107,7 +107,7 @@ export function withEntity(entities, one) {
 }
 
 /**
- * Return entities with all other mentions of the same words, as the same type, where nothing is labelled.
+ * Return entities with all other mentions of the same words, as the same type, except where they overlap entities.
  * @param {Text} text @param {[number, number][]} all @param {Entity[]} entities @param {Entity} one
  */
 export function withSame(text, all, entities, one) {
@@ -125,7 +125,7 @@ export function withSame(text, all, entities, one) {
 }
 
 /**
- * Return entities as a tree: each has those inside it. What crosses another begins where that ends.
+ * Return entities as a tree: each contains those inside it. An entity that crosses another starts at the other's end.
  * @typedef {Entity & {inside: Node[]}} Node
  * @param {Entity[]} entities @returns {Node[]}
  */
@@ -151,7 +151,7 @@ export function nested(entities) {
   return root.inside;
 }
 
-/** Return a type's colour among types without one of their own. @param {number} place */
+/** Return a type's default colour. @param {number} place */
 export function colourOf(place) {
   const colours = ["#e69f00", "#56b4e9", "#009e73", "#d9c400", "#0072b2", "#d55e00", "#cc79a7", "#7a7a7a"];
   return colours[place % colours.length];

@@ -1,4 +1,4 @@
-/** Four short steps for who labels for the first time. */
+/** A tour in four short steps for new users. */
 import { useState } from "preact/hooks";
 import { html } from "./sentence.js";
 
@@ -38,6 +38,6 @@ function keep() {
   try {
     localStorage.setItem(KEPT, "done");
   } catch {
-    // a browser that keeps nothing shows it again
+    // a browser without storage shows it again
   }
 }

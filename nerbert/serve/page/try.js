@@ -1,4 +1,4 @@
-/** Try: a text is tagged by a model of the server; what is found can be filtered, and copied in several forms. */
+/** Try: a model of the server tags a text; the entities can be filtered, and copied in several formats. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ask, hasToken, say, toClipboard, words } from "./api.js";
 import { Reading, html } from "./sentence.js";
@@ -12,7 +12,7 @@ const USUAL = ["person", "organization", "city", "artwork"];
 const LONGEST = 131_072;
 const FORMS = ["JSON", "CoNLL", "HTML", "curl", "Python"];
 
-/** @param {{models: Model[], usual: string}} props `usual` is the model until one is chosen */
+/** @param {{models: Model[], usual: string}} props `usual` is the default model */
 export function Try({ models, usual }) {
   const [model, setModel] = useState("");
   const [content, setContent] = useState(EXAMPLE);
@@ -64,7 +64,7 @@ export function Try({ models, usual }) {
     if (file.size > 4 * LONGEST) setState(`${file.name} is too long to try. Use nerbert tag on the command line.`);
     else setContent(await file.text());
   };
-  /** Refuse what is far too long before the page has to show it. @param {ClipboardEvent} event */
+  /** Refuse a text that is much too long before the page has to show it. @param {ClipboardEvent} event */
   const paste = (event) => {
     const size = event.clipboardData ? event.clipboardData.getData("text").length : 0;
     if (size <= 2 * LONGEST) return;
@@ -138,9 +138,9 @@ export function Try({ models, usual }) {
   }
 }
 
-/** Return labels with those that were typed. @param {string[]} labels @param {string} typed */
+/** Return labels with the typed ones added. @param {string[]} labels @param {string} typed */
 function withTyped(labels, typed) {
-  const some = typed.includes(":") ? [typed] : typed.split(","); // what a type means may have commas
+  const some = typed.includes(":") ? [typed] : typed.split(","); // a description may contain commas
   return [...labels, ...some.map((each) => each.trim()).filter((each) => each && !labels.includes(each))];
 }
 
@@ -171,7 +171,7 @@ function Labels({ labels, typed, setTyped, onChange }) {
 }
 
 /**
- * Return a text with its entities in a form to copy.
+ * Return a text with its entities in a format to copy.
  * @param {string} form @param {Text} text @param {Entity[]} entities
  * @param {Asked} asked
  * @returns {string}
@@ -194,7 +194,7 @@ function copied(form, text, entities, asked) {
   ].join("\n");
 }
 
-/** Return entities without those that begin inside another. @param {Entity[]} entities */
+/** Return entities without those that start inside another. @param {Entity[]} entities */
 function outermost(entities) {
   /** @type {Entity[]} */
   const found = [];
@@ -204,7 +204,7 @@ function outermost(entities) {
   return found;
 }
 
-/** Return the words of a text, each with its tag, on a line. @param {Text} text @param {Entity[]} entities */
+/** Return the words of a text with their tags, one per line. @param {Text} text @param {Entity[]} entities */
 function conllOf(text, entities) {
   let [place, found] = [0, ""];
   /** @param {number} end @param {string} type */
@@ -225,7 +225,7 @@ function conllOf(text, entities) {
   return found;
 }
 
-/** Return a text as HTML, its outermost entities marked. @param {Text} text @param {Entity[]} entities */
+/** Return a text as HTML, with its outermost entities marked. @param {Text} text @param {Entity[]} entities */
 function htmlOf(text, entities) {
   let [place, found] = [0, ""];
   for (const each of outermost(entities)) {
@@ -241,7 +241,7 @@ function escaped(text) {
   return text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`);
 }
 
-/** Return a word for a POSIX shell. @param {string} text */
+/** Return a string quoted for a POSIX shell. @param {string} text */
 function quoted(text) {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,5 +1,5 @@
 /**
- * What server and page tell each other. Places count code points; an end is exclusive.
+ * Data exchanged by server and page. Offsets count code points; an end is exclusive.
  * @typedef {{start: number, end: number, type: string, confidence?: number}} Entity
  * @typedef {{name: string, description: string, colour: string, key: string}} LabelType
  * @typedef {{name: string, types: string[], takes_labels: boolean, language: string, answering: string}} Model

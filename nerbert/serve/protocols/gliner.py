@@ -1,10 +1,10 @@
 """GLiNER's own server (`POST /gliner`), NeMo Guardrails' (`POST /v1/extract`) and NVIDIA's NIM (a chat).
 
 Sources: gliner 0.2.29, `gliner/serve/server.py` (`GLiNERServer`) and `client.py`; nemoguardrails 0.24.1,
-`library/gliner/request.py` and `models.py`. Any model answers, one with fixed types if the labels are among them.
-GLiNER's relations, adapters and several labels for one place are refused. Guardrails blocks by `total_entities` and
-masks by `entities`. A text is always read in windows, so `chunk_length` and `overlap` change nothing. `tagged_text` has
-no place for entities inside others, so there are none, whatever `flat_ner` says.
+`library/gliner/request.py` and `models.py`. Any model can answer; one with fixed types must have the labels. GLiNER's
+relations, adapters and several labels for one span are refused. Guardrails blocks by `total_entities` and masks by
+`entities`. Texts are always read in windows, so `chunk_length` and `overlap` have no effect. `tagged_text` can't
+contain nested entities, so there are none, whatever `flat_ner` says.
 """
 
 import secrets
@@ -24,7 +24,7 @@ _THRESHOLD = 0.5
 
 
 class GlinerRequest(BaseModel):
-    """A text, and labels; a label's value is its prompt."""
+    """A text and labels; a label's value is its prompt."""
 
     text: str
     labels: Strings | dict[str, str]
@@ -36,7 +36,7 @@ class GlinerRequest(BaseModel):
 
 
 async def predict(call: Call) -> dict[str, Any]:
-    """Find entities, as GLiNER's server."""
+    """Find entities, as GLiNER's server does."""
     body: GlinerRequest = call.body
     refuse("relations", body.relations, "this server finds entities only; leave it out")
     refuse("adapter_id", body.adapter_id, "this server has no adapters; leave it out")
@@ -48,20 +48,20 @@ async def predict(call: Call) -> dict[str, Any]:
 
 
 class _EntityQuery(BaseModel):
-    """What to find."""
+    """Labels and options of a request."""
 
     labels: Strings | None = None
     threshold: float | None = Field(None, ge=0, le=1)
 
 
 class ExtractRequest(_EntityQuery):
-    """A text, and what to find in it."""
+    """A text, and the entities to find in it."""
 
     text: str
 
 
 class ContentPart(BaseModel):
-    """A part of a message; only texts can be read."""
+    """A part of a message; only texts are supported."""
 
     type: Literal["text"]
     text: str
@@ -75,20 +75,20 @@ class ChatMessage(BaseModel):
 
 
 class ChatRequest(_EntityQuery):
-    """Messages, of which the last is tagged; `model` names one of the server's, other names are the first's."""
+    """Messages, of which the last is tagged; `model` is one of the server's, other names mean the first one."""
 
     model: str = ""
     messages: list[ChatMessage] = Field(min_length=1)
 
 
 async def extract(call: Call) -> dict[str, Any]:
-    """Find entities, as NeMo Guardrails' GLiNER server."""
+    """Find entities, as NeMo Guardrails' GLiNER server does."""
     names = "value", "suggested_label", "start_position", "end_position", "score"
     return await _find_entities(call, call.body.text, call.query.model, *names)
 
 
 async def chat(call: Call) -> dict[str, Any]:
-    """Find entities, as JSON in a chat's answer, as NVIDIA's NIM."""
+    """Find entities, as JSON in a chat's answer, as NVIDIA's NIM does."""
     body: ChatRequest = call.body
     content = body.messages[-1].content
     text = content if isinstance(content, str) else "".join(part.text for part in content)
@@ -102,10 +102,10 @@ async def chat(call: Call) -> dict[str, Any]:
 
 
 async def _find_entities(call: Call, text: str, model: str, *names: str) -> dict[str, Any]:
-    """Return the entities of a text under these names, their number, and the text with each as `[entity](label)`."""
+    """Return a text's entities under these names, their number, and the text with each as `[entity](label)`."""
     flat = "flat" if call.service.find(model).tagger.decoding == "nested" else ""
     (spans,) = await call.tag([text], Ask(model, call.body.labels or None, call.body.threshold, flat))
-    if spans.read < len(text):  # a rail that reads half of a text lets the rest pass
+    if spans.read < len(text):  # a rail that reads half a text lets the rest pass
         raise InputError(f"the model read {spans.read:,} of {len(text):,} characters; send less at once")
     entities = list_entities(spans, *names)
     return {"entities": entities, "total_entities": len(spans), "tagged_text": _mark_entities(text, spans)}

@@ -1,8 +1,8 @@
-"""Hugging Face's token classification, as `InferenceClient(model=URL).token_classification` asks for it.
+"""Hugging Face's token classification, as called by `InferenceClient(model=URL).token_classification`.
 
 Source: huggingface_hub 2.4.0, `inference/_client.py` and `inference/_generated/types/token_classification.py`. The body
-can't name labels, so they are in the address: `/models/NAME?labels=ship,port`, or `/` for the first model. A text is
-always read in windows, so `stride` changes nothing. Without a strategy entities are whole, as `simple` gives them.
+can't name labels, so they are in the address: `/models/NAME?labels=ship,port`, or `/` for the first model. Texts are
+always read in windows, so `stride` has no effect. Without a strategy entities are whole, as with `simple`.
 """
 
 from collections.abc import Iterator
@@ -16,21 +16,21 @@ from nerbert.words import split_words
 
 
 class Parameters(BaseModel):
-    """What the client may set."""
+    """Parameters of the client."""
 
     aggregation_strategy: Literal["none", "simple", "first", "average", "max"] | None = None
     ignore_labels: list[str] | None = None
 
 
 class Inputs(BaseModel):
-    """A text; a list of texts has a list of answers."""
+    """A text, or a list of texts, which gets a list of answers."""
 
     inputs: str | Strings
     parameters: Parameters | None = None
 
 
 async def classify(call: Call) -> list[Any]:
-    """Find entities, as Hugging Face's token classification."""
+    """Find entities, as Hugging Face's token classification does."""
     body: Inputs = call.body
     parameters, texts = body.parameters or Parameters(), body.inputs
     several = texts if isinstance(texts, list) else [texts]

@@ -1,7 +1,7 @@
 """INCEpTION's external recommender: `POST /inception/predict`.
 
-Source: INCEpTION, `inception-imls-external`, `v1/ExternalRecommender.java`, and its developer guide. A document comes
-and goes as XMI, which dkpro-cassis reads; offsets in it count UTF-16. There is nothing to train.
+Source: INCEpTION, `inception-imls-external`, `v1/ExternalRecommender.java`, and its developer guide. Documents are sent
+as XMI, which dkpro-cassis reads, with UTF-16 offsets. Training isn't supported.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ EXAMPLE = {
 
 
 class RecommenderMetadata(BaseModel):
-    """The layer and the feature to fill, and what annotations may begin and end with."""
+    """The layer and the feature to fill, and the units at which annotations may begin and end."""
 
     layer: str
     feature: str
@@ -45,7 +45,7 @@ class RecommenderDocument(BaseModel):
 
 
 class RecommenderRequest(BaseModel):
-    """A document, its type system, and what to add to it."""
+    """A document, its type system, and the annotations to add to it."""
 
     metadata: RecommenderMetadata
     document: RecommenderDocument
@@ -53,7 +53,7 @@ class RecommenderRequest(BaseModel):
 
 
 async def predict(call: Call) -> dict[str, str]:
-    """Recommend annotations, as INCEpTION's external recommender."""
+    """Recommend annotations, as INCEpTION's external recommender does."""
     need("inception", "cassis")
     body: RecommenderRequest = call.body
     cas = await asyncio.to_thread(_read_document, body)
@@ -71,7 +71,7 @@ def _read_document(body: RecommenderRequest) -> Any:
         types = cassis.load_typesystem(body.type_system)
         cas = cassis.load_cas_from_xmi(body.document.xmi, types)
         layer = types.get_type(body.metadata.layer)
-    except Exception as error:  # cassis has no errors of its own
+    except Exception as error:  # cassis has no exception classes
         raise InputError(f"the document or its type system can't be read: {error!r:.200}") from error
     if lacking := {body.metadata.feature, _PREDICTED} - {feature.name for feature in layer.all_features}:
         raise InputError(f"the layer {layer.name} has no feature {', '.join(sorted(lacking))}")
@@ -79,7 +79,7 @@ def _read_document(body: RecommenderRequest) -> Any:
 
 
 def _annotate(cas: Any, metadata: RecommenderMetadata, spans: Spans) -> str:
-    """Return a document with the entities, which grow to whole tokens unless characters are annotated."""
+    """Return a document with the entities, extended to whole tokens unless characters are annotated."""
     layer = cas.typesystem.get_type(metadata.layer)
     score = f"{metadata.feature}_score"
     scored = any(feature.name == score for feature in layer.all_features)

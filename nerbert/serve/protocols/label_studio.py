@@ -1,7 +1,7 @@
-"""Label Studio's machine-learning backend, at `/label-studio`: health, setup, predictions, and trainings if allowed.
+"""Label Studio's machine-learning backend, at `/label-studio`: health, setup, predictions, and training if allowed.
 
-Source: label-studio 1.23.2, `ml/api_connector.py`, `ml/serializers.py` and `ml/models.py`. Label Studio shows no more
-of an error than its status, so what is wrong with a project is logged, too.
+Source: label-studio 1.23.2, `ml/api_connector.py`, `ml/serializers.py` and `ml/models.py`. Label Studio shows only the
+status of an error, so problems of a project are also logged.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ from nerbert.tagger.spans import Spans
 EXAMPLE = '<View><Labels name="k" toName="t"><Label value="person"/></Labels><Text name="t" value="$text"/></View>'
 _URL, _KEY = "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"
 _LARGEST = 1 << 30
-"""Bytes of an export that are read."""
+"""Maximum size of an export, in bytes."""
 _SECONDS = 300.0
-"""Seconds that Label Studio may take for a part of an answer."""
+"""Maximum seconds for Label Studio to send a part of an answer."""
 
 
 class LabelStudioSetup(BaseModel):
-    """A project that is connected; Label Studio's address and token in it are not used."""
+    """A connected project; Label Studio's address and token in it are not used."""
 
     project: str
     config: str = Field(alias="schema")
@@ -54,20 +54,20 @@ class LabelStudioTasks(BaseModel):
 
 
 class LabelStudioProject(BaseModel):
-    """A project, by its number."""
+    """A project, given by its number."""
 
     id: int = Field(ge=0)
 
 
 class LabelStudioEvent(BaseModel):
-    """What happened in a project."""
+    """An event in a project."""
 
     action: str
     project: LabelStudioProject | None = None
 
 
 async def health(_: Call) -> dict[str, str]:
-    """Return whether it lives, as Label Studio's backend."""
+    """Return the status, as Label Studio's backend does."""
     return {"status": "UP", "model_class": "nerbert"}
 
 
@@ -99,7 +99,7 @@ async def predict(call: Call) -> dict[str, list[Any]]:
 
 
 def _read_interface(config: str, served: Served) -> tuple[tuple[str, str, str], dict[str, str]]:
-    """Return an interface's control, text and the text's key, and labels by the names to find; log what is wrong."""
+    """Return an interface's control, text and the text's key, and labels by the names to find; log problems."""
     try:
         control, names = _parse_interface(config)
         labels = asked_labels(served, names)
@@ -113,7 +113,7 @@ def _read_interface(config: str, served: Served) -> tuple[tuple[str, str, str], 
 
 
 def _parse_interface(config: str) -> tuple[tuple[str, str, str], list[str]]:
-    """Return what an interface says of its first `Labels` for a `Text`; raise InputError if it has none."""
+    """Return the names in an interface's first `Labels` for a `Text`; raise InputError if it has none."""
     if "<!DOCTYPE" in config:
         raise InputError("a DOCTYPE isn't allowed")
     root = ElementTree.fromstring(config)  # noqa: S314  (entities need a DOCTYPE)
@@ -130,14 +130,14 @@ def _version(served: Served) -> str:
 
 
 class Trainings:
-    """Trainings on what is annotated, one at a time, each from the tagger that was served first; its name stays."""
+    """Training runs on annotated tasks, one at a time, each from the first served tagger, whose name they keep."""
 
     def __init__(self) -> None:
         self._task: asyncio.Task[None] | None = None
         self._sources = dict[str, str]()
 
     async def take_event(self, call: Call) -> dict[str, str]:
-        """Take notice of what happened in Label Studio; START_TRAINING starts a training."""
+        """Handle an event of Label Studio; START_TRAINING starts training."""
         body: LabelStudioEvent = call.body
         if body.action != "START_TRAINING":
             return {"status": "ok", "result": ""}
@@ -162,7 +162,7 @@ class Trainings:
 async def _train(
     service: Service, name: str, source: str, folder: Path, export: Callable[[Path], Awaitable[None]]
 ) -> None:
-    """Train a tagger on a project's annotations, and let the server answer with it."""
+    """Train a tagger on a project's annotations, and let the server use it."""
     data, tagger = folder / "annotations.json", str(folder / "tagger")
     try:
         folder.mkdir(parents=True)
@@ -176,13 +176,13 @@ async def _train(
 
 
 async def _export(url: str, key: str, project: int, target: Path) -> None:
-    """Write the annotations of a project to a file; raise InputError if they can't be had."""
+    """Write the annotations of a project to a file; raise InputError if they aren't available."""
     import httpx
 
     try:
         async with httpx.AsyncClient(base_url=url, timeout=_SECONDS) as client:
             headers = {"Authorization": f"Token {key}"}
-            if key.count(".") == 2:  # a personal access token: it is exchanged for one that lives for minutes
+            if key.count(".") == 2:  # a personal access token: exchange it for a short-lived one
                 answer = await client.post("/api/token/refresh", json={"refresh": key})
                 headers = {"Authorization": f"Bearer {answer.raise_for_status().json()['access']}"}
             path = f"/api/projects/{project}/export?exportType=JSON"

@@ -1,6 +1,6 @@
-"""What the page asks while sentences are labelled: the next one, to save, to undo; types, files, trainings.
+"""The labelling page's operations: next sentence, save, undo; types, files, training.
 
-A tab of the browser names itself. A sentence that it has open is no other tab's, until the tab was silent for long.
+A browser tab names itself. A sentence that it has open isn't given to other tabs until it has been silent for long.
 """
 
 import asyncio
@@ -32,23 +32,23 @@ from nerbert.serve.protocol import Call, Query
 from nerbert.serve.service import Ask, Service, log
 
 _SILENT = 600.0
-"""Seconds after which a tab's sentence may be another's."""
+"""Seconds without requests after which a tab's sentence may be given to another tab."""
 _LARGEST = 256 << 20
-"""Bytes of a file that is loaded from the page."""
+"""Maximum size of a file loaded on the page, in bytes."""
 _SAMPLE = Path(__file__).parents[2] / "sample" / "domain" / "train.conll"
 _SAMPLE_TYPES = ("object", "material", "maker", "person", "vessel", "port", "date", "inventory")
 _LISTED, _HEAD = 500, 200
-"""Sentences that are listed, and the characters of each."""
+"""Maximum number of sentences in a list, and of characters of each."""
 
 
 class NoBody(BaseModel):
-    """Nothing; other bodies add to it."""
+    """An empty body; base class of others."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class TabBody(NoBody):
-    """The tab that asks, and a name of what changes something: a repeated one changes nothing."""
+    """The tab, and a name for the request: a repeated one changes nothing."""
 
     tab: Annotated[str, Field(min_length=1, max_length=64)]
     request: Annotated[str, Field(max_length=64)] = ""
@@ -69,7 +69,7 @@ class PlacedEntity(BaseModel):
 
 
 class SaveBody(OpenBody):
-    """A sentence's entities and answer, and the revision of it that the tab saw."""
+    """A sentence's entities and answer, and the revision that the tab saw."""
 
     revision: int
     entities: list[PlacedEntity] = Field(max_length=10_000)
@@ -77,39 +77,39 @@ class SaveBody(OpenBody):
 
 
 class TypesBody(NoBody):
-    """All types, in their order."""
+    """All types, in order."""
 
     types: list[LabelType]
 
 
 class LoadQuery(Query):
-    """The name of the file that is sent."""
+    """Name of the uploaded file."""
 
     name: str = Field("pasted.txt", max_length=200)
 
 
 class ExportQuery(Query):
-    """The format of the file."""
+    """Format of the file."""
 
     format: str = Field("jsonl", max_length=40)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelJob:
-    """What is labelled: files, the folder that keeps it, the first types, and the encoder to fine-tune."""
+    """The input of labelling: files, the folder for the work, the first types, and the encoder to fine-tune."""
 
     folder: Path
     files: tuple[Path, ...] = ()
     types: tuple[EntityLabel, ...] = ()
     encoder: str = "embedded-open"
     config: Path | None = None
-    """Settings of the fine-tuning, as of `nerbert finetune`."""
+    """Settings of fine-tuning, as for `nerbert finetune`."""
     seed: int = 0
     reading: Reading = field(default_factory=Reading)
 
 
 class Labelling:
-    """A project behind operations: who has which sentence open, and what the newest tagger says of others."""
+    """A project behind operations: the open sentences of tabs, and suggestions by the newest tagger."""
 
     def __init__(self, job: LabelJob) -> None:
         self._job = job
@@ -123,12 +123,12 @@ class Labelling:
         self._learner = Learner(self.project, job.encoder, job.config)
         self._draw = self._start_draw()
         self._open = dict[str, tuple[int, float]]()
-        """By tab: the sentence that it has open, and when it was heard of last."""
+        """By tab: its open sentence, and the time of its last request."""
         self._loading = asyncio.Lock()
 
     @asynccontextmanager
     async def run(self, service: Service) -> AsyncIterator[None]:
-        """Answer with the newest tagger; end the training at the end."""
+        """Use the newest tagger; stop training at the end."""
         await self._learner.resume(service)
         try:
             yield
@@ -140,7 +140,7 @@ class Labelling:
                 log.warning("the labels: %s", error)
 
     async def describe_state(self, _: Call) -> dict[str, Any]:
-        """Return the state of the project, which the page shows beside the sentence."""
+        """Return the state of the project, which the page shows next to the sentence."""
         project, learner = self.project, self._learner
         answers = Counter[tuple[str, bool]]((item.state.answer, item.test) for item in project.drawn)
         counts = {f"{answer}ed" if answer != "skip" else "skipped": answers[answer, True] + answers[answer, False]
@@ -185,12 +185,12 @@ class Labelling:
         return {"revision": item.revision, "state": await self.describe_state(call)}
 
     async def undo(self, call: Call) -> dict[str, Any]:
-        """Take back what a tab saved last."""
+        """Revert what a tab saved last."""
         body: TabBody = call.body
         return await self._open_item(call, self.project.undo(body.tab, body.request), body.tab)
 
     async def _open_item(self, call: Call, item: LabelItem | None, tab: str) -> dict[str, Any]:
-        """Return a sentence as the page shows it, which the tab has open from now on."""
+        """Return a sentence as the page shows it, and reserve it for the tab."""
         if item is None:
             return {"item": None, "state": await self.describe_state(call)}
         self._open[tab] = (item.id, time.monotonic())
@@ -205,7 +205,7 @@ class Labelling:
         }, "state": await self.describe_state(call)}  # fmt: skip
 
     async def _suggest(self, call: Call, item: LabelItem) -> tuple[list[Span], str]:
-        """Return what a file, or the newest model of each type, says of a sentence, and who; nothing for the test."""
+        """Return the suggestions of a file, or of each type's newest model, and their source; none for the test."""
         if item.test or item.state.answer:
             return [], ""
         left = {type_.name: EntityLabel(type_.name, type_.description) for type_ in self.project.types}
@@ -214,7 +214,7 @@ class Labelling:
         kept, by = list[Span](), list[str]()
         for name, served in reversed(list(call.service.models.items())):
             labels = [label for label in left.values() if served.takes_labels or label.name in served.tagger.types]
-            with suppress(NerbertError):  # it is labelled without suggestions
+            with suppress(NerbertError):  # then there are no suggestions
                 if labels:
                     (spans,) = await call.tag([item.sentence.text], Ask(model=name, labels=labels))
                     kept += [span for span in spans
@@ -224,7 +224,7 @@ class Labelling:
         return sorted(kept, key=lambda span: span.start), " and ".join(by)
 
     async def list_answered(self, _: Call) -> dict[str, Any]:
-        """Return the sentences that were answered, the last first."""
+        """Return the answered sentences, latest first."""
         answered = self.project.with_answer("accept", "reject", "skip")[: -_LISTED - 1 : -1]
         return {"items": [{"id": item.id, "text": item.sentence.text[:_HEAD], "answer": item.state.answer,
                            "test": item.test, "entities": len(item.state.entities)} for item in answered]}  # fmt: skip
@@ -245,7 +245,7 @@ class Labelling:
         return {"state": await self.describe_state(call)}
 
     async def load(self, call: Call) -> AsyncIterator[bytes]:
-        """Add the sentences of a file that is sent, part by part, to the disk first."""
+        """Add the sentences of an uploaded file, which is first written to disk in parts."""
         with TemporaryDirectory() as folder:
             name = re.sub(r"[^\w.-]", "_", PurePath(call.query.name).name).lstrip(".")[-80:]
             path, size = Path(folder) / (name or "pasted.txt"), 0
@@ -261,14 +261,14 @@ class Labelling:
         return _yield_line(to_json({"state": await self.describe_state(call)}) + b"\n")
 
     async def sample(self, call: Call) -> dict[str, Any]:
-        """Add the sentences of the sample domain, without its labels, and its types if there are none."""
+        """Add the sentences of the sample domain, without labels, and its types if the project has none."""
         await self._read(_SAMPLE, bare=True)
         if not self.project.types:
             self.project.set_types([LabelType(name) for name in _SAMPLE_TYPES])
         return {"state": await self.describe_state(call)}
 
     async def _read(self, path: Path, *, bare: bool = False) -> None:
-        """Add the sentences of a file, one file at a time; the page is answered meanwhile."""
+        """Add the sentences of a file, one file at a time, without blocking the page."""
         async with self._loading:
             self._add(*await asyncio.to_thread(self.project.read, path, bare=bare))
             self._draw = self._start_draw()
@@ -284,7 +284,7 @@ class Labelling:
         return draw
 
     async def export(self, call: Call) -> Response:
-        """Return the accepted sentences in a format; a format of several files is packed as ZIP."""
+        """Return the accepted sentences in a format; a format with several files is packed as ZIP."""
         name = call.query.format
         if ":" in name:
             raise InputError(f"format {name!r}: is none of nerbert's")

@@ -1,9 +1,9 @@
 """Presidio's analyzer: `POST /analyze`, `GET /supportedentities` and `/health`.
 
 Source: presidio-analyzer 2.2.366, `app.py` (`Server.analyze` and others), `analyzer_request.py`, `conf/default.yaml`
-(names of types). A type is called as Presidio calls it, or as the model does, whatever the case and `_`; a model with
-labels at run time is asked for any. Types that the model doesn't know are left out, if it knows one of them. What would
-hide entities from a caller is refused: recognizers of its own, regular expressions. Other parameters change nothing.
+(names of types). A type has Presidio's name or the model's, whatever its case and `_`; a model with labels at run time
+finds any. Types that the model doesn't know are left out, if it knows one of them. Requests that would hide entities
+from a caller are refused: custom recognizers, regular expressions. Other parameters have no effect.
 """
 
 from collections.abc import Iterable
@@ -31,13 +31,13 @@ class PresidioRequest(BaseModel):
 
 
 class LanguageQuery(Query):
-    """The language that is asked about."""
+    """The requested language."""
 
     language: str = Field("", max_length=20)
 
 
 async def analyze(call: Call) -> list[Any]:
-    """Find entities, as Presidio's analyzer."""
+    """Find entities, as Presidio's analyzer does."""
     body: PresidioRequest = call.body
     refuse("ad_hoc_recognizers", body.ad_hoc_recognizers, "this server has only its models; leave it out")
     refuse("allow_list_match", body.allow_list_match == "regex" and body.allow_list and "regex", "use exact matches")
@@ -58,7 +58,7 @@ async def analyze(call: Call) -> list[Any]:
 
 
 def _find_model(call: Call, language: str) -> Served:
-    """Return the named model, else the first of a language."""
+    """Return the named model, or the first one of the language."""
     if call.query.model:
         return call.service.find(call.query.model)
     for served in call.service.models.values():
@@ -70,12 +70,12 @@ def _find_model(call: Call, language: str) -> Served:
 
 
 def asked_labels(served: Served, names: Iterable[str]) -> dict[str, str]:
-    """Return what to find for a client's names of types, each with that name; fixed types that it lacks are out."""
+    """Return the labels to find by a client's names of types; fixed types that the model lacks are left out."""
     return {label_of(name): name for name in names} if served.takes_labels else asked_types(served.tagger.types, names)
 
 
 async def list_types(call: Call) -> list[str]:
-    """Return the names of types, as Presidio's analyzer."""
+    """Return the names of types, as Presidio's analyzer does."""
     taggers = (served.tagger for served in call.service.models.values())
     of_language = [tagger for tagger in taggers if call.query.language in ("", tagger.language)]
     return sorted({presidio_name(type_) for tagger in of_language for type_ in tagger.types})

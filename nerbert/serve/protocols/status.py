@@ -1,6 +1,6 @@
-"""What every server answers: its models, whether it lives and is ready, counts for Prometheus; and the page's files.
+"""The operations of every server: its models, health and readiness, metrics for Prometheus; and the page's files.
 
-The page runs only its own scripts, and asks nobody but this server. It needs no token; what it asks for does.
+The page runs only its own scripts, and connects only to this server. It needs no token; its requests do.
 """
 
 import base64
@@ -43,14 +43,14 @@ class Metrics:
         self._waiting = Gauge("waiting_texts", "Texts in the queue", **common)
 
     def request(self, path: str, status: int, seconds: float, model: str, words: int) -> None:
-        """Count a request; `path` is that of its operation, `model` "" if none answered."""
+        """Count a request; `path` is that of its operation, `model` is "" if no model answered."""
         self._requests.labels(path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
         if model:
             self._words.labels(model).inc(words)
 
     def batch(self, batch: QueuedBatch[Any], took: float) -> None:
-        """Count a finished batch and the milliseconds that it took."""
+        """Count a finished batch and its milliseconds."""
         model, _ = batch.group
         self._batches.labels(model).observe(len(batch.tickets))
         self._computing.labels(model).observe(took / 1000)
@@ -58,7 +58,7 @@ class Metrics:
             self._queued.labels(model).observe((batch.started - ticket.entered) / 1000)
 
     def watch(self, queue: Queue[Any]) -> None:
-        """Show the length of a queue."""
+        """Report the length of a queue."""
         self._waiting.set_function(lambda: len(queue))
 
 
@@ -73,19 +73,19 @@ async def send_text(text: str, _: Call) -> Response:
 
 
 async def is_ready(call: Call) -> Response:
-    """Return whether it takes requests."""
+    """Return whether the server accepts requests."""
     if not call.service.ready:
         raise Unavailable("the server is stopping")
     return PlainTextResponse("ready")
 
 
 async def send_metrics(metrics: Metrics, _: Call) -> Response:
-    """Return counts."""
+    """Return the metrics."""
     return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 async def send_file(call: Call) -> Response:
-    """Return the page or a file of it, with the policy that browsers hold it to; raise HTTPException for none."""
+    """Return the page or one of its files, with its content security policy; raise HTTPException if it is missing."""
     (files, policy), name = _read_page(), call.path.get("name", "index.html")
     if name not in files:
         raise HTTPException(404, f"no file {name!r:.80} on this page")
@@ -96,7 +96,7 @@ async def send_file(call: Call) -> Response:
 
 @cache
 def _read_page() -> tuple[dict[str, bytes], str]:
-    """Return the page's files by name, and its policy; the import map is the one script that stands in the page."""
+    """Return the page's files by name, and its policy; the import map is the only inline script."""
     files = {path.name: path.read_bytes() for path in _FILES.iterdir() if path.is_file()}
     inline = _INLINE.search(files["index.html"])
     digest = base64.b64encode(hashlib.sha256(inline[1] if inline else b"").digest()).decode()

@@ -1,6 +1,6 @@
 """nerbert's own protocol: `POST /tag`, for a text or a list, and `POST /tag/stream`, JSON lines both ways.
 
-An answer says what it is based on (the model's fingerprint), and how much of each text the model read.
+An answer contains the model's fingerprint, and how much of each text the model read.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from nerbert.serve.service import INTERNAL, Ask, log, message_of
 from nerbert.tagger.spans import Spans, counted_spans
 
 _WINDOW = 32
-"""Lines of a stream that are in progress at once."""
+"""Maximum number of lines of a stream in progress at once."""
 _OWN = frozenset({"spans", "characters", "read", "error", "status"})
-"""Fields of answers; such fields of lines don't come back."""
+"""Fields of answers; lines' fields of the same names aren't returned."""
 
 
 class _Wish(BaseModel):
-    """What to find, and how to count."""
+    """The entities to find, and the unit of offsets."""
 
     model: str = Field("", description="Name of the model; default: the first.")
     labels: Strings | None = Field(
@@ -38,12 +38,12 @@ class _Wish(BaseModel):
     offsets: Unit = Field("characters", description="What `start` and `end` count; characters are code points.")
 
     def ask(self) -> Ask:
-        """Return it as what a model is asked."""
+        """Return the request to a model."""
         return Ask(self.model, self.labels, self.thresholds, "nested" if self.nested else "")
 
 
 class TagBody(_Wish):
-    """A text, or several."""
+    """A text, or several texts."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,7 +51,7 @@ class TagBody(_Wish):
 
 
 class StreamLine(_Wish):
-    """A text; other fields come back with its entities."""
+    """A text; other fields are returned with its entities."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -59,7 +59,7 @@ class StreamLine(_Wish):
 
 
 class StreamQuery(LabelQuery):
-    """What to find in lines that don't say it."""
+    """The labels of lines that have none."""
 
     offsets: Unit = "characters"
 
@@ -83,12 +83,12 @@ def _describe_result(spans: Spans, wish: _Wish) -> dict[str, Any]:
 
 
 async def stream(call: Call) -> AsyncGenerator[bytes, None]:
-    """Tag JSON lines as they come; answers are lines in their order."""
+    """Tag JSON lines as they arrive; answers are lines in the same order."""
     return _answer_lines(call)
 
 
 async def _answer_lines(call: Call) -> AsyncGenerator[bytes, None]:
-    """Yield a line for each line; few are in progress, so a client that doesn't read is not read from."""
+    """Yield an answer for each line; few are in progress, so reading stops if the client doesn't read."""
     lines = _Lines(_WINDOW)
     reader = asyncio.create_task(_read_lines(call, lines))
     try:
@@ -101,7 +101,7 @@ async def _answer_lines(call: Call) -> AsyncGenerator[bytes, None]:
             yield task.result()
             call.hold(-size)
         await asyncio.sleep(0)
-        if reader.done():  # otherwise it watches whether the client hangs up
+        if reader.done():  # otherwise it still watches for a hang-up
             raise Gone
     finally:
         reader.cancel()
@@ -111,11 +111,11 @@ async def _answer_lines(call: Call) -> AsyncGenerator[bytes, None]:
 
 
 _Lines = asyncio.Queue[tuple[asyncio.Task[bytes], int] | None]
-"""Answers to come, each with the bytes of its line; None after the last."""
+"""Pending answers, each with the bytes of its line; None after the last."""
 
 
 async def _read_lines(call: Call, lines: _Lines) -> None:
-    """Put an answer to come for each line into a queue; end when the client hangs up."""
+    """Put a pending answer for each line into a queue; stop when the client hangs up."""
     number = 1
     try:
         async for line in split_lines(call.content, call.service.limits.max_body):
@@ -131,7 +131,7 @@ async def _read_lines(call: Call, lines: _Lines) -> None:
 
 
 async def split_lines(content: AsyncIterable[bytes], longest: int) -> AsyncIterator[bytes]:
-    """Yield the lines of a body with their ends; raise InputError for one of more than `longest` bytes."""
+    """Yield the lines of a body with their ends; raise InputError for a line of more than `longest` bytes."""
     last = b""
     async for part in content:
         *lines, last = (last + part).split(b"\n")
@@ -145,7 +145,7 @@ async def split_lines(content: AsyncIterable[bytes], longest: int) -> AsyncItera
 
 
 async def _answer_line(call: Call, content: bytes, number: int) -> bytes:
-    """Return the answer to a line, "" to an empty one; it may be an error. Wait for a place in the queue."""
+    """Return the answer to a line, or "" to an empty one; it may be an error. Wait for space in the queue."""
     kept: dict[str, JsonValue] = {"line": number}
     if not content.strip():
         return b""

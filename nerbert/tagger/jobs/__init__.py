@@ -1,1 +1,1 @@
-"""Files in, tagged files out: what `nerbert tag` does."""
+"""Files in, tagged files out: the work of `nerbert tag`."""

@@ -1,4 +1,4 @@
-"""Where tagged texts go, and the parts in which files are tagged, so that finished ones outlive a kill.
+"""Outputs of tagging, and the parts in which files are tagged, so that finished parts survive a kill.
 
 A part holds entities and the digest of its rows. Cost: the input is read once more.
 """
@@ -26,15 +26,15 @@ from nerbert.tagger.spans import OFFSETS, counted_spans
 from nerbert.terminal import Progress, progress
 
 MANIFEST = "manifest.json"
-"""The file in a folder of outputs that names what they were made from."""
+"""File in an output folder that records how the outputs were made."""
 _PART = 1 << 18
-"""Bytes of input that are tagged, and kept, together."""
+"""Bytes of input in a part, which is tagged and stored as a whole."""
 _MOST_ROWS = 5_000
-"""Maximum rows of such a part."""
+"""Maximum rows of a part."""
 
 
 def target_kind(output: Path) -> str:
-    """Return the kind of a file to write, by its name; raise SettingsError if its name doesn't say."""
+    """Return the kind of a file to write, by its name; raise SettingsError if its name is not enough."""
     suffix = output.suffix.lower()
     if suffix in kinds.PACKED:
         raise SettingsError(f"{output}: can't be packed here; write to standard output, and to gzip from there")
@@ -49,7 +49,7 @@ def target_kind(output: Path) -> str:
 
 
 def check_output(paths: JobPaths, output: Path, kind: str, *, overwrite: bool) -> list[PurePath]:
-    """Return the name of an output, or of each source's within the folder `output`; raise what speaks against it."""
+    """Return the name of an output, or of each source's in the folder `output`; raise an error if it can't be written."""
     file = not paths.many and bool(kinds.kind_named(kind).suffixes)
     if not file:
         check_apart(paths, output)
@@ -61,7 +61,7 @@ def check_output(paths: JobPaths, output: Path, kind: str, *, overwrite: bool) -
 
 
 def _name_outputs(paths: JobPaths, output: Path, kind: str) -> list[PurePath]:
-    """Return where each source's output goes within a folder: its name with the suffix of the output's kind."""
+    """Return the path of each source's output within a folder: its name with the suffix of the output's kind."""
     taken: dict[PurePath, InputFile] = {}
     suffix = next(iter(kinds.kind_named(kind).suffixes), "")
     known = {JSON, *(each for name in kinds.known_kinds() for each in kinds.kind_named(name).suffixes)}
@@ -80,7 +80,7 @@ def _name_outputs(paths: JobPaths, output: Path, kind: str) -> list[PurePath]:
 
 @contextmanager
 def named_draft(target: Path, draft: Path, work: Path, kind: str) -> Iterator[Path]:
-    """Provide where an output is written: its draft; for an annotation format, which depends on names, its own name."""
+    """Provide the path to write an output to: its draft, or its own name for an annotation format, which needs it."""
     if kinds.keeps_rows(kind):
         yield draft
         return
@@ -110,7 +110,7 @@ def check_apart(paths: JobPaths, output: Path) -> None:
 
 
 class FilePart(NamedTuple):
-    """Rows that are tagged and kept together: of which file, where their entities go, and their digest."""
+    """Rows that are tagged and stored together: number and name of the file, path of their entities, their digest."""
 
     file: int
     name: str
@@ -124,9 +124,9 @@ Entity: TypeAlias = tuple[int, int, str, float]
 
 
 class TaggedParts:
-    """An input file with its parts in a folder; as an iterable its rows, tagged, read again each time.
+    """An input file with its parts in a folder; iterating yields its tagged rows, read again each time.
 
-    Standard input or a pipe is copied into the folder first. The entities' places count `offsets`.
+    Standard input or a pipe is copied into the folder first. The entities' offsets are in units of `offsets`.
     """
 
     def __init__(self, source: InputFile, folder: Path, offsets: str) -> None:
@@ -135,7 +135,7 @@ class TaggedParts:
         self.name, self.count, self.rows, self.entities, self.repairs = str(source), 0, 0, Counter[str](), Repairs()
 
     def parts(self, file: int) -> Iterator[FilePart]:
-        """Yield the parts of the `file`-th file as they travel to workers, and count."""
+        """Yield the parts of the `file`-th file in the form that workers get, and count them."""
         self._source = self._source.copy_to(self._folder)
         for part in self._parts(file, self.repairs):
             yield part._replace(rows=[replace(row, fields={}) for row in part.rows])
@@ -155,7 +155,7 @@ class TaggedParts:
         return self._source.open_bytes() if self._source.kind == kinds.TEXT else nullcontext()
 
     def _parts(self, file: int, repairs: Repairs) -> Iterator[FilePart]:
-        """Yield the file's rows in parts that depend on the input alone."""
+        """Yield the file's rows in parts that depend only on the input."""
         documents = self._source.documents(repairs)
         for number, rows in enumerate(in_lists(documents, _PART, _MOST_ROWS)):
             digest = hashlib.sha256()
@@ -172,7 +172,7 @@ def tag_all(
 ) -> list[TaggedParts]:
     """Return files whose parts are in `work`; tag the missing ones, under a bar over all bytes if known.
 
-    The executor's workers write the parts, so nothing that one of them has done is lost. The entities' places count
+    The executor's workers write the parts, so no finished part is lost. The entities' offsets are in units of
     `offsets`.
     """
     tagged = [TaggedParts(source, work / "parts" / f"{n:06d}", offsets) for n, source in enumerate(sources)]
@@ -183,13 +183,13 @@ def tag_all(
         for done in executor.map_ordered(partial(_tag_part, tagger=tagger, bar=bar), parts, needs):
             tagged[done.file].entities.update(done.entities)
             total += done.rows
-            if total > bar.items:  # tagged by an earlier run, or in another process, whose bar nobody sees
+            if total > bar.items:  # tagged by an earlier run, or in another process, whose bar is not visible
                 bar.advance(total - bar.items, size=done.size, before=done.before)
     return tagged
 
 
 class _TaggedPart(NamedTuple):
-    """A tagged part; `before`: by an earlier run."""
+    """A tagged part; `before` is True if an earlier run tagged it."""
 
     file: int
     rows: int
@@ -212,7 +212,7 @@ def _tag_once(part: FilePart, find: Callable[[], Iterable[Iterable[Span]]]) -> M
 
 
 def tag_rows(tagger: JobTagger, name: str, rows: Sequence[Document], bar: Progress) -> Iterator[list[Span]]:
-    """Yield the entities of each row; an error names its row of the file `name`, after those before it are yielded."""
+    """Yield the entities of each row; an error names its row of the file `name`, and comes after the rows before it."""
     done = 0
     try:
         for spans in tagger.tag_many(map(_content, rows)):

@@ -1,6 +1,6 @@
 """The steps of `nerbert tag`: find inputs and outputs, load the tagger, tag, write.
 
-A file is tagged in parts, cut by the input alone. Cost: a part's last batch is smaller.
+A file is tagged in parts that depend only on the input. Cost: a part's last batch is smaller.
 """
 
 import dataclasses
@@ -60,7 +60,7 @@ class TagJob:
     errors: str = ERRORS[0]
     offsets: str = OFFSETS[0]
     labels: str = ""
-    """Labels to find, as `parse_labels` reads them; "": what the tagger was trained on."""
+    """Labels to find, in the syntax of `parse_labels`; "": the types that the tagger was trained on."""
     min_confidence: str = ""
     overwrite: bool = False
     loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -93,21 +93,21 @@ class TagJob:
         return paths, kind
 
     def load(self) -> Tagger:
-        """Load the tagger as the job wants it; its offsets are characters, since outputs mark the text with them."""
+        """Load the tagger with the job's options; its offsets are characters, since outputs mark the text with them."""
         labels = parse_labels(self.labels) if self.labels else None
         least = parse_thresholds(self.min_confidence)
         loaded = Tagger.load(self.tagger, thresholds=least, **self.loading)
         tagger = loaded.for_labels(labels)
         if not tagger.types:
             raise InputError(f"{self.tagger}: {NEEDS_LABELS}")
-        if not loaded.types:  # else they were looked at
+        if not loaded.types:  # otherwise `load` checked them
             check_thresholds(least, (label.name for label in tagger.labels))
         if note := "; ".join(self._list_defaults(tagger)):
             tell(f"{self.tagger}: {note}")
         return tagger
 
     def _list_defaults(self, tagger: Tagger) -> Iterator[str]:
-        """Yield what the tagger's folder decides by itself: int8 before its own weights of more bits, thresholds."""
+        """Yield notes on defaults from the tagger's folder: int8 instead of more exact weights, thresholds."""
         automatic = all(self.loading.get(name, "auto") == "auto" for name in ("backend", "precision"))
         folder = tagger.origin.folder if tagger.origin else ""
         exported = read_exported(folder) if automatic and "int8" in tagger.head.name.split() else None
@@ -118,7 +118,7 @@ class TagJob:
             yield f"entities below its own {thresholds.bounds} are left out (--min-confidence sets others)"
 
     def fingerprint(self, tagger: JobTagger, paths: JobPaths) -> dict[str, Any]:
-        """Return all that entities depend on but the inputs' content, which each part covers by itself."""
+        """Return all that entities depend on, except the inputs' content, which each part's digest covers."""
         loading = {name: self.loading.get(name) for name in ("decoding", "on_too_long", "head")}
         return {
             "format": _FORMAT, "made_by": f"nerbert {__version__}",
@@ -136,8 +136,8 @@ def tag_files(
     """Tag files, folders or standard input, and write the rows with their entities to standard output or to files.
 
     `page` writes HTML pages (`nerbert.render.tags_page.write_page`); without it, HTML is refused. Parts of files are
-    tagged by the `executor`'s workers, each of which loads the tagger once; without one in this process. `load` makes
-    the tagger when the rest of the job is known to be right.
+    tagged by the `executor`'s workers, each of which loads the tagger once; without one in this process. `load` loads
+    the tagger once the rest of the job has been checked.
     """
     executor = executor or HERE
     paths, kind = job.find()
@@ -166,7 +166,7 @@ class _Run:
     page: PageWriter | None
 
     def to_standard_output(self) -> None:
-        """Write each row at once."""
+        """Write each row as soon as it is tagged."""
         write, left_out = self._text_writer(terminal=on_terminal()), Repairs()
         with standard_output() as stream:
             for source in self.paths.sources:
@@ -179,9 +179,9 @@ class _Run:
         _tell_rejected(left_out)
 
     def to_files(self, target: Path, names: Sequence[PurePath], executor: Executor) -> None:
-        """Write a file, or for several inputs one each into a folder, which appear when all is tagged and written."""
+        """Write one file, or for several inputs one each into a folder; they appear when all is tagged and written."""
         facts, many, job = self.job.fingerprint(self.tagger, self.paths), self.paths.many, self.job
-        writers = list(map(self._writer, self.paths.sources))  # one that can't write fails before all is tagged
+        writers = list(map(self._writer, self.paths.sources))  # a writer that can't write fails before the tagging
         file = not many and bool(kinds.kind_named(self.kind).suffixes)
         with publish_job(target, facts, overwrite=job.overwrite, file=file) as (draft, work):
             done = files.tag_all(self.paths.sources, work, self.tagger, executor, job.offsets)
@@ -202,7 +202,7 @@ class _Run:
              f"{files.describe_counts(entities, 'entities')}")  # fmt: skip
 
     def _writer(self, source: InputFile) -> Callable[[Path, files.TaggedParts], None]:
-        """Return what writes all rows of a file."""
+        """Return the function that writes all rows of a file."""
         kind = kinds.kind_named(self.kind)
         if hasattr(kind, "write_rows"):
             like = Path(source.place) if source.kind == self.kind else None
@@ -214,7 +214,7 @@ class _Run:
         return lambda path, rows: kind.write(path, (tagged_document(row, self.job.field) for row in rows))
 
     def _text_writer(self, *, terminal: bool = False) -> TextWriter:
-        """Return what writes tagged texts one by one."""
+        """Return the function that writes tagged texts one by one."""
         write: TextWriter = kinds.kind_named(self.kind).writer(
             WritingRows(self.tagger.sentences, self.tagger.types, terminal)
         )

@@ -1,6 +1,6 @@
 """The steps of `nerbert redact`: tag as `nerbert tag` does, then write rows without the entities; undo that by a map.
 
-Rows have their text and the fields that are asked for. Cost: a file's rows are read once more, for the names in it.
+Rows have their text and the requested fields. Cost: a file's rows are read once more, to collect its names.
 """
 
 import os
@@ -34,14 +34,14 @@ from nerbert.terminal import percent, tell
 
 FILE, ROW = "file", "row"
 KEY = "NERBERT_REDACT_KEY"
-"""The environment's variable with the key of hashes."""
+"""Environment variable with the key of hashes."""
 _NEVER = (TEXT, TOKENS, "words", *ANNOTATIONS)
 """Fields that are not kept: they have the text, its words or entities."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedactJob:
-    """What to tag, as `nerbert tag` reads it, and how to redact it."""
+    """The texts to tag, as in `nerbert tag`, and the way to redact them."""
 
     tag: TagJob
     to: str = ""
@@ -49,7 +49,7 @@ class RedactJob:
     keep: tuple[str, ...] = ()
     """Other fields to keep; the texts of found entities are replaced in them, too."""
     document: str = FILE
-    """Where numbers and repeats are the same: in a file or in a row."""
+    """Scope of numbers and repeats: a file or a row."""
     repeats: bool = True
     key: Path | None = None
     map: Path | None = None
@@ -82,7 +82,7 @@ class RedactJob:
         return paths, names, kind
 
     def pseudonyms(self) -> Callable[[set[str]], redact.Pseudonym]:
-        """Return what makes a document's pseudonyms, but for those in it; raise InputError without a hash's key."""
+        """Return the function that makes a document's pseudonyms, except those in it; raise InputError without a key."""
         if self.how != redact.HASH:
             return redact.number_names if self.how == redact.REPLACE else lambda _: redact.mask_text
         if self.key is None:
@@ -97,7 +97,7 @@ class RedactJob:
 
 
 class _RedactedRows:
-    """The rows of a file without its entities; what an iteration replaced is counted, and written to `notes`."""
+    """The rows of a file without its entities; each iteration counts its replacements and writes them to `notes`."""
 
     def __init__(
         self, job: RedactJob, parts: TaggedParts, new: Callable[[set[str]], redact.Pseudonym], notes: IO[bytes],
@@ -138,7 +138,7 @@ class _RedactedRows:
             yield {TEXT: done.text, **kept}
 
     def _read_document(self, rows: Iterable[Document]) -> tuple[redact.FoundNames, redact.Pseudonym]:
-        """Return the entities of a document, and its pseudonyms, none of which it has."""
+        """Return the entities of a document, and pseudonyms that don't occur in it."""
         names, taken = redact.FoundNames(), set[str]()
         for row in rows:
             for span in row.spans:
@@ -152,7 +152,7 @@ class _RedactedRows:
             self._notes.write(f"{json_line(values)}\n".encode())
 
     def write(self, target: Path, name: PurePath) -> None:
-        """Write the file, and the last row of its part of the map, by which it is recognised."""
+        """Write the file, and the last row of its part of the map, which identifies it."""
         self._start = self._notes.tell()
         with self._parts.open_text() as like:
             write_rows(target, self._kind, self.__iter__, (TEXT, *self._job.keep), like)
@@ -160,9 +160,9 @@ class _RedactedRows:
 
 
 def redact_files(job: RedactJob, executor: Executor | None = None) -> None:
-    """Tag files, folders or standard input, and write their texts without the entities, and the map if asked for.
+    """Tag files, folders or standard input, and write their texts without the entities, and the map if requested.
 
-    Finished parts outlive a kill, as those of `tag_files`; they hold places of entities, not texts.
+    Finished parts survive a kill, as in `tag_files`; they hold offsets of entities, not texts.
     """
     paths, names, kind = job.find()
     new, tagger, output = job.pseudonyms(), job.tag.load(), Path(job.tag.output or "")
@@ -189,7 +189,7 @@ def redact_files(job: RedactJob, executor: Executor | None = None) -> None:
 
 
 def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Sequence[_RedactedRows]) -> None:
-    """Print how much was redacted, and that what the tagger misses was not."""
+    """Print how much was redacted, and that entities missed by the tagger were not."""
     marked, repeats = (sum((getattr(file, name) for file in done), Counter[str]()) for name in ("marked", "repeats"))
     rows, without = sum(file.rows for file in done), sum(file.without for file in done)
     others = describe_counts(repeats) if job.repeats else "left as they are (--no-repeats)"
@@ -209,7 +209,7 @@ def _tell_coverage(job: RedactJob, tagger: Tagger, output: Path, done: Sequence[
 
 @dataclass(frozen=True, slots=True)
 class _MapRow:
-    """A replacement in a row, with the name that it is a part of; or, after those of a file, the file."""
+    """A replacement in a row, with the name that it is a part of; or, after a file's replacements, the file."""
 
     row: int = 0
     start: int = 0
@@ -222,11 +222,11 @@ class _MapRow:
 
 
 _Changes = dict[int, list[tuple[int, str, str]]]
-"""By row what was replaced in it: start, pseudonym and original."""
+"""Row → its replacements: start, pseudonym and original."""
 
 
 def undo_redaction(map_: Path, redacted: Path, output: Path, *, edited: bool = False, overwrite: bool = False) -> None:
-    """Write a redacted file with its texts as they were; other fields stay redacted.
+    """Write a redacted file with its original texts; other fields stay redacted.
 
     A file that was `edited` gets the originals in place of the pseudonyms that it still has. Raise InputError for a
     file that is not one of the map's, or was changed without `edited`.
@@ -256,7 +256,7 @@ def undo_redaction(map_: Path, redacted: Path, output: Path, *, edited: bool = F
 
 
 def _changes_of(map_: Path, redacted: Path, *, edited: bool) -> tuple[str, _Changes]:
-    """Return the kind of a redacted file, and what was replaced in it; an `edited` one is found by its name."""
+    """Return the kind of a redacted file, and its replacements; an `edited` one is found by its name."""
     with refused(f"{redacted}: can't be read", of=OSError):
         digest = sha256_of(redacted)
     files = dict[tuple[str, ...], tuple[str, _Changes]]()

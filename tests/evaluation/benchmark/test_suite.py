@@ -118,7 +118,7 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         ("title =", "means = 3\ntitle =", "setting means = 3: must be"),
         *(("[protocols.dev]", f"[[targets]]\ndata = 'y'\n[means]\n{mean}\n[protocols.dev]", told) for mean, told in (
             ("both = ['x', 'z']", "means.both: unknown target 'z'"), ("both = ['x']", "means.both = ['x']"),
-            ("both = ['x', 'x']", "each target once"), ("x = ['x', 'y']", "a name that is none of theirs"))),
+            ("both = ['x', 'x']", "each target once"), ("x = ['x', 'y']", "a name that isn't a target's"))),
         (GOOD, A, "setting targets is missing"), (GOOD, "[[targets]]\ndata = 'x'\n", "setting systems is missing"),
     ],
 )  # fmt: skip

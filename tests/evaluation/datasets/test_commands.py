@@ -87,7 +87,7 @@ def test_sample_prints_the_k_reached(make: Make, root: Path, tmp_path: Path, cap
     shown = capsys.readouterr().out
     assert "size k=3, draw 1: " in shown
     assert "k reached: 2 to 4 entities a type, 3 asked for" in shown or "k reached: 2 to 3" in shown
-    assert "the whole has no more than: person 2" in shown
+    assert "all of train has only: person 2" in shown
 
 
 def test_the_pages_commands_and_python_run(sample: Path, tmp_path: Path, warm: Path) -> None:

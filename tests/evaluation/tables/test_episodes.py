@@ -33,7 +33,7 @@ def test_episodes_are_pooled_before_f1() -> None:
     assert entry(table, ("a", "5 way 1 shot"), "BERT").text == f"{100 * 20 / 44:.2f} ± 1.17"
     mean = fmean(cell.scores["micro"]["f1"] for cell in cells)
     assert f"{100 * mean:.2f}" != f"{100 * 20 / 44:.2f}"
-    assert any("added up before F1" in note for note in notes_of(table))
+    assert any("summed before F1" in note for note in notes_of(table))
 
 
 @given(st.dictionaries(st.tuples(st.integers(1, 6), st.integers(1, 3)), COUNTS, min_size=1))

@@ -213,9 +213,9 @@ SOURCED = {"systems": {"A": SystemSettings(), "B": SystemSettings(source="conll2
 @pytest.mark.parametrize(
     ("suite", "note"),
     [
-        (made_up_suite(targets=DRAWN), "One draw only at a, 10; a, 5%; c, 50: there ± doesn't show how much"),
+        (made_up_suite(targets=DRAWN), "Only one draw at a, 10; a, 5%; c, 50: there ± doesn't show how much"),
         (small("a", **SOURCED), "Trained on conll2003 first: B. Each seed"),
-        (small("a", split="dev"), "Scored on dev, to choose by"),
+        (small("a", split="dev"), "Scored on dev, for model selection"),
     ],
 )
 def test_notes_of_a_suite(suite: Suite, note: str) -> None:

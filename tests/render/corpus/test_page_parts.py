@@ -53,7 +53,7 @@ def test_what_steps_found_beyond_links_is_told(sample_corpus: Path) -> None:
     (origins,) = [rows for rows in tables if rows[0][0] == "origin"]
     assert origins[1] == ["link", "7", "links"]
     assert [row[0] for row in origins[2:]] == ["own"]
-    (unknown,) = [rows for rows in tables if rows[0][:2] == ["reason", "stretches"]]
+    (unknown,) = [rows for rows in tables if rows[0][:2] == ["reason", "spans"]]
     assert unknown[1] == ["mention elsewhere", "2", "names that are mentions elsewhere"]
 
 

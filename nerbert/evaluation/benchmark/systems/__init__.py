@@ -1,1 +1,1 @@
-"""The systems that a benchmark compares: fine-tuned by nerbert, zero-shot, seen mentions only, a command."""
+"""The systems that a benchmark compares: fine-tuned by nerbert, zero-shot, or a command."""

@@ -1,4 +1,4 @@
-"""Another system: a command that reads CoNLL, trains, and writes its entities; it is no sandbox."""
+"""Another system: a command that reads CoNLL, trains, and writes its entities; it isn't sandboxed."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from nerbert.records import Document, Example
 _PLACES = re.compile(r"\{(train|dev|test|output|seed)\}")
 _GUARD = Path(__file__).with_name("guard.py")
 _NOT_ITS = ("PYTHONPATH", "PYTHONSAFEPATH", "PYTHONHOME")
-"""Variables that lead Python to nerbert's packages; worker processes have them."""
+"""Variables that point Python to nerbert's packages; worker processes have them, commands must not."""
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
      "RAYON_NUM_THREADS"), "1",
@@ -59,7 +59,7 @@ def command_digest(command: Sequence[str]) -> str:
         raise InputError(f"command: {command[0]!r:.200}: no such program; paths are relative to the current folder")
     words = list(command)
     for index, word in enumerate(command):
-        with suppress(InputError):  # too long for a name, or not to be read
+        with suppress(InputError):  # too long for a name, or unreadable
             words[index] = data_digest(Path(word)) or word
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
@@ -82,7 +82,7 @@ class Command:
         return {"code": (keys.TRAINING,), "command": self.sha256, "version": self.version, "seed": self.seed}
 
     def read_digests(self) -> "Command":
-        """Return it with the current digest of its words and their files."""
+        """Return the command with the current digest of its words and their files."""
         return replace(self, sha256=command_digest(self.words))
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
@@ -90,12 +90,12 @@ class Command:
         return (*(() if episode else ("train",)), split, *(("dev",) if "dev" in placeholders_of(self.words) else ()))
 
     def predict(self, part: CellSentences, sources: Path) -> Predictions:
-        """Let the command train on a part's sentences and tag its test sentences."""
+        """Run the command to train on a part's sentences and tag its test sentences."""
         cost: dict[str, Any] = {}
         with time_step(cost, "command"), TemporaryDirectory(prefix="nerbert-") as folder:
             try:
                 entities = self._run_in(part, Path(folder))
-            except NerbertError as error:  # the same reason in every cell
+            except NerbertError as error:  # so that the reason is the same in every cell
                 raise type(error)(str(error).replace(f"{folder}/", "")) from error
         facts = {"seconds": cost, "command": list(self.words), "encoder": self.sha256, "pretrained": False}
         return Predictions(entities, facts, sure=False)
@@ -118,7 +118,7 @@ class Command:
 
 
 def _run(words: Sequence[str], minutes: float, errors: Path) -> None:
-    """Run a command to its end, and end all that it started; raise if it fails, with its last line."""
+    """Run a command, then kill all processes that it started; raise with its last line if it fails."""
     variables = {name: value for name, value in os.environ.items() if name not in _NOT_ITS} | _ONE_THREAD
     guarded = [sys.executable, "-I", str(_GUARD), *words]
     with (
@@ -141,7 +141,7 @@ def _run(words: Sequence[str], minutes: float, errors: Path) -> None:
 
 
 def _last_line(errors: Path) -> str:
-    """Return the last line of a command on standard error."""
+    """Return the last line that a command wrote to standard error."""
     with errors.open("rb") as file:
         file.seek(max(0, errors.stat().st_size - 4096))
         lines = file.read().decode("utf-8", "replace").split("\n")

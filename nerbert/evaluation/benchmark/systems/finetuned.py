@@ -1,4 +1,4 @@
-"""nerbert's own system: an encoder, perhaps trained on a source domain first, that is fine-tuned in each cell."""
+"""nerbert's own system: an encoder, optionally trained on a source domain first, that is fine-tuned in each cell."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,24 +25,24 @@ from nerbert.training.objective import OBJECTIVES, find_objective
 from nerbert.training.settings import plain_settings
 
 _NOT_IN_KEY = ("seed", "threads", "source_epochs")
-"""Settings that the key holds elsewhere, or that change nothing."""
+"""Settings that are elsewhere in the key, or have no effect."""
 _SECONDS = "seconds.json"
-"""The file in a source domain's checkpoint that says what it cost."""
+"""File in a source domain's checkpoint with the time that its training took."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """An encoder by its name (a folder, or one on the hub), its folder here, and the digest of the files loaded."""
+    """An encoder: its name (a folder, or one on the hub), its local folder, and the digest of the loaded files."""
 
     name: str
     folder: str
     sha256: str
     pretrained: bool = False
-    """Whether nerbert trained it, also as a tagger, so that it has random variation of its own."""
+    """True if nerbert trained it, even as a tagger, so that it has its own random variation."""
 
     @classmethod
     def find(cls, name: str) -> "Encoder":
-        """Return an encoder as it is now; raise InputError if it is no model's folder."""
+        """Return an encoder in its current state; raise InputError if it isn't a model's folder."""
         folder = ModelFolder.open(name, "tagger").check()
         return cls(name, folder.name, encoder_digest(folder.path), folder.card["kind"] != "foreign")
 
@@ -54,16 +54,16 @@ class Encoder:
 
 @dataclass(frozen=True, slots=True)
 class FineTuned:
-    """An encoder that is fine-tuned on a cell's sentences, perhaps on a source domain before, or with it."""
+    """An encoder that is fine-tuned on a cell's sentences, optionally after or together with a source domain."""
 
     encoder: Encoder
     settings: FinetuneSettings
     device: str
     source: DataFiles | None = None
-    """A source domain: the objective learns from both together, or else first from it, once for each seed."""
+    """A source domain: the objective trains on both together, or else on the source first, once for each seed."""
     source_name: str = ""
     labels: tuple[str, ...] = ()
-    """What a tagger of labels at run time reads for types, `TYPE=label` or `TYPE` each."""
+    """Labels that a tagger with labels at run time gets for types, each `TYPE=label` or `TYPE`."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class FineTuned:
         return find_objective(self.settings.objective).traits.joins_source
 
     def read_digests(self) -> "FineTuned":
-        """Return it with its encoder and source domain as they are now."""
+        """Return the system with its encoder and source domain in their current state."""
         source = self.source.read_digests() if self.source else None
         return replace(self, encoder=Encoder.find(self.encoder.name), source=source)
 
@@ -101,8 +101,8 @@ class FineTuned:
     def predict(self, part: CellSentences, sources: Path) -> Predictions:
         """Fine-tune on a part's sentences and tag its test sentences.
 
-        Confidences have the temperature that `finetune` fits on the dev split; it is 1 without one. A tagger that takes
-        labels at run time has its own threshold, and is asked for the target's types by their labels.
+        Confidences have the temperature that `finetune` fits on the dev split, 1 without a dev split. A tagger that
+        takes labels at run time has its own threshold, and gets the labels of the target's types.
         """
         if self.settings.select == "dev" and not part.dev:
             why = "setting select = 'dev': there is no dev split; add one or use select = 'last'"
@@ -153,7 +153,7 @@ class FineTuned:
 
 
 def trained_by(settings: FinetuneSettings) -> dict[str, Any]:
-    """Return the training code's part of a key; if dev chooses the epoch, with that of scoring."""
+    """Return the training code's part of a key, with that of scoring if dev chooses the epoch."""
     code = (keys.TRAINING, keys.SCORING) if settings.select == "dev" else (keys.TRAINING,)
     return {"code": code, "settings": in_key(settings), "seed": settings.seed}
 

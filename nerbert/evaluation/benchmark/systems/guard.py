@@ -1,4 +1,4 @@
-"""Run `guard.py COMMAND…`, and end all that it started with this program's input; imports nothing of nerbert."""
+"""Run `guard.py COMMAND…`, and kill it with all its children when standard input ends; doesn't import nerbert."""
 
 import os
 import signal

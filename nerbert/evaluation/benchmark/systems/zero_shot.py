@@ -1,4 +1,4 @@
-"""Zero-shot systems: they get the names of a target's types, all in one prompt, and aren't trained on it."""
+"""Zero-shot systems: they get the names of a target's types, all in one prompt, without training on the target."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,12 +21,12 @@ from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger
 
 AT_OWN, AT_DEV = "at_own_threshold", "best_on_dev"
-"""The readings beside that at 0.5, as a cell's scores call them."""
+"""Keys, in a cell's scores, of the predictions at other thresholds than 0.5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZeroShotTagger:
-    """A tagger as it is, with labels of run time or learnt types (a distilled student, say); the same for all seeds."""
+    """An unchanged tagger, with labels at run time or fixed types (e.g. a distilled student); equal for all seeds."""
 
     encoder: Encoder
     precision: str
@@ -36,13 +36,13 @@ class ZeroShotTagger:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Return the tagger and how it is asked."""
+        """Return the tagger's digest and the inputs and settings of its predictions."""
         settings = {"precision": self.precision, "device": self.device, "labels": list(self.labels)}
         code = {"code": (keys.ASKING, keys.TRAINING, keys.SCORING)}
         return {**code, **settings, "encoder": self.encoder.sha256, "trained_on": []}  # older cells keep their keys
 
     def read_digests(self) -> "ZeroShotTagger":
-        """Return it with its encoder as it is now."""
+        """Return the system with its encoder in its current state."""
         return replace(self, encoder=Encoder.find(self.encoder.name))
 
     def splits(self, split: str, *, episode: bool) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class ZeroShotTagger:
         return split, "dev"
 
     def predict(self, part: CellSentences, sources: Path) -> Predictions:
-        """Ask for all types at once, and apply all thresholds to the answer."""
+        """Predict all types at once, and apply all thresholds to the result."""
         cost: dict[str, Any] = {}
         labels = asked_labels(self.labels, [*part.test, *part.dev])
         with time_step(cost, "tag"):
@@ -64,7 +64,7 @@ class ZeroShotTagger:
         folder = self.encoder.folder
         tagger = Tagger.load(folder, backend=ModelFolder(folder).backend, precision=self.precision, threads=1)
         head, types = tagger.head, {label.name: type_ for type_, label in labels.items()}
-        if tagger.types:  # these alone
+        if tagger.types:  # a tagger with fixed types
             learnt = set(tagger.types)
             if mixed := [type_ for name, type_ in types.items() if name != type_ and {name, type_} <= learnt]:
                 raise InputError(f"labels: the tagger has a type {mixed[0]!r:.80} itself; leave its label out")
@@ -90,7 +90,7 @@ class ZeroShotTagger:
 
 
 def asked_labels(texts: Sequence[str], examples: Sequence[Example]) -> dict[str, EntityLabel]:
-    """Return type → label to ask for, in order; raise InputError for none, or two types with one label."""
+    """Return type → label to ask for, in order; raise InputError for no types, or two with the same label."""
     given = parse_type_labels(texts)
     types = list(given) or types_of_examples(examples)
     if not types:
