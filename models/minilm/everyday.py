@@ -5,6 +5,7 @@ is another folder.
 """
 
 import sys
+from dataclasses import astuple
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,15 +19,15 @@ HERE = Path(__file__).parent
 
 def main(model: str, texts: str = "everyday") -> None:
     """Print precision, recall and F1 in percent."""
-    tagger, right, predicted, gold = open_tagger(model), 0, 0, 0
+    tagger, counted = open_tagger(model), list[tuple[int, ...]]()
     with TemporaryDirectory() as folder:
         for kind in read_domains(HERE / texts):
             file = Path(folder, f"{kind.name}.jsonl")
             file.write_bytes(b"".join(kind.line_of(passage) for passage in kind.passages))
             counts = evaluate_open(tagger, file).counts
-            right, predicted, gold = right + counts.right, predicted + counts.predicted, gold + counts.gold
+            counted.append(astuple(counts))
             print(_line(kind.name, counts))
-    print(_line("all", Counts(right, predicted, gold)))
+    print(_line("all", Counts(*map(sum, zip(*counted, strict=True)))))
 
 
 def _line(name: str, counts: Counts) -> str:

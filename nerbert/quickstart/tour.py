@@ -27,7 +27,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import find_named, read_card
 from nerbert.process import cores
 from nerbert.render.cards import write_tagger_card
-from nerbert.render.quickstart import QuickstartReport, next_commands, sources, write_folder, write_page
+from nerbert.render.quickstart import NEXT, QuickstartReport, sources, write_folder, write_page
 from nerbert.tagger.self_check import add_check
 from nerbert.tagger.tagger import Tagger
 
@@ -79,7 +79,7 @@ def run_quickstart(text: str, keep: Path | None, tour: Tour | None = None) -> Qu
             result.write(folder / "result.json")
         else:
             write_page(result, manifest, page)
-    reporter.say("end", result=result, page=page, keep=keep, next=next_commands(result))
+    reporter.say("end", result=result, page=page, keep=keep, next=NEXT)
     return result
 
 

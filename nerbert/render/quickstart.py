@@ -17,6 +17,12 @@ from nerbert.render.terminal import table
 from nerbert.terminal import percent, plain
 
 LIMITS = "One pre-training, one draw of sentences; ± is over seeds of fine-tuning."
+NEXT = (
+    "nerbert finetune --data my-data --seeds 1,2,3 -o my-tagger",
+    "nerbert evaluate my-tagger my-data/test.conll --train my-data",
+    "nerbert tag my-tagger/seed-1 my-text.txt",
+)
+"""The commands for the user's own sentences: `my-data` holds train.conll and test.conll."""
 _COLOURS = 10
 
 
@@ -27,7 +33,7 @@ def write_page(result: QuickstartResult, manifest: Mapping[str, Any], output: Pa
              for start, end, type_, confidence in result.tags]  # fmt: skip
     page = render(
         "quickstart.html.j2", result=result, steps=manifest["steps"], limits=LIMITS,
-        next=next_commands(result), own=list(pieces_of(result.text, marks)),
+        next=NEXT, own=list(pieces_of(result.text, marks)),
         curve=Plot("F1 in percent, against training steps", "steps", [("types of held-out links", 0, result.curve)]),
     )  # fmt: skip
     write(output, page)
@@ -38,18 +44,8 @@ def write_folder(result: QuickstartResult, manifest: Mapping[str, Any], folder: 
     write_page(result, manifest, folder / "report.html")
     write(folder / "result.svg", picture(result))
     tagger = f"{result.models[-1].key}/seed-{result.seeds[0]}"
-    guide = render("quickstart_guide.md.j2", result=result, tagger=tagger, next=next_commands(result))
+    guide = render("quickstart_guide.md.j2", result=result, tagger=tagger, next=NEXT)
     write(folder / "README.md", guide)
-
-
-def next_commands(result: QuickstartResult) -> tuple[str, ...]:
-    """Return the commands for the user's own sentences: `my-data` holds train.conll and test.conll."""
-    start = "embedded" if result.missing else result.models[-1].title
-    return (
-        f"nerbert finetune {start} --data my-data --seeds 1,2,3 -o my-tagger",
-        "nerbert evaluate my-tagger my-data/test.conll --train my-data",
-        "nerbert tag my-tagger/seed-1 my-text.txt",
-    )
 
 
 def picture(result: QuickstartResult) -> str:

@@ -24,7 +24,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import MODELS
 from nerbert.quickstart import tour as touring
 from nerbert.quickstart.tour import PAGE, SAMPLE, Tour, run_quickstart
-from nerbert.render.quickstart import LIMITS, QuickstartReport, next_commands, picture
+from nerbert.render.quickstart import LIMITS, NEXT, QuickstartReport, picture
 from nerbert.schema import read_json
 from nerbert.tagger.tagger import Tagger
 from nerbert.terminal import percent
@@ -141,7 +141,7 @@ def test_it_says_what_it_found(taken: Taken) -> None:
     assert f"\n{taken.result.verdict}\n{LIMITS}\n" in said
     for start, end, name, sure in taken.result.tags:
         assert f"  {start}–{end}  {name}  {sure:.2f}  {TEXT[start:end]}" in said.splitlines()
-    assert all(f"  {command}" in said.splitlines() for command in next_commands(taken.result))
+    assert all(f"  {command}" in said.splitlines() for command in NEXT)
     assert f"page: {taken.folder / 'report.html'}" in said.splitlines()
     assert f"all files, and what each one is: {taken.folder / 'README.md'}" in said.splitlines()
 
@@ -214,7 +214,7 @@ def test_guide_names_files_that_are_there(taken: Taken) -> None:
             named.add(name.split("/")[0])
     assert {path.name for path in taken.folder.iterdir()} == {*named, "README.md"}
     assert not list(taken.folder.rglob(".*")), "nothing half made is left"
-    assert "```\n{}\n```\n".format("\n".join(next_commands(taken.result))) in text
+    assert "```\n{}\n```\n".format("\n".join(NEXT)) in text
 
 
 def test_guides_commands_and_python_run(taken: Taken, tmp_path: Path, warm: Path) -> None:

@@ -10,7 +10,7 @@ from lxml import etree
 
 from nerbert.errors import visible
 from nerbert.evaluation.quickstart import QuickstartResult
-from nerbert.render.quickstart import LIMITS, next_commands, picture, write_page
+from nerbert.render.quickstart import LIMITS, NEXT, picture, write_page
 from nerbert.terminal import percent
 from tests.pages import tables_of, text_of
 from tests.quickstart.made_up import made_up_result
@@ -59,7 +59,7 @@ def test_page_says_what_was_done(page: str) -> None:
     for said in (
         result.verdict, LIMITS, "in 137 seconds", "the same 31 sentences; all are scored on 151 test sentences with",
         "as tagged by good after 31 sentences", "good takes types at run time", "machine made up",
-        *next_commands(result), "Ada vessel 0.91 left Bergen port 0.84",
+        *NEXT, "Ada vessel 0.91 left Bergen port 0.84",
         "types of held-out links: 40 steps: 45.67 %; 80 steps: 67.89 %; 121 steps: 56.78 %",
     ):  # fmt: skip
         assert said in text, said
@@ -73,8 +73,6 @@ def test_page_of_the_toy_alone(tmp_path: Path) -> None:
     assert "A good model is missing here. good: pip install good" in text
     assert "takes types at run time" not in text
     assert text.count("1 steps: 50.00 %") == 1
-    assert next_commands(alone)[0].startswith("nerbert finetune embedded ")
-    assert next_commands(result)[0].startswith("nerbert finetune good ")
 
 
 def test_texts_on_the_page_do_nothing(tmp_path: Path) -> None:

@@ -156,7 +156,8 @@ class Concepts(NamedTypes):
         depths = [int(encoder.config.num_hidden_layers) for encoder in (model.text, model.names)]
         halves = [depth // 2 if layers < 0 else layers for depth in depths]
         freeze(model.text, halves[0])
-        freeze(model.names, min(halves[1], depths[1]))
+        if model.names is not model.text:
+            freeze(model.names, min(halves[1], depths[1]))
         return halves[0]
 
     def new_parameters(self, model: ConceptModel) -> list[torch.nn.Parameter]:

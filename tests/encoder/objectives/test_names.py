@@ -197,8 +197,9 @@ def test_nothing_is_frozen_by_default_and_the_weight_counts(work: Preparation) -
     assert other["words"] == pytest.approx(2 * once["words"])
 
 
-def test_one_encoder_is_written_once(few: Path, open_file: Path, tmp_path: Path) -> None:
-    work = prepared(settings_of(few, open_file, shared=True))
+def test_one_encoder_is_frozen_and_written_once(few: Path, open_file: Path, tmp_path: Path) -> None:
+    work = prepared(settings_of(few, open_file, shared=True, num_frozen_layers=1))
+    assert not any(parameter.requires_grad for parameter in work.model.names.encoder.layer[0].parameters())
     save_model(tmp_path, work.model.eval(), work.model.tokenizer)
     assert {path.name for path in (tmp_path / "concepts").iterdir()} == {"concepts.json", "scorer.safetensors"}
     opened = open_concepts(str(tmp_path))
