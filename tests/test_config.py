@@ -255,7 +255,7 @@ def test_an_entry_whose_module_raises_is_one_line(
 
 
 def test_a_broken_objective_of_another_distribution_leaves_sections_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(OBJECTIVES, "_offered", {"bad": [EntryPoint("bad", "nowhere:X", "nerbert.objectives")]})
+    monkeypatch.setattr(OBJECTIVES, "_entry_points", {"bad": [EntryPoint("bad", "nowhere:X", "nerbert.objectives")]})
     settings = make_settings(FinetuneSettings, {"zero_shot": {"max_types": 3}})
     assert settings.of(ZeroShotSettings) == THREE
     with raises(SettingsError, words="is for objective 'zero_shot', but objective = 'tagging'"):

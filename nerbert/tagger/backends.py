@@ -63,7 +63,7 @@ class LinearHeadKind(HeadKind):
 
     @classmethod
     def rename_types(cls, folder: Path, names: Mapping[str, str]) -> None:
-        """Rename its tags, in the configuration and in an export; tags with the same name are merged (`merged_tags`)."""
+        """Rename its tags, in the configuration and an export; tags with the same name are merged (`merged_tags`)."""
         config = read_json(folder / TransformersKind.config, dict[str, Any])
         tags_by_index = {int(index): str(tag) for index, tag in config["id2label"].items()}
         tags = [_rename_tag(tags_by_index[index], names) for index in sorted(tags_by_index)]
@@ -106,7 +106,7 @@ def on_back_end(
     folder: ModelFolder, options: HeadOptions, on_onnx: Callable[[onnx.Exported, str, HeadOptions], AnyHead],
     on_torch: Callable[[str, HeadOptions], AnyHead],
 ) -> AnyHead:  # fmt: skip
-    """Open a head by one of two functions, on an exported graph or in torch; raise InputError or MissingExtra for none."""
+    """Open a head by one of two functions, on an export or in torch; raise InputError or MissingExtra for none."""
     exported, has_weights = onnx.read_exported(folder.name), folder.backend == "torch"
     order = ("int8", "fp32") if options.precision == "auto" else (options.precision,)
     precision = next((name for name in order if exported and name in exported.graphs), "")

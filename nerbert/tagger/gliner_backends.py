@@ -25,7 +25,7 @@ class GlinerHeadKind(HeadKind):
 
     @classmethod
     def open(cls, folder: ModelFolder, options: HeadOptions) -> GlinerHead:
-        """Return the head on the requested back end; raise InputError (truncation) or MissingExtra if it isn't available."""
+        """Return the head on the requested back end; raise InputError (truncation) or MissingExtra without it."""
         if options.on_too_long != "window":
             raise InputError(f"{folder}: a GLiNER model reads long texts in windows that overlap; on_too_long = "
                              f"{options.on_too_long!r:.40} is not supported")  # fmt: skip

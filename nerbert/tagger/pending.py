@@ -48,7 +48,7 @@ class TagRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityFinder:
-    """A head's entities to find, by `thresholds` (by type) and temperatures; `signs` allows ones without a letter or digit."""
+    """A head's entities to find, by `thresholds` (by type) and temperatures; `signs`: also without letter or digit."""
 
     head: Head
     thresholds: Mapping[str, float]
@@ -91,7 +91,7 @@ class PendingText:
         return self.error is None and not self.dropped
 
     def check_cancelled(self) -> bool:
-        """Drop the text if cancelled; return whether it is still to be tagged. A failure of `cancelled` becomes its error."""
+        """Drop the text if cancelled; return True if it is still open. A failure of `cancelled` becomes its error."""
         if self.is_open:
             try:
                 self.dropped = self.cancelled()

@@ -64,7 +64,7 @@ class Redacted(NamedTuple):
 
 
 class Region(NamedTuple):
-    """A span to redact; `longest` is the length of the entity that gave the type, `name` the name that it belongs to."""
+    """A span to redact; `longest` is the length of the entity that gave the type, `name` the name it belongs to."""
 
     start: int
     end: int

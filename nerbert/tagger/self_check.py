@@ -49,7 +49,7 @@ def _check_types(tagger: Tagger, folder: Path) -> None:
 
 
 def check(source: str | Path, *, renew: bool = False, head: str = "", **loading: Any) -> list[Checked]:
-    """Compare answers of a tagger, or each seed, with stored ones (`renew`: write these first); raise InputError for none."""
+    """Compare answers of a tagger, or each seed, with stored ones (`renew`: write them first); InputError for none."""
     results = []
     for name in [*map(str, seed_folders(str(source)))] or [str(source)]:
         if renew:

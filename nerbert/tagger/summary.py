@@ -41,7 +41,7 @@ class ExportedGraph:
 class ModelSummary:
     """The summary of a model; `card` is its `nerbert.json`, or the defaults of its kind.
 
-    `types` are those that it was trained on; with `labels_at_run_time` it takes any, and `scoring` describes their cost.
+    `types` are those that it was trained on; with `labels_at_run_time` it takes any; `scoring` describes their cost.
     `layers` and `width` are 0 if the configuration lacks them, and `parameters` is None if weights are pickled or only
     exported.
     """

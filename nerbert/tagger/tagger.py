@@ -79,7 +79,7 @@ class Tagger:
         same label across any single character, as NuNER Zero does. `on_too_long` is for sentences longer
         than the model's window: `window` (overlapping windows), `error` or `truncate`; default: as in training.
         Entities with a confidence below `thresholds` (0–1; one for all types, or by type, the rest from the tagger's
-        card) are left out. `offsets` is the unit of `start` and `end`: `characters` (code points), `utf-16` units or `bytes` (UTF-8).
+        card) are left out. `offsets` is the unit of `start` and `end`: `characters` (code points), `utf-16`, `bytes`.
 
         `head` is for a tagger with a head of your own: `module:Class`, which is imported. A folder can't choose this
         itself, since it may come from somebody else.
@@ -130,8 +130,8 @@ class Tagger:
         """Write the tagger to a new folder, whole or not at all; with `push_to_hub` push it too.
 
         It is a copy of the folder it was loaded from, with the tagger's current `temperature` and `thresholds`. Its
-        back end, decoding and offsets are not saved. `overwrite` replaces another tagger. `repo_id` (default: the folder's
-        name) and `push_options` are as in `push_to_hub`, whose result is returned.
+        back end, decoding and offsets are not saved. `overwrite` replaces another tagger. `repo_id` (default: the
+        folder's name) and `push_options` are as in `push_to_hub`, whose result is returned.
         """
         hub.write_folder(Path(self._origin().folder), Path(save_directory), self._card(), overwrite=overwrite)
         return self.push_to_hub(repo_id or Path(save_directory).name, **push_options) if push_to_hub else None
@@ -319,8 +319,8 @@ class Tagger:
     def tag_batch(self, requests: Iterable[pending.TagRequest]) -> list[Spans | NerbertError | None]:
         """Return the answer to each request; all go through the model together, whatever their labels.
 
-        An answer is the result of `tag` for that text alone: spans, or the error that it would raise. A request that was
-        cancelled before it went into the model has None. Any number of threads may call it at once.
+        An answer is the result of `tag` for that text alone: spans, or the error that it would raise. A request
+        that was cancelled before it went into the model has None. Any number of threads may call it at once.
         """
         finders = dict[object, pending.EntityFinder | NerbertError]()
         texts = pending.tag_in_order((self._open_request(request, finders) for request in requests), self._cut)

@@ -30,8 +30,8 @@ def thresholds_of(
 ) -> dict[str, float]:  # fmt: skip
     """Return the lowest confidence (0–1) of each type's entities: the user's, else `of_tagger`, else `default`.
 
-    A number applies to all types, that of the type "" to all others. Raise SettingsError for a bound outside 0–1, or of a
-    type that the tagger doesn't know.
+    A number applies to all types, that of the type "" to all others. Raise SettingsError for a bound outside 0–1, or of
+    a type that the tagger doesn't know.
     """
     if chosen is not None and not isinstance(chosen, Mapping):
         chosen = {"": chosen}

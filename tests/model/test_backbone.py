@@ -114,7 +114,7 @@ def folder_of_ours() -> Path:
 
 def test_another_distribution_brings_a_model_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = EntryPoint("ours", f"{__name__}:folder_of_ours", "nerbert.models")
-    monkeypatch.setattr(MODELS, "_offered", {"ours": [ours]})
+    monkeypatch.setattr(MODELS, "_entry_points", {"ours": [ours]})
     assert find_named("ours") == find_named("embedded-open")
     assert find_named(f"{__name__}:folder_of_ours") != find_named("ours"), "a name is no code"
     with raises(InputError, "minilm: is a package of its own, which isn't installed: pip install nerbert-minilm"):
@@ -134,7 +134,7 @@ def test_commands_take_minilm_where_it_is_installed(
 ) -> None:
     minilm = EntryPoint("minilm", f"{__name__}:folder_of_ours", "nerbert.models")
     for offered, model in (({"minilm": [minilm]}, "minilm"), ({}, "embedded-open")):
-        monkeypatch.setattr(MODELS, "_offered", offered)
+        monkeypatch.setattr(MODELS, "_entry_points", offered)
         assert usual_model() == model
     told = "minilm isn't installed (pip install nerbert-minilm): embedded-open, a toy, is used\n"
     assert capsys.readouterr().err == told

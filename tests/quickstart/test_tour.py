@@ -118,7 +118,7 @@ def test_scores_and_tags_are_those_of_the_models(taken: Taken) -> None:
 def test_without_the_good_model_the_toy_is_alone(
     tmp_path: Path, small: Tour, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(MODELS, "_offered", {})
+    monkeypatch.setattr(MODELS, "_entry_points", {})
     result = run_quickstart(TEXT, tmp_path / "kept", small._replace(model="minilm", seeds=(1,)))
     assert [model.key for model in result.models] == ["tagger-toy"]
     assert result.missing == "minilm: is a package of its own, which isn't installed: pip install nerbert-minilm"

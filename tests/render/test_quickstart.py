@@ -69,7 +69,7 @@ def test_page_of_the_toy_alone(tmp_path: Path) -> None:
     result = made_up_result(tags=())
     alone = replace(result, models=result.models[:1], curve=((1, 0.5),), missing="good: pip install good")
     text = text_of(page_of(alone, tmp_path))
-    assert "Nothing was found" in text
+    assert "It found no entity" in text
     assert "A good model is missing here. good: pip install good" in text
     assert "takes types at run time" not in text
     assert text.count("1 steps: 50.00 %") == 1

@@ -82,7 +82,7 @@ class RedactJob:
         return paths, names, kind
 
     def pseudonyms(self) -> Callable[[set[str]], redact.Pseudonym]:
-        """Return the function that makes a document's pseudonyms, except those in it; raise InputError without a key."""
+        """Return the function that makes a document's new pseudonyms; raise SettingsError without a key."""
         if self.how != redact.HASH:
             return redact.number_names if self.how == redact.REPLACE else lambda _: redact.mask_text
         if self.key is None:
