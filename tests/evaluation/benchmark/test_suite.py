@@ -105,7 +105,7 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
         ('same_encoder_as = "B"', 'same_encoder_as = "B"\nencoder = "b"', "can't both be given"),
         ("seeds =", 'baseline = "a"\nseeds =', "baseline: unknown baseline 'a': did you mean 'A'?"),
         ('[systems.A]\nencoder = "a"', '[systems." "]', "' ': must be text, printable and not empty"),
-        ("[protocols.dev]", "[protocols.default]\n[protocols.dev]", "protocols.default: is the name that suites without protocols use"),
+        ("[protocols.dev]", "[protocols.default]\n[protocols.dev]", "protocols.default: is the name that suites"),
         ("[[targets]]", "[targets]", "setting targets = {'data': 'x'"),
         ("[[targets]]", f"[systems.C]\n{COMMAND}\n[systems.D]\nsame_encoder_as = 'C'\n[[targets]]",
          "same_encoder_as = 'C': has no encoder of its own either"),
