@@ -13,7 +13,7 @@ from nerbert.serve.settings import Limits
 Limited = Annotated[Limits, Parameter(name="*", group=Group("Limits", sort_key=2))]
 _LIMITS = Limits()
 DefaultLabels = Annotated[
-    str, Parameter(help="Labels to find by default, for taggers that take labels at run time; as in `nerbert tag`.")
+    str, Parameter(help="Labels to find by default, for models without their own types; as in `nerbert tag`.")
 ]
 Several = Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)]
 

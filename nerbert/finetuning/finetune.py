@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from nerbert.artifacts import check_free, publish_folder, write_json
-from nerbert.errors import SettingsError
+from nerbert.errors import SettingsError, few
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, objective_for
 from nerbert.formats.data import AnyData, DataSet
+from nerbert.labels import types_of_examples
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import save_model
 from nerbert.model.folder import TaggerFacts, TaggerHook, read_card, write_card
@@ -107,12 +108,19 @@ def finetune(encoder: str, data: Domains[AnyData], output: TaggerOutput, setting
     """
     output.check()
     domains = data.read(encoder)
+    _tell_lost_types(encoder, domains)
     with output.each_seed(settings) as outputs:
         for seed_output, seed_settings in outputs:
             with publish_folder(seed_output.folder, overwrite=output.overwrite) as folder:
                 tagger = finetune_domains(encoder, domains, seed_settings)
                 output.write(folder, tagger, domains.target)
     return output.folders
+
+
+def _tell_lost_types(encoder: str, domains: Domains[DataSet]) -> None:
+    card, types = read_card(encoder), {*types_of_examples(domains.target.train), *domains.types, *domains.labels}
+    if card["kind"] == "tagger" and (lost := sorted({*card["types"]} - types)):
+        tell(f"the new tagger won't find {few(lost)}: types of {encoder} that the data lack; --add-types keeps them")
 
 
 def finetune_domains(encoder: str, domains: Domains[DataSet], settings: FinetuneSettings) -> Finetuned:

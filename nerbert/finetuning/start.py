@@ -99,7 +99,10 @@ def check_head(objective: type[Objective], settings: FinetuneSettings) -> type[T
         why = f"setting objective = {settings.objective!r}: makes no tagger: its head_name is {name!r}"
         raise SettingsError(why, setting="objective")
     if settings.source_head not in {"new", *HEADS.find(name).starts}:
-        why = f"not for the head of objective {settings.objective!r}; use 'new'"
+        kept = HEADS.find(name).labels_at_run_time
+        why = f"not for the head of objective {settings.objective!r}; " + (
+            "leave it out: this head keeps its weights anyway" if kept else "use 'new'"
+        )
         raise SettingsError(f"setting source_head = {settings.source_head!r}: {why}", setting="source_head")
     return objective
 

@@ -86,9 +86,10 @@ class ServeJob:
         return token
 
     def load(self, source: str) -> Tagger:
-        """Load a tagger, with the labels to find by default if it takes any."""
+        """Load a tagger, with the labels to find by default unless it has its own types."""
         tagger = Tagger.load(source, thresholds=parse_thresholds(self.min_confidence), **self.loading)
-        return tagger.with_labels(parse_labels(self.labels)) if self.labels and not tagger.types else tagger
+        own_types = tagger.with_default_labels().types
+        return tagger if own_types or not self.labels else tagger.with_labels(parse_labels(self.labels))
 
 
 def serve(job: ServeJob, *, check: bool = False) -> None:

@@ -212,6 +212,11 @@ def test_command_says_where_the_taggers_are_and_how_good(
     out, log = capsys.readouterr()
     assert out == f"tagger: {tmp_path}/one; no dev split to score it on\n"
     assert re.search(r"fine-tuning, seed 1: step 1 of 2, loss \d\.\d+, [\d,]+ tokens/s, .+ left\n", log)
+    (tmp_path / "more.marked").write_text("[Oslo|town] is a town.\n")
+    more = ["--data", tmp_path / "more.marked", "-o", tmp_path / "more", *fast]
+    assert exit_code("finetune", tmp_path / "one", *more) == 0
+    lost = ", ".join(card(tmp_path / "one")["types"])
+    assert f"the new tagger won't find {lost}: types of {tmp_path}/one that the data lack; " in capsys.readouterr().err
 
 
 Heads = list[tuple[int, str, dict[str, torch.Tensor]]]
@@ -404,7 +409,7 @@ def headed(name: str) -> type:
         ({"objective": "mlm"}, "objective", "pretrain"),
         ({"objective": "headless"}, "objective", "head_name is ''"),
         ({"objective": "lost"}, "objective", "'x'"),
-        ({"objective": "gliner", "source_head": "shared"}, "source_head", "the head of objective 'gliner'; use 'new'"),
+        ({"objective": "gliner", "source_head": "shared"}, "source_head", "the head of objective 'gliner'; leave it out"),
         ({"objective": "joins_none", "tagging": {"joined_layer": 1}}, "tagging.joined_layer",
          "but objective = 'joins_none'"),
         ({"patience": 8}, "patience", "must be 0 with select = 'last'"),
