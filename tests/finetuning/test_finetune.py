@@ -409,7 +409,7 @@ def headed(name: str) -> type:
         ({"objective": "mlm"}, "objective", "pretrain"),
         ({"objective": "headless"}, "objective", "head_name is ''"),
         ({"objective": "lost"}, "objective", "'x'"),
-        ({"objective": "gliner", "source_head": "shared"}, "source_head", "the head of objective 'gliner'; leave it out"),
+        ({"objective": "gliner", "source_head": "shared"}, "source_head", "head of objective 'gliner'; leave it out"),
         ({"objective": "joins_none", "tagging": {"joined_layer": 1}}, "tagging.joined_layer",
          "but objective = 'joins_none'"),
         ({"patience": 8}, "patience", "must be 0 with select = 'last'"),

@@ -49,7 +49,7 @@ def target_kind(output: Path) -> str:
 
 
 def check_output(paths: JobPaths, output: Path, kind: str, *, overwrite: bool) -> list[PurePath]:
-    """Return the name of an output, or of each source's in the folder `output`; raise an error if it exists."""
+    """Return the name of an output, or of each source's in the folder `output`; raise an error if it isn't free."""
     file = not paths.many and bool(kinds.kind_named(kind).suffixes)
     if not file:
         check_apart(paths, output)
