@@ -6,20 +6,20 @@ from typing import Literal
 
 from cyclopts import App
 
-from nerbert.cli.options import OptionalOutput, Output
+from nerbert.cli.options import Many, OptionalOutput, Output
 
 figures_app = App(name="figures", help="Draw pictures of a benchmark's results.")
 
 
 @figures_app.command(name="paper")
 def figures_paper(
-    *places: str, output: Output, data: Path | None = None, points: int = 2000, suite: str = "ner_bert",
+    *places: str, output: Output, data: Many = None, points: int = 2000, suite: str = "ner_bert", protocol: str = "",
     kind: Literal["svg", "png", "pdf"] = "svg",
 ) -> None:  # fmt: skip
     """Draw the figures of NER-BERT's paper from corpora, encoders, and results of `nerbert benchmark`.
 
     From a corpus: entities of each category before and after sampling (1, 8). From results: F1 with few labels (2).
-    From all encoders together: maps of the entities in `--data` (3 to 7).
+    From all encoders together: maps of the entities in `--data`, one picture for each data set (3 to 7).
 
     Parameters
     ----------
@@ -28,11 +28,13 @@ def figures_paper(
     output
         Folder for the pictures; created if it doesn't exist.
     data
-        Annotated sentences for the maps: a folder's test split, or a file.
+        Annotated sentences for the maps: folders (their test splits), or files.
     points
         Maximum number of entities in a map.
     suite
         Name of the suite: SUITE.csv in a folder of results is plotted.
+    protocol
+        Name of the suite's protocol to plot; needed if the results have several.
     kind
         File format of the pictures.
     """
@@ -45,7 +47,10 @@ def figures_paper(
     corpora = [path for path in map(Path, places) if is_corpus(path)]
     results = [path for path in map(Path, places) if (path / f"{suite}.csv").is_file()]
     encoders = [name for name in places if Path(name) not in (*corpora, *results)]
-    if encoders and data is None:
+    pictures = {output / f"maps-{_name_of(path)}.{kind}": path for path in data or ()}
+    if len(pictures) < len(data or ()):
+        raise SettingsError("--data: two data sets have one name, so one picture would replace another; rename one")
+    if encoders and not data:
         why = f"no corpus, and no results with {suite}.csv; if it is an encoder, give sentences with --data"
         raise SettingsError(f"{encoders[0]}: {why}")
     output.mkdir(parents=True, exist_ok=True)
@@ -55,12 +60,12 @@ def figures_paper(
         draw_all_categories(counts, second := _picture(output, corpus, corpora, f"8-all-categories.{kind}"))
         print(first, second, sep="\n")
     for folder in results:
-        curves = few_labels_of(read_results(folder, suite))
+        curves = few_labels_of(read_results(folder, suite, protocol))
         draw_few_labels(curves, picture := _picture(output, folder, results, f"2-few-labels.{kind}"))
         print(picture)
-    if data is not None:
-        draw_maps(*make_maps(encoders, read_gold(data, "test").examples, points), output / f"3-maps.{kind}")
-        print(output / f"3-maps.{kind}")
+    for picture, path in pictures.items():
+        draw_maps(*make_maps(encoders, read_gold(path, "test").examples, points), picture)
+        print(picture)
 
 
 def _picture(output: Path, folder: Path, folders: Sequence[Path], name: str) -> Path:
@@ -68,8 +73,16 @@ def _picture(output: Path, folder: Path, folders: Sequence[Path], name: str) -> 
     return output / (f"{folder.resolve().name}-{name}" if len(folders) > 1 else name)
 
 
+def _name_of(data: Path) -> str:
+    """Return a data set's name: its folder's, before a file's."""
+    path = data.resolve()
+    return f"{path.parent.name}-{path.stem}" if path.is_file() else path.name
+
+
 @figures_app.command(name="frontier")
-def figures_frontier(results: Path, *, suite: str = "frontier", output: OptionalOutput = None) -> None:
+def figures_frontier(
+    results: Path, *, suite: str = "frontier", protocol: str = "", output: OptionalOutput = None
+) -> None:
     """Plot F1 against words per CPU-second and memory, in one panel per number of sentences.
 
     Systems without a measured speed, or without a result on some data set, are left out, and listed.
@@ -80,6 +93,8 @@ def figures_frontier(results: Path, *, suite: str = "frontier", output: Optional
         Folder of `nerbert benchmark`, with speeds.json in it: words per CPU-second and memory of each system.
     suite
         Name of the suite: SUITE.csv in the folder is plotted.
+    protocol
+        Name of the suite's protocol to plot; needed if the results have several.
     output
         Picture to write, ending in .svg, .png or .pdf; default: SUITE.svg in the folder.
     """
@@ -89,7 +104,7 @@ def figures_frontier(results: Path, *, suite: str = "frontier", output: Optional
 
     path = output or results / f"{suite}.svg"
     check_picture(path)
-    frontier = read_frontier(results, suite)
+    frontier = read_frontier(results, suite, protocol)
     draw_frontier(frontier, path)
     for line in frontier.missing:
         tell(f"not drawn: {line}")

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from nerbert.corpus.shards import read_manifest
-from nerbert.errors import InputError, at, need, refused
+from nerbert.errors import InputError, SettingsError, at, need, refused, unknown
 from nerbert.evaluation.tables.results import COLUMNS
 from nerbert.evaluation.tables.statistics import Summary, summary
 from nerbert.records import Example, Span
@@ -42,6 +42,7 @@ class Result(NamedTuple):
     """F1 (0–1) of one run, or of a paper (`state` published); `f1` is None for a cell without a result."""
 
     system: str
+    protocol: str
     target: str
     size: str
     run: tuple[str, str]
@@ -50,8 +51,10 @@ class Result(NamedTuple):
     f1: float | None
 
 
-def read_results(results: Path, suite: str) -> list[Result]:
-    """Read a suite's CSV in a folder of results; raise InputError if it is missing or another kind of file."""
+def read_results(results: Path, suite: str, protocol: str = "") -> list[Result]:
+    """Read a suite's CSV in a folder of results: the runs of one protocol, with published figures; raise InputError if
+    it is missing or another kind of file, SettingsError unless `protocol` is one of its protocols, or it has only one.
+    """
     path = results / f"{suite}.csv"
     if not path.is_file():
         raise InputError(f"{path}: no such file; run `nerbert benchmark {suite}.toml -o {results}` first")
@@ -60,7 +63,11 @@ def read_results(results: Path, suite: str) -> list[Result]:
         with refused("can't be read as CSV", of=(csv.Error, UnicodeDecodeError)):
             if not set(COLUMNS) <= set(rows.fieldnames or ()):
                 raise InputError(f"not a benchmark's CSV; its columns are {', '.join(COLUMNS)}")
-            return list(_results(rows))
+            read = list(_results(rows))
+    protocols = dict.fromkeys(result.protocol for result in read if result.state != "published")
+    if protocol not in protocols if protocol else len(protocols) > 1:
+        raise SettingsError(f"{path}: --protocol {protocol!r}{unknown(protocol, protocols)}")
+    return [result for result in read if protocol in ("", result.protocol) or result.state == "published"]
 
 
 def _results(rows: "csv.DictReader[str]") -> Iterator[Result]:
@@ -70,7 +77,8 @@ def _results(rows: "csv.DictReader[str]") -> Iterator[Result]:
         if row["metric"] in ("", _F1, _OWN_F1) and not row["type"]:
             f1 = _share(row["value"]) if row["metric"] else None
             run = row["draw"], row["seed"]
-            yield Result(row["system"], row["target"], row["size"], run, row["state"], row["metric"], f1)
+            cell = row["system"], row["protocol"], row["target"], row["size"]
+            yield Result(*cell, run, row["state"], row["metric"], f1)
 
 
 def _share(text: str) -> float:
@@ -88,16 +96,17 @@ Curves = dict[str, dict[str, dict[str, Summary]]]
 
 
 def few_labels_of(results: Iterable[Result]) -> Curves:
-    """Return the curves of finished cells; raise InputError if there is none."""
-    runs: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    """Return the curves of systems with finished cells at several sizes of a target; raise InputError if none has."""
+    runs: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for result in results:
         if result.metric == _F1 and result.state == "done" and result.f1 is not None:
-            runs[result.target, result.system, result.size].append(result.f1)
-    if not runs:
-        raise InputError("nothing to draw: no record of a run")
+            runs[result.target, result.system][result.size].append(result.f1)
     curves: Curves = {}
-    for (target, system, size), values in runs.items():
-        curves.setdefault(target, {}).setdefault(system, {})[size] = summary(values)
+    for (target, system), sizes in runs.items():
+        if len(sizes) > 1:
+            curves.setdefault(target, {})[system] = {size: summary(values) for size, values in sizes.items()}
+    if not curves:
+        raise InputError("nothing to draw: no system has runs at several sizes of a target")
     return curves
 
 
@@ -148,9 +157,9 @@ class Frontier:
         return best[::-1]
 
 
-def read_frontier(results: Path, suite: str = "frontier") -> Frontier:
+def read_frontier(results: Path, suite: str = "frontier", protocol: str = "") -> Frontier:
     """Read a suite's CSV and the speeds from a folder of `nerbert benchmark`; raise InputError if one is missing."""
-    read = read_results(results, suite)
+    read = read_results(results, suite, protocol)
     if not (results / SPEEDS).is_file():
         raise InputError(f"{results / SPEEDS}: no such file; it has each system's words_per_cpu_second and memory_mb")
     with at(results / f"{suite}.csv"):

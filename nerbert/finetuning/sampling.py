@@ -54,6 +54,11 @@ class Size:
         }[self.unit]  # fmt: skip
 
     @property
+    def order(self) -> tuple[bool, bool, Decimal]:
+        """Return a key that orders sizes by their sentences: numbers, then shares, then all."""
+        return self.unit is SizeUnit.ALL, self.unit is SizeUnit.PERCENT, self.number
+
+    @property
     def shots(self) -> int:
         """Return the requested entities of each type: k, or an episode's shots."""
         return int(self.number) if self.unit in (SizeUnit.EACH, SizeUnit.EPISODE) else 0

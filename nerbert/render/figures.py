@@ -3,23 +3,25 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nerbert.artifacts import publish
 from nerbert.errors import SettingsError, need
+from nerbert.finetuning.sampling import parse_size
 
 if TYPE_CHECKING:
     from nerbert.evaluation.figures import Curves, Frontier
+    from nerbert.evaluation.tables.statistics import Summary
     from nerbert.rng import Array
 
 KINDS = ("svg", "png", "pdf")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#7f7f7f", "#a6761d", "#000")
 """Colours that colour-blind people can distinguish (Okabe and Ito, extended); shapes differ as well."""
 _SHAPES = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<")
-_ACROSS, _NAMED, _COLOURED = 3, 30, 7
-"""Panels per row; maximum categories with names; maximum types of a map with separate colours."""
+_ACROSS, _NAMED = 3, 4
+"""Panels per row; Figure 1 names every fourth category."""
+_IMPROVEMENT: Any = {"color": "#7f7f7f", "linestyle": "--", "linewidth": 1}
 _UNDATED: Any = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _STYLE: Any = {
     "svg.hashsalt": "nerbert", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9,
@@ -73,7 +75,9 @@ def _plain_axes(panel: Any, title: str = "") -> None:
 
 
 def _styles(names: Iterable[str]) -> dict[str, Style]:
-    return dict(zip(names, zip(cycle(_COLOURS), cycle(_SHAPES), strict=False), strict=False))
+    """Return a colour and a shape for each name, different for up to a hundred."""
+    many = len(_COLOURS)
+    return {name: (_COLOURS[at % many], _SHAPES[(at + at // many) % many]) for at, name in enumerate(names)}
 
 
 def draw_frontier(frontier: "Frontier", output: Path) -> None:
@@ -114,13 +118,15 @@ def _draw_size(panel: Any, frontier: "Frontier", size: str, styles: Mapping[str,
 
 
 def draw_categories(names: Sequence[str], counts: Mapping[str, Sequence[int]], output: Path) -> None:
-    """Draw the entities of the most frequent categories, by name (Figure 1); `counts` has the bars by their labels."""
-    named, height = names[:_NAMED], 0.8 / len(counts)
+    """Draw the entities of an evenly spaced quarter of the categories, by name (Figure 1); `counts` has the bars by
+    their labels.
+    """
+    named, height = names[::_NAMED], 0.8 / len(counts)
     with _picture(output, (7, 0.9 + 0.2 * len(named))) as figure:
         panel = figure.subplots()
         for number, (label, values) in enumerate(counts.items()):
             heights = [rank + (number - 0.5) * height for rank in range(len(named))]
-            panel.barh(heights, values[:_NAMED], height, color=_COLOURS[number], label=label)
+            panel.barh(heights, values[::_NAMED], height, color=_COLOURS[number], label=label)
         panel.set_yticks(range(len(named)), named)
         panel.invert_yaxis()
         panel.set_xscale("log")
@@ -147,36 +153,50 @@ def draw_all_categories(counts: Mapping[str, Sequence[int]], output: Path) -> No
 
 
 def draw_few_labels(curves: "Curves", output: Path) -> None:
-    """Draw F1 by size, a panel for each target, with the 95 % interval if there are three runs (Figure 2)."""
+    """Draw F1 by size, a panel for each target, with the 95 % interval if there are three runs (Figure 2); of two
+    systems also the second's improvement over the first, on a right axis.
+    """
     need("benchmark", "scipy")
-    all_sizes = dict.fromkeys(size for target in curves.values() for curve in target.values() for size in curve)
     styles = _styles(dict.fromkeys(system for target in curves.values() for system in target))
     with _panels(output, len(curves), 2.8) as (figure, panels):
         for panel, (target, lines) in zip(panels.flat, curves.items(), strict=False):
-            sizes = [size for size in all_sizes if any(size in curve for curve in lines.values())]
+            sizes = sorted({size for line in lines.values() for size in line}, key=lambda size: parse_size(size).order)
             for system, (colour, shape) in styles.items():
-                points = [(sizes.index(size), f1) for size, f1 in lines.get(system, {}).items()]
+                line = lines.get(system, {})
+                points = [(number, line[size]) for number, size in enumerate(sizes) if size in line]
                 panel.plot([x for x, _ in points], [100 * f1.mean for _, f1 in points], color=colour, marker=shape,
                            markersize=4, label=system)  # fmt: skip
                 intervals = [(x, *(100 * end for end in f1.interval)) for x, f1 in points if f1.interval]
                 columns = zip(*intervals, strict=True) if intervals else ([], [], [])
                 panel.fill_between(*columns, color=colour, alpha=0.15, linewidth=0)
+            if len(styles) == 2:
+                _draw_improvement(panel, [lines.get(system, {}) for system in styles], sizes)
+                panel.plot([], [], **_IMPROVEMENT, label="{1} less {0} (right axis)".format(*styles))
             panel.set_xticks(range(len(sizes)), sizes)
             _plain_axes(panel, target)
         figure.supylabel("entity F1 in percent", fontsize=9)
         panels[-1, panels.shape[1] // 2].set_xlabel("training sentences")
 
 
+def _draw_improvement(panel: Any, lines: "Sequence[Mapping[str, Summary]]", sizes: Sequence[str]) -> None:
+    """Draw the second line less the first, where both have a point, on an axis that has zero."""
+    base, better = lines
+    both = [size for size in sizes if size in base and size in better]
+    points = [100 * (better[size].mean - base[size].mean) for size in both]
+    right = panel.twinx()
+    right.plot([sizes.index(size) for size in both], points, **_IMPROVEMENT)
+    right.set_ylim(bottom=min([0.0, *points]))
+    right.spines["top"].set_visible(False)
+
+
 def draw_maps(types: Sequence[str], maps: "Mapping[str, Array]", output: Path) -> None:
-    """Draw the entities by encoder, one panel each; frequent types have colours (Figures 3 to 7)."""
+    """Draw the entities by encoder, one panel each; types differ by colour and shape (Figures 3 to 7)."""
     counts = Counter(types)
-    names = sorted(counts, key=lambda name: (-counts[name], name))
+    styles = _styles(sorted(counts, key=lambda name: (-counts[name], name)))
     with _panels(output, len(maps), 3.2) as (_, panels):
         for panel, (encoder, positions) in zip(panels.flat, maps.items(), strict=False):
             panel.set_axis_off()
-            for number, name in enumerate(names):
+            for name, (colour, shape) in styles.items():
                 of_type = [index for index, type_ in enumerate(types) if type_ == name]
-                coloured = number < _COLOURED
-                panel.scatter(*positions[of_type].T, s=5, color=_COLOURS[number] if coloured else "#bbbbbb",
-                              linewidth=0, label=name if coloured else "")  # fmt: skip
+                panel.scatter(*positions[of_type].T, s=9, color=colour, marker=shape, linewidth=0, label=name)
             panel.set_title(encoder, fontsize=8)

@@ -1,5 +1,6 @@
 """Maps of entities: which are drawn, and where their vectors are read."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,13 @@ def test_the_command_draws_maps(sample: Path, tmp_path: Path, capsys: pytest.Cap
     command = ["figures", "paper", "embedded", "embedded-open", "-o", tmp_path, "--points", "120"]
     assert exit_code(*command) == 1
     assert "if it is an encoder, give sentences with --data" in capsys.readouterr().err
-    assert exit_code(*command, "--data", sample / "domain") == 0
-    first = [Path(line).read_bytes() for line in capsys.readouterr().out.splitlines()]
-    assert exit_code(*command, "--data", sample / "domain") == 0
-    assert [Path(line).read_bytes() for line in capsys.readouterr().out.splitlines()] == first
+    data = ["--data", sample / "domain", shutil.copytree(sample / "domain", tmp_path / "other") / "test.conll"]
+    assert exit_code(*command, *data) == 0
+    paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert [path.name for path in paths] == ["maps-domain.svg", "maps-other-test.svg"]
+    first = [path.read_bytes() for path in paths]
+    assert exit_code(*command, *data) == 0
+    assert [path.read_bytes() for path in paths] == first
+    assert exit_code(*command, *data, tmp_path / "other" / ".." / "other" / "test.conll") == 1
+    assert "two data sets have one name" in capsys.readouterr().err
     assert b"embedded-open" in first[0]
