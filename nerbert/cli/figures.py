@@ -47,9 +47,9 @@ def figures_paper(
     corpora = [path for path in map(Path, places) if is_corpus(path)]
     results = [path for path in map(Path, places) if (path / f"{suite}.csv").is_file()]
     encoders = [name for name in places if Path(name) not in (*corpora, *results)]
-    pictures = {output / f"maps-{_name_of(path)}.{kind}": path for path in data or ()}
+    pictures = {output / f"maps-{'-'.join(path.resolve().parts[1:][-2:])}.{kind}": path for path in data or ()}
     if len(pictures) < len(data or ()):
-        raise SettingsError("--data: two data sets have one name, so one picture would replace another; rename one")
+        raise SettingsError("--data: two data sets have the same names of folders, so the same picture; rename one")
     if encoders and not data:
         why = f"no corpus, and no results with {suite}.csv; if it is an encoder, give sentences with --data"
         raise SettingsError(f"{encoders[0]}: {why}")
@@ -71,12 +71,6 @@ def figures_paper(
 def _picture(output: Path, folder: Path, folders: Sequence[Path], name: str) -> Path:
     """Return the path of a picture; with several folders, their names are prefixes."""
     return output / (f"{folder.resolve().name}-{name}" if len(folders) > 1 else name)
-
-
-def _name_of(data: Path) -> str:
-    """Return a data set's name: its folder's, before a file's."""
-    path = data.resolve()
-    return f"{path.parent.name}-{path.stem}" if path.is_file() else path.name
 
 
 @figures_app.command(name="frontier")

@@ -337,8 +337,9 @@ def benchmark(
     output
         Folder for cells and tables; several suites can share one.
     encoder
-        NAME=FOLDER: the encoder (folder, hub name or `embedded`) of a system of the suite. Several for one name are the
-        same pre-training with different seeds: the i-th is fine-tuned with the i-th seed. Stars need five.
+        NAME=FOLDER: the encoder (folder, hub name or `embedded`) of a system of the suite; {target} in it is the
+        target's name. Several for one name are the same pre-training with different seeds: the i-th is fine-tuned with
+        the i-th seed. Stars need five.
     only
         PART=VALUE[,VALUE]: run only these cells; PART is system, target, size, draw, seed or protocol. Several parts
         must all match; repeating a part adds values. The tables keep the finished cells.

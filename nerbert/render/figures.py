@@ -76,8 +76,7 @@ def _plain_axes(panel: Any, title: str = "") -> None:
 
 def _styles(names: Iterable[str]) -> dict[str, Style]:
     """Return a colour and a shape for each name, different for up to a hundred."""
-    many = len(_COLOURS)
-    return {name: (_COLOURS[at % many], _SHAPES[(at + at // many) % many]) for at, name in enumerate(names)}
+    return {name: (_COLOURS[at % 10], _SHAPES[(at + at // 10) % 10]) for at, name in enumerate(names)}
 
 
 def draw_frontier(frontier: "Frontier", output: Path) -> None:
@@ -118,9 +117,7 @@ def _draw_size(panel: Any, frontier: "Frontier", size: str, styles: Mapping[str,
 
 
 def draw_categories(names: Sequence[str], counts: Mapping[str, Sequence[int]], output: Path) -> None:
-    """Draw the entities of an evenly spaced quarter of the categories, by name (Figure 1); `counts` has the bars by
-    their labels.
-    """
+    """Draw the entities of an evenly spaced quarter of the categories (Figure 1); `counts` has the bars by label."""
     named, height = names[::_NAMED], 0.8 / len(counts)
     with _picture(output, (7, 0.9 + 0.2 * len(named))) as figure:
         panel = figure.subplots()
@@ -191,8 +188,7 @@ def _draw_improvement(panel: Any, lines: "Sequence[Mapping[str, Summary]]", size
 
 def draw_maps(types: Sequence[str], maps: "Mapping[str, Array]", output: Path) -> None:
     """Draw the entities by encoder, one panel each; types differ by colour and shape (Figures 3 to 7)."""
-    counts = Counter(types)
-    styles = _styles(sorted(counts, key=lambda name: (-counts[name], name)))
+    styles = _styles(name for name, _ in Counter(sorted(types)).most_common())
     with _panels(output, len(maps), 3.2) as (_, panels):
         for panel, (encoder, positions) in zip(panels.flat, maps.items(), strict=False):
             panel.set_axis_off()

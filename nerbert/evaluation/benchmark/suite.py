@@ -97,8 +97,9 @@ class SystemSettings(_SuiteTable):
     """A system to compare: an encoder, optionally trained on a source domain first (source & target), or a command."""
 
     encoder: str | tuple[str, ...] = ""
-    """Folder or hub name; "" if the command line must give it. Of several, pre-trained in the same way with other
-    seeds, the i-th is fine-tuned with the i-th seed, so that runs include the random variation of pre-training."""
+    """Folder or hub name; "" if the command line must give it; {target} is the target's name, where each has an encoder
+    of its own. Of several, pre-trained in the same way with other seeds, the i-th is fine-tuned with the i-th seed, so
+    that runs include the random variation of pre-training."""
     same_encoder_as: str = ""
     """Name of another system that has the same encoder, even if the command line gives it."""
     source: str = ""
@@ -140,6 +141,8 @@ class Target(_SuiteTable):
     seeds. Leave out `draws` then."""
     seeds: Seeds = ()
     """Seeds of training; default: the suite's."""
+    systems: tuple[Readable, ...] = ()
+    """Systems that run on it; default: all."""
     labels: Labels = ()
     """Zero-shot: the types to ask for, each `TYPE=label` or `TYPE`; default: all types that occur, as words."""
     else_types: tuple[Readable, ...] = ()
@@ -182,18 +185,19 @@ class Suite(_SuiteTable):
         """Yield every cell, by priority. The first seed (and draw) of all targets, sizes, protocols and systems, in the
         suite's order; then the second of all, and so on: finished cells are comparable at any moment.
         """
-        rows = [(target.data, size, self.trainings(target, size)) for target in self.targets for size in target.sizes]
+        rows = [(target, size, self.trainings(target, size)) for target in self.targets for size in target.sizes]
         for number in range(max(len(trainings) for _, _, trainings in rows)):
-            for data, size, trainings in rows:
-                for draw, seed in trainings[number : number + 1]:
-                    for protocol in self.protocols:
-                        yield from (CellKey(name, data, size, draw, seed, protocol) for name in self.systems)
+            for target, size, trainings in rows:
+                systems = [name for name in self.systems if name in (target.systems or self.systems)]
+                for (draw, seed), protocol in product(trainings[number : number + 1], self.protocols):
+                    yield from (CellKey(name, target.data, size, draw, seed, protocol) for name in systems)
 
     def encoder_of(self, key: CellKey) -> str:
-        """Return the encoder of a cell: of several encoders, the one at its seed's position."""
+        """Return the encoder of a cell: of several encoders, the one at its seed's position, for its target."""
         encoders = self.systems[key.system].encoders
         target = next(target for target in self.targets if target.data == key.target and key.size in target.sizes)
-        return encoders[(target.seeds or self.seeds).index(key.seed) % len(encoders)]
+        encoder = encoders[(target.seeds or self.seeds).index(key.seed) % len(encoders)]
+        return encoder.replace("{target}", key.target)
 
     def settings_of(self, system: str, protocol: str) -> FinetuneSettings:
         """Return a system's fine-tuning settings under a protocol; raise SettingsError for settings that clash."""
@@ -330,6 +334,7 @@ def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:
         if count > 1:
             yield "targets", f"{data!r} at size {size} is given {count} times; keep one"
     for target in sorted(suite.targets, key=lambda target: target.data):
+        yield from (("targets", fault) for name in target.systems if (fault := _unknown("system", name, suite.systems)))
         path = PurePosixPath(target.data).as_posix()
         known = find_known(path)  # under several names it would count as several targets in every mean
         other = first.setdefault(known.name if known else path, target)

@@ -92,8 +92,8 @@ class Compared:
     @property
     def no_stars(self) -> str:
         """The reason why it has no stars whatever its p; "" if it may have stars."""
-        if self.by_encoder and self.test.n < ENCODERS_FOR_STARS:
-            return f"{_encoders(self.test.n)}: an interval needs {FEWEST}, stars {ENCODERS_FOR_STARS}; {MORE_ENCODERS}"
+        if self.by_encoder and (count := min(self.test.n, self.fewest)) < ENCODERS_FOR_STARS:
+            return f"{_encoders(count)}: an interval needs {FEWEST}, stars {ENCODERS_FOR_STARS}; {MORE_ENCODERS}"
         if self.fewest < FEWEST:
             return f"{plural(self.fewest, 'run')} on a target: interval and stars need {FEWEST} on each"
         return ""
@@ -203,7 +203,8 @@ def _scores_row(
     layout: Layout, columns: Sequence[ColumnKey], papers: Sequence[Published], at: RowKey, tests: Tests
 ) -> Row:
     """Return a target's row, or the row of the mean over the targets on which every column that ran has a run."""
-    group, ran = layout.row_groups[at], [column for column in columns if column in layout.ran]
+    group = layout.row_groups[at]  # a column without cells on some target has no mean, and restricts no other's
+    ran = [c for c in columns if c in layout.ran and all(layout.groups[key, c].cells for key in group)]
     single = at in layout.row_keys
     row_keys = group if single else [key for key in group if ran and all(layout.groups[key, c].done for c in ran)]
     means = {column: mean for column in columns if (mean := _mean(layout, column, row_keys))}

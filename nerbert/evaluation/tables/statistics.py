@@ -140,9 +140,12 @@ def together(parts: Sequence[Summary]) -> Summary:
 def average(targets: Sequence[Sequence[Mapping[Unit, float]]], *, by_encoder: bool) -> Summary:
     """Return the unweighted mean over targets; a target is a list of rows (sizes), each with its observations.
 
-    By encoder, an observation is an encoder's mean over all rows, if all have it. Targets and rows must not be empty.
+    By encoder, an observation is an encoder's mean over all rows, if all have it; if no target has an encoder of
+    another's (DAPT), they are independent. Targets and rows must not be empty.
     """
-    if not by_encoder:
+    units = [set[Unit]().union(*rows) for rows in targets]
+    apart = len(units) > 1 and sum(map(len, units)) == len(set[Unit]().union(*units))
+    if apart or not by_encoder:
         return mean_of([together([summary(list(row.values())) for row in rows]) for rows in targets])
     shared = set[Unit].intersection(*(set(row) for rows in targets for row in rows))
     if shared:

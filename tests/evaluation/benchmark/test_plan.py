@@ -282,3 +282,15 @@ def test_each_seed_has_its_encoder_and_says_whether_it_is_pre_trained(suite: Sui
     assert [Path(encoder_of(found["A", seed]).folder).name for seed in (1, 2)] == ["a", "b"]
     assert [encoder_of(found["A", seed]).pretrained for seed in (1, 2)] == [False, True]
     assert found["A", 2].score_key == found["B", 2].score_key
+
+
+def test_each_target_has_its_systems_and_its_encoder(suite: Suite, desk: Path) -> None:
+    (desk / "a").rename(desk / "of-one")
+    systems = {"A": SystemSettings(encoder=str(desk / "of-{target}")), "B": SystemSettings(encoder=str(desk / "b"))}
+    targets = (Target(data="one"), Target(data="two", systems=("B",)))
+    jobs = planned(
+        changed_to(suite, systems=systems, targets=targets, seeds=(1,), protocols={"p": FinetuneSettings()}), desk
+    )
+    assert [(job.place.system, job.place.target, Path(encoder_of(job).folder).name) for job in jobs] == [
+        ("A", "one", "of-one"), ("B", "one", "b"), ("B", "two", "b"),
+    ]  # fmt: skip

@@ -8,9 +8,12 @@ import pytest
 
 from nerbert.errors import SettingsError
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target, parse_encoders, read_suite
+from nerbert.evaluation.benchmark.systems.finetuned import in_key
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.finetuning.start import check_head
 from nerbert.formats.entity_labels import parse_type_labels
+from nerbert.training.objective import find_objective
 from nerbert.training.sections import load_settings
 from nerbert.training.tagging import TaggingSettings
 from tests.raised import raises
@@ -114,6 +117,7 @@ def test_no_protocol_is_the_default_one(tmp_path: Path) -> None:
             (f"{COMMAND}\nencoder = 'a'", "systems.A: has a command, so it can't have an encoder"),
             (f"{COMMAND}\ntimeout_minutes = 0", "timeout_minutes = 0: must be greater than 0"),
         )),
+        ("sizes =", "systems = ['a']\nsizes =", "targets: unknown system 'a': did you mean 'A'?"),
         ("sizes =", "labels = ['a=b', 'a=c']\nsizes =", "each type once"),
         ("title =", "means = 3\ntitle =", "setting means = 3: must be"),
         *(("[protocols.dev]", f"[[targets]]\ndata = 'y'\n[means]\n{mean}\n[protocols.dev]", told) for mean, told in (
@@ -210,8 +214,14 @@ def test_the_projects_suites_are_read() -> None:
     assert north.split == "dev"
     assert len(list(north.cell_keys())) == 2 * 5 * 5
     assert len([each for each in north.cell_keys() if each.target == "btc"]) == 2 * 5
-    assert len(list(paper.cell_keys())) == len(set(paper.cell_keys())) == 8 * 2 * 5 * (11 + 6 * 6)
+    count = 2 * 5 * (11 * 5 + 9 * 6 + 2 * 6 * 6)
+    assert len(list(paper.cell_keys())) == len(set(paper.cell_keys())) == count
     assert sum(len(each.f1) for each in paper.published) == 4 * 11 + 5 + 4 * 11 + 7 + 5
+    assert {each.name for each in paper.published} == set(paper.systems)
+    cdlm = in_key(load_settings(FinetuneSettings, ROOT / "nerbert" / "configs" / "cdlm.toml"))
+    for settings in (paper.settings_of("CDLM, source & target", protocol) for protocol in paper.protocols):
+        assert check_head(find_objective(settings.objective), settings)
+        assert in_key(settings) == cdlm
 
 
 def test_the_zero_shot_suite_asks_for_what_the_registry_knows() -> None:

@@ -61,10 +61,10 @@ def test_the_command_draws_maps(sample: Path, tmp_path: Path, capsys: pytest.Cap
     data = ["--data", sample / "domain", shutil.copytree(sample / "domain", tmp_path / "other") / "test.conll"]
     assert exit_code(*command, *data) == 0
     paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
-    assert [path.name for path in paths] == ["maps-domain.svg", "maps-other-test.svg"]
+    assert [path.name for path in paths] == [f"maps-{sample.name}-domain.svg", "maps-other-test.conll.svg"]
     first = [path.read_bytes() for path in paths]
     assert exit_code(*command, *data) == 0
     assert [path.read_bytes() for path in paths] == first
     assert exit_code(*command, *data, tmp_path / "other" / ".." / "other" / "test.conll") == 1
-    assert "two data sets have one name" in capsys.readouterr().err
+    assert "the same names of folders" in capsys.readouterr().err
     assert b"embedded-open" in first[0]

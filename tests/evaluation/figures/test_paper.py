@@ -55,7 +55,7 @@ def test_results_of_several_protocols_are_drawn_one_by_one(tmp_path: Path) -> No
     with raises(SettingsError, words="few.csv: --protocol '': must be one of default, other"):
         read_results(tmp_path, "few")
     curve = few_labels_of(read_results(tmp_path, "few", "other"))["ships"]["A"]
-    assert [(curve[size].n, curve[size].mean) for size in ("5", "all")] == [(3, pytest.approx(0.9))] * 2
+    assert [round(curve[size].mean, 9) for size in ("5", "all")] == [0.9, 0.9]
 
 
 @pytest.mark.extras

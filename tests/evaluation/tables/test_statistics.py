@@ -96,7 +96,9 @@ def test_targets_and_sizes_are_averaged_within_an_encoder() -> None:
     assert average([a, b], by_encoder=True) == summary([(0.2 + 0.6) / 2, (0.3 + 0.8) / 2])
     apart = average([a, [{Unit(("e4",)): 0.5}]], by_encoder=True)
     assert apart.mean == pytest.approx(0.4)
-    assert (apart.n, apart.interval) == (0, None)
+    assert (apart.n, apart.interval) == (4, None)
+    assert average([[a[0]], [{Unit((name,)): 0.5 for name in "xyz"}]], by_encoder=True).interval, "an encoder by target"
+    assert average([[a[0]], b, [{two: 0.2, three: 0.1}]], by_encoder=True).n == 1, "some are shared"
     alone = average([[b[0] | {three: 0.7}]], by_encoder=False)
     assert alone.interval == pytest.approx(summary([0.6, 0.8, 0.7]).interval)
 

@@ -102,6 +102,16 @@ def test_mean_is_over_the_same_targets_for_all() -> None:
     assert entry(empty, ("mean of 0 of 3 targets", "all"), "MiniLM") == Entry("–")
 
 
+def test_a_system_without_cells_on_a_target_does_not_restrict_the_mean() -> None:
+    suite = small("a", "b", "c", means={"two": ("a", "b")})
+    rest = suite.targets[2].model_copy(update={"systems": ("MiniLM", "MiniLM, pre-trained")})
+    suite = suite.model_copy(update={"targets": (*suite.targets[:2], rest)})
+    table = make_table(suite, made_up_cells(suite, all_done))
+    for names, drawn in (("mean of 3 targets", False), ("two, mean of 2 targets", True)):
+        assert entry(table, (names, "all"), "MiniLM").text != "–"
+        assert (entry(table, (names, "all"), "BERT").text != "–") is drawn
+
+
 def test_a_target_of_many_sizes_counts_once_in_the_mean() -> None:
     suite = made_up_suite(targets=(Target(data="a", sizes=("10", "20", "all")), Target(data="b")), published=())
     cells = [
