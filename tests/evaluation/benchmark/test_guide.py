@@ -3,18 +3,25 @@
 import re
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from nerbert.evaluation.benchmark.suite import Published, SystemSettings, Target
+from nerbert.cli import app
+from nerbert.encoder.settings import PretrainSettings
+from nerbert.evaluation.benchmark.runner import select_cells
+from nerbert.evaluation.benchmark.suite import Published, SystemSettings, Target, parse_encoders, read_suite
+from nerbert.evaluation.datasets.fetch import find_public
+from nerbert.training.sections import load_settings
 from tests.commands import exit_code
 
-GUIDE = (Path(__file__).parents[3] / "docs" / "how-to" / "compare.md").read_text(encoding="utf-8")
+PAGES = Path(__file__).parents[3] / "docs" / "how-to"
+GUIDE, PAPERS = ((PAGES / name).read_text(encoding="utf-8") for name in ("compare.md", "reproduce.md"))
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+def blocks(language: str, page: str = GUIDE) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 def command(line: str) -> None:
@@ -45,6 +52,25 @@ def test_the_guide_runs(
     }  # fmt: skip
     command(listed)
     assert capsys.readouterr().out.count("cached: F1") == 24
+
+
+def test_the_papers_commands_are_read_as_bash_expands_them(tmp_path: Path) -> None:
+    """None runs: `nerbert` prints its arguments; they are parsed, and settings, systems and data sets looked up."""
+    script = r"nerbert() { printf '%s\0' " + '"$@" "\n"; }\npip() { :; }; mkdir() { :; }; mv() { :; }; vllm() { :; }\n'
+    script += "".join(blocks("bash", PAPERS))
+    printed = subprocess.run(["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    cells = list[int]()
+    for words in printed.split("\n\0")[:-1]:
+        command, bound, _ = app.parse_args(words.split("\0")[:-1], exit_on_error=False, print_error=False)
+        options = bound.arguments
+        if command.__name__ == "benchmark":
+            suite = read_suite(options["suite"], parse_encoders(options["encoder"]))
+            cells.append(len(select_cells(list(suite.cell_keys()), options.get("only", ()))))
+        elif command.__name__ == "pretrain":
+            assert load_settings(PretrainSettings, options["config"], options["set_"]).seed
+        elif command.__name__ == "data_fetch":
+            assert all(map(find_public, options["names"]))
+    assert cells[:-1] == [1810, 5 * 3 * 11, 545, 110 + 360], "as the page counts them"
 
 
 def test_the_guide_names_every_key() -> None:
