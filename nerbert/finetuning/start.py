@@ -1,5 +1,6 @@
 """The start of fine-tuning: a new head on an encoder (NER-BERT §4.4), a tagger's head, or both parts of a model."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -90,6 +91,14 @@ class Start:
 def takes_labels(settings: FinetuneSettings) -> bool:
     """Return whether taggers of the settings' objective take labels at run time."""
     return HEADS.find(check_head(find_objective(settings.objective), settings).head_name).labels_at_run_time
+
+
+def least_steps(settings: FinetuneSettings) -> int:
+    """Return the fewest steps of a training, whatever its sentences and encoder."""
+    least = settings.min_steps
+    if least < 0:
+        least = _SHORT_STEPS if find_objective(settings.objective).traits.trains_gently else _USUAL_STEPS
+    return min(max(least, 1), settings.max_steps or sys.maxsize)
 
 
 def check_head(objective: type[Objective], settings: FinetuneSettings) -> type[TaggerObjective]:

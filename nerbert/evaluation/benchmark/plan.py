@@ -33,6 +33,7 @@ from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
 from nerbert.evaluation.benchmark.systems.external import Command, command_digest
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder, FineTuned
 from nerbert.evaluation.benchmark.systems.zero_shot import ZeroShotTagger
+from nerbert.evaluation.datasets.episodes import episodes_name, read_episode
 from nerbert.evaluation.datasets.load import find_duplicates, find_folder
 from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
@@ -113,9 +114,12 @@ class Job:
         """Read exactly the files of the key, and draw the sentences."""
         data = self.data.read()
         scored, dev = (data.dev, []) if self.split == "dev" else (data.test, data.dev)
-        if not scored:
+        if self.data.episodes:
+            part = given_part(self.data.folder / self.data.episodes, self.place.draw)
+        elif scored:
+            part = draw_part(data.train, scored, self.place.size, self.place.draw)
+        else:
             raise InputError(f"holds no {self.split} split, so nothing can be scored on it; add one")
-        part = draw_part(data.train, scored, self.place.size, self.place.draw)
         episode = parse_size(self.place.size).unit is SizeUnit.EPISODE
         duplicates = () if episode else find_duplicates(data.train, scored)
         return replace(part, dev=dev, duplicates=duplicates, name=str(self.data.folder))
@@ -148,11 +152,14 @@ class Planner:
         unit, split = parse_size(key.size).unit, self._suite.split
         system = self._make_zero_shot(key, target) if unit is SizeUnit.ZERO else self._make_trained(key, target)
         splits = system.splits(split, episode=unit is SizeUnit.EPISODE)
-        data = self._files(key.target, target.format, splits)
+        episodes = episodes_name(split, parse_size(key.size)) if target.episodes == "published" else ""
+        if episodes:  # instead of the split
+            splits = tuple(name for name in splits if name != split)
+        data = self._files(key.target, target.format, splits, episodes)
         return Job.of(key, system, data, split, target.else_types)
 
-    def _files(self, name: str, format_: str, splits: tuple[str, ...]) -> DataFiles:
-        return self._once(DataFiles.find, self._once(find_folder, self._data, name), format_, splits)
+    def _files(self, name: str, format_: str, splits: tuple[str, ...], episodes: str = "") -> DataFiles:
+        return self._once(DataFiles.find, self._once(find_folder, self._data, name), format_, splits, episodes)
 
     def _once(self, make: Callable[..., _Out], *names: Any) -> _Out:
         """Return the result of `make`, called only once for the same arguments, even if it fails."""
@@ -179,11 +186,11 @@ class Planner:
             return Command(system.command, digest, system.version, system.timeout_minutes, key.seed)
         encoder = self._encoder(key, system)
         settings = _startable(encoder.folder, self._settings(key))
-        source = None
-        if system.source:
+        source, name = None, system.source.replace("{target}", key.target)
+        if name:
             splits = ("train", "dev") if find_objective(settings.objective).traits.joins_source else ("train",)
-            source = self._files(system.source, system.source_format, splits)
-        return FineTuned(encoder, settings, self._machine.device, source, system.source, target.labels)
+            source = self._files(name, system.source_format, splits)
+        return FineTuned(encoder, settings, self._machine.device, source, name, target.labels)
 
     def _make_zero_shot(self, key: CellKey, target: Target) -> System:
         """Return a system that isn't trained on the target; of the settings only the precision applies, and no seed."""
@@ -249,6 +256,16 @@ def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw
         chosen, tested = [train[index] for index in subset.places], list(test)
         drawn = {"reached": subset.reached, "short": subset.short}
         drawn |= {} if drawn_size.unit is SizeUnit.ALL else {"places": list(subset.places)}
+    return _part(chosen, tested, drawn)
+
+
+def given_part(path: Path, draw: int) -> CellSentences:
+    """Return a cell's sentences, the two parts of a published episode."""
+    support, query, types = read_episode(path, draw)
+    return _part(support, query, {"types": types, "episodes": path.name})
+
+
+def _part(chosen: list[Example], tested: list[Example], drawn: dict[str, Any]) -> CellSentences:
     unknown = sorted(set(types_of_examples(tested)) - set(types_of_examples(chosen)))
     facts = {"sentences": len(chosen), "test_sentences": len(tested), "unknown_types": unknown}
     return CellSentences(chosen, tested, facts | drawn)

@@ -102,7 +102,7 @@ class SystemSettings(_SuiteTable):
     same_encoder_as: str = ""
     """Name of another system that has the same encoder, even if the command line gives it."""
     source: str = ""
-    """Data set to train on first."""
+    """Data set to train on first; {target} in it is the target's `data`, for the train split beside episodes."""
     source_format: FormatName = ""
     """Format of its files, as for a target."""
     command: Annotated[tuple[str, ...], AfterValidator(_validator(check_command))] = ()
@@ -135,6 +135,9 @@ class Target(_SuiteTable):
     draws: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Number of subsets drawn for each size except "all"; the same for all systems, nested over sizes. Few-NERD's
     papers use 5,000 episodes."""
+    episodes: Literal["drawn", "published"] = "drawn"
+    """Whether episodes are drawn from the scored split, or are the lines of Few-NERD's `published` files in the data
+    set's folder: draw n is line n of `test_5_1.jsonl` for 5 ways and 1 shot."""
     draw_by_seed: bool = False
     """The first seed trains on draw 1, the second on draw 2 …: a spread over seeds and subsets at the cost of only the
     seeds. Leave out `draws` then."""

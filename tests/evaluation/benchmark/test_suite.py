@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from nerbert.errors import SettingsError
+from nerbert.evaluation.benchmark.plan import draw_part
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target, parse_encoders, read_suite
 from nerbert.evaluation.datasets.load import known_data
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.training.sections import load_settings
 from nerbert.training.tagging import TaggingSettings
+from tests.examples import read_examples
 from tests.raised import raises
 
 ROOT = Path(__file__).parents[3]
@@ -212,6 +214,15 @@ def test_the_projects_suites_are_read() -> None:
     assert len([each for each in north.cell_keys() if each.target == "btc"]) == 2 * 5
     assert len(list(paper.cell_keys())) == len(set(paper.cell_keys())) == 8 * 2 * 5 * (11 + 6 * 6)
     assert sum(len(each.f1) for each in paper.published) == 4 * 11 + 5 + 4 * 11 + 7 + 5
+
+
+def test_the_few_nerd_suite_trains_first_and_its_sets_have_the_types(shared: Path) -> None:
+    suite = read_suite(ROOT / "nerbert" / "suites" / "few_nerd.toml")
+    assert {system.source for system in suite.systems.values()} == {"{target}"}
+    for target in suite.targets:
+        test = shared / "data" / "ner" / target.data / "test.conll"
+        examples = read_examples(test) if target.episodes == "drawn" else []
+        assert all(draw_part([], examples, size, 1).test for size in target.sizes if examples), target.data
 
 
 def test_the_zero_shot_suite_asks_for_what_the_registry_knows() -> None:
