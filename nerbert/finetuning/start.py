@@ -1,6 +1,5 @@
 """The start of fine-tuning: a new head on an encoder (NER-BERT §4.4), a tagger's head, or both parts of a model."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.terminal import tell
 from nerbert.training.objective import FINETUNE, Objective, TaggerObjective, Task, find_objective
+from nerbert.training.run import total_steps
 from nerbert.training.sections import chosen_objective
 from nerbert.training.settings import TrainSettings
 
@@ -95,10 +95,9 @@ def takes_labels(settings: FinetuneSettings) -> bool:
 
 def least_steps(settings: FinetuneSettings) -> int:
     """Return the fewest steps of a training, whatever its sentences and encoder."""
-    least = settings.min_steps
-    if least < 0:
-        least = _SHORT_STEPS if find_objective(settings.objective).traits.trains_gently else _USUAL_STEPS
-    return min(max(least, 1), settings.max_steps or sys.maxsize)
+    gentle = find_objective(settings.objective).traits.trains_gently
+    least = settings.min_steps if settings.min_steps >= 0 else _SHORT_STEPS if gentle else _USUAL_STEPS
+    return total_steps(0, replace(settings, min_steps=least))
 
 
 def check_head(objective: type[Objective], settings: FinetuneSettings) -> type[TaggerObjective]:

@@ -114,12 +114,10 @@ class Job:
         """Read exactly the files of the key, and draw the sentences."""
         data = self.data.read()
         scored, dev = (data.dev, []) if self.split == "dev" else (data.test, data.dev)
-        if self.data.episodes:
-            part = given_part(self.data.folder / self.data.episodes, self.place.draw)
-        elif scored:
-            part = draw_part(data.train, scored, self.place.size, self.place.draw)
-        else:
+        episodes = self.data.folder / self.data.episodes if self.data.episodes else None
+        if not (scored or episodes):
             raise InputError(f"holds no {self.split} split, so nothing can be scored on it; add one")
+        part = draw_part(data.train, scored, self.place.size, self.place.draw, episodes)
         episode = parse_size(self.place.size).unit is SizeUnit.EPISODE
         duplicates = () if episode else find_duplicates(data.train, scored)
         return replace(part, dev=dev, duplicates=duplicates, name=str(self.data.folder))
@@ -153,8 +151,7 @@ class Planner:
         system = self._make_zero_shot(key, target) if unit is SizeUnit.ZERO else self._make_trained(key, target)
         splits = system.splits(split, episode=unit is SizeUnit.EPISODE)
         episodes = episodes_name(split, parse_size(key.size)) if target.episodes == "published" else ""
-        if episodes:  # instead of the split
-            splits = tuple(name for name in splits if name != split)
+        splits = tuple(name for name in splits if not episodes or name != split)
         data = self._files(key.target, target.format, splits, episodes)
         return Job.of(key, system, data, split, target.else_types)
 
@@ -239,12 +236,20 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw: int) -> CellSentences:
-    """Return a cell's sentences, the same for all systems: a subset and the scored split, or an episode's two parts."""
+def draw_part(
+    train: Sequence[Example], test: Sequence[Example], size: str, draw: int, episodes: Path | None = None
+) -> CellSentences:  # fmt: skip
+    """Return a cell's sentences, the same for all systems: a subset and the scored split, or an episode's two parts.
+
+    An episode is drawn from `test`, or read from a published file of `episodes`.
+    """
     drawn_size = parse_size(size)
-    if drawn_size.unit is SizeUnit.EPISODE:
+    if episodes:
+        chosen, tested, types = read_episode(episodes, draw)
+        drawn: dict[str, Any] = {"types": types, "episodes": episodes.name}
+    elif drawn_size.unit is SizeUnit.EPISODE:
         episode = draw_episode(test, drawn_size.ways, drawn_size.shots, drawn_size.queries, draw)
-        drawn: dict[str, Any] = {
+        drawn = {
             "types": list(episode.types), "places": list(episode.support), "reached": episode.support_reached,
             "query_places": list(episode.query), "query_reached": episode.query_reached,
         }  # fmt: skip
@@ -256,16 +261,6 @@ def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw
         chosen, tested = [train[index] for index in subset.places], list(test)
         drawn = {"reached": subset.reached, "short": subset.short}
         drawn |= {} if drawn_size.unit is SizeUnit.ALL else {"places": list(subset.places)}
-    return _part(chosen, tested, drawn)
-
-
-def given_part(path: Path, draw: int) -> CellSentences:
-    """Return a cell's sentences, the two parts of a published episode."""
-    support, query, types = read_episode(path, draw)
-    return _part(support, query, {"types": types, "episodes": path.name})
-
-
-def _part(chosen: list[Example], tested: list[Example], drawn: dict[str, Any]) -> CellSentences:
     unknown = sorted(set(types_of_examples(tested)) - set(types_of_examples(chosen)))
     facts = {"sentences": len(chosen), "test_sentences": len(tested), "unknown_types": unknown}
     return CellSentences(chosen, tested, facts | drawn)

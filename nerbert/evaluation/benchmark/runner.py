@@ -268,8 +268,8 @@ def list_suite(
 
 def _trainings(plan: SuitePlan) -> str:
     """Return the number of trainings to run, their steps, and trainings on source data; "" if nothing is trained."""
-    new = [job.system for job in plan.missing if job.score_key not in plan.scored_again]
-    tuned = [system for system in new if isinstance(system, FineTuned)]
+    systems = (job.system for job in plan.missing if job.score_key not in plan.scored_again)
+    tuned = [system for system in systems if isinstance(system, FineTuned)]
     sources = {source for system in tuned if (source := system.facts["source"])}
     first = sum(not (plan.output / SOURCES / source).is_dir() for source in sources)
     before = f", after {first:,} on source data" if first else ""

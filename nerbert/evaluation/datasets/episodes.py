@@ -3,9 +3,10 @@
 A tag is a type, without B- or I-: neighbours of one type are one entity, as in Few-NERD's own scores.
 """
 
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+from typing_extensions import TypedDict  # Python 3.11's TypedDict lacks features that pydantic needs
 
 from nerbert.errors import InputError, SettingsError, at, refused
 from nerbert.finetuning.sampling import Size, SizeUnit, usual_queries
@@ -16,14 +17,12 @@ from nerbert.records import Example
 from nerbert.schema import parse_json
 
 
-@dataclass(frozen=True, slots=True)
-class _Sentences:
+class _Sentences(TypedDict):
     word: list[list[str]]
     label: list[list[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(TypedDict):
     support: _Sentences
     query: _Sentences
     types: list[str]
@@ -44,11 +43,11 @@ def read_episode(path: Path, number: int) -> tuple[list[Example], list[Example],
         raise InputError(f"{path}: has no episode {number}; ask for fewer draws")
     with at(path, number):
         episode = parse_json(line, _Line, "")
-        return _examples(episode.support), _examples(episode.query), episode.types
+        return _examples(episode["support"]), _examples(episode["query"]), episode["types"]
 
 
 def _examples(part: _Sentences) -> list[Example]:
-    if [*map(len, part.word)] != [*map(len, part.label)]:
+    if [*map(len, part["word"])] != [*map(len, part["label"])]:
         raise InputError("each word must have one label")
-    scheme, sentences = Scheme("IO", 0, 0), zip(part.word, part.label, strict=True)
+    scheme, sentences = Scheme("IO", 0, 0), zip(part["word"], part["label"], strict=True)
     return [example_of(checked_words(words, "word"), scheme.bio(tags)) for words, tags in sentences]

@@ -63,11 +63,6 @@ _GRIDS = {
 }  # fmt: skip
 """Title and metrics of each further grid. Entity F1 and token F1, papers' too, are in different columns: they
 differ by about seven points. F1's interval is over the choice of test sentences; ECE is of users' confidences."""
-_PUBLISHED = {
-    "zero_shot": {"F1 at 0.5": "micro.f1", "token F1": "token.f1"},
-    "figures": {"precision": "micro.precision", "recall": "micro.recall"},
-}
-"""The figures of papers in these grids: columns, and the metric of each."""
 _LEARNT = ("greedy F1", "greedy strict F1", "seen F1", "unseen F1")
 """Figures that add nothing if no row trains on its target."""
 _COUNTS = ("errors", "without.left_out", "facts.cpu_seconds", "by_type.gold")
@@ -304,10 +299,10 @@ def figures_grid(layout: Layout, key: Literal["zero_shot", "zero_shot_spans", "f
                 figures = (_figure(groups, metric) for metric in metrics.values())
                 rows.append(entries(*names, layout.name_of(column), *figures))
         for paper in layout.suite.published:
-            published = {name: _published_entry(layout, paper, paper.figures[metric], row_keys)
-                         for name, metric in _PUBLISHED.get(key, {}).items()}  # fmt: skip
-            if any(entry.text != NONE for entry in published.values()):
-                rows.append(entries(*names, _paper_entry(paper), *(published.get(name, NONE) for name in metrics)))
+            published = [_published_entry(layout, paper, paper.figures.get(metric, {}), row_keys)
+                         for metric in metrics.values()]  # fmt: skip
+            if any(entry.text != NONE for entry in published):
+                rows.append(entries(*names, _paper_entry(paper), *published))
     heads = entries("target", *(() if zero_shot else ("trained on",)), "system", *metrics)
     return Grid(key, title, heads, tuple(rows), names=2 if zero_shot else 3)
 
