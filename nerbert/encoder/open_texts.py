@@ -53,6 +53,12 @@ class OpenTypesSettings(Section):
     asked: Literal["file", "all"] = "file"
     """Which unmarked types count as absent from a text of `files`: those that the `file` lists as asked, or `all`.
     Source: NuNER's and GLiNER's trainings use all."""
+    sample: Annotated[int, Interval(ge=0)] = 0
+    """Number of texts of `files` to train on, drawn by the training's seed; a larger sample contains a smaller one. 0:
+    all. Source: NuNER's study of size."""
+    most_types: Annotated[int, Interval(ge=0)] = 0
+    """Maximum number of types: the most frequent in the texts trained on are kept, others are no entities. 0: all.
+    Source: NuNER's study of diversity."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
@@ -129,6 +135,7 @@ class OpenTexts:
         origin = {
             "version": VERSION, "words": check_splitter(self.splitter), "files": [file["sha256"] for file in files],
             "seed": self.seed, "descriptions": self.descriptions, "asked": self.settings.asked, "at_most": self.most,
+            "sample": self.settings.sample, "most_types": self.settings.most_types,
         } | ({"dev": [file["sha256"] for file in dev_files]} if dev_files else {})  # fmt: skip
 
         def read(folder: Path) -> OpenTypes:
@@ -194,6 +201,35 @@ class OpenTexts:
         write_json(folder / _TABLE, to_plain(facts))
 
     def _split_texts(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
+        """Yield the held-out texts and those that are drawn, with the kept types, and whether each is trained on."""
+        kept, dropped = self._types, Counter[Reason]() if dropped is None else dropped
+        for text, trained in self._drawn_texts(dropped):
+            yield text if kept is None else _keep_types(text, kept, dropped), trained
+
+    @cached_property
+    def _types(self) -> frozenset[str] | None:
+        """Return the most frequent types, of equally frequent ones the first by name; None for all."""
+        if not self.settings.most_types:
+            return None
+        texts = (text for text, trained in self._drawn_texts() if trained)
+        counts = Counter(fold_type(entity.type) for text in texts for entity in text.entities)
+        return frozenset(nsmallest(self.settings.most_types, counts, key=lambda type_: (-counts[type_], type_)))
+
+    def _drawn_texts(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
+        for number, (text, trained) in enumerate(self._all_texts(dropped)):
+            if not trained or self._drawn is None or number in self._drawn:
+                yield text, trained
+
+    @cached_property
+    def _drawn(self) -> frozenset[int] | None:
+        """Return the numbers of the texts that are drawn to train on; None for all."""
+        if not self.settings.sample:
+            return None
+        texts = enumerate(text.text if trained else None for text, trained in self._all_texts())
+        coins = ((uniform(self.seed, "open types sample", text), number) for number, text in texts if text is not None)
+        return frozenset(number for _, number in nsmallest(self.settings.sample, coins))
+
+    def _all_texts(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
         """Yield the texts of all files, and whether each is trained on; equal ones of files held out are left out."""
         files, dev = self.settings.files, self.settings.dev
         if not dev:
@@ -234,6 +270,14 @@ def _hash_files(paths: Iterable[Path], name: str) -> list[dict[str, str]]:
             with refused(f"{path}: can't be read", of=OSError, remedy="name a file"):
                 files.append({"file": path.name, "sha256": sha256_of(path)})
     return files
+
+
+def _keep_types(text: OpenText, kept: frozenset[str], dropped: Counter[Reason]) -> OpenText:
+    """Return a text with some types, which alone count as asked for."""
+    entities = tuple(entity for entity in text.entities if fold_type(entity.type) in kept)
+    dropped[Reason.RARE_CATEGORY] += len(text.entities) - len(entities)
+    asked = text.asked and tuple(type_ for type_ in text.asked if fold_type(type_) in kept)
+    return replace(text, entities=entities, asked=asked)
 
 
 def is_held_out(text: str) -> bool:

@@ -134,7 +134,8 @@ def open_training_data(
     if len(corpora) > 1:  # the key of an objective's labels has those of one corpus
         origin["types"] = [sorted(corpus.labels.concept_texts.items()) for corpus in corpora]
     if open_texts:
-        options = [open_texts.settings.copies, open_texts.settings.asked]
+        own, seed = open_texts.settings, open_texts.seed if open_texts.settings.sample else None
+        options = [own.copies, own.asked, own.sample, own.most_types, seed]
         origin["open_types"] = [VERSION, open_texts.splitter, *options, *open_texts.content.digests]
     make = partial(_make, corpora=corpora, pieces=pieces, labels=labels, executor=executor, open_texts=open_texts)
     windows, copies, counts = load_cached(settings.cache, "pieces", origin, make, _read)

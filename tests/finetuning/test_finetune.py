@@ -196,6 +196,12 @@ def test_named_seeds_have_a_folder_each_one_seed_too(
     assert not three.equal(one)
 
 
+def test_the_fewest_steps_are_known_before_the_sentences() -> None:
+    usual = FinetuneSettings(objective="tagging")
+    made = (usual, replace(usual, max_steps=5), replace(usual, min_steps=0), replace(usual, objective="names"))
+    assert [start.least_steps(settings) for settings in made] == [250, 5, 1, 50]
+
+
 def test_command_says_where_the_taggers_are_and_how_good(
     tiny_encoder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbert.artifacts import sha256_once
-from nerbert.errors import refused
+from nerbert.errors import InputError, refused
 from nerbert.formats.data import DataSet, data_sum, find_splits, read_data, split_of
 from nerbert.formats.documents import Reading
 from nerbert.model.folder import ModelFolder, Use
@@ -56,22 +56,28 @@ class DataFiles:
     """Name of the format; "" to recognise it by the content."""
     sha256: dict[str, str]
     """Digests by file name; "" for a missing split, under its usual name."""
+    episodes: str = ""
+    """Name of the file of published episodes, which is no split; "" for none."""
 
     @classmethod
-    def find(cls, folder: Path, format_: str, splits: Iterable[str]) -> "DataFiles":
-        """Return the current files of some splits."""
+    def find(cls, folder: Path, format_: str, splits: Iterable[str], episodes: str = "") -> "DataFiles":
+        """Return the current files of some splits, and of published episodes; these must be there."""
         paths = [find_splits(folder, Reading(from_=format_), (split,)).get(split, folder / f"{split}.conll")
                  for split in dict.fromkeys(splits)]  # fmt: skip
-        return cls(folder, format_, {path.name: data_digest(path) for path in paths})
+        if episodes:
+            paths.append(folder / episodes)
+            if not paths[-1].is_file():
+                raise InputError(f"{paths[-1]}: no such file of episodes; bring Few-NERD's, or leave `episodes` out")
+        return cls(folder, format_, {path.name: data_digest(path) for path in paths}, episodes)
 
     def read_digests(self) -> "DataFiles":
         """Return the current files of the same splits."""
-        return DataFiles.find(self.folder, self.format, self.splits)
+        return DataFiles.find(self.folder, self.format, self.splits, self.episodes)
 
     @property
     def splits(self) -> list[str]:
         """Return the names of the splits."""
-        return [split_of(name) for name in self.sha256]
+        return [split_of(name) for name in self.sha256 if name != self.episodes]
 
     @property
     def key(self) -> dict[str, Any]:

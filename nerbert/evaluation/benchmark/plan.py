@@ -33,6 +33,7 @@ from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target
 from nerbert.evaluation.benchmark.systems.external import Command, command_digest
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder, FineTuned
 from nerbert.evaluation.benchmark.systems.zero_shot import ZeroShotTagger
+from nerbert.evaluation.datasets.episodes import episodes_name, read_episode
 from nerbert.evaluation.datasets.load import find_duplicates, find_folder
 from nerbert.finetuning.sampling import SizeUnit, draw_episode, draw_subset, parse_size
 from nerbert.finetuning.settings import FinetuneSettings
@@ -113,9 +114,10 @@ class Job:
         """Read exactly the files of the key, and draw the sentences."""
         data = self.data.read()
         scored, dev = (data.dev, []) if self.split == "dev" else (data.test, data.dev)
-        if not scored:
+        episodes = self.data.folder / self.data.episodes if self.data.episodes else None
+        if not (scored or episodes):
             raise InputError(f"holds no {self.split} split, so nothing can be scored on it; add one")
-        part = draw_part(data.train, scored, self.place.size, self.place.draw)
+        part = draw_part(data.train, scored, self.place.size, self.place.draw, episodes)
         episode = parse_size(self.place.size).unit is SizeUnit.EPISODE
         duplicates = () if episode else find_duplicates(data.train, scored)
         return replace(part, dev=dev, duplicates=duplicates, name=str(self.data.folder))
@@ -148,11 +150,13 @@ class Planner:
         unit, split = parse_size(key.size).unit, self._suite.split
         system = self._make_zero_shot(key, target) if unit is SizeUnit.ZERO else self._make_trained(key, target)
         splits = system.splits(split, episode=unit is SizeUnit.EPISODE)
-        data = self._files(key.target, target.format, splits)
+        episodes = episodes_name(split, parse_size(key.size)) if target.episodes == "published" else ""
+        splits = tuple(name for name in splits if not episodes or name != split)
+        data = self._files(key.target, target.format, splits, episodes)
         return Job.of(key, system, data, split, target.else_types)
 
-    def _files(self, name: str, format_: str, splits: tuple[str, ...]) -> DataFiles:
-        return self._once(DataFiles.find, self._once(find_folder, self._data, name), format_, splits)
+    def _files(self, name: str, format_: str, splits: tuple[str, ...], episodes: str = "") -> DataFiles:
+        return self._once(DataFiles.find, self._once(find_folder, self._data, name), format_, splits, episodes)
 
     def _once(self, make: Callable[..., _Out], *names: Any) -> _Out:
         """Return the result of `make`, called only once for the same arguments, even if it fails."""
@@ -179,11 +183,11 @@ class Planner:
             return Command(system.command, digest, system.version, system.timeout_minutes, key.seed)
         encoder = self._encoder(key, system)
         settings = _startable(encoder.folder, self._settings(key))
-        source = None
-        if system.source:
+        source, name = None, system.source.replace("{target}", key.target)
+        if name:
             splits = ("train", "dev") if find_objective(settings.objective).traits.joins_source else ("train",)
-            source = self._files(system.source, system.source_format, splits)
-        return FineTuned(encoder, settings, self._machine.device, source, system.source, target.labels)
+            source = self._files(name, system.source_format, splits)
+        return FineTuned(encoder, settings, self._machine.device, source, name, target.labels)
 
     def _make_zero_shot(self, key: CellKey, target: Target) -> System:
         """Return a system that isn't trained on the target; of the settings only the precision applies, and no seed."""
@@ -232,12 +236,20 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def draw_part(train: Sequence[Example], test: Sequence[Example], size: str, draw: int) -> CellSentences:
-    """Return a cell's sentences, the same for all systems: a subset and the scored split, or an episode's two parts."""
+def draw_part(
+    train: Sequence[Example], test: Sequence[Example], size: str, draw: int, episodes: Path | None = None
+) -> CellSentences:  # fmt: skip
+    """Return a cell's sentences, the same for all systems: a subset and the scored split, or an episode's two parts.
+
+    An episode is drawn from `test`, or read from a published file of `episodes`.
+    """
     drawn_size = parse_size(size)
-    if drawn_size.unit is SizeUnit.EPISODE:
+    if episodes:
+        chosen, tested, types = read_episode(episodes, draw)
+        drawn: dict[str, Any] = {"types": types, "episodes": episodes.name}
+    elif drawn_size.unit is SizeUnit.EPISODE:
         episode = draw_episode(test, drawn_size.ways, drawn_size.shots, drawn_size.queries, draw)
-        drawn: dict[str, Any] = {
+        drawn = {
             "types": list(episode.types), "places": list(episode.support), "reached": episode.support_reached,
             "query_places": list(episode.query), "query_reached": episode.query_reached,
         }  # fmt: skip

@@ -32,8 +32,11 @@ from nerbert.evaluation.benchmark.cells import (
 )
 from nerbert.evaluation.benchmark.plan import Job, Planner, this_machine
 from nerbert.evaluation.benchmark.suite import Suite
+from nerbert.evaluation.benchmark.systems.finetuned import FineTuned
 from nerbert.evaluation.datasets.load import check_root
 from nerbert.executors import Executor, Resources, given_or_local
+from nerbert.finetuning.sampling import plural
+from nerbert.finetuning.start import least_steps
 from nerbert.process import check_alone, cores, in_worker
 from nerbert.terminal import duration, percent, tell
 
@@ -259,7 +262,19 @@ def list_suite(
         seconds, unlike = cpu_seconds((job.place for job in plan.missing), plan.done.values())
         about = f"about {duration(seconds)} of CPU time by the cells that are done" if seconds else ""
         without = f"no cell like {unlike} of them is done" if unlike else ""
-        yield f"to run: {len(plan.missing)} cells; {', and '.join(filter(None, (about, without)))}"
+        of = ", and ".join(filter(None, (about, without)))
+        yield f"to run: {len(plan.missing)} cells; {'; '.join(filter(None, (_trainings(plan), of)))}"
+
+
+def _trainings(plan: SuitePlan) -> str:
+    """Return the number of trainings to run, their steps, and trainings on source data; "" if nothing is trained."""
+    systems = (job.system for job in plan.missing if job.score_key not in plan.scored_again)
+    tuned = [system for system in systems if isinstance(system, FineTuned)]
+    sources = {source for system in tuned if (source := system.facts["source"])}
+    first = sum(not (plan.output / SOURCES / source).is_dir() for source in sources)
+    before = f", after {first:,} on source data" if first else ""
+    steps = sum(least_steps(system.settings) for system in tuned)
+    return f"{plural(len(tuned), 'training')}, at least {steps:,} steps in all{before}" if tuned else ""
 
 
 def cpu_seconds(cell_keys: Iterable[CellKey], done: Iterable[Cell]) -> tuple[float, int]:

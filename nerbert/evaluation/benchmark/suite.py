@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import product
+from itertools import chain, product
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -103,7 +103,7 @@ class SystemSettings(_SuiteTable):
     same_encoder_as: str = ""
     """Name of another system that has the same encoder, even if the command line gives it."""
     source: str = ""
-    """Data set to train on first."""
+    """Data set to train on first; {target} in it is the target's `data`, for the train split beside episodes."""
     source_format: FormatName = ""
     """Format of its files, as for a target."""
     command: Annotated[tuple[str, ...], AfterValidator(_validator(check_command))] = ()
@@ -136,6 +136,9 @@ class Target(_SuiteTable):
     draws: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Number of subsets drawn for each size except "all"; the same for all systems, nested over sizes. Few-NERD's
     papers use 5,000 episodes."""
+    episodes: Literal["drawn", "published"] = "drawn"
+    """Whether episodes are drawn from the scored split, or are the lines of Few-NERD's `published` files in the data
+    set's folder: draw n is line n of `test_5_1.jsonl` for 5 ways and 1 shot."""
     draw_by_seed: bool = False
     """The first seed trains on draw 1, the second on draw 2 …: a spread over seeds and subsets at the cost of only the
     seeds. Leave out `draws` then."""
@@ -150,14 +153,22 @@ class Target(_SuiteTable):
 
 
 class Published(_SuiteTable):
-    """Figures of a paper on a `size` of the train split: entity F1 and token F1 in percent, by data set."""
+    """A paper's figures on a `size` of the train split, in percent, by data set; all but `token_f1` are of entities."""
 
     name: Readable
     of: Readable
     """Source of the figures: paper, table, setting, and scoring rules if they aren't the usual ones."""
     f1: Percents = {}
     token_f1: Percents = {}
+    precision: Percents = {}
+    recall: Percents = {}
     size: Size = "all"
+
+    @property
+    def figures(self) -> dict[str, Percents]:
+        """Return its figures by metric of a cell's scores."""
+        entities = {"micro.f1": self.f1, "micro.precision": self.precision, "micro.recall": self.recall}
+        return entities | {"token.micro_f1": self.token_f1}
 
 
 class Suite(_SuiteTable):
@@ -323,7 +334,7 @@ def _paper_faults(suite: Suite, paper: Published, targets: Iterable[str]) -> Ite
         yield "figures of test are not comparable with split = 'dev'; leave them out"
     if not (paper.f1 or paper.token_f1):
         yield "needs f1 or token_f1: figures in percent by data set, { NAME = 66.56 }"
-    yield from filter(None, (_unknown("target", name, targets) for name in (*paper.f1, *paper.token_f1)))
+    yield from filter(None, (_unknown("target", name, targets) for name in chain(*paper.figures.values())))
 
 
 def _target_faults(suite: Suite) -> Iterator[tuple[str, str]]:

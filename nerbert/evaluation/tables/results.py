@@ -298,7 +298,7 @@ class BenchmarkTable:
             if not figures:
                 yield (*run, "", "", "", cell.why)
         for paper in self.published:
-            for metric, f1s in (("micro.f1", paper.f1), ("token.f1", paper.token_f1)):
-                for target, f1 in f1s.items():
+            for metric, shares in paper.figures.items():
+                for target, figure in shares.items():
                     run = (paper.name, "", target, paper.size, "", "", "published")
-                    yield (*run, metric, "", repr(round(f1 / 100, 6)), paper.of)
+                    yield (*run, metric, "", repr(round(figure / 100, 6)), paper.of)

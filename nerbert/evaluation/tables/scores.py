@@ -299,11 +299,11 @@ def figures_grid(layout: Layout, key: Literal["zero_shot", "zero_shot_spans", "f
             if any(group.done for group in groups):
                 figures = (_figure(groups, metric) for metric in metrics.values())
                 rows.append(entries(*names, layout.name_of(column), *figures))
-        for paper in layout.suite.published if key == "zero_shot" else ():
-            published = {name: _published_entry(layout, paper, f1s, row_keys)
-                         for name, f1s in (("F1 at 0.5", paper.f1), ("token F1", paper.token_f1))}  # fmt: skip
-            if any(entry.text != NONE for entry in published.values()):
-                rows.append(entries(target, _paper_entry(paper), *(published.get(name, NONE) for name in metrics)))
+        for paper in layout.suite.published:
+            published = [_published_entry(layout, paper, paper.figures.get(metric, {}), row_keys)
+                         for metric in metrics.values()]  # fmt: skip
+            if any(entry.text != NONE for entry in published):
+                rows.append(entries(*names, _paper_entry(paper), *published))
     heads = entries("target", *(() if zero_shot else ("trained on",)), "system", *metrics)
     return Grid(key, title, heads, tuple(rows), names=2 if zero_shot else 3)
 

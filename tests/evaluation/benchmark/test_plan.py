@@ -1,5 +1,6 @@
 """Change one byte of what a cell depends on, and it alone is run again."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nerbert.errors import InputError
 from nerbert.evaluation.benchmark.cells import Cell, CellKey, Machine, State
 from nerbert.evaluation.benchmark.plan import Job
 from nerbert.evaluation.benchmark.suite import Published, Suite, SystemSettings, Target
@@ -14,11 +16,13 @@ from nerbert.evaluation.benchmark.systems import finetuned
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder, FineTuned
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import write_card
+from nerbert.records import Span
 from nerbert.training.sections import change_settings
 from nerbert.training.tagging import TaggingSettings
 from nerbert.words import SPLITTER
 from tests.evaluation.benchmark import outcome
 from tests.evaluation.benchmark.outcome import CPU
+from tests.raised import raises
 
 ROWS = "The\tO\nMargarethe\tB-ship\nsailed\tO\n\n"
 Keys = dict[CellKey, tuple[str, str, str]]
@@ -231,6 +235,34 @@ def test_episodes_depend_on_the_test_split_alone(suite: Suite, desk: Path) -> No
     assert keys(episodes, desk) == before
     (desk / "data" / "one" / "test.conll").write_text(ROWS)
     assert changed(before, keys(episodes, desk), SCORE) == set(before)
+
+
+def test_published_episodes_follow_a_training_on_the_train_split(suite: Suite, desk: Path) -> None:
+    """Few-NERD's files: a line is a draw, its labels are types; a system learns from the target's train split first."""
+    target = Target(data="one", sizes=("1 way 1 shot",), draws=5, episodes="published")
+    systems = {"A": SystemSettings(encoder=str(desk / "a"), source="{target}")}
+    episodes = changed_to(suite, targets=(target,), protocols={"last": FinetuneSettings()}, seeds=(1,), systems=systems)
+    (missing, *_) = outcome.planned(episodes, desk / "data")
+    assert isinstance(missing, Cell), "it would fail when it runs"
+    assert "test_1_1.jsonl: no such file of episodes" in missing.why
+    parts = [{"word": [["fram", "sank", name]], "label": [["art-ship", "O", "O"]]} for name in ("support", "query")]
+    line = {"support": parts[0], "query": parts[1], "types": ["art-ship"]}
+    torn = line | {"query": {"word": [["fram"]], "label": [["O", "O"]]}}
+    (desk / "data" / "one" / "test_1_1.jsonl").write_text(f"{json.dumps(torn)}\n{json.dumps(line)}\n")
+    first, second, third, *_ = planned(episodes, desk)
+    part = second.read()
+    assert [example.text for example in (*part.train, *part.test)] == ["fram sank support", "fram sank query"]
+    assert part.test[0].spans == (Span(0, 4, "art-ship", "fram"),)
+    for job, why in ((first, "test_1_1.jsonl:1: each word must have one label"), (third, "has no episode 3")):
+        with raises(InputError, words=why):
+            job.read()
+    before = keys(episodes, desk)
+    (desk / "data" / "one" / "train.conll").write_text(ROWS)
+    assert changed(before, keys(episodes, desk), SOURCE) == set(before)
+    other = changed_to(episodes, targets=(target.model_copy(update={"sizes": ("1 way 1 shot 3 queries",)}),))
+    assert {getattr(cell, "why", "")[:40] for cell in outcome.planned(other, desk / "data")} == {
+        "size 1 way 1 shot 3 queries: no file of "
+    }
 
 
 def test_a_plan_reads_no_sentence(suite: Suite, desk: Path) -> None:

@@ -296,7 +296,8 @@ def test_a_dry_run_lists_and_writes_nothing(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "tiny, ships, all, draw 1, seed 1, fast: would run"
     assert len(lines) == CELLS + 1
-    assert lines[-1] == f"to run: {CELLS} cells; no cell like {CELLS} of them is done"
+    trainings = f"{CELLS} trainings, at least {CELLS} steps in all, after 2 on source data"
+    assert lines[-1] == f"to run: {CELLS} cells; {trainings}; no cell like {CELLS} of them is done"
     assert not output.exists()
     cells = cells_of(read_suite(suite_file), data, output)
     (output / "cells" / f"{cells[1].facts['keys']['tag']}.json").unlink()
@@ -304,7 +305,7 @@ def test_a_dry_run_lists_and_writes_nothing(
     assert dry() == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition("fast: ")[2][:10] for line in lines[:3]] == ["cached: F1", "would run", "cached: F1"]
-    assert lines[-1].startswith("to run: 1 cells; about ")
+    assert lines[-1].startswith("to run: 1 cells; 1 training, at least 1 steps in all, after 1 on source data; about ")
     assert dry("--only", "seed=2") == 0
     assert len(capsys.readouterr().out.splitlines()) == sum(each.place.seed == 2 for each in cells)
     monkeypatch.setattr(keys, "SCORING", 1000)

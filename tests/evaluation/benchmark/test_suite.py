@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nerbert.errors import SettingsError
+from nerbert.evaluation.benchmark.plan import draw_part
 from nerbert.evaluation.benchmark.suite import Suite, SystemSettings, Target, parse_encoders, read_suite
 from nerbert.evaluation.benchmark.systems.finetuned import in_key
 from nerbert.evaluation.datasets.load import known_data
@@ -16,6 +17,7 @@ from nerbert.formats.entity_labels import parse_type_labels
 from nerbert.training.objective import find_objective
 from nerbert.training.sections import load_settings
 from nerbert.training.tagging import TaggingSettings
+from tests.examples import read_examples
 from tests.raised import raises
 
 ROOT = Path(__file__).parents[3]
@@ -222,6 +224,15 @@ def test_the_projects_suites_are_read() -> None:
     for settings in (paper.settings_of("CDLM, source & target", protocol) for protocol in paper.protocols):
         assert check_head(find_objective(settings.objective), settings)
         assert in_key(settings) == cdlm
+
+
+def test_the_few_nerd_suite_trains_first_and_its_sets_have_the_types(shared: Path) -> None:
+    suite = read_suite(ROOT / "nerbert" / "suites" / "few_nerd.toml")
+    assert {system.source for system in suite.systems.values()} == {"{target}"}
+    for target in suite.targets:
+        test = shared / "data" / "ner" / target.data / "test.conll"
+        examples = read_examples(test) if target.episodes == "drawn" else []
+        assert all(draw_part([], examples, size, 1).test for size in target.sizes if examples), target.data
 
 
 def test_the_zero_shot_suite_asks_for_what_the_registry_knows() -> None:

@@ -41,7 +41,7 @@ def test_a_cell_is_mean_and_spread_over_seeds() -> None:
 
 
 def test_groups_of_targets_have_means_without_tests() -> None:
-    published = (Published(name="P", of="a paper", f1={"a": 50.0, "b": 60.0}),)
+    published = (Published(name="P", of="a paper", f1={"a": 50.0, "b": 60.0}, precision={"a": 40.0}),)
     suite = small("a", "b", "c", means={"first two": ("a", "b")}).model_copy(update={"published": published})
     f1s = {(name, target): [f1] * 3 for name in suite.systems for target, f1 in (("a", 0.5), ("b", 0.7), ("c", 0.9))}
     table = make_table(suite, cells_of(suite, f1s))
@@ -49,6 +49,7 @@ def test_groups_of_targets_have_means_without_tests() -> None:
     assert means == ["a", "b", "c", "first two, mean of 2 targets", "mean of 3 targets"]
     row = partial(entry, table, ("first two, mean of 2 targets", "all"))
     assert (row("BERT").text[:5], row("P").text) == ("60.00", "55.00")
+    assert entry(table, ("a", "all", "P (published)"), "precision", "figures").text == "40.00"
     assert table.grids[1:] == make_table(suite.model_copy(update={"means": {}}), cells_of(suite, f1s)).grids[1:]
     del f1s["BERT", "b"]
     table = make_table(suite, cells_of(suite, f1s))
