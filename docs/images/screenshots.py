@@ -96,7 +96,7 @@ def label(tab: Any, folder: Path) -> None:
 
 def attempt(tab: Any, folder: Path) -> None:
     """Try a zero-shot tagger on a server's page."""
-    with served(folder, "serve", "zero-shot=embedded-open") as address:
+    with served(folder, "serve", "minilm") as address:
         tab.goto(f"{address}/#try")
         tab.fill("#text", "The sculptor Elena Marsh unveiled Night Heron, a bronze, in London.")
         for each in ("person", "organization"):
