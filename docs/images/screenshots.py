@@ -89,7 +89,8 @@ def label(tab: Any, folder: Path) -> None:
             tab.keyboard.press("Enter")
             tab.wait_for_function(f"before => {SHOWN} && {SHOWN} !== before", arg=before)
             if labelled in TRAINED:
-                tab.wait_for_selector(f"text=after {labelled} sentences", timeout=1_200_000)
+                tab.wait_for_selector(".learning")
+                tab.wait_for_selector(".learning", state="detached", timeout=1_200_000)
         tab.wait_for_selector("#sentence .suggested")
         tab.screenshot(path=HERE / "label.png")
 
