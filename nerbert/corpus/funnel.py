@@ -20,13 +20,15 @@ import pyarrow.compute as pc
 from nerbert.artifacts import publish
 from nerbert.errors import NerbertError
 from nerbert.label_sets import open_label_set
-from nerbert.records import TRAIN
+from nerbert.records import TRAIN, Reason
 from nerbert.rng import uniforms
 
 TOPICS = ("persons", "places", "organisations", "others", "untyped")
 """Topics of mentions: `others` have another class, `untyped` have none."""
 _SAMPLES = 20
 """Number of sample sentences for each step and reason."""
+_KEPT: Mapping[str, int | None] = {Reason.EXCLUDED_TEXT: None}
+"""Other numbers by reason; None: all, since readers of `pages/` leave these sentences out."""
 _TOPICS = {"person": "persons", "location": "places", "organisation": "organisations"}
 _YEAR = re.compile(r"(?<![\d.,-])(?:1[0-9]|20)\d\d(?![\d.,]\d|\d)")
 
@@ -40,7 +42,7 @@ class Funnel:
     """Counts by path: `("in", step)`, `("dropped", step, reason)`, `("splits", name, "words")` and so on."""
     notes: dict[str, dict[str, int]] = field(default_factory=dict)
     samples: dict[tuple[str, str], list[tuple[float, str, str]]] = field(default_factory=dict)
-    """A few dropped sentences by step and reason, drawn at random, for inspection."""
+    """Dropped sentences by step and reason: a few drawn at random, for inspection, and all that were excluded."""
 
     @property
     def steps(self) -> list[dict[str, Any]]:
@@ -72,12 +74,12 @@ class Funnel:
         drawn = uniforms(self.seed, "dropped sample", pages + rows["start"].fill_null(0).to_numpy().astype(np.uint64))
         for reason in reasons.unique().to_pylist():
             numbers = np.flatnonzero(pc.equal(reasons, reason))
-            first = numbers[np.argsort(drawn[numbers], kind="stable")[:_SAMPLES]]
+            first = numbers[np.argsort(drawn[numbers], kind="stable")[: _KEPT.get(reason, _SAMPLES)]]
             ids, texts = (rows[name].take(pa.array(first)).to_pylist() for name in ("id", "text"))
             self._offer((step, reason), zip(drawn[first].tolist(), ids, texts, strict=True))
 
     def _offer(self, key: tuple[str, str], rows: Iterable[tuple[float, str, str]]) -> None:
-        self.samples[key] = sorted([*self.samples.get(key, ()), *rows])[:_SAMPLES]
+        self.samples[key] = sorted([*self.samples.get(key, ()), *rows])[: _KEPT.get(key[1], _SAMPLES)]
 
     def write_samples(self, path: Path) -> None:
         """Write the samples as JSON lines."""
