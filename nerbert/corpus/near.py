@@ -95,27 +95,23 @@ def _map_parts(task: Callable[[_Part], _Result], sources: Sequence[str], executo
 
 def _count_part(part: _Part) -> tuple[int, Array]:
     """Return the number of pages, and in how many of them each column occurs."""
-    read, counts = 0, np.zeros(_COLUMNS, np.int64)
-    for batch in _batches(part):
-        counts += _count_pages(batch).getnnz(axis=0)
-        read += len(batch)
-    return read, counts
+    read, columns = 0, np.zeros(_COLUMNS, np.int64)
+    for batch, counts in _batches(part):
+        read, columns = read + len(batch), columns + counts.getnnz(axis=0)
+    return read, columns
 
 
 def _rank_part(part: _Part, weights: Array, direction: Array, most: int) -> list[tuple[float, PageLines]]:
     """Return the most similar pages with their similarity."""
-    batches = (zip((_vectors(_count_pages(batch), weights) @ direction).tolist(), batch, strict=True)
-               for batch in _batches(part))  # fmt: skip
-    return nlargest(most, chain.from_iterable(batches), key=itemgetter(0))
+    similar = (zip((_vectors(counts, weights) @ direction).tolist(), batch, strict=True)
+               for batch, counts in _batches(part))  # fmt: skip
+    return nlargest(most, chain.from_iterable(similar), key=itemgetter(0))
 
 
-def _batches(part: _Part) -> Iterator[list[PageLines]]:
+def _batches(part: _Part) -> Iterator[tuple[list[PageLines], Any]]:
     pages = part()
-    return iter(lambda: list(islice(pages, _BATCH)), [])
-
-
-def _count_pages(pages: Iterable[PageLines]) -> Any:
-    return _count_words(" ".join(page.lines) for page in pages)
+    while batch := list(islice(pages, _BATCH)):
+        yield batch, _count_words(" ".join(page.lines) for page in batch)
 
 
 def _count_words(texts: Iterable[str]) -> Any:

@@ -39,8 +39,7 @@ class PlainTexts:
     """Files of texts, folders of them, and corpora; `seed` and `most` (0: all) draw the held-out documents.
 
     In a text file a line is a sentence or a paragraph; an empty line, and the end of the file, end a document. In other
-    formats a text is a document, and texts of one group that follow each other are one. In a corpus a page is one, with
-    all its sentences that aren't excluded.
+    formats a text is a document, and texts of one group that follow each other are one. In a corpus a page is one.
     """
 
     paths: Sequence[Path]

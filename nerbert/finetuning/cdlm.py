@@ -1,9 +1,8 @@
 """CDLM (Jia, Liang and Zhang, ACL 2019): tags and language models of two domains, learnt together.
 
 A step has a batch of source sentences and a share of the others. Its losses, each divided by its number of sentences,
-are tags and neighbouring words of source and target. As in the public code, steps without a target sentence are
-skipped, so an epoch has each target sentence once, and a small target sees only a part of the source in each epoch.
-Ours: BIO instead of IOBES; without `vectors`, words that no training text has are known by their characters alone.
+are tags and neighbouring words of source and target. Steps without a target sentence are skipped, as in the public
+code. Ours: BIO instead of IOBES; without `vectors`, words that no training text has are known by characters alone.
 """
 
 import re
@@ -26,14 +25,7 @@ from nerbert.labels import tag_names, types_of_examples
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone
 from nerbert.model.cdlm.cdlm_model import SOURCE, TAGS, TARGET, BatchWords, CdlmModel, CdlmShape, language_loss
-from nerbert.model.cdlm.word_pieces import (
-    WordPieces,
-    count_words,
-    make_vocabulary,
-    read_vectors,
-    subword_means,
-    vectors_of,
-)
+from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary, read_vectors, subword_means
 from nerbert.model.forward import Batch, TorchScorer
 from nerbert.model.linear import LinearHead
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
@@ -259,7 +251,8 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         names = self._vocabulary.convert_ids_to_tokens(list(range(words)))
         vectors: Array | None = None
         if self._vectors:
-            vectors = vectors_of(names, self._vectors)
+            unknown = np.full_like(next(iter(self._vectors.values())), np.nan)
+            vectors = np.stack([self._vectors.get(name, self._vectors.get(name.lower(), unknown)) for name in names])
         elif cdlm.words == "encoder":
             table = backbone.load_body().get_input_embeddings().weight.detach().numpy()
             vectors = subword_means(backbone.tokenizer, table, names)

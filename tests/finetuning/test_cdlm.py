@@ -226,10 +226,11 @@ def test_raw_texts_are_sentences_of_words(tmp_path: Path) -> None:
 
 
 def test_vectors_of_a_file_begin_the_embedding(tiny_encoder: Path, tmp_path: Path) -> None:
-    (tmp_path / "v.txt").write_text("saw 1 2 3\nferry 4 5 6\n")
+    (tmp_path / "v.txt").write_text("saw 1 2 3\nferry 4 5 6\nada 7 8 9\n")
     start = start_of(tiny_encoder, domain(source()), cdlm={"vectors": [str(tmp_path / "v.txt")]})
     number = start.pieces.tokenizer.get_vocab()["saw"]
     assert start.model.words[number].tolist() == [1, 2, 3]
+    assert start.model.words[start.pieces.tokenizer.get_vocab()["Ada"]].tolist() == [7, 8, 9]
     new = start.pieces.tokenizer.get_vocab()["ferry"]
     (window,) = start.pieces.windows([example_of(["Ferry"], ["O"])])
     assert window.ids[0] == new, "a word that only the file has, by its lower case"

@@ -7,7 +7,7 @@ lacks as its lower case (NCRF++). Cost: any other word is known by its character
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, ClassVar
@@ -122,10 +122,9 @@ class WordPieces(SubwordTokenizer):
                 )  # fmt: skip
 
     def _pieces(self, word: str) -> list[int]:
-        word = "".join(word.split())
-        known, unknown = self._ids.get(normal(word).lower()), self._ids[UNKNOWN]
+        word, unknown = "".join(word.split()), self._ids[UNKNOWN]
+        number = self._ids.get(normal(word), self._ids.get(normal(word).lower(), unknown))
         of_characters = (self._ids.get(f" {character}") for character in word[:LONGEST_WORD])
-        number = self._ids.get(normal(word), unknown if known is None else known)
         return [number, *(piece for piece in of_characters if piece is not None)]
 
     def characters_read(self, examples: Sequence[Example]) -> list[int]:
@@ -136,10 +135,7 @@ class WordPieces(SubwordTokenizer):
 
 
 def read_vectors(path: Path) -> dict[str, Array]:
-    """Return the vectors of a file with a word and its numbers in each line (GloVe's form, or word2vec's as text).
-
-    Raise InputError with the line for another form.
-    """
+    """Return the vectors of a file with a word and its numbers per line (GloVe's form, or word2vec's as text)."""
     vectors, width, number = dict[str, Array](), 0, 0
     with open_plain(path) as stream:
         while line := stream.readline(_LONGEST):
@@ -159,12 +155,6 @@ def read_vectors(path: Path) -> dict[str, Array]:
     if not vectors:
         raise InputError(f"{path}: has no vector")
     return vectors
-
-
-def vectors_of(words: Sequence[str], vectors: Mapping[str, Array]) -> Array:
-    """Return (words, width): the vector of each word, of its lower case, or NaN."""
-    unknown = np.full(len(next(iter(vectors.values()))), np.nan, np.float32)
-    return np.stack([vectors.get(word, vectors.get(word.lower(), unknown)) for word in words])
 
 
 def subword_means(tokenizer: Any, embedding: Array, words: Sequence[str]) -> Array:
