@@ -75,7 +75,7 @@ def corpus_near(
     *texts: opt.FileOrDash, output: opt.Output, from_: Annotated[list[str], Parameter(name="--from", negative="")],
     pages: int = 1000, run: opt.Run = opt.RUN, overwrite: opt.ReplaceFile = False,
 ) -> None:  # fmt: skip
-    """Find the pages of dumps and corpora that are most similar to sentences: texts of their domain (mlm.texts).
+    """Find texts of a domain for DAPT (mlm.texts): the pages of dumps and corpora most similar to its sentences.
 
     Needs nerbert[cluster]. Similarity is the cosine of TF-IDF vectors of a page and of all sentences.
 
