@@ -195,9 +195,8 @@ class JointSentences(FinetuneData):
         ends = tuple(np.cumsum([len(windows) for windows in sets]).tolist())
         seed, size, count = self.settings.seed, self.settings.batch_size, ends[SOURCE] or ends[TARGET]
         read = min(count, (ends[TARGET] - ends[SOURCE]) * size)
-        if read < count:
-            tell(f"cdlm: {-(-(count - read) // size)} of an epoch's {-(-count // size)} steps have no target sentence "
-                 "and are skipped, as in the public code")  # fmt: skip
+        if skipped := -(-(count - read) // size):
+            tell(f"cdlm: {skipped} of an epoch's {-(-count // size)} steps are skipped: they have no target sentence")
 
         def numbers_of(epoch: int) -> Array:
             draws = uniforms(seed, f"source of epoch {epoch}", np.arange(count))

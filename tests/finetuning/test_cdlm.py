@@ -103,7 +103,7 @@ def test_a_step_has_a_batch_of_the_source_and_its_share_of_the_target(tiny_encod
 def test_steps_without_a_target_sentence_are_skipped(tiny_encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     start = start_of(tiny_encoder, domain(source()), target(2))
     data = start.source.windows(start.pieces, start.objective.labels)
-    assert "1 of an epoch's 3 steps have no target sentence and are skipped" in capsys.readouterr().err
+    assert "1 of an epoch's 3 steps are skipped: they have no target sentence" in capsys.readouterr().err
     steps = list(data.steps(start.settings, 0, 6))
     assert [epoch for epoch, _ in steps] == [0, 0, 1, 1, 2, 2]
     assert [sorted(step[step >= 30].tolist() for _, step in steps[n : n + 2]) for n in (0, 2, 4)] == [[[30], [31]]] * 3

@@ -330,7 +330,8 @@ def open_cdlm(source: str, tokenizer: Any) -> CdlmModel:
     folder = ModelFolder.open(source)
     shape = read_json(folder.path / MARKER, CdlmShape)
     with at(source):
-        if (count_words(tokenizer), len(tokenizer)) != (shape.words, shape.pieces):
+        same = (count_words(tokenizer), len(tokenizer)) == (shape.words, shape.pieces)
+        if not same or shape.fixed_words > shape.words - 2:
             raise InputError(f"its vocabulary isn't the one that {MARKER} tells of")
     with refused(f"{source}: can't be loaded as a CDLM model"):
         weights = load_file(folder.path / WEIGHTS)
