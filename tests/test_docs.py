@@ -34,7 +34,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 PLACES = {
-    "docs/how-to/cofee.md": "knowledge",
+    "docs/how-to/cofee.md": "dump.xml knowledge",
     "docs/how-to/at-scale.md": "dump.xml knowledge my-tagger",
     "docs/how-to/compare.md": "",
     "docs/how-to/confidences.md": "data my-tagger",

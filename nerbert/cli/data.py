@@ -73,9 +73,9 @@ def corpus_show(
 @corpus_app.command(name="near")
 def corpus_near(
     *texts: opt.FileOrDash, output: opt.Output, from_: Annotated[list[str], Parameter(name="--from", negative="")],
-    pages: int = 1000, overwrite: opt.ReplaceFile = False,
+    pages: int = 1000, run: opt.Run = opt.RUN, overwrite: opt.ReplaceFile = False,
 ) -> None:  # fmt: skip
-    """Find the pages of a dump or corpus that are most similar to sentences, for masked words in a domain (mlm.texts).
+    """Find texts of a domain for DAPT (mlm.texts): the pages of dumps and corpora most similar to its sentences.
 
     Needs nerbert[cluster]. Similarity is the cosine of TF-IDF vectors of a page and of all sentences.
 
@@ -86,13 +86,16 @@ def corpus_near(
     output
         File of JSON lines to make: text, title, page and revision, similarity; most similar first.
     from_
-        Pages to search: corpora built by `corpus build`, or MediaWiki pages-articles files. They are read twice.
+        Pages to search: corpora built by `corpus build`, with all their sentences except excluded ones, or MediaWiki
+        pages-articles files, read whole. They are read twice.
     pages
         Number of pages to keep.
     """
     from nerbert.corpus.near import near_pages
+    from nerbert.executors import HERE
 
-    read, kept = near_pages(texts, from_, output, pages, overwrite=overwrite)
+    with run.open_executor() as executor:
+        read, kept = near_pages(texts, from_, output, pages, executor or HERE, overwrite=overwrite)
     print(f"pages: {len(kept):,} of {read:,}; similarity {kept[0]:.3f} to {kept[-1]:.3f}")
 
 

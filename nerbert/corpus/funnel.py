@@ -6,7 +6,7 @@ roots.
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
@@ -20,13 +20,13 @@ import pyarrow.compute as pc
 from nerbert.artifacts import publish
 from nerbert.errors import NerbertError
 from nerbert.label_sets import open_label_set
-from nerbert.records import TRAIN
+from nerbert.records import TRAIN, Reason
 from nerbert.rng import uniforms
 
 TOPICS = ("persons", "places", "organisations", "others", "untyped")
 """Topics of mentions: `others` have another class, `untyped` have none."""
-_SAMPLES = 20
-"""Number of sample sentences for each step and reason."""
+_SAMPLES = defaultdict[str, int | None](lambda: 20, {Reason.EXCLUDED_TEXT: None})
+"""Number of sample sentences for each step, by reason; None: all, since readers of `pages/` leave them out."""
 _TOPICS = {"person": "persons", "location": "places", "organisation": "organisations"}
 _YEAR = re.compile(r"(?<![\d.,-])(?:1[0-9]|20)\d\d(?![\d.,]\d|\d)")
 
@@ -40,7 +40,7 @@ class Funnel:
     """Counts by path: `("in", step)`, `("dropped", step, reason)`, `("splits", name, "words")` and so on."""
     notes: dict[str, dict[str, int]] = field(default_factory=dict)
     samples: dict[tuple[str, str], list[tuple[float, str, str]]] = field(default_factory=dict)
-    """A few dropped sentences by step and reason, drawn at random, for inspection."""
+    """Dropped sentences by step and reason: a few drawn at random, for inspection, and all that were excluded."""
 
     @property
     def steps(self) -> list[dict[str, Any]]:
@@ -72,12 +72,12 @@ class Funnel:
         drawn = uniforms(self.seed, "dropped sample", pages + rows["start"].fill_null(0).to_numpy().astype(np.uint64))
         for reason in reasons.unique().to_pylist():
             numbers = np.flatnonzero(pc.equal(reasons, reason))
-            first = numbers[np.argsort(drawn[numbers], kind="stable")[:_SAMPLES]]
+            first = numbers[np.argsort(drawn[numbers], kind="stable")[: _SAMPLES[reason]]]
             ids, texts = (rows[name].take(pa.array(first)).to_pylist() for name in ("id", "text"))
             self._offer((step, reason), zip(drawn[first].tolist(), ids, texts, strict=True))
 
     def _offer(self, key: tuple[str, str], rows: Iterable[tuple[float, str, str]]) -> None:
-        self.samples[key] = sorted([*self.samples.get(key, ()), *rows])[:_SAMPLES]
+        self.samples[key] = sorted([*self.samples.get(key, ()), *rows])[: _SAMPLES[key[1]]]
 
     def write_samples(self, path: Path) -> None:
         """Write the samples as JSON lines."""

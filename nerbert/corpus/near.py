@@ -4,34 +4,42 @@ The similarity is the cosine between a page and the mean of the sentences, by TF
 Pages are read twice, first for document frequencies. Cost: words are split only at white space and punctuation.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from heapq import nlargest
-from itertools import chain, count, islice
+from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from nerbert.artifacts import check_free, publish
 from nerbert.config import refuse
 from nerbert.corpus.dump.dump import Dump
+from nerbert.corpus.dump.parts import DumpPart, read_pages
+from nerbert.corpus.dump.sites import Site
 from nerbert.corpus.rows import drop_reason
-from nerbert.corpus.shards import PageLines, is_corpus, train_pages
+from nerbert.corpus.shards import PageLines, corpus_parts, is_corpus
 from nerbert.corpus.wikitext.scan import scan_page
 from nerbert.errors import InputError, need
+from nerbert.executors import HERE, Executor
 from nerbert.formats.inputs import read_texts
+from nerbert.rng import Array
 from nerbert.schema import json_line
-from nerbert.sources.files import Source
 from nerbert.terminal import progress
 
 _COLUMNS = 1 << 18
 _BATCH = 256
 """Number of pages whose words are counted together."""
+_Part = Callable[[], Iterator[PageLines]]
+_Result = TypeVar("_Result")
 
 
 def near_pages(
-    texts: Sequence[str], sources: Sequence[str], output: Path, pages: int, *, overwrite: bool = False
-) -> tuple[int, list[float]]:
+    texts: Sequence[str], sources: Sequence[str], output: Path, pages: int, executor: Executor = HERE, *,
+    overwrite: bool = False,
+) -> tuple[int, list[float]]:  # fmt: skip
     """Write the most similar pages of dumps and corpora as JSON lines with similarity and attribution, best first.
 
     `texts` are files of any format that `nerbert tag` reads. Return the number of pages read, and the similarities
@@ -41,55 +49,69 @@ def near_pages(
     refuse(not sources, "from", [], "dumps or corpora to look in")
     need("cluster", "sklearn")
     check_free(output, overwrite=overwrite, file=True)
-    sentences = list(read_texts(texts))
-    counts, read = np.zeros(_COLUMNS, np.int64), 0
-    for batch in _batches(_pages(sources)):
-        counts += _count_words(_texts(batch)).getnnz(axis=0)
-        read += len(batch)
+    sentences, counts, read = list(read_texts(texts)), np.zeros(_COLUMNS, np.int64), 0
+    for number, of_part in _map_parts(_count_part, sources, executor):
+        counts, read = counts + of_part, read + number
     weights = np.log((1 + read) / (1 + counts)) + 1
     total = _vectors(_count_words(sentences), weights).sum(axis=0)
     if not counts.any() or not (norm := float(np.sqrt(np.square(total).sum()))):
         noun = "sentences" if not total.any() else "pages"
         raise InputError(f"no word in the {noun}: give texts, and dumps or corpora of their language")
-    order, direction = count(), np.asarray(total).ravel() / norm
-    similar = (
-        (float(similarity), -next(order), page)
-        for batch in _batches(_pages(sources))
-        for similarity, page in zip(_vectors(_count_words(_texts(batch)), weights) @ direction, batch, strict=True)
-    )
-    kept = nlargest(pages, similar)
+    rank = partial(_rank_part, weights=weights, direction=np.asarray(total).ravel() / norm, most=pages)
+    ranked = chain.from_iterable(_map_parts(rank, sources, executor))
+    kept = nlargest(pages, ranked, key=itemgetter(0))  # of equals the first
     with publish(output) as draft, draft.open("w", encoding="utf-8") as file:
-        for similarity, _, page in kept:
+        for similarity, page in kept:
             facts = page._asdict() | {"similarity": round(similarity, 4)}
             file.write(json_line({"text": "\n".join(facts.pop("lines"))} | facts) + "\n")
-    return read, [similarity for similarity, *_ in kept]
+    return read, [similarity for similarity, _ in kept]
 
 
-def dump_pages(dumps: Iterable[Source]) -> Iterator[PageLines]:
-    """Yield the articles of dumps without markup; their lines are paragraphs."""
-    for dump in map(Dump, dumps):
-        for page in dump.pages():
-            ns = dump.site.namespace(page.title) if page.ns is None else page.ns
+def source_parts(sources: Iterable[str]) -> Iterator[_Part]:
+    """Yield the parts of dumps and corpora: functions that read their articles without markup."""
+    for source in sources:
+        if is_corpus(Path(source)):
+            yield from corpus_parts(Path(source))
+        else:
+            dump = Dump(source)
+            yield from (partial(_read_articles, part, dump.site) for part in dump.parts())
+
+
+def _read_articles(part: DumpPart, site: Site) -> Iterator[PageLines]:
+    with part.open() as stream:
+        for page in read_pages(part, stream, site.wikitext.redirects):
+            ns = site.namespace(page.title) if page.ns is None else page.ns
             if drop_reason(page, ns) is None:
-                lines = scan_page(page.title, page.text, dump.site).text.split("\n")
-                yield PageLines(dump.site.wiki, page.page_id, page.revision, page.title, lines)
+                lines = scan_page(page.title, page.text, site).text.split("\n")
+                yield PageLines(site.wiki, page.page_id, page.revision, page.title, lines)
 
 
-def _pages(sources: Sequence[str]) -> Iterator[PageLines]:
-    corpora = [Path(path) for path in sources if is_corpus(Path(path))]
-    dumps = dump_pages(Source(path) for path in sources if not is_corpus(Path(path)))
-    yield from chain(chain.from_iterable(map(train_pages, corpora)), dumps)
+def _map_parts(task: Callable[[_Part], _Result], sources: Sequence[str], executor: Executor) -> Iterator[_Result]:
+    with progress("reading parts of dumps and corpora") as bar:
+        for result in executor.map_ordered(task, source_parts(sources)):
+            yield result
+            bar.advance()
 
 
-def _batches(pages: Iterator[PageLines]) -> Iterator[list[PageLines]]:
-    with progress("reading pages") as bar:
-        while batch := list(islice(pages, _BATCH)):
-            yield batch
-            bar.advance(len(batch))
+def _count_part(part: _Part) -> tuple[int, Array]:
+    """Return the number of pages, and in how many of them each column occurs."""
+    read, columns = 0, np.zeros(_COLUMNS, np.int64)
+    for batch, counts in _batches(part):
+        read, columns = read + len(batch), columns + counts.getnnz(axis=0)
+    return read, columns
 
 
-def _texts(pages: Iterable[PageLines]) -> Iterator[str]:
-    return (" ".join(page.lines) for page in pages)
+def _rank_part(part: _Part, weights: Array, direction: Array, most: int) -> list[tuple[float, PageLines]]:
+    """Return the most similar pages with their similarity."""
+    similar = (zip((_vectors(counts, weights) @ direction).tolist(), batch, strict=True)
+               for batch, counts in _batches(part))  # fmt: skip
+    return nlargest(most, chain.from_iterable(similar), key=itemgetter(0))
+
+
+def _batches(part: _Part) -> Iterator[tuple[list[PageLines], Any]]:
+    pages = part()
+    while batch := list(islice(pages, _BATCH)):
+        yield batch, _count_words(" ".join(page.lines) for page in batch)
 
 
 def _count_words(texts: Iterable[str]) -> Any:

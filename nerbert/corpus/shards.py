@@ -5,6 +5,10 @@ A shard is a part of the dump, so the number of workers does not change the outp
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NotRequired
 
@@ -16,14 +20,14 @@ from typing_extensions import TypedDict  # Python 3.11's own lacks what pydantic
 from nerbert.about import DOCS
 from nerbert.artifacts import publish, sha256_once
 from nerbert.errors import InputError, NerbertError, refused
-from nerbert.records import TRAIN, Mention, Sentence
-from nerbert.schema import read_checked
+from nerbert.records import Mention, Reason, Sentence
+from nerbert.schema import parse_json, read_checked
 
 FORMAT = 3
 """Version of the corpus's files, in the manifest; a reader refuses other versions (`_Manifest.format`)."""
 
 _MANIFEST, _REBUILD = "manifest.json", "build the corpus again"
-_GROUP, _BATCH = 10_000, 2_000
+_GROUP, _BATCH, _LONGEST_LINE = 10_000, 2_000, 1 << 22
 _KEPT = {"compression": "zstd"}
 _SPAN = [("start", pa.int32()), ("end", pa.int32())]
 _ROW = [
@@ -259,22 +263,44 @@ def is_corpus(path: Path) -> bool:
     return (path / _MANIFEST).is_file()
 
 
-def train_pages(corpus: Path) -> Iterator[PageLines]:
-    """Yield the pages of a corpus that have train sentences, each with these sentences, in order."""
-    page, columns = None, ("wiki", "page_id", "revision", "title", "split", "text")
-    for path in checked_shards(corpus, read_manifest(corpus)):
-        for batch in sentence_batches(path, columns):
-            for wiki, number, revision, title, split, text in zip(*(batch[name].to_pylist() for name in columns),
-                                                                  strict=True):  # fmt: skip
-                if split != TRAIN:
-                    continue
-                if page and page.page_id != number:
-                    yield page
-                    page = None
-                page = page or PageLines(wiki, number, revision, title, [])
-                page.lines.append(text)
-    if page:
-        yield page
+@dataclass(frozen=True)
+class DroppedSentence:
+    """A line of `dropped.jsonl`."""
+
+    step: str
+    reason: str
+    id: str
+    text: str
+
+
+def dropped_sentences(corpus: Path) -> Iterator[DroppedSentence]:
+    """Yield the lines of `dropped.jsonl`; none without that file. Raise InputError with the line for another form."""
+    if (path := corpus / "dropped.jsonl").is_file():
+        with path.open("rb") as stream:
+            for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
+                yield parse_json(line.strip(), DroppedSentence, f"{path}:{number}", remedy=_REBUILD)
+
+
+def corpus_parts(corpus: Path) -> Iterator[Callable[[], Iterator[PageLines]]]:
+    """Yield a function for each part of a corpus that reads its pages: all sentences but the excluded ones.
+
+    Raise InputError for a corpus without its pages, or one that doesn't list all sentences that were excluded.
+    """
+    manifest, paths = read_manifest(corpus), shard_paths(corpus / "pages")
+    if not paths:
+        raise InputError(f"{corpus}: has no pages/, which a corpus from the hub lacks; give the dump, or {_REBUILD}")
+    excluded = frozenset(row.id for row in dropped_sentences(corpus) if row.reason == Reason.EXCLUDED_TEXT)
+    if len(excluded) < sum(step["dropped"].get(Reason.EXCLUDED_TEXT, 0) for step in manifest["steps"]):
+        raise InputError(f"{corpus}: dropped.jsonl doesn't list all excluded sentences; {_REBUILD}")
+    yield from (partial(_read_pages, path, excluded) for path in paths)
+
+
+def _read_pages(path: Path, excluded: frozenset[str]) -> Iterator[PageLines]:
+    columns = [*PageLines._fields[:4], "text", "id"]
+    batches = ((batch[name].to_pylist() for name in columns) for batch in read_batches(path, columns))
+    rows = (row for batch in batches for row in zip(*batch, strict=True) if row[-1] not in excluded)
+    for (wiki, number, revision, title), sentences in groupby(rows, itemgetter(0, 1, 2, 3)):
+        yield PageLines(wiki, number, revision, title, [text for *_, text, _ in sentences])
 
 
 def with_columns(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

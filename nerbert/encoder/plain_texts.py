@@ -7,9 +7,9 @@ from heapq import nsmallest
 from itertools import chain, islice
 from pathlib import Path
 
-from nerbert.artifacts import sha256_of
+from nerbert.artifacts import sha256_of, sha256_once
 from nerbert.cache import load_cached
-from nerbert.corpus.shards import is_corpus, read_manifest, shard_hashes, train_pages
+from nerbert.corpus.shards import corpus_parts, is_corpus, shard_paths
 from nerbert.encoder.preprocess import cut, tokenizer_hash
 from nerbert.errors import InputError
 from nerbert.formats.inputs import InputFile, find_sources
@@ -22,7 +22,7 @@ from nerbert.terminal import Progress, progress
 from nerbert.training.batches import TrainingData
 from nerbert.words import split_words
 
-_VERSION = 1
+_VERSION = 2
 """Of how texts become blocks."""
 _HELD_OUT = 0.05
 _CHUNK = 256
@@ -53,18 +53,19 @@ class PlainTexts:
 
     @cached_property
     def digests(self) -> list[list[str]]:
-        """Return the name and the SHA-256 of each file; of a corpus the name and those of its shards."""
+        """Return the name and the SHA-256 of each file; of a corpus the name and those of its manifest and pages."""
         digests = []
         for path in self.paths:
             if is_corpus(path):
-                digests.append([path.name, *shard_hashes(path, read_manifest(path)).values()])
+                digests.append([path.name, *map(sha256_once, [path / "manifest.json", *shard_paths(path / "pages")])])
             digests += [[str(file.name), sha256_of(Path(file.place))] for file in _find_files(path)]
         return digests
 
     def documents(self, *, held_out: bool) -> Iterator[Lines]:
         """Yield the documents that are trained on, or those that are held out."""
         for path in self.paths:
-            pages = (page.lines for page in train_pages(path)) if is_corpus(path) else ()
+            parts = corpus_parts(path) if is_corpus(path) else ()
+            pages = (page.lines for read in parts for page in read())
             for lines in chain(pages, chain.from_iterable(map(_documents, _find_files(path)))):
                 if (uniform(0, "documents held out", "\n".join(lines)) < _HELD_OUT) == held_out:
                     yield lines

@@ -1,8 +1,8 @@
 """CDLM (Jia, Liang and Zhang, ACL 2019): tags and language models of two domains, learnt together.
 
-A step has a batch of source sentences and a share of the others, at least one. Its losses, each divided by its number
-of sentences, are tags and neighbouring words of source and target. Ours: BIO instead of IOBES, a vocabulary of only the
-training words, and several passes over a small target in each epoch.
+A step has a batch of source sentences and a share of the others. Its losses, each divided by its number of sentences,
+are tags and neighbouring words of source and target. Steps without a target sentence are skipped, as in the public
+code. Ours: BIO instead of IOBES; without `vectors`, words that no training text has are known by characters alone.
 """
 
 import re
@@ -32,6 +32,7 @@ from nerbert.model.tokenizer import BioLabels, SubwordTokenizer, WordLabels
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
+from nerbert.terminal import tell
 from nerbert.training.batches import TrainingData, most_tokens
 from nerbert.training.distributed import ProcessGroup
 from nerbert.training.objective import (
@@ -71,16 +72,17 @@ class CdlmSettings(Section):
     removed: ClassVar[Mapping[str, str]] = {"weights": "each mode has those of the public code"}
     mode: Literal["supervised", "unsupervised", "combined", "target"] = "supervised"
     """`supervised`: tags and neighbouring words of both domains' sentences. `unsupervised`: without the target's tags;
-    it gets the source's, and raw texts are read, too. `combined`: supervised, plus raw texts. `target`: a plain
-    BiLSTM-CRF of the target alone, the control. Source: the public code's three modes; `target` is ours."""
+    it gets the source's, and raw texts are read, too. `combined`: tags of both domains' sentences, neighbouring words
+    of raw texts of both. `target`: a plain BiLSTM-CRF of the target alone, the control. Source: the public code's three
+    modes; `target` is ours."""
     texts: tuple[Path, ...] = ()
     """Files of raw text of the target domain, one sentence per line, or in formats of `nerbert tag`. Source: the public
     code."""
     source_texts: tuple[Path, ...] = ()
     """The same for the source domain. Source: the public code."""
     vectors: tuple[Path, ...] = ()
-    """A text file of word vectors (in GloVe's format: a word and its numbers per line). Source: the public code has
-    GloVe, 6B, 100 numbers."""
+    """A text file of word vectors (in GloVe's format: a word and its numbers per line). The tagger knows all its words;
+    only those of the training texts are learnt. Source: the public code has GloVe, 6B, 100 numbers."""
     words: Literal["encoder", "random"] = "encoder"
     """Initial word vectors without `vectors`: means of the encoder's subword vectors, or random. Source: ours."""
     negatives: Annotated[int, Interval(ge=1, le=100_000)] = 50
@@ -113,7 +115,7 @@ class JointData(TrainingData):
     """Windows of up to four sets in a row: tagged ones of source and target, raw ones of source and target.
 
     `ends` are the ends of the sets. A step has a batch of the tagged source (without one: target) and a share of each
-    other set, or one window in turn if the set has fewer windows than steps (ours: else a small target isn't learnt).
+    other set.
     """
 
     ends: tuple[int, ...] = ()
@@ -127,20 +129,14 @@ class JointData(TrainingData):
             if epoch > begun:
                 begun, orders = epoch, self._orders(epoch)
             at = number % count
-            yield epoch, np.concatenate([step, *(_part(numbers, at, count, number) for numbers in orders)])
+            shares = (numbers[at * len(numbers) // count : (at + 1) * len(numbers) // count] for numbers in orders)
+            yield epoch, np.concatenate([step, *shares])
 
     def _orders(self, epoch: int) -> list[Array]:
         """Return the windows of all sets except the first, each in a random order for the epoch."""
         sets = [np.arange(*span) for span in pairwise(self.ends)] if self.ends[0] else []
         draws = [uniforms(self.seed, f"order of set {number} in epoch {epoch}", ids) for number, ids in enumerate(sets)]
         return [ids[np.argsort(draw, kind="stable")] for ids, draw in zip(sets, draws, strict=True)]
-
-
-def _part(numbers: Array, at: int, count: int, step: int) -> Array:
-    """Return a set's share in batch `at` of `count`; of a small set one window, the next in turn in each step."""
-    if 0 < len(numbers) < count:
-        return numbers[[step % len(numbers)]]
-    return numbers[at * len(numbers) // count : (at + 1) * len(numbers) // count]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +160,8 @@ class JointSentences(FinetuneData):
             refuse(unread, f"cdlm.{name}", "…", f"left out: mode {mode!r} reads no raw texts")
         tokens = all(tuple(example.text.split()) == example.tokens for example in [*target.train, *tagged])
         raw = read_raw(cdlm.source_texts, at_spaces=tokens), read_raw(cdlm.texts, at_spaces=tokens)
-        refuse(mode == "combined" and not any(raw), "cdlm.mode", mode, "with raw texts, or 'supervised'")
+        refuse(mode == "combined" and not all(raw), "cdlm.mode", mode, "with raw texts of both, or 'supervised'")
+        refuse(len(cdlm.vectors) > 1, "cdlm.vectors", len(cdlm.vectors), "one file")
         never = cdlm.optimizer == "rmsprop" and not held_out
         refuse(never, "cdlm.optimizer", cdlm.optimizer, "'sgd' without a source domain that has a dev split")
         unscored = mode == "unsupervised" and sources.settings.select == "dev" and not held_out
@@ -196,9 +193,17 @@ class JointSentences(FinetuneData):
         labels_by_set = source_labels, labels, labels, labels
         sets = [list(pieces.windows(*pair)) for pair in zip(self.sets, labels_by_set, strict=True)]
         ends = tuple(np.cumsum([len(windows) for windows in sets]).tolist())
-        first = np.arange(ends[SOURCE] or ends[TARGET])
+        seed, size, count = self.settings.seed, self.settings.batch_size, ends[SOURCE] or ends[TARGET]
+        read = min(count, (ends[TARGET] - ends[SOURCE]) * size)
+        if skipped := -(-(count - read) // size):
+            tell(f"cdlm: {skipped} of an epoch's {-(-count // size)} steps are skipped: they have no target sentence")
+
+        def numbers_of(epoch: int) -> Array:
+            draws = uniforms(seed, f"source of epoch {epoch}", np.arange(count))
+            return np.sort(np.argsort(draws, kind="stable")[:read])
+
         windows = Windows.pack(chain.from_iterable(sets))
-        return JointData(windows, lambda _: first, pieces.pad_id, ends, self.settings.seed)
+        return JointData(windows, numbers_of, pieces.pad_id, ends, seed)
 
 
 def read_raw(paths: Sequence[Path], *, at_spaces: bool) -> list[Example]:
@@ -222,7 +227,10 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
     def __init__(self, data: JointSentences, settings: TrainSettings) -> None:
         self._data, self._settings, self._cdlm = data, settings, data.cdlm
         self._tags, self._weights = tag_names(data.types), dict(zip(PARTS, _WEIGHTS[data.cdlm.mode], strict=True))
-        self._vocabulary = make_vocabulary(chain.from_iterable(data.sets))
+        self._vectors = read_vectors(self._cdlm.vectors[0]) if self._cdlm.vectors else {}
+        sentences = list(chain.from_iterable(data.sets))
+        self._vocabulary = make_vocabulary(sentences, self._vectors)
+        self._learnt = count_words(make_vocabulary(sentences))
         self._ends = np.zeros(len(PARTS), np.int64)
         self._optimizer: RmsThenPlain | None = None
 
@@ -241,15 +249,16 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         cdlm, words = self._cdlm, count_words(self._vocabulary)
         names = self._vocabulary.convert_ids_to_tokens(list(range(words)))
         vectors: Array | None = None
-        if cdlm.vectors:
-            refuse(len(cdlm.vectors) > 1, "cdlm.vectors", len(cdlm.vectors), "one file")
-            vectors = read_vectors(cdlm.vectors[0], names)
+        if self._vectors:
+            unknown = np.full_like(next(iter(self._vectors.values())), np.nan)
+            vectors = np.stack([self._vectors.get(name, self._vectors.get(name.lower(), unknown)) for name in names])
         elif cdlm.words == "encoder":
             table = backbone.load_body().get_input_embeddings().weight.detach().numpy()
             vectors = subword_means(backbone.tokenizer, table, names)
         separate = cdlm.joined and cdlm.mode != "unsupervised"
         shape = CdlmShape(
-            words=words, pieces=len(self._vocabulary), tags=self._tags, generated=cdlm.joined, dropout=cdlm.dropout,
+            words=words, fixed_words=words - self._learnt, pieces=len(self._vocabulary), tags=self._tags,
+            generated=cdlm.joined, dropout=cdlm.dropout,
             source_tags=tag_names(types_of_examples(self._data.source.train)) if separate else [],
             word_width=_WIDTH if vectors is None else vectors.shape[1],
         )  # fmt: skip
@@ -307,33 +316,33 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
             yield
         model.given = None
 
-    def _sets(self, batch: Batch) -> Array:
-        """Return (windows,): the set of each window."""
-        return np.searchsorted(self._ends, batch.numbers.cpu().numpy(), side="right")
+    def _rows(self, batch: Batch) -> dict[str, Array]:
+        """Return for each part which windows it reads, (windows,)."""
+        sets = np.searchsorted(self._ends, batch.numbers.cpu().numpy(), side="right")
+        of_words = sets - 2 if self._cdlm.mode == "combined" else sets % 2
+        return dict(zip(PARTS, (sets == SOURCE, sets == TARGET, of_words == SOURCE, of_words == TARGET), strict=True))
 
     def terms(self, batch: Batch) -> dict[str, float]:
         """Return the number of sentences of each part."""
-        sets = self._sets(batch)
-        members = (sets == SOURCE, sets == TARGET, sets % 2 == SOURCE, sets % 2 == TARGET)
-        return {part: float(which.sum()) if weight else 0.0
-                for (part, weight), which in zip(self._weights.items(), members, strict=True)}  # fmt: skip
+        return {part: float(rows.sum()) if self._weights[part] else 0.0 for part, rows in self._rows(batch).items()}
 
     def loss(self, model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the weighted sums of sentences' losses, computed in fp32."""
-        sets, losses = torch.from_numpy(self._sets(batch)).to(batch.ids.device), dict[str, torch.Tensor]()
-        weights = self._weights
+        rows = {part: torch.from_numpy(rows.nonzero()[0]).to(batch.ids.device)
+                for part, rows in self._rows(batch).items()}  # fmt: skip
+        weights, losses = self._weights, dict[str, torch.Tensor]()
         with torch.autocast(batch.ids.device.type, enabled=False):
             words = model.read(batch.ids, batch.mask)
             tags = torch.full_like(words.ids, IGNORED)
             tags[batch.rows, words.at[batch.rows, batch.columns]] = batch.labels
             for domain, name in ((SOURCE, "source"), (TARGET, "target")):
-                tagged, all_of_it = (sets == domain).nonzero()[:, 0], (sets % 2 == domain).nonzero()[:, 0]
+                tagged, read = rows[f"{name}_tags"], rows[f"{name}_words"]
                 if weights[f"{name}_tags"] and len(tagged):
                     chosen, layer = _take_rows(words, tagged), model.layer(domain)
                     emissions, gold = layer(model.states(chosen, TAGS, domain)), tags[tagged, : chosen.ids.shape[1]]
                     losses[f"{name}_tags"] = layer.crf.loss(emissions, gold, chosen.mask).sum()
-                if weights[f"{name}_words"] and len(all_of_it):
-                    chosen = _take_rows(words, all_of_it)
+                if weights[f"{name}_words"] and len(read):
+                    chosen = _take_rows(words, read)
                     losses[f"{name}_words"] = language_loss(model, chosen, domain, self._cdlm.negatives).sum()
         none = model.words.sum() * 0
         return {part: weights[part] * losses[part] if part in losses else none for part in PARTS}

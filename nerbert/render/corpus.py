@@ -5,7 +5,6 @@ import math
 import re
 from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -17,12 +16,11 @@ from nerbert.corpus.balance import exponent
 from nerbert.corpus.build import BuiltCorpus, most_first
 from nerbert.corpus.mentions import categories_of
 from nerbert.corpus.settings import CorpusSettings
-from nerbert.corpus.shards import read_manifest, read_sentences, sentence_batches
+from nerbert.corpus.shards import dropped_sentences, read_manifest, read_sentences, sentence_batches
 from nerbert.records import ENTITY, LINK
 from nerbert.render import Mark, changed_settings, facts_of, fields, pieces_of, render, share, size, write
 from nerbert.render.terminal import print_json, say, table
 from nerbert.rng import uniform
-from nerbert.schema import parse_json
 from nerbert.terminal import colour_spans, plain, tell
 
 PAPER = {"examples": 16_300_000, "tokens": 475_600_000, "categories": 315, "bytes": 4_200_000_000}
@@ -149,7 +147,6 @@ MOST_SHOWN = 3
 """Maximum sentences shown of each category."""
 _COLUMNS = ["id", "title", "text", "mentions", "split", "copies"]
 _BATCH = 8_000
-_LONGEST_LINE = 1 << 22
 _COLOURS = 10
 _LONGEST_TEXT, _BEFORE = 600, 200
 
@@ -172,28 +169,13 @@ def draw_sentences(corpus: Path, manifest: Mapping[str, Any], most: int = MOST_S
     return {name: [row for _, _, row in lead] for name, lead in leads.items()}
 
 
-@dataclass(frozen=True)
-class DroppedSentence:
-    """A line of `dropped.jsonl`."""
-
-    step: str
-    reason: str
-    id: str
-    text: str
-
-
 def read_dropped(corpus: Path, steps: Iterable[str] = ()) -> dict[str, dict[str, list[Row]]]:
     """Return step (`steps` first) → reason → up to three sentences of `dropped.jsonl`; empty without that file."""
-    path = corpus / "dropped.jsonl"
     dropped: dict[str, dict[str, list[Row]]] = {step: {} for step in steps}
-    if not path.is_file():
-        return {}
-    with path.open("rb") as stream:
-        for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b""), 1):
-            row = parse_json(line.strip(), DroppedSentence, f"{path}:{number}", remedy="build the corpus again")
-            rows = dropped.setdefault(row.step, {}).setdefault(row.reason, [])
-            if len(rows) < MOST_SHOWN:
-                rows.append({"id": row.id, "text": row.text})
+    for row in dropped_sentences(corpus):
+        rows = dropped.setdefault(row.step, {}).setdefault(row.reason, [])
+        if len(rows) < MOST_SHOWN:
+            rows.append({"id": row.id, "text": row.text})
     return {step: reasons for step, reasons in dropped.items() if reasons}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from nerbert.config import load_settings
 from nerbert.corpus import build
 from nerbert.corpus.build import BuiltCorpus
 from nerbert.corpus.funnel import TOPICS, topic_of
@@ -190,6 +191,14 @@ def test_one_type_keeps_every_linked_sentence(sample: Path, tmp_path: Path) -> N
     steps = {step["step"]: step for step in manifest["steps"]}
     assert steps["filter 3"]["out"] == steps["split"]["out"]
     assert sum(sentence.copies for sentence in read_sentences(tmp_path / "out")) == steps["split"]["out"]
+
+
+def test_cofees_corpus_has_each_sentence_with_a_link_once(sample: Path, tmp_path: Path) -> None:
+    settings = load_settings(CorpusSettings, Path("configs/cofee_corpus.toml"), ["min_mentions=5"])
+    steps = {step["step"]: step for step in build_corpus(plan(sample, tmp_path / "out"), settings).manifest["steps"]}
+    sentences = list(read_sentences(tmp_path / "out"))
+    assert len(sentences) == steps["split"]["out"]
+    assert {sentence.copies for sentence in sentences} == {1}
 
 
 def test_the_users_map_and_classes_that_it_misses(sample: Path, tmp_path: Path) -> None:

@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nerbert.corpus.near import dump_pages, near_pages
-from nerbert.corpus.shards import train_pages
+import nerbert
+from nerbert.corpus.near import near_pages, source_parts
+from nerbert.corpus.shards import PageLines
 from nerbert.errors import InputError, OutputExists, SettingsError
-from nerbert.sources.files import Source
+from nerbert.executors import LocalExecutor
 
 pytestmark = pytest.mark.extras
 WANTED = "The ship left the harbour.\nA captain sailed the sea with his crew.\n"
+
+
+def pages_of(source: Path) -> list[PageLines]:
+    return [page for part in source_parts([str(source)]) for page in part()]
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -25,7 +30,7 @@ def test_similarities_are_those_of_scikit_learn(sample_corpus: Path, tmp_path: P
 
     (tmp_path / "ships.txt").write_text(WANTED)
     read, found = near_pages([str(tmp_path / "ships.txt")], [str(sample_corpus)], tmp_path / "out.jsonl", 7)
-    pages = list(train_pages(sample_corpus))
+    pages = pages_of(sample_corpus)
     texts = ["\n".join(page.lines) for page in pages]
     vectorizer = TfidfVectorizer(sublinear_tf=True).fit(texts)
     # words that no page has count there too, with the largest weight: a vocabulary of both
@@ -51,7 +56,7 @@ def _with_words_of(vectorizer: Any, texts: list[str], pages: int) -> Any:
 
 def test_a_dump_gives_its_articles(sample: Path, tmp_path: Path) -> None:
     dump = sample / "wiki.xml"
-    pages = list(dump_pages([Source(str(dump))]))
+    pages = pages_of(dump)
     assert len({page.page_id for page in pages}) == len(pages) > 20
     assert sum(bool("".join(page.lines)) for page in pages) > 20
     assert not [line for page in pages for line in page.lines if "'''" in line]
@@ -61,6 +66,30 @@ def test_a_dump_gives_its_articles(sample: Path, tmp_path: Path) -> None:
     assert sorted(each["title"] for each in rows(tmp_path / "out.jsonl")) == sorted(page.title for page in pages)
     near_pages([str(tmp_path / "ships.txt")], [str(dump)], tmp_path / "out.jsonl", 1, overwrite=True)
     assert len(rows(tmp_path / "out.jsonl")) == 1
+
+
+def test_a_corpus_gives_whole_pages_without_excluded_sentences(sample: Path, tmp_path: Path) -> None:
+    whole = {page.title: " ".join(page.lines).split() for page in pages_of(sample / "wiki.xml")}
+    secret = next(" ".join(words[:12]) for words in whole.values() if len(words) > 99)
+    (tmp_path / "secret.txt").write_text(secret)
+    built = nerbert.build_corpus(sample / "wiki.xml", sample / "knowledge", tmp_path / "corpus", min_mentions=5,
+                                 exclude=[tmp_path / "secret.txt"])  # fmt: skip
+    pages = {page.title: " ".join(page.lines) for page in pages_of(built.folder)}
+    assert not any(secret[:60] in text for text in pages.values())
+    kept = sum(len(text.split()) for text in pages.values())
+    assert kept > 0.95 * sum(len(whole[title]) for title in pages)
+    (built.folder / "dropped.jsonl").write_text("")
+    with pytest.raises(InputError, match="doesn't list all excluded sentences"):
+        pages_of(built.folder)
+
+
+def test_workers_change_nothing(sample_corpus: Path, sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "ships.txt").write_text(WANTED)
+    given = [str(tmp_path / "ships.txt")], [str(sample_corpus), str(sample / "wiki.xml")]
+    near_pages(*given, tmp_path / "one.jsonl", 30)
+    with LocalExecutor(2) as executor:
+        near_pages(*given, tmp_path / "two.jsonl", 30, executor)
+    assert (tmp_path / "one.jsonl").read_text() == (tmp_path / "two.jsonl").read_text()
 
 
 def test_bad_input_is_one_line(sample_corpus: Path, tmp_path: Path) -> None:

@@ -275,9 +275,11 @@ def test_what_a_later_stage_needs_is_looked_at_first(
     assert made == []
 
 
-NAMES = ("dapt", "english_sample", "gliner", "names", "nuner", "nuner_zero", "nuner_zero_span", "paper", "small")
+@pytest.mark.parametrize("name", ["nuner", "gliner", "nuner_zero", "nuner_zero_span"])
+def test_the_papers_types_are_read_by_their_names_alone(name: str) -> None:
+    assert not load_settings(PretrainSettings, Path(f"configs/{name}.toml")).wordings
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_packages_settings_are_valid(name: str) -> None:
-    assert load_settings(PretrainSettings, Path(f"configs/{name}.toml")).epochs > 0
+def test_dapt_has_the_public_codes_settings() -> None:
+    settings = load_settings(PretrainSettings, Path("configs/dapt.toml"))
+    assert (settings.backbone, settings.weight_decay) == ("google-bert/bert-base-cased", 0)

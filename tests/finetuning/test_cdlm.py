@@ -22,9 +22,10 @@ from nerbert.finetuning.start import Start
 from nerbert.formats.conll import example_of, write_conll
 from nerbert.formats.data import DataSet
 from nerbert.metrics.score import score_spans
-from nerbert.model.backbone import save_model
-from nerbert.model.cdlm.cdlm_model import CdlmShape, language_loss
+from nerbert.model.backbone import load_tokenizer, save_model
+from nerbert.model.cdlm.cdlm_model import CdlmShape, language_loss, open_cdlm
 from nerbert.model.folder import TaggerFacts, read_card, write_card
+from nerbert.model.windows import Windows
 from nerbert.records import Example
 from nerbert.render.cards import write_tagger_card
 from nerbert.tagger.export import export
@@ -95,18 +96,27 @@ def test_a_step_has_a_batch_of_the_source_and_its_share_of_the_target(tiny_encod
         seen = Counter(int(each) for at, step in steps if at == epoch for each in step)
         assert seen == Counter(range(42)), "each epoch has all of both sets once"
     assert all(((step < 30).sum(), (step >= 30).sum()) == (10, 4) for _, step in steps)
-    few = replace(data, ends=(30, 32, 32, 32))
-    beside = [int(each) for _, step in few.steps(start.settings, 0, 4) for each in step if each >= 30]
-    assert len(beside) == 4, "each step has one of a set that is smaller than an epoch's steps"
-    assert set(beside[:3]) == {30, 31}
     resumed = list(data.steps(start.settings, 4, 6))
     assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(resumed, steps[4:], strict=True))
+
+
+def test_steps_without_a_target_sentence_are_skipped(tiny_encoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start = start_of(tiny_encoder, domain(source()), target(2))
+    data = start.source.windows(start.pieces, start.objective.labels)
+    assert "1 of an epoch's 3 steps are skipped: they have no target sentence" in capsys.readouterr().err
+    steps = list(data.steps(start.settings, 0, 6))
+    assert [epoch for epoch, _ in steps] == [0, 0, 1, 1, 2, 2]
+    assert [sorted(step[step >= 30].tolist() for _, step in steps[n : n + 2]) for n in (0, 2, 4)] == [[[30], [31]]] * 3
+    read = [{*steps[n][1][steps[n][1] < 30], *steps[n + 1][1][steps[n + 1][1] < 30]} for n in (0, 2, 4)]
+    assert [len(numbers) for numbers in read] == [20, 20, 20]
+    assert len(set.union(*read)) > 20, "each epoch draws other sentences of the source"
 
 
 @pytest.mark.parametrize("mode", ["supervised", "combined", "unsupervised"])
 def test_the_losses_are_those_of_their_windows(tiny_encoder: Path, tmp_path: Path, mode: str) -> None:
     (tmp_path / "raw.txt").write_text("Ada saw rain\nKim saw Oslo\n")
-    raw = {} if mode == "supervised" else {"texts": [str(tmp_path / "raw.txt")]}
+    names = {"supervised": (), "combined": ("texts", "source_texts"), "unsupervised": ("texts",)}[mode]
+    raw = {name: [str(tmp_path / "raw.txt")] for name in names}
     start = start_of(tiny_encoder, domain(source()), cdlm={"mode": mode, "dropout": 0, **raw})
     objective, model = start.objective, start.model.eval()
     data = start.source.windows(start.pieces, objective.labels)
@@ -114,22 +124,24 @@ def test_the_losses_are_those_of_their_windows(tiny_encoder: Path, tmp_path: Pat
     objective.begin_epoch(model, data, 0, {}, Any)  # type: ignore[arg-type]
     numbers = np.array([0, 31, 2, 33, *range(42, data.ends[-1])])
     batch = collate(data.windows, numbers, 0)
-    raws = len(numbers) - 4
-    tagged = {"target_tags": 0.0 if mode == "unsupervised" else 2.0}
-    assert objective.terms(batch) == {"source_tags": 2, "source_words": 2, "target_words": 2 + raws, **tagged}
+    tagged = {"source_tags": 2.0, "target_tags": 0.0 if mode == "unsupervised" else 2.0}
+    beside = {"supervised": 2, "combined": 2, "unsupervised": 4}[mode]  # combined: those of raw texts alone
+    assert objective.terms(batch) == {"source_words": 2, "target_words": beside, **tagged}
     torch.manual_seed(1)
     losses = objective.loss(model, batch)
     weights = {"supervised": (1, 2, 1, 1), "combined": (0.8, 1, 0.5, 0.5), "unsupervised": (1, 0, 1, 1)}[mode]
     with torch.no_grad():
-        alone = collate(data.windows, numbers[[0, 2]], 0)
+        read = np.arange(42, 44) if mode == "combined" else numbers[[0, 2]]
+        alone, raws = (collate(data.windows, some, 0) for some in (numbers[[0, 2]], read))
         words = model.read(alone.ids, alone.mask)
+        others = model.read(raws.ids, raws.mask)
         layer = model.layer(0)
         tags = torch.zeros_like(words.ids)
         tags[alone.rows, words.at[alone.rows, alone.columns]] = alone.labels
         tags[~words.mask] = -100
         plain = layer.crf.loss(layer(model.states(words, 0, 0)), tags, words.mask).sum()
         torch.manual_seed(1)
-        of_words = language_loss(model, words, 0, 50).sum()
+        of_words = language_loss(model, others, 0, 50).sum()
     assert float(losses["source_tags"].detach()) == pytest.approx(weights[0] * float(plain), rel=1e-5)
     assert float(losses["source_words"].detach()) == pytest.approx(weights[2] * float(of_words), rel=1e-5)
     assert (float(losses["target_tags"].detach()) > 0) == (mode != "unsupervised")
@@ -214,10 +226,20 @@ def test_raw_texts_are_sentences_of_words(tmp_path: Path) -> None:
 
 
 def test_vectors_of_a_file_begin_the_embedding(tiny_encoder: Path, tmp_path: Path) -> None:
-    (tmp_path / "v.txt").write_text("saw 1 2 3\n")
+    (tmp_path / "v.txt").write_text("saw 1 2 3\nferry 4 5 6\nada 7 8 9\n")
     start = start_of(tiny_encoder, domain(source()), cdlm={"vectors": [str(tmp_path / "v.txt")]})
     number = start.pieces.tokenizer.get_vocab()["saw"]
     assert start.model.words[number].tolist() == [1, 2, 3]
+    assert start.model.words[start.pieces.tokenizer.get_vocab()["Ada"]].tolist() == [7, 8, 9]
+    new = start.pieces.tokenizer.get_vocab()["ferry"]
+    (window,) = start.pieces.windows([example_of(["Ferry"], ["O"])])
+    assert window.ids[0] == new, "a word that only the file has, by its lower case"
+    assert start.model.fixed[new - len(start.model.words)].tolist() == [4, 5, 6]
+    (tmp_path / "tagger").mkdir()
+    save_model(tmp_path / "tagger", start.model, start.pieces.tokenizer)
+    read = collate(Windows.pack([window]), np.array([0]), 0)
+    opened = open_cdlm(str(tmp_path / "tagger"), load_tokenizer(str(tmp_path / "tagger")))
+    assert torch.equal(opened.scores(read), start.model.eval().scores(read))
     assert start_of(tiny_encoder, domain(source()), cdlm={"words": "random"}).model.shape.word_width == 100
 
 

@@ -45,14 +45,14 @@ class MlmSettings(Section):
     """Share of subwords to predict: 80 % of them masked, 10 % replaced, 10 % unchanged. Source: Devlin et al. 2019
     §3.1; CrossNER's public code has 0.2."""
     mask_style: Literal["subwords", "pairs"] = "subwords"
-    """Choice of the subwords to predict: `subwords` draws each one independently; `pairs` moves isolated ones next to
-    each other, with the same total share. Source: Devlin et al. 2019; CrossNER's public code has pairs."""
+    """Choice of the subwords to predict: `subwords` draws each one independently; `pairs` then moves isolated ones next
+    to others, with the same total share. Source: Devlin et al. 2019; CrossNER's public code has pairs."""
 
 
 class Mlm(Objective, StepHooks):
     """The objective: the mean cross-entropy of the selected subwords, over the whole vocabulary.
 
-    A `share` (0–1) of the subwords is selected, never special ones; a random subword is any of the first `vocabulary`
+    A `share` (0–1) of the subwords is drawn, never special ones; a random subword is any of the first `vocabulary`
     ones that isn't special, possibly the same one.
     """
 
@@ -96,7 +96,7 @@ class Mlm(Objective, StepHooks):
         positions = batch.numbers.numpy()[:, None] * _LONGEST + np.arange(ids.shape[1])
         ordinary = batch.mask.numpy().astype(bool) & ~np.isin(ids, self._special)
         drawn = ordinary & (uniforms(self._seed, f"masks of step {step}", positions) < self._share)
-        rows, columns = np.nonzero(pair_masks(drawn, ordinary) if self._pairs else drawn)
+        rows, columns = np.nonzero(pair_masks(drawn) if self._pairs else drawn)
         labels, filled = ids[rows, columns], ids.copy()
         actions = uniforms(self._seed, f"kinds of masks of step {step}", positions[rows, columns])
         chances = uniforms(self._seed, f"random pieces of step {step}", positions[rows, columns])
@@ -150,22 +150,20 @@ class Mlm(Objective, StepHooks):
         )
 
 
-def pair_masks(drawn: Array, ordinary: Array) -> Array:
+def pair_masks(drawn: Array) -> Array:
     """Return masks (windows, subwords) in which isolated selected subwords are joined in pairs, as in CrossNER's code.
 
-    Of two consecutive ones in a window, the first moves next to the second, if an `ordinary` subword is there.
+    An isolated one moves next to the run of selected ones that follows in its window, which may have any length. A run
+    that was joined joins nothing itself. As there, the subword before that run is selected whatever it is.
     """
-    paired = drawn.copy()
+    paired, waiting = drawn.copy(), (-1, 0)
     around = np.pad(drawn, ((0, 0), (1, 1)))
-    rows, columns = np.nonzero(drawn & ~around[:, :-2] & ~around[:, 2:])
-    starts = np.searchsorted(rows, rows)  # index of each window's first one
-    first = np.flatnonzero((np.arange(len(rows)) - starts) % 2 == 0)
-    first = first[first + 1 < len(rows)]
-    first = first[rows[first + 1] == rows[first]]
-    row, previous = rows[first], columns[first + 1] - 1
-    moves = ordinary[row, previous]
-    paired[row[moves], columns[first][moves]] = False
-    paired[row[moves], previous[moves]] = True
+    begins, alone = drawn & ~around[:, :-2], ~around[:, 2:]
+    for row, column in np.argwhere(begins).tolist():
+        if waiting[0] == row:
+            paired[waiting], paired[row, column - 1], waiting = False, True, (-1, 0)
+        elif alone[row, column]:
+            waiting = row, column
     return paired
 
 

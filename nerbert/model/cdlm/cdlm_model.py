@@ -46,6 +46,8 @@ class CdlmShape:
     """Words of the vocabulary, special ones included."""
     pieces: _Size
     """Words and characters."""
+    fixed_words: Annotated[int, Field(ge=0, le=_LARGEST)] = 0
+    """How many words, the last ones, no training text has: their vectors aren't learnt, and they aren't predicted."""
     tags: list[str]
     """Those of the target, which it tags."""
     source_tags: list[str]
@@ -107,10 +109,13 @@ class CdlmModel(torch.nn.Module):
     def __init__(self, shape: CdlmShape, vectors: Array | None = None) -> None:
         super().__init__()
         self.shape = self.config = shape
-        self.words = torch.nn.Parameter(_uniform(shape.words, shape.word_width, bound=sqrt(3 / shape.word_width)))
+        words = _uniform(shape.words, shape.word_width, bound=sqrt(3 / shape.word_width))
         if vectors is not None:
             known = torch.from_numpy(vectors.astype(np.float32))
-            self.words.data = torch.where(known.isnan(), self.words.data, known)
+            words = torch.where(known.isnan(), words, known)
+        learnt = shape.words - shape.fixed_words
+        self.words = torch.nn.Parameter(words[:learnt])
+        self.fixed = torch.nn.Parameter(words[learnt:].clone(), requires_grad=False) if shape.fixed_words else None
         bound = sqrt(3 / shape.character_width)
         characters = shape.pieces - shape.words + 1
         self.characters = torch.nn.Parameter(_uniform(characters, shape.character_width, bound=bound))
@@ -120,8 +125,8 @@ class CdlmModel(torch.nn.Module):
         self.lstm: Any = None if shape.generated else lstm
         self.tags = _TagLayer(2 * shape.states, shape.tags)
         self.source_tags = _TagLayer(2 * shape.states, shape.source_tags) if shape.source_tags else None
-        self.next_words = torch.nn.Parameter(torch.randn(shape.words, shape.states) / sqrt(shape.states))
-        self.next_bias = torch.nn.Parameter(torch.zeros(shape.words))
+        self.next_words = torch.nn.Parameter(torch.randn(learnt, shape.states) / sqrt(shape.states))
+        self.next_bias = torch.nn.Parameter(torch.zeros(learnt))
         self.dropout = torch.nn.Dropout(shape.dropout)
         self.given: torch.Tensor | None
         self.register_buffer("given", None, persistent=False)
@@ -148,7 +153,7 @@ class CdlmModel(torch.nn.Module):
 
     def states(self, words: BatchWords, task: int, domain: int) -> torch.Tensor:
         """Return (windows, words, 2 · states): the forward direction, then the backward one."""
-        inputs = self.dropout(torch.cat([self.words[words.ids.clamp(min=0)], self._of_characters(words)], 2))
+        inputs = self.dropout(torch.cat([self._of_words(words.ids), self._of_characters(words)], 2))
         packed = pack_padded_sequence(inputs, words.mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
         if self.lstm:
             weights = [*self.lstm.parameters()]
@@ -161,6 +166,13 @@ class CdlmModel(torch.nn.Module):
         padded, _ = pad_packed_sequence(states, batch_first=True, total_length=words.ids.shape[1])
         dropped: torch.Tensor = self.dropout(padded)
         return dropped
+
+    def _of_words(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return (windows, words, width): the words' vectors."""
+        learnt = self.words[ids.clamp(0, len(self.words) - 1)]
+        if self.fixed is None:
+            return learnt
+        return torch.where((ids < len(self.words))[..., None], learnt, self.fixed[(ids - len(self.words)).clamp(min=0)])
 
     def _of_characters(self, words: BatchWords) -> torch.Tensor:
         """Return (windows, words, filters): the largest output of each filter over a word's characters."""
@@ -275,8 +287,9 @@ def language_loss(model: CdlmModel, words: BatchWords, domain: int, negatives: i
     edge = torch.full_like(known[:, :1], _UNKNOWN_WORD)
     after = torch.where(words.ids >= 0, known, _UNKNOWN_WORD)
     after, before = torch.cat([after[:, 1:], edge], 1), torch.cat([edge, known[:, :-1]], 1)
-    drawn, tries = draw_words(model.shape.words, negatives, words.ids.device)
-    logs = log_expected(torch.arange(model.shape.words, device=drawn.device), model.shape.words, tries)
+    vocabulary = len(model.next_bias)
+    drawn, tries = draw_words(vocabulary, negatives, words.ids.device)
+    logs = log_expected(torch.arange(vocabulary, device=drawn.device), vocabulary, tries)
     losses = torch.zeros(len(known), device=known.device)
     rows = words.mask.nonzero()[:, 0]
     for states, targets in ((forward, after), (backward, before)):
@@ -317,7 +330,8 @@ def open_cdlm(source: str, tokenizer: Any) -> CdlmModel:
     folder = ModelFolder.open(source)
     shape = read_json(folder.path / MARKER, CdlmShape)
     with at(source):
-        if (count_words(tokenizer), len(tokenizer)) != (shape.words, shape.pieces):
+        same = (count_words(tokenizer), len(tokenizer)) == (shape.words, shape.pieces)
+        if not same or shape.fixed_words > shape.words - 2:
             raise InputError(f"its vocabulary isn't the one that {MARKER} tells of")
     with refused(f"{source}: can't be loaded as a CDLM model"):
         weights = load_file(folder.path / WEIGHTS)

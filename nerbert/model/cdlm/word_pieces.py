@@ -1,7 +1,8 @@
-"""CDLM's folders and words: a piece for each word, by a vocabulary of training words, and one for each character.
+"""CDLM's folders and words: a piece for each word, by a vocabulary, and one for each character.
 
-The vocabulary is a tokenizer of `transformers`: words by frequency, then characters, each after a space, which no word
-holds. Digits are read as 0 in words (NCRF++). Cost: a new word is known by its characters alone.
+The vocabulary is a tokenizer of `transformers`: words of training texts by frequency, the other words of a file of
+vectors, then characters, each after a space, which no word holds. Digits are read as 0, and a word that the vocabulary
+lacks as its lower case (NCRF++). Cost: any other word is known by its characters alone.
 """
 
 import re
@@ -61,8 +62,8 @@ def normal(word: str) -> str:
     return _DIGIT.sub("0", word) or UNKNOWN
 
 
-def make_vocabulary(examples: Iterable[Example]) -> Any:
-    """Return a tokenizer of the words of some sentences, the most frequent first, and their characters."""
+def make_vocabulary(examples: Iterable[Example], further: Iterable[str] = ()) -> Any:
+    """Return a tokenizer of the words of some sentences, the most frequent first, `further` ones, and characters."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from transformers import PreTrainedTokenizerFast
@@ -76,7 +77,8 @@ def make_vocabulary(examples: Iterable[Example]) -> Any:
     for special in _SPECIALS:
         del words[special]
     by_count = [sorted(counts, key=lambda text: (-counts[text], text)) for counts in (words, characters)]
-    names = [*_SPECIALS, *by_count[0], *(f" {character}" for character in by_count[1])]
+    others = (word for word in further if normal(word) == word and " " not in word)
+    names = dict.fromkeys([*_SPECIALS, *by_count[0], *others, *(f" {character}" for character in by_count[1])])
     model = WordLevel({name: number for number, name in enumerate(names)}, unk_token=UNKNOWN)
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model), pad_token=PAD, unk_token=UNKNOWN)
 
@@ -121,8 +123,9 @@ class WordPieces(SubwordTokenizer):
 
     def _pieces(self, word: str) -> list[int]:
         word, unknown = "".join(word.split()), self._ids[UNKNOWN]
+        number = self._ids.get(normal(word), self._ids.get(normal(word).lower(), unknown))
         of_characters = (self._ids.get(f" {character}") for character in word[:LONGEST_WORD])
-        return [self._ids.get(normal(word), unknown), *(piece for piece in of_characters if piece is not None)]
+        return [number, *(piece for piece in of_characters if piece is not None)]
 
     def characters_read(self, examples: Sequence[Example]) -> list[int]:
         """Return how many characters of each example are in a window."""
@@ -131,12 +134,8 @@ class WordPieces(SubwordTokenizer):
                 for example in examples]  # fmt: skip
 
 
-def read_vectors(path: Path, words: Sequence[str]) -> Array:
-    """Return (words, width) of a file with a word and its numbers in each line (GloVe's form, or word2vec's as text).
-
-    A word that it lacks has the vector of its lower case, or NaN. Raise InputError with the line for another form.
-    """
-    names = {name for word in words for name in (word, word.lower())}
+def read_vectors(path: Path) -> dict[str, Array]:
+    """Return the vectors of a file with a word and its numbers per line (GloVe's form, or word2vec's as text)."""
     vectors, width, number = dict[str, Array](), 0, 0
     with open_plain(path) as stream:
         while line := stream.readline(_LONGEST):
@@ -149,15 +148,13 @@ def read_vectors(path: Path, words: Sequence[str]) -> Array:
                 if not 0 < width <= _WIDEST or len(cells) <= width or len(line) == _LONGEST:
                     raise InputError(f"expected a word and {width or 'its'} numbers; the line has {len(cells)} parts")
                 name = b" ".join(cells[:-width]).decode("utf-8", "replace")
-                if name in names:
-                    with refused("a vector's number can't be read"):
-                        vectors[name] = np.array(cells[-width:], np.float32)
-                    if not np.isfinite(vectors[name]).all():
-                        raise InputError("a vector has a number that isn't finite")
+                with refused("a vector's number can't be read"):
+                    vectors[name] = np.array(cells[-width:], np.float32)
+                if not np.isfinite(vectors[name]).all():
+                    raise InputError("a vector has a number that isn't finite")
     if not vectors:
-        raise InputError(f"{path}: has no vector of a word of the training sentences")
-    unknown = np.full(width, np.nan, np.float32)
-    return np.stack([vectors.get(word, vectors.get(word.lower(), unknown)) for word in words])
+        raise InputError(f"{path}: has no vector")
+    return vectors
 
 
 def subword_means(tokenizer: Any, embedding: Array, words: Sequence[str]) -> Array:
