@@ -245,7 +245,7 @@ def _check_student(
     answers = [word_spans(replace(example, spans=tuple(spans))) for example, spans in tagged] or gold
     best, dev = score_spans(gold, answers).f1, scores.get("dev")
     f1 = dev["f1"] if dev else score_spans(gold, student.predict(examples).word_spans(len(gold))).f1
-    where = f"{len(gold):,} {'silver sentences kept apart' if answers is gold else 'sentences of dev'}"
+    where = f"{len(gold):,} {'held-out silver sentences' if answers is gold else 'sentences of dev'}"
     figures = f"F1 of the student {percent(f1)}, of the teacher {percent(best)}, on {where}"
     if f1 < settings.min_f1_share * best:
         raise InputError(f"{plan.output}: {figures}: too low, so it isn't kept; give more texts, or more passes over "

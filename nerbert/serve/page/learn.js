@@ -96,7 +96,7 @@ function Curve({ rounds }) {
   const last = scored[scored.length - 1];
   const between = `between ${percent(last.low)} and ${percent(last.high)}`;
   if (last.test_sentences < FEW) return html`<p class="quiet">F1 is ${between}, on ${last.test_sentences}
-    ${" "}${last.test_sentences === 1 ? "sentence" : "sentences"} kept apart: too few to say more.</p>`;
+    ${" "}${last.test_sentences === 1 ? "sentence" : "sentences"} held out: too few to say more.</p>`;
   const spoken = `F1 ${percent(last.f1)} after ${last.sentences} sentences, ${between}`;
   return html`<figure><svg viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${spoken}>
     ${[0, 0.5, 1].map((f1) => html`<g key=${f1}><line class="grid" x1=${EDGE} x2=${WIDE} y1=${y(f1)} y2=${y(f1)} />

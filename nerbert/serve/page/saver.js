@@ -124,7 +124,7 @@ export class Saver {
     this.revision = found.item ? found.item.revision : 0;
     this.setState(found.state);
     this.do({ do: "show", item: found.item });
-    if (found.item && found.item.test) say("This sentence is kept apart for the test.");
+    if (found.item && found.item.test) say("This sentence is held out for the test.");
     focusSentence();
     return found;
   }
