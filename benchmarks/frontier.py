@@ -1,4 +1,4 @@
-"""Words per CPU-second and memory of a suite's systems, for `nerbert figures frontier`: writes RESULTS/speeds.json.
+"""Words per CPU-second and memory of a suite's systems, for draw_frontier.py: writes RESULTS/speeds.json.
 
 `python benchmarks/frontier.py SUITE DATA RESULTS [--encoder NAME=FOLDER …] [--sentences 20] [--times 5]`
 
@@ -13,8 +13,12 @@ import argparse
 import os
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
 
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
 
@@ -24,8 +28,27 @@ from report import MB, measure, surroundings
 from nerbert.artifacts import write_json
 from nerbert.evaluation.benchmark.suite import SystemSettings, parse_encoders, read_suite
 from nerbert.evaluation.benchmark.systems.external import fill_command
-from nerbert.evaluation.figures import SPEEDS, Speeds
 from nerbert.schema import read_json, to_plain
+
+SPEEDS = "speeds.json"
+"""File of speeds in the results folder."""
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """The cost of tagging with a system: words per CPU-second (one thread) and peak memory in MB."""
+
+    words_per_cpu_second: _Positive
+    memory_mb: _Positive
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """The content of `speeds.json`: speeds by system name; `about` describes the measurement."""
+
+    systems: dict[str, Speed]
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 def main() -> None:

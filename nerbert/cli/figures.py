@@ -6,7 +6,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from nerbert.cli.options import Many, OptionalOutput, Output
+from nerbert.cli.options import Many, Output
 
 figures_app = App(name="figures", help="Draw pictures of a benchmark's results.")
 
@@ -71,35 +71,3 @@ def figures_paper(
 def _picture(output: Path, folder: Path, folders: Sequence[Path], name: str) -> Path:
     """Return the path of a picture; with several folders, their names are prefixes."""
     return output / (f"{folder.resolve().name}-{name}" if len(folders) > 1 else name)
-
-
-@figures_app.command(name="frontier")
-def figures_frontier(
-    results: Path, *, suite: str = "frontier", protocol: str = "", output: OptionalOutput = None
-) -> None:
-    """Plot F1 against words per CPU-second and memory, in one panel per number of sentences.
-
-    Systems without a measured speed, or without a result on some data set, are left out, and listed.
-
-    Parameters
-    ----------
-    results
-        Folder of `nerbert benchmark`, with speeds.json in it: words per CPU-second and memory of each system.
-    suite
-        Name of the suite: SUITE.csv in the folder is plotted.
-    protocol
-        Name of the suite's protocol to plot; needed if the results have several.
-    output
-        Picture to write, ending in .svg, .png or .pdf; default: SUITE.svg in the folder.
-    """
-    from nerbert.evaluation.figures import read_frontier
-    from nerbert.render.figures import check_picture, draw_frontier
-    from nerbert.terminal import tell
-
-    path = output or results / f"{suite}.svg"
-    check_picture(path)
-    frontier = read_frontier(results, suite, protocol)
-    draw_frontier(frontier, path)
-    for line in frontier.missing:
-        tell(f"not drawn: {line}")
-    print(path)

@@ -1,15 +1,12 @@
-"""Data for figures: a corpus's categories, F1 by training size and speed, maps (NER-BERT, Liu et al. 2021)."""
+"""Data for figures: a corpus's categories, F1 by training size, maps (NER-BERT, Liu et al. 2021)."""
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from statistics import fmean
-from typing import Annotated, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from nerbert.corpus.shards import read_manifest
 from nerbert.errors import InputError, SettingsError, at, need, refused, unknown
@@ -17,13 +14,9 @@ from nerbert.evaluation.tables.results import COLUMNS
 from nerbert.evaluation.tables.statistics import Summary, summary
 from nerbert.records import Example, Span
 from nerbert.rng import Array, uniform
-from nerbert.schema import read_json
 
-SPEEDS = "speeds.json"
-"""File of speeds in the results folder."""
-_F1, _OWN_F1 = "micro.f1", "at_own_threshold.f1"
+F1, OWN_F1 = "micro.f1", "at_own_threshold.f1"
 """F1 (zero-shot: at a threshold of 0.5), and zero-shot F1 at the folder's own threshold, as users get it."""
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def category_counts(corpus: Path) -> tuple[list[str], dict[str, list[int]]]:
@@ -74,7 +67,7 @@ def _results(rows: "csv.DictReader[str]") -> Iterator[Result]:
     for row in rows:
         if None in row or None in row.values():
             raise InputError(f"line {rows.line_num}: doesn't have {len(COLUMNS)} columns")
-        if row["metric"] in ("", _F1, _OWN_F1) and not row["type"]:
+        if row["metric"] in ("", F1, OWN_F1) and not row["type"]:
             f1 = _share(row["value"]) if row["metric"] else None
             run = row["draw"], row["seed"]
             cell = row["system"], row["protocol"], row["target"], row["size"]
@@ -99,7 +92,7 @@ def few_labels_of(results: Iterable[Result]) -> Curves:
     """Return the curves of systems with finished cells at several sizes of a target; raise InputError if none has."""
     runs: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for result in results:
-        if result.metric == _F1 and result.state == "done" and result.f1 is not None:
+        if result.metric == F1 and result.state == "done" and result.f1 is not None:
             runs[result.target, result.system][result.size].append(result.f1)
     curves: Curves = {}
     for (target, system), sizes in runs.items():
@@ -108,100 +101,6 @@ def few_labels_of(results: Iterable[Result]) -> Curves:
     if not curves:
         raise InputError("nothing to draw: no system has runs at several sizes of a target")
     return curves
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """The cost of tagging with a system: words per CPU-second (one thread) and peak memory in MB."""
-
-    words_per_cpu_second: _Positive
-    memory_mb: _Positive
-
-
-@dataclass(frozen=True, slots=True)
-class Speeds:
-    """The content of `speeds.json`: speeds by system name; `about` describes the measurement."""
-
-    systems: dict[str, Speed]
-    about: dict[str, Any] = field(default_factory=dict)
-
-
-class FrontierPoint(NamedTuple):
-    """A system at a size: the mean F1 (0–1) over all targets, and the lowest and highest of its runs."""
-
-    system: str
-    f1: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Frontier:
-    """All data of the picture; `missing` lists the points that it lacks, with reasons."""
-
-    targets: Sequence[str]
-    speeds: Mapping[str, Speed]
-    """Speeds of the systems that have a point."""
-    points: Mapping[str, Sequence[FrontierPoint]]
-    """Points by size, slowest first."""
-    published: Mapping[tuple[str, str], float]
-    """(paper, size) → mean F1 (0–1) over the same targets."""
-    missing: Sequence[str]
-
-    def best(self, size: str) -> list[FrontierPoint]:
-        """Return the points of a size that no other point beats in both speed and F1, slowest first."""
-        best: list[FrontierPoint] = []
-        for point in reversed(self.points[size]):
-            if not best or point.f1 > best[-1].f1:
-                best.append(point)
-        return best[::-1]
-
-
-def read_frontier(results: Path, suite: str = "frontier", protocol: str = "") -> Frontier:
-    """Read a suite's CSV and the speeds from a folder of `nerbert benchmark`; raise InputError if one is missing."""
-    read = read_results(results, suite, protocol)
-    if not (results / SPEEDS).is_file():
-        raise InputError(f"{results / SPEEDS}: no such file; it has each system's words_per_cpu_second and memory_mb")
-    with at(results / f"{suite}.csv"):
-        return frontier_of(read, read_json(results / SPEEDS, Speeds).systems)
-
-
-def frontier_of(results: Iterable[Result], speeds: Mapping[str, Speed]) -> Frontier:
-    """Return the picture's data; raise InputError if there is nothing to draw."""
-    runs: dict[tuple[str, str], dict[str, dict[tuple[str, str], float]]] = defaultdict(lambda: defaultdict(dict))
-    papers: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-    systems, targets, sizes = dict[str, None](), dict[str, None](), dict[str, None]()
-    for result in sorted(results, key=lambda result: result.metric == _OWN_F1):  # these replace the others
-        if result.state == "published" and result.f1 is not None:
-            papers[result.system, result.size][result.target] = result.f1
-            continue
-        systems[result.system], targets[result.target], sizes[result.size] = None, None, None
-        if result.f1 is not None:
-            runs[result.system, result.size][result.target][result.run] = result.f1
-    published = {paper: fmean(f1s.values()) for paper, f1s in papers.items() if f1s.keys() == targets.keys()}
-    missing, points = list[str](), dict[str, list[FrontierPoint]]()
-    for system in systems:
-        if system not in speeds:
-            missing.append(f"{system}: no speed in {SPEEDS}")
-            continue
-        complete = [size for size in sizes if runs[system, size].keys() == targets.keys()]
-        for size in complete:  # each target has the same weight; only runs that all targets have count
-            by_target = runs[system, size].values()
-            common = set.intersection(*map(set, by_target))
-            means = [fmean(f1s[run] for f1s in by_target) for run in sorted(common)]
-            mean = fmean(fmean(f1s.values()) for f1s in by_target)
-            point = FrontierPoint(system, mean, min([*means, mean]), max([*means, mean]))
-            points.setdefault(size, []).append(point)
-        if lacking := [size for size in sizes if size not in complete]:
-            missing.append(f"{system} at {', '.join(lacking)}: no result on some target")
-    if not points:
-        raise InputError(f"nothing to draw: {'; '.join(missing)[:300] or 'no record of a run'}")
-    pace = {system: speed.words_per_cpu_second for system, speed in speeds.items()}
-    by_size = {size: sorted(points.get(size, ()), key=lambda point: (pace[point.system], point.f1))
-               for size in sizes if size in points or size in {size for _, size in published}}  # fmt: skip
-    drawn = {point.system for of_size in points.values() for point in of_size}
-    drawn_speeds = {system: speeds[system] for system in systems if system in drawn}
-    return Frontier(list(targets), drawn_speeds, by_size, published, missing)
 
 
 _PERPLEXITY, _SEED = 30, 1

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nerbert.artifacts import publish
-from nerbert.errors import SettingsError, need
+from nerbert.errors import need
 from nerbert.finetuning.sampling import parse_size
 
 if TYPE_CHECKING:
-    from nerbert.evaluation.figures import Curves, Frontier
+    from nerbert.evaluation.figures import Curves
     from nerbert.evaluation.tables.statistics import Summary
     from nerbert.rng import Array
 
-KINDS = ("svg", "png", "pdf")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a", "#7f7f7f", "#a6761d", "#000")
 """Colours that colour-blind people can distinguish (Okabe and Ito, extended); shapes differ as well."""
 _SHAPES = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "<")
@@ -29,12 +28,6 @@ _STYLE: Any = {
 }  # fmt: skip
 Style = tuple[str, str]
 """Colour and shape."""
-
-
-def check_picture(path: Path) -> None:
-    """Raise SettingsError if the file's ending is not a supported format."""
-    if path.suffix.removeprefix(".") not in KINDS:
-        raise SettingsError(f"--output {path}: must end in .{', .'.join(KINDS)}")
 
 
 @contextmanager
@@ -53,7 +46,7 @@ def _picture(output: Path, size: tuple[float, float]) -> Iterator[Any]:
 
 
 @contextmanager
-def _panels(output: Path, count: int, side: float, **more: Any) -> Iterator[tuple[Any, Any]]:
+def open_panels(output: Path, count: int, side: float, **more: Any) -> Iterator[tuple[Any, Any]]:
     """Yield a figure and its panels, `count` of which are visible; the first one's legend is below all."""
     rows, across = -(-count // _ACROSS), min(_ACROSS, count)
     with _picture(output, (max(4, side * across), 0.9 + side * rows)) as figure:
@@ -66,7 +59,7 @@ def _panels(output: Path, count: int, side: float, **more: Any) -> Iterator[tupl
         figure.legend(handles=named, loc="outside lower center", ncols=_ACROSS, frameon=False, fontsize=8)
 
 
-def _plain_axes(panel: Any, title: str = "") -> None:
+def plain_axes(panel: Any, title: str = "") -> None:
     """Give a panel a title, a light grid, and no frame above and to the right."""
     panel.set_title(title, fontsize=9, loc="left")
     panel.grid(color="#e5e5e5", linewidth=0.6)
@@ -74,46 +67,9 @@ def _plain_axes(panel: Any, title: str = "") -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _styles(names: Iterable[str]) -> dict[str, Style]:
+def styles_of(names: Iterable[str]) -> dict[str, Style]:
     """Return a colour and a shape for each name, different for up to a hundred."""
     return {name: (_COLOURS[at % 10], _SHAPES[(at + at // 10) % 10]) for at, name in enumerate(names)}
-
-
-def draw_frontier(frontier: "Frontier", output: Path) -> None:
-    """Draw F1 against words per CPU-second, one panel per size; areas are memory, the line joins the best systems."""
-    styles = _styles(frontier.speeds)
-    with _panels(output, len(frontier.points), 2.8, sharex=True, sharey=True) as (figure, panels):
-        for panel, size in zip(panels.flat, frontier.points, strict=False):
-            _draw_size(panel, frontier, size, styles)
-        for name, (colour, shape) in styles.items():
-            label = f"{name}, {frontier.speeds[name].memory_mb:,.0f} MB"
-            panels[0, 0].plot([], [], color=colour, marker=shape, linestyle="", markersize=6, label=label)
-        panels[-1, panels.shape[1] // 2].set_xlabel("words per CPU-second, one thread")
-        figure.supylabel(f"entity F1 in percent, mean of {len(frontier.targets)} sets", fontsize=9)
-
-
-def _draw_size(panel: Any, frontier: "Frontier", size: str, styles: Mapping[str, Style]) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    panel.set_xscale("log")
-    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    panel.xaxis.set_major_formatter("{x:,.0f}")
-    panel.xaxis.set_minor_formatter(NullFormatter())
-    titles = {"0": "no sentence", "all": "all sentences", "1": "1 sentence"}
-    _plain_axes(panel, titles.get(size, f"{size} sentences" if size.isdecimal() else size))
-    best = frontier.best(size)
-    speeds = [frontier.speeds[point.system].words_per_cpu_second for point in best]
-    panel.plot(speeds, [100 * point.f1 for point in best], color="#b0b0b0", linewidth=1.2, zorder=1)  # fmt: skip
-    for point in frontier.points[size]:
-        (colour, shape), speed = styles[point.system], frontier.speeds[point.system]
-        x, area = speed.words_per_cpu_second, 20 + speed.memory_mb / 12
-        panel.plot([x, x], [100 * point.low, 100 * point.high], color=colour, linewidth=1, zorder=2)
-        panel.scatter([x], [100 * point.f1], s=area, color=colour, marker=shape, alpha=0.85, linewidth=0, zorder=3)
-    for (paper, paper_size), f1 in frontier.published.items():
-        if paper_size == size:
-            panel.axhline(100 * f1, color="#555555", linestyle=":", linewidth=1)
-            panel.annotate(f"{paper} (published)", (1, 100 * f1), xycoords=("axes fraction", "data"), ha="right",
-                           va="bottom", fontsize=7, color="#555555")  # fmt: skip
 
 
 def draw_categories(names: Sequence[str], counts: Mapping[str, Sequence[int]], output: Path) -> None:
@@ -131,14 +87,14 @@ def draw_categories(names: Sequence[str], counts: Mapping[str, Sequence[int]], o
         panel.margins(y=0.01)
         panel.set_xlabel("entities")
         panel.legend(frameon=False)
-        _plain_axes(panel)
+        plain_axes(panel)
 
 
 def draw_all_categories(counts: Mapping[str, Sequence[int]], output: Path) -> None:
     """Draw the entities of all categories by rank (Figure 8); `counts` has the lines by their labels."""
     with _picture(output, (7, 3.6)) as figure:
         panel = figure.subplots()
-        for (label, values), (colour, shape) in zip(counts.items(), _styles(counts).values(), strict=True):
+        for (label, values), (colour, shape) in zip(counts.items(), styles_of(counts).values(), strict=True):
             points = [(rank, count) for rank, count in enumerate(values, 1) if count]
             panel.plot(*zip(*points, strict=True), color=colour, linestyle="", marker=shape, markersize=3, label=label)
         panel.set_yscale("log")
@@ -146,7 +102,7 @@ def draw_all_categories(counts: Mapping[str, Sequence[int]], output: Path) -> No
         panel.set_xlabel("categories, the most frequent first")
         panel.set_ylabel("entities")
         panel.legend(frameon=False)
-        _plain_axes(panel)
+        plain_axes(panel)
 
 
 def draw_few_labels(curves: "Curves", output: Path) -> None:
@@ -154,8 +110,8 @@ def draw_few_labels(curves: "Curves", output: Path) -> None:
     systems also the second's improvement over the first, on a right axis.
     """
     need("benchmark", "scipy")
-    styles = _styles(dict.fromkeys(system for target in curves.values() for system in target))
-    with _panels(output, len(curves), 2.8) as (figure, panels):
+    styles = styles_of(dict.fromkeys(system for target in curves.values() for system in target))
+    with open_panels(output, len(curves), 2.8) as (figure, panels):
         for panel, (target, lines) in zip(panels.flat, curves.items(), strict=False):
             sizes = sorted({size for line in lines.values() for size in line}, key=lambda size: parse_size(size).order)
             for system, (colour, shape) in styles.items():
@@ -170,7 +126,7 @@ def draw_few_labels(curves: "Curves", output: Path) -> None:
                 _draw_improvement(panel, [lines.get(system, {}) for system in styles], sizes)
                 panel.plot([], [], **_IMPROVEMENT, label="{1} less {0} (right axis)".format(*styles))
             panel.set_xticks(range(len(sizes)), sizes)
-            _plain_axes(panel, target)
+            plain_axes(panel, target)
         figure.supylabel("entity F1 in percent", fontsize=9)
         panels[-1, panels.shape[1] // 2].set_xlabel("training sentences")
 
@@ -188,8 +144,8 @@ def _draw_improvement(panel: Any, lines: "Sequence[Mapping[str, Summary]]", size
 
 def draw_maps(types: Sequence[str], maps: "Mapping[str, Array]", output: Path) -> None:
     """Draw the entities by encoder, one panel each; types differ by colour and shape (Figures 3 to 7)."""
-    styles = _styles(name for name, _ in Counter(sorted(types)).most_common())
-    with _panels(output, len(maps), 3.2) as (_, panels):
+    styles = styles_of(name for name, _ in Counter(sorted(types)).most_common())
+    with open_panels(output, len(maps), 3.2) as (_, panels):
         for panel, (encoder, positions) in zip(panels.flat, maps.items(), strict=False):
             panel.set_axis_off()
             for name, (colour, shape) in styles.items():

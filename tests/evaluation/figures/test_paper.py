@@ -9,7 +9,7 @@ import pytest
 from nerbert.corpus.shards import read_manifest, sentence_batches
 from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.figures import category_counts, few_labels_of, read_results
-from nerbert.render.figures import _styles, draw_categories, draw_maps
+from nerbert.render.figures import draw_categories, draw_maps, styles_of
 from tests.commands import exit_code
 from tests.evaluation.figures.test_frontier import folder_with, record, results_of
 from tests.raised import raises
@@ -51,7 +51,7 @@ def test_a_curve_has_the_means_and_intervals_of_the_runs(tmp_path: Path) -> None
 
 
 def test_results_of_several_protocols_are_drawn_one_by_one(tmp_path: Path) -> None:
-    folder_with(tmp_path, [*RUNS, *(row | {"protocol": "other", "value": "0.9"} for row in RUNS)], {}, "few.csv")
+    folder_with(tmp_path, [*RUNS, *(row | {"protocol": "other", "value": "0.9"} for row in RUNS)], "few.csv")
     with raises(SettingsError, words="few.csv: --protocol '': must be one of default, other"):
         read_results(tmp_path, "few")
     curve = few_labels_of(read_results(tmp_path, "few", "other"))["ships"]["A"]
@@ -63,7 +63,7 @@ def test_results_of_several_protocols_are_drawn_one_by_one(tmp_path: Path) -> No
 def test_the_command_draws_all_places(sample_corpus: Path, tmp_path: Path, kind: str, capsys: Output) -> None:
     results = tmp_path / "results"
     results.mkdir()
-    folder_with(results, RECORDS, {}, "few.csv")
+    folder_with(results, RECORDS, "few.csv")
     command = ("figures", "paper", sample_corpus, results, "-o", tmp_path / "out", "--suite", "few", "--kind", kind)
     assert exit_code(*command) == 0
     paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
@@ -87,7 +87,7 @@ def test_every_fourth_category_is_named_and_every_type_has_a_look(tmp_path: Path
     draw_maps(names * 2, {"encoder": np.zeros((20, 2))}, tmp_path / "2.svg")
     drawn = (tmp_path / "2.svg").read_text()
     assert all(f">{name}<" in drawn for name in names)
-    assert len(set(_styles(map(str, range(17))).values())) == 17, "of science"
+    assert len(set(styles_of(map(str, range(17))).values())) == 17, "of science"
 
 
 def test_a_folder_that_is_neither_is_one_line(tmp_path: Path, capsys: Output) -> None:
