@@ -5,14 +5,12 @@ What is expected is what `Tagger.tag_batch` finds in this process with the same 
 
 import json
 import random
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from nerbert.errors import NerbertError
 from nerbert.formats.entity_labels import presidio_name
-from nerbert.serve.protocols.inception import EXAMPLE as XMI
 from nerbert.tagger.pending import TagRequest
 from nerbert.tagger.tagger import Tagger
 
@@ -20,7 +18,6 @@ Entity = tuple[int, int, str]
 Entities = list[list[Entity]]
 LABELS = (("artist", "city", "artwork"), ("person", "place"), ("ship", "date", "museum", "material"))
 _THRESHOLD = 0.5
-_ANNOTATION = re.compile(r"<[^<>]*:Entity [^<>]*>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +79,7 @@ class Requests:
         }  # fmt: skip
         makers: dict[Callable[[], Asked], int] = {
             self._tag: 6, self._tag_labels: 3, self._many: 2, self._stream: 2, self._hugging_face: 4, self._gliner: 4,
-            self._presidio: 4, self._extract: 3, self._chat: 2, self._label_studio: 3, self._inception: 1,
-            self._status: 2,
+            self._presidio: 4, self._extract: 3, self._chat: 2, self._label_studio: 3, self._status: 2,
         }  # fmt: skip
         self._makers, self._weights = list(makers), list(makers.values())
 
@@ -171,17 +167,6 @@ class Requests:
 
         return Asked("label-studio", "/label-studio/predict?model=fixed", body,
                      [self._fixed[each] for each in texts], read)  # fmt: skip
-
-    def _inception(self) -> Asked:
-        text = self._chance.choice([each for each in self.texts if not set(each) & set("<>&\"'") and each.isascii()])
-        xmi = XMI["document"]["xmi"].replace("Ada Lovelace came to London.", text)  # type: ignore[index]
-
-        def read(found: Any) -> Entities:
-            tags = [dict(re.findall(r'(\S+)="([^"]*)"', each)) for each in _ANNOTATION.findall(found["document"])]
-            return [[(int(each["begin"]), int(each["end"]), each["value"]) for each in tags]]
-
-        return Asked("inception", "/inception/predict?model=fixed", {**XMI, "document": {"xmi": xmi}},
-                     [self._fixed[text]], read)  # fmt: skip
 
     def _status(self) -> Asked:
         path = self._chance.choice(["/", "/models", "/metrics", "/ready", "/healthz", "/health", "/openapi.json",

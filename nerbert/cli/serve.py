@@ -44,7 +44,7 @@ def serve(
     cors
         Origins of pages that may send requests, such as https://example.org; * for all.
     protocols
-        tag, hugging-face, gliner, presidio, nemo, label-studio, inception, page, or your own as module:name; default:
+        tag, hugging-face, gliner, presidio, nemo, label-studio, page, or your own as module:name; default:
         all of these.
     check
         Load the models, print what would be served, and exit.

@@ -162,7 +162,6 @@ PROTOCOLS: Registry[Protocol] = Registry(
         "presidio": "nerbert.serve.routes:presidio_routes",
         "nemo": "nerbert.serve.routes:nemo_routes",
         "label-studio": "nerbert.serve.routes:label_studio_routes",
-        "inception": "nerbert.serve.routes:inception_routes",
         "page": "nerbert.serve.routes:page_routes",
     },
 )

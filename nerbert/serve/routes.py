@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nerbert.serve.answers import ServedModels, TagAnswer, TextResult
 from nerbert.serve.protocol import LabelQuery, Operation
-from nerbert.serve.protocols import gliner, hugging_face, inception, label_studio, presidio, status, tag
+from nerbert.serve.protocols import gliner, hugging_face, label_studio, presidio, status, tag
 
 if TYPE_CHECKING:
     from nerbert.serve.protocols.labelling import Labelling
@@ -82,12 +82,6 @@ def label_studio_routes() -> Sequence[Operation]:
         _post("/label-studio/predict", label_studio.predict, label_studio.LabelStudioTasks, task),
         _post("/label-studio/webhook", label_studio.Trainings().take_event, label_studio.LabelStudioEvent, event),
     ]
-
-
-def inception_routes() -> Sequence[Operation]:
-    """Return the routes of INCEpTION's external recommender."""
-    return [_post("/inception/predict", inception.predict, inception.RecommenderRequest, inception.EXAMPLE,
-                  query=LabelQuery)]  # fmt: skip
 
 
 def page_routes() -> Sequence[Operation]:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -142,11 +142,12 @@ def told(gate: Gate, temperature: float = 1.0) -> Tagger:
 
 def built(
     load: Callable[[str], Tagger], limits: Limits, name: str = "told", labelling: Any = None, access: Access = _LOCAL,
+    protocols: Sequence[str] = (),
 ) -> tuple[Service, list[Operation], Any]:  # fmt: skip
     """Return a service, its operations and its application, as `nerbert.serve.server` makes them."""
     metrics = Metrics()
     service = Service({name: "nowhere"}, load, limits, metrics.batch)
-    operations = [operation for protocol in PROTOCOLS for operation in PROTOCOLS.find(protocol)()]
+    operations = [operation for protocol in (*PROTOCOLS, *protocols) for operation in PROTOCOLS.find(protocol)()]
     operations += [*status_routes(metrics), *(label_routes(labelling) if labelling else [])]
     running = [labelling.run] if labelling else []
     return service, operations, application(service, operations, access, metrics, *running)
@@ -155,7 +156,7 @@ def built(
 @contextmanager
 def inside(
     folder: Path, load: Callable[[Gate], Tagger] = told, *, name: str = "told", labelling: Any = None,
-    access: Access = _LOCAL, **limits: Any,
+    access: Access = _LOCAL, protocols: Sequence[str] = (), **limits: Any,
 ) -> Iterator[Inside]:  # fmt: skip
     """Serve a model from this process, as `nerbert.serve.server` does, until the block ends.
 
@@ -164,7 +165,7 @@ def inside(
     folder.mkdir()
     gate, clock, records = Gate(folder), Clock(), Records()
     limit = Limits(**{"deadline": 3_600_000, **limits})
-    service, _, app = built(lambda _: load(gate), limit, name, labelling, access)
+    service, _, app = built(lambda _: load(gate), limit, name, labelling, access, protocols)
     one = uvicorn.Server(uvicorn.Config(
         app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, proxy_headers=False,
         server_header=False, timeout_keep_alive=int(limit.timeout) + 1,

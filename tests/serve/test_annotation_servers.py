@@ -213,9 +213,16 @@ def test_doccanos_template_reads_the_answer(server: Inside) -> None:
         assert all(label["label"] in ("ship", "port") for label in labels)
 
 
-# --- INCEpTION ---
+# --- INCEpTION (deploy/inception_recommender.py) ---
 
 LAYER = "webanno.custom.Ships"
+
+
+@pytest.fixture
+def recommender(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> httpx.Client:
+    """A client of a server with the protocol."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "deploy")
+    return serve(protocols=["inception_recommender:operations"]).clients[0]
 
 
 @pytest.fixture
@@ -248,10 +255,10 @@ def recommend(client: httpx.Client, cas: Any, path: str = "?labels=ship", **meta
 @pytest.mark.extras
 @pytest.mark.filterwarnings("ignore:open_binary is deprecated")
 @pytest.mark.parametrize(("mode", "covered"), [("tokens", "ship-yard"), ("characters", "ship")])
-def test_inception_gets_annotations(client: httpx.Client, document: Any, mode: str, covered: str) -> None:
+def test_inception_gets_annotations(recommender: httpx.Client, document: Any, mode: str, covered: str) -> None:
     import cassis
 
-    answer = recommend(client, document, anchoringMode=mode)
+    answer = recommend(recommender, document, anchoringMode=mode)
     assert answer.status_code == 200, answer.text
     again = cassis.load_cas_from_xmi(answer.json()["document"], document.typesystem)
     (entity,) = again.select(LAYER)
@@ -263,13 +270,13 @@ def test_inception_gets_annotations(client: httpx.Client, document: Any, mode: s
 
 @pytest.mark.extras
 @pytest.mark.filterwarnings("ignore:open_binary is deprecated")
-def test_inceptions_bad_documents_are_refused(client: httpx.Client, document: Any) -> None:
-    assert_fault(recommend(client, document, layer="no.such.Layer"), 422, "no.such.Layer")
-    assert_fault(recommend(client, document, feature="colour"), 422, "has no feature colour")
-    assert_fault(recommend(client, document, anchoringMode="words"), 422, "anchoringMode")
+def test_inceptions_bad_documents_are_refused(recommender: httpx.Client, document: Any) -> None:
+    assert_fault(recommend(recommender, document, layer="no.such.Layer"), 422, "no.such.Layer")
+    assert_fault(recommend(recommender, document, feature="colour"), 422, "has no feature colour")
+    assert_fault(recommend(recommender, document, anchoringMode="words"), 422, "anchoringMode")
     body = {"metadata": {"layer": LAYER, "feature": "kind"}, "typeSystem": document.typesystem.to_xml()}
     for xmi in ("", "<xmi", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "<a/>"):
-        answer = client.post("/inception/predict?labels=ship", json={**body, "document": {"xmi": xmi}})
+        answer = recommender.post("/inception/predict?labels=ship", json={**body, "document": {"xmi": xmi}})
         assert answer.status_code in (200, 422), answer.text
         assert ("error" in answer.json()) == (answer.status_code == 422)
 

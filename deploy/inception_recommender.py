@@ -1,17 +1,20 @@
-"""INCEpTION's external recommender: `POST /inception/predict`.
+"""INCEpTION's external recommender, a protocol for `nerbert serve`: `POST /inception/predict`.
 
+It needs `pip install 'nerbert[serve]' dkpro-cassis` (docs/how-to/annotation-servers.md).
 Source: INCEpTION, `inception-imls-external`, `v1/ExternalRecommender.java`, and its developer guide. Documents are sent
 as XMI, which dkpro-cassis reads, with UTF-16 offsets. Training isn't supported.
 """
 
 import asyncio
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import Any, Literal
 
+import cassis
 from pydantic import BaseModel, Field
 
-from nerbert.errors import InputError, need
-from nerbert.serve.protocol import Call
+from nerbert.errors import InputError
+from nerbert.serve.protocol import Call, LabelQuery, Operation
 from nerbert.tagger.spans import Spans
 
 _TOKEN = "de.tudarmstadt.ukp.dkpro.core.api.segmentation.type.Token"
@@ -52,9 +55,18 @@ class RecommenderRequest(BaseModel):
     type_system: str = Field(alias="typeSystem")
 
 
+def operations() -> Sequence[Operation]:
+    """Return the routes of INCEpTION's external recommender."""
+    return [
+        Operation(
+            path="/inception/predict", run=predict, body=RecommenderRequest, query=LabelQuery,
+            examples={"an example": EXAMPLE},
+        )
+    ]  # fmt: skip
+
+
 async def predict(call: Call) -> dict[str, str]:
     """Recommend annotations, as INCEpTION's external recommender does."""
-    need("inception", "cassis")
     body: RecommenderRequest = call.body
     cas = await asyncio.to_thread(_read_document, body)
     (spans,) = await call.tag([cas.sofa_string or ""], call.query.ask())
@@ -62,8 +74,6 @@ async def predict(call: Call) -> dict[str, str]:
 
 
 def _read_document(body: RecommenderRequest) -> Any:
-    import cassis
-
     for name, xml in (("typeSystem", body.type_system), ("document.xmi", body.document.xmi)):
         if "<!DOCTYPE" in xml:
             raise InputError(f"{name}: a DOCTYPE isn't allowed")
