@@ -1,7 +1,6 @@
-"""A benchmark's CSV, as figures read it, and the scripts of the frontier picture."""
+"""A benchmark's CSV, as figures read it, and the frame of other systems."""
 
 import csv
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +9,11 @@ from typing import Any
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.evaluation.figures import Result, read_results
+from nerbert.evaluation.figures import read_results
 from nerbert.evaluation.tables.results import COLUMNS
 from nerbert.formats.format import read_documents
 from tests.raised import raises
 
-SPEED = {"slow": (100.0, 800.0), "fast": (1000.0, 50.0), "idle": (50.0, 50.0), "$\\frac{1}{0}$": (20.0, 1.0)}
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
@@ -26,51 +24,12 @@ def record(system: str, target: str, size: str, value: float | str, draw: int = 
     return empty | place | more
 
 
-RECORDS = [
-    *(record("slow", "ships", size, 0.5, draw) for size in ("0", "5") for draw in (1, 2)),
-    *(record("slow", "ports", "0", value, draw) for draw, value in ((1, 0.5), (2, 0.7))),
-    record("slow", "ports", "5", 0.9, 1),
-    *(record("fast", target, "0", 0.3) for target in ("ships", "ports")),
-    *(record("idle", target, "0", 0.2) for target in ("ships", "ports")),
-    record("fast", "ships", "5", 0.4),
-    record("fast", "ports", "5", "", metric="", state="not_run"),
-    record("slow", "ships", "0", 0.99, metric="token.f1"),
-    record("idle", "ships", "0", 0.6, metric="at_own_threshold.f1"),
-    record("slow", "ships", "0", 0.99, type="ship"),
-    *(record("$\\frac{1}{0}$", target, "0", 0.5) for target in ("ships", "ports")),
-    *(record("a paper", target, "0", 0.6, state="published") for target in ("ships", "ports")),
-    record("half a paper", "ships", "0", 0.6, state="published"),
-]
-
-
 def folder_with(path: Path, records: list[dict[str, str]], name: str = "frontier.csv") -> Path:
     with (path / name).open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(records)
     return path
-
-
-def results_of(path: Path, records: list[dict[str, str]]) -> list[Result]:
-    return read_results(folder_with(path, records), "frontier")
-
-
-@pytest.mark.extras
-def test_the_script_draws_it(tmp_path: Path) -> None:
-    speeds = {name: dict(zip(("words_per_cpu_second", "memory_mb"), each, strict=True)) for name, each in SPEED.items()}
-    (tmp_path / "speeds.json").write_text(json.dumps({"systems": speeds}))
-    folder_with(tmp_path, [*RECORDS, *(record("new", target, "0", 0.5) for target in ("ships", "ports"))])
-    script, pictures = BENCHMARKS / "draw_frontier.py", []
-    for _ in range(2):
-        run = subprocess.run([sys.executable, script, tmp_path], check=True, capture_output=True, text=True)
-        pictures.append(Path(run.stdout.strip()).read_bytes())
-        for line in ("not drawn: fast at 5: no result on some target", "not drawn: new: no speed in speeds.json"):
-            assert line in run.stderr.splitlines()
-    assert pictures[0] == pictures[1]
-    text = pictures[0].decode()
-    for name in ("no sentence", "5 sentences", "slow, 800 MB", "$\\frac{1}{0}$, 1 MB", "a paper (published)"):
-        assert f">{name}<" in text, name
-    assert "half a paper" not in text
 
 
 @pytest.mark.parametrize(
