@@ -11,7 +11,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.figures import category_counts, few_labels_of, read_results
 from nerbert.render.figures import draw_categories, draw_maps, styles_of
 from tests.commands import exit_code
-from tests.evaluation.figures.test_frontier import folder_with, record, results_of
+from tests.evaluation.figures.test_frontier import folder_with, record
 from tests.raised import raises
 
 Output = pytest.CaptureFixture[str]
@@ -39,15 +39,16 @@ def test_the_entities_are_those_of_the_shards(sample_corpus: Path) -> None:
 
 @pytest.mark.extras
 def test_a_curve_has_the_means_and_intervals_of_the_runs(tmp_path: Path) -> None:
-    curves = few_labels_of(results_of(tmp_path, RECORDS))
+    curves = few_labels_of(read_results(folder_with(tmp_path, RECORDS), "frontier"))
     five = curves["ships"]["A"]["5"]
     assert (list(curves["ships"]["A"]), five.n) == (["5", "all"], 3)
     assert curves.keys() == {"ships"}, "one size is no curve"
     assert five.mean == pytest.approx(0.3)
     assert five.interval == pytest.approx((0.3 - 4.302653 * 0.1 / 3**0.5, 0.3 + 4.302653 * 0.1 / 3**0.5))
     assert curves["ships"]["B & <i>"]["5"].interval is None
+    none = record("A", "ships", "5", "", metric="", state="not_run")
     with raises(InputError, words="nothing to draw: no system has runs at several sizes of a target"):
-        few_labels_of(results_of(tmp_path, [record("A", "ships", "5", "", metric="", state="not_run")]))
+        few_labels_of(read_results(folder_with(tmp_path, [none]), "frontier"))
 
 
 def test_results_of_several_protocols_are_drawn_one_by_one(tmp_path: Path) -> None:
