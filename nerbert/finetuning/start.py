@@ -1,8 +1,11 @@
 """The start of fine-tuning: a new head on an encoder (NER-BERT §4.4), a tagger's head, or both parts of a model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
+
+import numpy as np
+import torch
 
 from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError, few
@@ -13,11 +16,15 @@ from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of, types_o
 from nerbert.metrics.calibration import uncalibrate
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import ModelFolder, read_card
+from nerbert.model.forward import states_at
 from nerbert.model.fresh import JOINED, copy_head
 from nerbert.model.head_kinds import HEADS
 from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.windows import Windows
+from nerbert.records import Example
 from nerbert.terminal import tell
+from nerbert.training.batches import collate
 from nerbert.training.objective import FINETUNE, Objective, TaggerObjective, Task, find_objective
 from nerbert.training.run import total_steps
 from nerbert.training.sections import chosen_objective
@@ -33,6 +40,8 @@ _GENTLE_SHARE, _FEW_SHARE = 0.5, 0.25
 _WIDE, _NARROW = 768, 384
 """Widths of BERT-base and of MiniLM."""
 _NARROW_RATE = 5e-4
+_LOGIT_STEP, _MEASURED = 0.07, 16
+"""How far a step may move a logit through the head, and the number of sentences whose states are measured."""
 """Rate of an objective that trains gently on encoders narrower than MiniLM, for any number of sentences."""
 
 
@@ -73,6 +82,9 @@ class Start:
         pieces = objective.subwords(model, backbone, settings)
         by_width = usual_rate(model.config, gentle)
         settings = replace(settings, learning_rate=settings.learning_rate or chosen.traits.usual_rate or by_width)
+        if chosen.head_name == "linear" and settings.source_head == "new" and not settings.new_layers_learning_rate:
+            rate = _rate_of_new_head(model, pieces, domains.target.train[:_MEASURED], settings)
+            settings = replace(settings, new_layers_learning_rate=rate)
         facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
         facts |= {name: value for name, value in card.items() if name == "num_frozen_layers"}
         if card.get("threshold") is not None and takes_labels(settings):
@@ -133,6 +145,23 @@ def usual_rate(config: Any, gentle: int = 0) -> float:
     if not gentle:
         return rate
     return _NARROW_RATE if width < _NARROW else rate * (_FEW_SHARE if gentle <= FEW_SENTENCES else _GENTLE_SHARE)
+
+
+def _rate_of_new_head(
+    model: Any, pieces: SubwordTokenizer, examples: Sequence[Example], settings: FinetuneSettings
+) -> float:  # fmt: skip
+    """Return the default learning rate of a linear layer on the model's last states.
+
+    AdamW moves each weight by at most its rate, so a step moves a logit by at most the rate times the sum of a state's
+    absolute values: some 130 for all-MiniLM-L6-v2, 70 for all-mpnet-base-v2 although it is twice as wide.
+    """
+    windows = Windows.pack(pieces.windows(examples, None))
+    if not len(windows):
+        return settings.learning_rate
+    batch = collate(windows, np.arange(len(windows)), pieces.pad_id).to(model.device)
+    with torch.no_grad():
+        sums = states_at(model.eval().base_model, batch).float().abs().sum(1)
+    return max(settings.learning_rate, _LOGIT_STEP / float(sums.mean()))
 
 
 def _width(config: Any) -> int:
