@@ -39,7 +39,7 @@ class FinetuneSettings(TrainSettings):
     new_layers_learning_rate: Annotated[float, Interval(ge=0, lt=1e6)] = 0.0
     """Peak learning rate of layers that aren't part of the encoder. 0: `learning_rate`; for a new `linear` head at
     least 0.07 divided by the sum of a last state's absolute values, so that a step moves the logits of all encoders
-    alike (`source_head` = `new`). Source: ours, measured on all-MiniLM-L6-v2 and all-mpnet-base-v2."""
+    alike. Source: ours, measured on all-MiniLM-L6-v2 and all-mpnet-base-v2."""
     source_epochs: Annotated[float, Interval(gt=0, lt=1e6)] = 3.0
     """Passes over the source data before the target's (source & target); limits of steps apply to the target only.
     Source: ours; the paper doesn't say; CrossNER's code has 2."""

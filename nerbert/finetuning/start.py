@@ -82,7 +82,8 @@ class Start:
         pieces = objective.subwords(model, backbone, settings)
         by_width = usual_rate(model.config, gentle)
         settings = replace(settings, learning_rate=settings.learning_rate or chosen.traits.usual_rate or by_width)
-        if chosen.head_name == "linear" and settings.source_head == "new" and not settings.new_layers_learning_rate:
+        new = settings.source_head == "new" or not has_tags(backbone.source)
+        if chosen.head_name == "linear" and new and not settings.new_layers_learning_rate:
             rate = _rate_of_new_head(model, pieces, domains.target.train[:_MEASURED], settings)
             settings = replace(settings, new_layers_learning_rate=rate)
         facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()

@@ -171,19 +171,16 @@ def test_labelled_sentences_are_learnt_last(teacher: Teacher, tmp_path: Path) ->
 
 @pytest.mark.usefixtures("untrained")
 def test_a_student_that_is_much_worse_than_its_teacher_is_not_kept(teacher: Teacher, capsys: Caught) -> None:
-    with raises(InputError, "F1 of the student 0.00, of the teacher 100.00, on 12 silver sentences kept"):
+    with raises(InputError, "F1 of the student 0.00, of the teacher 100.00, on 12 held-out silver"):
         distil(min_f1_share=0.5)
     teacher.seen.clear()
     distil()
     assert not teacher.seen, "what was tagged is kept"
-    assert "out: F1 of the student 0.00, of the teacher 100.00, on 12 silver" in capsys.readouterr().err
+    assert "out: F1 of the student 0.00, of the teacher 100.00, on 12 held-out silver" in capsys.readouterr().err
     assert read_card("out")["distilled"]["scored_sentences"] == 12
     assert len({*LINES, *EMPTY} - {row["text"] for row in silver("out")}) == 12
     distil("in", "few", max_sentences=5, min_f1_share=1)
     assert "few: isn't scored: no sentence" in capsys.readouterr().err
-    gold = nerbert.example("Ada met Bob", [(0, 3, "vowel"), (8, 11, "vowel")])
-    with raises(InputError, "F1 of the student 0.00, of the teacher 50.00, on 1 sentences of dev"):
-        distil("in", "other", min_f1_share=0.5, labels=["vowel"], data={"train": [gold], "dev": [gold]})
 
 
 SLEPT = {"train": [nerbert.example("Ada slept", [(0, 3, "else")])]}

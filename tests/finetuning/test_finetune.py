@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import nerbert.finetuning.finetune as stage
 from nerbert import evaluate
@@ -100,6 +101,18 @@ def test_without_seeds_the_output_is_the_tagger(tune: Tune, tiny_encoder: Path, 
         assert str(tiny_encoder) not in file.read_text()
     with raises(OutputExists):
         tune()
+
+
+def test_a_new_heads_rate_follows_the_size_of_the_states(tune: Tune, tiny_encoder: Path, tmp_path: Path) -> None:
+    small = Path(shutil.copytree(tiny_encoder, tmp_path / "small")) / "model.safetensors"
+    weights = load_file(small)
+    last = {name: each / 10 for name, each in weights.items() if "layer.0.output.LayerNorm" in name}
+    save_file(weights | last, small, {"format": "pt"})
+    folders = tune(FAST, "one"), tune(FAST, "other", small.parent)
+    rates = [card(folder)["settings"]["new_layers_learning_rate"] for folder in folders]
+    assert rates[1] == pytest.approx(10 * rates[0])
+    again = tune(replace(FAST, source_head="shared"), "again", tmp_path / "one")
+    assert card(again)["settings"]["new_layers_learning_rate"] == 0, "the head isn't new"
 
 
 def test_a_dev_set_gives_the_confidences_their_temperature(

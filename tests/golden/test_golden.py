@@ -55,7 +55,7 @@ def test_losses_of_an_objective(objective: str, sample_corpus: Path, tmp_path: P
     lines = map(json.loads, (tmp_path / "encoder" / "log.jsonl").read_text().splitlines())
     losses = [line["loss"] for line in lines if line["kind"] == "train"]
     assert len(losses) == 20
-    golden(f"losses-{objective}", losses, 5e-5)  # 3.1e-5 between processors with AVX-512 and AMX
+    golden(f"losses-{objective}", losses, 1e-4)  # 6.2e-5 of 192 between processors
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

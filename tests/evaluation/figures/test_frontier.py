@@ -53,19 +53,6 @@ def test_messages(tmp_path: Path, content: Any, why: str) -> None:
         read_results(tmp_path, "frontier")
 
 
-@pytest.mark.extras
-def test_a_benchmarks_own_csv_is_read(tmp_path: Path) -> None:
-    from nerbert.evaluation.tables.table import make_table
-    from nerbert.render.benchmark import write_tables
-    from tests.evaluation.tables.made_up import made_up_cells, made_up_suite
-
-    table = make_table(suite := made_up_suite(), made_up_cells(suite))
-    write_tables(tmp_path, table)
-    assert {result.system for result in read_results(tmp_path, table.name)} >= {
-        cell.place.system for cell in table.cells
-    }
-
-
 OTHER = """
 from external import run, sentences, spans_of, write
 
