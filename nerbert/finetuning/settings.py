@@ -32,10 +32,10 @@ class FinetuneSettings(TrainSettings):
     precedence. 0: no limit. -1 chooses by the objective: 250; with `names` and `concepts`, which start from a whole
     model, 100; for more than 10 sentences from MiniLM's width on 50. Source: ours, measured at 1–200 sentences."""
     learning_rate: Annotated[float, Interval(ge=0, lt=1e6)] = 0.0
-    """Peak learning rate of AdamW. 0 chooses by the encoder's width: 5e-5 from 768 on (NER-BERT §4.4, for BERT-base),
-    2e-4 below (ours, measured on all-MiniLM-L6-v2); with `names` and `concepts` half of that, or a quarter for up to 10
-    sentences, since a higher rate makes the model forget; 5e-4 below a width of 384 (measured on `embedded-open`).
-    Source: NER-BERT §4.4 and ours."""
+    """Peak learning rate of AdamW. 0 chooses by the encoder's width: 1e-4 from 768 on, 2e-4 below (ours, measured on
+    all-mpnet-base-v2 and all-MiniLM-L6-v2; NER-BERT §4.4 has 5e-5 for BERT-base); with `names` and `concepts` half of
+    that, or a quarter for up to 10 sentences, since a higher rate makes the model forget; 5e-4 below a width of 384
+    (measured on `embedded-open`). Source: ours."""
     new_layers_learning_rate: Annotated[float, Interval(ge=0, lt=1e6)] = 0.0
     """Peak learning rate of layers that aren't part of the encoder. 0: `learning_rate`; for a new `linear` head at
     least 0.07 divided by the sum of a last state's absolute values, so that a step moves the logits of all encoders

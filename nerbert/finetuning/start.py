@@ -142,7 +142,7 @@ def usual_rate(config: Any, gentle: int = 0) -> float:
     `gentle` is the number of sentences of an objective that trains gently; 0 for any other.
     """
     width = _width(config)
-    rate = 5e-5 if width >= _WIDE else 2e-4
+    rate = 1e-4 if width >= _WIDE else 2e-4
     if not gentle:
         return rate
     return _NARROW_RATE if width < _NARROW else rate * (_FEW_SHARE if gentle <= FEW_SENTENCES else _GENTLE_SHARE)

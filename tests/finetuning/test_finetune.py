@@ -357,10 +357,10 @@ def test_the_usual_rate_follows_the_encoders_width() -> None:
     from transformers import BertConfig, DistilBertConfig
 
     widths = [64, 384, 767, 768, 1024]
-    assert [start.usual_rate(BertConfig(hidden_size=width)) for width in widths] == [2e-4, 2e-4, 2e-4, 5e-5, 5e-5]
+    assert [start.usual_rate(BertConfig(hidden_size=width)) for width in widths] == [2e-4, 2e-4, 2e-4, 1e-4, 1e-4]
     assert start.usual_rate(DistilBertConfig(dim=128)) == 2e-4
     trained = [start.usual_rate(BertConfig(hidden_size=width), count) for width in widths[2:4] for count in (1, 10, 11)]
-    assert trained == [5e-5, 5e-5, 1e-4, 1.25e-5, 1.25e-5, 2.5e-5]
+    assert trained == [5e-5, 5e-5, 1e-4, 2.5e-5, 2.5e-5, 5e-5]
     assert {start.usual_rate(BertConfig(hidden_size=192), count) for count in (1, 10, 50)} == {5e-4}
 
 
