@@ -249,10 +249,13 @@ def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | 
     say(console, "corpus", facts=facts_of(manifest), corpus=corpus)
 
 
+_UNITS = dict.fromkeys(("pages", "newest revisions", "disambiguation pages"), "pages") | {"links": "links"}
+
+
 def print_funnel(manifest: Mapping[str, Any], console: Console) -> None:
     """Print the input, output and drops of each step."""
-    rows = [(step["step"], step["in"], step["out"],
+    rows = [(step["step"], _UNITS.get(step["step"], "sentences"), step["in"], step["out"],
              ", ".join(f"{name} {count:,}" for name, count in step["dropped"].items()) or "–")
             for step in manifest["steps"]]  # fmt: skip
     title = f"{manifest['wiki']}: what came in, went out, was dropped"
-    console.print(table(("step", "in", "out", "dropped"), rows, numbers=(1, 2), title=title), "")
+    console.print(table(("step", "unit", "in", "out", "dropped"), rows, numbers=(2, 3), title=title), "")
