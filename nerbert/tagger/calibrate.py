@@ -129,7 +129,8 @@ def _calibrate_tagger(
     after.pop("previous", None)  # earlier versions kept the values before
     lost = tuple(card_before.get("thresholds") or ()) if precision is None else ()
     changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, card_before), head, card)
-    unknown = tuple(type_ for type_ in types if loaded.types and type_ not in loaded.types)
+    known = loaded.types or card_before.get("types") or types
+    unknown = tuple(type_ for type_ in types if type_ not in known)
     absent = tuple(type_ for type_ in loaded.types if type_ not in types)
     threshold = fitted.get("threshold")
     return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, threshold, least)
@@ -149,10 +150,7 @@ def _make_finder(head: Head, examples: Sequence[Example], types: Sequence[str], 
 def _find_thresholds(
     find: Find, default: float, temperature: float, precision: float, least: float
 ) -> dict[str, Threshold]:  # fmt: skip
-    """Return thresholds by type, rounded down, with counts under all of them; a type without one uses the `default`.
-
-    None is below `least`.
-    """
+    """Return thresholds by type, none below `least`, with counts under all of them; a type without uses `default`."""
     predicted, scale = find(lambda _: uncalibrate(least, temperature)), 10**_PLACES
     confidences = [math.floor(value * scale) / scale for value in predicted.entities.confidences(temperature).tolist()]
     bounds = {

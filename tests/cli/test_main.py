@@ -26,10 +26,7 @@ Output = pytest.CaptureFixture[str]
         ("evaluate tagger file third", "Unused Tokens: ['third'] (see nerbert evaluate --help)"),
         ("tag tagger --threads viele", 'unable to convert "viele" into int (see nerbert tag --help)'),
         ("tag tagger - --lables x", "Unknown option: --lables. Did you mean --labels? (see nerbert tag --help)"),
-        (
-            "redact tagger --lables x -o y",
-            "--lables. Did you mean --labels? (see nerbert redact --help)",
-        ),
+        ("redact tagger --lables x -o y", "--lables. Did you mean --labels? (see nerbert redact --help)"),
         ("annotate x -o y --endpoint z --model m --dry-run", "Unknown option: --dry-run (see nerbert annotate --help)"),
         ("completion dash", "(see nerbert completion --help)"),
     ],

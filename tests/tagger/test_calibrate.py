@@ -82,16 +82,14 @@ def test_spans_stay_and_are_more_honest(folder: Path, data: Path) -> None:
     assert done.calibration["ece_before"] == pytest.approx(error, abs=1e-4)
 
 
-def test_thresholds_leave_out_and_go_with_the_next_temperature(
-    folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_thresholds_go_with_the_next_temperature(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forward, "best_precision", lambda *_: "bf16")
     (done,) = calibrate(folder, data, precision=0.6)
     chosen = card_of(folder)["thresholds"]
     assert chosen == {name: each.confidence for name, each in done.thresholds.items() if each.confidence is not None}
     assert any(bound > 0 for bound in chosen.values())
     examples = read_examples(data / "dev.conll")
-    taggers = (Tagger.load(folder, device="cpu", thresholds=bound) for bound in (None, 0))
+    taggers = (Tagger.load(folder, thresholds=bound) for bound in (None, 0))
     kept, every = (Counter(each.head.predict(examples).at_least(each.thresholds, each.scaling).types)
                    for each in taggers)  # fmt: skip
     for name, bound in done.thresholds.items():
@@ -176,8 +174,6 @@ def test_a_zero_shot_tagger_gets_the_threshold_that_is_best_on_the_data(
     assert not (folder / CHECK).exists()
     (done,) = calibrate(folder, data / "dev.conll", precision=0.3)
     assert min(card_of(folder)["thresholds"].values()) == done.least == done.threshold, "no lower than before"
-    (done,) = calibrate(folder, data / "dev.conll", precision=0.9)
-    assert min(card_of(folder)["thresholds"].values()) >= done.least
     assert all(each.kept_right <= each.right and each.kept <= each.predicted for each in done.thresholds.values())
 
 
