@@ -11,7 +11,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError, UnknownOptionError
 
 from nerbert.about import DOCS
 from nerbert.cli.options import RUN, UPLOADS, Json, UnwrappedHelp
@@ -164,6 +164,9 @@ def _usage(error: CycloptsError) -> str:
         label = name if argument.index is None else name.strip("-").upper()
         problem = f"{label} {'needs a value' if has_option else 'is missing'}"
     else:
+        if isinstance(error, UnknownOptionError):  # inputs don't know the command's options
+            command_app = reduce(App.__getitem__, error.command_chain or (), app)
+            error.argument_collection = command_app.assemble_argument_collection()
         problem = str(error).strip().removesuffix(".")
     return f"{problem} (see {command} --help)"
 

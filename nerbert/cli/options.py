@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Group, Parameter
+from cyclopts import ArgumentCollection, Group, Parameter, UnknownOptionError
 
 from nerbert.about import DOCS
 from nerbert.errors import SettingsError
@@ -60,7 +60,16 @@ Repeated = Annotated[list[str] | None, Parameter(negative="", consume_multiple=F
 Set = Annotated[Repeated, Parameter(name="--set", help=_SETTING)]
 Many = Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)]
 Config = Annotated[Path | None, Parameter(name="--config", help="Settings file (TOML).")]
-FileOrDash = Annotated[str, Parameter(allow_leading_hyphen=True)]
+
+
+def _refuse_option(_: Any, tokens: "Sequence[Token]") -> str:
+    """Return an input's name; refuse one that begins with `--` as an option that the command doesn't have."""
+    if tokens[0].value.startswith("--"):
+        raise UnknownOptionError(token=tokens[0], argument_collection=ArgumentCollection())  # type: ignore[no-untyped-call]
+    return tokens[0].value
+
+
+FileOrDash = Annotated[str, Parameter(allow_leading_hyphen=True, converter=_refuse_option)]
 
 _READING = Group("How annotated data is read", sort_key=1)
 Read = Annotated[Reading, Parameter(name="*", group=_READING)]

@@ -142,8 +142,7 @@ def _check_sources(sources: Sequence[Source]) -> None:
     for source in sources:
         local = Path(source.place)
         if not source.pipe and not source.remote and (not local.exists() or local.is_dir()):
-            noun = "option or dump" if source.place.startswith("-") else "dump"
-            raise InputError(f"{source}: no such {noun}; give a pages-articles file (.xml, .xml.bz2, .xml.gz, .xml.xz)")
+            raise InputError(f"{source}: no such dump; give a pages-articles file (.xml, .xml.bz2, .xml.gz, .xml.xz)")
         path = source.place if source.pipe or source.remote else str(local.resolve())
         if path in seen:
             raise InputError(f"{source}: given twice; give each file once")

@@ -25,7 +25,9 @@ _ROLES = {
 _BEGIN, _END = ("B", "S"), ("E", "S", OUTSIDE)
 _PLAIN, _I_ALONE, _IOB1, _IOE = "IO", "IO or IOB1", "IOB1", "IOE"
 _WITH_ENDS = {_IOE: "IE", "BIOES": "BIES", "BILOU": "BILU", "BMES": "BMESW"}
-_ORPHAN, _UNENDED, _OWN_BEGIN = "orphan", "unended", "own begin"
+_ORPHAN, _UNENDED, _OWN_BEGIN = "continues no entity", "its entity has no end", "own begin"
+_SHOWN = 5
+"""Maximum number of broken tags that are shown."""
 _SPELLINGS = tuple(
     re.compile(spelling.replace("ROLE", "(?P<role>[BIMELSUW])").replace("TYPE", "(?P<type>.+)"))
     for spelling in (*(f"ROLE{mark}TYPE" for mark in ("-", "_", ":", "/", r"\.", " ")),
@@ -51,6 +53,8 @@ class Scheme:
     """Spelling of the tags, if not B-TYPE."""
     respelled: int = 0
     """Number of tags in another spelling."""
+    broken_examples: tuple[str, ...] = ()
+    """Line and fault of the first broken tags."""
 
     @property
     def repaired(self) -> int:
@@ -75,15 +79,16 @@ class Scheme:
 
 
 class _Uses:
-    """Counts of the cases that distinguish schemes, and the first line of each."""
+    """Counts of the cases that distinguish schemes, and the first lines of each."""
 
     def __init__(self) -> None:
-        self.prefixes, self.count, self.first = Counter[str](), Counter[str](), dict[str, int]()
+        self.prefixes, self.count, self.first = Counter[str](), Counter[str](), defaultdict[str, list[int]](list)
 
     def note(self, case: str, line: int) -> None:
         """Count a case."""
         self.count[case] += 1
-        self.first.setdefault(case, line)
+        if len(self.first[case]) < _SHOWN:
+            self.first[case].append(line)
 
     def add(self, words: Iterable[tuple[int, tuple[str, str]]]) -> None:
         """Count the prefixes and types of a sentence's words, each with its line."""
@@ -116,8 +121,10 @@ class _Uses:
             name = "mixed" if self.count[_OWN_BEGIN] else _IOB1 if "B" in prefixes else _I_ALONE
             if not self.count[_ORPHAN]:
                 name = "IOB2" if prefixes else "no entity"
-        first = min((self.first[case] for case in broken if case in self.first), default=0)
-        return Scheme(name, sum(self.count[case] for case in broken), first, None, self.prefixes[_TYPE_OUTSIDE])
+        places = sorted((line, case) for case in broken for line in self.first[case])[:_SHOWN]
+        examples = tuple(f"line {line} ({case})" for line, case in places)
+        first, count = places[0][0] if places else 0, sum(self.count[case] for case in broken)
+        return Scheme(name, count, first, None, self.prefixes[_TYPE_OUTSIDE], examples)
 
 
 def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str = "") -> Scheme:
@@ -187,7 +194,7 @@ def _parts(tag: str, spelling: re.Pattern[str] | None = None) -> tuple[str, str]
             raise InputError(f"tag {tag!r:.60}: names two entities, and a word can be in one; delete one of them")
         return (_TYPE_OUTSIDE, "") if type_ == OUTSIDE else (prefix, type_)
     if not tag or (dash and (not type_ or len(prefix) < 2)):
-        split_tag(tag)  # raises
+        raise InputError(f"tag {tag!r:.60}: must be O, B-TYPE or I-TYPE; in BIOES also E-TYPE or S-TYPE")
     return None
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, few
 from nerbert.formats.parquet import batch_texts, tagged_table
-from nerbert.formats.rows import ERRORS, SPANS, TEXT
+from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS
 from nerbert.tagger.jobs.files import tag_rows
 from nerbert.tagger.jobs.job import TagJob
 from nerbert.tagger.spans import OFFSETS, counted_spans
@@ -50,6 +50,10 @@ class Tagging:
             raise InputError(
                 f"a batch is {type(batch).__name__}, no Arrow table; of datasets: with_format('arrow') first"
             )
+        names, field = batch.column_names, self._job.field
+        if len(batch) and field not in names and not (field == TEXT and TOKENS in names):
+            raise InputError(f"batch: no column {field!r} (there are: {few(names)}); name the text's: "
+                             f"Tagging(TAGGER, {names[0] if names else 'body'!r})")  # fmt: skip
         if SPANS in batch.column_names and not pa.types.is_nested(batch.schema.field(SPANS).type):
             raise InputError(f"column {SPANS!r} holds no entities, and would be replaced; rename it")
         first, done = next(iter(indices), 0) + 1, list[pa.Table]()

@@ -15,7 +15,7 @@ from nerbert.errors import InputError, SettingsError, few
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import types_of_examples, word_spans
-from nerbert.metrics.calibration import Threshold, lowest_thresholds, uncalibrate
+from nerbert.metrics.calibration import Temperatures, Threshold, lowest_thresholds, uncalibrate
 from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
 from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.model.heads import Head, Predicted, predict_entities
@@ -26,8 +26,6 @@ from nerbert.tagger.self_check import try_write_check
 from nerbert.tagger.tagger import Tagger
 
 _PLACES = 6
-_LEAST = 0.05
-"""The lowest threshold that is tried for a label given at run time."""
 Find = Callable[[Callable[[str], float]], Predicted]
 """(Type → its lowest probability) → entities; a head with fixed types ignores the probabilities."""
 
@@ -36,7 +34,8 @@ Find = Callable[[Callable[[str], float]], Predicted]
 class Calibrated:
     """The result for one tagger: its `calibration`, each found type's threshold if a precision was given.
 
-    `threshold` is that of all labels given at run time; None for fixed types.
+    `threshold` is that of all labels given at run time; None for fixed types. `least` is the threshold that applied
+    before, in the new confidences: no type gets a lower one; 0 for fixed types.
     `lost` are the thresholds of an earlier calibration that it removed. `old_readme`: README.md was changed by hand, so
     it was left unchanged. `unknown` are types of the data that the tagger doesn't know, `absent` those of the tagger
     that the data doesn't have: entities of these count as wrong.
@@ -50,6 +49,13 @@ class Calibrated:
     unknown: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     threshold: float | None = None
+    least: float = 0.0
+
+    @property
+    def unchanged(self) -> list[str]:
+        """Return the types whose threshold stays at `least`, since every entity found was right."""
+        bounds = self.thresholds.items()
+        return [name for name, bound in bounds if self.least == bound.confidence and bound.predicted == bound.right]
 
 
 def calibrate(
@@ -92,7 +98,7 @@ def _calibrate_tagger(
     precision: float | None, head: str, card: TaggerHook | None, *, dry_run: bool,
 ) -> Calibrated:  # fmt: skip
     """Calibrate one tagger and write the result."""
-    loaded = Tagger.load(folder, backend=ModelFolder.open(folder).backend, precision="fp32", head=head).head
+    loaded = Tagger.load(folder, head=head).head  # in the precision that will answer: others move confidences
     types = types_of_examples(examples)
     if types and loaded.types and set(types).isdisjoint(loaded.types):
         why = f"{folder} knows none of its types ({few(types)}), so all that the tagger finds there is wrong"
@@ -110,8 +116,11 @@ def _calibrate_tagger(
     fitted = {} if best is None else {"threshold": calibrate_threshold(best.probability, temperature)}
     if best is not None:
         calibration["threshold_f1"] = round(best.f1, _PLACES)
+    before = Temperatures.of_card(card_before).pooled
+    in_force = max(default, uncalibrate(card_before.get("threshold") or 0.0, before)) if default else 0.0
+    least = calibrate_threshold(in_force, temperature)
     if precision is not None:
-        bounds = _find_thresholds(find, fitted.get("threshold", default), temperature, precision, bool(loaded.types))
+        bounds = _find_thresholds(find, fitted.get("threshold", default), temperature, precision, least)
         by_type = {name: asdict(bound) | {"kept_precision": bound.precision, "recall_kept": bound.recall_kept}
                  for name, bound in bounds.items()}  # fmt: skip
         calibration |= {"precision": precision, "by_type": by_type}
@@ -120,9 +129,11 @@ def _calibrate_tagger(
     after.pop("previous", None)  # earlier versions kept the values before
     lost = tuple(card_before.get("thresholds") or ()) if precision is None else ()
     changed_by_hand = not dry_run and _write(folder, TaggerFacts(after, card_before), head, card)
-    unknown = tuple(type_ for type_ in types if loaded.types and type_ not in loaded.types)
+    known = loaded.types or card_before.get("types") or types
+    unknown = tuple(type_ for type_ in types if type_ not in known)
     absent = tuple(type_ for type_ in loaded.types if type_ not in types)
-    return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, fitted.get("threshold"))
+    threshold = fitted.get("threshold")
+    return Calibrated(folder, calibration, bounds, lost, changed_by_hand, unknown, absent, threshold, least)
 
 
 def _make_finder(head: Head, examples: Sequence[Example], types: Sequence[str], name: str) -> Find:
@@ -137,13 +148,11 @@ def _make_finder(head: Head, examples: Sequence[Example], types: Sequence[str], 
 
 
 def _find_thresholds(
-    find: Find, default: float, temperature: float, precision: float, all_found: bool
+    find: Find, default: float, temperature: float, precision: float, least: float
 ) -> dict[str, Threshold]:  # fmt: skip
-    """Return thresholds by type, rounded down, with counts under all of them; a type without one uses the `default`."""
-    predicted, scale = find(lambda _: _LEAST), 10**_PLACES
+    """Return thresholds by type, none below `least`, with counts under all of them; a type without uses `default`."""
+    predicted, scale = find(lambda _: uncalibrate(least, temperature)), 10**_PLACES
     confidences = [math.floor(value * scale) / scale for value in predicted.entities.confidences(temperature).tolist()]
-    # below the least probability that was tried the precision is unknown
-    least = 0.0 if all_found else math.floor(uncalibrate(_LEAST, 1 / temperature) * scale) / scale
     bounds = {
         name: bound if bound.confidence is None else replace(bound, confidence=max(bound.confidence, least))
         for name, bound in lowest_thresholds(predicted.entities.types, confidences, predicted.right, precision).items()

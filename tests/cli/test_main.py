@@ -25,6 +25,9 @@ Output = pytest.CaptureFixture[str]
         ("data chek", "no command 'chek': did you mean 'check'? (must be one of list, check, convert, sample, fetch) "),
         ("evaluate tagger file third", "Unused Tokens: ['third'] (see nerbert evaluate --help)"),
         ("tag tagger --threads viele", 'unable to convert "viele" into int (see nerbert tag --help)'),
+        ("tag tagger - --lables x", "Unknown option: --lables. Did you mean --labels? (see nerbert tag --help)"),
+        ("redact tagger --lables x -o y", "--lables. Did you mean --labels? (see nerbert redact --help)"),
+        ("annotate x -o y --endpoint z --model m --dry-run", "Unknown option: --dry-run (see nerbert annotate --help)"),
         ("completion dash", "(see nerbert completion --help)"),
     ],
 )

@@ -336,9 +336,3 @@ def test_standard_input_on_the_command_line(sample_corpus: Path, sample: Path, t
     assert ids(tmp_path / "out") == ids(sample_corpus)
     (given,) = read_manifest(tmp_path / "out")["inputs"]
     assert (given["file"], given["sha256"]) == ("-", hashlib.sha256(data).hexdigest())
-
-
-def test_an_unknown_option_is_told(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("--knwledge", "k", "--knowledge", sample / "knowledge", "-o", tmp_path / "out")
-    assert exit_code("corpus", "build", *words) == 1
-    assert "--knwledge: no such option or dump" in capsys.readouterr().err

@@ -55,7 +55,7 @@ def test_chunks_and_words_and_nothing(tiny_tagger: Path, table: pa.Table) -> Non
     ("column", "batch", "words"),
     [
         ("text", pa.table({"text": ["a", None]}), "batch: row 42: field 'text' holds None"),
-        ("body", pa.table({"text": ["a"]}), "batch: row 41: no field 'body'"),
+        ("body", pa.table({"text": ["a"]}), "(there are: text); name the text's: Tagging(TAGGER, 'text')"),
         ("text", pa.table({"text": ["a"], "spans": [7]}), "column 'spans' holds no entities"),
         ("text", {"text": ["a"]}, "a batch is dict, no Arrow table; of datasets: with_format('arrow')"),
     ],

@@ -18,6 +18,7 @@ from nerbert.evaluation.evaluate import evaluate
 from nerbert.formats.documents import Reading
 from nerbert.metrics.calibration import Threshold
 from nerbert.metrics.calibration import calibrate as calibration_error
+from nerbert.model import forward
 from nerbert.model.folder import find_named, read_card
 from nerbert.model.heads import predict_entities
 from nerbert.render.cards import tagger_card, write_tagger_card
@@ -68,9 +69,9 @@ def test_spans_stay_and_are_more_honest(folder: Path, data: Path) -> None:
     text = "The brig Margarethe was built by Larsen & Holm in Bergen."
     card = card_of(folder)
     (folder / "nerbert.json").write_text(json.dumps(card | {"calibration": None}))
-    before = Tagger.load(folder, **FP32)
+    before = Tagger.load(folder)
     (done,) = calibrate(folder, data)
-    after = Tagger.load(folder, **FP32)
+    after = Tagger.load(folder)
     assert after.temperature == done.calibration["temperature"]
     spans, again = before.tag(text), after.tag(text)
     assert spans
@@ -81,13 +82,14 @@ def test_spans_stay_and_are_more_honest(folder: Path, data: Path) -> None:
     assert done.calibration["ece_before"] == pytest.approx(error, abs=1e-4)
 
 
-def test_thresholds_leave_out_and_go_with_the_next_temperature(folder: Path, data: Path) -> None:
+def test_thresholds_go_with_the_next_temperature(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward, "best_precision", lambda *_: "bf16")
     (done,) = calibrate(folder, data, precision=0.6)
     chosen = card_of(folder)["thresholds"]
     assert chosen == {name: each.confidence for name, each in done.thresholds.items() if each.confidence is not None}
     assert any(bound > 0 for bound in chosen.values())
     examples = read_examples(data / "dev.conll")
-    taggers = (Tagger.load(folder, **FP32, thresholds=bound) for bound in (None, 0))
+    taggers = (Tagger.load(folder, thresholds=bound) for bound in (None, 0))
     kept, every = (Counter(each.head.predict(examples).at_least(each.thresholds, each.scaling).types)
                    for each in taggers)  # fmt: skip
     for name, bound in done.thresholds.items():
@@ -171,8 +173,7 @@ def test_a_zero_shot_tagger_gets_the_threshold_that_is_best_on_the_data(
     assert (folder / "nerbert.json").read_bytes() == before, "the result doesn't depend on the threshold before"
     assert not (folder / CHECK).exists()
     (done,) = calibrate(folder, data / "dev.conll", precision=0.3)
-    lowest = 1 / (1 + 19 ** (1 / done.calibration["temperature"]))  # of 0.05, the least probability that is looked at
-    assert min(card_of(folder)["thresholds"].values()) == pytest.approx(lowest, abs=1e-5)
+    assert min(card_of(folder)["thresholds"].values()) == done.least == done.threshold, "no lower than before"
     assert all(each.kept_right <= each.right and each.kept <= each.predicted for each in done.thresholds.values())
 
 
@@ -208,12 +209,13 @@ def test_nothing_that_is_printed_acts(tmp_path: Path, capsys: Caught) -> None:
     evil = "[red]\x1b[31m"
     told = {"temperature": 1.5, "ece_before": 0.2, "ece_after": 0.1, "bins": 10, "folds": 5, "entities": 1,
             "sentences": 1, "precision": 0.9}  # fmt: skip
-    thresholds = {evil: Threshold(None, 1, 0, 1, 0)}
-    print_calibrations([Calibrated(tmp_path / "x\x1b", told, thresholds, (evil,), True)], Path("y\x1b"))
+    thresholds = {evil: Threshold(None, 1, 0, 1, 0), "ship": Threshold(0.2, 1, 1, 1, 1)}
+    print_calibrations([Calibrated(tmp_path / "x\x1b", told, thresholds, (evil,), True, least=0.2)], Path("y\x1b"))
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
     for words in ("[red]", "changed by hand", "never reached", "fewer than 5 are kept", "temperature 1.500",
-                  "entities found in 1 sentences", "precision reaches 90.00"):  # fmt: skip
+                  "entities found in 1 sentences", "precision reaches 90.00", "20.00 points before",
+                  "ship: every entity found was right, so the threshold stays at 0.200"):  # fmt: skip
         assert words in printed
 
 

@@ -33,8 +33,8 @@ _MOST_ROWS = 5_000
 """Maximum rows of a part."""
 
 
-def target_kind(output: Path) -> str:
-    """Return the kind of a file to write, by its name; raise SettingsError if its name is not enough."""
+def target_kind(output: Path, allowed: Sequence[str] = ()) -> str:
+    """Return the kind of a file to write, by its name; raise SettingsError if it tells none of those `allowed`."""
     suffix = output.suffix.lower()
     if suffix in kinds.PACKED:
         raise SettingsError(f"{output}: can't be packed here; write to standard output, and to gzip from there")
@@ -45,7 +45,8 @@ def target_kind(output: Path) -> str:
         return formats[0]
     if formats:
         raise SettingsError(f"{output}: several formats have such names; give --to one of {', '.join(formats)}")
-    raise SettingsError(f"{output}: its name tells no format; give --to one of {', '.join(kinds.known_kinds())}")
+    names = ", ".join(allowed or kinds.known_kinds())
+    raise SettingsError(f"{output}: its name tells no format; give --to one of {names}")
 
 
 def check_output(paths: JobPaths, output: Path, kind: str, *, overwrite: bool) -> list[PurePath]:

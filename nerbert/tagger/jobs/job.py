@@ -96,6 +96,8 @@ class TagJob:
         """Load the tagger with the job's options; its offsets are characters, since outputs mark the text with them."""
         labels = parse_labels(self.labels) if self.labels else None
         least = parse_thresholds(self.min_confidence)
+        if Path(self.tagger).is_file():
+            raise InputError(f"{self.tagger}: is read as the tagger, which comes first; give a tagger before it")
         loaded = Tagger.load(self.tagger, thresholds=least, **self.loading)
         tagger = loaded.for_labels(labels)
         if not tagger.types:

@@ -66,7 +66,7 @@ class RedactJob:
         if (output := self.tag.output) is None:
             raise SettingsError("-o is missing; name a file or folder")
         paths, _ = self.tag.find()
-        kind = self.to or (JSONL if paths.many else target_kind(output))
+        kind = self.to or (JSONL if paths.many else target_kind(output, ROW_KINDS))
         check_choice("--to", kind, ROW_KINDS)
         check_needs(kind_named(kind))
         if kind == LINES:

@@ -32,6 +32,8 @@ def test_other_schemes_are_read_and_named(make: Make) -> None:
     for name, root in ((str(folder), None), ("ships", folder.parent), (str(folder / "train.conll"), None)):
         facts = check_data(name, root).splits["train"]
         assert (facts.scheme.name, facts.scheme.broken, facts.entities) == ("BIOES", 0, 2)
+    told = advised(check_data(str(make(train="a\tB-x\nb\tO\nc\tE-x\nd\tS-x\n"))))["broken_tags"]
+    assert "line 1 (its entity has no end), line 3 (continues no entity)" in told
 
 
 def test_what_is_in_a_data_set(make: Make) -> None:
