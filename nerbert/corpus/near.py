@@ -75,6 +75,7 @@ def source_parts(sources: Iterable[str]) -> Iterator[_Part]:
         else:
             dump = Dump(source)
             yield from (partial(_read_articles, part, dump.site) for part in dump.parts())
+            dump.finish(())  # tells if it changed
 
 
 def _read_articles(part: DumpPart, site: Site) -> Iterator[PageLines]:
