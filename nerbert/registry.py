@@ -106,7 +106,6 @@ class Registry(Generic[Entry]):
                 raise missing from error
             reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
             isnt_there = isinstance(error, ModuleNotFoundError | AttributeError) and not origin
-            reason = reason.replace(f"module {module!r} has no attribute", f"module {module!r} has no class")
             remedy = "install its module, or put its folder into PYTHONPATH"
             remedy = remedy if isnt_there else f"importing {module} failed"
             raise SettingsError(f"{title}: {reason:.300}; {remedy}") from error

@@ -80,7 +80,7 @@ def test_other_distributions_join_and_one_that_is_broken_breaks_nothing(
     assert (shapes.find("path"), shapes.find("square").__name__) == (Path, "Square")
     assert sorted(capsys.readouterr().err.splitlines()) == [
         "shape 'circle' of other-shapes: has no __call__, as each shape must; it is left out",
-        "shape 'gone' of other-shapes: module 'offers' has no class 'Far'; importing offers failed; it is left out",
+        "shape 'gone' of other-shapes: module 'offers' has no attribute 'Far'; importing offers failed; it is left out",
         "shape 'path' of one-shapes: nerbert has one of this name; write it as offers:Square; it is left out",
         "shape 'twice': one-shapes and other-shapes offer it; uninstall one, or write module:name; it is left out",
     ]

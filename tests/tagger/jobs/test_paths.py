@@ -133,6 +133,7 @@ REFUSED: list[tuple[str | list[str], str]] = [
     ("in/a.txt -o in", "in: its name tells no format; give --to one of text, conll, jsonl, parquet"),
     ("in/a.txt -o in --json", "in: is no file; name one"),
     ("in/a.txt -o x.jsonl.gz", "x.jsonl.gz: can't be packed here"),
+    ("in/a.txt -o x.docx", "x.docx: its name tells no format; give --to one of"),
     ("in/a.txt -o x.json", "x.json: several formats have such names; give --to one of gliner, "),
     ("in/d.pdf", "in/d.pdf: seems to be PDF; extract its text, or name its format with --from"),
     ("in/a.txt --to html", "--to html: is made as a whole, so name a file for it with -o"),
