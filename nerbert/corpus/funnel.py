@@ -6,7 +6,7 @@ roots.
 
 import json
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
@@ -25,10 +25,15 @@ from nerbert.rng import uniforms
 
 TOPICS = ("persons", "places", "organisations", "others", "untyped")
 """Topics of mentions: `others` have another class, `untyped` have none."""
-_SAMPLES = defaultdict[str, int | None](lambda: 20, {Reason.EXCLUDED_TEXT: None})
-"""Number of sample sentences for each step, by reason; None: all, since readers of `pages/` leave them out."""
+_SAMPLES = 20
+"""Number of sample sentences for each step and reason."""
 _TOPICS = {"person": "persons", "location": "places", "organisation": "organisations"}
 _YEAR = re.compile(r"(?<![\d.,-])(?:1[0-9]|20)\d\d(?![\d.,]\d|\d)")
+
+
+def _most_samples(reason: str) -> int | None:
+    """Return how many sentences dropped for a reason are listed; None: all, since readers of `pages/` skip these."""
+    return None if reason == Reason.EXCLUDED_TEXT else _SAMPLES
 
 
 @dataclass(slots=True)
@@ -72,12 +77,12 @@ class Funnel:
         drawn = uniforms(self.seed, "dropped sample", pages + rows["start"].fill_null(0).to_numpy().astype(np.uint64))
         for reason in reasons.unique().to_pylist():
             numbers = np.flatnonzero(pc.equal(reasons, reason))
-            first = numbers[np.argsort(drawn[numbers], kind="stable")[: _SAMPLES[reason]]]
+            first = numbers[np.argsort(drawn[numbers], kind="stable")[: _most_samples(reason)]]
             ids, texts = (rows[name].take(pa.array(first)).to_pylist() for name in ("id", "text"))
             self._offer((step, reason), zip(drawn[first].tolist(), ids, texts, strict=True))
 
     def _offer(self, key: tuple[str, str], rows: Iterable[tuple[float, str, str]]) -> None:
-        self.samples[key] = sorted([*self.samples.get(key, ()), *rows])[: _SAMPLES[key[1]]]
+        self.samples[key] = sorted([*self.samples.get(key, ()), *rows])[: _most_samples(key[1])]
 
     def write_samples(self, path: Path) -> None:
         """Write the samples as JSON lines."""

@@ -229,8 +229,9 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         self._tags, self._weights = tag_names(data.types), dict(zip(PARTS, _WEIGHTS[data.cdlm.mode], strict=True))
         self._vectors = read_vectors(self._cdlm.vectors[0]) if self._cdlm.vectors else {}
         sentences = list(chain.from_iterable(data.sets))
-        self._vocabulary = make_vocabulary(sentences, self._vectors)
-        self._learnt = count_words(make_vocabulary(sentences))
+        learnt = make_vocabulary(sentences)
+        self._vocabulary = make_vocabulary(sentences, self._vectors) if self._vectors else learnt
+        self._learnt = count_words(learnt)
         self._ends = np.zeros(len(PARTS), np.int64)
         self._optimizer: RmsThenPlain | None = None
 

@@ -13,7 +13,7 @@ from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
 from nerbert.formats.data import DataSet
 from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of, types_of_examples
-from nerbert.metrics.calibration import uncalibrate
+from nerbert.metrics.calibration import Temperatures, uncalibrate
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import ModelFolder, read_card
 from nerbert.model.forward import states_at
@@ -40,9 +40,9 @@ _GENTLE_SHARE, _FEW_SHARE = 0.5, 0.25
 _WIDE, _NARROW = 768, 384
 """Widths of BERT-base and of MiniLM."""
 _NARROW_RATE = 5e-4
+"""Rate of an objective that trains gently on encoders narrower than MiniLM, for any number of sentences."""
 _LOGIT_STEP, _MEASURED = 0.07, 16
 """How far a step may move a logit through the head, and the number of sentences whose states are measured."""
-"""Rate of an objective that trains gently on encoders narrower than MiniLM, for any number of sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ class Start:
         facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
         facts |= {name: value for name, value in card.items() if name == "num_frozen_layers"}
         if card.get("threshold") is not None and takes_labels(settings):
-            temperature = (card.get("calibration") or {}).get("temperature", 1.0)
-            facts["threshold"] = uncalibrate(card["threshold"], temperature)  # the new tagger has no temperature yet
+            temperature = Temperatures.of_card(card).pooled  # the new tagger has none yet
+            facts["threshold"] = uncalibrate(card["threshold"], temperature)
         facts |= {"joined_layer": joined} if (joined := _joined_layer(model)) else {}
         facts |= {"words_of_types": dict(texts)} if texts else {}
         return cls(model, objective, pieces, data, settings, facts)
@@ -156,7 +156,7 @@ def _rate_of_new_head(
     AdamW moves each weight by at most its rate, so a step moves a logit by at most the rate times the sum of a state's
     absolute values: some 130 for all-MiniLM-L6-v2, 70 for all-mpnet-base-v2 although it is twice as wide.
     """
-    windows = Windows.pack(pieces.windows(examples, None))
+    windows = Windows.pack(pieces.windows(examples))
     if not len(windows):
         return settings.learning_rate
     batch = collate(windows, np.arange(len(windows)), pieces.pad_id).to(model.device)

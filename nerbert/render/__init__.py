@@ -34,6 +34,11 @@ def render(template: str, /, **facts: Any) -> str:
     return _environment(template.split(".")[-2]).get_template(template).render(**facts)
 
 
+def words(name: str) -> Any:
+    """Return a table of `words.j2`, which the templates share."""
+    return getattr(_environment("html").get_template("words.j2").module, name)
+
+
 def write(target: Path, text: str) -> None:
     """Write a text to a file, whole or not at all."""
     with publish(target) as draft:

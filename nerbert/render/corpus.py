@@ -18,7 +18,7 @@ from nerbert.corpus.mentions import categories_of
 from nerbert.corpus.settings import CorpusSettings
 from nerbert.corpus.shards import dropped_sentences, read_manifest, read_sentences, sentence_batches
 from nerbert.records import ENTITY, LINK
-from nerbert.render import Mark, changed_settings, facts_of, fields, pieces_of, render, share, size, write
+from nerbert.render import Mark, changed_settings, facts_of, fields, pieces_of, render, share, size, words, write
 from nerbert.render.terminal import print_json, say, table
 from nerbert.rng import uniform
 from nerbert.terminal import colour_spans, plain, tell
@@ -249,12 +249,9 @@ def print_summary(manifest: Mapping[str, Any], corpus: Path, console: Console | 
     say(console, "corpus", facts=facts_of(manifest), corpus=corpus)
 
 
-_UNITS = dict.fromkeys(("pages", "newest revisions", "disambiguation pages"), "pages") | {"links": "links"}
-
-
 def print_funnel(manifest: Mapping[str, Any], console: Console) -> None:
     """Print the input, output and drops of each step."""
-    rows = [(step["step"], _UNITS.get(step["step"], "sentences"), step["in"], step["out"],
+    rows = [(step["step"], words("steps").get(step["step"], ("", "sentences"))[1], step["in"], step["out"],
              ", ".join(f"{name} {count:,}" for name, count in step["dropped"].items()) or "–")
             for step in manifest["steps"]]  # fmt: skip
     title = f"{manifest['wiki']}: what came in, went out, was dropped"

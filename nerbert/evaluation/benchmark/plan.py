@@ -147,10 +147,10 @@ class Planner:
             return Cell(key, State.FAILED, str(error))
 
     def _job(self, key: CellKey, target: Target) -> Job:
-        unit, split = parse_size(key.size).unit, self._suite.split
-        system = self._make_zero_shot(key, target) if unit is SizeUnit.ZERO else self._make_trained(key, target)
-        splits = system.splits(split, episode=unit is SizeUnit.EPISODE)
-        episodes = episodes_name(split, parse_size(key.size)) if target.episodes == "published" else ""
+        size, split = parse_size(key.size), self._suite.split
+        system = self._make_zero_shot(key, target) if size.unit is SizeUnit.ZERO else self._make_trained(key, target)
+        splits = system.splits(split, episode=size.unit is SizeUnit.EPISODE)
+        episodes = episodes_name(split, size) if target.episodes == "published" else ""
         splits = tuple(name for name in splits if not episodes or name != split)
         data = self._files(key.target, target.format, splits, episodes)
         return Job.of(key, system, data, split, target.else_types)
