@@ -18,8 +18,8 @@ from safetensors.numpy import load_file, save_file
 
 from nerbert.model import onnx as graphs
 from nerbert.model.folder import WEIGHTS
-from nerbert.model.head_kinds import quantise
 from nerbert.model.int8 import SCALE, to_fp32, to_int8
+from nerbert.model.quantisation import quantise
 from nerbert.tagger.export import export
 
 CONCEPTS = f"concepts/{WEIGHTS}"

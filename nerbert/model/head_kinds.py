@@ -18,6 +18,7 @@ from nerbert.model.backbone import load_tokenizer, quiet
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import Head
 from nerbert.model.linear import Scorer, word_scores
+from nerbert.model.quantisation import quantise
 from nerbert.model.tokenizer import SubwordTokenizer
 from nerbert.records import Example
 from nerbert.registry import Registry
@@ -113,7 +114,8 @@ class ExportTask:
         exact = self.graph(parts, run, torch, pieces, columns, output, onnx.GRAPHS["fp32"])
         scorers = {"torch fp32": torch, "onnx fp32": exact}
         if self.int8:
-            quantise(self.folder)
+            ids = np.array([pieces.tokenizer(" ".join(TEXTS))["input_ids"]])
+            quantise(self.folder, inputs={"input_ids": ids, "attention_mask": np.ones_like(ids)})
             scorers["onnx int8"] = onnx.OnnxScorer(self.folder / onnx.GRAPHS["int8"], columns, output=output)
         return scorers
 
@@ -165,23 +167,6 @@ class ExportTask:
                     output_names=list(outputs), dynamic_axes=axes, opset_version=OPSET, dynamo=False,
                 )  # fmt: skip
                 _fold(path)
-
-
-def quantise(
-    folder: Path, source: str = onnx.GRAPHS["fp32"], file: str = onnx.GRAPHS["int8"],
-    operators: Sequence[str] = ("MatMul", "Gather"),
-) -> None:  # fmt: skip
-    """Write a graph with int8 weights by channel, by default embeddings too: the largest part of many models.
-
-    Weights keep 7 bits, since processors without VNNI sum 8-bit products in 16 bits.
-    """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    with quiet():
-        quantize_dynamic(
-            folder / source, folder / file, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8,
-            op_types_to_quantize=[*operators], extra_options={"MatMulConstBOnly": True},
-        )  # fmt: skip
 
 
 def _fold(path: Path) -> None:

@@ -63,7 +63,7 @@ def constants_of(
     tensors: Mapping[str, Array], tables: Mapping[str, str], matrices: Mapping[str, str]
 ) -> dict[str, Array]:
     """Return the constants that a graph lacks; raise InputError for a tensor that is missing. By a constant's name
-    `tables` are of what is looked up by rows, `matrices` of what is multiplied by (in 7 bits: `head_kinds.quantise`).
+    `tables` are of what is looked up by rows, `matrices` of what is multiplied by (in 7 bits: `quantisation.quantise`).
     """
     for name in {*tables.values(), *matrices.values()}:
         if name + SCALE not in tensors:

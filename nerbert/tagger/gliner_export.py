@@ -16,6 +16,7 @@ from nerbert.model import head_kinds, onnx
 from nerbert.model.gliner.head import GlinerHead
 from nerbert.model.gliner.layers import GlinerFolder, GlinerModel, Parts
 from nerbert.model.head_kinds import TEXTS, ExportedHead, ExportTask, HeadOptions, as_example, check_close, long_example
+from nerbert.model.quantisation import quantise
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
 from nerbert.tagger.answers import check_texts
@@ -45,7 +46,7 @@ def export_gliner(task: ExportTask, loaded: GlinerFolder, torch_head: GlinerHead
     for examples in (sentences[:_COMPARED], [long_example(10 * torch_head.longest_text)]):
         _check_odds(task.source, *(_score_examples(head, examples) for head in asked))
     if task.int8:
-        head_kinds.quantise(task.folder)
+        quantise(task.folder)
         heads["onnx int8"] = on_onnx(task.read_exported(facts), "int8", HeadOptions())
     return facts, heads
 

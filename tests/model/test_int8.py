@@ -9,7 +9,9 @@ from safetensors.numpy import load_file, save_file
 from nerbert.errors import InputError
 from nerbert.model.backbone import Backbone
 from nerbert.model.folder import WEIGHTS, find_named
+from nerbert.model.head_kinds import OPSET
 from nerbert.model.int8 import SCALE, constants_of, declared, read_int8, to_fp32, to_int8
+from nerbert.model.quantisation import quantise
 
 
 @pytest.fixture
@@ -71,3 +73,25 @@ def test_a_graph_computes_with_what_is_joined_to_it() -> None:
     assert np.abs(multiplied - exact["w"].T).max() <= np.abs(exact["w"]).max() / 126
     with pytest.raises(InputError, match="have no 'x' in int8"):
         constants_of(stored, {"table": "x"}, {})
+
+
+@pytest.mark.extras
+def test_a_row_of_large_numbers_leaves_the_others_their_digits(tmp_path: Path) -> None:
+    import onnx
+    import onnxruntime
+
+    rng, helper = np.random.default_rng(0), onnx.helper
+    weights, rows = rng.normal(size=(16, 4)).astype(np.float32), rng.normal(size=(50, 16)).astype(np.float32)
+    rows[0], rows[1] = rows[0] * 300, 0
+    infos = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", None]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", infos[:1], infos[1:],
+                              [onnx.numpy_helper.from_array(weights, "w")])  # fmt: skip
+    opset = [helper.make_opsetid("", OPSET)]
+    onnx.save(helper.make_model(graph, ir_version=8, opset_imports=opset), tmp_path / "exact.onnx")
+    errors = []
+    for inputs in ({}, {"x": rows}):
+        quantise(tmp_path, "exact.onnx", "int8.onnx", inputs=inputs)
+        session = onnxruntime.InferenceSession(tmp_path / "int8.onnx", providers=["CPUExecutionProvider"])
+        errors.append(np.abs(session.run(None, {"x": rows})[0] - rows @ weights)[1:].max())
+    assert errors[0] > 1
+    assert errors[1] < 0.2
