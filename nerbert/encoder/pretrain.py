@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ class Preparation:
     """All that a pre-training needs; `identity` is what decides its outcome, so that only the same run is resumed."""
 
     source: PretrainData
+    settings: PretrainSettings
+    """With the learning rate of new layers."""
     model: Any
     pieces: SubwordTokenizer
     data: TrainingData
@@ -113,7 +115,11 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Execu
     data = source.windows(pieces, objective.labels)
     score = objective.score_on(examples, pieces, settings, processes)
     identity = _identity(settings, model, pieces.tokenizer, processes) | source.identity()
-    return Preparation(source, model, pieces, data, objective, score, identity, frozen, objective.facts(data.windows))
+    rate = settings.new_layers_learning_rate or objective.new_layers_rate(model, pieces, examples, settings)
+    settings = replace(settings, new_layers_learning_rate=rate)
+    return Preparation(
+        source, settings, model, pieces, data, objective, score, identity, frozen, objective.facts(data.windows)
+    )
 
 
 def _tell_unreadable(names: Sequence[str], tokenizer: Any, settings: PretrainSettings) -> None:
@@ -199,7 +205,7 @@ def pretrain(
             steps=settings.save_steps, tokenizer=work.pieces.tokenizer,
         )  # fmt: skip
         run = Run(
-            work.model, work.data, work.objective, settings, group, evaluate=best, checkpoints=checkpoints,
+            work.model, work.data, work.objective, work.settings, group, evaluate=best, checkpoints=checkpoints,
             steps=StepLog(run_folder / LOG, settings.tensorboard), evaluation_steps=settings.evaluation_steps,
         )  # fmt: skip
         with progress("pre-training", run.total) if first else nullcontext(Progress()) as run.bar:
@@ -238,7 +244,7 @@ def _write_json_card(folder: Path, settings: PretrainSettings, work: Preparation
     write_card(
         folder, "encoder", **facts, language=work.source.language, objective=settings.objective,
          description=asdict(work.objective.describe()), **work.source.facts(),
-        settings=_plain(settings), changed=changed_names(settings), num_frozen_layers=work.num_frozen_layers,
+        settings=_plain(work.settings), changed=changed_names(settings), num_frozen_layers=work.num_frozen_layers,
         precision=precision_on(work.model.device.type, settings.precision), log=log.entries,
         best_step=log.best_step, validation=log.best.figures if log.best else {},
     )  # fmt: skip

@@ -1,11 +1,8 @@
 """The start of fine-tuning: a new head on an encoder (NER-BERT §4.4), a tagger's head, or both parts of a model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
-
-import numpy as np
-import torch
 
 from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError, few
@@ -16,15 +13,11 @@ from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of, types_o
 from nerbert.metrics.calibration import Temperatures, uncalibrate
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import ModelFolder, read_card
-from nerbert.model.forward import states_at
 from nerbert.model.fresh import JOINED, copy_head
 from nerbert.model.head_kinds import HEADS
 from nerbert.model.heads import Head
 from nerbert.model.tokenizer import SubwordTokenizer
-from nerbert.model.windows import Windows
-from nerbert.records import Example
 from nerbert.terminal import tell
-from nerbert.training.batches import collate
 from nerbert.training.objective import FINETUNE, Objective, TaggerObjective, Task, find_objective
 from nerbert.training.run import total_steps
 from nerbert.training.sections import chosen_objective
@@ -41,8 +34,6 @@ _WIDE, _NARROW = 768, 384
 """Widths of BERT-base and of MiniLM."""
 _NARROW_RATE = 5e-4
 """Rate of an objective that trains gently on encoders narrower than MiniLM, for any number of sentences."""
-_LOGIT_STEP, _MEASURED = 0.07, 16
-"""How far a step may move a logit through the head, and the number of sentences whose states are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +74,8 @@ class Start:
         by_width = usual_rate(model.config, gentle)
         settings = replace(settings, learning_rate=settings.learning_rate or chosen.traits.usual_rate or by_width)
         new = settings.source_head == "new" or not has_tags(backbone.source)
-        if chosen.head_name == "linear" and new and not settings.new_layers_learning_rate:
-            rate = _rate_of_new_head(model, pieces, domains.target.train[:_MEASURED], settings)
+        if new and not settings.new_layers_learning_rate:
+            rate = objective.new_layers_rate(model, pieces, domains.target.train, settings)
             settings = replace(settings, new_layers_learning_rate=rate)
         facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
         facts |= {name: value for name, value in card.items() if name == "num_frozen_layers"}
@@ -146,23 +137,6 @@ def usual_rate(config: Any, gentle: int = 0) -> float:
     if not gentle:
         return rate
     return _NARROW_RATE if width < _NARROW else rate * (_FEW_SHARE if gentle <= FEW_SENTENCES else _GENTLE_SHARE)
-
-
-def _rate_of_new_head(
-    model: Any, pieces: SubwordTokenizer, examples: Sequence[Example], settings: FinetuneSettings
-) -> float:  # fmt: skip
-    """Return the default learning rate of a linear layer on the model's last states.
-
-    AdamW moves each weight by at most its rate, so a step moves a logit by at most the rate times the sum of a state's
-    absolute values: some 130 for all-MiniLM-L6-v2, 70 for all-mpnet-base-v2 although it is twice as wide.
-    """
-    windows = Windows.pack(pieces.windows(examples))
-    if not len(windows):
-        return settings.learning_rate
-    batch = collate(windows, np.arange(len(windows)), pieces.pad_id).to(model.device)
-    with torch.no_grad():
-        sums = states_at(model.eval().base_model, batch).float().abs().sum(1)
-    return max(settings.learning_rate, _LOGIT_STEP / float(sums.mean()))
 
 
 def _width(config: Any) -> int:

@@ -24,7 +24,7 @@ from nerbert.training.run import Run
 from nerbert.training.settings import TrainSettings
 from nerbert.training.step import Figures, PreparedStep, launch_step, prepare_steps
 
-VERSION = 3
+VERSION = 4
 """Increase this when the same settings train differently, so that unfinished runs don't resume."""
 
 

@@ -150,6 +150,12 @@ class Objective(Protocol):
         inside = {id(parameter) for parameter in model.base_model.parameters()}
         return [parameter for parameter in model.parameters() if id(parameter) not in inside]
 
+    def new_layers_rate(
+        self, model: Any, pieces: SubwordTokenizer, examples: Sequence[Example], settings: TrainSettings
+    ) -> float:  # fmt: skip
+        """Return the default learning rate of new layers, given a few examples; 0: the encoder's."""
+        return 0.0
+
     def optimizer(self, model: Any, settings: TrainSettings) -> "torch.optim.Optimizer | None":
         """Return its own optimizer for the model, or None for AdamW."""
         return None
