@@ -36,10 +36,6 @@ class FinetuneSettings(TrainSettings):
     all-mpnet-base-v2 and all-MiniLM-L6-v2; NER-BERT §4.4 has 5e-5 for BERT-base); with `names` and `concepts` half of
     that, or a quarter for up to 10 sentences, since a higher rate makes the model forget; 5e-4 below a width of 384
     (measured on `embedded-open`). Source: ours."""
-    new_layers_learning_rate: Annotated[float, Interval(ge=0, lt=1e6)] = 0.0
-    """Peak learning rate of layers that aren't part of the encoder. 0: `learning_rate`; for a new `linear` head at
-    least 0.07 divided by the sum of a last state's absolute values, so that a step moves the logits of all encoders
-    alike. Source: ours, measured on all-MiniLM-L6-v2 and all-mpnet-base-v2."""
     source_epochs: Annotated[float, Interval(gt=0, lt=1e6)] = 3.0
     """Passes over the source data before the target's (source & target); limits of steps apply to the target only.
     Source: ours; the paper doesn't say; CrossNER's code has 2."""

@@ -180,6 +180,12 @@ def test_what_is_wrong_is_said_before_training(few: Path, tiny_encoder: Path, tm
     assert not output.exists()
 
 
+def test_a_new_head_has_a_rate_of_its_own(sample_corpus: Path) -> None:
+    chosen = [settings_of(sample_corpus, learning_rate=1e-5, objective=name) for name in ("tagging", "mlm")]
+    rates = [prepare(each, make_process_group(each)).settings.new_layers_learning_rate for each in chosen]
+    assert rates == [pytest.approx(0.07 / 51, rel=0.1), 0]  # 64 states of a new LayerNorm: 51 in the mean
+
+
 def test_what_a_run_hangs_on_is_told_apart(sample_corpus: Path, tiny_encoder: Path, tmp_path: Path) -> None:
     """A shard that changed under an old manifest, and a backbone with other dropout, are other runs."""
     corpus = Path(shutil.copytree(sample_corpus, tmp_path / "corpus"))
