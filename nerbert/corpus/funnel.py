@@ -25,8 +25,8 @@ from nerbert.rng import uniforms
 
 TOPICS = ("persons", "places", "organisations", "others", "untyped")
 """Topics of mentions: `others` have another class, `untyped` have none."""
-_SAMPLES = 20
-"""Number of sample sentences for each step and reason."""
+_SAMPLES, _SAMPLED = 20, ["page_id", "start", "id", "text"]
+"""Number of sample sentences for each step and reason, and the columns that a sample needs."""
 _TOPICS = {"person": "persons", "location": "places", "organisation": "organisations"}
 _YEAR = re.compile(r"(?<![\d.,-])(?:1[0-9]|20)\d\d(?![\d.,]\d|\d)")
 
@@ -72,7 +72,8 @@ class Funnel:
         self.add(dropped, "dropped", name)
 
     def sample(self, step: str, reasons: pa.Array, rows: pa.RecordBatch) -> None:
-        """Add a random selection of dropped rows, with their reasons, to the samples."""
+        """Add a random selection of the rows that have a reason to be dropped to the samples."""
+        reasons, rows = reasons.drop_null(), rows.select(_SAMPLED).filter(reasons.is_valid())
         pages = rows["page_id"].fill_null(0).to_numpy().astype(np.uint64) << np.uint64(32)
         drawn = uniforms(self.seed, "dropped sample", pages + rows["start"].fill_null(0).to_numpy().astype(np.uint64))
         for reason in reasons.unique().to_pylist():

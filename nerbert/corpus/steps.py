@@ -165,10 +165,9 @@ def apply_steps(rows: pa.RecordBatch, steps: Sequence[Step], funnel: Funnel | No
         counts = Counter(dropped.drop_null().to_pylist())
         if funnel is not None and step.name:
             funnel.step(step.name, came.num_rows, came.num_rows - counts.total(), counts)
-        if counts:
-            rows = rows.filter(dropped.is_null())
-            if funnel is not None:
-                funnel.sample(step.name, dropped.drop_null(), came.filter(dropped.is_valid()))
+        if counts and funnel is not None:
+            funnel.sample(step.name, dropped, came)
+        rows = rows.filter(dropped.is_null()) if counts else rows
     return rows
 
 
