@@ -262,7 +262,6 @@ def test_a_folder_keeps_its_architecture(settings: Make, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changes", "name"),
     [({"tagging": {"label_smoothing": 0.1}}, "tagging.label_smoothing"),
-     ({"zero_shot": {"labels_backbone": "embedded"}}, "zero_shot.labels_backbone"),
      ({"zero_shot": {"lstm": True, "architecture": "bi_encoder"}}, "zero_shot.lstm"),
      ({"zero_shot": {"max_width": 1}}, "zero_shot.max_width"),
      ({"open_types": {"files": [], "dev": ["open.jsonl"]}, "corpus": "c"}, "open_types.dev")],
