@@ -122,13 +122,6 @@ def test_boundaries_are_entities_without_their_types(pairs: Pairs) -> None:
     assert score_boundaries(pair_of(gold, predicted)) == Counts(wanted.right, wanted.predicted, wanted.gold)
 
 
-def test_collapsed_types_leave_boundaries() -> None:
-    gold, predicted = [[(0, 1, "x"), (2, 3, "y")]], [[(0, 1, "y"), (2, 4, "y")]]
-    assert score_spans(gold, predicted).right == 0
-    assert score_spans(map(collapse_types, gold), map(collapse_types, predicted)).right == 1
-    assert score_boundaries(pair_of([["B-x", "B-y"]], [["B-z", "O"]])) == Counts(1, 1, 2)
-
-
 def test_any_iterables_are_scored() -> None:
     tags = [["B-x", "O"], ["O"]]
     assert score_tags((iter(each) for each in tags), (tuple(each) for each in tags)).f1 == 1
