@@ -65,8 +65,8 @@ def settings_of(**more: Any) -> FinetuneSettings:
     return make_settings(FinetuneSettings, usual | more)
 
 
-def domain(train: Sequence[Example], dev: Sequence[Example] = ()) -> DataSet:
-    return DataSet(Path("source"), list(train), list(dev))
+def domain(train: Sequence[Example]) -> DataSet:
+    return DataSet(Path("source"), list(train))
 
 
 @pytest.fixture
