@@ -1,7 +1,8 @@
 """What commit d6d2b6dd made loads and gives the same answers, or one line names what to use instead.
 
 `kept` has one of each: corpus, encoder, taggers (one with temperatures by label and an export, one that takes labels at
-run time), settings, results of a benchmark. `answers.json` is what that commit answered.
+run time), settings, results of a benchmark. `answers.json` is what that commit answered, without the temperatures by
+label, which are ignored now.
 """
 
 import json

@@ -21,7 +21,7 @@ from nerbert.corpus.shards import read_batches, shard_paths
 from nerbert.tables import read_columns
 from nerbert.words import is_small
 
-TITLE, CATEGORY, FIRST_SENTENCE = KINDS = ("title", "category", "first sentence")
+TITLE, CATEGORY, FIRST_SENTENCE = ("title", "category", "first sentence")
 """The kinds of evidence, which are also the source names of the types that they give."""
 _MOST_WORDS = 8
 """Maximum number of words of a phrase; longer ones are cut."""

@@ -396,5 +396,5 @@ def evaluate_open(
                     mentions.setdefault((entity.start, entity.end), set()).add(fold_type(entity.type))
                 right += sum(type_ in mentions.get(span, ()) for span, type_ in predictions.items())
                 predicted, gold = predicted + len(predictions), gold + len(mentions)
-    answering = answering_of(loaded.head, loaded.scaling, bounds, list(bounds))
+    answering = answering_of(loaded.head, loaded.temperature, bounds, list(bounds))
     return OpenEvaluation(str(path), len(texts), len(names), Counts(right, predicted, gold), answering)

@@ -22,7 +22,6 @@ from nerbert.finetuning.replay import FinetuneData
 from nerbert.formats.data import DataSet
 from nerbert.formats.inputs import read_texts
 from nerbert.labels import tag_names, types_of_examples
-from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import Backbone
 from nerbert.model.cdlm.cdlm_model import SOURCE, TAGS, TARGET, BatchWords, CdlmModel, CdlmShape, language_loss
 from nerbert.model.cdlm.word_pieces import WordPieces, count_words, make_vocabulary, read_vectors, subword_means
@@ -41,7 +40,6 @@ from nerbert.training.objective import (
     Description,
     EpochColumns,
     EpochHooks,
-    SpanScore,
     StepHooks,
     TaggerObjective,
     Task,
@@ -69,7 +67,9 @@ class CdlmSettings(Section):
     section: ClassVar[str] = "cdlm"
     reads: ClassVar[tuple[str, ...]] = ("texts", "source_texts", "vectors")
     commands: ClassVar[tuple[str, ...]] = ("finetune",)
-    removed: ClassVar[Mapping[str, str]] = {"weights": "each mode has those of the public code"}
+    removed: ClassVar[Mapping[str, str]] = {
+        "weights": "each mode has those of the public code", "optimizer": "all modes train by plain SGD",
+    }  # fmt: skip
     mode: Literal["supervised", "unsupervised", "combined", "target"] = "supervised"
     """`supervised`: tags and neighbouring words of both domains' sentences. `unsupervised`: without the target's tags;
     it gets the source's, and raw texts are read, too. `combined`: tags of both domains' sentences, neighbouring words
@@ -89,13 +89,6 @@ class CdlmSettings(Section):
     """Negative words per batch in the sampled softmax. Source: the public code."""
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.5
     """Dropout of words, characters and hidden states. Source: the public code."""
-    optimizer: Literal["sgd", "rmsprop"] = "sgd"
-    """`rmsprop` is for the unsupervised mode: once F1 on the source's dev split is above `sgd_above`, plain SGD follows
-    at `sgd_rate`. Source: the public code."""
-    sgd_above: Annotated[float, Interval(ge=0, le=1)] = 0.72
-    """F1 (0–1) from which plain SGD is used. Source: the public code."""
-    sgd_rate: Annotated[float, Interval(gt=0, lt=1e6)] = 0.015
-    """Learning rate of plain SGD after RMSprop. Source: the public code."""
     decay: Annotated[float, Interval(ge=0, lt=1e6)] = 0.05
     """The learning rate in epoch e, counted from 0, is `learning_rate` / (1 + decay · e). Source: the public code."""
 
@@ -162,8 +155,6 @@ class JointSentences(FinetuneData):
         raw = read_raw(cdlm.source_texts, at_spaces=tokens), read_raw(cdlm.texts, at_spaces=tokens)
         refuse(mode == "combined" and not all(raw), "cdlm.mode", mode, "with raw texts of both, or 'supervised'")
         refuse(len(cdlm.vectors) > 1, "cdlm.vectors", len(cdlm.vectors), "one file")
-        never = cdlm.optimizer == "rmsprop" and not held_out
-        refuse(never, "cdlm.optimizer", cdlm.optimizer, "'sgd' without a source domain that has a dev split")
         unscored = mode == "unsupervised" and sources.settings.select == "dev" and not held_out
         refuse(unscored, "select", "dev", "'last': the source has no dev split, and the target's labels aren't read")
         return cls(sources.settings, sources.domains, cdlm=cdlm, source=source, raw=raw)
@@ -233,7 +224,6 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         self._vocabulary = make_vocabulary(sentences, self._vectors) if self._vectors else learnt
         self._learnt = count_words(learnt)
         self._ends = np.zeros(len(PARTS), np.int64)
-        self._optimizer: RmsThenPlain | None = None
 
     @classmethod
     def data(cls, sources: Any) -> Any:
@@ -283,12 +273,8 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
         return BioLabels(self._tags)
 
     def optimizer(self, model: Any, settings: TrainSettings) -> torch.optim.Optimizer:
-        """Return plain SGD, or RMSprop until the source is learnt."""
-        rate, decay = settings.learning_rate, settings.weight_decay
-        if self._cdlm.optimizer == "sgd":
-            return torch.optim.SGD(model.parameters(), lr=rate, weight_decay=decay)
-        self._optimizer = RmsThenPlain(model.parameters(), rate, decay, self._cdlm.sgd_rate)
-        return self._optimizer
+        """Return plain SGD."""
+        return torch.optim.SGD(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
     def rate_factor(self, epoch: int) -> float:
         """Return the factor of the learning rate in an epoch."""
@@ -297,14 +283,9 @@ class Cdlm(TaggerObjective, EpochHooks, StepHooks):
     def begin_epoch(
         self, model: Any, data: TrainingData, epoch: int, before: Columns, processes: ProcessGroup
     ) -> EpochColumns | None:
-        """Store the sets' ends; switch from RMSprop to plain SGD if F1 on the source's dev split is high enough."""
+        """Store the sets' ends."""
         if isinstance(data, JointData):
             self._ends = np.array(data.ends)
-        if self._optimizer and epoch and not self._optimizer.plain and self._data.source.dev:
-            pieces = WordPieces(self._vocabulary, self._settings.max_length)
-            score = SpanScore(lambda model: self._head(model, SOURCE, pieces), self._data.source.dev,
-                              lambda gold, predicted: {"f1": score_spans(gold, predicted).f1}, "f1")  # fmt: skip
-            self._optimizer.plain = score(model).value > self._cdlm.sgd_above
         return None
 
     @contextmanager
@@ -371,23 +352,3 @@ def _take_rows(words: BatchWords, rows: torch.Tensor) -> BatchWords:
     """Return the words of some windows, without columns that are only padding there."""
     longest = int((words.ids[rows] >= 0).sum(1).max())
     return BatchWords(words.ids[rows, :longest], words.characters[rows, :longest], words.at[rows])
-
-
-class RmsThenPlain(torch.optim.RMSprop):
-    """RMSprop; once `plain` is set, plain gradient steps at `rate` instead of `lr`."""
-
-    def __init__(self, parameters: Any, lr: float, weight_decay: float, rate: float) -> None:
-        super().__init__(parameters, lr=lr, weight_decay=weight_decay)
-        self.plain, self._share = False, rate / lr
-
-    def step(self, closure: Any = None) -> Any:
-        """Update the parameters."""
-        if not self.plain:
-            return super().step(closure)
-        with torch.no_grad():
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        change = parameter.grad + group["weight_decay"] * parameter
-                        parameter.sub_(change, alpha=group["lr"] * self._share)
-        return None

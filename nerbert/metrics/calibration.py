@@ -4,8 +4,8 @@ A temperature is fitted to entities, not words, since users see entities (docs/e
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -66,28 +66,14 @@ def reliability(confidences: Sequence[float], right: Sequence[bool], *, bins: in
 
 @dataclass(frozen=True, slots=True)
 class Temperatures:
-    """Divisors of logits: the `pooled` temperature; in older taggers, labels may have their own in `by_label`."""
+    """The divisor of logits, `pooled` over all labels; those of labels, which older taggers have, are ignored."""
 
     pooled: float = 1.0
-    by_label: Mapping[str, float] = field(default_factory=dict)
-
-    def of(self, label: str) -> float:
-        """Return the temperature of a label."""
-        return self.by_label.get(label, self.pooled)
-
-    def uncalibrate(self, thresholds: Mapping[str, float], labels: Iterable[str]) -> tuple[float, ...]:
-        """Return for each label the probability (0–1) that its temperature maps to its threshold (default: 0)."""
-        return tuple(uncalibrate(thresholds.get(label, 0.0), self.of(label)) for label in labels)
 
     @classmethod
     def of_card(cls, card: Mapping[str, Any]) -> "Temperatures":
-        """Return the temperatures in a model's `nerbert.json`."""
-        stored = card.get("calibration") or {}
-        return cls(float(stored.get("temperature", 1.0)), stored.get("temperatures") or {})
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the temperatures in the form of a card's `calibration`."""
-        return {"temperature": self.pooled} | ({"temperatures": dict(self.by_label)} if self.by_label else {})
+        """Return the temperature in a model's `nerbert.json`; 1 if it is not calibrated."""
+        return cls(float((card.get("calibration") or {}).get("temperature", 1.0)))
 
 
 def uncalibrate(confidence: float, temperature: float) -> float:

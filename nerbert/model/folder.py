@@ -372,15 +372,11 @@ def to_copy(source: str) -> str:
     return "a model on the hub must be copied into one first"
 
 
-_Temperature: TypeAlias = Annotated[float, Field(ge=LOWEST, le=HIGHEST, allow_inf_nan=False)]
-
-
 @dataclass(frozen=True, slots=True)
 class _Calibration:
-    """The parts of a card's calibration that change a confidence."""
+    """The part of a card's calibration that changes confidences."""
 
-    temperature: _Temperature = 1.0
-    temperatures: dict[str, _Temperature] | None = None
+    temperature: Annotated[float, Field(ge=LOWEST, le=HIGHEST, allow_inf_nan=False)] = 1.0
 
 
 _Bound: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -13,7 +13,7 @@ import numpy as np
 
 from nerbert.errors import InputError, SettingsError, unknown
 from nerbert.labels import WordSpan, bio_from_spans, word_spans
-from nerbert.metrics.calibration import Temperatures, cross_fit
+from nerbert.metrics.calibration import cross_fit
 from nerbert.metrics.score import Score, score_spans
 from nerbert.records import EntityLabel, Example
 from nerbert.rng import Array
@@ -89,7 +89,7 @@ class Entities:
         """Return the entities that have one of some types."""
         return self.where(np.array([type_ in types for type_ in self.types], bool))
 
-    def at_least(self, thresholds: Mapping[str, float], temperature: float | Temperatures = 1.0) -> "Entities":
+    def at_least(self, thresholds: Mapping[str, float], temperature: float = 1.0) -> "Entities":
         """Return the entities whose confidence reaches their type's threshold (0–1); a type without one has 0."""
         least = np.array([thresholds.get(type_, 0.0) for type_ in self.types])
         return self.where(self.confidences(temperature) >= least) if least.any() else self
@@ -103,22 +103,15 @@ class Entities:
             self.logits[rows], self.chosen[rows], np.cumsum(lengths[keep]) - lengths[keep],
         )  # fmt: skip
 
-    def confidences(self, temperature: float | Temperatures = 1.0) -> Array:
-        """Return the confidence (0–1) of each entity, the logits divided by a temperature, perhaps its type's."""
+    def confidences(self, temperature: float = 1.0) -> Array:
+        """Return the confidence (0–1) of each entity, the logits divided by a temperature."""
         if not self.parts.size:
             return np.zeros(0)
         lengths = np.diff(self.parts, append=len(self.chosen))
-        divisors: float | Array
-        if isinstance(temperature, int | float):
-            divisors = temperature
-        elif not temperature.by_label:
-            divisors = temperature.pooled
-        else:
-            divisors = np.repeat(np.array(list(map(temperature.of, self.types))), lengths)[:, None]
-        sums = np.add.reduceat(probabilities(self.logits, self.chosen, divisors), self.parts)
+        sums = np.add.reduceat(probabilities(self.logits, self.chosen, temperature), self.parts)
         return np.asarray(np.clip(sums / lengths, 0.0, 1.0))
 
-    def spans(self, temperature: float | Temperatures = 1.0) -> Iterator[tuple[int, int, int, str, float]]:
+    def spans(self, temperature: float = 1.0) -> Iterator[tuple[int, int, int, str, float]]:
         """Yield (example, first word, word after the last, type, confidence) of each entity, in order."""
         columns = (column.tolist() for column in (self.examples, self.starts, self.ends))
         return zip(*columns, self.types, self.confidences(temperature).tolist(), strict=True)
@@ -129,7 +122,7 @@ class Entities:
         cuts = np.searchsorted(self.examples, np.arange(count + 1)).tolist()
         return [rows[start:end] for start, end in pairwise(cuts)]
 
-    def word_tags(self, examples: Sequence[Example], temperature: float | Temperatures = 1.0) -> list[WordTags]:
+    def word_tags(self, examples: Sequence[Example], temperature: float = 1.0) -> list[WordTags]:
         """Return the tags of words, by the outermost entities; a word has its entity's confidence, any other has 1."""
         outer: list[list[WordSpan]] = [[] for _ in examples]
         sure = [[1.0] * len(example.words) for example in examples]
@@ -361,13 +354,13 @@ def predict_entities(head: Head, examples: Sequence[Example]) -> Predicted:
     return Predicted.judge(head.predict(examples), list(map(word_spans, examples)), head.decoding)
 
 
-def probabilities(logits: Array, chosen: Array, temperature: float | Array) -> Array:
-    """Return (rows,): the softmax of each row at its class; `temperature` may be (rows, 1)."""
+def probabilities(logits: Array, chosen: Array, temperature: float) -> Array:
+    """Return (rows,): the softmax of each row at its class."""
     return np.asarray(softmax(logits, temperature)[np.arange(len(chosen)), chosen])
 
 
-def softmax(logits: Array, temperature: float | Array = 1.0) -> Array:
-    """Return (rows, classes) probabilities in fp64; `temperature` may be (rows, 1)."""
+def softmax(logits: Array, temperature: float = 1.0) -> Array:
+    """Return (rows, classes) probabilities in fp64."""
     scaled = logits.astype(np.float64) / temperature
     scaled -= scaled.max(1, keepdims=True, initial=-np.inf)
     powers = np.exp(scaled)

@@ -16,7 +16,6 @@ from nerbert.errors import InputError, NerbertError, refused
 from nerbert.formats.rows import without_surrogates
 from nerbert.labels import OUTSIDE, is_signs, spans_from_bio
 from nerbert.locks import ThreadLock
-from nerbert.metrics.calibration import Temperatures
 from nerbert.model.heads import Head, WordTags
 from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.spans import Graphemes, Spans, counted_spans
@@ -48,11 +47,11 @@ class TagRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityFinder:
-    """A head's entities to find, by `thresholds` (by type) and temperatures; `signs`: also without letter or digit."""
+    """A head's entities to find, by `thresholds` (by type) and a temperature; `signs`: also without letter or digit."""
 
     head: Head
     thresholds: Mapping[str, float]
-    temperature: Temperatures
+    temperature: float
     signs: bool = False
 
 

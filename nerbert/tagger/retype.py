@@ -13,7 +13,6 @@ from typing import Any
 from nerbert.errors import InputError, SettingsError, few, unknown
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.labels import common_name, learnt_words
-from nerbert.metrics.calibration import Temperatures
 from nerbert.model.folder import REPORT, ModelFolder, TaggerFacts, TaggerHook, seed_folders
 from nerbert.model.head_kinds import head_kind, labels_at_run_time
 from nerbert.records import EntityLabel
@@ -125,16 +124,12 @@ def _rename_card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any
     if len(counts) == len(names):
         after |= {key: _rename_figures(before[key], names) for key in ("dev", "calibration") if before.get(key)}
     elif before.get("calibration"):
-        scaling = Temperatures.of_card(before)
-        new_names = {old: names.get(old, old) for old in scaling.by_label}
-        kept = {new: scaling.by_label[old] for old, new in new_names.items() if new and counts[new] <= 1}
-        after["calibration"] = Temperatures(scaling.pooled, kept).as_json()
+        after["calibration"] = {"temperature": before["calibration"].get("temperature", 1.0)}
     return after
 
 
 def _rename_figures(facts: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Return facts whose figures by type have the new names."""
-    return dict(facts) | {
-        key: {names.get(name, name): figures for name, figures in facts[key].items()}
-        for key in ("by_type", "temperatures") if isinstance(facts.get(key), Mapping)
-    }  # fmt: skip
+    if not isinstance(by_type := facts.get("by_type"), Mapping):
+        return dict(facts)
+    return dict(facts) | {"by_type": {names.get(name, name): figures for name, figures in by_type.items()}}

@@ -16,7 +16,7 @@ from nerbert.formats.entity_labels import as_learnt
 from nerbert.formats.rows import without_surrogates
 from nerbert.hub import push_folder
 from nerbert.locks import ThreadLock
-from nerbert.metrics.calibration import Temperatures
+from nerbert.metrics.calibration import Temperatures, uncalibrate
 from nerbert.model.folder import FILES, SIGNS, ModelFolder, read_card, seed_folders
 from nerbert.model.head_kinds import LONGEST, HeadOptions, head_kind
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
@@ -54,7 +54,6 @@ class Tagger:
         self.head, self.splitter, self.language = head, splitter, language
         self.offsets = check_offsets(offsets)
         self.temperature, self.thresholds = temperature, thresholds or {}
-        self.temperatures: Mapping[str, float] = {}
         self.card: Mapping[str, Any] = {}
         self._heads, self._lock = lru_cache(_KEPT)(pending.KeptHead), ThreadLock()
 
@@ -96,7 +95,7 @@ class Tagger:
         bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types, default) if opened.types else {}
         splitter, language = check_splitter(card["word_splitter"]), str(card.get("language") or "en")
         tagger = cls(opened, splitter, language, thresholds=bounds, offsets=offsets)
-        tagger._chosen, tagger.scaling = thresholds, Temperatures.of_card(card)
+        tagger._chosen, tagger.temperature = thresholds, Temperatures.of_card(card).pooled
         options = {"backend": backend, "precision": precision, "device": device, "threads": threads,
                    "decoding": decoding, "on_too_long": on_too_long, "head": head}  # fmt: skip
         tagger.origin = Origin(os.path.abspath(folder.name), tuple(options.items()), weights)  # noqa: PTH100  (links stay)
@@ -153,8 +152,8 @@ class Tagger:
     def _card(self) -> dict[str, Any]:
         """Return the folder's card with later changes."""
         card = read_card(self._origin().folder)
-        if self.scaling != Temperatures.of_card(card):
-            card["calibration"] = self.scaling.as_json()
+        if self.temperature != Temperatures.of_card(card).pooled:
+            card["calibration"] = {"temperature": self.temperature}
         stored = card.get("thresholds") or {}
         kept = stored if self.labels or not self.types else {}  # of types that are not requested now
         if {**kept, **self.thresholds} != thresholds_of(None, stored, self.types, self.usual_threshold):
@@ -169,7 +168,7 @@ class Tagger:
         return self.origin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = (self.scaling, dict(self.thresholds), self._chosen, self.offsets, self.labels)
+        state = (self.temperature, dict(self.thresholds), self._chosen, self.offsets, self.labels)
         return _load_again, (type(self), self._origin(), *state)
 
     def __copy__(self) -> "Tagger":
@@ -194,15 +193,6 @@ class Tagger:
         return usual_threshold(self.head, self.card)
 
     @property
-    def scaling(self) -> Temperatures:
-        """Return the temperatures of its confidences: `temperature`, and the labels' own (`temperatures`)."""
-        return Temperatures(self.temperature, self.temperatures)
-
-    @scaling.setter
-    def scaling(self, value: Temperatures) -> None:
-        self.temperature, self.temperatures = value.pooled, value.by_label
-
-    @property
     def decoding(self) -> str:
         """Return the method by which its head chooses tags."""
         return self.head.decoding
@@ -210,7 +200,7 @@ class Tagger:
     @property
     def answering(self) -> Answering:
         """Return the settings of its answers: back end, decoding, temperature, thresholds."""
-        return answering_of(self.head, self.scaling, self.thresholds, self.types)
+        return answering_of(self.head, self.temperature, self.thresholds, self.types)
 
     def __repr__(self) -> str:
         facts = f"types {few(self.types)}; {self.answering}" if self.types else f"labels at run time; {self.head.name}"
@@ -219,7 +209,7 @@ class Tagger:
     def for_self_check(self, decoding: str) -> "Tagger":
         """Return the tagger for its self-check: without thresholds; long sentences go through windows."""
         bare = type(self)(self.head.for_self_check(decoding), self.splitter, self.language)
-        bare.scaling, bare.card = self.scaling, {SIGNS: True}
+        bare.temperature, bare.card = self.temperature, {SIGNS: True}
         return bare
 
     def with_labels(self, labels: Iterable[str | EntityLabel]) -> "Tagger":
@@ -268,7 +258,7 @@ class Tagger:
         """Return the head that finds the tagger's labels, if any, at thresholds and the current temperature."""
         if not self.labels:
             return self.head
-        least = self.scaling.uncalibrate(thresholds, [label.name for label in self.labels])
+        least = tuple(uncalibrate(thresholds.get(label.name, 0.0), self.temperature) for label in self.labels)
         with self._lock:  # else two threads may make a head each
             kept = self._heads(self.labels)
         return kept.at_least(self.head, least)
@@ -288,7 +278,7 @@ class Tagger:
             try:
                 head = tagger._head_for(bounds)
                 head = head.decode_by(decoding or head.decoding)
-                finders[key] = pending.EntityFinder(head, bounds, tagger.scaling, self.finds_signs)
+                finders[key] = pending.EntityFinder(head, bounds, tagger.temperature, self.finds_signs)
             except NerbertError as error:
                 finders[key] = error
         if isinstance(finder := finders[key], NerbertError):
@@ -349,15 +339,14 @@ class Tagger:
     def tag_examples(self, examples: Sequence[Example]) -> list[WordTags]:
         """Return a tag and its probability for each word of each example; the examples keep their own words.
 
-        The tags are those of the entities that `tag` gives. Without thresholds and temperatures by label they are the
-        head's own, unchanged.
+        The tags are those of the entities that `tag` gives. Without thresholds they are the head's own, unchanged.
         """
         head, examples = self._head_for(self.thresholds), list(map(pending.clean_example, examples))
-        if not any(self.thresholds.values()) and not self.temperatures:
+        if not any(self.thresholds.values()):
             answers = head.tag(examples, self.temperature)
         else:
-            entities = head.predict(examples).at_least(self.thresholds, self.scaling)
-            answers = entities.word_tags(examples, self.scaling)
+            entities = head.predict(examples).at_least(self.thresholds, self.temperature)
+            answers = entities.word_tags(examples, self.temperature)
         return answers if self.finds_signs else list(map(pending.drop_signs, examples, answers))
 
     def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
@@ -382,7 +371,7 @@ class Tagger:
 
 
 def _load_again(
-    tagger_class: type[Tagger], origin: Origin, scaling: Temperatures, thresholds: Mapping[str, float],
+    tagger_class: type[Tagger], origin: Origin, temperature: float, thresholds: Mapping[str, float],
     chosen: float | Mapping[str, float] | None, offsets: str, labels: tuple[EntityLabel, ...],
 ) -> Tagger:  # fmt: skip
     """Return a tagger that was pickled; raise InputError if its folder holds other weights now."""
@@ -392,7 +381,7 @@ def _load_again(
     if in_worker():
         options["threads"] = options["threads"] or 1
     tagger = tagger_class.load(origin.folder, **options, offsets=offsets)
-    tagger.scaling, tagger._chosen = scaling, chosen
+    tagger.temperature, tagger._chosen = temperature, chosen
     tagger = tagger.with_labels(labels) if labels else tagger
     tagger.thresholds = {**tagger.thresholds, **thresholds}  # with the names' own objects, so a pickle stays the same
     return tagger

@@ -11,7 +11,6 @@ from annotated_types import Interval
 
 from nerbert.config import check
 from nerbert.errors import SettingsError, unknown
-from nerbert.metrics.calibration import Temperatures
 from nerbert.model.heads import Head
 
 
@@ -73,21 +72,16 @@ def parse_thresholds(text: str) -> float | dict[str, float] | None:
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """The settings of a tagger's answers; `thresholds` are those above 0, for some or all of its `types` (a number).
-
-    `temperature` applies to all types, except for the number with `own_temperatures`.
-    """
+    """The settings of a tagger's answers; `thresholds` are those above 0, for some or all of its `types` (a number)."""
 
     backend: str
     decoding: str
     temperature: float
     thresholds: dict[str, float]
     types: int
-    own_temperatures: int = 0
 
     def __str__(self) -> str:
-        others = f" (another for {self.own_temperatures} of {self.types} types)" if self.own_temperatures else ""
-        temperature = f"temperature {self.temperature:.3f}{others}"
+        temperature = f"temperature {self.temperature:.3f}"
         return f"{self.backend}, {self.decoding or 'its own'} decoding, {temperature}, {self.bounds}"
 
     @property
@@ -101,8 +95,7 @@ class Answering:
         return bounds if count == self.types else f"{bounds} for {count} of {self.types} types"
 
 
-def answering_of(head: Head, scaling: Temperatures, thresholds: Mapping[str, float], types: Sequence[str]) -> Answering:
+def answering_of(head: Head, temperature: float, thresholds: Mapping[str, float], types: Sequence[str]) -> Answering:
     """Return the settings of a tagger's answers, with the thresholds of these types; 0 leaves nothing out."""
     bounds = {name: bound for name, bound in thresholds.items() if bound > 0 and name in types}
-    own_temperatures = len(set(types) & scaling.by_label.keys())
-    return Answering(head.name, head.decoding, scaling.pooled, bounds, len(types), own_temperatures)
+    return Answering(head.name, head.decoding, temperature, bounds, len(types))

@@ -15,7 +15,7 @@ from nerbert.errors import InputError, SettingsError
 from nerbert.evaluation.benchmark.runner import run_suite
 from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.executors import LocalExecutor
-from nerbert.finetuning.cdlm import Cdlm, JointData, RmsThenPlain, read_raw
+from nerbert.finetuning.cdlm import Cdlm, JointData, read_raw
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
@@ -32,7 +32,6 @@ from nerbert.tagger.export import export
 from nerbert.tagger.self_check import add_check, check
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.batches import collate
-from nerbert.training.run import make_optimizer
 from nerbert.training.sections import make_settings
 from nerbert.words import SPLITTER
 from tests.raised import raises
@@ -66,8 +65,8 @@ def settings_of(**more: Any) -> FinetuneSettings:
     return make_settings(FinetuneSettings, usual | more)
 
 
-def domain(train: Sequence[Example], dev: Sequence[Example] = ()) -> DataSet:
-    return DataSet(Path("source"), list(train), list(dev))
+def domain(train: Sequence[Example]) -> DataSet:
+    return DataSet(Path("source"), list(train))
 
 
 @pytest.fixture
@@ -189,29 +188,6 @@ def test_without_labels_of_the_target_it_has_the_types_of_the_source(tiny_encode
     assert all((batch.labels <= 0).all() for batch in batches), "no label of the target is a tag"
 
 
-def test_rmsprop_ends_when_the_source_is_learnt(tiny_encoder: Path) -> None:
-    own = {"mode": "unsupervised", "optimizer": "rmsprop", "sgd_above": 0.0}
-    start = start_of(tiny_encoder, domain(source(), source()), learning_rate=0.01, cdlm=own)
-    optimizer = make_optimizer(start.model, start.settings, "cpu", start.objective)
-    assert isinstance(optimizer, RmsThenPlain)
-    assert isinstance(start.objective, Cdlm)
-    data = start.source.windows(start.pieces, start.objective.labels)
-    fast, batch = torch.optim.Adam(start.model.parameters(), lr=0.02), collate(data.windows, np.arange(30), 0)
-    for epoch, plain in ((0, False), (1, True)):
-        for _ in range(30 * epoch):
-            fast.zero_grad()
-            start.objective.loss(start.model, batch)["source_tags"].backward()  # type: ignore[no-untyped-call]
-            fast.step()
-        start.objective.begin_epoch(start.model.eval(), data, epoch, {}, Any)  # type: ignore[arg-type]
-        assert optimizer.plain is plain
-    parameter = next(start.model.parameters())
-    parameter.grad, before = torch.ones_like(parameter), parameter.detach().clone()
-    for each in list(start.model.parameters())[1:]:
-        each.grad = None
-    optimizer.step()
-    assert torch.allclose(parameter, before - 0.015)
-
-
 def test_the_rate_falls_by_epochs(tiny_encoder: Path) -> None:
     start = start_of(tiny_encoder, domain(source()))
     assert isinstance(start.objective, Cdlm)
@@ -273,7 +249,6 @@ def test_an_export_is_refused(tiny_encoder: Path, tmp_path: Path) -> None:
         (domain(source()), {"mode": "target"}, "mode", "'target': must be another one"),
         (domain(source()), {"texts": ["x.txt"]}, "texts", "must be left out: mode 'supervised' reads no raw"),
         (domain(source()), {"mode": "combined"}, "mode", "'combined': must be with raw texts"),
-        (domain(source()), {"optimizer": "rmsprop"}, "optimizer", "'rmsprop': must be 'sgd' without a source"),
         (domain(source()), {"vectors": ["a", "b"]}, "vectors", "2: must be one file"),
     ],
 )

@@ -21,7 +21,7 @@ LABELS = ["ship", "port: where ships call"]
 TEXT = "The Margarethe, built by Larsen, left Oslo 👩‍👧 on a Monday. Yes."
 CARD: dict[str, Any] = {
     "word_splitter": "unicode-words-1", "language": "en", "max_length": 24, "threshold": 0.1,
-    "calibration": {"temperature": 1.5, "temperatures": {"ship": 2.0}}, "thresholds": {"ship": 0.2},
+    "calibration": {"temperature": 1.5}, "thresholds": {"ship": 0.2},
     "previous": {"calibration": {"temperature": 1.1}, "threshold": 0.3, "thresholds": {}},
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbert.errors import InputError
-from nerbert.metrics.calibration import Calibration, Threshold, calibrate, kept_counts, lowest_thresholds, reliability
+from nerbert.metrics.calibration import Threshold, calibrate, kept_counts, lowest_thresholds, reliability
 from nerbert.metrics.judging import assess
 from tests.raised import raises
 
@@ -26,14 +26,6 @@ def test_as_the_definition_says(predictions: list[tuple[float, bool]]) -> None:
     found = calibrate([sure for sure, _ in predictions], [right for _, right in predictions])
     assert found.ece == pytest.approx(error)
     assert (found.bins, found.entities) == (10, len(predictions))
-
-
-def test_known_cases() -> None:
-    assert calibrate([1.0, 1.0], [True, True]) == Calibration(0.0, 10, 2)
-    assert calibrate([1.0, 1.0], [True, False]).ece == 0.5
-    assert calibrate([0.95, 0.75], [True, False]).ece == pytest.approx((0.05 + 0.75) / 2)
-    assert calibrate([0.05, 0.95], [True, False], bins=1).ece == pytest.approx(0.0)
-    assert calibrate([], []) == Calibration(0.0, 10, 0)
 
 
 def test_an_entity_is_as_sure_as_its_words_on_average() -> None:
@@ -115,19 +107,10 @@ def test_it_is_the_lowest_that_reaches(entities: list[tuple[str, float, bool]], 
         assert (threshold.predicted, threshold.right) == (len(own), sum(right for _, right in own))
 
 
-def test_known_cases_of_thresholds() -> None:
-    found = lowest_thresholds(
-        ["x", "x", "x", "x", "y", "z", "z"], [0.9, 0.8, 0.7, 0.2, 0.9, 0.6, 0.6], [1, 0, 1, 0, 0, 1, 0], 0.66
-    )
-    assert found == {
-        "x": Threshold(0.7, 4, 2, 3, 2),
-        "y": Threshold(None, 1, 0, 1, 0),
-        "z": Threshold(None, 2, 1, 2, 1),  # equal confidences can't be told apart
-    }
-    assert (found["x"].precision, found["x"].recall_kept) == (2 / 3, 1.0)
-    assert (found["y"].precision, found["y"].recall_kept) == (0.0, 0.0)
-    assert lowest_thresholds([], [], [], 0.5) == {}
-    assert Threshold(None, 0, 0, 0, 0).precision == 0
+def test_shares_of_a_threshold() -> None:
+    kept, none = Threshold(0.7, 4, 2, 3, 2), Threshold(None, 1, 0, 0, 0)
+    assert (kept.precision, kept.recall_kept) == (2 / 3, 1.0)
+    assert (none.precision, none.recall_kept) == (0.0, 0.0)
 
 
 def test_a_precision_is_reached_by_equality() -> None:

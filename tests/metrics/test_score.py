@@ -1,4 +1,3 @@
-import math
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -46,20 +45,6 @@ def test_equal_to_seqeval_on_any_tags(strict: bool, pairs: Pairs) -> None:
     for name, row in rows.items():
         wanted = [report[name][key] for key in ("precision", "recall", "f1-score", "support")]
         assert [row["precision"], row["recall"], row["f1"], row.get("gold", score["gold"])] == pytest.approx(wanted)
-
-
-@pytest.mark.extras
-@pytest.mark.filterwarnings("ignore")
-def test_where_seqeval_says_something_else() -> None:
-    """What the docstring of `score_tags` claims: dashes at a type's ends in strict mode, and macro of nothing."""
-    from seqeval.metrics import classification_report
-    from seqeval.scheme import IOB2
-
-    for type_, cut in (("-x", "x"), ("x-", "x"), ("x-y", "x-y")):
-        tags = [[f"B-{type_}", f"I-{type_}"]]
-        assert cut in classification_report(tags, tags, output_dict=True, mode="strict", scheme=IOB2)
-        assert type_ in classification_report(tags, tags, output_dict=True)
-    assert math.isnan(classification_report([["O"]], [["O"]], output_dict=True)["macro avg"]["f1-score"])
 
 
 @given(PAIRS)
@@ -122,13 +107,6 @@ def test_boundaries_are_entities_without_their_types(pairs: Pairs) -> None:
     assert score_boundaries(pair_of(gold, predicted)) == Counts(wanted.right, wanted.predicted, wanted.gold)
 
 
-def test_collapsed_types_leave_boundaries() -> None:
-    gold, predicted = [[(0, 1, "x"), (2, 3, "y")]], [[(0, 1, "y"), (2, 4, "y")]]
-    assert score_spans(gold, predicted).right == 0
-    assert score_spans(map(collapse_types, gold), map(collapse_types, predicted)).right == 1
-    assert score_boundaries(pair_of([["B-x", "B-y"]], [["B-z", "O"]])) == Counts(1, 1, 2)
-
-
 def test_any_iterables_are_scored() -> None:
     tags = [["B-x", "O"], ["O"]]
     assert score_tags((iter(each) for each in tags), (tuple(each) for each in tags)).f1 == 1
@@ -187,7 +165,7 @@ def test_equal_to_scikit_learn_on_any_tags(pairs: Pairs) -> None:
     score = score_words(pair_of(gold, found))
     labels = _labels(gold), _labels(found)
     types = sorted({*labels[0], *labels[1]} - {"O"})
-    assert list(score.by_type) == types
+    assert (list(score.by_type), score.rules) == (types, TOKEN_RULES)
     if not types:
         assert (score.f1, score.macro) == (0, (0, 0, 0, 0))
         return
@@ -196,16 +174,3 @@ def test_equal_to_scikit_learn_on_any_tags(pairs: Pairs) -> None:
     rows = zip(*precision_recall_fscore_support(*labels, labels=types, zero_division=0), strict=True)
     for counts, row in zip(score.by_type.values(), rows, strict=True):
         assert (counts.precision, counts.recall, counts.f1, counts.gold) == pytest.approx(row)
-
-
-def test_by_hand() -> None:
-    gold = [["B-x", "I-x", "I-x", "O"], ["B-y", "B-x"]]
-    found = [["O", "B-x", "I-x", "I-x"], ["B-y", "I-z"]]
-    score = score_words(pair_of(gold, found))
-    assert score.by_type == {"x": Counts(2, 3, 4), "y": Counts(1, 1, 1), "z": Counts(0, 1, 0)}
-    assert score.macro.f1 == pytest.approx((4 / 7 + 1 + 0) / 3), "z is only predicted, and counts as 0"
-    assert score.f1 == pytest.approx(2 * 3 / (5 + 5))
-    assert score.rules == TOKEN_RULES
-    pair = pair_of(gold, found)
-    numbers = pair.word_types(pair.gold).tolist()
-    assert [pair.types[each] for each in numbers] == ["x", "x", "x", "", "y", "x"]

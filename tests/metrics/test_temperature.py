@@ -39,23 +39,6 @@ def test_the_temperature_that_was_put_in_comes_out(true: float) -> None:
     assert calibrate(sigmoid(margins * true)(found).tolist(), right.tolist()).ece < 0.015
 
 
-@pytest.mark.extras
-@pytest.mark.parametrize("count", [1, 7, 50, 400])
-@pytest.mark.parametrize("true", [0.5, 3.0])
-def test_it_is_the_least_of_the_loss(count: int, true: float) -> None:
-    from scipy.optimize import minimize_scalar
-
-    margins, right = drawn(count, seed=count)
-    confidences = sigmoid(margins * true)
-
-    def loss(log_temperature: float) -> float:
-        return float(log_loss(confidences(math.exp(log_temperature)), right).sum() + 2 * log_temperature**2)
-
-    bounds = math.log(LOWEST), math.log(HIGHEST)
-    wanted = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x
-    assert math.log(fit_temperature(confidences, right)) == pytest.approx(wanted, abs=0.02)
-
-
 @pytest.mark.parametrize("place", [-9.0, 0.0, 0.2, 0.7, 1.3, 30.4, 58.7, 59.3, 59.9, 60.0, 99.0])
 def test_the_least_of_a_parabola_is_found_between_the_temperatures_that_are_tried(
     place: float, monkeypatch: pytest.MonkeyPatch

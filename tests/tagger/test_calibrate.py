@@ -2,7 +2,6 @@
 
 import json
 import math
-import pickle
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -90,7 +89,7 @@ def test_thresholds_go_with_the_next_temperature(folder: Path, data: Path, monke
     assert any(bound > 0 for bound in chosen.values())
     examples = read_examples(data / "dev.conll")
     taggers = (Tagger.load(folder, thresholds=bound) for bound in (None, 0))
-    kept, every = (Counter(each.head.predict(examples).at_least(each.thresholds, each.scaling).types)
+    kept, every = (Counter(each.head.predict(examples).at_least(each.thresholds, each.temperature).types)
                    for each in taggers)  # fmt: skip
     for name, bound in done.thresholds.items():
         assert (kept[name], every[name]) == (bound.kept, bound.predicted)
@@ -256,29 +255,3 @@ def test_data_without_a_type_of_the_tagger(small: Path, tmp_path: Path) -> None:
     with raises(InputError, "small knows none of its types (disease, drug)"):
         calibrate_tagger(small, gold(tmp_path, "drug", "disease"))
     assert (small / "nerbert.json").read_bytes() == before
-
-
-def test_a_tagger_applies_saves_and_pickles_the_temperatures_of_its_labels(folder: Path, tmp_path: Path) -> None:
-    text = "The brig Margarethe was built by Larsen & Holm in Bergen."
-    card = card_of(folder) | {"thresholds": {}, "calibration": {"temperature": 1.0}}
-    (folder / "nerbert.json").write_text(json.dumps(card))
-    before = {each.type: each.confidence for each in Tagger.load(folder, **FP32).tag(text)}
-    name = min(before)
-    changed = card | {"calibration": {"temperature": 1.0, "temperatures": {name: 5.0}}}
-    (folder / "nerbert.json").write_text(json.dumps(changed))
-    tagger = Tagger.load(folder, **FP32)
-    after = {each.type: each.confidence for each in tagger.tag(text)}
-    assert after[name] < before[name]
-    assert {key: each for key, each in after.items() if key != name} == {
-        key: each for key, each in before.items() if key != name}  # fmt: skip
-    assert f"temperature 1.000 (another for 1 of {len(tagger.types)} types)" in str(tagger.answering)
-    (example,) = [each for _, each in tagger.sentences(text)]
-    (words,) = tagger.tag_examples([example])
-    assert {tag[2:]: sure for tag, sure in zip(words.tags, words.confidences, strict=True) if tag != "O"} == after
-    assert pickle.loads(pickle.dumps(tagger)).scaling == tagger.scaling
-    tagger.temperatures = {name: 2.0}
-    tagger.save_pretrained(tmp_path / "saved")
-    assert card_of(tmp_path / "saved")["calibration"] == {"temperature": 1.0, "temperatures": {name: 2.0}}
-    (folder / "nerbert.json").write_text(json.dumps(card | {"calibration": {"temperatures": {name: 0.0}}}))
-    with raises(InputError, f"calibration.temperatures.{name} = 0.0"):
-        Tagger.load(folder, **FP32)

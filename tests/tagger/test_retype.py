@@ -117,17 +117,17 @@ def test_a_tagger_of_run_time_labels_asks_for_all_parts(tmp_path: Path, tiny_nam
     assert after.with_default_labels().types == sorted(["both", *rest])
 
 
-def test_thresholds_and_temperatures_come_along(folder: Path, tmp_path: Path) -> None:
+def test_thresholds_and_temperature_come_along(folder: Path, tmp_path: Path) -> None:
     card = json.loads((folder / CARD).read_text())
     one, other, third, *_ = card["types"]
-    calibration = {"temperature": 1.5, "temperatures": {one: 2.0, third: 3.0}, "ece_before": 0.2}
+    calibration = {"temperature": 1.5, "by_type": {third: {"right": 3}}, "ece_before": 0.2}
     bounds = {"thresholds": {one: 0.2, other: 0.6, third: 0.3}, "calibration": calibration}
     (folder / CARD).write_text(json.dumps(card | bounds))
     tagger = changed(folder, tmp_path / "new", {one: "both", other: "both", third: "last"}, "both")
     assert {name: each for name, each in tagger.thresholds.items() if each} == {"both": 0.6, "last": 0.3}
-    assert tagger.card["calibration"] == {"temperature": 1.5, "temperatures": {"last": 3.0}}
+    assert tagger.card["calibration"] == {"temperature": 1.5}
     renamed = changed(folder, tmp_path / "renamed", {third: "last"})
-    assert renamed.card["calibration"] == calibration | {"temperatures": {one: 2.0, "last": 3.0}}
+    assert renamed.card["calibration"] == calibration | {"by_type": {"last": {"right": 3}}}
 
 
 @pytest.mark.parametrize(

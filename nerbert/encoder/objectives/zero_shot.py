@@ -14,7 +14,7 @@ from annotated_types import Interval
 from nerbert.config import refuse
 from nerbert.encoder.objectives.held_out import HeldOutScore, NamedTypes, asked_texts
 from nerbert.encoder.objectives.span_labels import PromptMaker, SpanLabels, WindowLabels, count_lost
-from nerbert.errors import InputError, SettingsError, at
+from nerbert.errors import InputError, SettingsError
 from nerbert.model.backbone import Backbone
 from nerbert.model.concept_table import ConceptTable
 from nerbert.model.forward import Batch
@@ -55,8 +55,10 @@ class ZeroShotSettings(Section):
     """Settings for learning by names of types."""
 
     section: ClassVar[str] = "zero_shot"
-    removed: ClassVar[Mapping[str, str]] = {"focal_gamma": "the loss is that of 0, as in GLiNER's public code"}
-    models: ClassVar[tuple[str, ...]] = ("labels_backbone",)
+    removed: ClassVar[Mapping[str, str]] = {
+        "focal_gamma": "the loss is that of 0, as in GLiNER's public code",
+        "labels_backbone": "a bi-encoder's two encoders start from `backbone`",
+    }
     max_types: Annotated[int, Interval(ge=1, le=1000)] = 25
     """Maximum number of types in a prompt. Source: GLiNER's public code."""
     positive_weight: Annotated[float, Interval(gt=0, lt=1e6)] = 2.0
@@ -81,9 +83,6 @@ class ZeroShotSettings(Section):
     dropout: Annotated[float, Interval(ge=-1, lt=1)] = -1.0
     """Dropout of the layers above the encoder. Below 0: that of the GLiNER folder, else 0.1.
     Source: ours, as in BERT; GLiNER's public code has 0.4."""
-    labels_backbone: str = ""
-    """With a `bi_encoder`, the initial encoder of names: a folder, a name on the hub or `embedded`; empty: the
-    backbone. Source: ours."""
     descriptions: bool = False
     """Read a type's description, if any, after its name. Source: LitSet (Golde et al. 2024)."""
 
@@ -117,17 +116,16 @@ class ZeroShotBatch(PromptBatch):
 
 
 class ZeroShot(NamedTypes):
-    """The objective; `labels_backbone` is the initial encoder of labels."""
+    """The objective."""
 
     head_name: ClassVar[str] = "gliner"
     settings: ClassVar[type[Section]] = ZeroShotSettings
     learnt: ClassVar[str] = "find entities of types given by name (GLiNER, Zaratiana et al. 2024)"
 
-    def __init__(self, task: Task, labels_backbone: Backbone | None) -> None:
+    def __init__(self, task: Task) -> None:
         self._table: ConceptTable = task.concepts
         self._texts, self._settings, self._types = task.concept_texts, task.settings, task.types
         self._section, self._finetunes = task.settings.of(ZeroShotSettings), task.finetunes
-        self._labels_backbone = labels_backbone
         self._rows = list(self._table.rows)
 
     @classmethod
@@ -139,15 +137,15 @@ class ZeroShot(NamedTypes):
         refuse(settings.on_too_long != "window", "on_too_long", settings.on_too_long, "'window' with 'zero_shot'")
         section = settings.of(ZeroShotSettings)
         if task.finetunes:
-            for name in ("labels_backbone", "negative_ratio"):
-                value, default = getattr(section, name), getattr(ZeroShotSettings(), name)
-                refuse(value != default, f"zero_shot.{name}", value, "left out in fine-tuning")
-        return cls(task, None if task.finetunes else labels_backbone(settings, task.backbone))
+            ratio = section.negative_ratio
+            refuse(ratio != ZeroShotSettings().negative_ratio, "zero_shot.negative_ratio", ratio,
+                   "left out in fine-tuning")  # fmt: skip
+        return cls(task)
 
     def make_model(self, backbone: Backbone) -> GlinerTrainee:
         """Return the model of a GLiNER folder, or a new one on an encoder; raise InputError if a type doesn't fit."""
         settings = self._settings
-        loaded = start_model(backbone, self._labels_backbone, settings, finetunes=self._finetunes)
+        loaded = start_model(backbone, settings, finetunes=self._finetunes)
         self._model = model = GlinerTrainee(loaded)
         self._pieces = PromptedPieces(loaded.pieces, model.config, settings.max_length, recut=not self._finetunes)
         self._sizes = sizes_of(self._table, loaded, self._pieces.room_for_labels)
@@ -280,9 +278,7 @@ def _scores(model: GlinerTrainee, batch: ZeroShotBatch) -> Iterator[torch.Tensor
     return model.scores(batch, [vectors.to(model.device)[rows] for rows in indices])
 
 
-def start_model(
-    backbone: Backbone, labels: Backbone | None, settings: TrainSettings, *, finetunes: bool
-) -> GlinerFolder:
+def start_model(backbone: Backbone, settings: TrainSettings, *, finetunes: bool) -> GlinerFolder:
     """Return the model of a GLiNER folder, or a new one; raise SettingsError for unsuitable settings or start."""
     source, section = backbone.source, settings.of(ZeroShotSettings)
     if backbone.objective == "zero_shot":
@@ -295,24 +291,13 @@ def start_model(
         why = "setting objective = 'zero_shot': continues a GLiNER folder; make one with `nerbert pretrain`"
         raise SettingsError(f"{why}, this is none: {source}", setting="objective")
     refuse(section.max_width == 1, "zero_shot.max_width", 1, "at least 2; architecture = 'zero' scores single words")
+    labels = backbone if section.architecture == "bi_encoder" else None
     refuse(section.lstm and labels is not None, "zero_shot.lstm", section.lstm,
            "left out with two encoders, which have none")  # fmt: skip
     return new_gliner(backbone, labels, architecture=section.architecture or "zero_span",
                       max_width=section.max_width or _USUAL_WIDTH, max_len=settings.max_length,
                       max_types=section.max_types, lstm=section.lstm,
                       dropout=_USUAL_DROPOUT if section.dropout < 0 else section.dropout)  # fmt: skip
-
-
-def labels_backbone(settings: TrainSettings, backbone: Backbone) -> Backbone | None:
-    """Return the initial encoder of labels, or None if there is none."""
-    section = settings.of(ZeroShotSettings)
-    apart, source = section.architecture == "bi_encoder", section.labels_backbone
-    refuse(bool(source) and not apart, "zero_shot.labels_backbone", source,
-           "left out unless architecture = 'bi_encoder', which alone has an encoder of labels")  # fmt: skip
-    if not apart or not source:
-        return backbone if apart else None
-    with at(setting="setting zero_shot.labels_backbone"):
-        return Backbone.of(source, settings.seed)
 
 
 def sizes_of(table: ConceptTable, loaded: GlinerFolder, room: int) -> Array:

@@ -20,7 +20,6 @@ from nerbert.about import __version__
 from nerbert.artifacts import publish
 from nerbert.errors import OutputExists, refused
 from nerbert.labels import spans_from_bio
-from nerbert.metrics.calibration import Temperatures
 from nerbert.model.heads import Entities, WordTags
 from nerbert.records import Example
 from nerbert.schema import json_line, read_json, to_plain
@@ -193,7 +192,7 @@ def check_folder(folder: Path) -> None:
             raise OutputExists(f"{folder}: {why}; name a new or an empty one (-o)")
 
 
-def found_entities(entities: Entities, sentences: int, temperature: float | Temperatures = 1.0) -> FoundEntities:
+def found_entities(entities: Entities, sentences: int, temperature: float = 1.0) -> FoundEntities:
     """Return the entities of each sentence, in stored form; `sentences` is their number."""
     rows: FoundEntities = [[] for _ in range(sentences)]
     for number, start, end, type_, confidence in entities.spans(temperature):

@@ -68,9 +68,9 @@ class ZeroShotTagger:
             learnt = set(tagger.types)
             if mixed := [type_ for name, type_ in types.items() if name != type_ and {name, type_} <= learnt]:
                 raise InputError(f"labels: the tagger has a type {mixed[0]!r:.80} itself; leave its label out")
-            entities = head.predict(part.test).at_least(tagger.thresholds, tagger.scaling)
+            entities = head.predict(part.test).at_least(tagger.thresholds, tagger.temperature)
             entities.types[:] = [types.get(name, name) for name in entities.types]
-            return Predictions(found_entities(entities, len(part.test), tagger.scaling), {})
+            return Predictions(found_entities(entities, len(part.test), tagger.temperature), {})
 
         def found_in(examples: Sequence[Example], least: float) -> Entities:
             entities = head.for_labels(list(labels.values()), [least] * len(labels)).predict(examples)
