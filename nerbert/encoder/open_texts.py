@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from heapq import nsmallest
@@ -41,7 +41,6 @@ class OpenTypesSettings(Section):
     section: ClassVar[str] = "open_types"
     reads: ClassVar[tuple[str, ...]] = ("files", "dev")
     commands: ClassVar[tuple[str, ...]] = ("pretrain",)
-    removed: ClassVar[Mapping[str, str]] = {"most_types": "all types of the texts are learnt"}
     files: tuple[Path, ...] = ()
     """Files of texts with open types (JSON lines), instead of a corpus or in addition. Source: NuNER (Bogdanov et al.
     2024) takes a million sentences that a language model annotated."""
@@ -57,6 +56,9 @@ class OpenTypesSettings(Section):
     sample: Annotated[int, Interval(ge=0)] = 0
     """Number of texts of `files` to train on, drawn by the training's seed; a larger sample contains a smaller one. 0:
     all. Source: NuNER's study of size."""
+    most_types: Annotated[int, Interval(ge=0)] = 0
+    """Maximum number of types: the most frequent in the texts trained on are kept, others are no entities. 0: all.
+    Source: NuNER's study of diversity."""
 
     def __post_init__(self) -> None:
         Settings.__post_init__(self)
@@ -133,7 +135,7 @@ class OpenTexts:
         origin = {
             "version": VERSION, "words": check_splitter(self.splitter), "files": [file["sha256"] for file in files],
             "seed": self.seed, "descriptions": self.descriptions, "asked": self.settings.asked, "at_most": self.most,
-            "sample": self.settings.sample,
+            "sample": self.settings.sample, "most_types": self.settings.most_types,
         } | ({"dev": [file["sha256"] for file in dev_files]} if dev_files else {})  # fmt: skip
 
         def read(folder: Path) -> OpenTypes:
@@ -199,7 +201,21 @@ class OpenTexts:
         write_json(folder / _TABLE, to_plain(facts))
 
     def _split_texts(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
-        """Yield the held-out texts and those that are drawn, and whether each is trained on."""
+        """Yield the held-out texts and those that are drawn, with the kept types, and whether each is trained on."""
+        kept, dropped = self._types, Counter[Reason]() if dropped is None else dropped
+        for text, trained in self._drawn_texts(dropped):
+            yield text if kept is None else _keep_types(text, kept, dropped), trained
+
+    @cached_property
+    def _types(self) -> frozenset[str] | None:
+        """Return the most frequent types, of equally frequent ones the first by name; None for all."""
+        if not self.settings.most_types:
+            return None
+        texts = (text for text, trained in self._drawn_texts() if trained)
+        counts = Counter(fold_type(entity.type) for text in texts for entity in text.entities)
+        return frozenset(nsmallest(self.settings.most_types, counts, key=lambda type_: (-counts[type_], type_)))
+
+    def _drawn_texts(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
         for number, (text, trained) in enumerate(self._all_texts(dropped)):
             if not trained or self._drawn is None or number in self._drawn:
                 yield text, trained
@@ -254,6 +270,14 @@ def _hash_files(paths: Iterable[Path], name: str) -> list[dict[str, str]]:
             with refused(f"{path}: can't be read", of=OSError, remedy="name a file"):
                 files.append({"file": path.name, "sha256": sha256_of(path)})
     return files
+
+
+def _keep_types(text: OpenText, kept: frozenset[str], dropped: Counter[Reason]) -> OpenText:
+    """Return a text with some types, which alone count as asked for."""
+    entities = tuple(entity for entity in text.entities if fold_type(entity.type) in kept)
+    dropped[Reason.RARE_CATEGORY] += len(text.entities) - len(entities)
+    asked = text.asked and tuple(type_ for type_ in text.asked if fold_type(type_) in kept)
+    return replace(text, entities=entities, asked=asked)
 
 
 def is_held_out(text: str) -> bool:

@@ -135,7 +135,7 @@ def open_training_data(
         origin["types"] = [sorted(corpus.labels.concept_texts.items()) for corpus in corpora]
     if open_texts:
         own, seed = open_texts.settings, open_texts.seed if open_texts.settings.sample else None
-        options = [own.copies, own.asked, own.sample, seed]
+        options = [own.copies, own.asked, own.sample, own.most_types, seed]
         origin["open_types"] = [VERSION, open_texts.splitter, *options, *open_texts.content.digests]
     make = partial(_make, corpora=corpora, pieces=pieces, labels=labels, executor=executor, open_texts=open_texts)
     windows, copies, counts = load_cached(settings.cache, "pieces", origin, make, _read)

@@ -383,14 +383,21 @@ def test_dev_files_are_held_out(settings: Make, tmp_path: Path) -> None:
         _ = OpenTexts(replace(own, dev=(tmp_path / "none.jsonl",))).content
 
 
-def test_a_sample_of_the_texts(settings: Make) -> None:
-    """NuNER's study of size: samples of a seed are nested, and no cache mixes them up."""
+def test_a_sample_of_the_texts_and_the_most_frequent_types(settings: Make) -> None:
+    """NuNER's studies of size and diversity: samples of a seed are nested, and no cache mixes them up."""
 
-    sizes = [(settings(open_types={"sample": size}).of(OpenTypesSettings), seed)
-             for size, seed in ((5, 1), (20, 1), (20, 1), (20, 2))]  # fmt: skip
-    five, twenty, again, other = ({text.text for text in OpenTexts(own, seed=seed).examples()} for own, seed in sizes)
+    def read(seed: int = 1, **own: int) -> OpenTexts:
+        return OpenTexts(settings(open_types=own).of(OpenTypesSettings), seed=seed)
+
+    five, twenty, again, other = (
+        {text.text for text in read(seed, sample=size).examples()} for size, seed in ((5, 1), (20, 1), (20, 1), (20, 2))
+    )
     assert (len(five), len(twenty), len(other)) == (5, 20, 20)
     assert five < twenty == again != other
+    found = read(sample=20, most_types=2).content
+    assert (found.table.sentences, found.dropped) == (20, {"rare_category": 20 + len(found.held_out)})
+    assert {concept.name for concept in found.table.concepts} == {"city", "polar ship"}
+    assert {text.asked for text in found.held_out} == {("city", "polar ship")}
     works = [prepared(settings(open_types={"sample": size}, seed=seed)) for size, seed in ((20, 1), (5, 1), (5, 2))]
     assert [len(work.data.windows) for work in works] == [20, 5, 5]
     assert works[1].data.windows.ids.tobytes() != works[2].data.windows.ids.tobytes()
