@@ -10,7 +10,7 @@ from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
 from nerbert.formats.data import DataSet
 from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of, types_of_examples
-from nerbert.metrics.calibration import Temperatures, uncalibrate
+from nerbert.metrics.calibration import temperature_of, uncalibrate
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import ModelFolder, read_card
 from nerbert.model.fresh import JOINED, copy_head
@@ -80,8 +80,7 @@ class Start:
         facts = _keep_shared(model, backbone.source) if settings.source_head == "shared" else dict[str, Any]()
         facts |= {name: value for name, value in card.items() if name == "num_frozen_layers"}
         if card.get("threshold") is not None and takes_labels(settings):
-            temperature = Temperatures.of_card(card).pooled  # the new tagger has none yet
-            facts["threshold"] = uncalibrate(card["threshold"], temperature)
+            facts["threshold"] = uncalibrate(card["threshold"], temperature_of(card))  # the new tagger has none yet
         facts |= {"joined_layer": joined} if (joined := _joined_layer(model)) else {}
         facts |= {"words_of_types": dict(texts)} if texts else {}
         return cls(model, objective, pieces, data, settings, facts)

@@ -64,16 +64,9 @@ def reliability(confidences: Sequence[float], right: Sequence[bool], *, bins: in
     ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Temperatures:
-    """The divisor of logits, `pooled` over all labels; those of labels, which older taggers have, are ignored."""
-
-    pooled: float = 1.0
-
-    @classmethod
-    def of_card(cls, card: Mapping[str, Any]) -> "Temperatures":
-        """Return the temperature in a model's `nerbert.json`; 1 if it is not calibrated."""
-        return cls(float((card.get("calibration") or {}).get("temperature", 1.0)))
+def temperature_of(card: Mapping[str, Any]) -> float:
+    """Return the temperature in a model's `nerbert.json`; 1 if it is not calibrated."""
+    return float((card.get("calibration") or {}).get("temperature", 1.0))
 
 
 def uncalibrate(confidence: float, temperature: float) -> float:

@@ -15,7 +15,7 @@ from nerbert.errors import InputError, SettingsError, few
 from nerbert.formats.data import AnyData, read_gold
 from nerbert.formats.documents import Reading, reading_for
 from nerbert.labels import types_of_examples, word_spans
-from nerbert.metrics.calibration import Temperatures, Threshold, lowest_thresholds, uncalibrate
+from nerbert.metrics.calibration import Threshold, lowest_thresholds, temperature_of, uncalibrate
 from nerbert.model.folder import CARD, ModelFolder, TaggerFacts, TaggerHook, read_card, seed_folders, to_copy
 from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.model.heads import Head, Predicted, predict_entities
@@ -116,7 +116,7 @@ def _calibrate_tagger(
     fitted = {} if best is None else {"threshold": calibrate_threshold(best.probability, temperature)}
     if best is not None:
         calibration["threshold_f1"] = round(best.f1, _PLACES)
-    before = Temperatures.of_card(card_before).pooled
+    before = temperature_of(card_before)
     in_force = max(default, uncalibrate(card_before.get("threshold") or 0.0, before)) if default else 0.0
     least = calibrate_threshold(in_force, temperature)
     if precision is not None:

@@ -16,7 +16,7 @@ from nerbert.formats.entity_labels import as_learnt
 from nerbert.formats.rows import without_surrogates
 from nerbert.hub import push_folder
 from nerbert.locks import ThreadLock
-from nerbert.metrics.calibration import Temperatures, uncalibrate
+from nerbert.metrics.calibration import temperature_of, uncalibrate
 from nerbert.model.folder import FILES, SIGNS, ModelFolder, read_card, seed_folders
 from nerbert.model.head_kinds import LONGEST, HeadOptions, head_kind
 from nerbert.model.heads import NEEDS_LABELS, Head, WordTags
@@ -95,7 +95,7 @@ class Tagger:
         bounds = thresholds_of(thresholds, card.get("thresholds"), opened.types, default) if opened.types else {}
         splitter, language = check_splitter(card["word_splitter"]), str(card.get("language") or "en")
         tagger = cls(opened, splitter, language, thresholds=bounds, offsets=offsets)
-        tagger._chosen, tagger.temperature = thresholds, Temperatures.of_card(card).pooled
+        tagger._chosen, tagger.temperature = thresholds, temperature_of(card)
         options = {"backend": backend, "precision": precision, "device": device, "threads": threads,
                    "decoding": decoding, "on_too_long": on_too_long, "head": head}  # fmt: skip
         tagger.origin = Origin(os.path.abspath(folder.name), tuple(options.items()), weights)  # noqa: PTH100  (links stay)
@@ -152,7 +152,7 @@ class Tagger:
     def _card(self) -> dict[str, Any]:
         """Return the folder's card with later changes."""
         card = read_card(self._origin().folder)
-        if self.temperature != Temperatures.of_card(card).pooled:
+        if self.temperature != temperature_of(card):
             card["calibration"] = {"temperature": self.temperature}
         stored = card.get("thresholds") or {}
         kept = stored if self.labels or not self.types else {}  # of types that are not requested now
