@@ -20,6 +20,7 @@ from nerbert.model.heads import Head
 from nerbert.model.linear import Scorer, word_scores
 from nerbert.model.quantisation import quantise
 from nerbert.model.tokenizer import SubwordTokenizer
+from nerbert.model.windows import Windows, pad_windows
 from nerbert.records import Example
 from nerbert.registry import Registry
 from nerbert.rng import Array
@@ -114,8 +115,9 @@ class ExportTask:
         exact = self.graph(parts, run, torch, pieces, columns, output, onnx.GRAPHS["fp32"])
         scorers = {"torch fp32": torch, "onnx fp32": exact}
         if self.int8:
-            ids = np.array([pieces.tokenizer(" ".join(TEXTS))["input_ids"]])
-            quantise(self.folder, inputs={"input_ids": ids, "attention_mask": np.ones_like(ids)})
+            windows = Windows.pack(pieces.windows([as_example(" ".join(TEXTS))]))
+            first = pad_windows(windows, np.arange(1), pieces.pad_id)
+            quantise(self.folder, inputs={"input_ids": first.ids, "attention_mask": first.mask.astype(np.int64)})
             scorers["onnx int8"] = onnx.OnnxScorer(self.folder / onnx.GRAPHS["int8"], columns, output=output)
         return scorers
 
