@@ -13,6 +13,7 @@ from typing import Any
 from nerbert.errors import InputError, SettingsError, few, unknown
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.labels import common_name, learnt_words
+from nerbert.metrics.calibration import temperature_of
 from nerbert.model.folder import REPORT, ModelFolder, TaggerFacts, TaggerHook, seed_folders
 from nerbert.model.head_kinds import head_kind, labels_at_run_time
 from nerbert.records import EntityLabel
@@ -124,7 +125,7 @@ def _rename_card(folder: ModelFolder, names: Mapping[str, str]) -> dict[str, Any
     if len(counts) == len(names):
         after |= {key: _rename_figures(before[key], names) for key in ("dev", "calibration") if before.get(key)}
     elif before.get("calibration"):
-        after["calibration"] = {"temperature": before["calibration"].get("temperature", 1.0)}
+        after["calibration"] = {"temperature": temperature_of(before)}
     return after
 
 
