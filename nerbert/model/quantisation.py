@@ -11,7 +11,8 @@ from nerbert.model.backbone import quiet
 from nerbert.rng import Array
 
 _COARSE = 8.0
-"""Largest range of all rows, in ranges of the median row: more leave it under 5 of 8 bits. MiniLM: 6, MPNet: 41."""
+"""Maximum ratio of the range of all rows to that of the median row, which keeps 5 of 8 bits then. The highest ratio is
+6 in MiniLM, 41 in MPNet."""
 _TINY = "tiny"
 """Name of the constant that a row of zeros is divided by."""
 
