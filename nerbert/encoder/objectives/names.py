@@ -126,18 +126,22 @@ class Names(Concepts):
 
     def loss(self, model: Any, batch: Any) -> dict[str, torch.Tensor]:
         """Return the weighted sums of losses: of words' tags, and of concepts of spans and words; computed in fp32."""
-        words, section = states_at(model.text, batch), self._section
+        return self.losses(model, batch, states_at(model.text, batch))
+
+    def losses(self, model: Any, batch: Any, words: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the losses given the words' states, (words, width)."""
+        section = self._section
         tags, targets = model.boundaries(words).float(), batch.labels.masked_fill(batch.labels == _UNMARKED, _OUTSIDE)
         losses = torch.nn.functional.cross_entropy(tags, targets, ignore_index=IGNORED, reduction="none")
         boundaries = (losses * self._weights(batch.labels)).sum()
         spans = np.concatenate([batch.gold, _find_spans(tags.detach().argmax(1).cpu().numpy(), batch)])
-        types = concept_loss(model, _means(words, spans), batch.step, torch.from_numpy(spans[:, 2]))
+        types = concept_loss(model, mean_states(words, spans), batch.step, torch.from_numpy(spans[:, 2]))
         of_words = concept_loss(model, words, batch.step, torch.from_numpy(batch.words))
         boundaries, of_words = boundaries * section.boundary_weight, of_words * section.word_weight
         return {"boundaries": boundaries, "types": types, "words": of_words}
 
 
-def _means(words: torch.Tensor, spans: Array) -> torch.Tensor:
+def mean_states(words: torch.Tensor, spans: Array) -> torch.Tensor:
     """Return (spans, width) in fp32: the mean of each span's words; `spans` are (spans, 3)."""
     lengths = spans[:, 1] - spans[:, 0]
     owner = np.repeat(np.arange(len(spans)), lengths)
@@ -163,12 +167,17 @@ def _targets_of(window: WindowLabels, rows: dict[Row, int]) -> tuple[Array, Arra
     return np.array(gold, np.int64).reshape(-1, 3), of_words[0], of_words[1]
 
 
-def _find_spans(tags: Array, batch: NamesBatch) -> Array:
-    """Return (spans, 3): the spans of BIO tags, without those that overlap entities or words of unknown label."""
+def spans_of(tags: Array, batch: NamesBatch) -> tuple[Array, Array]:
+    """Return (spans,) twice: the first words of the spans of BIO tags, and the words after their last ones."""
     previous = np.where(batch.starts, _OUTSIDE, np.roll(tags, 1))
     begins = (tags == _BEGIN) | ((tags == _INSIDE) & (previous == _OUTSIDE))
     starts = np.flatnonzero(begins)
     outside = np.flatnonzero(np.append((tags == _OUTSIDE) | begins | batch.starts, True))
-    ends = outside[np.searchsorted(outside, starts, side="right")]
+    return starts, outside[np.searchsorted(outside, starts, side="right")]
+
+
+def _find_spans(tags: Array, batch: NamesBatch) -> Array:
+    """Return (spans, 3): the spans of BIO tags, without those that overlap entities or words of unknown label."""
+    starts, ends = spans_of(tags, batch)
     unknown = np.concatenate([[0], np.cumsum(batch.outside == _NOWHERE)])
     return np.asarray(np.stack([starts, ends, batch.outside[starts]], 1)[unknown[ends] == unknown[starts]])
