@@ -23,6 +23,7 @@ from nerbert.model.threshold_fit import calibrate_threshold
 from nerbert.model.tokenizer import BioLabels
 from nerbert.model.windows import IGNORED, Windows
 from nerbert.records import Example, Span
+from nerbert.training.sections import make_settings
 from tests.encoder.objectives.test_concepts import SMALL
 from tests.encoder.open_rows import ROWS
 from tests.encoder.preparing import assert_cut_changes_nothing, gradients, prepared, written
@@ -227,3 +228,20 @@ def test_a_folder_is_a_tagger_and_an_encoder(folder: Path, few: Path) -> None:
     assert set(tagger.thresholds.values()) == {card["threshold"]}
     assert ("Oslo", "city") in [(span.text, span.type) for span in tagger.tag(ROWS[0]["text"])]
     prepared(PretrainSettings(corpus=(few,), backbone=str(folder), **(SMALL | {"objective": "tagging"})))
+
+
+def test_a_model_learns_nothing_from_itself_as_teacher(
+    folder: Path, open_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second training of minilm: where both answer alike, its gradients are those of the labels alone."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "models" / "minilm"))
+    values = {"objective": "taught:Taught", "backbone": str(folder), "taught": {"teacher": str(folder)}}
+    work = prepared(make_settings(PretrainSettings, NAMES | values | {"open_types": {"files": [str(open_file)]}}))
+    found, objective = gradients(work, 1 << 20), type(work.objective)
+    taught = dict.fromkeys(sorted({*objective.parts} - {*Names.parts}), torch.zeros(()))
+    assert len(taught) == 3
+    assert all(found["figures"][name] > 0 for name in taught)
+    monkeypatch.setattr(objective, "loss", lambda self, model, batch: Names.loss(self, model, batch) | taught)
+    alone = gradients(work, 1 << 20)
+    for name in alone.keys() - {"figures"}:
+        torch.testing.assert_close(found[name], alone[name], rtol=1e-3, atol=1e-6)
