@@ -143,7 +143,7 @@ def surroundings(inputs: Sequence[Path], packages: Sequence[str]) -> dict[str, A
         "python": platform.python_version(),
         "versions": {name: installed(name) for name in packages},
         "command": " ".join(sys.argv),
-        "sha256": {path.name: digest(path) for path in inputs},
+        "sha256": {f"{path.parent.name}/{path.name}": digest(path) for path in inputs},
     }
 
 

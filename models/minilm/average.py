@@ -4,17 +4,17 @@
 training was given. The average finds more than either (Wortsman et al. 2022, WiSE-FT); the share was chosen on dev.
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
 
 import torch
 
+from nerbert.artifacts import write_json
 from nerbert.encoder.pretrain import prepare
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.model.concept_encoder import open_concepts
-from nerbert.model.folder import read_card
+from nerbert.model.folder import CARD, read_card
 from nerbert.training.distributed import make_process_group
 from nerbert.training.sections import load_settings
 
@@ -30,13 +30,12 @@ def main(trained: str, out: str, *values: str) -> None:
     with torch.no_grad():
         for name, start in work.model.named_parameters():  # each once, whoever shares it
             start.lerp_(weights[name], SHARE)
-    score = work.score(work.model.eval())
+    score = work.score(work.model)
     shutil.copytree(trained, out)
     work.model.save_pretrained(Path(out))
-    card = json.loads(Path(out, "nerbert.json").read_text(encoding="utf-8"))
     averaged = {"share": SHARE, "with": read_card(settings.backbone)}
     facts = {"objective": "names", "averaged": averaged, "validation": score.figures, **score.facts}
-    Path(out, "nerbert.json").write_text(json.dumps(card | facts, indent=2) + "\n", encoding="utf-8")
+    write_json(Path(out, CARD), read_card(trained) | facts)
     print(score.figures)
 
 

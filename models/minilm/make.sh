@@ -37,9 +37,9 @@ python models/minilm/pack.py "$work/trained" "$work/first"
 nerbert pretrain nerbert/configs/names_base.toml -o "$work/teacher" --set backbone="$base" --set "corpus=[]" \
   --set open_types.sample=18000 --set threads=2 --set "$passages" --set "$dev"
 
-# The second training: on from the first one, with the teacher; then the average of both
+# The second training: on from the first one, with the teacher, on sentences of all pages; then the average of both
 for pages in en="$work/corpus" de="$(dump de)" it="$(dump it)"; do
-  nerbert corpus near "$ner/crossner_ai/train.conll" --from "${pages#*=}" --pages 100000 -o "$work/${pages%%=*}.jsonl"
+  nerbert corpus near "$work/open-types/dev.jsonl" --from "${pages#*=}" --pages 100000 -o "$work/${pages%%=*}.jsonl"
 done
 python models/minilm/texts.py "$work/texts.jsonl" "$ner" "$work/open-types/train.jsonl" \
   en="$work/en.jsonl" de="$work/de.jsonl" it="$work/it.jsonl"
