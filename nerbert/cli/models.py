@@ -331,7 +331,7 @@ def benchmark(
     suite
         Suite file (TOML). The package has some in suites/: north_star.toml, ner_bert.toml, controls.toml, cofee.toml,
         cofee_zh.toml, concepts.toml, open_types.toml, k_shot.toml, k_shot_layers.toml, few_nerd.toml, supervised.toml,
-        zero_shot.toml, zero_to_fast.toml, frontier.toml, starts.toml and quickstart.toml.
+        zero_shot.toml, zero_to_fast.toml, frontier.toml, starts.toml, diversity.toml and quickstart.toml.
     data
         Folder with the data sets.
     output
