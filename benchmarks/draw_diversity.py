@@ -2,24 +2,23 @@
 
 `python benchmarks/draw_diversity.py RESULTS [-o PICTURE]`
 
-One panel for each size of the training data; a line for each number of types, the mean over the data sets that have a
-result of every system that ran. The dotted line has no pre-training.
+A panel has one number of entities per type to fine-tune on, a line one number of types in pre-training. Points are
+means over the data sets that every system has been run on; the dotted line has no pre-training.
 """
 
 import argparse
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
 from nerbert.errors import InputError, NerbertError
-from nerbert.evaluation.figures import F1, Result, read_results
+from nerbert.evaluation.figures import Curves, few_labels_of, read_results
 from nerbert.render.figures import open_panels, plain_axes, styles_of
 
 SUITE, BASE = "diversity", "none"
 Means = dict[str, dict[str, float]]
-"""Mean F1 (0–1) by size of the training data and system."""
+"""Mean F1 (0–1) by number of entities per type (as in the suite: k=4) and system."""
 
 
 def main() -> None:
@@ -30,7 +29,7 @@ def main() -> None:
     options = parser.parse_args()
     path = options.output or options.results / f"{SUITE}.svg"
     try:
-        means = means_of(read_results(options.results, SUITE))
+        means = means_of(few_labels_of(read_results(options.results, SUITE)))
         draw(means, path)
     except NerbertError as error:
         sys.exit(str(error))
@@ -40,19 +39,14 @@ def main() -> None:
     print(path)
 
 
-def means_of(results: Iterable[Result]) -> Means:
-    """Return the means over runs, then over the data sets that all systems of a size have; raise InputError if none."""
-    runs: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    for result in results:
-        if result.metric == F1 and result.f1 is not None:
-            runs[result.size][result.system][result.target].append(result.f1)
+def means_of(curves: Curves) -> Means:
+    """Return the means over the data sets that have all systems of a size; raise InputError if no size has one."""
     means: Means = {}
-    for size, systems in runs.items():
-        shared = set.intersection(*(set(targets) for targets in systems.values()))
+    for size in dict.fromkeys(size for lines in curves.values() for line in lines.values() for size in line):
+        systems = dict.fromkeys(name for lines in curves.values() for name, line in lines.items() if size in line)
+        shared = [lines for lines in curves.values() if all(size in lines.get(name, {}) for name in systems)]
         if shared:
-            means[size] = {
-                system: fmean(fmean(of[target]) for target in sorted(shared)) for system, of in systems.items()
-            }
+            means[size] = {name: fmean(lines[name][size].mean for lines in shared) for name in systems}
     if not means:
         raise InputError("nothing to draw: no data set has a result of all systems that ran")
     return means
