@@ -69,6 +69,7 @@ async function send(path, body) {
     });
     if (answer.ok) return answer;
     if (answer.status === 401) {
+      if (token !== sessionStorage.getItem(TOKEN)) continue; // the token was given while this request was under way
       document.dispatchEvent(new CustomEvent("token"));
       await new Promise((done) => document.addEventListener("unlocked", done, { once: true }));
       continue;
