@@ -83,9 +83,7 @@ async function send(path, body) {
   }
 }
 
-/**
- * Return the answer's JSON. @param {string} path @param {object | Blob} [body] @returns {Promise<any>}
- */
+/** Return the answer's JSON. @param {string} path @param {object | Blob} [body] @returns {Promise<any>} */
 export async function ask(path, body) {
   return (await send(path, body)).json().catch(() => {
     throw new Away();
@@ -93,8 +91,8 @@ export async function ask(path, body) {
 }
 
 /**
- * Send a request until the server is reachable and works, so that no label is lost. * `tell` is called with the reason
- of a delay, and with "" at its end.
+ * Send a request until the server is reachable and works, so that no label is lost.
+ * `tell` is called with the reason of a delay, and with "" at its end.
  * @param {string} path @param {object} body @param {(why: string) => void} tell @returns {Promise<any>}
  */
 export async function insist(path, body, tell) {

@@ -418,7 +418,7 @@ def test_a_server_without_labelling_lets_one_try_and_asks_for_its_token(serve: S
     server = serve(access=Access(token="a-token-of-tests-only"))
     page = visit(server, faults=True)
     late: list[Any] = []
-    page.tab.route(re.compile("/models$"), lambda route: late.append(route), times=1)
+    page.tab.route(re.compile("/models$"), lambda route: late.append(route), times=1)  # noqa: PLW0108
     page.tab.goto(server.url)
     page.tab.fill("#token", "a-token-of-tests-only")
     page.tab.keyboard.press("Enter")
