@@ -11,13 +11,15 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked
 
 
 def exit_code(*arguments: object) -> int:
-    """Run a command and return its exit code."""
+    """Run a command and return its exit code, after Ctrl-C the one that a shell shows."""
     from nerbert.cli import main
 
     try:
         main([*map(str, arguments)])
     except SystemExit as stop:
         return int(stop.code or 0)
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

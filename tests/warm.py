@@ -16,7 +16,6 @@ import socket
 import subprocess
 import sys
 import threading
-import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -153,7 +152,7 @@ def _run(command: dict[str, Any]) -> None:
     except SystemExit as stop:
         code = stop.code or 0
     except BaseException as error:
-        traceback.print_exc()
+        sys.excepthook(type(error), error, error.__traceback__)
         code, interrupted = 1, isinstance(error, KeyboardInterrupt)
     if not isinstance(code, int):
         sys.stderr.write(f"{code}\n")

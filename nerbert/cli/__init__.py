@@ -125,8 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         notes = getattr(stop, "__notes__", [])
         if notes or isinstance(stop, KeyboardInterrupt):
             print("; ".join(["nerbert: stopped", *notes]), file=sys.stderr)
-        if isinstance(stop, KeyboardInterrupt):
-            sys.exit(130)
+        if isinstance(stop, KeyboardInterrupt):  # without a traceback, Python ends by the signal, as shells' loops need
+            sys.excepthook = lambda *_: None
         raise
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from signal import SIGCONT
+from signal import SIGCONT, SIGINT
 from typing import TypeAlias
 
 from tests.faults.harness import REFUSED, Desk, Done, Tally, places, strike_at
@@ -13,7 +13,7 @@ TAKEN = ("another run is making it", "another run is fetching into it", REFUSED)
 """What a second run says."""
 WAITING = "another run is making it; waiting for its end"
 _FAILED_CELLS = re.compile(r"cells: .*[0-9]+ failed; written: ")
-CODES = {"int": 130, "term": 143, "full": 1, "read": 1}
+CODES = {"int": -SIGINT, "term": 143, "full": 1, "read": 1}
 
 
 def strike(desk: Desk, fault: str, count: int, seed: int) -> Tally:
