@@ -1,6 +1,6 @@
 """F1 by number of texts and types that pre-training has seen: from the CSV of suites/diversity.toml.
 
-`python benchmarks/draw_diversity.py RESULTS [-o PICTURE]`
+`python benchmarks/draw_diversity.py RESULTS [--protocol "own form"] [-o PICTURE]`
 
 A panel has one number of entities per type to fine-tune on, a line one number of types in pre-training. Points are
 means over the data sets that every system has been run on; the dotted line has no pre-training.
@@ -25,11 +25,12 @@ def main() -> None:
     """Draw the picture, and print its path and its numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
+    parser.add_argument("--protocol", default="new head")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     path = options.output or options.results / f"{SUITE}.svg"
     try:
-        means = means_of(few_labels_of(read_results(options.results, SUITE)))
+        means = means_of(few_labels_of(read_results(options.results, SUITE, options.protocol)))
         draw(means, path)
     except NerbertError as error:
         sys.exit(str(error))
