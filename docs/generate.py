@@ -47,7 +47,7 @@ COMMANDS = f"""# Commands
 
 `nerbert COMMAND --help` prints the same on a terminal. Words in capitals are given without a name; `…` means one or
 more. Every error is one line on standard error. Exit code 0 means success, 1 an error, 2 a command line that can't be
-read, 130 Ctrl-C, 141 a closed pipe.
+read, 141 a closed pipe. After Ctrl-C a command ends by the signal, which shells show as 130.
 
 {MADE}
 """

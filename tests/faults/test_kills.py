@@ -34,9 +34,10 @@ SETTINGS = CorpusSettings(min_mentions=2, split_bytes=25_000)
 @pytest.mark.parametrize("name", ["corpus build", "tag, file"])
 def test_a_sample_of_kills_and_faults(name: str, desk_of: DeskOf) -> None:
     desk = desk_of(ALL[name])
-    tallies = [kill_at_publishes(desk, 1, seed=1), kill_in_a_row(desk, 2, seed=1), strike(desk, "full", 1, seed=1)]
-    assert [each.faults for each in tallies] == [[]] * 3
-    assert [each.kills for each in tallies] == [2, 2, 1]
+    tallies = [kill_at_publishes(desk, 1, seed=1), kill_in_a_row(desk, 2, seed=1)]
+    tallies += [strike(desk, fault, 1, seed=1) for fault in ("full", "int")]
+    assert [each.faults for each in tallies] == [[]] * 4
+    assert [each.kills for each in tallies] == [2, 2, 1, 1]
 
 
 @pytest.mark.nightly
