@@ -78,8 +78,8 @@ def finetune(
         Comma-separated seeds, for example 1,2,3.
     labels
         Words that a model with labels at run time reads for types: "politicalparty=political party,PER=person", or a
-        file with one `TYPE=label` per line. The default is the type's name in words. A type that no sentence has is
-        known to be absent from all of them, and can still be found by its name.
+        file with one `TYPE=label` per line. The default is the type's name in words. Of a type that no sentence has the
+        tagger learns nothing: it finds it as the model did before.
     add_types
         ENCODER is a tagger that learns new types and keeps its own: it also learns its own entities in new sentences.
     old_data

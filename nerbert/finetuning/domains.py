@@ -20,8 +20,8 @@ _Data_co = TypeVar("_Data_co", bound=AnyData, covariant=True)
 class Domains(Generic[_Data_co]):
     """Sentences to fine-tune on, loaded or not yet: the `target` domain's, and optionally those of a `source` domain.
 
-    `labels` are the texts that a model with run-time labels reads for types (default: the type in words); a type
-    without sentences is known to be absent. A head of fixed types also gets `types`. `reading` says how files are read.
+    `labels` are the texts that a model with run-time labels reads for types (default: the type in words); nothing is
+    learnt of a type without sentences. A head of fixed types also gets `types`. `reading` says how files are read.
     """
 
     target: _Data_co

@@ -14,6 +14,7 @@ import numpy as np
 
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import SettingsError, few
+from nerbert.finetuning.averaging import StartWeights, usual_share
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, objective_for
@@ -145,7 +146,10 @@ def train_tagger(
     tell_hidden_entities(domains.target.train, start.pieces, str(domains.target.folder))
     data = start.source.windows(start.pieces, objective.labels)
     facts = objective.facts(data.windows)
+    before = start.weights()
     log = _train(start, data, f"{title}, seed {settings.seed}")
+    if before:
+        facts["trained_share"] = _average(start.model, before, settings, len(domains.target.train))
     start.pieces.window = max(_SHORTEST, int(np.quantile(data.windows.lengths, _SHARE)))
     card = start.facts | start.source.facts | {
         "word_splitter": domains.word_splitter(encoder), "max_length": settings.max_length,
@@ -155,6 +159,14 @@ def train_tagger(
         "best_step": log.best_step or None, **facts,
     }  # fmt: skip
     return Finetuned(start.model, start.pieces.tokenizer, start.head(), log, card)
+
+
+def _average(model: Any, before: StartWeights, settings: FinetuneSettings, sentences: int) -> float:
+    """Average the trained model with its start in place; return the share of the trained weights (0–1)."""
+    share = usual_share(sentences) if settings.trained_share == "auto" else settings.trained_share
+    before.average_with(model, share)
+    tell(f"the tagger's weights are an average: {share:.0%} trained, {1 - share:.0%} those of the start")
+    return share
 
 
 def _train(start: Start, data: TrainingData, title: str) -> TrainLog:
@@ -185,6 +197,7 @@ def source_settings(settings: FinetuneSettings) -> FinetuneSettings:
     """Return the settings for the source domain: a separate number of epochs, and no selection on dev."""
     return replace(
         settings, epochs=settings.source_epochs, min_steps=0, max_steps=0, select="last", patience=0,
+        trained_share="auto",
         sections=tuple(section for section in settings.sections if section.section != "replay"),
     )  # fmt: skip
 

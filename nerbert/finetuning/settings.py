@@ -9,9 +9,6 @@ from annotated_types import Interval
 from nerbert.config import refuse
 from nerbert.training.settings import TrainSettings
 
-FEW_SENTENCES = 10
-"""Number of sentences up to which further training of a model forgets more than it learns."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneSettings(TrainSettings):
@@ -30,12 +27,12 @@ class FinetuneSettings(TrainSettings):
     min_steps: Annotated[int, Interval(ge=-1)] = -1
     """Minimum number of updates: a smaller training set is repeated beyond `epochs` until then. `max_steps` takes
     precedence. 0: no limit. -1 chooses by the objective: 250; with `names` and `concepts`, which start from a whole
-    model, 100; for more than 10 sentences from MiniLM's width on 50. Source: ours, measured at 1–200 sentences."""
+    model, 50; below MiniLM's width 100. Source: ours, measured at 1–200 sentences."""
     learning_rate: Annotated[float, Interval(ge=0, lt=1e6)] = 0.0
     """Peak learning rate of AdamW. 0 chooses by the encoder's width: 1e-4 from 768 on, 2e-4 below (ours, measured on
     all-mpnet-base-v2 and all-MiniLM-L6-v2; NER-BERT §4.4 has 5e-5 for BERT-base); with `names` and `concepts` half of
-    that, or a quarter for up to 10 sentences, since a higher rate makes the model forget; 5e-4 below a width of 384
-    (measured on `embedded-open`). Source: ours."""
+    that, since a higher rate makes the model forget; 5e-4 below a width of 384 (measured on `embedded-open`). Source:
+    ours."""
     source_epochs: Annotated[float, Interval(gt=0, lt=1e6)] = 3.0
     """Passes over the source data before the target's (source & target); limits of steps apply to the target only.
     Source: ours; the paper doesn't say; CrossNER's code has 2."""
@@ -44,6 +41,11 @@ class FinetuneSettings(TrainSettings):
     have, compared by names without case, where PER is person (so for ORG, LOC, MISC). Other starts always have a new
     head. Source: ours (`new`); `shared` follows CrossNER's code, which trains the target's whole head on the source and
     keeps the optimiser's state: here types only in the target start from random weights, and the optimiser is new."""
+    trained_share: Literal["auto"] | Annotated[float, Interval(ge=0, le=1)] = "auto"
+    """Share of the trained weights in the tagger's; the rest are those of the start, if it finds the types before the
+    training: a model with labels at run time, or a tagger with `source_head = "shared"`. 1: the trained weights alone.
+    `auto`: n / (n + 12) for n sentences, so a half for 12. Other starts have nothing to average with, so 1. Source:
+    Wortsman et al. 2022 (WiSE-FT); the rule is ours, on dev (docs/results)."""
     select: Literal["last", "dev"] = "last"
     """The model to keep: the `last`, or with `dev` the one with the best F1 on the dev split, scored `epochs` times
     (with few training sentences, this adds the labels of dev). Source: ours; CrossNER's code has `dev`."""

@@ -6,10 +6,11 @@ from typing import Any, TypeVar
 
 from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError, few
+from nerbert.finetuning.averaging import StartWeights
 from nerbert.finetuning.domains import Domains
-from nerbert.finetuning.settings import FEW_SENTENCES, FinetuneSettings
+from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import DataSet
-from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of, types_of_examples
+from nerbert.labels import OUTSIDE, learnt_words, shared_tags, split_tag, types_of, types_of_examples
 from nerbert.metrics.calibration import temperature_of, uncalibrate
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import ModelFolder, read_card
@@ -27,13 +28,13 @@ _Settings = TypeVar("_Settings", bound=FinetuneSettings)
 _USUAL_OBJECTIVE = TrainSettings().objective
 _USUAL_STEPS, _GENTLE_STEPS, _SHORT_STEPS = 250, 100, 50
 """Default minimum of steps; that of an objective that trains gently (docs/results); and that of one from MiniLM's width
-on, unless the sentences are few."""
-_GENTLE_SHARE, _FEW_SHARE = 0.5, 0.25
-"""Share of the usual rate for an objective that trains gently, and for one with few sentences."""
+on."""
+_GENTLE_SHARE = 0.5
+"""Share of the usual rate for an objective that trains gently."""
 _WIDE, _NARROW = 768, 384
 """Widths of BERT-base and of MiniLM."""
 _NARROW_RATE = 5e-4
-"""Rate of an objective that trains gently on encoders narrower than MiniLM, for any number of sentences."""
+"""Rate of an objective that trains gently on encoders narrower than MiniLM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,10 @@ class Start:
 
         settings, card, sentences = objective_for(encoder, settings), read_card(encoder), len(domains.target.train)
         chosen = check_head(chosen_objective(settings, FINETUNE), settings)
-        gentle = sentences if chosen.traits.trains_gently else 0
+        gentle = chosen.traits.trains_gently
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
         if settings.min_steps < 0:
-            short = gentle > FEW_SENTENCES and _width(backbone.config) >= _NARROW
-            steps = (_SHORT_STEPS if short else _GENTLE_STEPS) if gentle else _USUAL_STEPS
+            steps = _gentle_steps(backbone.config) if gentle else _USUAL_STEPS
             settings = replace(settings, min_steps=steps)
         domains = replace(domains, labels=_words_of_types(chosen, card, domains, settings))
         data = chosen.data(FinetuneData(settings, domains, card["word_splitter"]))
@@ -71,7 +71,7 @@ class Start:
         objective = chosen.of(Task(data.types, settings, backbone, data.concepts, texts, finetunes=True, data=data))
         model = objective.make_model(backbone)
         pieces = objective.subwords(model, backbone, settings)
-        by_width = usual_rate(model.config, gentle)
+        by_width = usual_rate(model.config, gentle=gentle)
         settings = replace(settings, learning_rate=settings.learning_rate or chosen.traits.usual_rate or by_width)
         new = settings.source_head == "new" or not has_tags(backbone.source)
         if new and not settings.new_layers_learning_rate:
@@ -84,6 +84,24 @@ class Start:
         facts |= {"joined_layer": joined} if (joined := _joined_layer(model)) else {}
         facts |= {"words_of_types": dict(texts)} if texts else {}
         return cls(model, objective, pieces, data, settings, facts)
+
+    def weights(self) -> StartWeights | None:
+        """Return a copy of the weights to average the trained ones with, or None if there is nothing to average.
+
+        Only a model that finds entities of the data's types before its training is worth averaging with. Raise
+        SettingsError if the settings ask for an average with another one.
+        """
+        share = self.settings.trained_share
+        if share == 1:
+            return None
+        if takes_labels(self.settings):
+            return StartWeights(self.model)
+        shared = self.facts.get("shared_types")
+        if not shared:
+            refuse(share != "auto", "trained_share", share, "1 or 'auto', since the start's head is new")
+            return None
+        types = [split_tag(tag)[1] for tag in self.model.config.id2label.values()]
+        return StartWeights(self.model, [row for row, type_ in enumerate(types) if type_ and type_ not in shared])
 
     def head(self) -> Head:
         """Return the current model as a head that finds the types; run-time labels have the card's threshold."""
@@ -126,16 +144,20 @@ def objective_for(encoder: str, settings: _Settings, default: str = _USUAL_OBJEC
     return replace(settings, objective=folder.kind.usual_objective(folder.path) or default)
 
 
-def usual_rate(config: Any, gentle: int = 0) -> float:
+def usual_rate(config: Any, *, gentle: bool = False) -> float:
     """Return the default learning rate: NER-BERT §4.4's from BERT-base's width on, below it the best one on MiniLM.
 
-    `gentle` is the number of sentences of an objective that trains gently; 0 for any other.
+    `gentle` says that the objective trains gently.
     """
     width = _width(config)
     rate = 1e-4 if width >= _WIDE else 2e-4
     if not gentle:
         return rate
-    return _NARROW_RATE if width < _NARROW else rate * (_FEW_SHARE if gentle <= FEW_SENTENCES else _GENTLE_SHARE)
+    return rate * _GENTLE_SHARE if width >= _NARROW else _NARROW_RATE
+
+
+def _gentle_steps(config: Any) -> int:
+    return _SHORT_STEPS if _width(config) >= _NARROW else _GENTLE_STEPS
 
 
 def _width(config: Any) -> int:

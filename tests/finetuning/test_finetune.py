@@ -359,9 +359,8 @@ def test_the_usual_rate_follows_the_encoders_width() -> None:
     widths = [64, 384, 767, 768, 1024]
     assert [start.usual_rate(BertConfig(hidden_size=width)) for width in widths] == [2e-4, 2e-4, 2e-4, 1e-4, 1e-4]
     assert start.usual_rate(DistilBertConfig(dim=128)) == 2e-4
-    trained = [start.usual_rate(BertConfig(hidden_size=width), count) for width in widths[2:4] for count in (1, 10, 11)]
-    assert trained == [5e-5, 5e-5, 1e-4, 2.5e-5, 2.5e-5, 5e-5]
-    assert {start.usual_rate(BertConfig(hidden_size=192), count) for count in (1, 10, 50)} == {5e-4}
+    gentle = [start.usual_rate(BertConfig(hidden_size=width), gentle=True) for width in (192, 767, 768)]
+    assert gentle == [5e-4, 1e-4, 5e-5]
 
 
 def write_row(path: Path, text: str, start: int, end: int) -> Path:

@@ -1,5 +1,6 @@
 """Fine-tuning of folders that compare words with names of types: they keep their form, and are compared with it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from nerbert.artifacts import sha256_of
 from nerbert.encoder.objectives import concepts as concepts_of_steps
 from nerbert.errors import InputError, NerbertError, SettingsError
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import train_tagger
-from nerbert.finetuning.replay import OWN_TEXTS, FinetuneData, words_of_types
+from nerbert.finetuning.replay import FinetuneData, words_of_types
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start
 from nerbert.formats.data import DataSet
@@ -85,14 +85,24 @@ def test_the_folder_reads_types_as_the_training_did(names: str, tmp_path: Path) 
         assert np.allclose([each[4] for each in got], [each[4] for each in wanted], atol=1e-4)
 
 
-def test_all_types_are_asked_for_in_each_step(names: str) -> None:
-    """A sentence without entities tells that every type is absent, those without a sentence too."""
+def test_a_type_without_a_sentence_is_unknown(names: str) -> None:
+    """A sentence without entities tells that the types of other sentences are absent, but not those of none."""
     start = Start.of(names, Domains(DataSet(Path("data"), [*EXAMPLES, EMPTY]), labels={"river": "river"}), SHORT)
     data = start.source.windows(start.pieces, start.objective.labels)
     shared = start.objective.begin_step(data.windows, np.array([len(EXAMPLES)]), 1)  # type: ignore[attr-defined]
     assert sorted(shared.texts) == ["city", "political party", "river"]
-    assert shared.known.all()
+    known = dict(zip(shared.texts, shared.known.all(0).tolist(), strict=True))
+    assert known == {"city": True, "political party": True, "river": False}
     assert not shared.has.any()
+
+
+def test_what_a_sentence_was_asked_for_stays(names: str) -> None:
+    asked = [replace(EXAMPLES[0], asked=("river", "city")), EXAMPLES[1]]
+    start = Start.of(names, Domains(DataSet(Path("data"), asked), labels={"river": "river"}), SHORT)
+    assert [example.asked for example in start.source.domains.target.train] == [
+        ("river", "city"),
+        ("Political_Party", "city"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -139,8 +149,8 @@ def test_types_with_the_same_words_are_refused() -> None:
         words_of_types(["ORG", "org"], {})
 
 
-def test_a_label_without_a_sentence_is_absent() -> None:
-    settings = make_settings(FinetuneSettings, SETTINGS | {"objective": "names", "replay": {"share": 0.0}})
+def test_a_label_without_a_sentence_is_read() -> None:
+    settings = make_settings(FinetuneSettings, SETTINGS | {"objective": "names"})
     data = FinetuneData(settings, Domains(DATA, labels={"river": "long river"})).open_named()
     assert data.types == ["Political_Party", "city", "river"]
     assert data.concept_texts["river"] == "long river"
@@ -163,9 +173,8 @@ def test_of_very_many_types_a_step_has_its_own(names: str, monkeypatch: pytest.M
 def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(
     names: str, tiny_encoder: Path, tiny_gliner: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def usual(encoder: str, sentences: int = len(EXAMPLES), **more: Any) -> tuple[int, float]:
-        examples = (EXAMPLES * 11)[:sentences]
-        start = Start.of(encoder, Domains(DataSet(Path("data"), examples)), FinetuneSettings(**more))
+    def usual(encoder: str, **more: Any) -> tuple[int, float]:
+        start = Start.of(encoder, Domains(DATA), FinetuneSettings(**more))
         return start.settings.min_steps, start.settings.learning_rate
 
     assert usual(names) == (100, 5e-4)
@@ -173,7 +182,7 @@ def test_the_usual_steps_and_rate_are_those_of_a_start_that_trains_on(
     assert usual(names, min_steps=0, learning_rate=1e-3) == (0, 1e-3)
     assert usual(str(tiny_gliner)) == (250, 2e-4)
     monkeypatch.setattr("nerbert.finetuning.start._NARROW", 32)
-    assert [usual(names, sentences) for sentences in (10, 11)] == [(100, 5e-5), (50, 1e-4)]
+    assert usual(names) == (50, 1e-4)
 
 
 def test_of_too_many_concepts_those_of_the_data_stay(names: str) -> None:
@@ -184,17 +193,3 @@ def test_of_too_many_concepts_those_of_the_data_stay(names: str) -> None:
     shared = start.objective.begin_step(data.windows, data.numbers_of(0), 1)  # type: ignore[attr-defined]
     assert {"political party", "city"} < set(shared.texts)
     assert (len(shared.texts), shared.left_out > 0) == (3, True)
-
-
-@pytest.mark.parametrize(
-    ("sentences", "given", "share"),
-    [(1, {}, 0.5), (10, {}, 0.5), (11, {}, 0.0), (5, {"share": 0.0}, 0.0), (60, {"share": 0.2}, 0.2)],
-)
-def test_texts_of_the_package_are_replayed_beside_few_sentences(
-    sentences: int, given: dict[str, float], share: float
-) -> None:
-    some = SETTINGS | {"objective": "names"}
-    settings = make_settings(FinetuneSettings, some | {"replay": given} if given else some)
-    data = FinetuneData(settings, Domains(DataSet(Path("data"), EXAMPLES[:1] * sentences))).open_named()
-    files = [{"file": "replay.jsonl.gz", "sha256": sha256_of(OWN_TEXTS)}]
-    assert data.facts == ({"replayed": {"share": share, "files": files}} if share else {})

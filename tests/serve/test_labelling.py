@@ -185,24 +185,24 @@ def test_a_tagger_is_trained_scored_and_answers(
     monkeypatch.setattr(learning, "run_command", run_command)
     (tmp_path / "quick.toml").write_text("max_steps = 2\n")
     with labelled(config=tmp_path / "quick.toml", encoder=str(tiny_encoder)) as server:
-        label(server, 9)
-        assert (state_of(server)["learning"], state_of(server)["next_round"]) == (None, 10)
+        label(server, 4)
+        assert (state_of(server)["learning"], state_of(server)["next_round"]) == (None, 5)
         label(server, 1)
-        assert state_of(server)["learning"]["sentences"] == 10
+        assert state_of(server)["learning"]["sentences"] == 5
         until(lambda: state_of(server)["learning"]["line"] == "step 2 of 9", "it says how far it is")
         assert "in training already" in ask(server, "train", 400)["error"]
         label(server, 2)
         going.set()
         until(lambda: not state_of(server)["learning"], "the tagger is trained", 300)
         (made,) = state_of(server)["rounds"]
-        assert (made["state"], made["sentences"], made["test_sentences"]) == ("done", 10, 2), made
-        assert made["high"] - made["low"] > 0.6, "two sentences can't say more"
+        assert (made["state"], made["sentences"], made["test_sentences"]) == ("done", 5, 1), made
+        assert made["high"] - made["low"] > 0.6, "one sentence can't say more"
         assert made["commands"][0].startswith(f"nerbert finetune {tiny_encoder} --data ")
         assert list(server.service.models) == ["told", "mine"]
         item = following(server, "c")
         assert item["test"] or "your tagger" in item["suggested_by"]
-    folder = tmp_path / "work" / "rounds" / "0010"
-    assert [len(read_examples(folder / f"{name}.jsonl")) for name in ("train", "test")] == [8, 2]
+    folder = tmp_path / "work" / "rounds" / "0005"
+    assert [len(read_examples(folder / f"{name}.jsonl")) for name in ("train", "test")] == [4, 1]
     with labelled() as server:
         assert state_of(server)["rounds"] == [made]
         assert list(server.service.models) == ["told", "mine"]
@@ -210,10 +210,10 @@ def test_a_tagger_is_trained_scored_and_answers(
 
 def test_a_training_is_cancelled_and_a_failed_one_says_why(labelled: Open, tmp_path: Path) -> None:
     with labelled() as server:
-        label(server, 10, tests=False)
+        label(server, 5, tests=False)
         state = ask(server, "cancel")["state"]
         (made,) = state["rounds"]
-        assert (state["learning"], made["state"], state["next_round"]) == (None, "cancelled", 20)
+        assert (state["learning"], made["state"], state["next_round"]) == (None, "cancelled", 10)
         assert len(made["commands"]) == 1, "a test without entities is not scored"
         assert {path.name for path in Path(made["tagger"]).parent.glob("*.json*")} == {"round.json", "train.jsonl"}
     (tmp_path / "wrong.toml").write_text("no_such = 2\n")

@@ -20,7 +20,7 @@ from nerbert.model.folder import ModelFolder, Use
 
 FORMAT = 6
 """Raise it to run everything again."""
-TRAINING = 3
+TRAINING = 4
 """Version of drawing sentences, fine-tuning and tagging."""
 SCORING = 3
 """Version of scoring."""

@@ -1,8 +1,8 @@
 """Training taggers while sentences are labelled, by nerbert's own commands in a process separate from the server.
 
-After every ten sentences, the encoder is fine-tuned on the accepted ones that aren't held out, and scored on those that
-are. The newest tagger then makes the suggestions. Earlier taggers are scored again on the same sentences, so that all
-points of the curve have the same test set.
+After every five sentences, the encoder is fine-tuned on the accepted ones that aren't held out, and scored on those
+that are. The newest tagger then makes the suggestions. Earlier taggers are scored again on the same sentences, so that
+all points of the curve have the same test set.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from nerbert.schema import read_json
 from nerbert.serve.labelling.project import Project
 from nerbert.serve.service import INTERNAL, Service, log
 
-EVERY = 10
+EVERY = 5
 """Number of newly accepted sentences after which the next tagger is trained."""
 SURE = 0.05
 """Maximum half-width of F1's interval for a reliable result."""

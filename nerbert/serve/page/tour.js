@@ -7,7 +7,7 @@ const STEPS = [
   "Choose a type above: click it, or press its key. It stays chosen.",
   "Click a word to label it, or drag over several. The cross removes a label.",
   "Dashed labels are suggestions. Click one to take it, or press a for all.",
-  "Press Enter to accept the sentence. After ten sentences a tagger learns from them.",
+  "Press Enter to accept the sentence. After five sentences a tagger learns from them.",
 ];
 
 export function Tour() {

@@ -4,14 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nerbert.artifacts import held, publish_folder, sha256_once, write_json
+from nerbert.artifacts import held, publish_folder, write_json
 from nerbert.errors import NerbertError, SettingsError, at
 from nerbert.evaluation.benchmark import keys
 from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, made_with_torch, tagged_entities, time_step
 from nerbert.evaluation.benchmark.keys import DataFiles, data_digest, encoder_digest, key_of
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import source_settings, train_tagger
-from nerbert.finetuning.replay import OWN_TEXTS
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import takes_labels
 from nerbert.formats.data import DataSet
@@ -71,7 +70,7 @@ class FineTuned:
         facts = {**trained_by(self.settings), "encoder": self.encoder.sha256, "device": self.device}
         facts |= {"source": self._source_key, "joined": self.source.key if self.source and self._joins else None}
         if takes_labels(self.settings):
-            facts |= {"threshold": "own", "labels": list(self.labels), "replayed": sha256_once(OWN_TEXTS)}
+            facts |= {"threshold": "own", "labels": list(self.labels)}
         return facts
 
     @property

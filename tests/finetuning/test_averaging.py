@@ -1,0 +1,111 @@
+"""A fine-tuned model is averaged with its start, where that finds entities already."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nerbert import example
+from nerbert.errors import SettingsError
+from nerbert.finetuning.averaging import usual_share
+from nerbert.finetuning.domains import Domains
+from nerbert.finetuning.finetune import Finetuned, source_settings, train_tagger
+from nerbert.finetuning.settings import FinetuneSettings
+from nerbert.formats.data import DataSet
+from nerbert.model.concept_encoder import open_concepts
+from nerbert.render.cards import tagger_card
+from nerbert.training.sections import make_settings
+from tests.conftest import Once
+from tests.encoder.objectives.test_names import NAMES
+from tests.finetuning.test_replay import EXAMPLES, SETTINGS, start_of
+from tests.raised import raises
+from tests.stages import finetune
+
+SHIPS = [example("The Margarethe sailed", [(4, 14, "ship")]), example("Larsen & Holm", [(0, 13, "person")])]
+PORT = example("The Margarethe left Oslo", [(4, 14, "ship"), (20, 24, "port")])
+
+
+@pytest.fixture(scope="module")
+def names(once: Once) -> str:
+    """A small folder of the objective `names`."""
+    return str(start_of(once, "names", NAMES) / "m")
+
+
+@pytest.fixture(scope="module")
+def tagger(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tagger of ships and persons."""
+    (folder,) = finetune(str(tiny_encoder), SHIPS, tmp_path_factory.mktemp("tagger") / "old", settings())
+    return str(folder)
+
+
+def settings(**changes: Any) -> FinetuneSettings:
+    return make_settings(FinetuneSettings, SETTINGS | {"learning_rate": 1e-2} | changes)
+
+
+def tuned(start: str, examples: list[Any], **changes: Any) -> Finetuned:
+    return train_tagger(start, Domains(DataSet(Path("data"), examples)), settings(**changes))
+
+
+def test_each_weight_is_that_share_of_the_way_from_the_start_to_the_trained_one(names: str) -> None:
+    start = dict(open_concepts(names).named_parameters())
+    trained = dict(tuned(names, EXAMPLES, trained_share=1).model.named_parameters())
+    for share in (0, 0.25):
+        averaged = dict(tuned(names, EXAMPLES, trained_share=share).model.named_parameters())
+        assert averaged.keys() == start.keys() == trained.keys()
+        for name, weight in averaged.items():
+            assert torch.allclose(weight, torch.lerp(start[name], trained[name], share), atol=1e-6), name
+    assert not torch.allclose(start["boundaries.weight"], trained["boundaries.weight"], atol=1e-4)
+
+
+def test_the_usual_share_follows_from_the_number_of_sentences(names: str) -> None:
+    card = tuned(names, EXAMPLES).card
+    assert card["trained_share"] == usual_share(6)
+    given = tuned(names, EXAMPLES, trained_share=1 / 3).card
+    assert given["trained_share"] == 1 / 3
+    assert "trained_share" not in tuned(names, EXAMPLES, trained_share=1).card
+    shares = list(map(usual_share, (1, 5, 20, 50, 200, 10_000)))
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.1
+    assert 0.99 < shares[-1] < 1
+
+
+def test_the_card_says_what_was_averaged(names: str, tmp_path: Path) -> None:
+    def text(**changes: Any) -> str:
+        done = tuned(names, EXAMPLES, **changes)
+        return " ".join(tagger_card(done.card | {"kind": "tagger", "data": {"sha256": {}}}).split())
+
+    assert "a share of 25.00 % comes from the training, the rest from the model it started" in text(trained_share=0.25)
+    assert "The share follows from the number of sentences" in text()
+    assert "average (WiSE-FT" not in text(trained_share=1)
+
+
+def test_a_new_head_has_nothing_to_be_averaged_with(tiny_encoder: Path, tagger: str) -> None:
+    for start in (str(tiny_encoder), tagger):
+        assert "trained_share" not in tuned(start, SHIPS).card
+        with raises(SettingsError, "must be 1 or 'auto', since the start's head is new", setting="trained_share"):
+            tuned(start, SHIPS, trained_share=0.5)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.01, "half", True])
+def test_what_is_no_share_is_refused(share: Any) -> None:
+    with raises(SettingsError, "must be 'auto' or a number, at least 0, at most 1", setting="trained_share"):
+        settings(trained_share=share)
+
+
+def test_rows_of_types_that_the_start_lacks_are_the_trained_ones(tagger: str) -> None:
+    trained, averaged = (
+        dict(tuned(tagger, [*SHIPS, PORT], source_head="shared", trained_share=share).model.named_parameters())
+        for share in (1, 0.0)
+    )
+    start = dict(tuned(tagger, SHIPS, source_head="shared", trained_share=0.0).model.named_parameters())
+    # rows: O, B-person, I-person, B-port, I-port, B-ship, I-ship
+    for name in ("classifier.weight", "classifier.bias"):
+        assert averaged[name][3:5].equal(trained[name][3:5])
+        assert averaged[name][[0, 1, 2, 5, 6]].equal(start[name])
+    assert all(averaged[name].equal(weight) for name, weight in start.items() if not name.startswith("classifier"))
+
+
+def test_a_given_share_is_the_targets_alone() -> None:
+    """A source domain comes first, and its start may have a new head."""
+    assert source_settings(settings(trained_share=0.3)).trained_share == "auto"
