@@ -34,9 +34,11 @@ from nerbert.model.heads import Head
 from nerbert.records import Example
 
 SUITES = ("suites/starts.toml", "suites/zero_shot.toml")
+LEARNT = 50
+"""Number of training sentences whose own F1 is in the table."""
 HEADER = (
     "data", "split", "sentences", "draw", "share", "right", "predicted", "gold", "lacking_right", "lacking_gold",
-    "train_cpu_seconds",
+    "train_f1", "train_cpu_seconds",
 )  # fmt: skip
 
 
@@ -110,7 +112,8 @@ def _rows(cell: Cell, options: argparse.Namespace, settings: FinetuneSettings) -
         before.average_with(start.model, share)
         right, predicted, gold = _find(start.head(), scored)
         counts = len(right), len(predicted), len(gold), _count(right, lacking), _count(gold, lacking)
-        yield (cell.data, options.split, cell.size, cell.draw, round(share, 4), *counts, seconds)
+        learnt = round(_f1([len(spans) for spans in _find(start.head(), train[:LEARNT])]), 2)
+        yield (cell.data, options.split, cell.size, cell.draw, round(share, 4), *counts, learnt, seconds)
 
 
 def _labels(name: str) -> dict[str, str]:

@@ -133,9 +133,10 @@ NO_CODE = {
 def docstring_starts(tree: ast.Module) -> Iterator[tuple[int, int]]:
     """The line and the column at which each docstring of a module begins."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if ast.get_docstring(node) is not None:
-                yield node.body[0].lineno, node.body[0].col_offset
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if ast.get_docstring(node) is not None:
+            yield node.body[0].lineno, node.body[0].col_offset
 
 
 def count_tokens(path: Path) -> int:

@@ -14,12 +14,12 @@ import numpy as np
 
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import SettingsError, few
-from nerbert.finetuning.averaging import StartWeights, usual_share
+from nerbert.finetuning.averaging import CHECKED, WeightAverage, choose_share
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, objective_for
 from nerbert.formats.data import AnyData, DataSet
-from nerbert.labels import types_of_examples
+from nerbert.labels import types_of_examples, word_spans
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import save_model
 from nerbert.model.folder import TaggerFacts, TaggerHook, read_card, write_card
@@ -28,6 +28,7 @@ from nerbert.model.heads import Head, predict_entities
 from nerbert.model.threshold_fit import calibrate_threshold, fit_threshold
 from nerbert.model.tokenizer import tell_hidden_entities
 from nerbert.process import check_alone, in_worker
+from nerbert.records import Example
 from nerbert.terminal import progress, tell
 from nerbert.training.batches import TrainingData
 from nerbert.training.checkpoint import BestCheckpoint, TrainLog
@@ -146,10 +147,10 @@ def train_tagger(
     tell_hidden_entities(domains.target.train, start.pieces, str(domains.target.folder))
     data = start.source.windows(start.pieces, objective.labels)
     facts = objective.facts(data.windows)
-    before = start.weights()
+    average = start.average()
     log = _train(start, data, f"{title}, seed {settings.seed}")
-    if before:
-        facts["trained_share"] = _average(start.model, before, settings, len(domains.target.train))
+    if average:
+        facts["trained_share"] = _use_average(average, start, domains.target.train)
     start.pieces.window = max(_SHORTEST, int(np.quantile(data.windows.lengths, _SHARE)))
     card = start.facts | start.source.facts | {
         "word_splitter": domains.word_splitter(encoder), "max_length": settings.max_length,
@@ -161,10 +162,17 @@ def train_tagger(
     return Finetuned(start.model, start.pieces.tokenizer, start.head(), log, card)
 
 
-def _average(model: Any, before: StartWeights, settings: FinetuneSettings, sentences: int) -> float:
+def _use_average(average: WeightAverage, start: Start, examples: Sequence[Example]) -> float:
     """Average the trained model with its start in place; return the share of the trained weights (0–1)."""
-    share = usual_share(sentences) if settings.trained_share == "auto" else settings.trained_share
-    before.average_with(model, share)
+    checked, share = examples[:CHECKED], start.settings.trained_share
+    gold = list(map(word_spans, checked))
+
+    def f1() -> float:
+        return score_spans(gold, start.head().predict(checked).word_spans(len(checked))).f1
+
+    average.end_training()
+    share = choose_share(average, f1, len(examples)) if share == "auto" else share
+    average.use(share)
     tell(f"the tagger's weights are an average: {share:.0%} trained, {1 - share:.0%} those of the start")
     return share
 

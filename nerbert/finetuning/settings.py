@@ -44,8 +44,9 @@ class FinetuneSettings(TrainSettings):
     trained_share: Literal["auto"] | Annotated[float, Interval(ge=0, le=1)] = "auto"
     """Share of the trained weights in the tagger's; the rest are those of the start, if it finds the types before the
     training: a model with labels at run time, or a tagger with `source_head = "shared"`. 1: the trained weights alone.
-    `auto`: n / (n + 12) for n sentences, so a half for 12. Other starts have nothing to average with, so 1. Source:
-    Wortsman et al. 2022 (WiSE-FT); the rule is ours, on dev (docs/results)."""
+    `auto`: a little more than the smallest share whose average has learnt the training sentences, less for fewer
+    sentences. Other starts have nothing to average with, so 1. Source: Wortsman et al. 2022 (WiSE-FT); the rule is
+    ours, on dev (docs/results)."""
     select: Literal["last", "dev"] = "last"
     """The model to keep: the `last`, or with `dev` the one with the best F1 on the dev split, scored `epochs` times
     (with few training sentences, this adds the labels of dev). Source: ours; CrossNER's code has `dev`."""

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from nerbert.config import refuse
 from nerbert.errors import InputError, SettingsError, few
-from nerbert.finetuning.averaging import StartWeights
+from nerbert.finetuning.averaging import WeightAverage
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import DataSet
@@ -85,8 +85,8 @@ class Start:
         facts |= {"words_of_types": dict(texts)} if texts else {}
         return cls(model, objective, pieces, data, settings, facts)
 
-    def weights(self) -> StartWeights | None:
-        """Return a copy of the weights to average the trained ones with, or None if there is nothing to average.
+    def average(self) -> WeightAverage | None:
+        """Return the average of the current weights with later ones, or None if only the later ones are worth keeping.
 
         Only a model that finds entities of the data's types before its training is worth averaging with. Raise
         SettingsError if the settings ask for an average with another one.
@@ -95,13 +95,13 @@ class Start:
         if share == 1:
             return None
         if takes_labels(self.settings):
-            return StartWeights(self.model)
+            return WeightAverage(self.model)
         shared = self.facts.get("shared_types")
         if not shared:
             refuse(share != "auto", "trained_share", share, "1 or 'auto', since the start's head is new")
             return None
         types = [split_tag(tag)[1] for tag in self.model.config.id2label.values()]
-        return StartWeights(self.model, [row for row, type_ in enumerate(types) if type_ and type_ not in shared])
+        return WeightAverage(self.model, [row for row, type_ in enumerate(types) if type_ and type_ not in shared])
 
     def head(self) -> Head:
         """Return the current model as a head that finds the types; run-time labels have the card's threshold."""
