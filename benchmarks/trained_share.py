@@ -21,7 +21,7 @@ from nerbert.artifacts import held
 from nerbert.errors import OutputExists
 from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.evaluation.datasets.load import open_data
-from nerbert.finetuning.averaging import StartWeights, usual_share
+from nerbert.finetuning.averaging import CHECKED, WeightAverage, choose_share
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import train_tagger
 from nerbert.finetuning.sampling import draw_subset, parse_size
@@ -34,8 +34,6 @@ from nerbert.model.heads import Head
 from nerbert.records import Example
 
 SUITES = ("suites/starts.toml", "suites/zero_shot.toml")
-LEARNT = 50
-"""Number of training sentences whose own F1 is in the table."""
 HEADER = (
     "data", "split", "sentences", "draw", "share", "right", "predicted", "gold", "lacking_right", "lacking_gold",
     "train_f1", "train_cpu_seconds",
@@ -102,18 +100,21 @@ def _rows(cell: Cell, options: argparse.Namespace, settings: FinetuneSettings) -
     told = {type_: text for type_, text in labels.items() if text}
     domains = Domains(DataSet(Path(cell.data), train), labels=told, types=list(labels))
     start = Start.of(options.encoder, domains, settings)
-    before, begun = StartWeights(start.model), time.process_time()
-    trained = train_tagger(options.encoder, domains, settings).model.state_dict()
+    average, begun = WeightAverage(start.model), time.process_time()
+    start.model.load_state_dict(train_tagger(options.encoder, domains, settings).model.state_dict())
     seconds = round(time.process_time() - begun, 1)
+    average.end_training()
+
+    def learnt() -> float:
+        return _f1([len(spans) for spans in _find(start.head(), train[:CHECKED])])
+
     lacking = set(labels) - set(types_of_examples(train))
     for given in options.shares.split(","):
-        share = usual_share(len(train)) if given == "auto" else float(given)
-        start.model.load_state_dict(trained)
-        before.average_with(start.model, share)
+        share = choose_share(average, learnt, len(train)) if given == "auto" else float(given)
+        average.use(share)
         right, predicted, gold = _find(start.head(), scored)
         counts = len(right), len(predicted), len(gold), _count(right, lacking), _count(gold, lacking)
-        learnt = round(_f1([len(spans) for spans in _find(start.head(), train[:LEARNT])]), 2)
-        yield (cell.data, options.split, cell.size, cell.draw, round(share, 4), *counts, learnt, seconds)
+        yield (cell.data, options.split, cell.size, cell.draw, round(share, 4), *counts, round(learnt(), 2), seconds)
 
 
 def _labels(name: str) -> dict[str, str]:

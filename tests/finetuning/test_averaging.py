@@ -58,9 +58,7 @@ def test_each_weight_is_that_share_of_the_way_from_the_start_to_the_trained_one(
     assert not torch.allclose(start["boundaries.weight"], trained["boundaries.weight"], atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("learnt", "sentences", "share"), [(0.5, 3, 0.45), (0.5, 997, 0.7), (1, 10_000, 1), (0, 5, 0.2)]
-)
+@pytest.mark.parametrize(("learnt", "sentences", "share"), [(0.5, 4, 0.45), (0.5, 996, 0.9), (1, 1000, 1), (0, 4, 0.2)])
 def test_the_share_follows_from_what_is_learnt_and_how_many_sentences_there_are(
     learnt: float, sentences: int, share: float
 ) -> None:
@@ -79,7 +77,7 @@ def test_the_share_follows_from_what_is_learnt_and_how_many_sentences_there_are(
 
 def test_the_card_has_the_share_that_was_used(names: str) -> None:
     card = tuned(names, EXAMPLES).card
-    assert 0.2 <= card["trained_share"] <= 1
+    assert 0.24 <= card["trained_share"] <= 1
     given = tuned(names, EXAMPLES, trained_share=1 / 3).card
     assert given["trained_share"] == 1 / 3
     assert "trained_share" not in tuned(names, EXAMPLES, trained_share=1).card
