@@ -108,9 +108,10 @@ def _rows(cell: Cell, options: argparse.Namespace, settings: FinetuneSettings) -
     def learnt() -> float:
         return _f1([len(spans) for spans in _find(start.head(), train[:CHECKED])])
 
+    entities = sum(len(example.spans) for example in train)
     lacking = set(labels) - set(types_of_examples(train))
     for given in options.shares.split(","):
-        share = choose_share(average, learnt, len(train)) if given == "auto" else float(given)
+        share = choose_share(average, learnt, len(train), entities) if given == "auto" else float(given)
         average.use(share)
         right, predicted, gold = _find(start.head(), scored)
         counts = len(right), len(predicted), len(gold), _count(right, lacking), _count(gold, lacking)

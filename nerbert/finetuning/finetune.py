@@ -171,7 +171,8 @@ def _use_average(average: WeightAverage, start: Start, examples: Sequence[Exampl
         return score_spans(gold, start.head().predict(checked).word_spans(len(checked))).f1
 
     average.end_training()
-    share = choose_share(average, f1, len(examples)) if share == "auto" else share
+    if share == "auto":
+        share = choose_share(average, f1, len(examples), sum(len(example.spans) for example in examples))
     average.use(share)
     tell(f"the tagger's weights are an average: {share:.0%} trained, {1 - share:.0%} those of the start")
     return share
