@@ -45,8 +45,8 @@ class FinetuneSettings(TrainSettings):
     """Share of the trained weights in the tagger's; the rest are those of the start, if it finds the types before the
     training: a model with labels at run time, or a tagger with `source_head = "shared"`. 1: the trained weights alone.
     `auto`: a little more than the smallest share whose average has learnt the training sentences, less for fewer
-    sentences and entities. Other starts have nothing to average with, so 1. Source: Wortsman et al. 2022 (WiSE-FT); the rule is
-    ours, on dev (docs/results)."""
+    sentences and entities. Other starts have nothing to average with, so 1. Source: Wortsman et al. 2022 (WiSE-FT); the
+    rule is ours, on dev (docs/results)."""
     select: Literal["last", "dev"] = "last"
     """The model to keep: the `last`, or with `dev` the one with the best F1 on the dev split, scored `epochs` times
     (with few training sentences, this adds the labels of dev). Source: ours; CrossNER's code has `dev`."""
