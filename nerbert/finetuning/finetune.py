@@ -164,7 +164,7 @@ def train_tagger(
 
 def _use_average(average: WeightAverage, start: Start, examples: Sequence[Example]) -> float:
     """Average the trained model with its start in place; return the share of the trained weights (0–1)."""
-    checked, share = examples[:CHECKED], start.settings.trained_share
+    checked, share = sorted(examples, key=lambda example: not example.spans)[:CHECKED], start.settings.trained_share
     gold = list(map(word_spans, checked))
 
     def f1() -> float:

@@ -13,6 +13,7 @@ from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import Finetuned, source_settings, train_tagger
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import DataSet
+from nerbert.metrics.score import score_spans
 from nerbert.model.concept_encoder import open_concepts
 from nerbert.render.cards import tagger_card
 from nerbert.training.sections import make_settings
@@ -76,6 +77,19 @@ def test_the_share_follows_from_what_is_learnt_and_how_much_there_is_to_learn(
         return min(1.0, 0.9 * layer.weight.item() / learnt) if learnt else 1.0
 
     assert choose_share(average, f1, sentences, entities) == pytest.approx(share, abs=0.04)
+
+
+def test_sentences_with_entities_show_what_is_learnt(names: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may come after many that have none."""
+    checked = list[int]()
+
+    def spy(gold: Any, predicted: Any) -> Any:
+        checked.append(sum(map(len, gold)))
+        return score_spans(gold, predicted)
+
+    monkeypatch.setattr("nerbert.finetuning.finetune.score_spans", spy)
+    tuned(names, [example("Nothing here.", [])] * 60 + EXAMPLES)
+    assert set(checked) == {2 * len(EXAMPLES)}
 
 
 def test_the_card_has_the_share_that_was_used(names: str) -> None:
