@@ -6,12 +6,10 @@ training sentences alone: how many sentences and entities there are, and from wh
 them. In training this costs two copies of the weights, and tagging up to 50 sentences six times.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
-
-from nerbert.model.fresh import head_of
 
 CHECKED = 50
 """Maximum number of training sentences that show what an average has learnt."""
@@ -25,29 +23,20 @@ _SENTENCES, _ENTITIES = 4.0, 8.0
 
 
 class WeightAverage:
-    """Averages of a model's weights before training with those after it.
+    """Averages of a model's weights before training with those after it. Create it before training."""
 
-    Create it before training. `new_rows` are rows of the head's last layer with random weights: they aren't averaged.
-    """
-
-    def __init__(self, model: Any, new_rows: Sequence[int] = ()) -> None:
-        self._model, self._new_rows = model, torch.tensor(new_rows)
-        self._start, self._trained = _copy_weights(model), dict[str, torch.Tensor]()
+    def __init__(self, model: Any) -> None:
+        self._model, self._start, self._trained = model, _copy_weights(model), dict[str, torch.Tensor]()
 
     def end_training(self) -> None:
         """Take the model's weights as the trained ones."""
         self._trained = _copy_weights(self._model)
-        last = head_of(self._model)[0] if len(self._new_rows) else ""
-        for name, trained in self._trained.items():
-            self._start[name] = self._start[name].to(trained.device)
-            if last and name.startswith(f"{last}."):
-                self._start[name][self._new_rows] = trained[self._new_rows]
 
     @torch.no_grad()
     def use(self, share: float) -> None:
         """Give the model the average in which the trained weights have this `share` (0–1)."""
         for name, weight in self._model.named_parameters():
-            torch.lerp(self._start[name], self._trained[name], share, out=weight)
+            torch.lerp(self._start[name].to(weight.device), self._trained[name], share, out=weight)
 
 
 def _copy_weights(model: Any) -> dict[str, torch.Tensor]:

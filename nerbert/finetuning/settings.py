@@ -42,11 +42,11 @@ class FinetuneSettings(TrainSettings):
     head. Source: ours (`new`); `shared` follows CrossNER's code, which trains the target's whole head on the source and
     keeps the optimiser's state: here types only in the target start from random weights, and the optimiser is new."""
     trained_share: Literal["auto"] | Annotated[float, Interval(ge=0, le=1)] = "auto"
-    """Share of the trained weights in the tagger's; the rest are those of the start, if it finds the types before the
-    training: a model with labels at run time, or a tagger with `source_head = "shared"`. 1: the trained weights alone.
-    `auto`: a little more than the smallest share whose average has learnt the training sentences, less for fewer
-    sentences and entities. Other starts have nothing to average with, so 1. Source: Wortsman et al. 2022 (WiSE-FT); the
-    rule is ours, on dev (docs/results)."""
+    """Share of the trained weights in the tagger's; the rest are those of the start, if it finds all types before the
+    training: a model with labels at run time, or a tagger of them with `source_head = "shared"`. 1: the trained weights
+    alone. `auto`: more than the smallest share whose average has learnt the training sentences, less for few sentences
+    and entities. Other starts have nothing to average with, so 1. Source: Wortsman et al. 2022 (WiSE-FT); the rule is
+    ours, on dev (docs/results)."""
     select: Literal["last", "dev"] = "last"
     """The model to keep: the `last`, or with `dev` the one with the best F1 on the dev split, scored `epochs` times
     (with few training sentences, this adds the labels of dev). Source: ours; CrossNER's code has `dev`."""

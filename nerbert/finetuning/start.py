@@ -10,7 +10,7 @@ from nerbert.finetuning.averaging import WeightAverage
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import DataSet
-from nerbert.labels import OUTSIDE, learnt_words, shared_tags, split_tag, types_of, types_of_examples
+from nerbert.labels import OUTSIDE, learnt_words, shared_tags, types_of, types_of_examples
 from nerbert.metrics.calibration import temperature_of, uncalibrate
 from nerbert.model.backbone import Backbone, load_tagger_model, tags_of
 from nerbert.model.folder import ModelFolder, read_card
@@ -88,20 +88,16 @@ class Start:
     def average(self) -> WeightAverage | None:
         """Return the average of the current weights with later ones, or None if only the later ones are worth keeping.
 
-        Only a model that finds entities of the data's types before its training is worth averaging with. Raise
+        Only a model that finds entities of all the data's types before its training is worth averaging with. Raise
         SettingsError if the settings ask for an average with another one.
         """
         share = self.settings.trained_share
         if share == 1:
             return None
-        if takes_labels(self.settings):
+        if takes_labels(self.settings) or self.facts.get("shared_types") == list(self.source.types):
             return WeightAverage(self.model)
-        shared = self.facts.get("shared_types")
-        if not shared:
-            refuse(share != "auto", "trained_share", share, "1 or 'auto', since the start's head is new")
-            return None
-        types = [split_tag(tag)[1] for tag in self.model.config.id2label.values()]
-        return WeightAverage(self.model, [row for row, type_ in enumerate(types) if type_ and type_ not in shared])
+        refuse(share != "auto", "trained_share", share, "1 or 'auto', since the start doesn't know all types")
+        return None
 
     def head(self) -> Head:
         """Return the current model as a head that finds the types; run-time labels have the card's threshold."""
