@@ -16,6 +16,7 @@ CHECKED = 50
 _LEARNT = 0.9
 """Share of the trained model's F1 on its training sentences from which on they count as learnt."""
 _HALVINGS = 5
+"""Steps of the search for that share, which is exact to 1/32."""
 _MORE = 0.6
 """How much more than the share that has learnt the sentences is best for many sentences."""
 _SENTENCES, _ENTITIES = 4.0, 8.0
