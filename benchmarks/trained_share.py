@@ -21,7 +21,7 @@ from nerbert.artifacts import held
 from nerbert.errors import OutputExists
 from nerbert.evaluation.benchmark.suite import read_suite
 from nerbert.evaluation.datasets.load import open_data
-from nerbert.finetuning.averaging import CHECKED, WeightAverage, choose_share
+from nerbert.finetuning.averaging import WeightAverage, choose_share, training_f1
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.finetune import train_tagger
 from nerbert.finetuning.sampling import draw_subset, parse_size
@@ -106,7 +106,7 @@ def _rows(cell: Cell, options: argparse.Namespace, settings: FinetuneSettings) -
     average.end_training()
 
     def learnt() -> float:
-        return _f1([len(spans) for spans in _find(start.head(), train[:CHECKED])])
+        return training_f1(start.head(), train)
 
     entities = sum(len(example.spans) for example in train)
     lacking = set(labels) - set(types_of_examples(train))
@@ -115,7 +115,16 @@ def _rows(cell: Cell, options: argparse.Namespace, settings: FinetuneSettings) -
         average.use(share)
         right, predicted, gold = _find(start.head(), scored)
         counts = len(right), len(predicted), len(gold), _count(right, lacking), _count(gold, lacking)
-        yield (cell.data, options.split, cell.size, cell.draw, round(share, 4), *counts, round(learnt(), 2), seconds)
+        yield (
+            cell.data,
+            options.split,
+            cell.size,
+            cell.draw,
+            round(share, 4),
+            *counts,
+            round(100 * learnt(), 2),
+            seconds,
+        )
 
 
 def _labels(name: str) -> dict[str, str]:

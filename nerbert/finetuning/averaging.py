@@ -6,12 +6,17 @@ training sentences alone: how many sentences and entities there are, and from wh
 them. In training this costs two copies of the weights, and tagging up to 50 sentences six times.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-CHECKED = 50
+from nerbert.labels import word_spans
+from nerbert.metrics.score import score_spans
+from nerbert.model.heads import Head
+from nerbert.records import Example
+
+_CHECKED = 50
 """Maximum number of training sentences that show what an average has learnt."""
 _LEARNT = 0.9
 """Share of the trained model's F1 on its training sentences from which on they count as learnt."""
@@ -42,6 +47,12 @@ class WeightAverage:
 
 def _copy_weights(model: Any) -> dict[str, torch.Tensor]:
     return {name: weight.detach().clone() for name, weight in model.named_parameters()}
+
+
+def training_f1(head: Head, examples: Sequence[Example]) -> float:
+    """Return a head's F1 (0–1) on at most 50 of its training sentences, first on those with entities."""
+    checked = sorted(examples, key=lambda example: not example.spans)[:_CHECKED]
+    return score_spans(map(word_spans, checked), head.predict(checked).word_spans(len(checked))).f1
 
 
 def choose_share(average: WeightAverage, f1: Callable[[], float], sentences: int, entities: int) -> float:

@@ -14,12 +14,12 @@ import numpy as np
 
 from nerbert.artifacts import check_free, publish_folder, write_json
 from nerbert.errors import SettingsError, few
-from nerbert.finetuning.averaging import CHECKED, WeightAverage, choose_share
+from nerbert.finetuning.averaging import WeightAverage, choose_share, training_f1
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import Start, objective_for
 from nerbert.formats.data import AnyData, DataSet
-from nerbert.labels import types_of_examples, word_spans
+from nerbert.labels import types_of_examples
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import save_model
 from nerbert.model.folder import TaggerFacts, TaggerHook, read_card, write_card
@@ -164,15 +164,11 @@ def train_tagger(
 
 def _use_average(average: WeightAverage, start: Start, examples: Sequence[Example]) -> float:
     """Average the trained model with its start in place; return the share of the trained weights (0–1)."""
-    checked, share = sorted(examples, key=lambda example: not example.spans)[:CHECKED], start.settings.trained_share
-    gold = list(map(word_spans, checked))
-
-    def f1() -> float:
-        return score_spans(gold, start.head().predict(checked).word_spans(len(checked))).f1
-
     average.end_training()
+    share = start.settings.trained_share
     if share == "auto":
-        share = choose_share(average, f1, len(examples), sum(len(example.spans) for example in examples))
+        entities = sum(len(example.spans) for example in examples)
+        share = choose_share(average, lambda: training_f1(start.head(), examples), len(examples), entities)
     average.use(share)
     tell(f"the tagger's weights are an average: {share:.0%} trained, {1 - share:.0%} those of the start")
     return share

@@ -84,10 +84,11 @@ def test_sentences_with_entities_show_what_is_learnt(names: str, monkeypatch: py
     checked = list[int]()
 
     def spy(gold: Any, predicted: Any) -> Any:
+        gold = list(gold)
         checked.append(sum(map(len, gold)))
         return score_spans(gold, predicted)
 
-    monkeypatch.setattr("nerbert.finetuning.finetune.score_spans", spy)
+    monkeypatch.setattr("nerbert.finetuning.averaging.score_spans", spy)
     tuned(names, [example("Nothing here.", [])] * 60 + EXAMPLES)
     assert set(checked) == {2 * len(EXAMPLES)}
 
@@ -100,7 +101,7 @@ def test_the_card_has_the_share_that_was_used(names: str) -> None:
     assert "trained_share" not in tuned(names, EXAMPLES, trained_share=1).card
 
 
-def test_the_card_says_what_was_averaged(names: str, tmp_path: Path) -> None:
+def test_the_card_says_what_was_averaged(names: str) -> None:
     def text(**changes: Any) -> str:
         done = tuned(names, EXAMPLES, **changes)
         return " ".join(tagger_card(done.card | {"kind": "tagger", "data": {"sha256": {}}}).split())
