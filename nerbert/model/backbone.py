@@ -14,6 +14,7 @@ from nerbert.errors import InputError, refused
 from nerbert.labels import check_tags
 from nerbert.model.folder import WEIGHTS, ModelFolder
 from nerbert.model.int8 import read_int8, to_fp32
+from nerbert.model.tokenizer import cut_at_words
 from nerbert.rng import Array
 
 
@@ -61,7 +62,8 @@ class Backbone:
         """Return what a training starts from, checked; an objective that alone trains it on loads the tokenizer."""
         folder = ModelFolder.open(source, "model").check()
         folder.kind.check_start(folder)
-        return cls(source, None if folder.kind.objective else load_tokenizer(source), seed, num_layers)
+        tokenizer = None if folder.kind.objective else cut_at_words(load_tokenizer(source))
+        return cls(source, tokenizer, seed, num_layers)
 
     @property
     def objective(self) -> str:

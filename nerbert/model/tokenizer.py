@@ -1,8 +1,11 @@
 """Words → pieces, by the tokenizer's own offsets; long sentences → overlapping windows.
 
-A piece is given to the word it begins in; further words that begin in it follow its first word.
+A SentencePiece tokenizer has pieces such as `▁7.` and `03.20`, which hide where a name ends. A training cuts text at the
+borders of words first (`cut_at_words`), and the tokenizer's file says so. Cost: more pieces, one a character in Chinese.
+In other tokenizers a piece is given to the word it begins in; further words that begin in it follow its first word.
 """
 
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -16,6 +19,7 @@ from nerbert.labels import example_tags, unknown_words
 from nerbert.model.windows import IGNORED, Label, Window
 from nerbert.records import Example
 from nerbert.terminal import percent, tell
+from nerbert.words import AM, SCRIPTS_ALONE
 
 OnTooLong = Literal["window", "truncate", "error"]
 """Ways to handle a sentence that is longer than a window."""
@@ -32,6 +36,16 @@ _MOST = 2000
 """Examples whose entities are looked at."""
 _MANY = 0.05
 """From this share of hidden entities on there is a warning."""
+_MOST_OF_A_TYPE, _FEW = 0.5, 3
+"""From this share of a type's entities on, and this number, there is one, too."""
+_SPACE = "▁"
+"""A piece of SentencePiece that follows white space begins with it."""
+_WORD_BORDERS = re.sub(
+    r"\\u(\w{4})",
+    r"\\x{\1}",
+    rf"{_SPACE}?(?:[{SCRIPTS_ALONE}](?:\p{{M}}|[{AM}])*|[^\p{{L}}\p{{M}}\p{{N}}\p{{C}}_{_SPACE}\s]\p{{M}}*)",
+)
+"""A word that is one character with its marks, as in `nerbert.words`, for the tokenizers' own regular expressions."""
 _tell_once = cache(tell)
 Read = tuple[int, int, Label]
 """A word, the place of the piece that it is read off, and the label there."""
@@ -193,6 +207,26 @@ def _first_pieces(example: Example, offsets: Sequence[tuple[int, int]]) -> list[
     return firsts
 
 
+def cut_at_words(tokenizer: Any) -> Any:
+    """Return a SentencePiece tokenizer none of whose pieces has letters of two words; return any other as it is.
+
+    A new one is of no class of `transformers`: those build their own rules again when a folder is loaded.
+    """
+    from tokenizers import Regex, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = tokenizer.backend_tokenizer
+    rule = pre_tokenizers.Split(Regex(_WORD_BORDERS), "isolated")
+    own = [pieces.pre_tokenizer] if pieces.pre_tokenizer else []
+    is_cut = any(rule.__getstate__() in each.__getstate__() for each in own)
+    if is_cut or not any(piece.startswith(_SPACE) for piece in tokenizer.tokenize("a a")):
+        return tokenizer
+    pieces.pre_tokenizer = pre_tokenizers.Sequence([*own, rule])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=pieces, model_max_length=tokenizer.model_max_length, **tokenizer.special_tokens_map
+    )
+
+
 def cut_into_windows(read: Sequence[Read], length: int, body: int) -> Iterator[tuple[int, int, Sequence[Read]]]:
     """Yield where each window of a sequence of that length begins and ends, and what is read there."""
     windows = window_places(length, body)
@@ -277,7 +311,7 @@ def room_for(tokenizer: Any, config: Any) -> int:
 class EntityBorders(NamedTuple):
     """Counts of entities: all that are read; hidden ones; those whose words all are read off the unknown subword.
 
-    One is hidden if it begins or ends inside a subword, or with a word that no subword is read off for.
+    One is hidden if it begins or ends inside a subword, or has a word that no subword is read off for.
     """
 
     entities: int = 0
@@ -285,9 +319,10 @@ class EntityBorders(NamedTuple):
     unknown: int = 0
 
 
-def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> EntityBorders:
-    """Count the entities of examples, and those that the tokenizer hides; entities that cut a word are skipped."""
-    annotated, counts = [example for example in examples if example.spans], list[tuple[int, int, int]]()
+def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> dict[str, EntityBorders]:
+    """Count the entities of each type, and those that the tokenizer hides; entities that cut a word are skipped."""
+    annotated = [example for example in examples if example.spans]
+    counts: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
     positions, unknown = [dict[int, tuple[int, int]]() for _ in annotated], set[tuple[int, int]]()
     for number, window in enumerate(pieces.windows(annotated)):
         for word, position in zip(window.words, window.positions, strict=True):
@@ -302,20 +337,28 @@ def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> Ent
                 words = range(starts[span.start], ends[span.end] + 1)
                 inside = {of_words[word] for word in words if word in of_words}
                 outside = {position for word, position in of_words.items() if word not in words}
-                alone = words[0] in of_words and words[-1] in of_words and inside.isdisjoint(outside)
-                counts += [(1, not alone, inside <= unknown)] if inside else []  # none where it lies in no window
-    return EntityBorders(*map(sum, zip(*counts, strict=True)))
+                whole = all(word in of_words for word in words) and inside.isdisjoint(outside)
+                if inside:  # none where it lies in no window
+                    counts[span.type].append((1, not whole, inside <= unknown))
+    return {type_: EntityBorders(*map(sum, zip(*rows, strict=True))) for type_, rows in counts.items()}
 
 
 def tell_hidden_entities(examples: Sequence[Example], pieces: SubwordTokenizer, name: str) -> None:
-    """Warn, once, where the tokenizer hides one in twenty entities of the data `name` or more."""
+    """Warn, once, where the tokenizer hides one in twenty entities of the data `name` or more, or half of a type's."""
     if pieces.word_by_word:
         return
-    entities, hidden, unknown = entity_borders(examples[:_MOST], pieces)
-    for count, why in (
-        (hidden, "begin or end inside a subword, so the model can't tell them from the text around"),
-        (unknown, "have only words that the tokenizer doesn't know, so they look the same to the model"),
+    by_type = entity_borders(examples[:_MOST], pieces)
+    total = EntityBorders(*map(sum, zip(*by_type.values(), strict=True)))
+    for part, why in (
+        ("hidden", "begin or end inside a subword, so the model can't tell them from the text around"),
+        ("unknown", "have only words that the tokenizer doesn't know, so they look the same to the model"),
     ):
-        if count and count >= _MANY * entities:
-            share = percent(count / entities)
-            _tell_once(f"warning: {name}: {share} % of entities {why}; use an encoder whose subwords fit the language")
+        rows = [("entities", _MANY, 1, total)]
+        rows += [(f"entities of type {type_!r:.80}", _MOST_OF_A_TYPE, _FEW, each) for type_, each in by_type.items()]
+        for noun, many, few, borders in rows:
+            count = getattr(borders, part)
+            if count >= max(few, many * borders.entities):
+                share = percent(count / borders.entities)
+                remedy = "use an encoder whose subwords fit the language"
+                _tell_once(f"warning: {name}: {share} % of {noun} {why}; {remedy}")
+                break

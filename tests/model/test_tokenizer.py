@@ -21,6 +21,7 @@ from nerbert.model.tokenizer import (
     EntityBorders,
     SubwordTokenizer,
     best_window,
+    cut_at_words,
     entity_borders,
     tell_hidden_entities,
     window_places,
@@ -106,6 +107,29 @@ def test_words_in_one_piece_follow_the_first_and_punctuation_stays_outside(token
     (window,) = pieces.windows([Example("在学。", split_words("在学。"))])
     assert tokenizers["chinese"].convert_ids_to_tokens(window.ids)[-1] == "学。"
     assert window.words == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["unigram", "chinese"])
+def test_a_sentencepiece_tokenizer_is_cut_at_words_and_stays_so(
+    tokenizers: dict[str, Any], tmp_path: Path, name: str
+) -> None:
+    cut = cut_at_words(deepcopy(tokenizers[name]))
+    assert cut_at_words(cut) is cut
+    cut.save_pretrained(tmp_path)
+    loaded = load_tokenizer(str(tmp_path))
+    assert cut_at_words(loaded) is loaded
+    for text in ("在北京大学在北京。", "am 31.03.2027 (C++), 서울에서 กำแพง @a_b"):
+        words = split_words(text)
+        offsets = loaded(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        pieces = [(start + (text[start] == " "), end) for start, end in offsets if text[start:end].strip()]
+        assert pieces
+        for start, end in pieces:
+            assert any(first <= start and end <= last for first, last in words), text[start:end]
+
+
+def test_other_tokenizers_are_not_cut(tokenizers: dict[str, Any]) -> None:
+    for name in ("wordpiece", "byte-level"):
+        assert cut_at_words(tokenizers[name]) is tokenizers[name]
 
 
 def test_special_pieces_in_a_text_are_text(tokenizers: dict[str, Any], conll: Conll) -> None:
@@ -223,7 +247,8 @@ CONFIG: Any = SimpleNamespace(model_type="bert", max_position_embeddings=512, vo
 
 
 def borders(examples: list[Example], tokenizer: Any, most: int = 64) -> EntityBorders:
-    return entity_borders(examples, SubwordTokenizer(tokenizer, CONFIG, most))
+    by_type = entity_borders(examples, SubwordTokenizer(tokenizer, CONFIG, most))
+    return EntityBorders(*map(sum, zip(*by_type.values(), strict=True)))
 
 
 @pytest.mark.parametrize(
@@ -262,6 +287,7 @@ def test_a_word_that_ends_after_the_entity_hides_it() -> None:
         ("x Q - Z y", "Q - Z", EntityBorders(1, unknown=1)),
         ("x Q known y", "Q known", EntityBorders(1)),
         ("x y", "x", EntityBorders(1, unknown=1)),
+        ("x 7.8 known y", "7.8 known", EntityBorders(1, hidden=1)),
     ],
 )
 def test_punctuation_inside_a_subword_hides_an_entity(text: str, entity: str, found: EntityBorders) -> None:
@@ -276,6 +302,13 @@ def test_one_entity_in_twenty_is_told(others: int, warns: bool, capsys: pytest.C
     hidden, plain = example_of_spans("Oslo x-y", [(5, 6, "a")]), example_of_spans("Oslo", [(0, 4, "a")])
     tell_hidden_entities([hidden, *[plain] * others], pieces, f"with {others}")
     assert ("5.00 % of entities begin or end inside a subword" in capsys.readouterr().err) == warns
+
+
+def test_a_type_that_is_hidden_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    pieces = SubwordTokenizer(_by_white_space("Oslo"), CONFIG, 64)
+    date, plain = example_of_spans("Oslo 7.3", [(5, 8, "date")]), example_of_spans("Oslo", [(0, 4, "city")])
+    tell_hidden_entities([*[date] * 3, *[plain] * 97], pieces, "dates")
+    assert "100.00 % of entities of type 'date' begin or end inside a subword" in capsys.readouterr().err
 
 
 def _by_white_space(*words: str) -> Any:
