@@ -176,12 +176,14 @@ class OpenText:
     """A text whose entities have open types: any number of types, nested and overlapping entities too.
 
     `asked` lists the types that the annotator looked for; other types are unknown. None: the annotator looked for all
-    types. The types of the entities always count as looked for.
+    types. The types of the entities always count as looked for. `other_names` are those of types, in another language,
+    say.
     """
 
     text: str
     entities: tuple[OpenEntity, ...] = ()
     asked: tuple[str, ...] | None = None
+    other_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if last := next((entity for entity in self.entities if entity.end > len(self.text)), None):

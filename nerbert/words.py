@@ -58,6 +58,11 @@ DOMAIN_ENDING = rf"\.(?:(?:{'|'.join(_ENDINGS)})(?:\.(?:[a-z]{{2}}|[A-Z]{{2}}))?
 """An ending that turns words joined by full stops into a domain."""
 AFTER_STOP = (*_ENDINGS, "co.", "CO.")
 """The beginnings of such endings, after the full stop."""
+_FIRST_SPACELESS = "\u0e00"
+_SPACELESS_CHARACTER = regex.compile(rf"{SPACELESS}|\p{{M}}|[{AM}]", regex.VERSION1)
+_SYLLABLE = re.compile(r"[\uac00-\ud7a3]")
+_WIDE_MARK = re.compile(r"[\u3001-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]")
+"""Punctuation of Chinese and Japanese."""
 _NO_SPACE = re.compile(r"(?!\A\ufeff)\S+")
 _BREAK = "\u200b"
 """A zero-width space: a word may end there."""
@@ -153,6 +158,22 @@ def _characters(text: str, breaks: Iterable[int]) -> Sequence[int]:
         unit += 1 + (char > "\uffff")
         characters[unit] = number
     return [characters[unit] for unit in units]
+
+
+def is_joined(token: str, following: str) -> bool:
+    """Return whether no space is written between two tokens: in scripts without spaces, and between Korean syllables.
+
+    Data that is cut into tokens doesn't say it. Korean has spaces, but two tokens of one syllable each come from data that
+    is cut into syllables.
+    """
+    before, after = token[-1:], following[:1]
+    if max(before, after) < _FIRST_SPACELESS:
+        return False
+    if _SYLLABLE.fullmatch(token) and _SYLLABLE.fullmatch(following):
+        return True
+    spaceless = [bool(_SPACELESS_CHARACTER.fullmatch(char)) for char in (before, after)]
+    marks = [bool(_WIDE_MARK.fullmatch(char)) for char in (before, after)]
+    return all(spaceless) or any(spaceless) and any(marks)
 
 
 def whole_words(example: Example) -> Example:

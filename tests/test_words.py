@@ -138,3 +138,21 @@ def test_no_character_is_lost_and_no_entity_cut(text: str, data: st.DataObject) 
     assert "".join("".join(found.tokens).split()) == "".join(text.removeprefix("\ufeff").split())
     starts, ends = {start for start, _ in found.words}, {end for _, end in found.words}
     assert all(each.start in starts and each.end in ends for each in spans)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        ("在 北京 大学 。", "在北京大学。"),
+        ("「 東京 タワー 」 は 333 m", "「東京タワー」は 333 m"),
+        ("กรุงเทพ มหานคร กำ แพง", "กรุงเทพมหานครกำแพง"),
+        ("서 울 에서 김", "서울 에서 김"),
+        ("서울에서 김철수는 그 후", "서울에서 김철수는 그후"),
+        ("in 北京 , 2008", "in 北京 , 2008"),
+        ("Rome 。", "Rome 。"),
+    ],
+)
+def test_tokens_of_scripts_without_spaces_are_joined(tokens: str, text: str) -> None:
+    example = example_of(tokens.split(), ())
+    assert example.text == text
+    assert [text[start:end] for start, end in example.words] == tokens.split()

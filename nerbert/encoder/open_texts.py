@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from heapq import nsmallest
@@ -23,9 +23,9 @@ from nerbert.rng import uniform
 from nerbert.schema import read_json, to_plain
 from nerbert.terminal import progress
 from nerbert.training.settings import Section
-from nerbert.words import SPLITTER, check_splitter, words_between
+from nerbert.words import SPLITTER, check_splitter, split_words
 
-VERSION = 4
+VERSION = 5
 """Of what is cached here, and of how texts become examples."""
 _HELD_OUT = 0.1
 """Share of texts that are held out, as of NER-BERT's sentences (§3.1)."""
@@ -105,7 +105,8 @@ class OpenTypes:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The content of `concepts.json`: a row's second number is an index of `asked`; `ancestors` are broader names."""
+    """The content of `concepts.json`: a row's second number is an index of `asked`; `ancestors` are broader names, and
+    `wordings` other ones."""
 
     concepts: list[tuple[str, str]]
     counts: list[int]
@@ -115,6 +116,7 @@ class _Table:
     dropped: dict[str, int]
     ancestors: dict[str, tuple[str, ...]]
     untold: int
+    wordings: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class OpenTexts:
                 table.add(Concept(name, description), count)
             for name, above in stored.ancestors.items():
                 table.put_below(name, above)
+            table.add_wordings(stored.wordings)
             table.add_rows((numbers, stored.asked[index]) for numbers, index in stored.rows)
             texts = read_open_types(folder / _TEXTS)
             return OpenTypes(table, list(map(self._example, texts)), files, stored.dropped, dev_files, stored.untold)
@@ -164,6 +167,8 @@ class OpenTexts:
                 example = self._example(text)
                 for type_ in text.asked or ():
                     table.add(self._concept(type_))
+                if trained:
+                    table.add_wordings(_folded(text.other_names))
                 concepts = (self._concept(entity.type, entity.description) for entity in text.entities)
                 by_text = {concept.text: concept for concept in concepts}
                 for span in example.spans:
@@ -195,8 +200,9 @@ class OpenTexts:
         reasons = {str(reason): count for reason, count in sorted(dropped.items()) if count}
         indices = {asked: index for index, asked in enumerate(dict.fromkeys(asked for _, asked in table.rows))}
         rows = [(concepts, indices[asked]) for concepts, asked in table.rows]
+        wordings = {name: tuple(sorted(others)) for name, others in sorted(table.wordings.items())}
         facts = _Table(
-            names_of, table.counts, list(indices), rows, table.sentences, reasons, broader.ancestors(), untold
+            names_of, table.counts, list(indices), rows, table.sentences, reasons, broader.ancestors(), untold, wordings
         )
         write_json(folder / _TABLE, to_plain(facts))
 
@@ -247,13 +253,12 @@ class OpenTexts:
             yield text if self.settings.asked == "file" else replace(text, asked=None)
 
     def _example(self, text: OpenText) -> OpenExample:
-        """Return a text with its words, cut where an entity begins or ends; an entity without a word is left out."""
-        edges = (edge for entity in text.entities for edge in (entity.start, entity.end))
-        words = tuple(words_between(text.text, edges, self.splitter))
+        """Return a text with its words; an entity has whole words, as the model will find them, or is left out."""
+        words = split_words(text.text, self.splitter)
         spans = []
-        for entity in text.entities:  # without what isn't a word at its edges (spaces, say)
-            first = bisect_left(words, entity.start, key=lambda word: word[0])
-            last = bisect_right(words, entity.end, key=lambda word: word[1])
+        for entity in text.entities:  # a space at its edge is in no word
+            first = bisect_right(words, entity.start, key=lambda word: word[1])
+            last = bisect_left(words, entity.end, key=lambda word: word[0])
             if first < last:
                 concept = self._concept(entity.type, entity.description)
                 spans.append(Span(words[first][0], words[last - 1][1], concept.text))
@@ -261,6 +266,10 @@ class OpenTexts:
 
     def _concept(self, type_: str, description: str = "") -> Concept:
         return Concept(fold_type(type_), description if self.descriptions else "")
+
+
+def _folded(other_names: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    return {fold_type(name): list(map(fold_type, others)) for name, others in other_names.items()}
 
 
 def _hash_files(paths: Iterable[Path], name: str) -> list[dict[str, str]]:

@@ -22,7 +22,7 @@ from nerbert.formats.rows import TEXT, TOKENS, Line, Stream, file_lines
 from nerbert.formats.schemes import Scheme, find_scheme, is_tag
 from nerbert.labels import OUTSIDE, example_tags, spans_from_bio
 from nerbert.records import Document, Example, Repairs, Span
-from nerbert.words import whole_words
+from nerbert.words import is_joined, whole_words
 
 _LONGEST_SENTENCE = 1_000_000
 _COMMENT = re.compile(r"#\s*(?:(?P<key>[\w.:-]+)\s*=\s*|(?P<name>id|newdoc|newpar)\b\s*)(?P<value>.*)")
@@ -260,13 +260,14 @@ def _all_tagged(lines: Iterable[str]) -> bool:
 
 
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
-    """Return tokens and BIO tags as an Example; its text is the tokens joined by spaces."""
+    """Return tokens and BIO tags as an Example; its text is the tokens joined by spaces, where their script has any."""
     tokens = list(tokens)
-    words, offset = [], 0
+    words, text = [], ""
     for token in tokens:
-        words.append((offset, offset + len(token)))
-        offset += len(token) + 1
-    text = " ".join(tokens)
+        if text and not is_joined(tokens[len(words) - 1], token):
+            text += " "
+        words.append((len(text), len(text) + len(token)))
+        text += token
     spans = tuple(
         Span(words[first][0], words[last - 1][1], type_, text[words[first][0] : words[last - 1][1]])
         for first, last, type_ in spans_from_bio(list(tags))

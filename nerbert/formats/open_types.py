@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NotRequired
 
@@ -36,7 +37,7 @@ LONGEST_TYPE = 200
 """Maximum length of a type's name, in characters."""
 _TYPES = f"texts, printable, not empty and of at most {LONGEST_TYPE} characters"
 _INPUT, _OUTPUT, _CONVERSATIONS = "input", "output", "conversations"
-_ENTITIES, _ASKED, _ALL = "entities", "asked", "all"
+_ENTITIES, _ASKED, _ALL, _OTHER_NAMES = "entities", "asked", "all", "other_names"
 _COLUMNS = ((_INPUT, _OUTPUT), (_CONVERSATIONS,))
 """Sets of columns, one of which a table must have; the first that it has is read, other columns are ignored."""
 _READ = "JSON lines, one JSON array of objects, CSV with the columns input and output, or plain Parquet"
@@ -87,7 +88,8 @@ def open_type_line(text: OpenText) -> bytes:
         for entity in text.entities
     ]
     asked = _ALL if text.asked is None else list(text.asked)
-    return object_line({TEXT: text.text, _ENTITIES: entities, _ASKED: asked})
+    other_names = {_OTHER_NAMES: text.other_names} if text.other_names else {}
+    return object_line({TEXT: text.text, _ENTITIES: entities, _ASKED: asked, **other_names})
 
 
 def locate(text: str, mentions: Iterable[Mention]) -> tuple[tuple[OpenEntity, ...], list[str]]:
@@ -166,6 +168,7 @@ class _NerbertEntry(TypedDict):
     text: str
     entities: list[_NerbertEntity]
     asked: NotRequired[Literal["all"] | list[str]]
+    other_names: NotRequired[dict[str, list[str]]]
 
 
 def _read_nerbert(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:
@@ -173,6 +176,10 @@ def _read_nerbert(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenTe
     text, asked, entities = without_surrogates(row["text"]), row.get("asked", _ALL), []
     if asked != _ALL and not all(map(_is_type, asked)):
         raise InputError(f'field "{_ASKED}" is {asked!r:.80}: must be "{_ALL}" or a list of {_TYPES}')
+    other_names = {type_: tuple(names) for type_, names in row.get("other_names", {}).items()}
+    unfit = [name for name in chain(other_names, *other_names.values()) if not _is_type(name)]
+    if unfit:
+        raise InputError(f'field "{_OTHER_NAMES}" has {unfit[0]!r:.80}: names must be {_TYPES}')
     for item in row["entities"]:
         start, end, type_ = item["start"], item["end"], item["type"]
         if not _is_type(type_):
@@ -184,7 +191,7 @@ def _read_nerbert(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenTe
             dropped[reason] += 1
         else:
             entities.append(entity)
-    return OpenText(text, _once(entities), None if asked == _ALL else tuple(asked))
+    return OpenText(text, _once(entities), None if asked == _ALL else tuple(asked), other_names)
 
 
 def _read_nuner(fields: Mapping[str, Any], dropped: Counter[Reason]) -> OpenText:

@@ -97,8 +97,9 @@ class ConceptTable:
     """Concepts by number, how many mentions each has in so many `sentences`, and the rows that words are labelled with.
 
     Row 0 is that of a word with no concept. Of a name all concepts have the same ancestors. `sources` are the numbers
-    of each source's concepts, once there are several. `synonyms` are other words for names, by name; in training they
-    are `reworded` where names are read.
+    of each source's concepts, once there are several. `synonyms` are other words for names, by name; in training names
+    are `reworded` where they are read: by synonyms, and by `wordings`, the words of other languages, say. A wording may
+    be that of several names, so it says nothing about which concepts are the same.
     """
 
     concepts: list[Concept] = field(default_factory=list)
@@ -107,6 +108,7 @@ class ConceptTable:
     sentences: int = 0
     sources: list[frozenset[int]] = field(default_factory=list)
     synonyms: Mapping[str, Collection[str]] = field(default_factory=dict)
+    wordings: dict[str, set[str]] = field(default_factory=dict)
     reworded: bool = False
     _numbers: dict[str, int] = field(default_factory=dict)
     _described: dict[str, list[int]] = field(default_factory=dict)
@@ -132,6 +134,11 @@ class ConceptTable:
         """Add ancestors of a name."""
         self._above.setdefault(name, set()).update(ancestors)
         self._forget()
+
+    def add_wordings(self, wordings: Mapping[str, Iterable[str]]) -> None:
+        """Add what may be read in place of names, by name."""
+        for name, others in wordings.items():
+            self.wordings.setdefault(name, set()).update(others)
 
     def _forget(self) -> None:
         """Forget what was computed of the table, which has changed."""
@@ -163,6 +170,7 @@ class ConceptTable:
             self._forget()
         for name, above in other._above.items():
             self.put_below(name, above)
+        self.add_wordings(other.wordings)
         for name, others in other._other_names.items():  # a concept that was given twice has those of both
             self._other_names.setdefault(name, set()).update(others)
         self.add_rows((tuple(sorted(numbers[number] for number in concepts)), every if asked is None else asked)
@@ -292,9 +300,9 @@ class ConceptTable:
         return list(dict.fromkeys([*described, *names]))
 
     def _wordings(self, number: int) -> list[str]:
-        """Return a concept's name, and its synonyms after it."""
+        """Return a concept's name, and what else may be read in its place after it."""
         name = self.concepts[number].name
-        return [name, *sorted(self.names_like(name) - {name})]
+        return [name, *sorted((self.names_like(name) | self.wordings.get(name, set())) - {name})]
 
     def texts_read(self, numbers: Iterable[int], seed: int, step: int | None) -> list[str]:
         """Return what a step reads of some concepts: with `reworded`, another word for half of them.
