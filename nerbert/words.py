@@ -163,8 +163,8 @@ def _characters(text: str, breaks: Iterable[int]) -> Sequence[int]:
 def is_joined(token: str, following: str) -> bool:
     """Return whether no space is written between two tokens: in scripts without spaces, and between Korean syllables.
 
-    Data that is cut into tokens doesn't say it. Korean has spaces, but two tokens of one syllable each come from data that
-    is cut into syllables.
+    Data that is cut into tokens doesn't say it. Korean has spaces, but two tokens of one syllable each come from data
+    that is cut into syllables.
     """
     before, after = token[-1:], following[:1]
     if max(before, after) < _FIRST_SPACELESS:
@@ -173,7 +173,7 @@ def is_joined(token: str, following: str) -> bool:
         return True
     spaceless = [bool(_SPACELESS_CHARACTER.fullmatch(char)) for char in (before, after)]
     marks = [bool(_WIDE_MARK.fullmatch(char)) for char in (before, after)]
-    return all(spaceless) or any(spaceless) and any(marks)
+    return all(spaceless) or (any(spaceless) and any(marks))
 
 
 def whole_words(example: Example) -> Example:

@@ -1,7 +1,8 @@
 """Words → pieces, by the tokenizer's own offsets; long sentences → overlapping windows.
 
-A SentencePiece tokenizer has pieces such as `▁7.` and `03.20`, which hide where a name ends. A training cuts text at the
-borders of words first (`cut_at_words`), and the tokenizer's file says so. Cost: more pieces, one a character in Chinese.
+A SentencePiece tokenizer has pieces such as `▁7.` and `03.20`, which hide where a name ends. A training cuts text at
+the borders of words first (`cut_at_words`), and the tokenizer's file says so. Cost: more pieces, one a character in
+Chinese.
 In other tokenizers a piece is given to the word it begins in; further words that begin in it follow its first word.
 """
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from heapq import nsmallest
 from pathlib import Path
 
-from domains import PASSAGES, Domain, read_domain, read_domains
+from domains import Domain, path_of, read_domain, read_domains
 
 from nerbert.errors import InputError
 from nerbert.formats.marked import write_marks
@@ -24,7 +24,10 @@ from nerbert.rng import uniform
 SECOND = Path(__file__).with_name("second")
 SEED = 20261122
 DRAWN = {1: 400, 2: 600}
-"""Passages that are marked twice, of those that came with each version of the set."""
+"""Passages that are marked twice, of those that came with each version of the English set."""
+LANGUAGES_DRAWN = "ar da de es fi fr hi ja ko pl pt ru tr zh".split()
+DRAWN_OF_LANGUAGE = 30
+"""Other languages of which passages are marked twice, and how many of each."""
 
 
 @dataclass
@@ -57,8 +60,11 @@ class Agreement:
 def draw(domains: Sequence[Domain]) -> dict[str, list[Document]]:
     """Draw the passages that are marked twice, by the hash of their texts; return them by domain."""
     drawn = set[str]()
-    for version, count in DRAWN.items():
-        texts = (each.text for domain in domains if domain.version == version for each in domain.passages)
+    parts = [([each for each in domains if each.version == version], count) for version, count in DRAWN.items()]
+    parts += [([each for each in domains if each.language == language], DRAWN_OF_LANGUAGE)
+              for language in LANGUAGES_DRAWN]  # fmt: skip
+    for part, count in parts:
+        texts = (passage.text for domain in part for passage in domain.passages)
         drawn.update(nsmallest(count, texts, key=lambda text: uniform(SEED, "marked twice", text)))
     found = {each.name: [passage for passage in each.passages if passage.text in drawn] for each in domains}
     return {name: passages for name, passages in found.items() if passages}
@@ -100,14 +106,14 @@ def _differences(
 
 def header_of(name: str) -> str:
     """Return the header of a domain's file."""
-    lines = (PASSAGES / f"{name}.marked").read_text(encoding="utf-8-sig").splitlines()
+    lines = path_of(name).read_text(encoding="utf-8-sig").splitlines()
     return "".join(f"{line}\n" for line in lines if line.startswith("# "))
 
 
 def scores() -> dict[str, Agreement]:
     """Return the agreement of each domain that has second marks."""
     return {
-        path.stem: compare(read_domain(PASSAGES / path.name), read_domain(path).passages)
+        path.stem: compare(read_domain(path_of(path.stem)), read_domain(path).passages)
         for path in sorted(SECOND.glob("*.marked"))
     }
 
@@ -123,7 +129,7 @@ def total_of(found: dict[str, Agreement], version: int) -> Agreement:
     """Return the agreement over the domains that came with a version."""
     total = Agreement()
     for name, each in found.items():
-        if read_domain(PASSAGES / f"{name}.marked").version == version:
+        if read_domain(path_of(name)).version == version:
             total.add(each)
     return total
 
@@ -137,7 +143,7 @@ def _tell(found: dict[str, Agreement]) -> None:
             pairs[line.rsplit(": ", 1)[1]] += 1
     for pair, count in pairs.most_common(20):
         print(f"{count} times {pair}")  # noqa: T201
-    for version in DRAWN:
+    for version in (*DRAWN, 3):
         total = total_of(found, version)
         print(  # noqa: T201
             f"version {version}: {total.first} first, {total.second} second marks: mention F1 {total.mention_f1:.3f}, "

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from domains import NAME, Domain, read_domains
+from domains import ENGLISH, NAME, Domain, read_domains
 from jinja2 import Environment, StrictUndefined
 
 from nerbert.artifacts import publish_folder, sha256_of
@@ -88,13 +88,13 @@ def build(folder: Path, domains: Sequence[Domain]) -> dict[str, str]:
 def main() -> None:
     """Write the folder, and say what is in it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, default=Path(NAME))
-    parser.add_argument(
-        "--version", type=int, choices=(1, 2), default=2, help="1: without the files added in version 2"
-    )
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--version", type=int, choices=(1, 2), default=2, help="1: without the files of version 2")
+    parser.add_argument("--languages", action="store_true", help="build the set of other languages than English")
     given = parser.parse_args()
-    domains = [each for each in read_domains() if each.version <= given.version]
-    with publish_folder(given.output) as folder:
+    domains = [each for each in read_domains() if (each.language == ENGLISH) != given.languages]
+    domains = [each for each in domains if given.languages or each.version <= given.version]
+    with publish_folder(given.output or Path(f"{NAME}-languages" if given.languages else NAME)) as folder:
         for name, digest in build(folder, domains).items():
             tell(f"{name}: {digest}")
 

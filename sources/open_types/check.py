@@ -12,21 +12,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, combinations, pairwise
 from pathlib import Path
 
-from domains import NAME, PASSAGES, Domain, Type, read_domain, read_domains
+from domains import ENGLISH, NAME, Domain, Type, path_of, read_domain, read_domains
 
 from nerbert.errors import InputError
 from nerbert.formats.json_files import values_of_file
 from nerbert.formats.open_types import fold_type
 from nerbert.records import Document
 
-FEWEST_PASSAGES, LEAST_EMPTY = 78, 0.05
-"""Passages of a domain, and the share of them without any entity."""
+FEWEST_PASSAGES, LEAST_EMPTY = {1: 78, 2: 78, 3: 38}, 0.05
+"""Passages of a domain, by the version of the set that it came with, and the share of them without any entity."""
+LARGE_LANGUAGES, FEWEST_OF_LANGUAGE, MANY_DOMAINS = 28, 600, 12
+"""So many languages beside English have so many passages in so many domains."""
 MOST_ALIKE = 0.3
 """Share of the 4-grams of a passage that stand in another one."""
 LONGEST_SHARED = 8
 """Words in a row that no passage shares with a known data set."""
 SHORTEST, LONGEST = 3, 200
 """Words of a passage."""
+SPACELESS = 2
+"""Characters that count as a word in scripts without spaces."""
 LONG = 80
 """Words from which on a passage is a long one."""
 LEAST = {"of files with real names": 1 / 3, "long": 0.1, "in lower case": 0.1, "without an entity": 0.1}
@@ -35,12 +39,14 @@ COARSE = 9
 """Types of a file whose types are so few and broad that others of its genre may list the same."""
 _TEXT_FIELDS = ("text", "tokens", "tokenized_text", "input")
 """Fields of known data sets' JSON lines that hold a text or its words."""
-_WORD = re.compile(r"\w+")
+_SPACELESS = r"\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff"
+_WORD = re.compile(rf"[{_SPACELESS}]|[^\W{_SPACELESS}]+")
+_SPACELESS_LANGUAGES = ("ja", "th", "zh")
 _SINGULAR = re.compile(r".*(?:[^s]|ss|us|is|lens|series|species|trousers)")
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text, in lower case."""
+    """Return the words of a text, in lower case; in scripts without spaces, its characters."""
     return [word.lower() for word in _WORD.findall(text)]
 
 
@@ -49,10 +55,17 @@ def grams(words: Sequence[str], size: int) -> set[tuple[str, ...]]:
     return {tuple(words[start : start + size]) for start in range(len(words) - size + 1)}
 
 
+def long_runs(text: str) -> set[tuple[str, ...]]:
+    """Return the runs of words that are too long to be shared by chance."""
+    words = words_of(text)
+    spaceless = 2 * len(re.findall(f"[{_SPACELESS}]", text)) > len(words)
+    return grams(words, LONGEST_SHARED * SPACELESS if spaceless else LONGEST_SHARED)
+
+
 def faults_of(domain: Domain) -> Iterator[str]:
     """Yield the faults that a domain's file has on its own."""
-    if len(domain.passages) < FEWEST_PASSAGES:
-        yield f"has {len(domain.passages)} passages, fewer than {FEWEST_PASSAGES}"
+    if len(domain.passages) < (fewest := FEWEST_PASSAGES[domain.version]):
+        yield f"has {len(domain.passages)} passages, fewer than {fewest}"
     empty = sum(not each.spans for each in domain.passages)
     if empty < LEAST_EMPTY * len(domain.passages):
         yield f"has {empty} passages without an entity of {len(domain.passages)}, less than {LEAST_EMPTY:.0%}"
@@ -60,8 +73,9 @@ def faults_of(domain: Domain) -> Iterator[str]:
     for type_ in domain.types.values():
         yield from _type_faults(type_, used[type_.name])
     for passage in domain.passages:
-        if not SHORTEST <= (words := len(words_of(passage.text))) <= LONGEST:
-            yield f"{passage.line}: {words} words; must be {SHORTEST} to {LONGEST}"
+        longest = LONGEST * SPACELESS if domain.language in _SPACELESS_LANGUAGES else LONGEST
+        if not SHORTEST <= (words := len(words_of(passage.text))) <= longest:
+            yield f"{passage.line}: {words} words; must be {SHORTEST} to {longest}"
         if not domain.nested:
             spans = sorted(passage.spans, key=lambda each: (each.start, -each.end))
             for first, second in pairwise(spans):
@@ -80,7 +94,7 @@ def _type_faults(type_: Type, used: int) -> Iterator[str]:
 
 def set_faults(domains: Sequence[Domain]) -> Iterator[str]:
     """Yield the faults of a whole set: shares of its passages, and files that are too much alike in their types."""
-    rows = [(domain, passage) for domain in domains if domain.version > 1 for passage in domain.passages]
+    rows = [(domain, passage) for domain in domains if domain.version == 2 for passage in domain.passages]
     counts = Counter[str]()
     for domain, passage in rows:
         counts["of files with real names"] += domain.names != "invented"
@@ -90,9 +104,17 @@ def set_faults(domains: Sequence[Domain]) -> Iterator[str]:
     for kind, least in LEAST.items():
         if counts[kind] < least * len(rows):
             yield f"{counts[kind]} of {len(rows)} passages are {kind}, less than {least:.0%}"
+    languages: dict[str, list[int]] = defaultdict(list)
+    for domain in domains:
+        if domain.language != ENGLISH:
+            languages[domain.language].append(len(domain.passages))
+    large = [language for language, counted in languages.items()
+             if sum(counted) >= FEWEST_OF_LANGUAGE and len(counted) >= MANY_DOMAINS]  # fmt: skip
+    if languages and len(large) < LARGE_LANGUAGES:
+        yield f"{len(large)} languages have {FEWEST_OF_LANGUAGE} passages in {MANY_DOMAINS} domains"
     for first, second in combinations(domains, 2):
         shared, fewer = len(first.types.keys() & second.types.keys()), min(len(first.types), len(second.types))
-        if first.genre == second.genre and 2 * shared > fewer > COARSE and max(first.version, second.version) > 1:
+        if first.genre == second.genre and 2 * shared > fewer > COARSE and max(first.version, second.version) == 2:
             yield f"{second.name}: shares {shared} of {fewer} types with {first.name}, of the same genre"
 
 
@@ -115,10 +137,10 @@ def borrowed(passages: Sequence[tuple[str, Document]], known: Path) -> Iterator[
     """Yield the passages that share a run of words with a data set in `known`."""
     ours: dict[tuple[str, ...], str] = {}
     for name, each in passages:
-        for gram in grams(words_of(each.text), LONGEST_SHARED):
+        for gram in long_runs(each.text):
             ours.setdefault(gram, f"{name}:{each.line}")
     for path, text in _known_texts(known):
-        for gram in grams(words_of(text), LONGEST_SHARED):
+        for gram in long_runs(text):
             if gram in ours:
                 yield f"{ours[gram]}: shares {' '.join(gram)!r} with {path.relative_to(known)}"
 
@@ -184,7 +206,7 @@ def main() -> None:
     parser.add_argument("--hints", action="store_true")
     given = parser.parse_args()
     try:
-        domains = [read_domain(PASSAGES / f"{name}.marked") for name in given.names] or list(read_domains())
+        domains = [read_domain(path_of(name)) for name in given.names] or list(read_domains())
     except (InputError, FileNotFoundError) as error:
         sys.exit(str(error))
     if given.hints:
