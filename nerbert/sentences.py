@@ -208,6 +208,11 @@ def _word_rows() -> list[tuple[str, ...]]:
     return list(read_columns("sentence_words.tsv", "languages", "kind", "words"))
 
 
+def languages_with(kind: str) -> list[str]:
+    """Return the codes of languages that have words of a kind, joined by spaces where they share them."""
+    return [codes for codes, group, _ in _word_rows() if group == kind and codes != "*"]
+
+
 @cache
 def listed_words(language: str, kind: str) -> frozenset[str]:
     """Return the words of a kind in `sentence_words.tsv`, for a language or for all; abbreviations also capitalised."""

@@ -321,6 +321,11 @@ class RemoteTagger(Client):
         return replace(model, name=f"server: {model.answering}")
 
     @property
+    def language(self) -> str:
+        """Return the code of the model's language."""
+        return _run(self._describe_model()).language
+
+    @property
     def sentences(self) -> Callable[[str], Iterator[tuple[int, Example]]]:
         """Return a function that splits a text into sentences of words, for file formats with sentences."""
         model = _run(self._describe_model())

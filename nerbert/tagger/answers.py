@@ -53,6 +53,10 @@ class JobTagger(Protocol):
         """Return the labels to find, if given."""
 
     @property
+    def language(self) -> str:
+        """Return the code of its language."""
+
+    @property
     def sentences(self) -> Callable[[str], Iterable[tuple[int, Example]]]:
         """Return the function that splits a text into sentences of words."""
 

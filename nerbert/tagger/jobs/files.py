@@ -22,6 +22,7 @@ from nerbert.formats.format import formats_of_suffix
 from nerbert.formats.inputs import JSON, InputFile, JobPaths, check_no_input, in_lists
 from nerbert.records import Document, Example, Repairs, Span
 from nerbert.tagger.answers import JobTagger
+from nerbert.tagger.foreign import tell_foreign
 from nerbert.tagger.spans import OFFSETS, counted_spans
 from nerbert.terminal import Progress, progress
 
@@ -215,6 +216,7 @@ def _tag_once(part: FilePart, find: Callable[[], Iterable[Iterable[Span]]]) -> M
 def tag_rows(tagger: JobTagger, name: str, rows: Sequence[Document], bar: Progress) -> Iterator[list[Span]]:
     """Yield the entities of each row; an error names its row of the file `name`, and comes after the rows before it."""
     done = 0
+    tell_foreign(" ".join(row.text for row in rows), tagger.language)
     try:
         for spans in tagger.tag_many(map(_content, rows)):
             yield spans

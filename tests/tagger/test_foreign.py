@@ -1,0 +1,23 @@
+import pytest
+
+from nerbert.tagger.foreign import is_foreign
+
+GERMAN = "Der Vertrag wurde am Montag in Kiel von der Kanzlei geprüft, und die Firma hat ihn nicht unterschrieben."
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "foreign"),
+    [
+        (GERMAN, "en", True),
+        (GERMAN, "de", False),
+        (GERMAN, "mul", False),
+        ("The contract was signed in Kiel by the firm Der Blaue Anker and the office of Die Welt on Monday.", "en", False),
+        ("Kiel, Lübeck, Husum", "en", False),
+        ("Договор был подписан в Киеве в понедельник.", "en", True),
+        ("The city of 北京大学北京大学北京大学 is a place in China, and the firm is at home there.", "en", False),
+        ("合同于周一在北京签署，公司代表和律师都在场。双方还约定下个月在上海再次会面。", "en", True),
+        ("合同于周一在北京签署，公司代表和律师都在场。双方还约定下个月在上海再次会面。", "zh", False),
+    ],
+)
+def test_another_language_is_seen(text: str, language: str, foreign: bool) -> None:
+    assert is_foreign(text, language) == foreign
