@@ -15,9 +15,10 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.conll import example_of
 from nerbert.formats.data import DataSet
 from nerbert.formats.documents import example_of_spans
-from nerbert.model.backbone import load_tokenizer
+from nerbert.model.backbone import Backbone, load_tokenizer
 from nerbert.model.fresh import train_tokenizer
 from nerbert.model.tokenizer import (
+    BioLabels,
     EntityBorders,
     SubwordTokenizer,
     best_window,
@@ -125,6 +126,32 @@ def test_a_sentencepiece_tokenizer_is_cut_at_words_and_stays_so(
         assert pieces
         for start, end in pieces:
             assert any(first <= start and end <= last for first, last in words), text[start:end]
+
+
+_OF_ME5 = "▁am ▁7 ▁7. ▁Januar ▁20 27 ▁und ▁31 ▁31. . 03 20 03.20 ▁oder ▁1 ▁1. 48 0 480 0,00 , 00 ▁€".split()
+"""Subwords of multilingual-e5-small: some have parts of two words."""
+DATES = example_of_spans(
+    "am 7. Januar 2027 und 31.03.2027 oder 1.480,00 €", [(3, 17, "date"), (22, 32, "date"), (38, 48, "amount")]
+)
+
+
+def test_dates_and_amounts_are_whole_in_a_training(tmp_path: Path) -> None:
+    """Their words shared subwords, so that some had no label, and the model never found one whole."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    pieces = Tokenizer(models.Unigram([("<unk>", 0.0), *((piece, -len(_OF_ME5) / len(piece)) for piece in _OF_ME5)], 0))
+    pieces.pre_tokenizer = pre_tokenizers.Metaspace()
+    PreTrainedTokenizerFast(tokenizer_object=pieces, unk_token="<unk>").save_pretrained(tmp_path)
+    size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    BertModel(BertConfig(vocab_size=99, max_position_embeddings=64, **size)).save_pretrained(tmp_path)
+    before, after = load_tokenizer(str(tmp_path)), Backbone.of(str(tmp_path), seed=1).tokenizer
+    assert borders([DATES], before).hidden == 3
+    assert borders([DATES], after) == EntityBorders(3)
+    (window,) = SubwordTokenizer(after, CONFIG, 64).windows([DATES], BioLabels(["O", "B-date", "I-date", "I-amount"]))
+    assert window.words == tuple(range(len(DATES.words)))
+    assert len(set(window.positions)) == len(DATES.words)
+    assert window.labels[:5] == (0, 1, 2, 2, 2)
 
 
 def test_other_tokenizers_are_not_cut(tokenizers: dict[str, Any]) -> None:

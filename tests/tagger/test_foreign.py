@@ -11,7 +11,11 @@ GERMAN = "Der Vertrag wurde am Montag in Kiel von der Kanzlei geprüft, und die 
         (GERMAN, "en", True),
         (GERMAN, "de", False),
         (GERMAN, "mul", False),
-        ("The contract was signed in Kiel by the firm Der Blaue Anker and the office of Die Welt on Monday.", "en", False),
+        (
+            "The contract was signed in Kiel by the firm Der Blaue Anker and the office of Die Welt on Monday.",
+            "en",
+            False,
+        ),
         ("Kiel, Lübeck, Husum", "en", False),
         ("Договор был подписан в Киеве в понедельник.", "en", True),
         ("The city of 北京大学北京大学北京大学 is a place in China, and the firm is at home there.", "en", False),
