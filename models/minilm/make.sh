@@ -33,7 +33,7 @@ passages="open_types.files=[\"$work/open-types/train.jsonl\"]" dev="open_types.d
 # The first training, and the teacher: links and open types; open types alone
 nerbert pretrain nerbert/configs/names.toml -o "$work/trained" --set backbone="$backbone" --set corpus="$work/corpus" \
   --set threads=1 --set names.shared=true --set "$passages" --set "$dev"
-python models/minilm/pack.py "$work/trained" "$work/first"
+python models/pack.py "$work/trained" "$work/first"
 nerbert pretrain nerbert/configs/names_base.toml -o "$work/teacher" --set backbone="$base" --set "corpus=[]" \
   --set open_types.sample=18000 --set threads=2 --set "$passages" --set "$dev"
 
@@ -47,4 +47,4 @@ values=(backbone="$work/first" taught.teacher="$work/teacher" threads=2 "$dev"
   "open_types.files=[\"$work/texts.jsonl\"]")
 nerbert pretrain models/minilm/taught.toml -o "$work/taught" "${values[@]/#/--set=}"
 python models/minilm/average.py "$work/taught" "$work/averaged" "${values[@]}"
-python models/minilm/pack.py "$work/averaged" "$out"
+python models/pack.py "$work/averaged" "$out"

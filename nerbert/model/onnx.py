@@ -122,7 +122,12 @@ class Exported:
 
     def pieces(self, longest: int, on_too_long: str, window: int = 0) -> SubwordTokenizer:
         """Return the tokenizer that cuts examples into windows of at most `longest` pieces."""
-        return self.card.pieces(self.folder / TOKENIZER, longest, on_too_long, window)
+        return self.card.pieces(self.tokenizer(), longest, on_too_long, window)
+
+    def tokenizer(self, file: str = TOKENIZER) -> Path:
+        """Return the file of a tokenizer: the folder's own, or in a packed model the only one, beside the weights."""
+        own = self.folder / file
+        return own if own.is_file() else self.folder.parent / TOKENIZER
 
     def files_of(self, file: str) -> list[Path]:
         """Return what decides a graph's numbers: its file, and that of the weights that it lacks, if any."""

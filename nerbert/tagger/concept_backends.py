@@ -100,7 +100,7 @@ def _on_onnx(exported: onnx.Exported, precision: str, options: HeadOptions) -> C
     head_class = concept_head(boundaries=facts.boundaries)
     columns = head_class.columns_of(facts.width)
     scorer = exported.open(exported.graphs[precision], columns, threads=options.threads, output=onnx.STATES)
-    files = [*exported.files_of(onnx.CONCEPTS_GRAPH), exported.folder / onnx.CONCEPTS_TOKENIZER]
+    files = [*exported.files_of(onnx.CONCEPTS_GRAPH), exported.tokenizer(onnx.CONCEPTS_TOKENIZER)]
     return head_class(
         scorer, exported.pieces(options.longest, options.on_too_long, options.window),
         LabelVectors(files, partial(_onnx_encoder, exported, facts, options.threads), facts.width, facts), facts.width,
@@ -109,6 +109,6 @@ def _on_onnx(exported: onnx.Exported, precision: str, options: HeadOptions) -> C
 
 
 def _onnx_encoder(exported: onnx.Exported, facts: onnx.ConceptFacts, threads: int) -> LabelEncoder:
-    graph, tokenizer = (exported.folder / name for name in (onnx.CONCEPTS_GRAPH, onnx.CONCEPTS_TOKENIZER))
+    graph, tokenizer = exported.folder / onnx.CONCEPTS_GRAPH, exported.tokenizer(onnx.CONCEPTS_TOKENIZER)
     scorer = exported.open(graph, facts.width, threads=threads, output=onnx.STATES)
     return LabelEncoder(scorer, facts.pieces(tokenizer, facts.longest), facts.pooling)

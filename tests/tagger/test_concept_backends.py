@@ -42,8 +42,10 @@ TEXTS = ["The ship Fram left Oslo on a Monday.\nShe called at Bergen. And at Tro
          "Nobody reads this text, " * 30 + "but Amundsen in Oslo does."]  # fmt: skip
 
 
-def made(folder: Path, *, wide: int = 32, pooling: Any = "mean", boundaries: bool = False) -> Path:
-    """Two random encoders, of which half of all words are of half of the labels, and a random layer of boundaries."""
+def made(
+    folder: Path, *, wide: int = 32, pooling: Any = "mean", boundaries: bool = False, shared: bool = False
+) -> Path:
+    """Two random encoders, or one that is shared, of which half of all words are of half of the labels, and a random layer of boundaries."""
     from transformers import AutoModel
 
     torch.set_num_threads(1)
@@ -55,6 +57,7 @@ def made(folder: Path, *, wide: int = 32, pooling: Any = "mean", boundaries: boo
         AutoModel.from_config(tiny_config("bert", len(tokenizer), hidden_size=each, **shape), add_pooling_layer=False)
         for each in (32, wide)
     )
+    names = text if shared else names
     model = ConceptModel(
         text, names, tokenizer, temperature=0.4, bias=0.0, pooling=pooling, boundaries=boundaries
     ).eval()
@@ -327,7 +330,7 @@ def test_graphs_give_torchs_scores_without_torch(
 @pytest.mark.extras
 def test_a_packed_folder_computes_with_its_own_weights(tmp_path: Path) -> None:
     """Torch reads them as fp32; graphs hold none. Another one whose graphs are the same has other vectors of labels."""
-    pack = runpy.run_path(str(Path(__file__).parents[2] / "models" / "minilm" / "pack.py"))["pack"]
+    pack = runpy.run_path(str(Path(__file__).parents[2] / "models" / "pack.py"))["pack"]
     trained, asked = made(tmp_path / "trained", boundaries=True), [EntityLabel(each) for each in LABELS]
     pack(trained, tmp_path / "packed")
     names = load_file(trained / "concepts" / "model.safetensors")
@@ -349,6 +352,18 @@ def test_a_packed_folder_computes_with_its_own_weights(tmp_path: Path) -> None:
     columns = exact.columns_of(exact.width)
     ours, theirs = (word_scores(head.scorer, head.pieces, examples, columns, 256).logits for head in (exact, light))
     assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.97
+
+
+@pytest.mark.extras
+def test_a_packed_folder_with_one_encoder_has_one_tokenizer(tmp_path: Path) -> None:
+    pack = runpy.run_path(str(Path(__file__).parents[2] / "models" / "pack.py"))["pack"]
+    pack(made(tmp_path / "trained", boundaries=True, shared=True), tmp_path / "packed")
+    assert [path.name for path in (tmp_path / "packed").rglob("*tokenizer.json")] == ["tokenizer.json"]
+    taggers = [load(tmp_path / "packed", backend="torch"), Tagger.load(tmp_path / "packed", backend="onnx")]
+    asked = [EntityLabel(each) for each in LABELS]
+    wanted, found = (tagger.head.vectors(asked) for tagger in taggers)  # type: ignore[attr-defined]
+    assert np.corrcoef(wanted.ravel(), found.ravel())[0, 1] > 0.99
+    assert list(taggers[1].tag_many(TEXTS, LABELS))
 
 
 @pytest.mark.extras

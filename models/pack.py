@@ -1,6 +1,7 @@
 """Pack a trained folder of `names` for shipping: weights in int8, and graphs for onnxruntime without their weights.
 
-`python pack.py TRAINED FOLDER` writes the folder: each weight is there once, for torch and for onnxruntime.
+`python pack.py TRAINED FOLDER` writes the folder: each weight is there once, for torch and for onnxruntime, and so is
+a tokenizer that texts and names share.
 """
 
 import json
@@ -39,6 +40,9 @@ def pack(trained: Path, folder: Path) -> None:
         graphs.CONCEPTS_GRAPH: strip(inside, graphs.CONCEPTS_GRAPH, graphs.CONCEPTS_GRAPH, of_names),
     }
     (inside / FP32).unlink()
+    if of_names == WEIGHTS:  # one encoder, so one tokenizer
+        for file in (graphs.TOKENIZER, graphs.CONCEPTS_TOKENIZER):
+            (inside / file).unlink()
     card = json.loads((inside / graphs.CARD).read_text())
     (inside / graphs.CARD).write_text(json.dumps(card | {"constants": constants}, indent=2) + "\n")
 

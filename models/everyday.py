@@ -1,12 +1,13 @@
-"""F1 of a tagger on the 60 everyday texts of `everyday/`, by kind and over all; each kind is asked for its own types.
+"""F1 of a tagger on a model's everyday texts, by file, over all, and in the mean; each file is asked for its own types.
 
-`PYTHONPATH=sources/open_types python models/minilm/everyday.py MODEL [FOLDER]`, in the repository's folder; `german/`
-is another folder.
+`PYTHONPATH=sources/open_types python models/everyday.py MODEL FOLDER`, in the repository's folder: FOLDER is
+`models/minilm/everyday` or `german` beside it, or `models/many/everyday`.
 """
 
 import sys
 from dataclasses import astuple
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 
 from domains import read_domains
@@ -14,20 +15,19 @@ from domains import read_domains
 from nerbert.evaluation.evaluate import evaluate_open, open_tagger
 from nerbert.metrics.score import Counts
 
-HERE = Path(__file__).parent
 
-
-def main(model: str, texts: str = "everyday") -> None:
+def main(model: str, texts: str) -> None:
     """Print precision, recall and F1 in percent."""
     tagger, counted = open_tagger(model), list[tuple[int, ...]]()
     with TemporaryDirectory() as folder:
-        for kind in read_domains(HERE / texts):
+        for kind in read_domains(Path(texts)):
             file = Path(folder, f"{kind.name}.jsonl")
             file.write_bytes(b"".join(kind.line_of(passage) for passage in kind.passages))
             counts = evaluate_open(tagger, file).counts
             counted.append(astuple(counts))
             print(_line(kind.name, counts))
     print(_line("all", Counts(*map(sum, zip(*counted, strict=True)))))
+    print(f"mean\t{100 * fmean(Counts(*each).f1 for each in counted):.1f}")
 
 
 def _line(name: str, counts: Counts) -> str:
