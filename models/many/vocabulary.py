@@ -40,7 +40,7 @@ def main(encoder: str, folder: str, *texts: str) -> None:
     always.update(number for number, count in counts.items() if count >= LEAST)
     languages = [_count(tokenizer, language) for language in sorted(wordfreq.available_languages("best"))]
     kept, low, high = always, 0.0, 1.0
-    while high - low > 1e-4:  # noqa: PLR2004
+    while high - low > 1e-4:
         share = (low + high) / 2
         chosen = always.union(*(_cover(counts, share) for counts in languages))
         if len(chosen) <= SIZE:

@@ -45,7 +45,9 @@ TEXTS = ["The ship Fram left Oslo on a Monday.\nShe called at Bergen. And at Tro
 def made(
     folder: Path, *, wide: int = 32, pooling: Any = "mean", boundaries: bool = False, shared: bool = False
 ) -> Path:
-    """Two random encoders, or one that is shared, of which half of all words are of half of the labels, and a random layer of boundaries."""
+    """Two random encoders, or one for both, of which half of all words are of half of the labels; and a random layer of
+    boundaries.
+    """
     from transformers import AutoModel
 
     torch.set_num_threads(1)
