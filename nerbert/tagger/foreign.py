@@ -40,8 +40,8 @@ def tell_foreign(text: str, language: str) -> None:
     """Say once if a text is in another language than the tagger's."""
     if is_foreign(text, language):
         _tell_once(
-            f"note: a text seems to be in another language than the tagger's ({language}); the model `many` reads it: "
-            f"{DOCS}/how-to/language.md"
+            f"note: a text seems to be in another language than the tagger's ({language}); how to train one that reads "
+            f"it: {DOCS}/how-to/language.md"
         )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from domains import ENGLISH, NAME, Domain, read_domains
+from domains import NAME, PASSAGES, Domain, read_domains
 from jinja2 import Environment, StrictUndefined
 
 from nerbert.artifacts import publish_folder, sha256_of
@@ -50,7 +50,7 @@ def mentions_of(domains: Sequence[Domain]) -> Counter[str]:
     return Counter(span.type for domain in domains for passage in domain.passages for span in domain.entities(passage))
 
 
-def card(domains: Sequence[Domain], hashes: dict[str, str]) -> str:
+def card(domains: Sequence[Domain], hashes: dict[str, str], template: str) -> str:
     """Return the card of the data set."""
     mentions, genres = mentions_of(domains), Counter(each.genre for each in domains)
     passages = [passage for each in domains for passage in each.passages]
@@ -59,9 +59,10 @@ def card(domains: Sequence[Domain], hashes: dict[str, str]) -> str:
     tested = {name for each in in_split["test"] for name in each.types}
     return (
         Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701
-        .from_string((_HERE / "card.md.j2").read_text(encoding="utf-8"))
+        .from_string((_HERE / template).read_text(encoding="utf-8"))
         .render(
-            domains=domains, passages=len(passages), mentions=sum(len(each.spans) for each in passages),
+            domains=domains, languages=Counter(each.language for each in domains for _ in each.passages),
+            passages=len(passages), mentions=sum(len(each.spans) for each in passages),
             entities=sum(mentions.values()), types=len(mentions), genres=genres, hashes=hashes, splits=in_split,
             words=sum(len(each.text.split()) for each in passages), empty=sum(not each.spans for each in passages),
             twice=sum(any(each.types[span.type].broader for span in passage.spans)
@@ -72,7 +73,7 @@ def card(domains: Sequence[Domain], hashes: dict[str, str]) -> str:
     )  # fmt: skip
 
 
-def build(folder: Path, domains: Sequence[Domain]) -> dict[str, str]:
+def build(folder: Path, domains: Sequence[Domain], template: str = "card.md.j2") -> dict[str, str]:
     """Write the files of the data set into a folder; return their SHA-256."""
     for split in SPLITS:
         with (folder / f"{split}.jsonl").open("wb") as stream:
@@ -81,22 +82,24 @@ def build(folder: Path, domains: Sequence[Domain]) -> dict[str, str]:
                     stream.writelines(domain.line_of(passage) for passage in domain.passages)
     (folder / "types.tsv").write_text("".join(type_lines(domains)), encoding="utf-8")
     hashes = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
-    (folder / "README.md").write_text(card(domains, hashes), encoding="utf-8")
+    (folder / "README.md").write_text(card(domains, hashes, template), encoding="utf-8")
     return hashes
+
+
+def publish(output: Path, domains: Sequence[Domain], template: str = "card.md.j2") -> None:
+    """Make a folder, and say what is in it."""
+    with publish_folder(output) as folder:
+        for name, digest in build(folder, domains, template).items():
+            tell(f"{name}: {digest}")
 
 
 def main() -> None:
     """Write the folder, and say what is in it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("-o", "--output", type=Path, default=Path(NAME))
     parser.add_argument("--version", type=int, choices=(1, 2), default=2, help="1: without the files of version 2")
-    parser.add_argument("--languages", action="store_true", help="build the set of other languages than English")
     given = parser.parse_args()
-    domains = [each for each in read_domains() if (each.language == ENGLISH) != given.languages]
-    domains = [each for each in domains if given.languages or each.version <= given.version]
-    with publish_folder(given.output or Path(f"{NAME}-languages" if given.languages else NAME)) as folder:
-        for name, digest in build(folder, domains).items():
-            tell(f"{name}: {digest}")
+    publish(given.output, [each for each in read_domains(PASSAGES) if each.version <= given.version])
 
 
 if __name__ == "__main__":
