@@ -49,8 +49,9 @@ def test_a_line_says_what_there_is(tmp_path: Path) -> None:
         b'{"start": 0, "end": 2, "type": "y", "description": "why"}], "asked": "all"}\n'
     )
     other = OpenText(" é\u2028😀", (OpenEntity(3, 4, "a b-c"),), ("x",))
-    (tmp_path / "a.jsonl").write_bytes(b"".join(map(open_type_line, (one, other, one))))
-    assert list(read_open_types(tmp_path / "a.jsonl")) == [one, other, one]
+    named = OpenText("ab", (OpenEntity(0, 1, "x"),), ("x",), {"x": ("ikse", "iks")})
+    (tmp_path / "a.jsonl").write_bytes(b"".join(map(open_type_line, (one, other, named))))
+    assert list(read_open_types(tmp_path / "a.jsonl")) == [one, other, named]
 
 
 def test_entities_of_our_own_form_are_kept_as_they_are_and_equal_ones_once(tmp_path: Path) -> None:
@@ -111,6 +112,8 @@ def test_rows_of_tokens_end_with_their_last_token(tmp_path: Path) -> None:
         ({"text": "ab", "entities": [entity(0, 1, type=" _")]}, "type ' _' must be"),
         ({"text": "ab", "entities": [entity(0, 1, type="x" * (LONGEST_TYPE + 1))]}, "of at most 200 characters"),
         ({"text": "ab", "entities": [entity(0, 1, type="\x1b[1m")]}, "must be one of texts, printable"),
+        ({"text": "ab", "entities": [], "other_names": {"x": ["y", ""]}}, "\"other_names\" has '': names must be texts"),
+        ({"text": "ab", "entities": [], "other_names": {"x": "y"}}, "other_names"),
         ({"text": "ab", "entities": [entity(0, 1, type=3)]}, "entities[0].type = 3: must be a valid string"),
         ({"text": "ab", "entities": [], "asked": "some"}, "asked"),
         ({"text": "ab", "entities": [], "asked": [""]}, 'must be "all" or a list'),

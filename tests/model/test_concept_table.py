@@ -142,6 +142,23 @@ def test_the_texts_of_a_concept() -> None:
     assert table.texts_of(0) == ["person: somebody"]
 
 
+def test_a_wording_is_read_but_says_nothing_about_other_names() -> None:
+    table = reworded()
+    table.add_wordings({"person": ["Mensch"], "ship": ["Mensch", "Boot"]})
+    other = table_of(Concept("ship"))
+    other.extend(table)
+    other.reworded = True
+    assert other.texts_of(other.number_of("ship")) == ["ship", "Boot", "Mensch"]
+    assert table.names_like("ship") == {"ship"}
+    ship = [table.number_of("ship")]
+    read = [table.texts_read(ship, 1, step)[0] for step in range(1, 2001)]
+    assert {name: read.count(name) / 2000 for name in set(read)} == {
+        "ship": pytest.approx(0.5, abs=0.05), "Boot": pytest.approx(0.25, abs=0.05),
+        "Mensch": pytest.approx(0.25, abs=0.05),
+    }  # fmt: skip
+    assert table.texts_read(ship, 1, None) == ["ship"]
+
+
 def test_half_of_the_steps_read_another_word_and_a_description() -> None:
     table, steps = reworded(), range(1, 2001)
     read = [table.texts_read([0, 1, 2], 1, step) for step in steps]
