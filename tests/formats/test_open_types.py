@@ -112,7 +112,7 @@ def test_rows_of_tokens_end_with_their_last_token(tmp_path: Path) -> None:
         ({"text": "ab", "entities": [entity(0, 1, type=" _")]}, "type ' _' must be"),
         ({"text": "ab", "entities": [entity(0, 1, type="x" * (LONGEST_TYPE + 1))]}, "of at most 200 characters"),
         ({"text": "ab", "entities": [entity(0, 1, type="\x1b[1m")]}, "must be one of texts, printable"),
-        ({"text": "ab", "entities": [], "other_names": {"x": ["y", ""]}}, "\"other_names\" has '': names must be texts"),
+        ({"text": "ab", "entities": [], "other_names": {"x": ["y", ""]}}, "has '': names must be texts"),
         ({"text": "ab", "entities": [], "other_names": {"x": "y"}}, "other_names"),
         ({"text": "ab", "entities": [entity(0, 1, type=3)]}, "entities[0].type = 3: must be a valid string"),
         ({"text": "ab", "entities": [], "asked": "some"}, "asked"),
