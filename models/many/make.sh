@@ -9,7 +9,7 @@ mkdir -p "$work"
 export PYTHONPATH=models/many
 python sources/open_types/build.py -o "$work/en"
 python sources/open_types/build_languages.py -o "$work/languages"
-python models/many/vocabulary.py "$backbone" "$work/small" "$work/en/train.jsonl" "$work/languages/train.jsonl"
+python models/many/start.py "$backbone" "$work/small" "$work/en/train.jsonl" "$work/languages/train.jsonl"
 nerbert pretrain models/many/train.toml -o "$work/trained" --set backbone="$work/small" --set threads=2 \
   --set "open_types.files=[\"$work/en/train.jsonl\", \"$work/languages/train.jsonl\"]" \
   --set "open_types.dev=[\"$work/languages/dev.jsonl\", \"$work/en/dev.jsonl\"]"
