@@ -65,40 +65,49 @@ def test_no_passage_is_borrowed(tools: Tools, every: list[Any], tmp_path: Path) 
 
 
 @pytest.mark.nightly
-def test_no_passage_is_borrowed_from_known_sets(tools: Tools, every: list[Any], shared: Path) -> None:
+@pytest.mark.parametrize("known", ["ner", "ner_many"])
+def test_no_passage_is_borrowed_from_known_sets(tools: Tools, every: list[Any], shared: Path, known: str) -> None:
     passages = [(domain.name, passage) for domain in every for passage in domain.passages]
-    assert list(tools.check.borrowed(passages, shared / "data" / "ner")) == []
+    assert list(tools.check.borrowed(passages, shared / "data" / known)) == []
 
 
-def test_what_is_built_is_what_is_published(tools: Tools, every: list[Any], tmp_path: Path) -> None:
-    first, second = tmp_path / "1", tmp_path / "2"
-    first.mkdir()
-    second.mkdir()
-    hashes = tools.build.build(first, [each for each in every if each.version == 1])
-    assert hashes["train.jsonl"].startswith("46d5bd3b61b4"), "version 1 stays as it is"
-    tools.build.build(second, every)
-    known = known_data()["open-types"]
+def test_the_first_version_stays_as_it_is(tools: Tools, every: list[Any], tmp_path: Path) -> None:
+    hashes = tools.build.build(tmp_path, [each for each in every if each.version == 1])
+    assert hashes["train.jsonl"].startswith("46d5bd3b61b4")
+
+
+@pytest.mark.parametrize(
+    ("name", "template", "in_english"),
+    [("open-types", "card.md.j2", True), ("open-types-languages", "card_languages.md.j2", False)],
+)
+def test_what_is_built_is_what_is_published(
+    tools: Tools, every: list[Any], tmp_path: Path, name: str, template: str, in_english: bool
+) -> None:
+    domains = [each for each in every if (each.language == "en") == in_english]
+    tools.build.build(tmp_path, domains, template)
+    known = known_data()[name]
     assert {split: each.sha256 for split, each in known.splits.items()} == {
-        split: sha256_of(second / f"{split}.jsonl") for split in known.splits
+        split: sha256_of(tmp_path / f"{split}.jsonl") for split in known.splits
     }
     for split, each in known.splits.items():
-        texts = list(read_open_types(second / f"{split}.jsonl"))
+        texts = list(read_open_types(tmp_path / f"{split}.jsonl"))
         assert (len(texts), sum(len(one.entities) for one in texts)) == (each.sentences, each.entities)
         assert sum(len(split_words(one.text)) for one in texts) == each.tokens
         assert all(one.asked and {entity.type for entity in one.entities} <= set(one.asked) for one in texts)
-    assert "CC0-1.0" in (second / "README.md").read_text()
+    assert "CC0-1.0" in (tmp_path / "README.md").read_text()
 
 
 def test_the_second_annotator_marked_the_draw_and_agrees_as_stated(tools: Tools, every: list[Any]) -> None:
     drawn = tools.agreement.draw(every)
     found = tools.agreement.scores()
-    assert sum(map(len, drawn.values())) == 1000
+    assert sum(map(len, drawn.values())) == 1000 + 14 * 30
     second = {name: tools.domains.read_domain(tools.agreement.SECOND / f"{name}.marked") for name in found}
     assert {name: len(each.passages) for name, each in second.items()} == {
         name: len(passages) for name, passages in drawn.items()
     }
-    told = (SOURCES / "agreement.md").read_text()
-    for total in (tools.agreement.total_of(found, version) for version in (1, 2)):
+    english, languages = ((SOURCES / name).read_text() for name in ("agreement.md", "card_languages.md.j2"))
+    for version, told in ((1, english), (2, english), (3, languages)):
+        total = tools.agreement.total_of(found, version)
         assert f"{100 * total.mention_f1:.1f} %" in told
         assert f"{100 * total.type_agreement:.1f} %" in told
 

@@ -30,7 +30,7 @@ LONGEST_SHARED = 8
 """Words in a row that no passage shares with a known data set."""
 SHORTEST, LONGEST = {1: 3, 2: 3, 3: 2}, 200
 """Words of a passage, the fewest by version."""
-SPACELESS = 2
+SPACELESS = 3
 """Characters that count as a word in scripts without spaces."""
 LONG = 80
 """Words from which on a passage is a long one."""
