@@ -59,10 +59,13 @@ DOMAIN_ENDING = rf"\.(?:(?:{'|'.join(_ENDINGS)})(?:\.(?:[a-z]{{2}}|[A-Z]{{2}}))?
 AFTER_STOP = (*_ENDINGS, "co.", "CO.")
 """The beginnings of such endings, after the full stop."""
 _FIRST_SPACELESS = "\u0e00"
-_SPACELESS_CHARACTER = regex.compile(rf"{SPACELESS}|\p{{M}}|[{AM}]", regex.VERSION1)
+_WIDE = regex.compile(
+    rf"{SPACELESS}|\p{{M}}|[{AM}]|[\u3001-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]", regex.VERSION1
+)
+"""Characters and punctuation of scripts without spaces."""
+_MARKS = "“”‘’…—·"
+"""Punctuation of these scripts and of others."""
 _SYLLABLE = re.compile(r"[\uac00-\ud7a3]")
-_WIDE_MARK = re.compile(r"[\u3001-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]")
-"""Punctuation of Chinese and Japanese."""
 _NO_SPACE = re.compile(r"(?!\A\ufeff)\S+")
 _BREAK = "\u200b"
 """A zero-width space: a word may end there."""
@@ -171,9 +174,8 @@ def is_joined(token: str, following: str) -> bool:
         return False
     if _SYLLABLE.fullmatch(token) and _SYLLABLE.fullmatch(following):
         return True
-    spaceless = [bool(_SPACELESS_CHARACTER.fullmatch(char)) for char in (before, after)]
-    marks = [bool(_WIDE_MARK.fullmatch(char)) for char in (before, after)]
-    return all(spaceless) or (any(spaceless) and any(marks))
+    wide = [bool(_WIDE.fullmatch(char)) for char in (before, after)]
+    return any(wide) and all(is_wide or char in _MARKS for is_wide, char in zip(wide, (before, after), strict=True))
 
 
 def whole_words(example: Example) -> Example:

@@ -149,6 +149,7 @@ def test_no_character_is_lost_and_no_entity_cut(text: str, data: st.DataObject) 
         ("서 울 에서 김", "서울 에서 김"),
         ("서울에서 김철수는 그 후", "서울에서 김철수는 그후"),
         ("in 北京 , 2008", "in 北京 , 2008"),
+        ("は い ！ ？ “ 好 ” 。", "はい！？“好”。"),
         ("Rome 。", "Rome 。"),
     ],
 )

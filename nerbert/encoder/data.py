@@ -30,7 +30,7 @@ from nerbert.terminal import tell
 from nerbert.training.batches import TrainingData
 from nerbert.words import SPLITTER
 
-_NO_CORPUS = {"word_splitter": SPLITTER, "language": "en", "wiki": ""}
+_NO_CORPUS = {"word_splitter": SPLITTER, "language": "", "wiki": ""}
 """The manifest of a training on files of open types alone."""
 SEVERAL_LANGUAGES = "multilingual"
 """The language of corpora that differ."""

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from heapq import nsmallest
@@ -168,7 +168,7 @@ class OpenTexts:
                 for type_ in text.asked or ():
                     table.add(self._concept(type_))
                 if trained:
-                    table.add_wordings(_folded(text.other_names))
+                    table.add_wordings(text.other_names)
                 concepts = (self._concept(entity.type, entity.description) for entity in text.entities)
                 by_text = {concept.text: concept for concept in concepts}
                 for span in example.spans:
@@ -266,10 +266,6 @@ class OpenTexts:
 
     def _concept(self, type_: str, description: str = "") -> Concept:
         return Concept(fold_type(type_), description if self.descriptions else "")
-
-
-def _folded(other_names: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-    return {fold_type(name): list(map(fold_type, others)) for name, others in other_names.items()}
 
 
 def _hash_files(paths: Iterable[Path], name: str) -> list[dict[str, str]]:

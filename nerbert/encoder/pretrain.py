@@ -102,7 +102,7 @@ def prepare(settings: PretrainSettings, processes: ProcessGroup, executor: Execu
     if settings.backbone != FRESH:
         ModelFolder.open(settings.backbone, "model").check()
     source: PretrainData = objective_type.data(PretrainSources(settings, executor))
-    backbone = _open_backbone(source, settings)
+    backbone = _open_backbone(source, settings, cut=not objective_type.traits.word_by_word)
     objective = objective_type.of(Task(source.types, settings, backbone, source.concepts, source.concept_texts))
     model = objective.make_model(backbone)
     frozen = objective.freeze(model, settings.num_frozen_layers)
@@ -136,10 +136,10 @@ def _tell_unreadable(names: Sequence[str], tokenizer: Any, settings: PretrainSet
              "encoder's tokenizer knows none of their subwords; use an encoder of their language")  # fmt: skip
 
 
-def _open_backbone(source: PretrainData, settings: PretrainSettings) -> Backbone:
+def _open_backbone(source: PretrainData, settings: PretrainSettings, *, cut: bool) -> Backbone:
     """Return the backbone and its tokenizer; that of a fresh one is trained on the data."""
     if settings.backbone != FRESH:
-        return Backbone.of(settings.backbone, settings.seed, settings.num_layers)
+        return Backbone.of(settings.backbone, settings.seed, settings.num_layers, cut=cut)
     tokenizer = train_tokenizer(source.texts(), settings.fresh_vocab_size)
     config = fresh_config(len(tokenizer), settings.fresh_num_layers, settings.fresh_hidden_size)
     return Backbone(FRESH, tokenizer, settings.seed, fresh=config)

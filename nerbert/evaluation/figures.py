@@ -144,7 +144,7 @@ def entity_vectors(encoder: str, sentences: Sequence[Example], points: Sequence[
     from nerbert.model.linear import word_scores
     from nerbert.model.tokenizer import SubwordTokenizer
 
-    backbone = Backbone.of(encoder, seed=0)
+    backbone = Backbone.of(encoder, seed=0, cut=False)
     body = backbone.load_body()
     pieces = SubwordTokenizer(backbone.tokenizer, body.config, _LENGTH)
     rows = {number: row for row, number in enumerate(dict.fromkeys(number for number, _ in points))}

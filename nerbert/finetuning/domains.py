@@ -54,7 +54,7 @@ class Domains(Generic[_Data_co]):
         """Return facts about a tagger's origin for its card, without a local folder's name."""
         name, card = None if Path(encoder).exists() else encoder, read_card(encoder)
         facts: dict[str, Any] = {
-            "language": self.target.reading.language or card.get("language", "en"),
+            "language": self.target.reading.language or card.get("language", ""),
             "encoder": {"kind": card.get("kind", "foreign"), "corpus": card.get("corpus"), "name": name},
         }
         data_sets = {"source_data": self.source, "data": self.target}

@@ -262,12 +262,15 @@ def _all_tagged(lines: Iterable[str]) -> bool:
 def example_of(tokens: Iterable[str], tags: Iterable[str]) -> Example:
     """Return tokens and BIO tags as an Example; its text is the tokens joined by spaces, where their script has any."""
     tokens = list(tokens)
-    words, text = [], ""
+    words, parts, offset = list[tuple[int, int]](), list[str](), 0
     for token in tokens:
-        if text and not is_joined(tokens[len(words) - 1], token):
-            text += " "
-        words.append((len(text), len(text) + len(token)))
-        text += token
+        if words and not is_joined(parts[-1], token):
+            parts.append(" ")
+            offset += 1
+        words.append((offset, offset + len(token)))
+        parts.append(token)
+        offset += len(token)
+    text = "".join(parts)
     spans = tuple(
         Span(words[first][0], words[last - 1][1], type_, text[words[first][0] : words[last - 1][1]])
         for first, last, type_ in spans_from_bio(list(tags))

@@ -58,12 +58,15 @@ class Backbone:
     fresh: Any = None
 
     @classmethod
-    def of(cls, source: str, seed: int, num_layers: int = 0) -> "Backbone":
-        """Return what a training starts from, checked; an objective that alone trains it on loads the tokenizer."""
+    def of(cls, source: str, seed: int, num_layers: int = 0, *, cut: bool = True) -> "Backbone":
+        """Return what a training starts from, checked; an objective that alone trains it on loads the tokenizer.
+
+        With `cut` that is cut at words; an objective that reads words one by one has no need of it.
+        """
         folder = ModelFolder.open(source, "model").check()
         folder.kind.check_start(folder)
-        tokenizer = None if folder.kind.objective else cut_at_words(load_tokenizer(source))
-        return cls(source, tokenizer, seed, num_layers)
+        tokenizer = None if folder.kind.objective else load_tokenizer(source)
+        return cls(source, cut_at_words(tokenizer) if tokenizer and cut else tokenizer, seed, num_layers)
 
     @property
     def objective(self) -> str:

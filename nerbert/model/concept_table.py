@@ -136,9 +136,9 @@ class ConceptTable:
         self._forget()
 
     def add_wordings(self, wordings: Mapping[str, Iterable[str]]) -> None:
-        """Add what may be read in place of names, by name."""
+        """Add what may be read in place of names, by name; normalise both."""
         for name, others in wordings.items():
-            self.wordings.setdefault(name, set()).update(others)
+            self.wordings.setdefault(fold_type(name), set()).update(map(fold_type, others))
 
     def _forget(self) -> None:
         """Forget what was computed of the table, which has changed."""
@@ -305,7 +305,7 @@ class ConceptTable:
         return [name, *sorted((self.names_like(name) | self.wordings.get(name, set())) - {name})]
 
     def texts_read(self, numbers: Iterable[int], seed: int, step: int | None) -> list[str]:
-        """Return what a step reads of some concepts: with `reworded`, another word for half of them.
+        """Return what a step reads of some concepts: with `reworded`, another word for half of them, never another's.
 
         A description is read in half of the steps. Without a `step`, as in scoring, it is the concepts' `text`.
         """
@@ -315,11 +315,13 @@ class ConceptTable:
         words, descriptions = (uniforms(seed, f"{what} of step {step}", concepts).tolist()
                                for what in ("words", "descriptions"))  # fmt: skip
         chances = zip(concepts.tolist(), words, descriptions, strict=True)
-        texts = list[str]()
+        texts, taken = list[str](), {self.concepts[number].name for number in concepts.tolist()}
         for number, chance, described in chances:
             name, *others = self._wordings(number)
             if others and chance >= _HALF:
-                name = others[int((chance - _HALF) / _HALF * len(others))]
+                other = others[int((chance - _HALF) / _HALF * len(others))]
+                name = name if other in taken else other
+                taken.add(other)
             texts.append(_with_description(name, self.concepts[number].description if described < _HALF else ""))
         return texts
 

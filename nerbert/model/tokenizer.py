@@ -223,9 +223,8 @@ def cut_at_words(tokenizer: Any) -> Any:
     if is_cut or not any(piece.startswith(_SPACE) for piece in tokenizer.tokenize("a a")):
         return tokenizer
     pieces.pre_tokenizer = pre_tokenizers.Sequence([*own, rule])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=pieces, model_max_length=tokenizer.model_max_length, **tokenizer.special_tokens_map
-    )
+    kept = {name: getattr(tokenizer, name) for name in ("model_max_length", "padding_side", "model_input_names")}
+    return PreTrainedTokenizerFast(tokenizer_object=pieces, **kept, **tokenizer.special_tokens_map)
 
 
 def cut_into_windows(read: Sequence[Read], length: int, body: int) -> Iterator[tuple[int, int, Sequence[Read]]]:
@@ -351,7 +350,7 @@ def tell_hidden_entities(examples: Sequence[Example], pieces: SubwordTokenizer, 
     by_type = entity_borders(examples[:_MOST], pieces)
     total = EntityBorders(*map(sum, zip(*by_type.values(), strict=True)))
     for part, why in (
-        ("hidden", "begin or end inside a subword, so the model can't tell them from the text around"),
+        ("hidden", "share a subword with the text around or lose a word, so the model can't find them whole"),
         ("unknown", "have only words that the tokenizer doesn't know, so they look the same to the model"),
     ):
         rows = [("entities", _MANY, 1, total)]

@@ -320,10 +320,7 @@ class RemoteTagger(Client):
         model = _run(self._describe_model())
         return replace(model, name=f"server: {model.answering}")
 
-    @property
-    def language(self) -> str:
-        """Return the code of the model's language."""
-        return _run(self._describe_model()).language
+    known_language = ""  # the server's answer is the splitter's language, by default English
 
     @property
     def sentences(self) -> Callable[[str], Iterator[tuple[int, Example]]]:

@@ -53,8 +53,8 @@ class JobTagger(Protocol):
         """Return the labels to find, if given."""
 
     @property
-    def language(self) -> str:
-        """Return the code of its language."""
+    def known_language(self) -> str:
+        """Return the code of the language that its card names, if any."""
 
     @property
     def sentences(self) -> Callable[[str], Iterable[tuple[int, Example]]]:

@@ -3,7 +3,9 @@
 Cost: short texts and lists of names are not told, and some pairs of languages are too close.
 """
 
+from collections.abc import Iterable
 from functools import cache
+from itertools import islice
 
 import regex
 
@@ -11,13 +13,13 @@ from nerbert.about import DOCS
 from nerbert.sentences import languages_with, listed_words
 from nerbert.terminal import tell
 
-_READ = 4000
-"""Characters of a text that are looked at."""
+_READ, _TEXTS = 4000, 100
+"""Characters that are looked at, and texts."""
 _LEAST_LETTERS, _LEAST_WORDS = 20, 4
 """Letters of other scripts, and known words of another language, from which on a text is foreign."""
 _TIMES = 2
 """So many times as many words are known in the other language as in the tagger's own."""
-_WORD, _LETTER, _LATIN = (regex.compile(pattern) for pattern in (r"\p{L}[\p{L}\p{M}]*", r"\p{L}", r"\p{Latin}"))
+_WORD, _LETTER, _LATIN = (regex.compile(pattern) for pattern in (r"\p{L}[\p{L}\p{M}]+", r"\p{L}", r"\p{Latin}"))
 _STARTER = "starter"
 _tell_once = cache(tell)
 
@@ -25,20 +27,20 @@ _tell_once = cache(tell)
 def is_foreign(text: str, language: str) -> bool:
     """Return whether a text is in another language than a code's; False if that is of another script than Latin."""
     own = next((words for codes, words in _words_of_languages().items() if language in codes.split()), frozenset())
-    if not own or not _LATIN.match(min(own)):
+    if not own or not all(map(_LATIN.match, own)):
         return False
     text = text[:_READ]
     letters = len(_LETTER.findall(text))
     if letters - len(_LATIN.findall(text)) > max(letters / 2, _LEAST_LETTERS - 1):
         return True
-    words = [word.lower() for word in _WORD.findall(text)]
+    words = {word.lower() for word in _WORD.findall(text)}
     known = max(sum(word in listed for word in words) for listed in _words_of_languages().values())
     return known >= max(_LEAST_WORDS, _TIMES * sum(word in own for word in words) + 1)
 
 
-def tell_foreign(text: str, language: str) -> None:
-    """Say once if a text is in another language than the tagger's."""
-    if is_foreign(text, language):
+def tell_foreign(texts: Iterable[str], language: str) -> None:
+    """Say once, in each process, if texts begin in another language than the tagger's."""
+    if is_foreign(" ".join(islice(texts, _TEXTS)), language):
         _tell_once(
             f"note: a text seems to be in another language than the tagger's ({language}); how to train one that reads "
             f"it: {DOCS}/how-to/language.md"

@@ -365,6 +365,11 @@ class Tagger:
             return [(0, pending.clean_example(text.content))]
         return pending.join_sentences(text.text, self.sentences(text.text), self.head.longest_text)
 
+    @property
+    def known_language(self) -> str:
+        """Return the code of the language that its card names; "" where `language` is a default."""
+        return str(self.card.get("language") or "")
+
     @cached_property
     def _splitter(self) -> RuleSplitter:
         return RuleSplitter(self.language)

@@ -106,6 +106,8 @@ class Traits:
     """True if its fine-tuning needs few steps at a low rate, since it starts from a complete model (docs/results)."""
     usual_rate: float = 0.0
     """Default learning rate of fine-tuning; 0: chosen by the encoder's width."""
+    word_by_word: bool = False
+    """True if it cuts each word into subwords on its own."""
     joins_source: bool = False
     """True if it learns from a source domain and the target together, not from one after the other."""
 

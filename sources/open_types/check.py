@@ -56,11 +56,11 @@ def grams(words: Sequence[str], size: int) -> set[tuple[str, ...]]:
     return {tuple(words[start : start + size]) for start in range(len(words) - size + 1)}
 
 
-def long_runs(text: str) -> set[tuple[str, ...]]:
-    """Return the runs of words that are too long to be shared by chance."""
+def runs_of(text: str, size: int) -> set[tuple[str, ...]]:
+    """Return the runs of so many words, or of the characters that make up as many."""
     words = words_of(text)
     spaceless = 2 * len(re.findall(f"[{_SPACELESS}]", text)) > len(words)
-    return grams(words, LONGEST_SHARED * SPACELESS if spaceless else LONGEST_SHARED)
+    return grams(words, size * SPACELESS if spaceless else size)
 
 
 def faults_of(domain: Domain) -> Iterator[str]:
@@ -121,7 +121,7 @@ def set_faults(domains: Sequence[Domain]) -> Iterator[str]:
 
 def alike(passages: Sequence[tuple[str, Document]]) -> Iterator[str]:
     """Yield the pairs of passages that share too many 4-grams, of the one that has fewer."""
-    own = [grams(words_of(each.text), 4) for _, each in passages]
+    own = [runs_of(each.text, 4) for _, each in passages]
     where: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for number, mine in enumerate(own):
         shared = Counter(other for gram in mine for other in where[gram])
@@ -138,10 +138,10 @@ def borrowed(passages: Sequence[tuple[str, Document]], known: Path) -> Iterator[
     """Yield the passages that share a run of words with a data set in `known`."""
     ours: dict[tuple[str, ...], str] = {}
     for name, each in passages:
-        for gram in long_runs(each.text):
+        for gram in runs_of(each.text, LONGEST_SHARED):
             ours.setdefault(gram, f"{name}:{each.line}")
     for path, text in _known_texts(known):
-        for gram in long_runs(text):
+        for gram in runs_of(text, LONGEST_SHARED):
             if gram in ours:
                 yield f"{ours[gram]}: shares {' '.join(gram)!r} with {path.relative_to(known)}"
 

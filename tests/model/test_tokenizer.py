@@ -328,14 +328,14 @@ def test_one_entity_in_twenty_is_told(others: int, warns: bool, capsys: pytest.C
     pieces = SubwordTokenizer(_by_white_space("Oslo"), CONFIG, 64)
     hidden, plain = example_of_spans("Oslo x-y", [(5, 6, "a")]), example_of_spans("Oslo", [(0, 4, "a")])
     tell_hidden_entities([hidden, *[plain] * others], pieces, f"with {others}")
-    assert ("5.00 % of entities begin or end inside a subword" in capsys.readouterr().err) == warns
+    assert ("5.00 % of entities share a subword" in capsys.readouterr().err) == warns
 
 
 def test_a_type_that_is_hidden_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     pieces = SubwordTokenizer(_by_white_space("Oslo"), CONFIG, 64)
     date, plain = example_of_spans("Oslo 7.3", [(5, 8, "date")]), example_of_spans("Oslo", [(0, 4, "city")])
     tell_hidden_entities([*[date] * 3, *[plain] * 97], pieces, "dates")
-    assert "100.00 % of entities of type 'date' begin or end inside a subword" in capsys.readouterr().err
+    assert "100.00 % of entities of type 'date' share a subword" in capsys.readouterr().err
 
 
 def _by_white_space(*words: str) -> Any:
@@ -353,7 +353,7 @@ def test_fine_tuning_warns_once_and_not_where_words_are_read(
     for _ in range(2):
         train_tagger("embedded", Domains(DataSet(tmp_path, BANGKOK)), ONE_STEP)
     said = capsys.readouterr().err
-    assert said.count("100.00 % of entities begin or end inside a subword") == 1
+    assert said.count("100.00 % of entities share a subword") == 1
     assert said.count("100.00 % of entities have only words that the tokenizer doesn't know") == 1
     for encoder, examples in (("embedded", OSLO), (str(tiny_gliner), SEOUL)):
         train_tagger(encoder, Domains(DataSet(tmp_path, examples)), ONE_STEP)

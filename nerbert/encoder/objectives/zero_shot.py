@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -40,7 +40,7 @@ from nerbert.rng import Array
 from nerbert.terminal import tell
 from nerbert.training.batches import most_tokens
 from nerbert.training.distributed import ProcessGroup
-from nerbert.training.objective import CheckpointScore, Task
+from nerbert.training.objective import CheckpointScore, Task, Traits
 from nerbert.training.settings import Section, TrainSettings
 
 _NAMES = 64
@@ -120,6 +120,7 @@ class ZeroShot(NamedTypes):
 
     head_name: ClassVar[str] = "gliner"
     settings: ClassVar[type[Section]] = ZeroShotSettings
+    traits: ClassVar[Traits] = replace(NamedTypes.traits, word_by_word=True)
     learnt: ClassVar[str] = "find entities of types given by name (GLiNER, Zaratiana et al. 2024)"
 
     def __init__(self, task: Task) -> None:

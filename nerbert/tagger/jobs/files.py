@@ -216,7 +216,7 @@ def _tag_once(part: FilePart, find: Callable[[], Iterable[Iterable[Span]]]) -> M
 def tag_rows(tagger: JobTagger, name: str, rows: Sequence[Document], bar: Progress) -> Iterator[list[Span]]:
     """Yield the entities of each row; an error names its row of the file `name`, and comes after the rows before it."""
     done = 0
-    tell_foreign(" ".join(row.text for row in rows), tagger.language)
+    tell_foreign((row.text for row in rows), tagger.known_language)
     try:
         for spans in tagger.tag_many(map(_content, rows)):
             yield spans
