@@ -25,7 +25,9 @@ def test_conll_holds_words_and_categories_of_every_sentence(sample_corpus: Path,
     read = read_examples(tmp_path / "a.conll")
     assert len(read) == len(sentences)
     for example, sentence in zip(read, sentences, strict=True):
-        assert example.text.split(" ") == [sentence.text[start:end] for start, end in sentence.words]
+        assert [example.text[start:end] for start, end in example.words] == [
+            sentence.text[start:end] for start, end in sentence.words
+        ]
         assert word_spans(example) == word_spans(sentence_example(sentence))
     assert {span.type for each in read for span in each.spans} > {ENTITY, "city"}
 

@@ -34,8 +34,8 @@ def test_the_papers_names_lead_to_folders() -> None:
     folders = [known.name for name in names if (known := find_known(name))]
     five = [f"crossner_{domain}" for domain in "politics science music literature ai".split()]
     assert folders == [*five, *"twitter2017 btc bionlp13cg bionlp13pc finance_sec defense_re3d".split()]
-    assert len(known_data()) == 22
-    assert len(set(all_names())) == 22 + 11
+    assert len(known_data()) == 23
+    assert len(set(all_names())) == 23 + 11
     assert [each.name for each in known_data().values() if each.source_domain] == ["conll2003"]
     assert find_known("") is None
     assert find_known("Nope") is None
@@ -47,7 +47,7 @@ def test_the_table_is_sound() -> None:
     names = {each.name for each in fields(KnownData)} - {"name"}
     assert len(set(all_names())) == len(all_names())
     for name, values in table.items():
-        assert re.fullmatch(r"[a-z0-9_]+|open-types", name)
+        assert re.fullmatch(r"[a-z0-9_]+|open-types(-languages)?", name)
         assert values.keys() <= names
         assert values["recipe"].keys() <= {each.name for each in fields(Recipe)}
         known = known_data()[name]
@@ -95,7 +95,7 @@ def test_recipes_name_files_that_the_registry_names(name: str) -> None:
 
 
 def test_the_project_s_own_set_is_a_release() -> None:
-    assert {"open-types"} == RELEASED
+    assert {"open-types", "open-types-languages"} == RELEASED
     known = find_public("open-types")
     root = "https://github.com/nerbert/nerbert/releases/download/open-types-2.0"
     assert find_addresses(known) == {split: f"{root}/{split}.jsonl" for split in ("train", "dev", "test")}
