@@ -91,13 +91,18 @@ def _card(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def _without_tokenizers(folder: Path) -> None:
+    for path in folder.rglob("tokenizer.json"):
+        path.unlink()
+
+
 BREAKS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "other classes": (lambda f: _card(f, tags=["O", "B-x", "I-x"]), "they don't belong together"),
     "no BIO": (lambda f: _card(f, tags=["yes", "no"]), "tag 'yes'"),
     "format": (lambda f: _card(f, format=9), "format = 9: must be 1; export the tagger again"),
     "torn card": (lambda f: (f / "onnx" / "nerbert-onnx.json").write_text("{"), "not JSON"),
     "no room": (lambda f: _card(f, room=3), "too few for text"),
-    "no tokenizer": (lambda f: (f / "onnx" / "tokenizer.json").unlink(), "tokenizer.json: can't be read"),
+    "no tokenizer": (_without_tokenizers, "tokenizer.json: can't be read"),
     "other weights": (lambda f: _card(f, made_from={"weights": {"model.safetensors": "0"}}), "made from other weights"),
 }
 
