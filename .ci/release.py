@@ -34,11 +34,11 @@ CHANGES = ROOT / "CHANGELOG.md"
 TOOLS = ROOT / ".venv-release" / "bin"
 RUN_TIME = ("", *(each for each in PROJECT["optional-dependencies"] if each not in DEVELOPERS))
 """No extra, and all that are not for developers alone."""
-MODEL = ROOT / "models" / "minilm"
-"""The project's model that is a distribution of its own."""
-LARGEST = 50_000_000
-"""Bytes of a file that is published."""
-UNPUBLISHED = (".github/", "models/minilm/nerbert_minilm/model/")
+MODELS = {path.parent.name: path.parent for path in sorted(ROOT.glob("models/*/pyproject.toml"))}
+"""The project's models that are distributions of their own."""
+LARGEST = {"nerbert": 50_000_000, "model": 100_000_000}
+"""Bytes of a file that is published; 100 MB are what the package index takes."""
+UNPUBLISHED = (".github/", *(f"models/{name}/nerbert_{name}/model/" for name in MODELS))
 """Tracked files that the sdist lacks: they serve the project's own repository, or are in a distribution of its own."""
 SENTENCE = "Charles Darwin sailed on HMS Beagle to Brazil."
 VALIDATE = """
@@ -61,12 +61,13 @@ def main(tag: str = "") -> None:
     DIST.mkdir(exist_ok=True)
     wheel, sdist = build(ROOT)
     check_content(wheel, sdist)
-    model, _ = build(MODEL)
-    check_model(model)
+    models = {name: build(folder)[0] for name, folder in MODELS.items()}
+    for name, model in models.items():
+        check_model(name, model)
     with tempfile.TemporaryDirectory() as scratch:
         unpacked = Path(scratch, "unpacked")
         shutil.unpack_archive(wheel, unpacked, "zip")
-        try_installations(wheel, model, unpacked, Path(scratch))
+        try_installations(wheel, models, unpacked, Path(scratch))
         (own,) = metadata.distributions(path=[str(unpacked)])
         requires = own.requires or []
     write_sbom(check_licences(requires), requires)
@@ -94,7 +95,7 @@ def check_content(wheel: Path, sdist: Path) -> None:
     _expect_same(wheel, own, {name for name in tracked if name.startswith("nerbert/")})
     _expect_same(sdist, set(in_sdist) - {"PKG-INFO"}, {name for name in tracked if not name.startswith(UNPUBLISHED)})
     for path, sizes in ((wheel, in_wheel), (sdist, in_sdist)):
-        _expect(path.stat().st_size <= LARGEST, f"{path.name}: more than {LARGEST:,} bytes")
+        _expect_small(path, "nerbert")
         print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, {len(sizes)} files; unpacked, in MB:")
         folders = Counter[str]()
         for name, size in sizes.items():
@@ -102,20 +103,20 @@ def check_content(wheel: Path, sdist: Path) -> None:
         print(*(f"  {size / 1e6:6.2f} {name}" for name, size in folders.most_common(8)), sep="\n")
 
 
-def check_model(wheel: Path) -> None:
+def check_model(name: str, wheel: Path) -> None:
     """Print the size of a model's wheel, which must hold the tracked files of its package."""
-    tracked = _run("git", "-C", MODEL, "ls-files", "-z", "nerbert_minilm").split("\0")
-    _expect_same(wheel, {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name},
-                 set(filter(None, tracked)))  # fmt: skip
-    _expect(wheel.stat().st_size <= LARGEST, f"{wheel.name}: more than {LARGEST:,} bytes")
+    tracked = _run("git", "-C", MODELS[name], "ls-files", "-z", f"nerbert_{name}").split("\0")
+    own = {each for each in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in each}
+    _expect_same(wheel, own, set(filter(None, tracked)))
+    _expect_small(wheel, "model")
     print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
 
 
-def try_installations(wheel: Path, model: Path, unpacked: Path, scratch: Path) -> None:
+def try_installations(wheel: Path, models: Mapping[str, Path], unpacked: Path, scratch: Path) -> None:
     """Install the wheel without extras, then with [onnx], and tag a sentence there with a tagger that was exported.
 
-    The wheel's own package exports it, with torch from the environment that runs this. At last install the model's
-    wheel, too, and tag with that.
+    The wheel's own package exports it, with torch from the environment that runs this. At last install the models'
+    wheels, too, and tag with them.
     """
     bare, text = scratch / "bare", scratch / "text.txt"
     text.write_text(SENTENCE, encoding="utf-8")
@@ -136,10 +137,11 @@ def try_installations(wheel: Path, model: Path, unpacked: Path, scratch: Path) -
     found = _run(bare / "bin/nerbert", "tag", light, text, "--json")
     _expect('"type": "ship"' in found, f"no ship in {found}")
     print(f"nerbert[onnx] in a new environment: {found.strip()}")
-    _install(bare, f"nerbert-minilm @ {model.as_uri()}")
-    found = _run(bare / "bin/nerbert", "tag", "--text", SENTENCE, "--labels", "person,ship", "--json")
-    _expect('"type": "ship"' in found, f"minilm finds no ship: {found}")
-    print(f"and nerbert-minilm: {found.strip()}")
+    for name, model in models.items():
+        _install(bare, f"nerbert-{name} @ {model.as_uri()}")
+        found = _run(bare / "bin/nerbert", "tag", name, "--text", SENTENCE, "--labels", "person,ship", "--json")
+        _expect('"type": "ship"' in found, f"{name} finds no ship: {found}")
+        print(f"and nerbert-{name}: {found.strip()}")
 
 
 def check_licences(requires: Sequence[str]) -> dict[str, Licence]:
@@ -226,6 +228,10 @@ def _expect_same(path: Path, found: Iterable[str], tracked: Iterable[str]) -> No
     more, less = sorted({*found} - {*tracked}), sorted({*tracked} - {*found})
     _expect(not more, f"{path.name} holds what git doesn't track: {', '.join(more[:5])}")
     _expect(not less, f"{path.name} lacks {', '.join(less[:5])}")
+
+
+def _expect_small(path: Path, kind: str) -> None:
+    _expect(path.stat().st_size <= LARGEST[kind], f"{path.name}: more than {LARGEST[kind]:,} bytes")
 
 
 def _expect(holds: bool, otherwise: str) -> None:

@@ -203,8 +203,8 @@ MODEL_KINDS: Registry[type[ModelKind]] = Registry(
 
 MODELS: Registry[Callable[[], Path]] = Registry("model", "nerbert.models", {})
 """Models of other distributions: each entry returns its folder."""
-SHIPPED = {"minilm": "nerbert-minilm"}
-"""Models of this project that are distributions of their own."""
+SHIPPED = ("minilm", "many")
+"""Models of this project that are distributions of their own: nerbert-minilm and so on."""
 
 
 def find_named(source: str) -> str:
@@ -219,15 +219,20 @@ def find_named(source: str) -> str:
     if source.isidentifier() and MODELS.contains(source):
         return str(MODELS.find(source)())
     if source in SHIPPED:
-        raise InputError(f"{source}: is a package of its own, which isn't installed: pip install {SHIPPED[source]}")
+        raise InputError(f"{source}: is a package of its own, which isn't installed: pip install nerbert-{source}")
     return source
 
 
-def usual_model() -> str:
-    """Return the model that is taken where none is named: `minilm` if it is installed, else a toy, and tell so."""
+def usual_model(language: str = "") -> str:
+    """Return the model that is taken where none is named: `minilm` if it is installed, else a toy, and tell so.
+
+    For another language than English it is `many`.
+    """
+    if language not in ("", "en"):
+        return "many"
     if MODELS.contains("minilm"):
         return "minilm"
-    tell(f"minilm isn't installed (pip install {SHIPPED['minilm']}): {TOY}, a toy, is used")
+    tell(f"minilm isn't installed (pip install nerbert-minilm): {TOY}, a toy, is used")
     return TOY
 
 

@@ -20,7 +20,6 @@ _LEAST_LETTERS, _LEAST_WORDS = 20, 4
 _TIMES = 2
 """So many times as many words are known in the other language as in the tagger's own."""
 _WORD, _LETTER, _LATIN = (regex.compile(pattern) for pattern in (r"\p{L}[\p{L}\p{M}]+", r"\p{L}", r"\p{Latin}"))
-_STARTER = "starter"
 _tell_once = cache(tell)
 
 
@@ -31,7 +30,7 @@ def is_foreign(text: str, language: str) -> bool:
         return False
     text = text[:_READ]
     letters = len(_LETTER.findall(text))
-    if letters - len(_LATIN.findall(text)) > max(letters / 2, _LEAST_LETTERS - 1):
+    if letters - len(_LATIN.findall(text)) >= max(letters / 2, _LEAST_LETTERS):
         return True
     words = {word.lower() for word in _WORD.findall(text)}
     known = max(sum(word in listed for word in words) for listed in _words_of_languages().values())
@@ -42,8 +41,8 @@ def tell_foreign(texts: Iterable[str], language: str) -> None:
     """Say once, in each process, if texts begin in another language than the tagger's."""
     if is_foreign(" ".join(islice(texts, _TEXTS)), language):
         _tell_once(
-            f"note: a text seems to be in another language than the tagger's ({language}); how to train one that reads "
-            f"it: {DOCS}/how-to/language.md"
+            f"note: a text seems to be in another language than the tagger's ({language}); the model many reads most: "
+            f"{DOCS}/how-to/language.md"
         )
 
 
@@ -51,5 +50,6 @@ def tell_foreign(texts: Iterable[str], language: str) -> None:
 def _words_of_languages() -> dict[str, frozenset[str]]:
     """Return the words that often begin sentences, in lower case, by the codes of the languages that share them."""
     return {
-        codes: frozenset(map(str.lower, listed_words(codes.split()[0], _STARTER))) for codes in languages_with(_STARTER)
+        codes: frozenset(map(str.lower, listed_words(codes.split()[0], "starter")))
+        for codes in languages_with("starter")
     }
