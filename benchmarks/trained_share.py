@@ -3,8 +3,8 @@
 `python benchmarks/trained_share.py DATA TABLE.csv --sets crossner_politics,btc --sizes 5,20 --draws 1,2,3`; DATA is the
 folder of data sets. A row per share has its counts on the first `--limit` sentences of the split, all in one type list,
 and apart those of the types that no training sentence has. Rows that the table has already are not computed again, so
-several processes may fill parts of it. Labels are those of suites/starts.toml and suites/zero_shot.toml, else the types
-in words. `auto` is nerbert's own share.
+several processes may fill parts of it. Labels are those of DATA/labels.tsv (set, type, english), else of
+suites/starts.toml and suites/zero_shot.toml, else the types in words. `auto` is nerbert's own share.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def _rows(cell: Cell, options: argparse.Namespace, settings: FinetuneSettings) -
     drawn = draw_subset(data.train, parse_size(cell.size), cell.draw)
     train = [data.train[place] for place in drawn.places]
     scored = list(data.splits[options.split])[: options.limit or None]
-    labels = _labels(cell.data) or dict.fromkeys(types_of_examples(data.train), "")
+    labels = labels_of(cell.data, options.data) or dict.fromkeys(types_of_examples(data.train), "")
     told = {type_: text for type_, text in labels.items() if text}
     domains = Domains(DataSet(Path(cell.data), train), labels=told, types=list(labels))
     start = Start.of(options.encoder, domains, settings)
@@ -127,7 +127,13 @@ def _rows(cell: Cell, options: argparse.Namespace, settings: FinetuneSettings) -
         )
 
 
-def _labels(name: str) -> dict[str, str]:
+def labels_of(name: str, folder: Path) -> dict[str, str]:
+    """Return the words for a data set's types; nothing if neither the folder's table nor a suite has them."""
+    table = folder / "labels.tsv"
+    if table.is_file():
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file, delimiter="\t") if row["set"] == name]
+        return {row["type"]: row["english"] for row in rows}
     targets = [target for suite in SUITES for target in read_suite(Path(suite)).targets if target.data == name]
     return dict(parse_type_labels(targets[0].labels)) if targets else {}
 

@@ -1,0 +1,83 @@
+"""What a tagger finds without labelled sentences in data sets of many languages: in the words given, and in raw text.
+
+`python benchmarks/languages.py DATA TABLE.csv --model many [--sets a,b] [--split test] [--limit 300]`; DATA is the
+folder of data sets with a table labels.tsv (set, type, english). An entity of raw text is right if both its ends are,
+in characters. Rows that the table has already are not computed again.
+"""
+
+import argparse
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from trained_share import labels_of
+
+from nerbert.evaluation.datasets.load import open_data
+from nerbert.records import Example, Span
+from nerbert.tagger.tagger import Tagger
+
+HEADER = ("model", "data", "split", "sentences", "input", "right", "predicted", "gold")
+
+
+def main() -> None:
+    """Add rows to the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--model", default="many")
+    parser.add_argument("--sets", required=True)
+    parser.add_argument("--split", default="dev")
+    parser.add_argument("--limit", type=int, default=300)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    tagger = Tagger.load(options.model, device="cpu", threads=options.threads)
+    known = _read_table(options.table)
+    for name in options.sets.split(","):
+        examples = list(open_data(name, options.data).splits[options.split])[: options.limit or None]
+        labels = labels_of(name, options.data)
+        for kind in ("words", "raw"):
+            if (options.model, name, options.split, kind) in known:
+                continue
+            texts: Sequence[Example | str] = examples if kind == "words" else [each.text for each in examples]
+            counts = count(tagger, texts, examples, labels)
+            row = (options.model, name, options.split, len(examples), kind, *counts)
+            _add_row(options.table, row)
+            print(*row, f"{200 * counts[0] / max(1, counts[1] + counts[2]):.1f}", flush=True)
+
+
+def count(
+    tagger: Tagger, texts: Iterable[Example | str], examples: Iterable[Example], labels: dict[str, str]
+) -> tuple[int, int, int]:
+    """Return how many entities are right, predicted, and there."""
+    totals = defaultdict[str, int](int)
+    for example, spans in zip(examples, tagger.tag_many(texts, dict.fromkeys(labels.values())), strict=True):
+        predicted = {_place(span) for span in spans}
+        gold = {(span.start, span.end, labels[span.type]) for span in example.spans if span.type in labels}
+        totals["right"] += len(predicted & gold)
+        totals["predicted"] += len(predicted)
+        totals["gold"] += len(gold)
+    return totals["right"], totals["predicted"], totals["gold"]
+
+
+def _place(span: Span) -> tuple[int, int, str]:
+    return span.start, span.end, span.type
+
+
+def _read_table(table: Path) -> set[tuple[str, ...]]:
+    if not table.exists():
+        return set()
+    with table.open(newline="", encoding="utf-8") as file:
+        return {(row["model"], row["data"], row["split"], row["input"]) for row in csv.DictReader(file)}
+
+
+def _add_row(table: Path, row: Sequence[object]) -> None:
+    new = not table.exists()
+    with table.open("a", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([HEADER, row] if new else [row])
+
+
+if __name__ == "__main__":
+    main()
