@@ -50,7 +50,7 @@ def remove_opaque(wikitext: str) -> str:
         if tag[1]:
             pieces.append(wikitext[position:start])
             position, line_start = tag.end(), False
-            if wikitext[start - 1] in _EDGES:
+            if not start or wikitext[start - 1] in _EDGES:
                 _keep_apart(pieces, wikitext[position : position + 1], REMOVED)
             continue
         if start > position:
@@ -69,7 +69,7 @@ def remove_opaque(wikitext: str) -> str:
         if closing:
             shown = _replace_content(name, tag[5], wikitext[tag.end() : tags[closing].start()])
             number = closing + 1
-        if wikitext[start - 1] in _EDGES:
+        if not start or wikitext[start - 1] in _EDGES:
             _keep_apart(
                 pieces, shown or wikitext[position : position + 1], "<nowiki/>" if name == "nowiki" else REMOVED
             )
