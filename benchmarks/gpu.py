@@ -3,8 +3,8 @@
 `python benchmarks/gpu.py -o FOLDER [--only training tagging losses] [--store]`
 
 Needs no network and no data: weights are random, windows have lengths as English Wikipedia's sentences (log-normal).
-Measured in one run: the device's own bf16 matrix product; nerbert's loop padded, packed and with `overlap`,
-and `transformers`' Trainer as it comes and sorted by length, on the same windows; tagging by torch, and by onnxruntime
+Measured in one run: the device's own bf16 matrix product; nerbert's loop, and `transformers`' Trainer
+as it comes and sorted by length, on the same windows; tagging by torch, and by onnxruntime
 where it has its GPU provider; the losses of a small training against those of a CPU, stored beside this file (`--store`
 writes them). Pieces are real ones, padding not counted. A piece takes 6 operations a weight outside the embeddings, and
 12 · layers · width · length for attention.
@@ -57,12 +57,6 @@ PEAKS = {
 """Dense bf16 operations a second, by the makers' data sheets; the first name that fits."""
 PAPER, PIECES_A_WORD = 475.6e6, 1.3
 """Words of NER-BERT's corpus (§3.2); pieces of BERT's cased vocabulary a word, about."""
-OURS: dict[str, dict[str, bool]] = {
-    "padded": {},
-    "packed": {"packing": True},
-    "padded, overlap": {"overlap": True},
-    "packed, overlap": {"packing": True, "overlap": True},
-}
 SORTED = {"train_sampling_strategy": "group_by_length"}
 THEIRS = {
     "Trainer": {},
@@ -120,7 +114,7 @@ def data_of(size: Size) -> TrainingData:
 def ours(size: Size, settings: TrainSettings, data: TrainingData) -> dict[str, float]:
     """Return pieces a second of nerbert's loop, and its memory."""
     model, objective = model_of(size), TokenClassification([f"type {number}" for number in range(size.types)])
-    steps, clock = size.warm + size.steps + 1, Clock(size)  # one more: with overlap, one is launched before each read
+    steps, clock = size.warm + size.steps, Clock(size)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.jsonl"
         settings = replace(settings, min_steps=steps, max_steps=steps)
@@ -243,8 +237,7 @@ def training(size: Size, data: TrainingData) -> dict[str, Any]:
     on_gpu = torch.cuda.is_available()
     settings = TrainSettings(batch_size=size.batch, max_tokens_per_batch=32768, precision="bf16" if on_gpu else "fp32")
     sides: dict[str, Callable[[], dict[str, float]]] = {
-        name: lambda more=more: ours(size, replace(settings, **more), data)  # type: ignore[misc]
-        for name, more in OURS.items()
+        "nerbert": lambda: ours(size, settings, data)
     } | {name: lambda more=more: theirs(size, settings, data, **more) for name, more in THEIRS.items()  # type: ignore[misc]
          if on_gpu or "dataloader_num_workers" not in more}  # fmt: skip
     weights = sum(each.numel() for name, each in model_of(size).named_parameters() if "embeddings" not in name)
@@ -330,13 +323,10 @@ def losses(**settings: Any) -> list[float]:
 
 
 def parity() -> dict[str, float]:
-    """Return the largest share by which a loss differs from the CPU's stored one, by precision and layout."""
+    """Return the largest share by which a loss differs from the CPU's stored one, by precision."""
     stored = np.array(json.loads(STORED.read_text()))
-    kinds: dict[str, dict[str, Any]] = {
-        "fp32": {"precision": "fp32"}, "fp32, packed, overlap": {"precision": "fp32", "packing": True, "overlap": True},
-        "bf16": {"precision": "bf16"}, "bf16, packed": {"precision": "bf16", "packing": True},
-    }  # fmt: skip
-    return {name: float(np.abs(np.array(losses(**each)) / stored - 1).max()) for name, each in kinds.items()}
+    precisions = ("fp32", "bf16")
+    return {name: float(np.abs(np.array(losses(precision=name)) / stored - 1).max()) for name in precisions}
 
 
 def page(found: Mapping[str, Any]) -> str:

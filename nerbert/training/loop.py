@@ -6,23 +6,19 @@ step and rank.
 
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from signal import SIGINT, SIGTERM
-from typing import Any
 
 from nerbert.errors import NerbertError
-from nerbert.model.forward import pack_passes
 from nerbert.process import stop_asked
 from nerbert.terminal import tell
 from nerbert.training.checkpoint import TrainLog
 from nerbert.training.distributed import explain_out_of_memory
 from nerbert.training.objective import EpochColumns
 from nerbert.training.run import Run
-from nerbert.training.settings import TrainSettings
-from nerbert.training.step import Figures, PreparedStep, launch_step, prepare_steps
+from nerbert.training.step import Figures, train_step
 
 VERSION = 4
 """Increase this when the same settings train differently, so that unfinished runs don't resume."""
@@ -39,26 +35,23 @@ def train(run: Run) -> TrainLog:
     run.resume()
     run.model.train()
     log, processes = run.log, run.processes
-    late = run.settings.overlap and processes.count == 1 and bool(run.optimizer.defaults.get("fused"))
     record, signals = Record(run), stop_asked() if run.checkpoints else nullcontext(lambda: 0)
-    with record, explain_out_of_memory(), _pack_model(run.model, run.settings), signals as asked:
+    with record, explain_out_of_memory(), signals as asked:
         for epoch, steps in run.epochs():
             # The objective's columns for the epoch
             if epoch >= log.begun:
-                record.read()
                 record.log_epoch(run.begin_epoch(epoch))
-            for step in prepare_steps(run, steps):
+            for number, windows in enumerate(steps, log.steps + 1):
                 # An update
-                record.add(step, launch_step(run, step, run.rate_of(step.number, epoch), late=late))
+                figures = train_step(run, windows, run.rate_of(number, epoch), number)
+                record.add(figures, int(run.windows.lengths_of(windows).sum()))
                 # The score
-                scored = step.number % run.every == 0 or step.number == run.total
-                record.read(but=late and not scored)
+                scored = number % run.every == 0 or number == run.total
                 if scored:
                     record.log_entry(run.add_evaluation())
                 # A checkpoint, and the end
-                due, stop = processes.totals(record.is_due(step.number), asked())
+                due, stop = processes.totals(record.is_due(number), asked())
                 if scored or due or stop:
-                    record.read()
                     record.save(tells=not scored)
                 if stop:
                     ended: BaseException = KeyboardInterrupt() if asked() == SIGINT else SystemExit(128 + SIGTERM)
@@ -69,23 +62,12 @@ def train(run: Run) -> TrainLog:
     return log
 
 
-@contextmanager
-def _pack_model(model: Any, settings: TrainSettings) -> Iterator[None]:
-    """Pack a model's forward passes, if the settings say so."""
-    with pack_passes(model) if settings.packing else nullcontext(True) as packs:
-        if not packs:
-            name = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
-            tell(f"packing: the windows of a {name} stay padded: a trial gave other states without")
-        yield
-
-
 class Record:
-    """Reads the figures of steps, now or late; the first process writes log and checkpoints, if they are given."""
+    """Reads the figures of steps; the first process writes log and checkpoints, if they are given."""
 
     def __init__(self, run: Run) -> None:
         self._run, self._log, first = run, run.log, run.processes.is_first
         self._checkpoints, self._steps = (run.checkpoints, run.steps) if first else (None, None)
-        self._unread = deque[tuple[PreparedStep, Callable[[], Figures]]]()
         self._begin, self._warned = time.monotonic() - run.log.seconds, False
 
     def __enter__(self) -> None:
@@ -107,24 +89,18 @@ class Record:
             position = {"step": self._log.steps + 1, "epoch": self._log.begun - 1}
             self._steps.write("epoch", position | dict(begun.figures))
 
-    def add(self, step: PreparedStep, read: Callable[[], Figures]) -> None:
-        """Add a launched step; `read` returns its figures."""
-        self._unread.append((step, read))
-
-    def read(self, but: int = 0) -> None:
-        """Log all steps but the last `but` ones."""
-        while len(self._unread) > but:
-            step, read = self._unread.popleft()
-            figures, log = read(), self._log
-            log.add_step(figures["loss"], step.tokens, time.monotonic() - self._begin)
-            if self._steps:
-                so_far = {"tokens": log.tokens, "seconds": round(log.seconds, 3)}
-                self._steps.write("train", {"step": log.steps, **figures, **so_far})
-            if (most := figures.get("max_tokens_per_batch")) and not self._warned:
-                self._warned, setting = True, self._run.settings.max_tokens_per_batch
-                tell(f"memory ran out with max_tokens_per_batch = {setting}: step cut to {most}, and so are later ones "
-                     f"where it runs out; max_tokens_per_batch={most} saves the failed attempts")  # fmt: skip
-            self._run.bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
+    def add(self, figures: Figures, tokens: int) -> None:
+        """Log a step over so many tokens in all processes."""
+        log = self._log
+        log.add_step(figures["loss"], tokens, time.monotonic() - self._begin)
+        if self._steps:
+            so_far = {"tokens": log.tokens, "seconds": round(log.seconds, 3)}
+            self._steps.write("train", {"step": log.steps, **figures, **so_far})
+        if (most := figures.get("max_tokens_per_batch")) and not self._warned:
+            self._warned, setting = True, self._run.settings.max_tokens_per_batch
+            tell(f"memory ran out with max_tokens_per_batch = {setting}: step cut to {most}, and so are later ones "
+                 f"where it runs out; max_tokens_per_batch={most} saves the failed attempts")  # fmt: skip
+        self._run.bar.advance(note=f"loss {figures['loss']:.3f}, {log.tokens / log.seconds:,.0f} tokens/s")
 
     def log_entry(self, entry: Mapping[str, float]) -> None:
         """Log an evaluation."""

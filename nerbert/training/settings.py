@@ -94,13 +94,6 @@ class TrainSettings(Settings):
     the paper doesn't say."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """`bf16` (weights stay fp32), `fp32`, or `auto`: bf16 where the device supports it. Source: ours."""
-    packing: bool = False
-    """Pack windows end to end, without padding, if a trial shows that the encoder supports it; attention stays within
-    each window. Same results except for rounding and which units drop out. Source: ours; on an H100 it gained 9 % with
-    `overlap`, on a CPU nothing."""
-    overlap: bool = False
-    """Prepare the next step's windows in a thread while a step is computed and, in a single process, read losses a step
-    late. Same results. Source: ours; on an H100 it gained only with `packing`."""
     num_layers: Annotated[int, Interval(ge=0, lt=1e6)] = 0
     """Number of the backbone's lowest layers to keep: fewer are smaller and faster, less accurate, and need training.
     0: all. Source: Sajjad et al. 2020 §3 (dropping the top layers costs least)."""

@@ -34,7 +34,6 @@ from tests.training.runs import tiny_model
 
 SETTINGS = TrainSettings(
     precision="fp32", threads=1, batch_size=4, epochs=6, learning_rate=1e-3, max_tokens_per_batch=40,
-    overlap=bool(os.environ.get("OVERLAP")),
 )  # fmt: skip
 MEMORY = int(os.environ.get("MEMORY", "0"))
 """Tokens that fit into the second process's memory; 0: all."""

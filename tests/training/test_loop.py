@@ -20,8 +20,6 @@ from nerbert.training.objective import CheckpointScore, Objective, StepHooks
 from nerbert.training.run import Run, make_optimizer, rate_at, total_steps
 from nerbert.training.settings import TrainSettings
 from nerbert.training.step import train_step
-from nerbert.training.tagging import TokenClassification
-from tests.encoder.backbones import tiny_tagging
 from tests.raised import raises
 from tests.training.conftest import Trained
 from tests.training.runs import data_of, lines, same, tiny_model, weights
@@ -147,11 +145,9 @@ def test_two_runs_are_equal_bit_by_bit(trained: Train) -> None:
 
 
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
-@pytest.mark.parametrize("overlap", [False, True])
 def test_what_is_no_number_stops_before_the_update(
-    trained: Train, objective: Objective, broken: str, monkeypatch: pytest.MonkeyPatch, *,
-    overlap: bool,
-) -> None:  # fmt: skip
+    trained: Train, objective: Objective, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def loss(model: Any, batch: Batch) -> dict[str, torch.Tensor]:
         found = real(model, batch)["loss"]
         if broken == "loss":
@@ -161,45 +157,12 @@ def test_what_is_no_number_stops_before_the_update(
     model, real = tiny_model(), objective.loss
     monkeypatch.setattr(objective, "loss", loss)
     with raises(SettingsError, f"step 1: the {broken}"):
-        trained(replace(FP32, overlap=overlap), model)
+        trained(FP32, model)
     assert same(weights(tiny_model()), weights(model))
-
-
-def test_an_error_of_the_thread_that_prepares_is_raised(
-    trained: Train, objective: Objective, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def prepare(batch: Batch, step: int, shared: Any = None) -> Batch:
-        if step == 3:
-            raise InputError("", path="window 5")
-        return batch
-
-    monkeypatch.setattr(objective, "prepare", prepare)
-    with raises(InputError, path="window 5"):
-        trained(replace(FP32, batch_size=2, overlap=True))
-
-
-def tagging(**settings: Any) -> dict[str, Any]:
-    """A training of three epochs of word labels."""
-    return {"settings": replace(FP32, epochs=3, **settings), "objective": TokenClassification(["ship"])}
 
 
 def losses(found: Trained) -> list[float]:
     return [entry["loss"] for entry in found.log.entries]
-
-
-def test_packed_windows_train_as_padded_ones(trained: Train) -> None:
-    padded, packed = trained(**tagging()), trained(**tagging(packing=True))
-    assert losses(packed) == pytest.approx(losses(padded), rel=1e-5)
-    for one, other in zip(packed.weights, padded.weights, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
-    assert padded.model.config.to_json_string() == packed.model.config.to_json_string()
-
-
-def test_what_cannot_be_packed_says_so(trained: Train, capsys: pytest.CaptureFixture[str]) -> None:
-    padded, packed = (trained(**tagging(packing=packing), model=tiny_tagging("deberta-v2", num_labels=3))
-                      for packing in (False, True))  # fmt: skip
-    assert padded.log.entries == packed.log.entries
-    assert "packing: the windows of a deberta-v2 stay padded" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

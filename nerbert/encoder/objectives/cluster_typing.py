@@ -17,7 +17,7 @@ from nerbert.config import refuse
 from nerbert.errors import InputError
 from nerbert.metrics.score import decode_columns
 from nerbert.model.backbone import Backbone
-from nerbert.model.forward import Batch, autocast, places_in, states_at
+from nerbert.model.forward import Batch, autocast, states_at
 from nerbert.model.tokenizer import special_pieces
 from nerbert.model.windows import Windows, places_of
 from nerbert.rng import Array, uniform, uniforms
@@ -184,7 +184,7 @@ class ClusterTyping(TokenClassification, EpochHooks, StepHooks):
         read = model.base_model.register_forward_hook(lambda _, __, output: seen.append(output[0]), prepend=True)
         with read:
             tagging = super().loss(model, batch)["loss"]
-        pieces = seen[0][places_in(model, batch.packing, batch.entity_rows, batch.entity_columns)]
+        pieces = seen[0][batch.entity_rows, batch.entity_columns]
         vectors = sum_states(pieces, batch.entities, len(batch.clusters))
         logits = model.cluster_layer(torch.nn.functional.dropout(vectors, _DROPOUT, model.training)).float()
         losses = torch.nn.functional.cross_entropy(logits, batch.clusters, reduction="none")

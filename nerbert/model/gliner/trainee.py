@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 
 from nerbert.errors import InputError, SettingsError
-from nerbert.model.forward import Batch, OverEncoder, hidden_states
+from nerbert.model.forward import Batch, OverEncoder
 from nerbert.model.gliner.config import WORDS, GlinerConfig
 from nerbert.model.gliner.layers import GlinerFolder, row_tensors
 from nerbert.model.gliner.prompt import LEAST, LabelPrompt, PromptTokenizer
@@ -124,7 +124,7 @@ class GlinerTrainee(OverEncoder):
     def scores(self, batch: PromptBatch, vectors: Sequence[torch.Tensor] | None) -> Iterator[torch.Tensor]:
         """Yield (words, widths, labels) log-odds of each window, in fp32; `vectors` are those of labels read apart."""
         model = self.gliner
-        states = hidden_states(model.body, batch.ids, batch.mask, batch.real)
+        states = model.body(input_ids=batch.ids, attention_mask=batch.mask)[0]
         words = model.project(states[batch.rows, batch.columns])
         if vectors is None:
             vectors = [model.project(states[row, list(places)]) for row, places in enumerate(batch.places)]

@@ -30,7 +30,6 @@ from nerbert.errors import InputError, MissingExtra, SettingsError
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.labels import tag_names
 from nerbert.model.backbone import load_tokenizer
-from nerbert.model.forward import pack_passes
 from nerbert.model.tokenizer import BioLabels, SubwordTokenizer
 from nerbert.model.windows import IGNORED, Window, Windows
 from nerbert.records import Example, Span
@@ -76,17 +75,6 @@ def batch_of(work: Preparation, numbers: Any) -> Any:
     batch = collate(work.data.windows, np.array(numbers), work.data.pad_id)
     assert isinstance(work.objective, ClusterTyping)
     return work.objective.prepare(batch, 1, work.objective.begin_step(work.data.windows, np.array(numbers), 1))
-
-
-def test_packed_windows_have_the_loss_of_padded_ones(work: Preparation) -> None:
-    begin(work)
-    batch, model = batch_of(work, np.unique(work.data.numbers_of(0))[:6]), work.model.eval()
-    wanted = {name: each.item() for name, each in work.objective.loss(model, batch).items()}
-    with pack_passes(model) as packs:
-        assert packs
-        found = {name: each.item() for name, each in work.objective.loss(model, batch).items()}
-    assert found == pytest.approx(wanted, rel=1e-5)
-    assert min(wanted.values()) > 0
 
 
 def test_an_epoch_gives_each_entity_a_cluster_where_it_begins(work: Preparation) -> None:
