@@ -4,17 +4,22 @@
 `I-x` begins an entity unless the previous word is in an entity of type x.
 """
 
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.records import Example, Sentence, Span
+from nerbert.tables import read_columns
 
 OUTSIDE = "O"
 _SAME_TYPES = {
     "per": "person", "org": "organisation", "organization": "organisation", "loc": "location", "miscellaneous": "misc",
 }  # fmt: skip
 """Common names of CoNLL's four types, by their lower-case names in data sets."""
+_EDGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s_]+")
 WordSpan = tuple[int, int, str]
 
 
@@ -96,6 +101,33 @@ def common_name(type_: str) -> str:
     """Return a type's common name across data sets: `PER` and `Person` share one."""
     folded = type_.casefold()
     return _SAME_TYPES.get(folded, folded)
+
+
+@lru_cache(1 << 16)
+def fold_type(type_: str) -> str:
+    """Return a type's name, normalised for case, width and underscores."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", type_).casefold())
+    return " ".join(folded.replace("_", " ").split())
+
+
+def class_words(name: str) -> str:
+    """Return the name of a class in words: `PoliticalParty` → `political party`."""
+    return fold_type(" ".join(_EDGES.split(name)))
+
+
+def words_of_code(name: str) -> str:
+    """Return the words that a label stands for if it is a code: `PER` → `person`, `WORK_OF_ART` → `work of art`.
+
+    The words of any other label are its own, so for these return "".
+    """
+    folded = class_words(name)
+    is_code = name.isupper() or "_" in name
+    return _familiar_labels().get(folded.replace(" ", "").replace("-", ""), folded if is_code else "")
+
+
+@cache
+def _familiar_labels() -> dict[str, str]:
+    return {row[0]: row[1] for row in read_columns("familiar_labels.tsv", "label", "words")}
 
 
 def shared_tags(tags: Sequence[str], others: Sequence[str]) -> dict[str, str]:

@@ -30,10 +30,9 @@ from nerbert.encoder.gazetteers import Gazetteers, GazetteersSettings, open_gaze
 from nerbert.encoder.open_texts import OpenExample
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError
-from nerbert.formats.open_types import fold_type
 from nerbert.label_sets import LabelSet, frequent_categories, open_label_set
-from nerbert.labels import sentence_example
-from nerbert.model.concept_table import Concept, ConceptTable, all_of, class_words
+from nerbert.labels import class_words, fold_type, sentence_example
+from nerbert.model.concept_table import Concept, ConceptTable, all_of
 from nerbert.records import ENTITY, TRAIN, VALIDATION, Example, Sentence, Span
 from nerbert.rng import uniform
 from nerbert.schema import read_json

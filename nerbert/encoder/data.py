@@ -20,7 +20,7 @@ from nerbert.encoder.plain_texts import PlainTexts, open_blocks
 from nerbert.encoder.preprocess import open_training_data
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.executors import Executor
-from nerbert.formats.open_types import fold_type
+from nerbert.labels import fold_type
 from nerbert.model.concept_table import ROOT, ConceptTable
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.process import is_first_process

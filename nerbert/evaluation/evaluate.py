@@ -20,8 +20,8 @@ from nerbert.formats.data import AnyData, GoldSentences, read_data, read_gold, t
 from nerbert.formats.documents import Reading, reading_for, sentences_of
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.formats.format import read_documents, recognise_format
-from nerbert.formats.open_types import fold_type, read_open_types, types_asked
-from nerbert.labels import common_name, example_tags, types_of_examples, word_spans
+from nerbert.formats.open_types import read_open_types, types_asked
+from nerbert.labels import common_name, example_tags, fold_type, types_of_examples, word_spans
 from nerbert.metrics.judging import Judgement, assess, seen_entities
 from nerbert.metrics.score import Counts, Score
 from nerbert.model.folder import PRETRAINED, SIGNS, ModelFolder, read_card, seed_folders

@@ -17,9 +17,8 @@ from nerbert.errors import InputError, at, few
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import DataSet
-from nerbert.formats.open_types import fold_type
-from nerbert.labels import common_name, types_of_examples
-from nerbert.model.concept_table import Concept, ConceptTable, class_words
+from nerbert.labels import class_words, common_name, fold_type, types_of_examples, words_of_code
+from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows
 from nerbert.records import Example
@@ -144,12 +143,16 @@ def ask_present_types(examples: Sequence[Example], types: Sequence[str]) -> list
     return [replace(example, asked=present) if example.asked is None else example for example in examples]
 
 
+def _usual_words(type_: str) -> str:
+    return common_name(words_of_code(type_) or class_words(type_))
+
+
 def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str, str]:
     """Return the text that a model reads for each type: its label, else the type in words, `PER` as *person*.
 
     Types with the same words keep their names. Raise InputError for names that differ only in case or underscores.
     """
-    words = {type_: fold_type(labels.get(type_) or common_name(class_words(type_))) or type_ for type_ in types}
+    words = {type_: fold_type(labels.get(type_) or _usual_words(type_)) or type_ for type_ in types}
     same = Counter(words.values())
     if alike := [type_ for type_, text in words.items() if same[text] > 1]:
         words |= {type_: fold_type(labels.get(type_) or type_) or type_ for type_ in alike}

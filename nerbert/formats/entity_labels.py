@@ -15,7 +15,7 @@ from typing import Any
 
 from nerbert.errors import InputError, SettingsError, at, visible
 from nerbert.formats.rows import read_lines
-from nerbert.labels import learnt_words
+from nerbert.labels import learnt_words, words_of_code
 from nerbert.records import EntityLabel
 from nerbert.sources.files import open_plain
 
@@ -55,11 +55,14 @@ def as_learnt(labels: Iterable[str | EntityLabel], card: Mapping[str, Any]) -> t
     """Return checked labels; types that a tagger was fine-tuned on, by its card, get the texts that it read then.
 
     A merged type (`nerbert types`) becomes several labels of one name, one per text; its entities are those of all.
+    Familiar codes (`PER`) are read as words.
     """
-    words, checked = learnt_words(card), entity_labels(labels)
-    if not words:
-        return checked
-    return tuple(replace(label, reads=word) for label in checked for word in words.get(label.name) or ("",))
+    words = learnt_words(card)
+    return tuple(
+        replace(label, reads=word)
+        for label in entity_labels(labels)
+        for word in words.get(label.name) or (label.reads or words_of_code(label.name),)
+    )
 
 
 def parse_labels(text: str) -> tuple[EntityLabel, ...]:

@@ -8,12 +8,10 @@ Unusable entities are dropped and counted by `Reason`.
 import ast
 import json
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NotRequired
@@ -27,6 +25,7 @@ from nerbert.formats.format import FORMATS, foreign, head_of
 from nerbert.formats.json_files import is_array, json_values, object_line
 from nerbert.formats.rows import ERRORS, SPANS, TEXT, TOKENS, Stream, without_surrogates
 from nerbert.formats.tables import cuts_of, table_texts
+from nerbert.labels import fold_type
 from nerbert.records import EntityLabel, OpenEntity, OpenText, Reason
 from nerbert.schema import check_value
 from nerbert.sources.files import BOM, open_plain
@@ -122,13 +121,6 @@ def keep_usable(mentions: Iterable[Mention], dropped: Counter[Reason]) -> Iterat
             dropped[reason] += 1
         else:
             yield mention, name, " ".join(description.split())
-
-
-@lru_cache(1 << 16)
-def fold_type(type_: str) -> str:
-    """Return a type's name, normalised for case, width and underscores."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", type_).casefold())
-    return " ".join(folded.replace("_", " ").split())
 
 
 def fold_labels(labels: Iterable[EntityLabel]) -> list[EntityLabel]:

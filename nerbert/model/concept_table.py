@@ -4,7 +4,6 @@ Concepts may come from several sources. A text tells nothing about a concept tha
 """
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nerbert.formats.open_types import fold_type
-from nerbert.labels import word_spans
+from nerbert.labels import fold_type, word_spans
 from nerbert.records import Example
 from nerbert.rng import Array, uniforms
 
@@ -23,12 +21,6 @@ ROOT = "entity"
 """The concept of a word whose own is not known, and the ancestor of all others."""
 _HALF = 0.5
 """Chance of another word for a name, and of a description."""
-_EDGES = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s_]+")
-
-
-def class_words(name: str) -> str:
-    """Return the name of a class in words: `PoliticalParty` → `political party`."""
-    return fold_type(" ".join(_EDGES.split(name)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from nerbert.labels import OUTSIDE, is_signs, spans_from_bio
 from nerbert.locks import ThreadLock
 from nerbert.model.heads import Head, WordTags
 from nerbert.records import EntityLabel, Example, Span
-from nerbert.tagger.spans import Graphemes, Spans, counted_spans
+from nerbert.tagger.spans import Graphemes, Spans, counted_spans, pair_brackets
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
 """Number of words, or texts, that are read before they go through the model."""
@@ -174,7 +174,7 @@ def _tag_together(block: Sequence[_Sentence]) -> None:
         sentences = groups[finder]
         for number, first, last, type_, confidence in spans:
             text, offset, example = sentences[number]
-            start, end = example.words[first][0], example.words[last - 1][1]
+            start, end = pair_brackets(example.text, example.words[first][0], example.words[last - 1][1])
             if finder.signs or not is_signs(example.text[start:end]):
                 text.add(offset + start, offset + end, type_, confidence)
         for (text, _, example), characters in zip(sentences, read, strict=True):

@@ -102,6 +102,26 @@ _LAST = {"characters": "", "utf-16": "\uffff", "bytes": "\x7f\u07ff\uffff"}
 """The last characters of one unit, of two and so on; later characters have one unit more."""
 
 
+_BRACKETS = {"(": ")", "[": "]", "（": "）", "［": "］", "【": "】"}
+
+
+def pair_brackets(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return a span that has both of a pair of brackets or neither: a missing one joins, one at the edge leaves."""
+    for opening, closing in _BRACKETS.items():
+        inside = text[start:end]
+        open_ones = inside.count(opening) - inside.count(closing)
+        if open_ones > 0 and inside.startswith(opening):
+            start += 1
+        elif open_ones > 0 and text.startswith(closing, end):
+            end += 1
+        elif open_ones < 0 and inside.endswith(closing):
+            end -= 1
+        elif open_ones < 0 and text.endswith(opening, 0, start):
+            start -= 1
+    inside = text[start:end]
+    return end - len(inside.lstrip()), start + len(inside.rstrip())
+
+
 def check_offsets(name: str) -> str:
     """Return `name` if it is a unit to count in; else raise SettingsError."""
     return str(check("offsets", name, Literal[OFFSETS]))

@@ -17,7 +17,7 @@ from domains import ENGLISH, NAME, Domain, Type, path_of, read_domain, read_doma
 
 from nerbert.errors import InputError
 from nerbert.formats.json_files import values_of_file
-from nerbert.formats.open_types import fold_type
+from nerbert.labels import fold_type
 from nerbert.records import Document
 
 FEWEST_PASSAGES, LEAST_EMPTY = {1: 78, 2: 78, 3: 38}, 0.05

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError
-from nerbert.formats.entity_labels import entity_labels, parse_labels
+from nerbert.formats.entity_labels import as_learnt, entity_labels, parse_labels
 from nerbert.records import EntityLabel
 from tests.raised import raises
 
@@ -77,3 +77,28 @@ def test_lines_keep_the_commas_of_descriptions() -> None:
 def test_labels_that_look_alike_are_one() -> None:
     with raises(InputError, "label 'person' is given twice"):
         parse_labels("person,per\u200bson")
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("PER", "person"),
+        ("per", "person"),
+        ("name", "person"),
+        ("WORK_OF_ART", "work of art"),
+        ("CREDITCARDNUMBER", "credit card number"),
+        ("creditCardNumber", "credit card number"),
+        ("US_SSN", "social security number"),
+        ("ship", "ship"),
+        ("organization", "organization"),
+        ("HMS vessel", "HMS vessel"),
+    ],
+)
+def test_codes_are_read_as_words_and_keep_their_names(name: str, read: str) -> None:
+    (label,) = as_learnt([name], {})
+    assert (label.name, label.text) == (name, read)
+
+
+def test_what_a_tagger_learnt_wins_over_a_codes_words() -> None:
+    (label,) = as_learnt(["PER"], {"words_of_types": {"PER": "passenger"}})
+    assert label.text == "passenger"

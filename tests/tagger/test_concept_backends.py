@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from nerbert import Tagger
 from nerbert.errors import InputError, NerbertError, SettingsError
-from nerbert.formats.open_types import fold_type
+from nerbert.labels import fold_type
 from nerbert.model.backbone import save_model
 from nerbert.model.concept_encoder import ConceptModel, open_concepts
 from nerbert.model.concept_head import AskedLabels, ConceptHead

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nerbert.errors import MissingExtra
 from nerbert.records import Span
 from nerbert.tagger.pending import PendingText
-from nerbert.tagger.spans import Graphemes, Spans, character_spans, counted_spans
+from nerbert.tagger.spans import Graphemes, Spans, character_spans, counted_spans, pair_brackets
 from nerbert.words import split_words
 from tests.raised import raises
 
@@ -185,3 +185,24 @@ def test_nested_entities_stay_nested_and_others_apart() -> None:
     for start, end in ((0, 3), (2, 3), (3, 8), (5, 6), (6, 7), (7, 8), (8, 9)):
         opened.add(start, end, "x", 0.5)
     assert [(each.start, each.end) for each in opened.spans] == [(0, 4), (2, 4), (4, 9), (5, 6), (6, 7), (7, 9)]
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "found"),
+    [
+        ("call (212) 555-0148", "212) 555-0148", "(212) 555-0148"),
+        ("mobile (555)014-2200.", "555)014-2200", "(555)014-2200"),
+        ("Acme (Holdings) Ltd is late", "Holdings) Ltd", "(Holdings) Ltd"),
+        ("Rill & Co (UK) today", "Rill & Co (UK", "Rill & Co (UK)"),
+        ("the firm (UK) today", "(UK", "UK"),
+        ("the firm (UK) today", "UK)", "UK"),
+        ("(see the ( UK )", "( UK", "UK"),
+        ("東京（日本）", "（日本", "日本"),
+        ("Acme (Holdings) Ltd", "Acme (Holdings) Ltd", "Acme (Holdings) Ltd"),
+        ("a) Oslo (north of it", "Oslo (north", "Oslo (north"),
+    ],
+)
+def test_a_span_has_both_brackets_or_neither(text: str, given: str, found: str) -> None:
+    start = text.rindex(given)
+    start, end = pair_brackets(text, start, start + len(given))
+    assert text[start:end] == found

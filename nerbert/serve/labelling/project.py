@@ -24,7 +24,7 @@ from nerbert.artifacts import held, writing
 from nerbert.errors import InputError, OutputExists, SettingsError, StaleOutput, at, refused
 from nerbert.formats.documents import Reading, document_of
 from nerbert.formats.jsonl import JsonLines
-from nerbert.formats.open_types import fold_type
+from nerbert.labels import fold_type
 from nerbert.records import Document, Example, Span
 from nerbert.rng import hash64
 from nerbert.schema import json_line, parse_json

@@ -15,7 +15,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.finetuning.start import takes_labels
 from nerbert.formats.data import DataSet
 from nerbert.formats.entity_labels import parse_type_labels
-from nerbert.model.concept_table import class_words
+from nerbert.labels import class_words
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import predict_entities
 from nerbert.model.linear import tag_both_ways

@@ -11,9 +11,8 @@ from nerbert.evaluation.benchmark.cells import CellSentences, Predictions, found
 from nerbert.evaluation.benchmark.systems.finetuned import Encoder
 from nerbert.evaluation.evaluate import labels_by_type
 from nerbert.formats.entity_labels import parse_type_labels
-from nerbert.labels import types_of_examples, word_spans
+from nerbert.labels import class_words, types_of_examples, word_spans
 from nerbert.metrics.calibration import uncalibrate
-from nerbert.model.concept_table import class_words
 from nerbert.model.folder import ModelFolder
 from nerbert.model.heads import Entities
 from nerbert.model.threshold_fit import TRIED, USUAL, above, best_threshold
