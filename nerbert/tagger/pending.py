@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from nerbert.errors import InputError, NerbertError, refused
 from nerbert.formats.rows import without_surrogates
-from nerbert.labels import OUTSIDE, is_signs, spans_from_bio
+from nerbert.labels import OUTSIDE, fold_type, is_signs, spans_from_bio
 from nerbert.locks import ThreadLock
 from nerbert.model.heads import Head, WordTags
 from nerbert.records import EntityLabel, Example, Span
@@ -174,11 +174,19 @@ def _tag_together(block: Sequence[_Sentence]) -> None:
         sentences = groups[finder]
         for number, first, last, type_, confidence in spans:
             text, offset, example = sentences[number]
-            start, end = pair_brackets(example.text, example.words[first][0], example.words[last - 1][1])
-            if finder.signs or not is_signs(example.text[start:end]):
-                text.add(offset + start, offset + end, type_, confidence)
+            start, end = example.words[first][0], example.words[last - 1][1]
+            if not finder.signs:
+                start, end = pair_brackets(example.text, start, end)
+                if is_signs(example.text[start:end]) or _is_heading(example.text, start, end, type_):
+                    continue
+            text.add(offset + start, offset + end, type_, confidence)
         for (text, _, example), characters in zip(sentences, read, strict=True):
             text.read -= len(example.text) - characters
+
+
+def _is_heading(text: str, start: int, end: int, type_: str) -> bool:
+    """Return whether an entity is but the name of its type before a colon, as in a form: `City: Leeds`."""
+    return text.startswith(":", end) and fold_type(text[start:end]) == fold_type(type_)
 
 
 def clean_example(example: Example) -> Example:

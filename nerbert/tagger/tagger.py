@@ -4,6 +4,7 @@ Sentences of many texts go through the model together. Another process loads the
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import cached_property, lru_cache
@@ -30,6 +31,7 @@ from nerbert.tagger.spans import Spans, check_offsets
 from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of, usual_threshold
 from nerbert.words import check_splitter, split_words
 
+_CELL = re.compile(r"[^\t]+\t?|\t")
 _KEPT = 16
 """Maximum lists of labels whose heads are kept; taggers on the same model share them."""
 
@@ -350,14 +352,17 @@ class Tagger:
         return answers if self.finds_signs else list(map(pending.drop_signs, examples, answers))
 
     def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
-        """Yield (offset of the first character, sentence) for each sentence of a text, as words without entities."""
+        """Yield (offset of the first character, sentence) for each sentence of a text, as words without entities.
+
+        A line's end and a tab end a sentence.
+        """
         offset = 0
-        for line in text.splitlines(keepends=True):
-            clean = without_surrogates(line)
+        for cell in (cell for line in text.splitlines(keepends=True) for cell in _CELL.findall(line)):
+            clean = without_surrogates(cell)
             for start, end in self._splitter.spans(clean):
                 if words := split_words(clean[start:end], self.splitter):
                     yield offset + start, Example(clean[start:end], words)
-            offset += len(line)
+            offset += len(cell)
 
     def _cut(self, text: pending.PendingText) -> Iterable[tuple[int, Example]]:
         """Return the units for the model: sentences, or as many of them as the head reads at once."""

@@ -174,3 +174,18 @@ def test_fixed_types_are_filtered(tagger: Tagger) -> None:
     assert first.head._head is tagger.head  # type: ignore[attr-defined]
     with raises(InputError, "label 'whale' is none of this tagger's fixed types: must be one of "):
         tagger.tag(SHIP, [kinds[0], "whale"])
+
+
+def test_a_heading_of_a_form_is_no_entity_of_its_type(open_tagger: Tagger) -> None:
+    assert found(open_tagger, "Ship: a ship\nport of the ship : Port", ["ship", "port"]) == [
+        ("ship", "ship"),
+        ("port", "port"),
+        ("ship", "ship"),
+        ("Port", "port"),
+    ]
+
+
+def test_a_tab_ends_a_sentence(open_tagger: Tagger) -> None:
+    text = "\tMara Berg\tGraz.\t\t12 May\r\nPaul\tCork\t"
+    sentences = [(text[offset : offset + len(each.text)], each.text) for offset, each in open_tagger.sentences(text)]
+    assert sentences == [(each, each) for each in ("Mara Berg", "Graz.", "12 May", "Paul", "Cork")]
