@@ -80,7 +80,7 @@ def parse_labels(text: str) -> tuple[EntityLabel, ...]:
             if ": " in label and ": " not in other:
                 raise InputError(f"labels {f'{label}, {other}'!r:.160}: the comma may be part of the description, or "
                                  "end it; put labels without a description first; if the comma belongs to the "
-                                 "description, write one label per line in a file: --labels labels.txt")  # fmt: skip
+                                 "description, write one label per line in a file, and give its name")  # fmt: skip
         return entity_labels(labels)
     with at(text if is_file else ""):
         return entity_labels(line.replace("\t", ": ", 1) for line in _lines(text, is_file=is_file))

@@ -168,9 +168,9 @@ def print_export(done: "Export") -> None:
         heads = ["back end", "F1", "entities like torch's", "others", "confidences differ by"]
         console.print(table(heads, rows, numbers=range(1, 5)))
     if int8 := done.agreement.get("onnx int8"):
-        lost = [("all", int8.gold, percent(int8.f1), f"{100 * int8.loss:.2f}",
-                 f"{100 * int8.low:.2f} to {100 * int8.high:.2f}")]  # fmt: skip
-        console.print(table(["int8", "gold", "F1", "points lost", "95 % interval"], lost, numbers=range(1, 5)))
+        change, *ends = (f"{-100 * loss:+.2f}" for loss in (int8.loss, int8.high, int8.low))
+        rows = [("all", int8.gold, percent(int8.f1), change, " to ".join(ends))]
+        console.print(table(["int8", "gold", "F1", "change, in points", "95 % interval"], rows, numbers=range(1, 5)))
 
 
 def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:

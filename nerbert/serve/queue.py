@@ -72,9 +72,13 @@ class Queue(Generic[Work]):
 
     def check(self, now: float) -> None:
         """Raise Overloaded if there is no space for a text."""
-        wait = self.wait(now)
-        if len(self._waiting) >= self._most or wait > self._deadline:
-            error = Overloaded(f"too many texts wait here ({len(self._waiting):,}); try again later")
+        wait, reason = self.wait(now), ""
+        if len(self._waiting) >= self._most:
+            reason = f"too many texts wait here ({len(self._waiting):,})"
+        elif wait > self._deadline:
+            reason = f"a text would wait {wait / 1000:.1f} s here, longer than {self._deadline / 1000:g} s"
+        if reason:
+            error = Overloaded(f"{reason}; try again later")
             error.retry_after = max(1, ceil((wait - self._deadline) / 1000))
             raise error
 

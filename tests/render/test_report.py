@@ -74,7 +74,7 @@ def test_parts_without_facts_are_left_out(report: Report) -> None:
     page = report_page(replace(report, card=card, model=MODEL, learning=((5, 0.1), (10, 0.4))))
     gates, making = section(page, "gates"), section(page, "making")
     for said in ("passed", "was 80.00 and is 79.00", "-1.50 to +1.00 points", "30 sentences with 70 entities",
-                 "600 texts of open types was 20.00 before", "onnx int8 2.0 MB 50.00 +0.40 -0.10 to +0.90 98.70",
+                 "600 texts of open types was 20.00 before", "onnx int8 2.0 MB 50.00 -0.40 -0.90 to +0.10 98.70",
                  ):  # fmt: skip
         assert said in gates, said
     assert "d, 7 sentences; SHA-256: train.conll abc" in making

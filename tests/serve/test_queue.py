@@ -105,7 +105,7 @@ def test_texts_that_would_wait_too_long_are_refused_when_the_pace_is_known() -> 
     learnt(one, cost=10, took=100)  # 10 ms for a unit
     one.submit(tickets("a" * 10), 0)
     one.submit(tickets("b" * 32), 0)  # would wait for just 1000 ms
-    with raises(Overloaded, retry_after=4):  # 3.2 s, rounded up
+    with raises(Overloaded, "a text would wait 4.2 s here, longer than 1 s", retry_after=4):  # 3.2 s, rounded up
         one.submit(tickets("c"), 0)
     assert (one.wait(0), len(one)) == (4200, 42)
 

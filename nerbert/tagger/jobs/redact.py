@@ -274,5 +274,6 @@ def _changes_of(map_: Path, redacted: Path, *, edited: bool) -> tuple[str, _Chan
     path_parts = redacted.resolve().parts
     matching = [names for names in files if len(files) == 1 or path_parts[-len(names) :] == names]
     if not matching or (kind := files[matching[0]][0]) not in ROW_KINDS:
-        raise InputError(f"{redacted}: isn't a file that was redacted with this map, or was changed since")
+        remedy = "" if edited else "; if you edited it: --edited"
+        raise InputError(f"{redacted}: isn't a file that was redacted with this map, or was changed since{remedy}")
     return kind, files[max(matching, key=len)][1]

@@ -216,7 +216,7 @@ def test_an_edited_file_gets_the_originals_of_the_pseudonyms_it_still_has(redact
     assert "z.txt: 1 of 3 names restored; gone: [else 1], [vowel 2]" in capsys.readouterr().err
 
 
-CHANGED = "y.txt: isn't a file that was redacted with this map, or was changed since"
+CHANGED = "y.txt: isn't a file that was redacted with this map, or was changed since; if you edited it: --edited"
 NO_NAMES = "may stand for several names, so an edited text can't be restored"
 
 
