@@ -79,7 +79,7 @@ def finetune(
     labels
         Words that a model with labels at run time reads for types: "politicalparty=political party,PER=person", or a
         file with one `TYPE=label` per line. The default is the type's name in words. Of a type that no sentence has the
-        tagger learns nothing: it finds it as the model did before.
+        tagger learns nothing: it finds it as the model did before. With --add-types, the types to keep: "person,firm".
     add_types
         ENCODER is a tagger that learns new types and keeps its own: it also learns its own entities in new sentences.
     old_data
@@ -107,7 +107,7 @@ def finetune(
 
     if (old_data or same_types) and not add_types:
         raise SettingsError("--old-data and --same-types are for --add-types; give that, too")
-    domains = Domains(data, source, read_type_labels(labels), reading=read)
+    domains = Domains(data, source, read_type_labels(labels, plain=add_types), reading=read)
     to = TaggerOutput(output, each_seed, overwrite=overwrite, card=add_check(write_tagger_card))
     encoder = encoder or usual_model(read.language)
     if add_types:

@@ -103,10 +103,15 @@ def parse_type_labels(items: Iterable[str]) -> dict[str, str]:
     return labels
 
 
-def read_type_labels(text: str) -> dict[str, str]:
-    """Return type → label of a command line: `TYPE=label` separated by commas, or a file with one per line."""
+def read_type_labels(text: str, *, plain: bool = False) -> dict[str, str]:
+    """Return type → label of a command line: `TYPE=label` separated by commas, or a file with one per line.
+
+    `plain` allows a TYPE alone, which is its own label.
+    """
     is_file = os.path.isfile(text)  # noqa: PTH113
     labels = parse_type_labels(_lines(text) if is_file else (part for part in text.split(",") if part.strip()))
+    if plain:
+        return {name: label or name for name, label in labels.items()}
     for name, label in labels.items():
         if not label:
             why = "write TYPE=label: the data's type and the tagger's label; put labels with commas into a file"

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.errors import InputError
-from nerbert.formats.entity_labels import as_learnt, entity_labels, parse_labels
+from nerbert.errors import InputError, SettingsError
+from nerbert.formats.entity_labels import as_learnt, entity_labels, parse_labels, read_type_labels
 from nerbert.records import EntityLabel
 from tests.raised import raises
 
@@ -102,3 +102,9 @@ def test_codes_are_read_as_words_and_keep_their_names(name: str, read: str) -> N
 def test_what_a_tagger_learnt_wins_over_a_codes_words() -> None:
     (label,) = as_learnt(["PER"], {"words_of_types": {"PER": "passenger"}})
     assert label.text == "passenger"
+
+
+def test_types_alone_are_their_own_labels_where_they_may_be() -> None:
+    assert read_type_labels("person, ORG=company", plain=True) == {"person": "person", "ORG": "company"}
+    with raises(SettingsError, "--labels 'person': write TYPE=label"):
+        read_type_labels("person,ORG=company")
