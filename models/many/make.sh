@@ -6,7 +6,7 @@ set -euo pipefail
 [ $# = 2 ] || { sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 2; }
 backbone=$1 out=$2 work=$2.work
 mkdir -p "$work"
-python sources/open_types/build.py -o "$work/en"
+python sources/open_types/build.py --version 2 -o "$work/en"
 python sources/open_types/build_languages.py -o "$work/languages"
 python models/many/start.py "$backbone" "$work/small" "$work/en/train.jsonl" "$work/languages/train.jsonl"
 awk 'NR % 4 == 1' "$work/en/train.jsonl" > "$work/en.jsonl"

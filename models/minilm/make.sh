@@ -25,7 +25,7 @@ d363ba907d738e3b423e1757b6f98f2dff1ec5ab24d91bc8fe4034fda460b4f6  $types/combine
 SUMS
 mkdir -p "$work"
 export PYTHONPATH=models/minilm
-python sources/open_types/build.py -o "$work/open-types"
+python sources/open_types/build.py --version 2 -o "$work/open-types"
 nerbert corpus build "$(dump en)" --knowledge "$dbpedia" --knowledge "$types/combined.tsv.xz" \
   --knowledge "$types/joie_db111k.tsv.xz" -o "$work/corpus" --exclude "$ner"/*/dev.conll "$ner"/*/test.conll
 passages="open_types.files=[\"$work/open-types/train.jsonl\"]" dev="open_types.dev=[\"$work/open-types/dev.jsonl\"]"

@@ -97,7 +97,7 @@ def main() -> None:
     """Write the folder, and say what is in it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path(NAME))
-    parser.add_argument("--version", type=int, choices=(1, 2), default=2, help="1: without the files of version 2")
+    parser.add_argument("--version", type=int, choices=(1, 2, 3), default=3, help="without the files of later versions")
     given = parser.parse_args()
     publish(given.output, [each for each in read_domains(PASSAGES) if each.version <= given.version])
 

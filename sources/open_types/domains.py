@@ -1,9 +1,9 @@
 """A domain's file: its header, which lists the types that are marked in it, and its passages.
 
-`# domain:`, `# genre:`, from version 2 on `# names: real`, `invented` or `mixed`, perhaps `# nested: yes`, and a line
-`# type: NAME < BROADER: DESCRIPTION` for each type (`< BROADER` may be missing); then a passage a line, as
-`nerbert.formats.marked` reads it. A file in another language than English has `# language: de` and, for each type, a
-line `# native: NAME = its name there, another one`.
+`# domain:`, `# genre:`, from version 2 on `# names: real`, `invented` or `mixed`, in later ones `# since: 3`, perhaps
+`# nested: yes`, and a line `# type: NAME < BROADER: DESCRIPTION` for each type (`< BROADER` may be missing); then a
+passage a line, as `nerbert.formats.marked` reads it. A file in another language than English has `# language: de` and,
+for each type, a line `# native: NAME = its name there, another one`.
 """
 
 import re
@@ -23,7 +23,7 @@ LANGUAGES = Path(__file__).with_name("languages")
 """The folder of other languages, a folder each."""
 _TYPE = re.compile(r"# type:\s*([^:<]+?)\s*(?:<\s*([^:<]+?)\s*)?:\s*(\S.*)")
 _NATIVE = re.compile(r"# native:\s*([^=]+?)\s*=\s*(\S.*)")
-_FACT = re.compile(r"# (language|domain|genre|nested|names):\s*(\S.*)")
+_FACT = re.compile(r"# (language|domain|genre|nested|names|since):\s*(\S.*)")
 _YES = {"yes": True, "no": False}
 ENGLISH = "en"
 NAMES = ("", "real", "invented", "mixed")
@@ -52,13 +52,15 @@ class Domain:
     types: dict[str, Type]
     passages: list[Document]
     language: str = ENGLISH
+    since: str = ""
+    """The version of the set that the file came with, in files of version 3 on."""
 
     @property
     def version(self) -> int:
         """The version of the set that the file came with."""
         if self.language != ENGLISH:
             return 3
-        return 2 if self.names else 1
+        return int(self.since or bool(self.names) + 1)
 
     def broader(self, type_: str) -> list[str]:
         """Return a type and the broader ones above it, the narrowest first."""
@@ -100,11 +102,12 @@ def read_domain(path: Path) -> Domain:
             if span.type not in types:
                 raise InputError(f"{path}:{passage.line}: type {span.type!r} is not listed at the top of the file")
     nested, language = _YES[facts["nested"]], facts["language"]
-    return Domain(path.stem, facts["domain"], facts["genre"], nested, facts["names"], types, passages, language)
+    kind = facts["domain"], facts["genre"], nested, facts["names"]
+    return Domain(path.stem, *kind, types, passages, language, facts["since"])
 
 
 def _header(path: Path) -> tuple[dict[str, str], dict[str, Type]]:
-    facts = {"domain": "", "genre": "", "nested": "no", "names": "", "language": ENGLISH}
+    facts = {"domain": "", "genre": "", "nested": "no", "names": "", "language": ENGLISH, "since": ""}
     types, natives = dict[str, Type](), dict[str, tuple[str, ...]]()
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         if line.startswith("# type:"):

@@ -173,7 +173,7 @@ def test_outside_a_checkout_and_with_a_mirror_it_is_downloaded(
     server: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     know(monkeypatch, known_data())
-    words = ("open-types: ", "open-types-2.0/train.jsonl", "status 404", "clone https://github.com/nerbert/nerbert")
+    words = ("open-types: ", "open-types-3.0/train.jsonl", "status 404", "clone https://github.com/nerbert/nerbert")
     fails(InputError, server, tmp_path / "out", "open-types", words=words)
     assert server.asked, "a mirror is asked, in a checkout too"
     monkeypatch.setattr(module, "CHECKOUT", tmp_path)

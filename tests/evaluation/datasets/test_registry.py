@@ -97,7 +97,7 @@ def test_recipes_name_files_that_the_registry_names(name: str) -> None:
 def test_the_project_s_own_set_is_a_release() -> None:
     assert {"open-types", "open-types-languages"} == RELEASED
     known = find_public("open-types")
-    root = "https://github.com/nerbert/nerbert/releases/download/open-types-2.0"
+    root = "https://github.com/nerbert/nerbert/releases/download/open-types-3.0"
     assert find_addresses(known) == {split: f"{root}/{split}.jsonl" for split in ("train", "dev", "test")}
     assert convert_data({"train": b"as it is"}, known.recipe) == {"train": b"as it is"}
     assert known.licence == "CC0-1.0"
