@@ -46,5 +46,5 @@ python models/minilm/texts.py "$work/texts.jsonl" "$ner" "$work/open-types/train
 values=(backbone="$work/first" taught.teacher="$work/teacher" threads=2 "$dev"
   "open_types.files=[\"$work/texts.jsonl\"]")
 nerbert pretrain models/minilm/taught.toml -o "$work/taught" "${values[@]/#/--set=}"
-python models/minilm/average.py "$work/taught" "$work/averaged" "${values[@]}"
+python models/average.py models/minilm/taught.toml 0.55 "$work/taught" "$work/averaged" "${values[@]}"
 python models/pack.py "$work/averaged" "$out"
