@@ -7,12 +7,11 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from nerbert.errors import InputError
 from nerbert.records import Example, Sentence, Span
-from nerbert.tables import read_columns
 
 OUTSIDE = "O"
 _SAME_TYPES = {
@@ -113,21 +112,6 @@ def fold_type(type_: str) -> str:
 def class_words(name: str) -> str:
     """Return the name of a class in words: `PoliticalParty` → `political party`."""
     return fold_type(" ".join(_EDGES.split(name)))
-
-
-def words_of_code(name: str) -> str:
-    """Return the words that a label stands for if it is a code: `PER` → `person`, `WORK_OF_ART` → `work of art`.
-
-    The words of any other label are its own, so for these return "".
-    """
-    folded = class_words(name)
-    is_code = name.isupper() or "_" in name
-    return _familiar_labels().get(folded.replace(" ", "").replace("-", ""), folded if is_code else "")
-
-
-@cache
-def _familiar_labels() -> dict[str, str]:
-    return {row[0]: row[1] for row in read_columns("familiar_labels.tsv", "label", "words")}
 
 
 def shared_tags(tags: Sequence[str], others: Sequence[str]) -> dict[str, str]:

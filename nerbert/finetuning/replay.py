@@ -17,7 +17,8 @@ from nerbert.errors import InputError, at, few
 from nerbert.finetuning.domains import Domains
 from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.formats.data import DataSet
-from nerbert.labels import class_words, common_name, fold_type, types_of_examples, words_of_code
+from nerbert.formats.entity_labels import words_of_code
+from nerbert.labels import class_words, common_name, fold_type, types_of_examples
 from nerbert.model.concept_table import Concept, ConceptTable
 from nerbert.model.tokenizer import SubwordTokenizer, WordLabels
 from nerbert.model.windows import Windows

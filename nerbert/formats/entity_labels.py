@@ -9,15 +9,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from nerbert.errors import InputError, SettingsError, at, visible
 from nerbert.formats.rows import read_lines
-from nerbert.labels import learnt_words, words_of_code
+from nerbert.labels import class_words, learnt_words
 from nerbert.records import EntityLabel
 from nerbert.sources.files import open_plain
+from nerbert.tables import read_columns
 
 LONGEST_NAME, LONGEST_DESCRIPTION = 200, 1000
 """Maximum lengths in characters."""
@@ -63,6 +65,21 @@ def as_learnt(labels: Iterable[str | EntityLabel], card: Mapping[str, Any]) -> t
         for label in entity_labels(labels)
         for word in words.get(label.name) or (label.reads or words_of_code(label.name),)
     )
+
+
+def words_of_code(name: str) -> str:
+    """Return the words that a label stands for if it is a code: `PER` → `person`, `WORK_OF_ART` → `work of art`.
+
+    The words of any other label are its own, so for these return "".
+    """
+    folded = class_words(name)
+    is_code = name.isupper() or "_" in name
+    return _familiar_labels().get(folded.replace(" ", "").replace("-", ""), folded if is_code else "")
+
+
+@cache
+def _familiar_labels() -> dict[str, str]:
+    return {row[0]: row[1] for row in read_columns("familiar_labels.tsv", "label", "words")}
 
 
 def parse_labels(text: str) -> tuple[EntityLabel, ...]:

@@ -169,8 +169,8 @@ def print_export(done: "Export") -> None:
         console.print(table(heads, rows, numbers=range(1, 5)))
     if int8 := done.agreement.get("onnx int8"):
         change, *ends = (f"{-100 * loss:+.2f}" for loss in (int8.loss, int8.high, int8.low))
-        rows = [("all", int8.gold, percent(int8.f1), change, " to ".join(ends))]
-        console.print(table(["int8", "gold", "F1", "change, in points", "95 % interval"], rows, numbers=range(1, 5)))
+        changes = [("all", int8.gold, percent(int8.f1), change, " to ".join(ends))]
+        console.print(table(["int8", "gold", "F1", "change, in points", "95 % interval"], changes, numbers=range(1, 5)))
 
 
 def print_evaluation(evaluation: "Evaluation", *, as_json: bool) -> None:
