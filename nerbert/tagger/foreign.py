@@ -41,7 +41,7 @@ def tell_foreign(texts: Iterable[str], language: str) -> None:
     """Say once, in each process, if texts begin in another language than the tagger's."""
     if is_foreign(" ".join(islice(texts, _TEXTS)), language):
         _tell_once(
-            f"note: a text seems to be in another language than the tagger's ({language}); the model many reads most: "
+            f"note: a text seems to be in another language than the tagger's ({language}); how to train one: "
             f"{DOCS}/how-to/language.md"
         )
 
