@@ -86,7 +86,8 @@ def prepare(
     both = _types_of_both(types, data.train, tagger, same_types=same_types)
     if at_run_time:
         read_words = learnt_words(card)
-        words = {type_: " or ".join(read_words.get(type_, [""])) for type_ in types} | dict(labels)
+        words = {type_: " or ".join(read_words.get(type_, [""])) for type_ in types}
+        words |= {type_: label for type_, label in labels.items() if label}
         no_sentences = Domains(DataSet(Path(tagger), []), None, {type_: words[type_] for type_ in types}, types)
         teacher = Start.of(tagger, no_sentences, settings).head()
     else:  # unchanged: a new head would start without its merged tags

@@ -144,16 +144,16 @@ def ask_present_types(examples: Sequence[Example], types: Sequence[str]) -> list
     return [replace(example, asked=present) if example.asked is None else example for example in examples]
 
 
-def _usual_words(type_: str) -> str:
-    return common_name(words_of_code(type_) or class_words(type_))
-
-
 def words_of_types(types: Sequence[str], labels: Mapping[str, str]) -> dict[str, str]:
     """Return the text that a model reads for each type: its label, else the type in words, `PER` as *person*.
 
     Types with the same words keep their names. Raise InputError for names that differ only in case or underscores.
     """
-    words = {type_: fold_type(labels.get(type_) or _usual_words(type_)) or type_ for type_ in types}
+    plain = {type_: common_name(class_words(type_)) for type_ in types}
+    coded = {type_: common_name(words_of_code(type_) or plain[type_]) for type_ in types}
+    once = {text for text, count in Counter(coded.values()).items() if count == 1}
+    usual = {type_: text if text in once else plain[type_] for type_, text in coded.items()}
+    words = {type_: fold_type(labels.get(type_) or usual[type_]) or type_ for type_ in types}
     same = Counter(words.values())
     if alike := [type_ for type_, text in words.items() if same[text] > 1]:
         words |= {type_: fold_type(labels.get(type_) or type_) or type_ for type_ in alike}

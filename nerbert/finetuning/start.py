@@ -58,8 +58,8 @@ class Start:
         gentle = chosen.traits.trains_gently
         backbone = Backbone.of(encoder, settings.seed, settings.num_layers)
         if settings.min_steps < 0:
-            few = _SHORT_STEPS if _width(backbone.config) >= _NARROW else _GENTLE_STEPS
-            settings = replace(settings, min_steps=few if gentle else _USUAL_STEPS)
+            steps = _gentle_steps(backbone.config) if gentle else _USUAL_STEPS
+            settings = replace(settings, min_steps=steps)
         domains = replace(domains, labels=_words_of_types(chosen, card, domains, settings))
         data = chosen.data(FinetuneData(settings, domains, card["word_splitter"]))
         if sentences and not data.has_entities:
@@ -152,8 +152,12 @@ def usual_rate(config: Any, *, gentle: bool = False) -> float:
     return rate * _GENTLE_SHARE if width >= _NARROW else _NARROW_RATE
 
 
+def _gentle_steps(config: Any) -> int:
+    return _SHORT_STEPS if _width(config) >= _NARROW else _GENTLE_STEPS
+
+
 def _width(config: Any) -> int:
-    return int(getattr(config, "hidden_size", _WIDE))
+    return int(getattr(config, "hidden_size", 0) or _WIDE)
 
 
 def _words_of_types(

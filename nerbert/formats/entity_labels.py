@@ -16,7 +16,7 @@ from typing import Any
 
 from nerbert.errors import InputError, SettingsError, at, visible
 from nerbert.formats.rows import read_lines
-from nerbert.labels import class_words, learnt_words
+from nerbert.labels import class_words, fold_type, learnt_words
 from nerbert.records import EntityLabel
 from nerbert.sources.files import open_plain
 from nerbert.tables import read_columns
@@ -57,24 +57,27 @@ def as_learnt(labels: Iterable[str | EntityLabel], card: Mapping[str, Any]) -> t
     """Return checked labels; types that a tagger was fine-tuned on, by its card, get the texts that it read then.
 
     A merged type (`nerbert types`) becomes several labels of one name, one per text; its entities are those of all.
-    Familiar codes (`PER`) are read as words.
+    Familiar codes (`PER`) are read as words, unless they are described, or another label has these words.
     """
-    words = learnt_words(card)
+    learnt, checked = learnt_words(card), entity_labels(labels)
+    words = {label.name: "" if label.description else words_of_code(label.name) for label in checked}
+    meanings = Counter(word or fold_type(name) for name, word in words.items())
     return tuple(
         replace(label, reads=word)
-        for label in entity_labels(labels)
-        for word in words.get(label.name) or (label.reads or words_of_code(label.name),)
+        for label in checked
+        for word in learnt.get(label.name)
+        or (label.reads or (words[label.name] if meanings[words[label.name]] == 1 else ""),)
     )
 
 
+@cache
 def words_of_code(name: str) -> str:
     """Return the words that a label stands for if it is a code: `PER` → `person`, `WORK_OF_ART` → `work of art`.
 
     The words of any other label are its own, so for these return "".
     """
     folded = class_words(name)
-    is_code = name.isupper() or "_" in name
-    return _familiar_labels().get(folded.replace(" ", "").replace("-", ""), folded if is_code else "")
+    return _familiar_labels().get(folded.replace(" ", "").replace("-", ""), folded if "_" in name else "")
 
 
 @cache
@@ -123,14 +126,12 @@ def parse_type_labels(items: Iterable[str]) -> dict[str, str]:
 def read_type_labels(text: str, *, plain: bool = False) -> dict[str, str]:
     """Return type → label of a command line: `TYPE=label` separated by commas, or a file with one per line.
 
-    `plain` allows a TYPE alone, which is its own label.
+    `plain` allows a TYPE alone; its label is "".
     """
     is_file = os.path.isfile(text)  # noqa: PTH113
     labels = parse_type_labels(_lines(text) if is_file else (part for part in text.split(",") if part.strip()))
-    if plain:
-        return {name: label or name for name, label in labels.items()}
     for name, label in labels.items():
-        if not label:
+        if not (label or plain):
             why = "write TYPE=label: the data's type and the tagger's label; put labels with commas into a file"
             raise SettingsError(f"--labels {name!r:.80}: {why}", setting="labels")
     return labels

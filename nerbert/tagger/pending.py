@@ -18,7 +18,7 @@ from nerbert.labels import OUTSIDE, fold_type, is_signs, spans_from_bio
 from nerbert.locks import ThreadLock
 from nerbert.model.heads import Head, WordTags
 from nerbert.records import EntityLabel, Example, Span
-from nerbert.tagger.spans import Graphemes, Spans, counted_spans, pair_brackets
+from nerbert.tagger.spans import BRACKETS, Graphemes, Spans, counted_spans, pair_brackets
 
 _BLOCK_WORDS, _BLOCK_TEXTS = 8192, 512
 """Number of words, or texts, that are read before they go through the model."""
@@ -172,21 +172,30 @@ def _tag_together(block: Sequence[_Sentence]) -> None:
             results.append((finder, spans, head.characters_read(examples)))
     for finder, spans, read in results:  # nothing here can fail, so no text is written to twice
         sentences = groups[finder]
-        for number, first, last, type_, confidence in spans:
+        for number, begin, stop, type_, confidence in spans:
             text, offset, example = sentences[number]
-            start, end = example.words[first][0], example.words[last - 1][1]
-            if not finder.signs:
-                start, end = pair_brackets(example.text, start, end)
-                if is_signs(example.text[start:end]) or _is_heading(example.text, start, end, type_):
-                    continue
-            text.add(offset + start, offset + end, type_, confidence)
+            first, last = (begin, stop) if finder.signs else shown_words(example, begin, stop, type_)
+            if first < last:
+                start, end = example.words[first][0], example.words[last - 1][1]
+                text.add(offset + start, offset + end, type_, confidence)
         for (text, _, example), characters in zip(sentences, read, strict=True):
             text.read -= len(example.text) - characters
 
 
-def _is_heading(text: str, start: int, end: int, type_: str) -> bool:
-    """Return whether an entity is but the name of its type before a colon, as in a form: `City: Leeds`."""
-    return text.startswith(":", end) and fold_type(text[start:end]) == fold_type(type_)
+def shown_words(example: Example, first: int, last: int, type_: str) -> tuple[int, int]:
+    """Return the words of an entity that are shown: with paired brackets; none of what the training never had.
+
+    That is an entity without a letter or digit, and the name of its type before a colon, as in a form: `City: Leeds`.
+    """
+    beside = example.words[max(first - 1, 0)][0], example.words[min(last, len(example.words) - 1)][1]
+    if not BRACKETS.isdisjoint(example.text[slice(*beside)]):
+        first, last = pair_brackets(example.tokens, first, last)
+    if first == last:
+        return first, last
+    text = example.text[example.words[first][0] : example.words[last - 1][1]]
+    follows = example.text[example.words[last - 1][1] :][:1]
+    is_heading = follows in (":", "：") and fold_type(text) == fold_type(type_)
+    return (first, first) if is_signs(text) or is_heading else (first, last)
 
 
 def clean_example(example: Example) -> Example:
@@ -194,12 +203,15 @@ def clean_example(example: Example) -> Example:
     return replace(example, text=without_surrogates(example.text))
 
 
-def drop_signs(example: Example, answer: WordTags) -> WordTags:
-    """Return a sentence's tags, O where an entity has no letter or digit."""
-    tags = answer.tags.copy()
-    for first, last, _ in spans_from_bio(tags) if any(tag != OUTSIDE for tag in tags) else ():
-        if is_signs("".join(example.tokens[first:last])):
-            tags[first:last] = [OUTSIDE] * (last - first)
+def shown_tags(example: Example, answer: WordTags) -> WordTags:
+    """Return a sentence's tags with the `shown_words` of each entity."""
+    spans = spans_from_bio(answer.tags) if any(tag != OUTSIDE for tag in answer.tags) else []
+    shown = [(*shown_words(example, *span), span[2]) for span in spans]
+    if shown == spans:
+        return answer
+    tags = [OUTSIDE] * len(answer.tags)
+    for first, last, type_ in shown:
+        tags[first:last] = [f"{'I' if index else 'B'}-{type_}" for index in range(last - first)]
     return WordTags(tags, answer.confidences)
 
 

@@ -103,23 +103,31 @@ _LAST = {"characters": "", "utf-16": "\uffff", "bytes": "\x7f\u07ff\uffff"}
 
 
 _BRACKETS = {"(": ")", "[": "]", "（": "）", "［": "］", "【": "】"}
+_CLOSING = frozenset(_BRACKETS.values())
+BRACKETS = _CLOSING | _BRACKETS.keys()
 
 
-def pair_brackets(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return a span that has both of a pair of brackets or neither: a missing one joins, one at the edge leaves."""
+def pair_brackets(words: Sequence[str], first: int, last: int) -> tuple[int, int]:
+    """Return the words of an entity with both of a pair of brackets or neither, where brackets are words of their own.
+
+    A missing one beside the entity joins it, one at its edge leaves it. One deep inside stays.
+    """
+    while first < last and words[first] in _CLOSING:
+        first += 1
+    while first < last and words[last - 1] in _BRACKETS:
+        last -= 1
     for opening, closing in _BRACKETS.items():
-        inside = text[start:end]
+        inside = words[first:last]
         open_ones = inside.count(opening) - inside.count(closing)
-        if open_ones > 0 and inside.startswith(opening):
-            start += 1
-        elif open_ones > 0 and text.startswith(closing, end):
-            end += 1
-        elif open_ones < 0 and inside.endswith(closing):
-            end -= 1
-        elif open_ones < 0 and text.endswith(opening, 0, start):
-            start -= 1
-    inside = text[start:end]
-    return end - len(inside.lstrip()), start + len(inside.rstrip())
+        if open_ones > 0 and inside[0] == opening:
+            first += 1
+        elif open_ones > 0 and list(words[last : last + 1]) == [closing]:
+            last += 1
+        elif open_ones < 0 and inside[-1] == closing:
+            last -= 1
+        elif open_ones < 0 and first and words[first - 1] == opening:
+            first -= 1
+    return first, last
 
 
 def check_offsets(name: str) -> str:

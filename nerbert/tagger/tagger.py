@@ -349,7 +349,7 @@ class Tagger:
         else:
             entities = head.predict(examples).at_least(self.thresholds, self.temperature)
             answers = entities.word_tags(examples, self.temperature)
-        return answers if self.finds_signs else list(map(pending.drop_signs, examples, answers))
+        return answers if self.finds_signs else list(map(pending.shown_tags, examples, answers))
 
     def sentences(self, text: str) -> Iterator[tuple[int, Example]]:
         """Yield (offset of the first character, sentence) for each sentence of a text, as words without entities.

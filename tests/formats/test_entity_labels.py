@@ -104,7 +104,12 @@ def test_what_a_tagger_learnt_wins_over_a_codes_words() -> None:
     assert label.text == "passenger"
 
 
-def test_types_alone_are_their_own_labels_where_they_may_be() -> None:
-    assert read_type_labels("person, ORG=company", plain=True) == {"person": "person", "ORG": "company"}
+def test_types_may_have_no_label_where_that_is_allowed() -> None:
+    assert read_type_labels("person, ORG=company", plain=True) == {"person": "", "ORG": "company"}
     with raises(SettingsError, "--labels 'person': write TYPE=label"):
         read_type_labels("person,ORG=company")
+
+
+def test_a_described_label_and_one_whose_words_are_taken_are_read_as_they_are() -> None:
+    given = ["name: the name of a ship", "PER", "person", "iban", "bank account number", "DNA"]
+    assert [label.text for label in as_learnt(given, {})] == given
