@@ -6,13 +6,12 @@ in characters. Rows that the table has already are not computed again.
 """
 
 import argparse
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from trained_share import labels_of
+from trained_share import append_rows, labels_of, read_rows
 
 from nerbert.evaluation.datasets.load import open_data
 from nerbert.records import Example, Span
@@ -34,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     tagger = Tagger.load(options.model, device="cpu", threads=options.threads)
-    known = _read_table(options.table)
+    known = {(row["model"], row["data"], row["split"], row["input"]) for row in read_rows(options.table)}
     for name in options.sets.split(","):
         examples = list(open_data(name, options.data).splits[options.split])[: options.limit or None]
         labels = labels_of(name, options.data)
@@ -44,7 +43,7 @@ def main() -> None:
             texts: Sequence[Example | str] = examples if kind == "words" else [each.text for each in examples]
             counts = count(tagger, texts, examples, labels)
             row = (options.model, name, options.split, len(examples), kind, *counts)
-            _add_row(options.table, row)
+            append_rows(options.table, HEADER, [row])
             print(*row, f"{200 * counts[0] / max(1, counts[1] + counts[2]):.1f}", flush=True)
 
 
@@ -64,19 +63,6 @@ def count(
 
 def _place(span: Span) -> tuple[int, int, str]:
     return span.start, span.end, span.type
-
-
-def _read_table(table: Path) -> set[tuple[str, ...]]:
-    if not table.exists():
-        return set()
-    with table.open(newline="", encoding="utf-8") as file:
-        return {(row["model"], row["data"], row["split"], row["input"]) for row in csv.DictReader(file)}
-
-
-def _add_row(table: Path, row: Sequence[object]) -> None:
-    new = not table.exists()
-    with table.open("a", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([HEADER, row] if new else [row])
 
 
 if __name__ == "__main__":

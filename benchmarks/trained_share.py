@@ -77,18 +77,28 @@ def _add(cell: Cell, options: argparse.Namespace, settings: FinetuneSettings) ->
         if cell in _read_cells(options.table, options.split):
             return
         rows = list(_rows(cell, options, settings))
-        new = not options.table.exists()
-        with options.table.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([HEADER, *rows] if new else rows)
+        append_rows(options.table, HEADER, rows)
         print(cell, *(f"{row[4]:.2f} {_f1(row[5:8]):.1f}" for row in rows), flush=True)
 
 
 def _read_cells(table: Path, split: str) -> set[Cell]:
-    if not table.exists():
-        return set()
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+    rows = [row for row in read_rows(table) if row["split"] == split]
     return {Cell(row["data"], row["sentences"], int(row["draw"])) for row in rows}
+
+
+def read_rows(table: Path) -> list[dict[str, str]]:
+    """Return the rows of a table, none if it isn't there yet."""
+    if not table.exists():
+        return []
+    with table.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def append_rows(table: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Add rows to a table, which begins with its header."""
+    new = not table.exists()
+    with table.open("a", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows] if new else rows)
 
 
 def _rows(cell: Cell, options: argparse.Namespace, settings: FinetuneSettings) -> Iterator[Sequence[Any]]:
