@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
+from figures import Curves, few_labels_of, open_panels, plain_axes, read_results, styles_of
+
 from nerbert.errors import InputError, NerbertError
-from nerbert.evaluation.figures import Curves, few_labels_of, read_results
-from nerbert.render.figures import open_panels, plain_axes, styles_of
 
 SUITE, BASE = "diversity", "none"
 Means = dict[str, dict[str, float]]

@@ -15,11 +15,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from figures import OWN_F1, Result, open_panels, plain_axes, read_results, styles_of
 from frontier import SPEEDS, Speed, Speeds
 
 from nerbert.errors import InputError, NerbertError, at
-from nerbert.evaluation.figures import OWN_F1, Result, read_results
-from nerbert.render.figures import open_panels, plain_axes, styles_of
 from nerbert.schema import read_json
 
 

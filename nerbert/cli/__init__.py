@@ -34,7 +34,6 @@ app = App(
 )
 for group in ("corpus", "knowledge", "data"):
     app.command(f"nerbert.cli.data:{group}_app", name=group)
-app.command("nerbert.cli.figures:figures_app", name="figures")
 for command in (
     "models:pretrain", "models:finetune", "models:types", "distil:distil", "models:calibrate", "models:evaluate",
     "models:report", "tag:tag", "tag:redact", "serve:serve", "serve:label", "serve:mcp", "distil:annotate",
