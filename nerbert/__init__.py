@@ -144,7 +144,7 @@ def read_data(
     data: str | Path, splits: Collection[str] = ("train", "dev", "test"), *, from_: str = "", split: str = "",
     split_seed: int = 0, overlaps: Literal["error", "longest", "first"] = "error",
     tag_types: Literal["keep", "merge"] = "keep", cut_words: Literal["grow", "error"] = "grow",
-    units: "Units" = "auto", layer: str = "", feature: str = "", tag_column: str = "", type_: str = "",
+    units: "Units" = "auto", tag_column: str = "", type_: str = "",
     language: str = "", word_splitter: str = "",
 ) -> "DataSet":  # fmt: skip
     """Read annotated data in any format: a folder with a file for each split, or one file.
@@ -152,16 +152,16 @@ def read_data(
     `from_` names the format; by default it is detected. `split` cuts one file into train, dev and test (`"80/10/10"`).
     `overlaps` and `cut_words` choose how to treat entities that overlap or cut a word, `units` is the unit of offsets,
     and `tag_types` chooses whether to merge spans whose types are tags such as `B-PER`.
-    `layer` and `feature` select the entities of WebAnno TSV, `tag_column` selects the tags of CoNLL, and `type_` is the
-    type of entities without one. Texts without words are cut into sentences by the rules of `language`, and into words
-    by `word_splitter`. The splits are lists of `Example`. Of the requested splits, only train must exist.
+    `tag_column` selects the tags of CoNLL, and `type_` is the type of entities without one. Texts without words are cut
+    into sentences by the rules of `language`, and into words by `word_splitter`. The splits are lists of `Example`. Of
+    the requested splits, only train must exist.
     """
     from nerbert.formats import data as stage
     from nerbert.formats.documents import Reading
 
     reading = Reading(
         from_=from_, split=split, split_seed=split_seed, overlaps=overlaps, tag_types=tag_types,
-        cut_words=cut_words, units=units, layer=layer, feature=feature, tag_column=tag_column, type_=type_,
+        cut_words=cut_words, units=units, tag_column=tag_column, type_=type_,
         language=language, word_splitter=word_splitter,
     )  # fmt: skip
     return stage.read_data(data, splits, reading)

@@ -41,7 +41,7 @@ print(json.dumps(answers))
 HEAVY = """
     pyarrow duckdb lxml torch transformers accelerate safetensors huggingface_hub datasets spacy scipy mcp
 """.split()
-TEXT_FORMATS = "conll jsonl csv gliner doccano label-studio prodigy argilla marked webanno brat".split()
+TEXT_FORMATS = "conll jsonl csv gliner doccano label-studio prodigy argilla marked brat".split()
 WORKS = (
     "tag light notes.txt", "tag light notes.txt --json", "tag light notes.txt -o tagged.jsonl",
     "tag light rows.jsonl -o tagged.conll", "tag light test.conll -o tagged.csv --to csv",

@@ -187,7 +187,6 @@ class Conll:
     suffixes = by_name = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes", ".conllu")
     streams = True
     holds = replace(LEAST, text="words", words=True, groups="adjacent")
-    options = ("tag_column",)
     tag_column = ""
 
     def recognise(self, path: Path, head: bytes) -> bool:

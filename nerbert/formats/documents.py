@@ -71,7 +71,7 @@ class Reading(Settings):
 
     from_: str = ""
     """Format of annotated data: conll, jsonl, csv, parquet, datasets, doccano, label-studio, prodigy, argilla, brat,
-    webanno, marked, spacy, gliner, or your own as module:Class; default: detect it from the content."""
+    marked, spacy, gliner, or your own as module:Class; default: detect it from the content."""
     split: str = ""
     """Cut data that has no splits into train, dev and test, in percent: 80/10/10; 80/20 has no test. Documents stay
     whole; equal texts stay together if the data names no documents."""
@@ -86,10 +86,6 @@ class Reading(Settings):
     units: Units = "auto"
     """Unit of offsets: characters, utf-16 (units), bytes or graphemes; with the suffix -lf, a Windows line end counts
     as one. auto detects it from the entities' texts, else from word boundaries."""
-    layer: str = ""
-    """Layers of WebAnno TSV that hold the entities, separated by commas; default: NamedEntity, else the only layer."""
-    feature: str = ""
-    """Feature of these layers that holds the types; default: value, else the only one."""
     tag_column: str = ""
     """CoNLL's column of tags: its number, from 1 (from the end: -1), or a field of CoNLL-U's last column."""
     type_: str = ""

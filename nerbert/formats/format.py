@@ -37,14 +37,13 @@ _GONE = {
     re.compile(
         r'\A\[?\s*\[\s*"(?:[^"\\]|\\.)*+"\s*,\s*\{\s*"entities"'
     ): "spaCy's tuples (save them as DocBin, .spacy)",
-    re.compile(r"\A[^>]*>?\s*<xmi:XMI\b"): "UIMA XMI (export it as WebAnno TSV v3.3)",
-    re.compile(r'"%FEATURE_STRUCTURES"\s*:'): "UIMA JSON (export it as WebAnno TSV v3.3)",
+    re.compile(r"\A[^>]*>?\s*<xmi:XMI\b"): "UIMA XMI (export it as CoNLL 2002)",
+    re.compile(r'"%FEATURE_STRUCTURES"\s*:'): "UIMA JSON (export it as CoNLL 2002)",
+    re.compile(r"\A#FORMAT=WebAnno TSV"): "WebAnno TSV (export it as CoNLL 2002)",
     re.compile(r'"(?:annotation|prediction)_agent"\s*:'): "records of Argilla 1 (export them from Argilla 2)",
     re.compile(r'"[^"]+\.(?:responses|suggestion)"\s*:'): "flat records of Argilla (export them by records.to_json)",
 }
 """Patterns of exports that are no longer read, and the exports to use instead."""
-_OPTIONS = ("layer", "feature", "tag_column")
-"""The options of reading that only some formats have."""
 _KEY = re.compile(r'"(\w+)"\s*:')
 
 Fields = Callable[[Document], Mapping[str, Any]]
@@ -133,7 +132,6 @@ FORMATS: Registry[Callable[[], Format]] = Registry(
         "jsonl": "nerbert.formats.jsonl:JsonLines",
         "brat": "nerbert.formats.brat:Brat",
         "marked": "nerbert.formats.marked:Marked",
-        "webanno": "nerbert.formats.webanno:WebAnno",
         "csv": "nerbert.formats.tables:Tables",
         "parquet": "nerbert.formats.columns:Parquet",
         "datasets": "nerbert.formats.columns:Datasets",
@@ -173,11 +171,10 @@ def read_documents(path: Path, reading: Reading | None = None, repairs: Repairs 
     reading, counts = reading or Reading(), Repairs() if repairs is None else repairs
     with refused(f"{path}: can't be read", of=OSError):
         format_ = check_needs(find_format(path, reading.from_))
-        for name in _OPTIONS:
-            if name in getattr(format_, "options", ()):
-                setattr(format_, name, getattr(reading, name))
-            elif getattr(reading, name):
-                raise InputError(f"{path}: its format has no {name} (--{name.replace('_', '-')}); leave that out")
+        if hasattr(format_, "tag_column"):
+            format_.tag_column = reading.tag_column
+        elif reading.tag_column:
+            raise InputError(f"{path}: its format has no tag_column (--tag-column); leave that out")
         yield from prepare_documents(path, lambda count: format_.read(path, count), reading, counts)
 
 

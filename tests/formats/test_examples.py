@@ -40,6 +40,8 @@ def test_a_named_format_is_not_asked_for(tmp_path: Path) -> None:
         read_examples(written(tmp_path, "a.conll", CONLL), Reading(from_="jsonl"))
     with raises(SettingsError, "format 'connl': did you mean 'conll'? (must be one of 'conll', "):
         find_format(tmp_path / "a.conll", "connl")
+    with raises(InputError, "its format has no tag_column"):
+        read_examples(written(tmp_path, "b.jsonl", OURS), Reading(tag_column="2"))
 
 
 KNOWN = f"formats are {', '.join(FORMATS)}, or your own with --from module:name"
@@ -53,8 +55,9 @@ PROSE = "Ada Lovelace wrote to Charles Babbage, in London.\nShe was a mathematic
         ("text,label\nAda slept,person\n", f"is in no known format; {KNOWN}"),
         ("<?xml version='1.0'?><s/>", f"seems to be XML or HTML; {KNOWN}"),
         (b"PK\x03\x04", f"seems to be a zip archive (unpack it first); {KNOWN}"),
-        ('<?xml version="1.1"?><xmi:XMI/>', "seems to be UIMA XMI (export it as WebAnno TSV v3.3)"),
-        ('{"%TYPES": {}, "%FEATURE_STRUCTURES": []}', "seems to be UIMA JSON (export it as WebAnno TSV v3.3)"),
+        ('<?xml version="1.1"?><xmi:XMI/>', "seems to be UIMA XMI (export it as CoNLL 2002)"),
+        ('{"%TYPES": {}, "%FEATURE_STRUCTURES": []}', "seems to be UIMA JSON (export it as CoNLL 2002)"),
+        ("#FORMAT=WebAnno TSV 3.3\n\n", "seems to be WebAnno TSV (export it as CoNLL 2002)"),
         (b"\x1f\x8b\x08\x00", f"seems to be compressed with gzip (unpack it first); {KNOWN}"),
         (PROSE, f"is in no known format; {KNOWN}"),
         (PROSE.encode("utf-16"), "seems to be text in UTF-16 (save it as UTF-8, or: iconv -f UTF-16 -t UTF-8)"),

@@ -11,7 +11,7 @@ from typing import Any
 from nerbert.errors import NerbertError
 from nerbert.formats.format import FORMATS
 from nerbert.records import Document, Span
-from tests.formats import test_brat, test_conll, test_tables, test_webanno
+from tests.formats import test_brat, test_conll, test_tables
 
 TEXT = "Ada Löf 😀 left Oslo."
 ADA, OSLO = {"start": 0, "end": 7, "label": "PER"}, {"start": 15, "end": 19, "label": "LOC"}
@@ -71,7 +71,6 @@ HAND_MADE: dict[str, tuple[str, ...]] = {
         'id,text,start,end,label,confidence\n1,"Ada, ""Löf""",0,3,PER,0.5\n1,"Ada, ""Löf""",5,10,B,1\n2,Oslo,,,,\n',
     ),
     "marked": ("[Fram|polar ship] left [[Oslo|port] city|place|x y].\n# comment\n\\# a \\[b\\] \\| [😀|e]\n",),
-    "webanno": (test_webanno.FILE,),
     "jsonl": (
         "\n".join(json.dumps(row) for row in ({"tokens": ["Ada", "."], "tags": ["I-PER", "O"]},) * 2),
         '[\n {"text": "Ada",\n  "spans": []}, {"text": "x", "spans": [[0, 1, "y"]]}\n]',
@@ -90,8 +89,6 @@ WORDS: dict[str, tuple[bytes, ...]] = {
     "csv": (b",", b";", b"\t", b"|", b'""', b'"\n"', b"text", b"start", b"end", b"label", b"id", b"spans", b"word",
             b"tag", b"sentence", b"[[0,1,'x']]", b"1.0", b"1e3", b"inf", b"nan", b"\xc2\xb2", b"\xd9\xa3", b"field.x"),
     "marked": (b"[", b"]", b"|", b"\\", b"\\[", b"#", b"[a|b]", b"|x]", b"[" * 120, b" |", b"\n#"),
-    "webanno": (b"#Text=", b"#Sentence.id=", b"#T_SP=", b"#FORMAT=WebAnno TSV 3.3\n", b"*[1]\t", b"|", b"_", b"\\u00",
-                b"\\t", b"1-1\t0-3\t", b"[2]", b"99999999999999-999999999999999\t", b".1", b"\\\\", b"->"),
     "brat": (b"T1\t", b"PER 0 3", b";4 7", b"\tAda", b"R1\t", b"#1\t", b"*\t", b"E1\t", b"999999999999999 ",
              b"0 0", b"0 -1"),
     "parquet": (b"PAR1", b"\x15\x04", b"spans", b"text"),

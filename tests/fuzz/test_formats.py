@@ -34,11 +34,10 @@ EXTRAS = ("datasets", "spacy")
 SHARES = {"datasets": 0.3, "spacy": 0.5, "parquet": 0.5}
 """Formats that take long."""
 NAMES = [pytest.param(name, marks=[pytest.mark.extras] * (name in EXTRAS)) for name in FORMATS]
-UTF_8 = ("conll", "csv", "marked", "webanno", "brat", "spacy", "parquet", "datasets")
+UTF_8 = ("conll", "csv", "marked", "brat", "spacy", "parquet", "datasets")
 """The formats whose texts hold no half characters."""
 WITHOUT_LINE = (
     "seems to be ", "more than ", "has no header", "header ", "holds no text", "not UTF-8", "offsets fit as well",
-    "has no layer NamedEntity", "has the layer ",
 )  # fmt: skip
 """What is said of whole files."""
 

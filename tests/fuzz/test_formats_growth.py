@@ -59,7 +59,7 @@ def test_calls_grow_with_the_file(tmp_path: Path, name: str, made: Callable[[int
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("datasets", "spacy", "label-studio")])
 def test_memory_does_not_grow_with_the_number_of_texts(tmp_path: Path, name: str) -> None:
-    few = 10 if name == "webanno" else 130 if isinstance(FORMATS.find(name)(), JsonFormat) else 60
+    few = 130 if isinstance(FORMATS.find(name)(), JsonFormat) else 60
     paths = [written(tmp_path, name, of_documents(size, 10_000)) for size in (few, 3 * few)]
     read(paths[0], name)
     least, most = (peak_of(partial(read, path, name)) for path in paths)
@@ -88,7 +88,7 @@ SHAPES = {
 """What makes careless readers slow when it is repeated."""
 RAW = {
     "conll": "%s\tO\n", "marked": "%s", "csv": "text,start,end,label\n%s,0,1,x\n",
-    "webanno": "#FORMAT=WebAnno TSV 3.3\n#T_SP=x.y|value\n\n#Text=%s\n1-1\t0-1\ta\t%s\t\n", "bare": "%s",
+    "bare": "%s",
 }  # fmt: skip
 """Files in which a text is where it does harm; other formats are JSON, in which their writer quotes it."""
 

@@ -133,7 +133,7 @@ def test_nested_entities_go_where_there_is_room(tmp_path: Path, monkeypatch: pyt
     text = tmp_path / "in.txt"
     text.write_text("Great Bergen harbour is open.\n")
     able = "text, jsonl, parquet, label-studio, argilla, doccano, brat, csv"
-    for kind in ("conll", "html", "gliner", "webanno", "marked", "prodigy"):
+    for kind in ("conll", "html", "gliner", "marked", "prodigy"):
         assert exit_code("tag", "x", text, "--to", kind, "-o", tmp_path / "out", "--decoding", "nested") == 1
         told = f"nerbert: --decoding nested: {kind} can't hold entities inside others; choose one of {able}\n"
         assert capfd.readouterr().err == told

@@ -27,10 +27,8 @@ ROWS: list[dict[str, Any]] = [
     {"id": "c", "text": "Zoë, À la carte", "n": 5},
 ]
 TOY = "tests.extending.toys.format_toy:Toy"
-WITHOUT_CONFIDENCE = {"conll", "spacy", "gliner", "doccano", "brat", "marked", "webanno"}
-FIELDS: dict[str, set[str]] = {
-    "conll": set(), "marked": set(), "spacy": set(), "brat": {"id"}, "webanno": {"id"},
-}  # fmt: skip
+WITHOUT_CONFIDENCE = {"conll", "spacy", "gliner", "doccano", "brat", "marked"}
+FIELDS: dict[str, set[str]] = {"conll": set(), "marked": set(), "spacy": set(), "brat": {"id"}}
 OF_WORDS = {"conll", "gliner"}
 """Formats that don't say what stood between words."""
 ORDERED: list[str] = [row["text"] for row in ROWS]
