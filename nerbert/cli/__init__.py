@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -14,9 +14,9 @@ from typing import Literal, NoReturn
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError, UnknownOptionError
 
 from nerbert.about import DOCS
-from nerbert.cli.options import RUN, UPLOADS, Json, UnwrappedHelp
-from nerbert.errors import NerbertError, SettingsError, bad_path, missing_extra, need, refused, unknown
-from nerbert.process import check_alone, version_report
+from nerbert.cli.options import Json, UnwrappedHelp
+from nerbert.errors import NerbertError, bad_path, missing_extra, need, refused, unknown
+from nerbert.process import version_report
 
 _OBJECTS = 20_000
 """Threshold of the garbage collector: Python's default of 700 costs more at start-up than it frees."""
@@ -133,22 +133,7 @@ def _call(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] in ("--help", "-h"):  # the list of commands shows the first line of each
         for name in app:
             app[name]
-    if any("://" in argument for argument in arguments):
-        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
-        if upload := UPLOADS.get(bound.arguments.get("output", Path())):
-            _check_here(bound.arguments)
-            overwrite = bool(bound.arguments.get("overwrite"))
-            upload.run(lambda: command(*bound.args, **bound.kwargs), arguments, overwrite=overwrite)
-            return
     app(arguments, exit_on_error=False, print_error=False)
-
-
-def _check_here(options: Mapping[str, object]) -> None:
-    """Raise SettingsError for other machines as workers: an output at an address is first written on this one."""
-    check_alone("an output at an address")
-    if not getattr(options.get("run", RUN), "executor", "").startswith("local"):
-        raise SettingsError("--executor: machines need a folder that they share for an output, not an "
-                            "address; copy it there afterwards")  # fmt: skip
 
 
 def _usage(error: CycloptsError) -> str:

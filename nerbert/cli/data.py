@@ -15,7 +15,7 @@ knowledge_app = App(name="knowledge", help="Get types of titles.")
 @corpus_app.command(name="build")
 def corpus_build(
     *dumps: opt.FileOrDash, knowledge: Annotated[list[Path], Parameter(negative="", consume_multiple=True)],
-    output: opt.OutputOrAddress, exclude: opt.Many = None, config: opt.Config = None, set_: opt.Set = None,
+    output: opt.Output, exclude: opt.Many = None, config: opt.Config = None, set_: opt.Set = None,
     run: opt.Run = opt.RUN, overwrite: opt.Flag = False,
 ) -> None:  # fmt: skip
     """Build a corpus from a dump: sentences with typed links, filtered and sampled as in the paper.

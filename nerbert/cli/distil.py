@@ -11,7 +11,7 @@ from nerbert.cli import options as opt
 
 
 def distil(
-    teacher: str, *texts: opt.FileOrDash, output: opt.OutputOrAddress, labels: str = "", encoder: str = "embedded",
+    teacher: str, *texts: opt.FileOrDash, output: opt.Output, labels: str = "", encoder: str = "embedded",
     data: Path | None = None, exclude: opt.Many = None, min_confidence: str = "", decoding: str = "", device: str = "",
     head: opt.Head = "", read: opt.Texts = opt.TEXTS, config: opt.Config = None, set_: opt.Set = None,
     run: opt.Run = opt.RUN, overwrite: opt.Overwrite = False,

@@ -9,7 +9,7 @@ from nerbert.cli import options as opt
 
 
 def pretrain(
-    config: Path, *, output: opt.OutputOrAddress, set_: opt.Set = None, run: opt.Run = opt.RUN,
+    config: Path, *, output: opt.Output, set_: opt.Set = None, run: opt.Run = opt.RUN,
     overwrite: opt.Overwrite = False, dry_run: opt.Flag = False,
 ) -> None:  # fmt: skip
     """Train an encoder on a corpus, as a tagger over the corpus's categories.
@@ -57,7 +57,7 @@ def pretrain(
 
 
 def finetune(
-    encoder: str = "", *, data: Path, output: opt.OutputOrAddress, source: Path | None = None, seeds: str = "",
+    encoder: str = "", *, data: Path, output: opt.Output, source: Path | None = None, seeds: str = "",
     labels: str = "", add_types: opt.Flag = False, old_data: Path | None = None, same_types: opt.Flag = False,
     config: opt.Config = None, set_: opt.Set = None, read: opt.Read = opt.READ,
     overwrite: opt.Overwrite = False,
@@ -118,7 +118,7 @@ def finetune(
 
 
 def types(
-    tagger: opt.Tagger, *, output: opt.OutputOrAddress, rename: opt.Repeated = None, merge: opt.Repeated = None,
+    tagger: opt.Tagger, *, output: opt.Output, rename: opt.Repeated = None, merge: opt.Repeated = None,
     drop: opt.Repeated = None, overwrite: opt.Overwrite = False,
 ) -> None:  # fmt: skip
     """Rename, merge or drop types of a tagger without training; the result is a copy of the tagger.

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
     from nerbert.executors import Executor
-    from nerbert.uploads import Upload
 
 
 def _local_output(_: Any, tokens: "Sequence[Token]") -> Path:
@@ -27,33 +26,15 @@ def _local_output(_: Any, tokens: "Sequence[Token]") -> Path:
     if "://" in tokens[0].value:
         from nerbert.sources.files import Source
 
-        raise SettingsError(f"{Source(tokens[0].value)}: this command makes no outputs at addresses; name a folder")
+        address = Source(tokens[0].value)
+        raise SettingsError(f"{address}: outputs can't be at addresses; name a local path, then copy it there")
     return Path(tokens[0].value)
-
-
-UPLOADS: "dict[Path, Upload]" = {}
-"""Outputs at addresses on the command line, by the local path where the command writes them; `main` uploads them."""
-
-
-def _output_to_upload(type_: Any, tokens: "Sequence[Token]") -> Path:
-    """Return an output on this machine; for one at an address, the local path where it is written first."""
-    if "://" not in tokens[0].value:
-        return _local_output(type_, tokens)
-    from nerbert.uploads import Upload
-
-    upload = Upload.to(tokens[0].value)
-    UPLOADS[upload.staged] = upload
-    return upload.staged
 
 
 _OUTPUT = Parameter(name=["--output", "-o"], converter=_local_output)
 Output = Annotated[Path, _OUTPUT]
 OptionalOutput = Annotated[Path | None, _OUTPUT]
-_ANYWHERE = Parameter(name=["--output", "-o"], converter=_output_to_upload)
-OutputOrAddress = Annotated[Path, _ANYWHERE]
-OptionalOrAddress = Annotated[Path | None, _ANYWHERE]
-"""Outputs that may be at an address (`s3://…`), to upload."""
-FileOrPipe = Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, converter=_output_to_upload)]
+FileOrPipe = Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, converter=_local_output)]
 _SETTING = f"One setting, as key=value; see {DOCS}/settings.md."
 Repeated = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
 """An option that may be given several times."""

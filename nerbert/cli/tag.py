@@ -18,7 +18,7 @@ TextItself = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
 def tag(
-    tagger: str = "", *inputs: opt.FileOrDash, output: opt.OptionalOrAddress = None, to: str = "",
+    tagger: str = "", *inputs: opt.FileOrDash, output: opt.OptionalOutput = None, to: str = "",
     json: opt.Flag = False, labels: str = "", min_confidence: opt.MinConfidence = "", offsets: str = "characters",
     overwrite: opt.ReplaceJob = False, text: TextItself = None, server: str = "",
     loading: opt.Loading = opt.LOADING, read: opt.Texts = opt.TEXTS, run: opt.Run = opt.RUN,

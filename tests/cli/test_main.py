@@ -40,6 +40,14 @@ def test_a_wrong_command_line_is_told_in_one_line(arguments: str, said: str, cap
     assert "--tagger" not in told
 
 
+def test_an_output_at_an_address_is_one_line(capsys: Output) -> None:
+    for command in ("corpus build d.xml --knowledge k", "tag t x.txt", "benchmark s.toml --data d"):
+        assert exit_code(*command.split(), "-o", "ftp://me:secret@host/x") == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("nerbert: ftp://host/x: outputs can't be at addresses; name a local path")
+    assert not list(Path().glob("ftp:*"))
+
+
 def test_what_is_typed_is_not_echoed_whole(capsys: Output) -> None:
     assert exit_code("tag", "tagger", "--threads", "\x1b[31m" + "x" * 100_000) == 2
     told = capsys.readouterr().err
