@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nerbert.formats.documents import Units
     from nerbert.metrics.score import score_tags
     from nerbert.records import EntityLabel, Example, Span
-    from nerbert.serve.client import AsyncClient, Client
+    from nerbert.serve.client import Client
     from nerbert.tagger.pending import TagRequest
     from nerbert.tagger.spans import Spans
     from nerbert.tagger.tagger import Tagger
@@ -39,7 +39,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("KMP_BLOCKTIME", "1")
 _HOMES = {
-    "AnnotateSettings": "annotate.settings", "AsyncClient": "serve.client", "Client": "serve.client",
+    "AnnotateSettings": "annotate.settings", "Client": "serve.client",
     "CorpusSettings": "corpus.settings", "DataSet": "formats.data", "DistilSettings": "distillation.settings",
     "Evaluation": "evaluation.evaluate", "Example": "records", "FinetuneSettings": "finetuning.settings",
     "LocalExecutor": "executors", "NerbertError": "errors", "PretrainSettings": "encoder.settings", "Span": "records",
@@ -49,7 +49,7 @@ _HOMES = {
 """The module of each public name."""
 
 __all__ = [
-    "AnnotateSettings", "AsyncClient", "Client", "CorpusSettings", "DataSet", "DistilSettings", "Evaluation",
+    "AnnotateSettings", "Client", "CorpusSettings", "DataSet", "DistilSettings", "Evaluation",
     "Example", "FinetuneSettings", "LocalExecutor", "NerbertError", "PretrainSettings", "Span", "Spans", "TagRequest",
     "Tagger", "__version__", "annotate_texts", "build_corpus", "distil", "evaluate", "example", "finetune", "pretrain",
     "pretrain_stages", "read_data", "report", "score_tags",

@@ -1,21 +1,18 @@
-"""A client of `nerbert serve`, blocking or asynchronous, with the signatures of a local tagger.
+"""A client of `nerbert serve`, with the signatures of a local tagger.
 
-Both share their code, written as coroutines; those of the blocking client never wait, so they finish at once. Texts are
-sent in small lists, so that other clients of the server don't have to wait for one of them.
+Texts are sent in small lists, so that other clients of the server don't have to wait for one of them.
 """
 
-import asyncio
 import os
 import re
 import weakref
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import replace
-from itertools import count, islice
+from itertools import count
 from math import ceil
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic_core import to_json
 
@@ -48,9 +45,6 @@ if TYPE_CHECKING:
 
     from nerbert.tagger.jobs.job import TagJob
 
-Result = TypeVar("Result")
-_IN_FLIGHT = 4
-"""Concurrent requests of one asynchronous `tag_many`."""
 _MOST_TEXTS, _MOST_BYTES = 256, 1 << 17
 """Maximum number of texts in a request, and of their bytes; escaped in JSON they fit a server's default limit."""
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
@@ -65,12 +59,21 @@ RETRIES = RetryPolicy(longest_pause=30.0, tell=lambda _: None)
 """Retries while a server is busy or unreachable. A server that asks for a longer pause isn't asked again."""
 
 
-class _BaseClient:
-    """The common code of both clients, as coroutines."""
+class Client(AbstractContextManager["Client"]):
+    """A tagger behind `nerbert serve`, with `tag`, `tag_many` and `with_labels` as in `Tagger`.
+
+    `url` is the server's address, `model` the name of one of its models (default: the first), `token` the server's
+    (default: the environment variable NERBERT_TOKEN). `timeout` is the longest silence to wait for, in seconds.
+    `thresholds` and `offsets` are as in `Tagger.load`; `nested` requests entities inside others, otherwise the server's
+    decoding is used. Confidences have four digits. With `fingerprint`, answers of any other model raise an error. If
+    the server is busy or unreachable, requests are retried as set by `retries`.
+
+    Connections stay open until the client is closed or deleted: `with Client(url) as client: …`.
+    """
 
     labels: tuple[EntityLabel, ...] = ()
     """The requested labels, if any (`with_labels`)."""
-    _first: "_BaseClient | None" = None
+    _first: "Client | None" = None
     """The original of a copied client, which closes the connections when no copy is left."""
     _model: ServedModel | None = None
     _http: Any
@@ -95,26 +98,13 @@ class _BaseClient:
 
         headers = {"User-Agent": f"nerbert/{__version__}", "Accept-Encoding": "identity"}
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
-        client = httpx.AsyncClient if isinstance(self, AsyncClient) else httpx.Client
         with refused(f"{self._url}: can't be asked", SettingsError):
-            self._http = client(
+            self._http = httpx.Client(
                 base_url=self._url, headers=headers, timeout=httpx.Timeout(timeout, pool=None), transport=transport,
                 follow_redirects=False, cookies=no_cookies(), verify=ssl.create_default_context(),
                 trust_env=self._url.startswith("https:"),  # with http:, a proxy would see the texts
             )  # fmt: skip
-        if not isinstance(self, AsyncClient):
-            weakref.finalize(self, self._http.close)
-
-    async def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
-        """Return a response and its body; a blocking client's `_send` and `_sleep` block."""
-        content = bytearray()
-        async with self._http.stream(method, path, content=body) as response:
-            async for block in response.aiter_bytes():
-                self._add(content, block)
-        return response, bytes(content)
-
-    async def _sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        weakref.finalize(self, self._http.close)
 
     def with_labels(self, labels: Iterable[str | EntityLabel] | None) -> Self:
         """Return a client that finds only these labels, with the same connections; for None return this client.
@@ -127,24 +117,49 @@ class _BaseClient:
         client._first, client.labels = self, entity_labels(labels)
         return client
 
-    async def _tag_texts(self, texts: list[str]) -> list[Spans | NerbertError]:
-        """Return the entities of each text; if a list is refused, those before the first error, and the error last."""
-        try:
-            return [*await self._tag_at_once(texts)]
-        except (InputError, TimedOut) as error:
-            if len(texts) == 1:
-                return [error]
-        answers = list[Spans | NerbertError]()
-        for text in texts:
-            answers += await self._tag_texts([text])
-            if isinstance(answers[-1], NerbertError):
-                break
-        return answers
+    def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
+        """Return the entities of `text`, in order; `labels` are as in `with_labels`, by default the model's types."""
+        return next(self.tag_many([text], labels))
 
-    async def _tag_at_once(self, texts: list[str]) -> list[Spans]:
+    def tag_many(
+        self, texts: Iterable[str | Example], labels: Iterable[str | EntityLabel] | None = None
+    ) -> Iterator[Spans]:
+        """Yield the entities of each text, in order; only the texts of one request are read ahead."""
+        client, lists = self.with_labels(labels), _in_lists(texts)
+        return (spans for part in lists for spans in client._tag_texts(part))
+
+    @property
+    def types(self) -> list[str]:
+        """Return the entity types that the model finds, sorted; the server is asked once."""
+        return sorted(label.name for label in self.labels) or self._describe_model().types
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the model's fingerprint, as `Tagger` has it; the server is asked once."""
+        return self._fingerprint or self._describe_model().fingerprint
+
+    def close(self) -> None:
+        """Close the connections, including those of copies (`with_labels`)."""
+        self._http.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _tag_texts(self, texts: list[str]) -> Iterator[Spans]:
+        """Yield the entities of each text; of a list that is refused, those of the texts before the first error."""
+        try:
+            answers: Iterable[Spans] = self._tag_at_once(texts)
+        except (InputError, TimedOut):
+            if len(texts) == 1:
+                raise
+            # one text is at fault: asked one by one, those before it have answers
+            answers = (spans for text in texts for spans in self._tag_at_once([text]))
+        yield from answers
+
+    def _tag_at_once(self, texts: list[str]) -> list[Spans]:
         labels = [label.text for label in self.labels] or None
         body = to_json({"text": list(map(without_surrogates, texts)), "labels": labels, **self._settings})
-        answer = parse_json(await self._request("POST", "/tag", body), TagAnswer, self._url, remedy=_REMEDY)
+        answer = parse_json(self._request("POST", "/tag", body), TagAnswer, self._url, remedy=_REMEDY)
         if self._fingerprint and answer.fingerprint != self._fingerprint:
             raise Unavailable(f"{self._url}: has another version of the model now ({answer.fingerprint:.40} in place "
                               f"of {self._fingerprint}); make a new client")  # fmt: skip
@@ -153,10 +168,10 @@ class _BaseClient:
                 raise InputError(_UNFIT)
             return [_check_spans(*pair, self.offsets) for pair in zip(texts, answer.results, strict=True)]
 
-    async def _describe_model(self) -> ServedModel:
+    def _describe_model(self) -> ServedModel:
         """Return the server's description of the model; it is requested once."""
         if self._model is None:
-            answer = parse_json(await self._request("GET", "/models"), ServedModels, self._url, remedy=_REMEDY)
+            answer = parse_json(self._request("GET", "/models"), ServedModels, self._url, remedy=_REMEDY)
             models = {model.name: model for model in answer.models}
             name = str(self._settings["model"] or next(iter(models), ""))
             if name not in models:
@@ -164,7 +179,7 @@ class _BaseClient:
             self._model = models[name]
         return self._model
 
-    async def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Return the body of an answer; retry as long as that may help."""
         import httpx
 
@@ -173,7 +188,7 @@ class _BaseClient:
         for number in count(1):
             tries, wait = policy.tries, 0.0
             try:
-                response, content = await self._send(method, path, body)
+                response, content = self._send(method, path, body)
                 if response.status_code == 200:
                     return content
                 error, wait = self._read_error(response, content), asked_wait(response.headers)
@@ -188,8 +203,18 @@ class _BaseClient:
                 break
             pause = pause_after(number, wait, policy)
             policy.tell(f"{error} (try {number} of {policy.tries} failed; the next in {pause:g} seconds)")
-            await self._sleep(pause)
+            policy.sleep(pause)
         raise error
+
+    def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
+        """Return a response and its body; raise InputError if the body is too long."""
+        content = bytearray()
+        with self._http.stream(method, path, content=body) as response:
+            for block in response.iter_bytes():
+                content += block
+                if len(content) > LARGEST_FILE:
+                    raise InputError(f"{self._url}: the answer is longer than {LARGEST_FILE:,} bytes; {_REMEDY}")
+        return response, bytes(content)
 
     def _read_error(self, response: "httpx.Response", content: bytes) -> NerbertError:
         """Return the error in an unsuccessful response."""
@@ -203,113 +228,6 @@ class _BaseClient:
             error.retry_after = max(1, ceil(asked_wait(response.headers)))
         return error
 
-    def _add(self, content: bytearray, block: bytes) -> None:
-        """Add a block to an answer; raise InputError if the answer is too long."""
-        content += block
-        if len(content) > LARGEST_FILE:
-            raise InputError(f"{self._url}: the answer is longer than {LARGEST_FILE:,} bytes; {_REMEDY}")
-
-
-class Client(_BaseClient, AbstractContextManager["Client"]):
-    """A tagger behind `nerbert serve`, with `tag`, `tag_many` and `with_labels` as in `Tagger`.
-
-    `url` is the server's address, `model` the name of one of its models (default: the first), `token` the server's
-    (default: the environment variable NERBERT_TOKEN). `timeout` is the longest silence to wait for, in seconds.
-    `thresholds` and `offsets` are as in `Tagger.load`; `nested` requests entities inside others, otherwise the server's
-    decoding is used. Confidences have four digits. With `fingerprint`, answers of any other model raise an error. If
-    the server is busy or unreachable, requests are retried as set by `retries`.
-
-    Connections stay open until the client is closed or deleted: `with Client(url) as client: …`.
-    """
-
-    def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
-        """Return the entities of `text`, in order; `labels` are as in `with_labels`, by default the model's types."""
-        return next(self.tag_many([text], labels))
-
-    def tag_many(
-        self, texts: Iterable[str | Example], labels: Iterable[str | EntityLabel] | None = None
-    ) -> Iterator[Spans]:
-        """Yield the entities of each text, in order; only the texts of one request are read ahead."""
-        client, lists = self.with_labels(labels), _in_lists(texts)
-        return (_raise_error(spans) for part in lists for spans in _run(client._tag_texts(part)))
-
-    @property
-    def types(self) -> list[str]:
-        """Return the entity types that the model finds, sorted; the server is asked once."""
-        return sorted(label.name for label in self.labels) or _run(self._describe_model()).types
-
-    @property
-    def fingerprint(self) -> str:
-        """Return the model's fingerprint, as `Tagger` has it; the server is asked once."""
-        return self._fingerprint or _run(self._describe_model()).fingerprint
-
-    async def _send(self, method: str, path: str, body: bytes | None) -> "tuple[httpx.Response, bytes]":
-        content = bytearray()
-        with self._http.stream(method, path, content=body) as response:
-            for block in response.iter_bytes():
-                self._add(content, block)
-        return response, bytes(content)
-
-    async def _sleep(self, seconds: float) -> None:
-        self._retries.sleep(seconds)
-
-    def close(self) -> None:
-        """Close the connections, including those of copies (`with_labels`)."""
-        self._http.close()
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class AsyncClient(_BaseClient, AbstractAsyncContextManager["AsyncClient"]):
-    """A `Client` whose methods are coroutines; `tag_many` has a few requests in progress at once.
-
-    Its arguments are those of `Client`. Close it in the same event loop: `async with AsyncClient(url) as client: …`.
-    """
-
-    async def tag(self, text: str, labels: Iterable[str | EntityLabel] | None = None) -> Spans:
-        """Return the entities of `text`, as `Client.tag` does."""
-        ((checked,),) = _in_lists([text])
-        (spans,) = await self.with_labels(labels)._tag_texts([checked])
-        return _raise_error(spans)
-
-    def tag_many(
-        self, texts: Iterable[str | Example], labels: Iterable[str | EntityLabel] | None = None
-    ) -> AsyncIterator[Spans]:
-        """Yield the entities of each text, in order; only the texts of a few requests are read ahead."""
-        return self.with_labels(labels)._tag_in_order(_in_lists(texts))
-
-    async def _tag_in_order(self, lists: Iterator[list[str]]) -> AsyncIterator[Spans]:
-        tasks = deque[asyncio.Task[list[Spans | NerbertError]]]()
-        try:
-            while True:
-                tasks.extend(
-                    asyncio.create_task(self._tag_texts(part)) for part in islice(lists, _IN_FLIGHT - len(tasks))
-                )
-                if not tasks:
-                    break
-                for spans in await tasks.popleft():
-                    yield _raise_error(spans)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def types(self) -> list[str]:
-        """Return the entity types that the model finds, sorted; the server is asked once."""
-        return sorted(label.name for label in self.labels) or (await self._describe_model()).types
-
-    async def fingerprint(self) -> str:
-        """Return the model's fingerprint, as `Tagger` has it; the server is asked once."""
-        return self._fingerprint or (await self._describe_model()).fingerprint
-
-    async def aclose(self) -> None:
-        """Close the connections, including those of copies (`with_labels`)."""
-        await self._http.aclose()
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
 
 class RemoteTagger(Client):
     """A client as a job's tagger: fixed to one version of a model, with local sentence splitting."""
@@ -317,7 +235,7 @@ class RemoteTagger(Client):
     @property
     def head(self) -> ServedModel:
         """Return the description of the model, whose name contains its backend."""
-        model = _run(self._describe_model())
+        model = self._describe_model()
         return replace(model, name=f"server: {model.answering}")
 
     known_language = ""  # the server's answer is the splitter's language, by default English
@@ -325,7 +243,7 @@ class RemoteTagger(Client):
     @property
     def sentences(self) -> Callable[[str], Iterator[tuple[int, Example]]]:
         """Return a function that splits a text into sentences of words, for file formats with sentences."""
-        model = _run(self._describe_model())
+        model = self._describe_model()
         return Tagger(None, model.word_splitter, model.language).sentences  # type: ignore[arg-type]  # cuts without a head
 
 
@@ -340,15 +258,6 @@ def connected_tagger(url: str, job: "TagJob") -> RemoteTagger:
     return client
 
 
-def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Return the result of a coroutine that never waits."""
-    try:
-        work.send(None)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-    raise RuntimeError("a blocking client waits in an event loop")
-
-
 def _check_spans(text: str, result: TextResult, offsets: str) -> Spans:
     """Return a text's entities; raise InputError if they don't match the text."""
     spans = [Span(entity.start, entity.end, entity.type, entity.text, entity.confidence) for entity in result.spans]
@@ -358,13 +267,6 @@ def _check_spans(text: str, result: TextResult, offsets: str) -> Spans:
         raise InputError(_UNFIT)
     pairs = zip(spans, in_characters, strict=True)
     return Spans(text, (replace(span, text=text[part.start : part.end]) for span, part in pairs), offsets, result.read)
-
-
-def _raise_error(answer: Spans | NerbertError) -> Spans:
-    """Return the entities of a text, or raise the error."""
-    if isinstance(answer, NerbertError):
-        raise answer
-    return answer
 
 
 def _in_lists(texts: Iterable[str | Example]) -> Iterator[list[str]]:

@@ -1,6 +1,5 @@
-"""Clients of a server: a local tagger's answers, tries again, refusals; and `nerbert tag --server`."""
+"""The client of a server: a local tagger's answers, tries again, refusals; and `nerbert tag --server`."""
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ import pytest
 import nerbert
 from nerbert.errors import InputError, NerbertError, Overloaded, SettingsError, TimedOut, Unavailable
 from nerbert.serve.app import Access
-from nerbert.serve.client import RETRIES, AsyncClient, Client, RemoteTagger
+from nerbert.serve.client import RETRIES, Client, RemoteTagger
 from nerbert.tagger.spans import Spans
 from nerbert.tagger.tagger import Tagger
 from tests.commands import exit_code
@@ -57,29 +56,16 @@ def same(one: Sequence[Spans], other: Sequence[Spans]) -> bool:
     return parts[0] == parts[1] and sure[0] == pytest.approx(sure[1], abs=2e-4)
 
 
-async def gathered(client: AsyncClient, texts: Sequence[str], labels: Sequence[str] | None = None) -> list[Spans]:
-    return [spans async for spans in client.tag_many(texts, labels)]
-
-
-def both(url: str, texts: Sequence[str], labels: Sequence[str] | None = None, **how: Any) -> list[Spans]:
-    """Return the answers of both clients, which are the same."""
-
-    async def run() -> list[Spans]:
-        async with AsyncClient(url, **how) as client:
-            answers = await gathered(client, texts, labels)
-            assert same([await client.tag(texts[0], labels)], answers[:1])
-            return answers
-
+def answers_of(url: str, texts: Sequence[str], labels: Sequence[str] | None = None, **how: Any) -> list[Spans]:
     with Client(url, **how) as client:
         answers = list(client.tag_many(texts, labels))
         assert same([client.tag(texts[0], labels)], answers[:1])
-    assert same(asyncio.run(run()), answers)
     return answers
 
 
 @pytest.mark.parametrize("offsets", ["characters", "utf-16", "bytes"])
 def test_answers_are_a_local_taggers(url: str, tiny_tagger: Path, offsets: str) -> None:
-    answers = both(url, TEXTS, offsets=offsets)
+    answers = answers_of(url, TEXTS, offsets=offsets)
     assert same(answers, list(Tagger.load(tiny_tagger, threads=1, offsets=offsets).tag_many(TEXTS)))
     assert sum(map(len, answers)) > 300
     assert any(span.start > 4 for span in answers[2]), "an entity after a character of several units"
@@ -88,9 +74,9 @@ def test_answers_are_a_local_taggers(url: str, tiny_tagger: Path, offsets: str) 
 def test_labels_and_thresholds_are_a_local_taggers(url: str, tiny_tagger: Path, local: Tagger) -> None:
     texts = TEXTS[:9]
     label = local.tag(TEXTS[0])[0].type
-    assert same(both(url, texts, [label]), list(local.tag_many(texts, [label])))
+    assert same(answers_of(url, texts, [label]), list(local.tag_many(texts, [label])))
     surer = Tagger.load(tiny_tagger, threads=1, thresholds=0.9)
-    assert same(both(url, texts, thresholds=0.9), list(surer.tag_many(texts)))
+    assert same(answers_of(url, texts, thresholds=0.9), list(surer.tag_many(texts)))
     with Client(url) as client:
         narrowed = client.with_labels([label])
         assert [wanted.name for wanted in narrowed.labels] == narrowed.types == [label]
@@ -99,12 +85,8 @@ def test_labels_and_thresholds_are_a_local_taggers(url: str, tiny_tagger: Path, 
 
 
 def test_a_client_says_what_is_served(url: str, local: Tagger) -> None:
-    async def run() -> tuple[list[str], str]:
-        async with AsyncClient(url, model="tiny") as client:
-            return await client.types(), await client.fingerprint()
-
-    with Client(url) as client:
-        assert (client.types, client.fingerprint) == (local.types, local.fingerprint) == asyncio.run(run())
+    with Client(url, model="tiny") as client:
+        assert (client.types, client.fingerprint) == (local.types, local.fingerprint)
 
 
 @pytest.mark.parametrize(
@@ -125,19 +107,10 @@ def test_what_a_server_refuses(
 
 
 def test_texts_before_one_that_is_refused_are_tagged(url: str) -> None:
-    texts = ["Ada", "Oslo", "a" * 200_000, "Bob"]
-
-    async def run(into: list[str]) -> None:
-        async with AsyncClient(url) as client:
-            async for spans in client.tag_many(texts):
-                into.append(spans.text)
-
-    before, later = list[str](), list[str]()
+    texts, before = ["Ada", "Oslo", "a" * 200_000, "Bob"], list[str]()
     with Client(url) as client, raises(InputError, "200,000 characters"):
         before.extend(spans.text for spans in client.tag_many(texts))
-    with raises(InputError, "200,000 characters"):
-        asyncio.run(run(later))
-    assert before == later == texts[:2]
+    assert before == texts[:2]
 
 
 class Fake:
@@ -154,25 +127,14 @@ class Fake:
             raise answer
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
-    async def sleep(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-
     def how(self) -> dict[str, Any]:
         retries = replace(RETRIES, sleep=self.pauses.append, tell=self.told.append, jitter=0.0)
         return {"retries": retries, "transport": httpx.MockTransport(self)}
 
-    def tag(self, kind: str, text: str = "Ada", **how: Any) -> Spans:
-        """Ask it once, with one of the clients."""
-        if kind == "sync":
-            with Client("http://server/under/", **self.how(), **how) as client:
-                return client.tag(text)
-
-        async def run() -> Spans:
-            async with AsyncClient("http://server/under/", **self.how(), **how) as client:
-                client._sleep = self.sleep  # type: ignore[method-assign]
-                return await client.tag(text)
-
-        return asyncio.run(run())
+    def tag(self, text: str = "Ada", **how: Any) -> Spans:
+        """Ask it once."""
+        with Client("http://server/under/", **self.how(), **how) as client:
+            return client.tag(text)
 
 
 def answer(text: str = "Ada", read: int | None = None, **entity: Any) -> httpx.Response:
@@ -187,21 +149,16 @@ def refusal(status: int, message: str = "no place", **headers: str) -> httpx.Res
     return httpx.Response(status, json={"error": message, "status": status, "request_id": "1"}, headers=named)
 
 
-KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
-
-
-@KINDS
-def test_what_is_busy_is_asked_again_when_it_says(kind: str) -> None:
+def test_what_is_busy_is_asked_again_when_it_says() -> None:
     reset = httpx.RemoteProtocolError("Server disconnected without sending a response.")
     fake = Fake(httpx.ConnectError("refused"), refusal(429, Retry_After="7"), refusal(502), reset, answer())
-    assert fake.tag(kind)[0].text == "Ada"
+    assert fake.tag()[0].text == "Ada"
     assert fake.pauses == [1.0, 7.0, 4.0, 8.0]
     assert fake.told[1] == "http://server/under: no place (status 429) (try 2 of 8 failed; the next in 7 seconds)"
     assert [str(each.url) for each in fake.asked] == ["http://server/under/tag"] * 5
 
 
-@KINDS
-def test_tries_and_their_time_are_bounded(kind: str) -> None:
+def test_tries_and_their_time_are_bounded() -> None:
     table: list[tuple[Any, type[NerbertError], str, list[int]]] = [
         (refusal(429, Retry_After="1"), Overloaded, "no place", [1, 2, 4, 8, 16, 30, 30]),
         (refusal(429, Retry_After="31"), Overloaded, "no place", []),
@@ -210,12 +167,11 @@ def test_tries_and_their_time_are_bounded(kind: str) -> None:
     for given, error, words, pauses in table:
         fake = Fake(given)
         with raises(error, words) as raised:
-            fake.tag(kind)
+            fake.tag()
         assert fake.pauses == pauses
         assert getattr(raised.value, "retry_after", 0) == (pauses or [31])[0] * (error is Overloaded)
 
 
-@KINDS
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [
@@ -234,20 +190,19 @@ def test_tries_and_their_time_are_bounded(kind: str) -> None:
         (httpx.Response(200, content=b" " * (65 << 20)), InputError, "is longer than 67,108,864 bytes"),
     ],
 )  # fmt: skip
-def test_other_faults_are_raised_at_once(kind: str, given: Any, error: type[NerbertError], words: str) -> None:
+def test_other_faults_are_raised_at_once(given: Any, error: type[NerbertError], words: str) -> None:
     fake = Fake(given, answer())
     with raises(error, words) as caught:
-        fake.tag(kind)
+        fake.tag()
     assert str(caught.value).startswith("http://server/under:")
     assert (len(fake.asked), fake.pauses) == (1, [])
 
 
-@KINDS
-def test_a_request_has_what_was_asked_for(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_has_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NERBERT_TOKEN", "of the environment\n")
     fake = Fake(answer())
-    fake.tag(kind, model="m", thresholds={"person": 0.5}, nested=True)
-    fake.tag(kind, token="given")
+    fake.tag(model="m", thresholds={"person": 0.5}, nested=True)
+    fake.tag(token="given")
     assert json.loads(fake.asked[0].content) == {
         "text": ["Ada"], "model": "m", "labels": None, "thresholds": {"person": 0.5}, "nested": True,
         "offsets": "characters",
@@ -255,7 +210,6 @@ def test_a_request_has_what_was_asked_for(kind: str, monkeypatch: pytest.MonkeyP
     assert [asked.headers["authorization"] for asked in fake.asked] == ["Bearer of the environment", "Bearer given"]
 
 
-@pytest.mark.parametrize("kind", [Client, AsyncClient])
 @pytest.mark.parametrize(
     ("url", "how", "words"),
     [
@@ -265,18 +219,17 @@ def test_a_request_has_what_was_asked_for(kind: str, monkeypatch: pytest.MonkeyP
         ("http://host", {"offsets": "words"}, "offsets = 'words'"),
     ],
 )  # fmt: skip
-def test_what_no_server_can_be_asked_is_refused(kind: Any, url: str, how: dict[str, Any], words: str) -> None:
+def test_what_no_server_can_be_asked_is_refused(url: str, how: dict[str, Any], words: str) -> None:
     with raises(SettingsError, words):
-        kind(url, **how)
+        Client(url, **how)
 
 
-@KINDS
-def test_what_is_no_text_is_refused(kind: str) -> None:
+def test_what_is_no_text_is_refused() -> None:
     fake = Fake(answer())
     table: list[tuple[Any, str]] = [(b"Ada", "tag bytes"), (nerbert.example("Ada"), "its own words can't be sent")]
     for given, words in table:
         with raises(InputError, words):
-            fake.tag(kind, given)
+            fake.tag(given)
     assert not fake.asked
     with Client("http://server", **fake.how()) as client, raises(InputError, "letter by letter"):
         client.tag_many("Ada")
@@ -313,31 +266,6 @@ def test_lists_are_small_whatever_the_texts_are() -> None:
     assert [count for count, _ in sizes] == [256, 256, 90, 2, 1, 1, 1]
     assert max(size for _, size in sizes) < 1 << 20
     assert list(Client("http://server", transport=echo(sizes)).tag_many([])) == []
-
-
-def test_an_asynchronous_client_has_a_few_requests_in_progress_and_cancels_them() -> None:
-    started = cancelled = 0
-
-    async def reply(request: httpx.Request) -> httpx.Response:
-        nonlocal started, cancelled
-        started += 1
-        try:
-            if started > 1:
-                await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled += 1
-            raise
-        await asyncio.sleep(0)
-        return await echo([]).handle_async_request(request)
-
-    async def run() -> None:
-        async with AsyncClient("http://server", transport=httpx.MockTransport(reply)) as client:
-            answers = client.tag_many(["x"] * 5000)
-            assert (await anext(answers)).text == "x"
-            await answers.aclose()  # type: ignore[attr-defined]
-
-    asyncio.run(run())
-    assert (started, cancelled) == (4, 3)
 
 
 def test_a_copy_outlives_its_client() -> None:
