@@ -13,11 +13,8 @@ import nerbert
 import nerbert.cli
 import nerbert.cli.data
 import nerbert.registry
-from nerbert.evaluation.quickstart import QuickstartResult
 from nerbert.formats.marked import parse_marks
 from nerbert.records import Reason
-from nerbert.render.quickstart import picture
-from nerbert.schema import read_json
 from nerbert.tagger.export import export
 from tests.commands import run_in
 from tests.conftest import Once
@@ -215,14 +212,6 @@ def test_every_page_that_holds_commands_is_run() -> None:
         if page.parent.name not in ("results", "extending") and (blocks(page, "sh") or blocks(page, "python"))
     }
     assert holding == {*PLACES, *ELSEWHERE}
-
-
-def test_the_quickstarts_picture_is_of_a_run() -> None:
-    """The picture is drawn from figures that a tour left, by today's code; `nerbert quickstart --keep` makes both."""
-    images = ROOT / "docs" / "images"
-    assert "](../images/quickstart.svg)" in (ROOT / "docs" / "how-to" / "install.md").read_text(encoding="utf-8")
-    drawn = picture(read_json(images / "quickstart.json", QuickstartResult))
-    assert (images / "quickstart.svg").read_bytes() == drawn.encode("utf-8")
 
 
 def test_generated_pages_are_fresh(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,8 +51,7 @@ def quickstart(*, text: str = "", keep: Path | None = None) -> None:
     text
         A sentence to tag at the end.
     keep
-        Folder in which to keep all files, with a README that describes them; default: only the page is kept, as
-        nerbert-quickstart.html in the current folder.
+        Folder in which to keep the corpus, the encoder and the taggers; default: none is kept.
     """
     need("train", "torch", "transformers")
     from nerbert.quickstart.tour import run_quickstart

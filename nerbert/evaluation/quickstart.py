@@ -1,11 +1,11 @@
-"""The figures of a quickstart, for the terminal, the page and the picture."""
+"""The figures of a quickstart."""
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import mean, stdev
 
-from nerbert.artifacts import write_json
 from nerbert.evaluation.evaluate import Evaluation
+from nerbert.records import Span
 from nerbert.terminal import percent
 
 
@@ -22,17 +22,13 @@ class ModelScores:
     """F1 (0–1), one per seed."""
     spans_f1: tuple[float, ...]
     """Span F1 (types ignored), one per seed."""
-    by_type: dict[str, float]
-    """F1 of each type, mean over seeds."""
 
     @classmethod
     def of(cls, key: str, title: str, sentences: int, scored: Evaluation) -> "ModelScores":
         """Return the figures of an evaluation."""
-        scores = [*scored.scores.values()]
-        by_type = {name: mean(score.by_type[name].f1 if name in score.by_type else 0.0 for score in scores)
-                   for name in sorted({name for score in scores for name in score.by_type})}  # fmt: skip
+        f1 = tuple(score.f1 for score in scored.scores.values())
         spans_f1 = tuple(judged.span.f1 for judged in scored.judgements.values())
-        return cls(key, title, sentences, tuple(score.f1 for score in scores), spans_f1, by_type)
+        return cls(key, title, sentences, f1, spans_f1)
 
     @property
     def label(self) -> str:
@@ -57,26 +53,17 @@ class ModelScores:
 
 @dataclass(frozen=True, slots=True)
 class QuickstartResult:
-    """All figures of a quickstart."""
+    """The result of a quickstart."""
 
-    curve: tuple[tuple[int, float], ...]
-    """(step, F1 on types of held-out links, 0–1) during the encoder's pre-training."""
     models: tuple[ModelScores, ...]
     """The toy first; the last one tags the user's sentence."""
-    seeds: tuple[int, ...]
-    """Seeds of the toy's fine-tuning; other models, and the taggers that tag sentences, use the first seed."""
-    train: int
-    """Number of sentences that the taggers were fine-tuned on."""
-    mentions: dict[str, int]
-    """Number of mentions in these sentences, by type."""
     test: int
+    """Number of test sentences."""
     test_mentions: int
     text: str
     """The user's sentence."""
-    tags: tuple[tuple[int, int, str, float], ...]
-    """Start, end (characters), type and confidence of each mention in it, by the last model."""
-    made: dict[str, str]
-    """Versions, machine, settings."""
+    spans: Sequence[Span]
+    """The entities in it, by the last model."""
     missing: str = ""
     """Reason why only the toy ran, and the remedy; empty if other models ran too."""
     seconds: float = 0.0
@@ -86,7 +73,3 @@ class QuickstartResult:
         """The result in one sentence."""
         figures = ", ".join(f"{model.label} {100 * model.mean:.1f}" for model in self.models)
         return f"F1 on {self.test} test sentences: {figures}."
-
-    def write(self, path: Path) -> None:
-        """Write everything as JSON."""
-        write_json(path, asdict(self) | {"verdict": self.verdict})

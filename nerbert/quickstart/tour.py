@@ -1,20 +1,16 @@
 """The quickstart's stages in order; the toy and the good model run in separate processes. Cost: each imports torch."""
 
 import io
-import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext, redirect_stderr
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import nerbert
-from nerbert.about import __version__
-from nerbert.corpus.shards import read_manifest
 from nerbert.encoder.settings import PretrainSettings
 from nerbert.errors import InputError, OutputExists, refused
 from nerbert.evaluation.datasets.load import open_data, write_sample
@@ -27,7 +23,7 @@ from nerbert.finetuning.settings import FinetuneSettings
 from nerbert.model.folder import find_named, read_card
 from nerbert.process import cores
 from nerbert.render.cards import write_tagger_card
-from nerbert.render.quickstart import NEXT, QuickstartReport, sources, write_folder, write_page
+from nerbert.render.quickstart import NEXT, QuickstartReport
 from nerbert.tagger.self_check import add_check
 from nerbert.tagger.tagger import Tagger
 
@@ -36,7 +32,6 @@ DEFAULT_TEXT = (
     "A pair of ivory dividers, once Captain Ole Brandt's, reached us from Tromsø in 1911 with papers of the brig "
     "Margarethe and a compass by Larsen & Holm."
 )
-PAGE = "nerbert-quickstart.html"
 
 
 class Tour(NamedTuple):
@@ -60,26 +55,17 @@ class Tour(NamedTuple):
 
 
 def run_quickstart(text: str, keep: Path | None, tour: Tour | None = None) -> QuickstartResult:
-    """Run the quickstart in `keep`, or a scratch folder; print results, write `report.html` there or `PAGE` here."""
+    """Run the quickstart in `keep`, or a scratch folder, and print its results."""
     if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise OutputExists(f"{keep}: not an empty folder; give --keep a new one")
-    page, reporter = keep / "report.html" if keep else Path(PAGE), QuickstartReport()
     if keep:
         with refused(f"{keep}: can't be made", of=OSError, remedy="give --keep another folder"):
             keep.mkdir(parents=True, exist_ok=True)
-    elif page.is_dir():
-        raise InputError(f"{page}: is a folder; give --keep another one for the page")
+    reporter = QuickstartReport()
+    readable = text.encode("utf-8", "replace").decode()  # invalid bytes of a command line become "?"
     with nullcontext(str(keep)) if keep else TemporaryDirectory(prefix="nerbert-quickstart-") as name:
-        folder = Path(name)
-        readable = text.encode("utf-8", "replace").decode()  # invalid bytes of a command line become "?"
-        result = take_tour(folder, readable or DEFAULT_TEXT, reporter, tour or Tour())
-        manifest = read_manifest(folder / "corpus")
-        if keep:
-            write_folder(result, manifest, folder)
-            result.write(folder / "result.json")
-        else:
-            write_page(result, manifest, page)
-    reporter.say("end", result=result, page=page, keep=keep, next=NEXT)
+        result = take_tour(Path(name), readable or DEFAULT_TEXT, reporter, tour or Tour())
+    reporter.say("end", result=result, keep=keep, next=NEXT)
     return result
 
 
@@ -109,12 +95,9 @@ def take_tour(folder: Path, text: str, reporter: QuickstartReport, tour: Tour) -
             models += scores
     best = models[-1]
     spans = Tagger.load(folder / best.key / f"seed-{tour.seeds[0]}").tag(text)
-    result = QuickstartResult(
-        curve, tuple(models), tour.seeds, train=tour.sentences, mentions=subset.reached, test=len(data.test),
-        test_mentions=sum(len(example.spans) for example in data.test), text=text,
-        tags=tuple((span.start, span.end, span.type, span.confidence) for span in spans),
-        made=_describe(tour, manifest), missing=missing, seconds=time.monotonic() - begin,
-    )  # fmt: skip
+    mentions = sum(len(example.spans) for example in data.test)
+    seconds = time.monotonic() - begin
+    result = QuickstartResult(tuple(models), len(data.test), mentions, text, spans, missing, seconds)
     reporter.outcome(result)
     reporter.show_tags(text, spans, best.label)
     return result
@@ -149,12 +132,3 @@ def _score_taggers(folder: Path, tour: Tour, name: str, start: str, settings: Fi
     output = TaggerOutput(taggers, tour.seeds, card=add_check(write_tagger_card))
     finetune(start, Domains(folder / "data"), output, settings)
     return ModelScores.of(taggers.name, name, tour.sentences, evaluate(taggers, folder / "data" / "test.conll"))
-
-
-def _describe(tour: Tour, manifest: Mapping[str, Any]) -> dict[str, str]:
-    steps = f"{tour.pretraining.max_steps} steps of pre-training, {tour.toy.max_steps} of fine-tuning"
-    return {
-        "nerbert": __version__, "torch": version("torch"), "transformers": version("transformers"),
-        "Python": platform.python_version(), "machine": f"{platform.machine()}, {cores()} cores",
-        "types of mentions": sources(manifest), "toy": steps, tour.model: f"{tour.good.max_steps} steps of fine-tuning",
-    }  # fmt: skip

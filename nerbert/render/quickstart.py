@@ -1,7 +1,6 @@
-"""The quickstart's report on the terminal, its page, picture and guide."""
+"""The quickstart's report on the terminal."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -10,9 +9,8 @@ from rich.console import Console
 from nerbert.evaluation.quickstart import QuickstartResult
 from nerbert.formats.kinds import print_tagged
 from nerbert.records import Span
-from nerbert.render import Mark, pieces_of, render, write
+from nerbert.render import render
 from nerbert.render.corpus import print_funnel
-from nerbert.render.report import Plot
 from nerbert.render.terminal import table
 from nerbert.terminal import percent, plain
 
@@ -23,34 +21,6 @@ NEXT = (
     "nerbert tag my-tagger/seed-1 my-text.txt",
 )
 """The commands for the user's own sentences: `my-data` holds train.conll and test.conll."""
-_COLOURS = 10
-
-
-def write_page(result: QuickstartResult, manifest: Mapping[str, Any], output: Path) -> None:
-    """Write the page; `manifest` is the corpus's, whose funnel it shows."""
-    types = sorted(result.mentions)
-    marks = [(start, end, Mark(f"{type_} {confidence:.2f}", f"k{types.index(type_) % _COLOURS}"))
-             for start, end, type_, confidence in result.tags]  # fmt: skip
-    page = render(
-        "quickstart.html.j2", result=result, steps=manifest["steps"], limits=LIMITS,
-        next=NEXT, own=list(pieces_of(result.text, marks)),
-        curve=Plot("F1 in percent, against training steps", "steps", [("types of held-out links", 0, result.curve)]),
-    )  # fmt: skip
-    write(output, page)
-
-
-def write_folder(result: QuickstartResult, manifest: Mapping[str, Any], folder: Path) -> None:
-    """Write the files of `--keep` for people: page, picture, and a README that describes each file."""
-    write_page(result, manifest, folder / "report.html")
-    write(folder / "result.svg", picture(result))
-    tagger = f"{result.models[-1].key}/seed-{result.seeds[0]}"
-    guide = render("quickstart_guide.md.j2", result=result, tagger=tagger, next=NEXT)
-    write(folder / "README.md", guide)
-
-
-def picture(result: QuickstartResult) -> str:
-    """Return the picture as SVG: a bar for each model, with its seeds as dots."""
-    return render("quickstart.svg.j2", result=result)
 
 
 class QuickstartReport:
@@ -71,7 +41,8 @@ class QuickstartReport:
         """Print the corpus's funnel and its size."""
         self.say("corpus")
         print_funnel(manifest, self._console)
-        self.say("corpus made", manifest=manifest, sources=sources(manifest))
+        sources = ", ".join(f"{source} {count:,}" for source, count in manifest["mention_sources"].items())
+        self.say("corpus made", manifest=manifest, sources=sources)
 
     def outcome(self, result: QuickstartResult) -> None:
         """Print the models' scores, and the result in one sentence."""
@@ -87,8 +58,3 @@ class QuickstartReport:
         print_tagged(self._console, text, list(spans))
         if not spans:
             self.say("nothing")
-
-
-def sources(manifest: Mapping[str, Any]) -> str:
-    """Return the number of mentions by the source of their types, as text."""
-    return ", ".join(f"{source} {count:,}" for source, count in manifest["mention_sources"].items())

@@ -4,7 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.quickstart.made_up import made_up_model, made_up_result
+from nerbert.evaluation.quickstart import ModelScores, QuickstartResult
+
+
+def made_up_model(title: str, *f1: float, sentences: int = 31) -> ModelScores:
+    """A model whose seeds reached `f1`."""
+    return ModelScores(f"tagger-{title}" if sentences else title, title, sentences, f1, tuple(one + 0.1 for one in f1))
 
 
 def test_figures_of_a_model() -> None:
@@ -16,7 +21,12 @@ def test_figures_of_a_model() -> None:
 
 
 def test_verdict_says_what_was_measured() -> None:
-    result = made_up_result((0.5, 0.6), (0.53, 0.65))
+    models = (
+        made_up_model("toy", 0.5, 0.6),
+        made_up_model("good", 0.4321, sentences=0),
+        made_up_model("good", 0.53, 0.65),
+    )
+    result = QuickstartResult(models, 151, 2643, "The brig Ada left.", ())
     toy, *good = "toy after 31 sentences 55.0", "good without a sentence 43.2", "good after 31 sentences 59.0"
     assert result.verdict == f"F1 on 151 test sentences: {', '.join([toy, *good])}."
     assert replace(result, models=result.models[:1]).verdict == f"F1 on 151 test sentences: {toy}."
