@@ -1,25 +1,21 @@
 """Check that a machine has everything the commands need, without changing or downloading anything."""
 
-import locale
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from nerbert.about import __version__
-from nerbert.artifacts import held
 from nerbert.cache import user_cache
-from nerbert.errors import InputError, NerbertError
+from nerbert.errors import InputError
 from nerbert.process import cores, installed_version, machine
 
 _GB = 1 << 30
-_LEAST_MEMORY, _LEAST_DISK, _LEAST_FILES = 4 * _GB, 10 * _GB, 1024
+_LEAST_MEMORY, _LEAST_DISK = 4 * _GB, 10 * _GB
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?(?:>=([\d.]+))?.*?(?:; ?extra == ['\"](\w+(?:-\w+)*)['\"])?")
 DEVELOPERS = ("docs", "extras-test", "gliner-test", "lint", "nightly", "test")
 """Extras that only the project's developers need."""
@@ -39,7 +35,7 @@ def examine(folder: Path) -> list[Finding]:
     """Return the findings for this machine; `folder` is the one for outputs."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name the one to work in")
-    return [*_machine(), *_check_folders(folder), *_text(), *_packages(), *_torch()]
+    return [*_machine(), *_check_folders(folder), *_packages(), *_torch()]
 
 
 def _machine() -> Iterator[Finding]:
@@ -49,12 +45,6 @@ def _machine() -> Iterator[Finding]:
         little = memory < _LEAST_MEMORY
         advice = "a pre-training needs 3 GB and more for each process; take a small batch_size and one worker"
         yield Finding("memory", "wrong" if little else "ok", f"{memory / _GB:.1f} GB", advice if little else "")
-    with suppress(ModuleNotFoundError):  # not on Windows
-        import resource
-
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        few = files < _LEAST_FILES
-        yield Finding("open files", "wrong" if few else "ok", f"at most {files:,}", "ulimit -n 4096" if few else "")
 
 
 def memory_limit() -> int:
@@ -91,29 +81,6 @@ def _check_folders(folder: Path) -> Iterator[Finding]:
             yield Finding(
                 what, "wrong" if little else "ok", f"{path}: {free / _GB:.0f} GB free", advice if little else ""
             )
-    yield _locks(folder)
-
-
-def _locks(folder: Path) -> Finding:
-    """Check that a run can detect another run on the same output, or on a part of it."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".nerbert-doctor-") as file:
-            try:
-                with held(Path(file.name), ""), held(Path(file.name), ""):
-                    pass
-            except NerbertError:
-                return Finding("locks", "ok", "two runs on one output are noticed")
-    except OSError as error:
-        return Finding("locks", "wrong", f"{error.strerror}", "name another folder")
-    return Finding("locks", "wrong", "this file system has none", "never start two runs on one output")
-
-
-def _text() -> Iterator[Finding]:
-    encodings = {"file names": sys.getfilesystemencoding(), "output": sys.stdout.encoding if sys.stdout else "utf-8",
-                 "locale": locale.getpreferredencoding(False)}  # fmt: skip
-    wrong = any(encoding.lower().replace("-", "") != "utf8" for encoding in encodings.values())
-    listed = ", ".join(f"{what} in {encoding}" for what, encoding in encodings.items())
-    yield Finding("text", "wrong" if wrong else "ok", listed, "export LC_ALL=C.UTF-8 PYTHONUTF8=1" if wrong else "")
 
 
 def _packages() -> Iterator[Finding]:

@@ -63,7 +63,7 @@ def quickstart(*, text: str = "", keep: Path | None = None) -> None:
 def doctor(folder: Path = Path(), *, json: Json = False) -> None:
     """Check this machine for everything that the commands need, and suggest remedies.
 
-    Memory, disk, files, locks, text encoding, versions of libraries, extras, GPU. The exit code is 1 if there is a
+    Memory, disk, versions of libraries, extras, GPU. The exit code is 1 if there is a
     problem; extras that aren't installed are none.
 
     Parameters
