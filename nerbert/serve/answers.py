@@ -42,7 +42,8 @@ class TagAnswer:
 class ServedModel:
     """A model: its name, its origin, the types that it finds, and how it answers.
 
-    With `takes_labels` it finds the labels of a request; otherwise, some of its own types.
+    With `takes_labels` it finds the labels of a request; otherwise, some of its own types. No entity is less confident
+    than `threshold`, unless a request has its own thresholds.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ServedModel:
     language: str
     word_splitter: str
     answering: str
+    threshold: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

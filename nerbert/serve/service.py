@@ -78,11 +78,19 @@ def model_of(served: Served) -> ServedModel:
     """Return a server's description of a model."""
     tagger = served.tagger
     default = tagger.with_default_labels()
-    answering = str((default if default.types else tagger.with_labels(["name"])).answering)
+    named = default if default.types else tagger.with_labels(["name"])
+    answering = str(named.answering)
     if tagger.origin and (too_long := dict(tagger.origin.options)["on_too_long"]):
         answering += f", on_too_long {too_long}"
     return ServedModel(
-        served.name, served.fingerprint, default.types, served.takes_labels, tagger.language, tagger.splitter, answering
+        served.name,
+        served.fingerprint,
+        default.types,
+        served.takes_labels,
+        tagger.language,
+        tagger.splitter,
+        answering,
+        threshold=min(named.thresholds.values(), default=0.0),
     )
 
 

@@ -230,18 +230,21 @@ def scored(sentences: int, f1: float, half: float, tests: int) -> Round:
 @pytest.mark.parametrize(
     ("rounds", "answer"),
     [
-        ([], "not known yet"),
-        ([scored(10, 0.5, 0.04, 40)], "not known yet"),
-        ([scored(10, 0.5, 0.4, 2), scored(20, 0.7, 0.06, 40)], "not known yet"),
+        ([], "keep labelling"),
+        ([scored(10, 0.5, 0.04, 40)], "keep labelling"),
+        ([scored(10, 0.5, 0.4, 2), scored(20, 0.7, 0.06, 40)], "keep labelling"),
         ([scored(10, 0.5, 0.4, 2), scored(20, 0.7, 0.04, 40)], "not yet"),
         ([scored(10, 0.5, 0.4, 2), scored(20, 0.7, 0.04, 40), scored(40, 0.71, 0.04, 80)], "yes"),
-        ([scored(10, 0.0, 0.0, 4), scored(20, 0.0, 0.0, 4)], "not known yet"),
+        ([scored(10, 0.0, 0.0, 4), scored(20, 0.0, 0.0, 4)], "keep labelling"),
     ],
 )
 def test_enough_is_not_known_until_the_interval_is_narrow(tmp_path: Path, rounds: list[Round], answer: str) -> None:
     learner = Labelling(LabelJob(folder=tmp_path))._learner
     learner.rounds = rounds
-    assert learner.enough()["answer"] == answer
+    enough = learner.enough()
+    assert enough["answer"] == answer
+    if answer == "keep labelling" and len(rounds) > 1:
+        assert f"F1 is {rounds[-1].f1:.0%} so far" in enough["why"]
 
 
 def test_a_round_with_a_tagger_stays(tmp_path: Path) -> None:

@@ -137,13 +137,14 @@ class Learner:
         """Return whether more labels would help (`answer`), if that is known, and the reason (`why`)."""
         scored = [round_ for round_ in self.rounds if round_.f1 is not None]
         if len(scored) <= 1:
-            return {"answer": "not known yet", "why": "Two taggers are compared, by F1 on the held-out sentences."}
+            why = f"Taggers are compared by F1; the next one is trained after {self.next_round} sentences."
+            return {"answer": "keep labelling", "why": why}
         last = scored[-1]
         low, high, f1 = (bound or 0.0 for bound in (last.low, last.high, last.f1))
         if (high - low) / 2 > SURE or last.test_sentences < _LEAST:
-            why = (f"F1 is between {low:.0%} and {high:.0%}, measured on {last.test_sentences} held-out sentences. "
-                   "Label more: the range narrows with them.")  # fmt: skip
-            return {"answer": "not known yet", "why": why}
+            why = (f"F1 is {f1:.0%} so far ({low:.0%} to {high:.0%} with {last.test_sentences} held-out sentences); "
+                   "more sentences narrow this range.")  # fmt: skip
+            return {"answer": "keep labelling", "why": why}
         half = min(scored[:-1], key=lambda round_: abs(round_.sentences - last.sentences / 2))
         gain, added = f1 - (half.f1 or 0.0), last.sentences - half.sentences
         if gain > _GAIN:

@@ -31,8 +31,8 @@ from nerbert.schema import json_line, parse_json
 from nerbert.serve.labelling.sentences import LONGEST, LONGEST_NAME, MOST, kept_sentences, read_sentences, type_name
 
 Answer = Literal["", "accept", "reject", "skip"]
-COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d9c400", "#0072b2", "#d55e00", "#cc79a7", "#7a7a7a")
-"""Default colours of types: Okabe and Ito's, which colour-blind people can tell apart."""
+COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#dddd00", "#5b3fd0", "#d55e00", "#cc79a7", "#7a7a7a")
+"""Default colours of types, after Okabe and Ito; their tints on the page must differ, too."""
 _KEYS = tuple("1234567890bdefghijklnopqrtuvwyz")
 """Keys of types; the page uses the other letters."""
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")

@@ -14,6 +14,7 @@ function App() {
   const [models, setModels] = useState(/** @type {Model[]} */ ([]));
   const [state, setState] = useState(/** @type {State | null} */ (null));
   const [problem, setProblem] = useState("");
+  const [ready, setReady] = useState(false); // whether this server labels is known
   const [locked, setLocked] = useState(false);
   const tried = useRef(false);
   const rounds = state ? state.rounds.filter((each) => each.state === "done").length : 0;
@@ -25,7 +26,7 @@ function App() {
     for (const each of ["dragover", "drop"]) addEventListener(each, keepPage);
     ask("label").then(setState, (error) => {
       if (!(error instanceof Refused && error.status === 404)) setProblem(words(error));
-    });
+    }).then(() => setReady(true));
     return () => {
       removeEventListener("hashchange", turn);
       document.removeEventListener("token", lock);
@@ -35,7 +36,7 @@ function App() {
   useEffect(() => {
     ask("models").then((found) => setModels(found.models), (error) => setProblem(words(error)));
   }, [rounds]);
-  const shown = view || (state ? "label" : "try");
+  const shown = ready ? view || (state ? "label" : "try") : "";
   if (shown === "try") tried.current = true; // keep it from now on, with its input
   /** @param {string} name @param {string} title */
   const link = (name, title) => html`
@@ -44,14 +45,15 @@ function App() {
     <div hidden=${locked}><header><span class="brand">nerbert</span>
       ${state ? html`<nav aria-label="Views">${link("label", "Label")}${link("try", "Try")}</nav>
         <span class="quiet file">${state.file}</span>`
-      : html`<span class="quiet file">To label sentences here: <code>nerbert label FILE</code></span>`}
+      : ready && html`<span class="quiet file">To label sentences here: <code>nerbert label FILE</code></span>`}
     </header>
     <main>
       ${problem && html`<p class="problem" role="alert">${problem}</p>`}
       ${state && html`<div hidden=${shown !== "label"}><${Label} state=${state} setState=${setState}
         shown=${shown === "label"} /></div>`}
       ${tried.current && models.length > 0 && html`<div hidden=${shown !== "try"}><${Try} models=${models}
-        usual=${models[state ? models.length - 1 : 0].name} /></div>`}
+        usual=${models[state ? models.length - 1 : 0].name} known=${state ? state.types : []}
+        example=${state ? state.example : ""} /></div>`}
     </main></div>`;
 }
 

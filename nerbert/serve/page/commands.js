@@ -54,6 +54,12 @@ export function remove(saver, one) {
   if (one && left.length < entities.length) saver.change(left, `${one.type} removed`);
 }
 
+/** Accept the sentence; without types, let the user create some. @param {Saver} saver @param {LabelType[]} types */
+export function accept(saver, types) {
+  if (types.length) saver.answer("accept");
+  else saver.set({ editing: true });
+}
+
 /** Accept the sentence with all suggestions. @param {Saver} saver */
 export function acceptWithSuggestions(saver) {
   saver.answer("accept", withSuggestions(saver.sheet));
@@ -91,10 +97,11 @@ function go(saver, cursor) {
 /** @param {number} by @param {boolean} [extend] @returns {(saver: Saver) => void} */
 const step = (by, extend = false) => (saver) => go(saver, stepped(saver.sheet, by, extend));
 
-/** @type {Record<string, (saver: Saver) => void>} */
+/** @type {Record<string, (saver: Saver, types: LabelType[]) => void>} */
 const COMMANDS = {
-  Enter: (saver) => saver.answer("accept"), "Shift+Enter": acceptWithSuggestions, x: (saver) => saver.answer("reject"),
-  " ": (saver) => saver.answer("skip"), a: takeAll, s: takeOne, m: labelSame, Backspace: removeHere, Delete: removeHere,
+  Enter: accept, "Shift+Enter": (saver, types) => (types.length ? acceptWithSuggestions(saver) : accept(saver, types)),
+  x: (saver) => saver.answer("reject"), " ": (saver) => saver.answer("skip"), a: takeAll, s: takeOne, m: labelSame,
+  Backspace: removeHere, Delete: removeHere,
   c: (saver) => saver.set({ context: !saver.sheet.context }), "?": (saver) => saver.set({ keys: !saver.sheet.keys }),
   "/": () => document.getElementById("find-type")?.focus(),
   Escape: (saver) => saver.set(saver.sheet.keys ? { keys: false } : { cursor: null }),
@@ -159,7 +166,7 @@ function act(saver, types, event) {
   const held = event.repeat && !key.includes("Arrow"); // a held key answers one sentence
   if (run || held || type) event.preventDefault();
   if (held) return;
-  if (run) run(saver);
+  if (run) run(saver, types);
   else if (type) choose(saver, type.name);
 }
 

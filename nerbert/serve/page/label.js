@@ -1,7 +1,7 @@
 /** Label: one sentence per screen, by mouse, finger or keyboard; each change is saved before the next one counts. */
 import { useEffect, useMemo, useReducer } from "preact/hooks";
 import { ask } from "./api.js";
-import { KEYS, acceptWithSuggestions, choose, chosenType, label, remove, useKeyboard } from "./commands.js";
+import { KEYS, accept, acceptWithSuggestions, choose, chosenType, label, remove, useKeyboard } from "./commands.js";
 import { Learn } from "./learn.js";
 import { Saver, focusSentence } from "./saver.js";
 import { Labelling, html } from "./sentence.js";
@@ -26,6 +26,9 @@ export function Label({ state, setState, shown }) {
     if (counts.sentences && item === undefined) saver.next();
   }, [counts.sentences]);
   useEffect(() => {
+    if (shown) focusSentence();
+  }, [shown]);
+  useEffect(() => {
     if (!state.learning) return undefined;
     const timer = setInterval(() => ask("label").then(setState, () => undefined), POLL);
     return () => clearInterval(timer);
@@ -38,6 +41,9 @@ export function Label({ state, setState, shown }) {
     <div class="work">
       <${Problems} saver=${saver} />
       ${counts.sentences === 0 ? html`<h1>Label sentences</h1>
+      <ol class="steps"><li><strong>Load</strong> sentences: a file, or text that you paste.</li>
+        <li><strong>Label</strong> the names in them: choose a type, and click words.</li>
+        <li><strong>Accept</strong> five sentences, and a tagger learns to suggest labels for the next ones.</li></ol>
       <${Load} state=${state} setState=${setState} />` : html`
       <h1 class="unseen">Label sentences</h1>
       <${TypeBar} types=${state.types} chosen=${chosenType(saver, state.types)?.name || ""}
@@ -47,9 +53,10 @@ export function Label({ state, setState, shown }) {
       }} onEdit=${() => saver.set({ editing: true })} />
       ${item === null && html`<p class="done">All ${done.toLocaleString("en")} sentences are done.
         Load more, or train a tagger. <button type="button" onClick=${() => saver.undo()}>Undo</button></p>`}
-      ${item && html`<${Sentence} saver=${saver} item=${item} types=${state.types} /><${Answers} saver=${saver} />`}
+      ${item && html`<${Sentence} saver=${saver} item=${item} types=${state.types} />
+      <${Answers} saver=${saver} types=${state.types} />`}
       ${saver.sheet.keys && html`<${Keys} />`}
-      ${item && html`<${Tour} />`}`}
+      ${item && html`<${Tour} bare=${state.types.length === 0} />`}`}
       ${editing && html`<${TypesEditor} state=${state} setState=${setState} onClose=${close} />`}
     </div>
     ${counts.sentences > 0 && html`<${Learn} state=${state} setState=${setState} done=${done}
@@ -83,7 +90,7 @@ function Sentence({ saver, item, types }) {
     && html`<p class="around" dir=${direction(around)} lang="">${around}</p>`;
   return html`${beside(item.before)}
     <${Labelling} key=${item.id} text=${text} words=${words} entities=${entities} suggestions=${suggestions}
-      cursor=${cursor} colours=${colours}
+      cursor=${cursor} colours=${colours} type=${type}
       onRange=${(/** @type {number} */ start, /** @type {number} */ end) => label(saver, { start, end, type })}
       onRemove=${(/** @type {Entity} */ one) => remove(saver, one)}
       onDismiss=${(/** @type {Entity} */ one) => saver.set({ suggestions: suggestions.filter((each) => each !== one) })}
@@ -94,12 +101,15 @@ function Sentence({ saver, item, types }) {
       : suggestions.length ? `Suggested by ${item.suggested_by}.` : " "}</p>`;
 }
 
-/** Buttons with the possible answers to a sentence. @param {{saver: Saver}} props */
-function Answers({ saver }) {
+/**
+ * Buttons with the possible answers to a sentence.
+ * @param {{saver: Saver, types: import("./types.js").LabelType[]}} props
+ */
+function Answers({ saver, types }) {
   const { suggestions, context, keys } = saver.sheet;
   return html`<div class="answers" role="group" aria-label="Answer">
-    <button type="button" class="main" onClick=${() => saver.answer("accept")}>Accept <kbd>Enter</kbd></button>
-    ${suggestions.length > 0 && html`<button type="button" onClick=${() => acceptWithSuggestions(saver)}>
+    <button type="button" class="main" onClick=${() => accept(saver, types)}>Accept <kbd>Enter</kbd></button>
+    ${suggestions.length > 0 && html`<button type="button" class="all" onClick=${() => acceptWithSuggestions(saver)}>
       Accept with suggestions <kbd>⇧ Enter</kbd></button>`}
     <button type="button" onClick=${() => saver.answer("reject")}>Reject <kbd>x</kbd></button>
     <button type="button" onClick=${() => saver.answer("skip")}>Skip <kbd>Space</kbd></button>

@@ -19,7 +19,8 @@ export function Learn({ state, done, setState, onOpen, onLoaded }) {
   const { counts, learning, rounds } = state;
   const made = rounds.filter((each) => each.state === "done");
   const last = rounds[rounds.length - 1];
-  const step = /(step [\d,]+ of [\d,]*\d).*(, [^,]+ left)/.exec(learning?.line || "");
+  const step = /step ([\d,]+) of ([\d,]*\d)(?:.*(, [^,]+ left))?/.exec(learning?.line || "");
+  const [now, all] = (step || []).slice(1, 3).map((each) => Number(each.replaceAll(",", "")));
   /** @param {string} what */
   const request = async (what) => {
     try {
@@ -34,9 +35,10 @@ export function Learn({ state, done, setState, onOpen, onLoaded }) {
     <p class="quiet">${counts.test} of them for the test · ${counts.rejected} rejected · ${counts.skipped} skipped ·
       ${" "}${(counts.sentences - done).toLocaleString("en")} left</p>
     ${learning ? html`<p class="learning">Learning from ${learning.sentences} sentences,
-        ${" "}${step ? step[1] + step[2] : `${Math.round(learning.seconds)} s`}${" "}
+        ${" "}${step ? `step ${step[1]} of ${step[2]}${step[3] || ""}` : `${Math.round(learning.seconds)} s`}${" "}
         <button type="button" onClick=${() => request("cancel")}>Cancel</button></p>
-        <progress aria-label="Learning"></progress>`
+        ${step ? html`<progress key="known" aria-label="Learning" value=${now} max=${all}></progress>`
+        : html`<progress key="unknown" aria-label="Learning"></progress>`}`
       : html`<div class="row"><button type="button" disabled=${!counts.accepted} onClick=${() => request("train")}>
         Train now</button><span class="quiet">by itself after ${state.next_round} sentences</span></div>`}
     ${told && html`<p class="problem" role="alert">${told}</p>`}
@@ -95,8 +97,9 @@ function Curve({ rounds }) {
   const y = (f1) => HIGH - EDGE - (HIGH - EDGE - 10) * (f1 || 0);
   const last = scored[scored.length - 1];
   const between = `between ${percent(last.low)} and ${percent(last.high)}`;
-  if (last.test_sentences < FEW) return html`<p class="quiet">F1 is ${between}, on ${last.test_sentences}
-    ${" "}${last.test_sentences === 1 ? "sentence" : "sentences"} held out: too few to say more.</p>`;
+  if (last.test_sentences < FEW) return html`<p>F1 <strong>${percent(last.f1)}</strong> so far, on
+    ${" "}${last.test_sentences} held-out ${last.test_sentences === 1 ? "sentence" : "sentences"}: a first estimate
+    ${" "}<span class="quiet">(${between})</span>.</p>`;
   const spoken = `F1 ${percent(last.f1)} after ${last.sentences} sentences, ${between}`;
   return html`<figure><svg viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${spoken}>
     ${[0, 0.5, 1].map((f1) => html`<g key=${f1}><line class="grid" x1=${EDGE} x2=${WIDE} y1=${y(f1)} y2=${y(f1)} />

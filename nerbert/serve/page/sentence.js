@@ -42,12 +42,13 @@ export function Reading({ text, entities, colours }) {
  * A sentence to label. `onRange` is called with the selected code points; `cursor` is the keyboard's selection.
  * @param {{text: Text, words: [number, number][], entities: Entity[], suggestions: Entity[], cursor: Range | null,
  *   colours: Map<string, string>, onRange: (start: number, end: number) => void, onRemove: (one: Entity) => void,
- *   onRetype: (one: Entity) => void, onTake: (one: Entity) => void, onDismiss: (one: Entity) => void}} props
+ *   type: string, onRetype: (one: Entity) => void, onTake: (one: Entity) => void, onDismiss: (one: Entity) => void}} props
  */
 export function Labelling(props) {
-  const { text, words, entities, suggestions, cursor, colours } = props;
+  const { text, words, entities, suggestions, cursor, colours, type } = props;
   const [dragged, setDragged] = useState(/** @type {Range | null} */ (null));
   const [exact, setExact] = useState(false);
+  const [over, setOver] = useState(-1); // the word under the mouse, which may be in two pieces
   const from = useRef(/** @type {number | null} */ (null));
   const last = useRef({ time: -DOUBLE, x: 0, y: 0, word: 0 }); // a click on a word
   const all = useMemo(() => atoms(text, words, entities, suggestions), [text, words, entities, suggestions]);
@@ -79,6 +80,7 @@ export function Labelling(props) {
   };
   /** @param {PointerEvent} event */
   const move = (event) => {
+    setOver((event.pointerType === "mouse" ? wordAt(event) : null) ?? -1);
     const place = from.current === null ? null : placeAt(event);
     if (place !== null && from.current !== null) setDragged({ from: from.current, to: place });
   };
@@ -102,7 +104,8 @@ export function Labelling(props) {
     const byPoint = dragged !== null && exact;
     const place = byPoint ? atom.start : atom.word;
     const chosen = atom.word >= 0 && place <= high && (byPoint ? atom.end > low : place >= low);
-    return html`<span class=${chosen ? "word chosen" : "word"} data-word=${atom.word} data-start=${atom.start}
+    const state = chosen ? "word chosen" : atom.word === over && over >= 0 ? "word over" : "word";
+    return html`<span class=${state} data-word=${atom.word} data-start=${atom.start}
       >${text.slice(atom.start, atom.end)}</span>`;
   };
   const marked = all.map(({ mark, pieces }) => {
@@ -118,13 +121,16 @@ export function Labelling(props) {
         title=${isLabel ? "Change to the chosen type" : `Take this suggestion${sure(mark.confidence)}`}
         aria-label=${isLabel ? `${said}: ${mark.type}. Change the type` : `${said}: ${mark.type}? Take it`}
         onClick=${() => (isLabel ? props.onRetype(mark) : props.onTake(mark))}
-        >${mark.type}${isLabel ? "" : "?"}</button><button class="cross" type="button" tabindex="-1"
+        >${mark.type}${isLabel ? "" : "?"}</button>${!isLabel && type !== mark.type && html`<button class="as"
+        type="button" tabindex="-1" title=${`Take as ${type}, the chosen type`} style=${{ "--c": colours.get(type) }}
+        aria-label=${`${said}: take as ${type}`} onClick=${() => props.onRetype(mark)}>⇄</button>`}<button
+        class="cross" type="button" tabindex="-1"
         aria-label=${`Remove ${mark.type} from ${said}`}
         onClick=${() => (isLabel ? props.onRemove(mark) : props.onDismiss(mark))}>×</button></span></span></span>`;
   });
   return html`<div class="sentence" dir=${direction(text.text)} lang="" tabindex="0" id="sentence" role="application"
     aria-label="Sentence to label. Arrow keys choose words." onPointerDown=${down} onPointerMove=${move}
-    onPointerUp=${up} onPointerCancel=${stop}>${marked}</div>`;
+    onPointerUp=${up} onPointerCancel=${stop} onPointerLeave=${() => setOver(-1)}>${marked}</div>`;
 }
 
 /**

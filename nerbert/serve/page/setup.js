@@ -53,9 +53,8 @@ export function Load({ state, setState, onLoaded }) {
       onInput=${(/** @type {any} */ event) => setPasted(event.target.value)}></textarea>
     <button type="button" disabled=${busy || !pasted.trim()}
       onClick=${() => load(new Blob([pasted]), "pasted.txt")}>Add</button>
-    ${state.counts.sentences === 0 && html`<p><button type="button" class="plain" disabled=${busy}
-      onClick=${() => load({}, "the sample", "label/sample")}>Practise on a museum's notes, which come with nerbert</button>
-      </p>`}
+    ${state.counts.sentences === 0 && html`<p>No text at hand? <button type="button" disabled=${busy}
+      onClick=${() => load({}, "the sample", "label/sample")}>Practise on a museum's notes</button></p>`}
     <p role="status">${told}</p>
   </div>`;
 }
@@ -118,6 +117,7 @@ export function TypesEditor({ state, setState, onClose }) {
   };
   return html`<dialog ref=${dialog} aria-labelledby="types-title" onClose=${onClose}>
     <h2 id="types-title">Types</h2>
+    ${state.types.length === 0 && html`<p>Name the types to label, such as person.</p>`}
     <p class="quiet">A short name says what a type is; the description helps the first suggestions.</p>
     <div class="rows">${rows.map((each, place) => html`<div class="typerow" key=${place}>
       <input class="name" aria-label="Name" placeholder=${place ? "another type" : "person"} value=${each.name}

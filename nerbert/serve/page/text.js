@@ -153,6 +153,6 @@ export function nested(entities) {
 
 /** Return a type's default colour. @param {number} place */
 export function colourOf(place) {
-  const colours = ["#e69f00", "#56b4e9", "#009e73", "#d9c400", "#0072b2", "#d55e00", "#cc79a7", "#7a7a7a"];
+  const colours = ["#e69f00", "#56b4e9", "#009e73", "#dddd00", "#5b3fd0", "#d55e00", "#cc79a7", "#7a7a7a"];
   return colours[place % colours.length];
 }

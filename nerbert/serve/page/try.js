@@ -5,6 +5,7 @@ import { Reading, html } from "./sentence.js";
 import { Text, colourOf } from "./text.js";
 
 /** @typedef {import("./types.js").Entity} Entity */
+/** @typedef {import("./types.js").LabelType} LabelType */
 /** @typedef {import("./types.js").Model} Model */
 /** @typedef {{text: string, model: string, labels?: string[], nested?: boolean}} Asked */
 const EXAMPLE = "The sculptor Elena Marsh unveiled Night Heron, a bronze, in London.";
@@ -12,33 +13,40 @@ const USUAL = ["person", "organization", "city", "artwork"];
 const LONGEST = 131_072;
 const FORMS = ["JSON", "CoNLL", "HTML", "curl", "Python"];
 
-/** @param {{models: Model[], usual: string}} props `usual` is the default model */
-export function Try({ models, usual }) {
+/**
+ * @param {{models: Model[], usual: string, known: LabelType[], example: string}} props
+ *   `usual` is the default model; `known` are the types of the project, `example` one of its sentences
+ */
+export function Try({ models, usual, known, example }) {
   const [model, setModel] = useState("");
-  const [content, setContent] = useState(EXAMPLE);
-  const [labels, setLabels] = useState(USUAL);
+  const chosen = models.find((each) => each.name === (model || usual)) || models[0];
+  const [first] = useState(example || (chosen.types.length ? "" : EXAMPLE));
+  const [content, setContent] = useState(first);
+  const [edited, setLabels] = useState(/** @type {string[] | null} */ (null));
   const [typed, setTyped] = useState("");
   const [nested, setNested] = useState(false);
   const [found, setFound] = useState(/** @type {{text: Text, entities: Entity[], asked: Asked} | null} */ (null));
-  const [least, setLeast] = useState(0);
+  const [raised, setLeast] = useState(0);
   const [hidden, setHidden] = useState(/** @type {Set<string>} */ (new Set()));
   const [state, setState] = useState("");
   const [busy, setBusy] = useState(false);
   const newest = useRef(0);
-  const chosen = models.find((each) => each.name === (model || usual)) || models[0];
   const characters = useMemo(
     () => (content.length > 2 * LONGEST ? content.length : new Text(content).length), [content],
   );
   const long = characters > LONGEST;
 
+  const described = known.map((each) => (each.description ? `${each.name}: ${each.description}` : each.name));
+  const labels = edited || [chosen.types, described, USUAL].find((each) => each.length) || [];
   const wanted = withTyped(labels, typed);
+  const isOwn = !edited && wanted.length === chosen.types.length; // the server knows their descriptions
   const asked = () => ({
-    text: content, model: chosen.name, ...(chosen.takes_labels && wanted.length ? { labels: wanted } : {}),
+    text: content, model: chosen.name, ...(chosen.takes_labels && wanted.length && !isOwn ? { labels: wanted } : {}),
     ...(chosen.takes_labels && nested ? { nested } : {}),
   });
   const tag = async () => {
     const [number, body] = [newest.current += 1, asked()];
-    setLabels(wanted);
+    if (typed) setLabels(wanted);
     setTyped("");
     setBusy(true);
     try {
@@ -54,7 +62,7 @@ export function Try({ models, usual }) {
     if (number === newest.current) setBusy(false);
   };
   useEffect(() => {
-    if (content === EXAMPLE || (found && !long)) tag();
+    if (content && !long && (found || content === first)) tag();
   }, [chosen.name, nested]);
   /** @param {DragEvent} event */
   const drop = async (event) => {
@@ -73,7 +81,10 @@ export function Try({ models, usual }) {
   };
 
   const types = useMemo(() => (found ? [...new Set(found.entities.map((each) => each.type))].sort() : []), [found]);
-  const colours = useMemo(() => new Map(types.map((type, place) => [type, colourOf(place)])), [types]);
+  const named = [...known.map((each) => each.name), ...chosen.types, ...labels.map((each) => each.split(":")[0])];
+  const distinct = [...new Set([...named, ...types])];
+  const colours = new Map(distinct.map((name, place) => [name, known[place]?.colour || colourOf(place)]));
+  const least = Math.max(raised, Math.floor(100 * chosen.threshold) / 100);
   const shown = useMemo(
     () => (found ? found.entities.filter((e) => (e.confidence ?? 1) >= least && !hidden.has(e.type)) : []),
     [found, least, hidden],
@@ -88,7 +99,8 @@ export function Try({ models, usual }) {
   return html`<section class="try">
     <h1>Find entities in a text</h1>
     <label class="field" for="text">Text</label>
-    <textarea id="text" rows="4" dir="auto" spellcheck=${false} value=${content} onDrop=${drop} onPaste=${paste}
+    <textarea id="text" rows="4" dir="auto" spellcheck=${false} placeholder="Paste or type a text" value=${content}
+      onDrop=${drop} onPaste=${paste}
       onInput=${(/** @type {any} */ event) => setContent(event.target.value)}
       onKeyDown=${(/** @type {KeyboardEvent} */ event) => {
         if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !long && content.trim()) tag();
@@ -111,12 +123,13 @@ export function Try({ models, usual }) {
     ${found && html`<div class=${isStale ? "stale" : ""}>
       ${isStale && html`<p role="status">This is the answer to what was asked before.</p>`}
       <div class="row filters" role="group" aria-label="Types to show">
+        ${types.length > 0 && html`<span>Show</span>`}
         ${types.map((type) => html`<button type="button" key=${type} class="chip" aria-pressed=${!hidden.has(type)}
           style=${{ "--c": colours.get(type) }} onClick=${() => toggle(type)}>${type}
           <small>${found.entities.filter((e) => e.type === type).length}</small></button>`)}
         ${types.length === 0 && html`<p class="quiet">Nothing was found.</p>`}
         ${types.length > 0 && html`<label class="slider">Confidence from <output>${least.toFixed(2)}</output>
-          <input type="range" min="0" max="1" step="0.01" value=${least}
+          <input type="range" min=${Math.floor(100 * chosen.threshold) / 100} max="1" step="0.01" value=${least}
             onInput=${(/** @type {any} */ event) => setLeast(Number(event.target.value))} /></label>`}
       </div>
       <${Reading} text=${found.text} entities=${shown} colours=${colours} />
@@ -154,7 +167,7 @@ function Labels({ labels, typed, setTyped, onChange }) {
     onChange(withTyped(labels, typed));
     setTyped("");
   };
-  return html`<div class="labels" role="group" aria-label="What to find">
+  return html`<div class="labels" role="group" aria-label="What to find"><span>Find</span>
     ${labels.map((each) => html`<span class="chip" key=${each}>${each}<button type="button" class="cross"
       aria-label=${`Remove ${each}`} onClick=${() => onChange(labels.filter((other) => other !== each))}>×</button>
       </span>`)}

@@ -2,14 +2,15 @@
  * Data exchanged by server and page. Offsets count code points; an end is exclusive.
  * @typedef {{start: number, end: number, type: string, confidence?: number}} Entity
  * @typedef {{name: string, description: string, colour: string, key: string}} LabelType
- * @typedef {{name: string, types: string[], takes_labels: boolean, language: string, answering: string}} Model
+ * @typedef {{name: string, types: string[], takes_labels: boolean, language: string, answering: string,
+ *   threshold: number}} Model
  * @typedef {"" | "accept" | "reject" | "skip"} Answer
  * @typedef {{id: number, text: string, words: [number, number][], entities: Entity[], suggestions: Entity[],
  *   suggested_by: string, answer: Answer, test: boolean, revision: number, before: string, after: string}} Item
  * @typedef {{sentences: number, state: "done" | "failed" | "cancelled", f1: number | null, low: number | null,
  *   high: number | null, test_sentences: number, seconds: number, tagger: string, commands: string[],
  *   message: string}} Round
- * @typedef {{file: string, folder: string, note: string, types: LabelType[], next_round: number,
+ * @typedef {{file: string, folder: string, note: string, types: LabelType[], example: string, next_round: number,
  *   counts: {sentences: number, accepted: number, rejected: number, skipped: number, test: number},
  *   learning: {sentences: number, seconds: number, line: string} | null, rounds: Round[],
  *   enough: {answer: string, why: string}, formats: string[]}} State

@@ -148,6 +148,7 @@ class Labelling:
         return {
             "file": ", ".join(path.name for path in self._job.files), "folder": str(project.folder),
             "note": self.note, "types": project.types,
+            "example": next((item.sentence.text for item in reversed(project.items) if not item.drawn), ""),
             "counts": {"sentences": len(project.items), **counts, "test": answers["accept", True]},
             "next_round": learner.next_round,
             "learning": {"sentences": learner.sentences, "seconds": round(time.monotonic() - learner.started, 1),

@@ -2,17 +2,20 @@
 
 import errno
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nerbert import __file__ as package
 from nerbert.errors import InputError, NerbertError, OutputExists, SettingsError, StaleOutput, WriteError
 from nerbert.formats.documents import Reading, example_of_spans
 from nerbert.records import Example
-from nerbert.serve.labelling.project import LabelType, Project, complete_types
+from nerbert.serve.labelling.project import COLOURS, LabelType, Project, complete_types
 from nerbert.serve.labelling.sentences import Draw, is_for_test
 from tests.examples import read_examples
 from tests.raised import raises, raising
@@ -328,3 +331,18 @@ def test_a_draw_that_is_made_again_goes_on() -> None:
     for number, _ in first[:17]:
         again.show(number)
     assert drawn(again, 40) == first[17:]
+
+
+def lab(colour: str, share: float, card: float) -> tuple[float, float, float]:
+    """Return the CIELAB values of a colour's tint on a grey card."""
+    mixed = [share * int(colour[at : at + 2], 16) / 255 + (1 - share) * card for at in (1, 3, 5)]
+    r, g, b = (((value + 0.055) / 1.055) ** 2.4 for value in mixed)
+    x, y, z = 0.434 * r + 0.376 * g + 0.190 * b, 0.213 * r + 0.715 * g + 0.072 * b, 0.018 * r + 0.109 * g + 0.873 * b
+    return 116 * y ** (1 / 3), 500 * (x ** (1 / 3) - y ** (1 / 3)), 200 * (y ** (1 / 3) - z ** (1 / 3))
+
+
+@pytest.mark.parametrize("card", [1.0, 0.127])
+def test_no_two_default_colours_look_alike_as_tints(card: float) -> None:
+    assert json.dumps(COLOURS) in (Path(package).parent / "serve" / "page" / "text.js").read_text()
+    for one, other in combinations(COLOURS, 2):
+        assert math.dist(lab(one, 0.34, card), lab(other, 0.34, card)) > 12, (one, other)

@@ -16,6 +16,7 @@ from nerbert import __file__ as package
 from nerbert.serve.app import Access
 from tests.serve.conftest import Serve
 from tests.serve.page.conftest import LabelProcess, LabelServer, Visit, modules
+from tests.serve.servers import told
 
 pytestmark = pytest.mark.extras
 TYPES = "person,city,ship"
@@ -82,6 +83,8 @@ def test_whole_words_are_taken_and_punctuation_alone_is_not(labelling: Labelling
     number = int(page.tab.evaluate(f"{pieces}.find((each) => each.textContent.startsWith('10')).dataset.word"))
     page.word(number).dblclick()
     page.shows(lambda: page.marks() == [("T-104", "person")], "the whole word, without the comma")
+    page.word(number).hover()
+    page.shows(lambda: "".join(page.tab.locator(".over").all_text_contents()) == "104", "shaded to its last character")
     page.press("Home", "Shift+End", "2")
     page.shows(lambda: page.marks() == [(text[:-1], "city")], "all words")
     page.press("ArrowLeft", "Backspace", "Home", *["ArrowRight"] * 2, "2")
@@ -112,6 +115,38 @@ def test_a_labels_name_stays_with_its_last_word(labelling: Labelling, visit: Vis
     assert 0 <= box["x"] <= width - box["width"]
 
 
+def test_a_phone_shows_all_types_and_two_rows_of_answers(labelling: Labelling, visit: Visit) -> None:
+    server = labelling(SENTENCES, "customer,bike,part,workshop,price")
+    page = visit(server, viewport={"width": 390, "height": 844}).open("label")
+    bar = page.tab.locator(".types .bar").bounding_box()
+    for chip in (each.bounding_box() for each in page.tab.locator(".types .chip").all()):
+        assert chip["x"] + chip["width"] <= bar["x"] + bar["width"]
+        assert chip["y"] + chip["height"] <= bar["y"] + bar["height"]
+    rows = {each.bounding_box()["y"] for each in page.tab.locator(".answers button:visible").all()}
+    assert len(rows) == 2
+
+
+def test_enter_accepts_after_a_look_at_try_and_asks_for_types_if_there_are_none(
+    labelling: Labelling, visit: Visit
+) -> None:
+    server = labelling(SENTENCES)
+    page = visit(server).open("label")
+    page.tab.evaluate("localStorage.clear(); localStorage.setItem('seen', '1')")
+    page.tab.reload()
+    page.tab.wait_for_selector(".tour:has-text('Add types')")
+    page.press("Enter")
+    page.tab.fill("dialog .typerow:nth-child(1) .name", "ship")
+    page.tab.click("dialog >> text=Save")
+    page.tab.wait_for_selector(".tour:has-text('Choose a type')")
+    assert server.state()["counts"]["accepted"] == 0
+    page.tab.click("nav >> text=Try")
+    page.tab.wait_for_selector(".try")
+    page.tab.click("nav >> text=Label")
+    page.shows(lambda: page.tab.evaluate("document.activeElement.id") == "sentence", "the sentence has the focus")
+    page.after(lambda: page.press("Enter"))
+    assert server.state()["counts"]["accepted"] == 1
+
+
 def test_suggestions_are_taken_one_by_one_or_all(server: LabelServer, visit: Visit) -> None:
     page = visit(server).open("label")
     for _ in range(12):
@@ -124,6 +159,12 @@ def test_suggestions_are_taken_one_by_one_or_all(server: LabelServer, visit: Vis
     page.shows(lambda: page.marks() == suggested[:1], "taken")
     assert page.tab.evaluate("document.activeElement.id") == "sentence"  # so that Enter is not for the label
     assert page.marks(".suggested") == suggested[1:]
+    page.press("Control+z")
+    page.shows(lambda: page.marks() == [], "undone")
+    other = next(type_ for type_ in TYPES.split(",") if type_ != suggested[0][1])
+    page.tab.click(f".types .chip:has-text('{other}')")
+    page.tab.locator(".suggested .as").first.click()
+    page.shows(lambda: page.marks() == [(suggested[0][0], other)], "taken as another type")
     page.press("Control+z")
     page.shows(lambda: page.marks() == [], "undone")
     page.press("a")
@@ -314,6 +355,36 @@ def test_files_are_loaded_and_labels_taken_away(labelling: Labelling, visit: Vis
     page.faults.clear()  # the browser notes the refusal
 
 
+def test_try_opens_with_the_projects_types_their_colours_and_a_sentence_not_shown_yet(
+    labelling: Labelling, visit: Visit
+) -> None:
+    server = labelling(SENTENCES, "person,city,ship: what sails")
+    page = visit(server).open("try")
+    page.tab.wait_for_selector(".filters .chip")
+    chips = page.tab.locator(".labels .chip").all_inner_texts()
+    assert [chip.split("\n")[0] for chip in chips] == ["person", "city", "ship: what sails"]
+    assert page.tab.input_value("#text") == server.state()["example"] == SENTENCES[-1]
+    colours = {each["name"]: each["colour"] for each in server.state()["types"]}
+    for chip in page.tab.locator(".filters .chip").all():
+        colour = chip.evaluate("(each) => each.style.getPropertyValue('--c')")
+        assert colour == colours[chip.inner_text().split()[0]]
+
+
+def test_try_opens_with_a_taggers_own_types_as_its_server_describes_them(serve: Serve, visit: Visit) -> None:
+    server = serve(lambda gate: told(gate).with_labels(["ship: what sails", "port"]))
+    page = visit(server, faults=True)  # the browser notes that this server has no project
+    page.tab.goto(server.url)
+    page.tab.wait_for_selector(".try")
+    chips = page.tab.locator(".labels .chip").all_inner_texts()
+    assert [chip.split("\n")[0] for chip in chips] == ["port", "ship"]
+    assert page.tab.input_value("#text") == ""
+    page.tab.fill("#text", "the ship lay")
+    with page.tab.expect_request("**/tag") as asked:
+        page.tab.click("button:has-text('Find entities')")
+    assert "labels" not in asked.value.post_data_json
+    page.tab.wait_for_selector("mark.entity:has-text('ship')")
+
+
 def test_what_is_found_is_filtered_and_copied(server: LabelServer, visit: Visit) -> None:
     page = visit(server, permissions=["clipboard-read", "clipboard-write"]).open("try")
     page.tab.wait_for_selector("mark.entity")
@@ -329,7 +400,8 @@ def test_what_is_found_is_filtered_and_copied(server: LabelServer, visit: Visit)
     page.tab.locator(".filters .chip").first.click()
     page.tab.fill(".slider input", "1")
     assert page.tab.locator("mark.entity").count() == 0
-    page.tab.fill(".slider input", "0")
+    page.tab.press(".slider input", "Home")
+    assert page.tab.inner_text(".slider output") == "0.20", "the model leaves out what is less confident"
 
     def copied(form: str) -> str:
         page.tab.evaluate("navigator.clipboard.writeText('')")
@@ -380,7 +452,7 @@ def test_no_view_is_barred_or_too_wide(server: LabelServer, visit: Visit, theme:
     assert page.tab.evaluate(wide) <= 0
 
 
-def test_a_training_says_how_far_it_is_and_few_sentences_give_no_f1(server: LabelServer, visit: Visit) -> None:
+def test_a_training_says_how_far_it_is_and_few_sentences_give_no_curve(server: LabelServer, visit: Visit) -> None:
     line = "nerbert: fine-tuning: step 20 of 1,009, loss 0.2, 9,000 tokens/s, 1 min left"
     made = {"sentences": 10, "state": "done", "f1": 0.512, "low": 0.1, "high": 0.9, "commands": [], "tagger": "x"}
     shown = {"learning": {"sentences": 20, "seconds": 5.0, "line": line}, "rounds": [made | {"test_sentences": 9}]}
@@ -394,7 +466,8 @@ def test_a_training_says_how_far_it_is_and_few_sentences_give_no_f1(server: Labe
     page = visit(server)
     page.tab.route(re.compile(r"/label(/next)?$"), patch)
     page.open("label").tab.wait_for_selector("text=Learning from 20 sentences, step 20 of 1,009, 1 min left")
-    assert "F1 is between 10 % and 90 %, on 9 sentences" in page.tab.inner_text(".learn")
+    assert page.tab.evaluate("(({ value, max }) => [value, max])(document.querySelector('progress'))") == [20, 1009]
+    assert "F1 51 % so far, on 9 held-out sentences" in page.tab.inner_text(".learn")
     assert page.tab.locator(".learn figure").count() == 0
     shown["rounds"] = [made | {"test_sentences": 10}]
     page.tab.wait_for_selector(".learn figure >> text=51 %")
@@ -458,7 +531,7 @@ def test_the_javascript_is_well_typed_and_small(tmp_path: Path) -> None:
         )
         assert bool(found.returncode) == broken, found.stdout
     ours = [each for each in page.glob("*.js") if not each.name.startswith(("preact", "htm"))]
-    assert sum(len(each.read_text().splitlines()) for each in ours) <= 1650
+    assert sum(len(each.read_text().splitlines()) for each in ours) <= 1700
 
 
 @pytest.mark.parametrize(
