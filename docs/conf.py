@@ -8,12 +8,14 @@ import os
 import re
 import sys
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from nerbert import about  # noqa: E402  (found by the line above)
+import nerbert  # noqa: E402  (found by the line above)
+from nerbert import about  # noqa: E402
 
 project, release = "nerbert", about.__version__
 project_copyright = "the authors of nerbert, Apache-2.0"
@@ -33,6 +35,7 @@ autodoc_inherit_docstrings = False
 README, FIRST = HERE.parent / "README.md", HERE / "index.md"
 _ALL = "\n\n```{toctree}\n:hidden:\nAll pages <README>\n```"
 _LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
+_NAME = re.compile(r"^- `(nerbert\.(\w+).*)`$", re.MULTILINE)
 _PAGE = re.compile(r"\[([^\]]+)\]\((?!\.\.)([^)#:\s]+)\.md[)#]")
 
 
@@ -57,6 +60,14 @@ def _navigation(text: str) -> str:
     return found
 
 
+def _document(name: re.Match[str]) -> str:
+    """Return the directive for a public name in the list of a page: its signature and docstring."""
+    thing = getattr(nerbert, name[2])
+    kind = "function" if isinstance(thing, FunctionType) else "exception" if thing is nerbert.NerbertError else "class"
+    members = "   :members:\n" if kind == "class" and "(" not in name[1] else ""
+    return f"```{{eval-rst}}\n.. auto{kind}:: {name[1]}\n{members}```"
+
+
 def _read(app: Any, name: str, source: list[str]) -> None:
     """Read a page; the first one is the repository's README with the navigation of all pages."""
     page, more = HERE / f"{name}.md", ""
@@ -68,6 +79,8 @@ def _read(app: Any, name: str, source: list[str]) -> None:
     elif name == "results/README":
         more = _navigation(source[0])
     text = page.read_text(encoding="utf-8")
+    if name == "api":
+        text = _NAME.sub(_document, text)
     source[0] = _LINK.sub(lambda link: _leads(page, link, (HERE / name).parent), text) + more
 
 

@@ -17,10 +17,10 @@ from nerbert.terminal import percent, plain
 LIMITS = "One pre-training, one draw of sentences; ± is over seeds of fine-tuning."
 NEXT = (
     "nerbert finetune --data my-data --seeds 1,2,3 -o my-tagger",
-    "nerbert evaluate my-tagger my-data/test.conll --train my-data",
+    "nerbert evaluate my-tagger my-data/test.marked --train my-data",
     "nerbert tag my-tagger/seed-1 my-text.txt",
 )
-"""The commands for the user's own sentences: `my-data` holds train.conll and test.conll."""
+"""The commands for the user's own sentences: `my-data` holds train.marked and test.marked."""
 
 
 class QuickstartReport:

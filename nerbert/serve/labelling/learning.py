@@ -59,8 +59,9 @@ class Round:
 class Learner:
     """Trains taggers of a project, one at a time, and lets a server answer with the newest one."""
 
-    def __init__(self, project: Project, encoder: str, config: Path | None = None) -> None:
-        self._project, self._encoder, self._config = project, encoder, config
+    def __init__(self, project: Project, encoder: str, config: Path | None = None, language: str = "") -> None:
+        self._project, self._encoder = project, encoder
+        self._options = (["--config", str(config)] if config else []) + (["--language", language] if language else [])
         self._folder = project.folder / "rounds"
         self.rounds, self._closing = list[Round](), False
         for path in sorted(self._folder.glob("[0-9][0-9][0-9][0-9]*/round.json")):
@@ -154,8 +155,7 @@ class Learner:
 
     async def _run(self, folder: Path, sentences: int, service: Service) -> None:
         tagger, tests = folder / "tagger", folder / "test.jsonl"
-        config = ["--config", str(self._config)] if self._config else []
-        train = ["finetune", self._encoder, "--data", str(folder / "train.jsonl"), "-o", str(tagger), *config]
+        train = ["finetune", self._encoder, "--data", str(folder / "train.jsonl"), "-o", str(tagger), *self._options]
         commands = [train, *([["evaluate", str(tagger), str(tests)]] if tests.exists() else [])]
         last = Round(sentences, tagger=str(tagger), commands=tuple(shlex.join(["nerbert", *args]) for args in commands))
         try:

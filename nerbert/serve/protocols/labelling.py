@@ -120,7 +120,7 @@ class Labelling:
         types = {type_.name for type_ in self.project.types}
         if missing := [LabelType(label.name, label.description) for label in job.types if label.name not in types]:
             self.project.set_types([*self.project.types, *missing])
-        self._learner = Learner(self.project, job.encoder, job.config)
+        self._learner = Learner(self.project, job.encoder, job.config, job.reading.language)
         self._draw = self._start_draw()
         self._open = dict[str, tuple[int, float]]()
         """By tab: its open sentence, and the time of its last request."""
