@@ -268,6 +268,7 @@ class FilteredHead(Head):
     def __init__(self, head: Head, labels: Sequence[EntityLabel]) -> None:
         self._head, self._names = head, {label.name for label in labels}
         self.decoding, self.longest_text = head.decoding, head.longest_text
+        self.pieces = getattr(head, "pieces", None)
         self.usual_threshold = head.usual_threshold
         for label in labels:
             if label.name not in head.types:

@@ -1,16 +1,25 @@
-"""Tell when a text is hardly in a tagger's language: by its script, and by the words that begin sentences.
+"""Tell when a tagger hardly fits a text: by its language, its unknown pieces, and the labels that find nothing.
 
-Cost: short texts and lists of names are not told, and some pairs of languages are too close.
+A language is seen by the script, and by the words that begin sentences. Cost: short texts and lists of names are not
+told, and some pairs of languages are too close.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from functools import cache
 from itertools import islice
+from typing import Any
 
 import regex
 
 from nerbert.about import DOCS
+from nerbert.errors import few
+from nerbert.formats.json_files import fields_but
+from nerbert.formats.rows import without_surrogates
+from nerbert.model.tokenizer import encode
+from nerbert.records import Document
 from nerbert.sentences import languages_with, listed_words
+from nerbert.tagger.answers import JobTagger
 from nerbert.terminal import tell
 
 _READ, _TEXTS = 4000, 100
@@ -19,31 +28,78 @@ _LEAST_LETTERS, _LEAST_WORDS = 20, 4
 """Letters of other scripts, and known words of another language, from which on a text is foreign."""
 _TIMES = 2
 """So many times as many words are known in the other language as in the tagger's own."""
+_LONG = 1000
+"""Characters from which on a text is expected to hold an entity of each label."""
+_UNKNOWN = "\N{CUNEIFORM SIGN A}"
+"""A character that vocabularies lack: its pieces are those of any unknown character."""
 _WORD, _LETTER, _LATIN = (regex.compile(pattern) for pattern in (r"\p{L}[\p{L}\p{M}]+", r"\p{L}", r"\p{Latin}"))
 _tell_once = cache(tell)
 
 
 def is_foreign(text: str, language: str) -> bool:
     """Return whether a text is in another language than a code's; False if that is of another script than Latin."""
-    own = next((words for codes, words in _words_of_languages().items() if language in codes.split()), frozenset())
-    if not own or not all(map(_LATIN.match, own)):
+    if not (own := _words_of(language)):
         return False
     text = text[:_READ]
     letters = len(_LETTER.findall(text))
     if letters - len(_LATIN.findall(text)) >= max(letters / 2, _LEAST_LETTERS):
         return True
     words = {word.lower() for word in _WORD.findall(text)}
-    known = max(sum(word in listed for word in words) for listed in _words_of_languages().values())
-    return known >= max(_LEAST_WORDS, _TIMES * sum(word in own for word in words) + 1)
+    known = max(len(words & listed) for listed in _words_of_languages().values())
+    return known >= max(_LEAST_WORDS, _TIMES * len(words & own) + 1)
 
 
-def tell_foreign(texts: Iterable[str], language: str) -> None:
-    """Say once, in each process, if texts begin in another language than the tagger's."""
-    if is_foreign(" ".join(islice(texts, _TEXTS)), language):
+def _is_unknown(text: str, head: Any) -> bool:
+    """Return whether most pieces of a text stand for characters that the vocabulary of a head lacks."""
+    pieces = getattr(head, "pieces", None)  # a server's model and users' heads may have none
+    if pieces is None or text.isascii():
+        return False
+    texts = [without_surrogates(text[:_READ]), _UNKNOWN]
+    ids, unknown = encode(pieces.tokenizer, texts, return_offsets_mapping=True)["input_ids"]
+    return sum(piece in unknown for piece in ids) > len(ids) / 2
+
+
+def tell_foreign(texts: Iterable[str], tagger: JobTagger) -> None:
+    """Say once, in each process, if texts begin in another language than the tagger's, or in unknown characters."""
+    text, language = " ".join(islice(texts, _TEXTS)), tagger.known_language
+    if is_foreign(text, language):
         _tell_once(
             f"note: a text seems to be in another language than the tagger's ({language}); how to train one: "
             f"{DOCS}/how-to/language.md"
         )
+    elif _is_unknown(text, tagger.head):
+        _tell_once(f"note: the tagger's vocabulary lacks most of a text; how to train one: {DOCS}/how-to/language.md")
+
+
+def tell_not_found(tagger: JobTagger, characters: int, types: Collection[str]) -> None:
+    """Say which labels found nothing in texts of so many characters, of the `types` that were found."""
+    if names := _not_found(tagger, characters, types):
+        tell(
+            f"note: nothing found in {characters:,} characters for {few(names)}; other words for a label may find "
+            f"more: {DOCS}/how-to/labels.md"
+        )
+
+
+def with_notes(row: Document, tagger: JobTagger) -> Document:
+    """Return a tagged text with a field that names the labels that found nothing, and one if it is foreign."""
+    notes = {
+        "labels_not_found": _not_found(tagger, len(row.text), {span.type for span in row.spans}),
+        "foreign_text": is_foreign(row.text, tagger.known_language) or _is_unknown(row.text, tagger.head),
+    }
+    fields = fields_but(row.fields, *notes)  # those of an earlier tagger
+    return replace(row, fields=fields | {name: note for name, note in notes.items() if note})
+
+
+def _not_found(tagger: JobTagger, characters: int, types: Collection[str]) -> list[str]:
+    """Return the names of labels that found nothing, if a text is long."""
+    return [label.name for label in tagger.labels if label.name not in types] if characters >= _LONG else []
+
+
+@cache
+def _words_of(language: str) -> frozenset[str]:
+    """Return the words of a language that is written in Latin script; none of another."""
+    own = next((words for codes, words in _words_of_languages().items() if language in codes.split()), frozenset())
+    return own if all(map(_LATIN.match, own)) else frozenset()
 
 
 @cache

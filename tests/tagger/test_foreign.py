@@ -1,6 +1,8 @@
 import pytest
 
-from nerbert.tagger.foreign import is_foreign
+from nerbert.records import Document
+from nerbert.tagger.foreign import is_foreign, tell_foreign, with_notes
+from nerbert.tagger.tagger import Tagger
 
 GERMAN = "Der Vertrag wurde am Montag in Kiel von der Kanzlei geprüft, und die Firma hat ihn nicht unterschrieben."
 
@@ -28,3 +30,12 @@ GERMAN = "Der Vertrag wurde am Montag in Kiel von der Kanzlei geprüft, und die 
 )
 def test_another_language_is_seen(text: str, language: str, foreign: bool) -> None:
     assert is_foreign(text, language) == foreign
+
+
+def test_a_text_of_unknown_characters_is_told(tagger: Tagger, capsys: pytest.CaptureFixture[str]) -> None:
+    burmese = "မြန်မာ ရန်ကုန် \ud800"
+    for some in (tagger, tagger.with_labels(tagger.types[:1])):
+        assert with_notes(Document(burmese), some).fields == {"foreign_text": True}
+        assert with_notes(Document("Tromsø – Ada", fields={"foreign_text": True}), some).fields == {}
+        tell_foreign([burmese], some)
+    assert capsys.readouterr().err.count("note: the tagger's vocabulary lacks most of a text; how to train one: ") == 1

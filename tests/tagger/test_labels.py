@@ -83,6 +83,25 @@ def test_the_types_that_it_was_fine_tuned_on_are_the_default(
     assert [each["type"] for each in json.loads(capfd.readouterr().out)["spans"]] == ["port"]
 
 
+def test_labels_that_find_nothing_in_a_long_text_are_told(
+    open_tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Caught
+) -> None:
+    monkeypatch.setattr(Tagger, "load", lambda *_, **__: open_tagger)
+    text = tmp_path / "in.txt"
+    for words, labels in (("a ship in port. " * 5, []), ("a ship in port. " * 70, ["whale", "hull"])):
+        text.write_text(words)
+        asked = ("tag", "x", text, "--labels", "port,whale,ship,hull")
+        assert exit_code(*asked, "--json") == 0
+        out, err = capfd.readouterr()
+        assert json.loads(out).get("labels_not_found", []) == labels
+        told = [line for line in err.splitlines() if line.startswith("note: nothing found")]
+        assert [line.partition(";")[0] for line in told] == [
+            f"note: nothing found in {len(words):,} characters for {', '.join(labels)}" for _ in labels[:1]
+        ]
+        assert exit_code(*asked, "-o", tmp_path / "out.html", "--overwrite") == 0
+        assert all(line in capfd.readouterr().err for line in told)
+
+
 def test_thresholds_are_by_label_and_meet_the_temperature(open_tagger: Tagger) -> None:
     text, labels = "ship SHIP port PORT", ["ship", "port"]
     assert len(found(open_tagger, text, labels)) == 4

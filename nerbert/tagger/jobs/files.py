@@ -22,7 +22,7 @@ from nerbert.formats.format import formats_of_suffix
 from nerbert.formats.inputs import JSON, InputFile, JobPaths, check_no_input, in_lists
 from nerbert.records import Document, Example, Repairs, Span
 from nerbert.tagger.answers import JobTagger
-from nerbert.tagger.foreign import tell_foreign
+from nerbert.tagger.foreign import tell_foreign, tell_not_found
 from nerbert.tagger.spans import OFFSETS, counted_spans
 from nerbert.terminal import Progress, progress
 
@@ -135,6 +135,7 @@ class TaggedParts:
         folder.mkdir(parents=True, exist_ok=True)
         self._source, self._folder, self._offsets = source, folder, offsets
         self.name, self.count, self.rows, self.entities, self.repairs = str(source), 0, 0, Counter[str](), Repairs()
+        self.characters = 0
 
     def parts(self, file: int) -> Iterator[FilePart]:
         """Yield the parts of the `file`-th file in the form that workers get, and count them."""
@@ -142,6 +143,7 @@ class TaggedParts:
         for part in self._parts(file, self.repairs):
             yield part._replace(rows=[replace(row, fields={}) for row in part.rows])
             self.count, self.rows = self.count + 1, self.rows + len(part.rows)
+            self.characters += sum(len(row.text) for row in part.rows)
 
     def __iter__(self) -> Iterator[Document]:
         number = 0
@@ -187,6 +189,7 @@ def tag_all(
             total += done.rows
             if total > bar.items:  # tagged by an earlier run, or in another process, whose bar is not visible
                 bar.advance(total - bar.items, size=done.size, before=done.before)
+    tell_not_found(tagger, sum(file.characters for file in tagged), set().union(*(file.entities for file in tagged)))
     return tagged
 
 
@@ -216,7 +219,7 @@ def _tag_once(part: FilePart, find: Callable[[], Iterable[Iterable[Span]]]) -> M
 def tag_rows(tagger: JobTagger, name: str, rows: Sequence[Document], bar: Progress) -> Iterator[list[Span]]:
     """Yield the entities of each row; an error names its row of the file `name`, and comes after the rows before it."""
     done = 0
-    tell_foreign((row.text for row in rows), tagger.known_language)
+    tell_foreign((row.text for row in rows), tagger)
     try:
         for spans in tagger.tag_many(map(_content, rows)):
             yield spans

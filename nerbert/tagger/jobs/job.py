@@ -30,6 +30,7 @@ from nerbert.model.onnx import read_exported
 from nerbert.records import Repair, Repairs
 from nerbert.sources.files import writable
 from nerbert.tagger.answers import JobTagger
+from nerbert.tagger.foreign import tell_not_found, with_notes
 from nerbert.tagger.jobs import files
 from nerbert.tagger.spans import OFFSETS
 from nerbert.tagger.tagger import Tagger
@@ -170,6 +171,7 @@ class _Run:
     def to_standard_output(self) -> None:
         """Write each row as soon as it is tagged."""
         write, left_out = self._text_writer(terminal=on_terminal()), Repairs()
+        characters, types = 0, set[str]()
         with standard_output() as stream:
             for source in self.paths.sources:
                 for rows in source.at_hand(left_out):
@@ -177,7 +179,10 @@ class _Run:
                     for row, spans in zip(rows, tagged, strict=True):
                         with at(str(source), row.line):
                             stream.write(write(replace(row, spans=tuple(spans))))
+                        characters += len(row.text)
+                        types.update(span.type for span in spans)
                     stream.flush()
+        tell_not_found(self.tagger, characters, types)
         _tell_rejected(left_out)
 
     def to_files(self, target: Path, names: Sequence[PurePath], executor: Executor) -> None:
@@ -220,7 +225,7 @@ class _Run:
         write: TextWriter = kinds.kind_named(self.kind).writer(
             WritingRows(self.tagger.sentences, self.tagger.types, terminal)
         )
-        return write
+        return (lambda row: write(with_notes(row, self.tagger))) if self.kind == kinds.JSONL else write
 
 
 def _write_texts(write: TextWriter, target: Path, tagged: files.TaggedParts) -> None:
