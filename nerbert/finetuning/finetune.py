@@ -22,8 +22,9 @@ from nerbert.formats.data import AnyData, DataSet
 from nerbert.labels import types_of_examples
 from nerbert.metrics.score import score_spans
 from nerbert.model.backbone import save_model
-from nerbert.model.folder import TaggerFacts, TaggerHook, read_card, write_card
+from nerbert.model.folder import ModelFolder, TaggerFacts, TaggerHook, read_card, write_card
 from nerbert.model.forward import precision_on
+from nerbert.model.head_kinds import labels_at_run_time
 from nerbert.model.heads import Head, predict_entities
 from nerbert.model.threshold_fit import calibrate_threshold, fit_threshold
 from nerbert.model.tokenizer import tell_hidden_entities
@@ -41,6 +42,8 @@ from nerbert.training.settings import changed_names, plain_settings
 _SHARE, _SHORTEST = 0.9, 16
 """A tagger's windows of long texts, as a share of the longest windows it was trained on, and their minimum number of
 subwords: training reached few later positions (docs/results/2026-11-28-long-texts.md)."""
+_FEW_TYPES = 3
+"""Up to so many types, a model of any labels forgets others: by one, F1 on others fell by half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,15 @@ def finetune(encoder: str, data: Domains[AnyData], output: TaggerOutput, setting
 
 
 def _tell_lost_types(encoder: str, domains: Domains[DataSet]) -> None:
+    """Say which types the tagger will lose, or that one of few types will find others less; not if it keeps types."""
     card, types = read_card(encoder), {*types_of_examples(domains.target.train), *domains.types, *domains.labels}
     if card["kind"] == "tagger" and (lost := sorted({*card["types"]} - types)):
         tell(f"the new tagger won't find {few(lost)}: types of {encoder} that the data lack; --add-types keeps them")
+    elif not domains.types and len(types) <= _FEW_TYPES and labels_at_run_time(ModelFolder.open(encoder)):
+        tell(
+            f"note: trained on {few(sorted(types))} alone, the new tagger will find other types less than {encoder} "
+            "does; --add-types keeps those that it has or that --labels names"
+        )
 
 
 def finetune_domains(encoder: str, domains: Domains[DataSet], settings: FinetuneSettings) -> Finetuned:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nerbert.errors import InputError, NerbertError, bad_path, few, refused
+from nerbert.errors import InputError, NerbertError, bad_path, few, nearest, refused
 from nerbert.formats.entity_labels import as_learnt
 from nerbert.formats.rows import without_surrogates
 from nerbert.hub import push_folder
@@ -219,7 +219,7 @@ class Tagger:
 
         A tagger with fixed types finds only those named. Thresholds given for other labels are ignored; values set
         in `thresholds` later take precedence. Raise InputError for a label that the model can't find, for no labels,
-        and for repeated ones.
+        and for repeated ones; SettingsError for the threshold of a misspelt label.
         """
         tagger = self._copy_with_labels(as_learnt(labels, self.card))
         tagger.head = tagger._head_for(tagger.thresholds)
@@ -249,8 +249,9 @@ class Tagger:
         """Return a tagger with these labels and their thresholds, and without their head."""
         tagger, names = copy(self), [label.name for label in labels]
         chosen = self._chosen
-        if isinstance(chosen, Mapping):
-            chosen = {name: bound for name, bound in chosen.items() if name in ("", *names)}
+        if isinstance(chosen, Mapping):  # those of other labels wait for them, but a misspelt one is refused
+            free = [name for name in names if name not in chosen]
+            chosen = {name: bound for name, bound in chosen.items() if name in ("", *names) or nearest(name, free)}
         bounds = thresholds_of(chosen, self.card.get("thresholds"), names, self.usual_threshold)
         tagger.thresholds = {name: self.thresholds.get(name, bounds[name]) for name in names}
         tagger.labels = labels

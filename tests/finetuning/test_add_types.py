@@ -159,10 +159,13 @@ def test_a_model_of_labels_at_run_time_keeps_the_types_of_its_card(tmp_path: Pat
     assert card["words_of_types"] == {"person": "person", "port": "port", "ship": "ship"}
 
 
-def test_a_gliner_folder_keeps_its_types(tiny_gliner: Path, tmp_path: Path) -> None:
+def test_a_gliner_folder_keeps_its_types(tiny_gliner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = replace(SETTINGS, objective="", max_steps=2)
     (old,) = finetune(str(tiny_gliner), OLD, tmp_path / "old", settings)
+    forgets = "note: trained on person, ship alone, the new tagger will find other types less than "
+    assert capsys.readouterr().err.startswith(forgets), "before it starts"
     (new,) = add_types(str(old), Domains(NEW), TaggerOutput(tmp_path / "new"), settings, old=OLD)
+    assert "alone" not in capsys.readouterr().err
     card = read_card(str(new))
     assert card["head"] == "gliner"
     assert set(card["types"]) == {"person", "ship", "port"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbert.errors import InputError
+from nerbert.errors import InputError, SettingsError
 from nerbert.model.heads import Entities, Head
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger
@@ -135,6 +135,18 @@ def test_thresholds_and_temperature_may_be_set_after_the_labels(open_tagger: Tag
     assert len(found(asked, text)) == 2
     open_tagger._chosen, open_tagger.thresholds = 0.1, {"ship": 0.8}
     assert found(open_tagger, text, ["ship"]) == [("SHIP", "ship")]
+
+
+def test_the_threshold_of_a_misspelt_label_is_refused(open_tagger: Tagger) -> None:
+    open_tagger._chosen = {"shipp": 0.8, "port": 0.8}
+    assert found(open_tagger, "ship PORT", ["port"]) == [("PORT", "port")], "one of another label waits for it"
+    refusal = "thresholds: no type 'shipp': did you mean 'ship'? (must be one of port, ship)"
+    with raises(SettingsError, refusal):
+        open_tagger.with_labels(["port", "ship"])
+    with raises(SettingsError, refusal):
+        open_tagger.tag("ship", ["port", "ship"])
+    open_tagger._chosen = {"shipp": 0.8, "ship": 0.5}
+    assert found(open_tagger, "ship", ["ship"]) == [("ship", "ship")], "ship has its own"
 
 
 class NestedHead(NamesHead):
