@@ -99,8 +99,8 @@ class PendingText:
         return self.is_open
 
     def add(self, start: int, end: int, type_: str, confidence: float) -> None:
-        """Add an entity (outer ones first), extended to whole graphemes; one that two share goes to the first."""
-        while self._around and self._around[-1][0] <= start:
+        """Add an entity (outer ones first), extended to whole graphemes; what two share goes to the first."""
+        while self._around and self._around[-1][0] < end:
             self._free = max(self._free, self._around.pop()[1])
         word_end = end
         if self._graphemes:
@@ -183,7 +183,7 @@ def _tag_together(block: Sequence[_Sentence]) -> None:
 
 
 def shown_words(example: Example, first: int, last: int, type_: str) -> tuple[int, int]:
-    """Return the words of an entity that are shown: with paired brackets; none of what the training never had.
+    """Return the words of an entity that are shown: with paired brackets and whole codes; not what training never had.
 
     That is an entity without a letter or digit, and the name of its type before a colon, as in a form: `City: Leeds`.
     """
@@ -195,7 +195,17 @@ def shown_words(example: Example, first: int, last: int, type_: str) -> tuple[in
     text = example.text[example.words[first][0] : example.words[last - 1][1]]
     follows = example.text[example.words[last - 1][1] :][:1]
     is_heading = follows in (":", "：") and fold_type(text) == fold_type(type_)
-    return (first, first) if is_signs(text) or is_heading else (first, last)
+    if is_signs(text) or is_heading:
+        return first, first
+    return _start_of_code(example, first) if text[0] == "-" else first, last
+
+
+def _start_of_code(example: Example, word: int) -> int:
+    """Return the first word of a code that was cut at a hyphen, such as `INV-2025-0417`."""
+    tokens, words = example.tokens, example.words
+    while word and "-" in tokens[word - 1 : word + 1] and words[word - 1][1] == words[word][0]:
+        word -= 1
+    return word
 
 
 def clean_example(example: Example) -> Example:
@@ -209,9 +219,10 @@ def shown_tags(example: Example, answer: WordTags) -> WordTags:
     shown = [(*shown_words(example, *span), span[2]) for span in spans]
     if shown == spans:
         return answer
-    tags = [OUTSIDE] * len(answer.tags)
+    tags, free = [OUTSIDE] * len(answer.tags), 0
     for first, last, type_ in shown:
-        tags[first:last] = [f"{'I' if index else 'B'}-{type_}" for index in range(last - first)]
+        start, free = max(first, free), last
+        tags[start:last] = [f"{'I' if index else 'B'}-{type_}" for index in range(last - start)]
     return WordTags(tags, answer.confidences)
 
 

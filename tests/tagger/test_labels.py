@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from nerbert.errors import InputError, SettingsError
+from nerbert.labels import spans_from_bio
 from nerbert.model.heads import Entities, Head
 from nerbert.records import EntityLabel, Example
 from nerbert.tagger.tagger import Tagger
-from nerbert.words import SPLITTER
+from nerbert.words import SPLITTER, split_words
 from tests.commands import exit_code
 from tests.raised import raises
 
@@ -214,6 +215,39 @@ def test_a_heading_of_a_form_is_no_entity_of_its_type(open_tagger: Tagger) -> No
         ("ship", "ship"),
         ("Port", "port"),
     ]
+
+
+class CodeHead(Head):
+    """Finds entities at fixed words."""
+
+    types = ("number", "port")  # type: ignore[assignment]
+
+    def __init__(self, *spans: tuple[int, int, str]) -> None:
+        self.spans = spans
+
+    def predict(self, examples: Sequence[Example]) -> Entities:
+        return Entities.of([[(span, 2.0) for span in self.spans] for _ in examples])
+
+
+@pytest.mark.parametrize(
+    ("text", "spans", "wanted"),
+    [
+        ("pay INV-2025-0417 now", [(2, 6, "number")], [("INV-2025-0417", "number")]),
+        ("pay INV-2025-0417 now", [(1, 2, "port"), (2, 6, "number")], [("INV", "port"), ("-2025-0417", "number")]),
+        ("at -5 now", [(1, 3, "number")], [("-5", "number")]),
+        ("pay INV-2025", [(2, 3, "number")], []),
+    ],
+)
+def test_an_entity_has_the_whole_of_a_code(
+    text: str, spans: list[tuple[int, int, str]], wanted: list[tuple[str, str]]
+) -> None:
+    tagger = Tagger(CodeHead(*spans), SPLITTER, "en")
+    assert found(tagger, text) == wanted
+    example = Example(text, split_words(text))
+    tags = spans_from_bio(tagger.tag_examples([example])[0].tags)
+    assert [
+        (text[example.words[first][0] : example.words[last - 1][1]], type_) for first, last, type_ in tags
+    ] == wanted
 
 
 def test_a_tab_ends_a_sentence(open_tagger: Tagger) -> None:
