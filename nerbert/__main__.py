@@ -1,6 +1,17 @@
-"""`python -m nerbert` is the command `nerbert`."""
+"""The commands `nerbert` and `python -m nerbert`; Ctrl-C while they are imported is no traceback either."""
 
-from nerbert.cli import main
+import sys
+
+
+def run() -> None:
+    """Import the commands, and run the one of the process's arguments."""
+    try:
+        from nerbert.cli import main
+    except KeyboardInterrupt:
+        sys.excepthook = lambda *_: sys.stderr.write("nerbert: stopped\n")
+        raise
+    main()
+
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -128,11 +128,11 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
         lines = [
             *(f"{served.name}: {served.source}, {served.fingerprint}, {model_of(served).answering}"
               for served in service.models.values()),
-            *(f"{operation.method:4} {address}{operation.path}" for operation in operations),
             f"access: {'with a token' if token else 'anyone who reaches it' if job.no_token else 'from this machine'}",
             f"address: {address}",
         ]  # fmt: skip
         if listening is None:
+            lines += [f"{operation.method:4} {address}{operation.path}" for operation in operations]
             print("\n".join(lines))  # noqa: T201
             return
         handler = logging.StreamHandler()

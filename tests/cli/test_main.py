@@ -1,5 +1,8 @@
 """Command lines: what is wrong with one is one line with exit code 2; help and completion are printed."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +49,22 @@ def test_an_output_at_an_address_is_one_line(capsys: Output) -> None:
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("nerbert: ftp://host/x: outputs can't be at addresses; name a local path")
     assert not list(Path().glob("ftp:*"))
+
+
+def test_ctrl_c_during_the_imports_is_no_traceback() -> None:
+    code = """if True:
+        import sys
+        from nerbert.__main__ import run
+
+        class Stop:
+            def find_spec(self, name, *_):
+                raise KeyboardInterrupt
+
+        sys.meta_path.insert(0, Stop())
+        run()
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "nerbert: stopped\n")
 
 
 def test_what_is_typed_is_not_echoed_whole(capsys: Output) -> None:

@@ -30,6 +30,7 @@ def refuses(server: Process) -> bool:
 def test_signals_load_models_again_and_end_when_all_is_answered(tmp_path: Path) -> None:
     """A folder that is gone changes nothing, no request is lost meanwhile, and what waits at the end is answered."""
     with serving(tmp_path / "told", "--workers", 1) as server:
+        assert server.log().partition("address: ")[0].count("\n") == 2, "it comes soon"
         before = server.tag("a ship").json()
         hidden = shutil.move(server.folder, tmp_path / "hidden")
         server.process.send_signal(signal.SIGHUP)
