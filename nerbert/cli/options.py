@@ -112,8 +112,9 @@ class LoadingOptions:
 
     decoding: str = ""
     """legal (best path of BIO tags; default for taggers made by nerbert) or greedy (each word independently). For
-    taggers that take labels at run time: flat (default), nested (GLiNER: entities inside others) or touching
-    (single-word models: neighbours with the same label are joined)."""
+    taggers that take labels at run time: flat (default), nested (also those entities inside others that the model is
+    sure of: with GLiNER; hardly ever with minilm) or touching (single-word models: neighbours with the same label are
+    joined)."""
     on_too_long: str = ""
     """Sentences longer than the model's window: window (in overlapping parts), error or truncate."""
     backend: str = "auto"

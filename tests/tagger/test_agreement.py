@@ -78,9 +78,13 @@ def test_a_bad_int8_leaves_nothing_and_the_earlier_export_stays(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     assert exit_code("export", tiny_tagger, "-o", tmp_path / "out") == 0
-    assert "not compared" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "not compared" not in out
+    assert "fp32 alone: with --int8 there is also" in out
     assert exit_code("export", tiny_tagger, "--int8", "-o", tmp_path / "out", "--overwrite") == 0
-    assert "int8 is not compared with fp32: name annotated sentences with --data" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "int8 is not compared with fp32: name annotated sentences with --data" in out
+    assert "fp32 alone" not in out
     before = (tmp_path / "out" / "onnx" / "nerbert-onnx.json").read_bytes()
     monkeypatch.setattr(stage, "agreement_of", lambda *_: {"torch fp32": GOOD, "onnx int8": replace(GOOD, loss=0.3)})
     words = ("export", tiny_tagger, "--int8", "--data", sample / "domain", "--overwrite", "-o", tmp_path / "out")
