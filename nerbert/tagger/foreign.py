@@ -4,11 +4,10 @@ A language is seen by the script, and by the words that begin sentences. Cost: s
 told, and some pairs of languages are too close.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from itertools import islice
-from typing import Any
 
 import regex
 
@@ -49,13 +48,12 @@ def is_foreign(text: str, language: str) -> bool:
     return known >= max(_LEAST_WORDS, _TIMES * len(words & own) + 1)
 
 
-def _is_unknown(text: str, head: Any) -> bool:
+def _is_unknown(text: str, head: object) -> bool:
     """Return whether most pieces of a text stand for characters that the vocabulary of a head lacks."""
     pieces = getattr(head, "pieces", None)  # a server's model and users' heads may have none
-    if pieces is None or text.isascii():
+    if not pieces or text.isascii():
         return False
-    texts = [without_surrogates(text[:_READ]), _UNKNOWN]
-    ids, unknown = encode(pieces.tokenizer, texts, return_offsets_mapping=True)["input_ids"]
+    ids, unknown = encode(pieces.tokenizer, [without_surrogates(text[:_READ]), _UNKNOWN])["input_ids"]
     return sum(piece in unknown for piece in ids) > len(ids) / 2
 
 
@@ -71,7 +69,7 @@ def tell_foreign(texts: Iterable[str], tagger: JobTagger) -> None:
         _tell_once(f"note: the tagger's vocabulary lacks most of a text; how to train one: {DOCS}/how-to/language.md")
 
 
-def tell_not_found(tagger: JobTagger, characters: int, types: Collection[str]) -> None:
+def tell_not_found(tagger: JobTagger, characters: int, types: set[str]) -> None:
     """Say which labels found nothing in texts of so many characters, of the `types` that were found."""
     if names := _not_found(tagger, characters, types):
         tell(
@@ -90,9 +88,9 @@ def with_notes(row: Document, tagger: JobTagger) -> Document:
     return replace(row, fields=fields | {name: note for name, note in notes.items() if note})
 
 
-def _not_found(tagger: JobTagger, characters: int, types: Collection[str]) -> list[str]:
+def _not_found(tagger: JobTagger, characters: int, types: set[str]) -> list[str]:
     """Return the names of labels that found nothing, if a text is long."""
-    return [label.name for label in tagger.labels if label.name not in types] if characters >= _LONG else []
+    return [label.name for label in tagger.labels if characters >= _LONG and label.name not in types]
 
 
 @cache

@@ -250,7 +250,7 @@ class Tagger:
         tagger, names = copy(self), [label.name for label in labels]
         chosen = self._chosen
         if isinstance(chosen, Mapping):  # those of other labels wait for them, but a misspelt one is refused
-            free = [name for name in names if name not in chosen]
+            free = {*names} - chosen.keys()
             chosen = {name: bound for name, bound in chosen.items() if name in ("", *names) or nearest(name, free)}
         bounds = thresholds_of(chosen, self.card.get("thresholds"), names, self.usual_threshold)
         tagger.thresholds = {name: self.thresholds.get(name, bounds[name]) for name in names}

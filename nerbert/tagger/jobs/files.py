@@ -189,7 +189,9 @@ def tag_all(
             total += done.rows
             if total > bar.items:  # tagged by an earlier run, or in another process, whose bar is not visible
                 bar.advance(total - bar.items, size=done.size, before=done.before)
-    tell_not_found(tagger, sum(file.characters for file in tagged), set().union(*(file.entities for file in tagged)))
+    tell_not_found(
+        tagger, sum(file.characters for file in tagged), set[str]().union(*(file.entities for file in tagged))
+    )
     return tagged
 
 
