@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,8 +29,10 @@ from nerbert.tagger.answers import check_loaded
 from nerbert.tagger.hub import Origin, weights_of
 from nerbert.tagger.spans import Spans, check_offsets
 from nerbert.tagger.thresholds import Answering, answering_of, thresholds_of, usual_threshold
+from nerbert.terminal import tell
 from nerbert.words import check_splitter, split_words
 
+_tell_once = cache(tell)
 _CELL = re.compile(r"[^\t]+\t?|\t")
 _KEPT = 16
 """Maximum lists of labels whose heads are kept; taggers on the same model share them."""
@@ -219,7 +221,7 @@ class Tagger:
 
         A tagger with fixed types finds only those named. Thresholds given for other labels are ignored; values set
         in `thresholds` later take precedence. Raise InputError for a label that the model can't find, for no labels,
-        and for repeated ones; SettingsError for the threshold of a misspelt label.
+        and for repeated ones. The threshold of a label that seems misspelt is told.
         """
         tagger = self._copy_with_labels(as_learnt(labels, self.card))
         tagger.head = tagger._head_for(tagger.thresholds)
@@ -249,9 +251,12 @@ class Tagger:
         """Return a tagger with these labels and their thresholds, and without their head."""
         tagger, names = copy(self), [label.name for label in labels]
         chosen = self._chosen
-        if isinstance(chosen, Mapping):  # those of other labels wait for them, but a misspelt one is refused
-            free = {*names} - chosen.keys()
-            chosen = {name: bound for name, bound in chosen.items() if name in ("", *names) or nearest(name, free)}
+        if isinstance(chosen, Mapping):  # those of other labels wait for them
+            others = chosen.keys() - {"", *names}
+            for name in sorted(others):
+                if near := nearest(name, {*names} - chosen.keys()):
+                    _tell_once(f"note: the threshold of {name!r} isn't used for {few(names)}{near}")
+            chosen = {name: bound for name, bound in chosen.items() if name not in others}
         bounds = thresholds_of(chosen, self.card.get("thresholds"), names, self.usual_threshold)
         tagger.thresholds = {name: self.thresholds.get(name, bounds[name]) for name in names}
         tagger.labels = labels
