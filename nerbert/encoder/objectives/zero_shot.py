@@ -293,8 +293,6 @@ def start_model(backbone: Backbone, settings: TrainSettings, *, finetunes: bool)
         raise SettingsError(f"{why}, this is none: {source}", setting="objective")
     refuse(section.max_width == 1, "zero_shot.max_width", 1, "at least 2; architecture = 'zero' scores single words")
     labels = backbone if section.architecture == "bi_encoder" else None
-    refuse(section.lstm and labels is not None, "zero_shot.lstm", section.lstm,
-           "left out with two encoders, which have none")  # fmt: skip
     return new_gliner(backbone, labels, architecture=section.architecture or "zero_span",
                       max_width=section.max_width or _USUAL_WIDTH, max_len=settings.max_length,
                       max_types=section.max_types, lstm=section.lstm,
@@ -331,7 +329,7 @@ def _check_architecture(loaded: GlinerFolder, settings: ZeroShotSettings, source
     )
     refuse(settings.max_width not in (0, width), "zero_shot.max_width", settings.max_width,
            f"{width}, or left out: that is what {source} has")  # fmt: skip
-    refuse(settings.lstm and not hasattr(loaded.model, "rnn"), "zero_shot.lstm", settings.lstm,
-           f"left out: {source} has none")  # fmt: skip
+    refuse(settings.lstm and not config.two_encoders and not hasattr(loaded.model, "rnn"), "zero_shot.lstm",
+           settings.lstm, f"left out: {source} has none")  # fmt: skip
     refuse(0 <= settings.dropout != config.dropout, "zero_shot.dropout", settings.dropout,
            f"{config.dropout}, or left out: that is what {source} has")  # fmt: skip

@@ -182,7 +182,7 @@ def new_gliner(
         labels_body = _whole_body(labels) if labels else None
         config = GlinerConfig(
             model_name=_name_of(backbone), hidden_size=int(body.config.hidden_size), max_len=max_len,
-            max_types=max_types, max_prompt_len=1, num_rnn_layers=int(lstm), dropout=dropout,
+            max_types=max_types, max_prompt_len=1, num_rnn_layers=int(lstm and labels is None), dropout=dropout,
             span_mode="marker" if architecture == "zero" else "markerV0",
             max_width=1 if architecture == "zero" else max_width,
             **({"labels_encoder": _name_of(labels), "labels_encoder_config": plain_config(labels_body.config)}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nerbert.encoder.objectives.span_labels import PromptMaker, SpanLabels, WindowLabels, count_lost
-from nerbert.encoder.objectives.zero_shot import ZeroShot, ZeroShotBatch
+from nerbert.encoder.objectives.zero_shot import ZeroShot, ZeroShotBatch, ZeroShotSettings
 from nerbert.encoder.objectives.zero_shot import _scores as scores_of
 from nerbert.encoder.open_texts import OpenExample, OpenTexts, OpenTypesSettings
 from nerbert.encoder.pretrain import Preparation, prepare, pretrain
@@ -27,7 +27,7 @@ from nerbert.records import EntityLabel, Example, Span
 from nerbert.tagger.tagger import Tagger
 from nerbert.training.batches import batches_of
 from nerbert.training.distributed import make_process_group
-from nerbert.training.sections import change_settings, make_settings
+from nerbert.training.sections import change_settings, load_settings, make_settings
 from nerbert.training.settings import TrainSettings
 from tests.encoder.open_rows import marked
 from tests.encoder.preparing import assert_cut_changes_nothing, prepared
@@ -262,13 +262,21 @@ def test_a_folder_keeps_its_architecture(settings: Make, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changes", "name"),
     [({"tagging": {"label_smoothing": 0.1}}, "tagging.label_smoothing"),
-     ({"zero_shot": {"lstm": True, "architecture": "bi_encoder"}}, "zero_shot.lstm"),
      ({"zero_shot": {"max_width": 1}}, "zero_shot.max_width"),
      ({"open_types": {"files": [], "dev": ["open.jsonl"]}, "corpus": "c"}, "open_types.dev")],
 )  # fmt: skip
 def test_settings_that_do_not_go_together(settings: Make, changes: dict[str, Any], name: str) -> None:
     with raises(SettingsError, setting=name):
         prepared(settings(**changes))
+
+
+def test_the_settings_of_nuner_zero_span_make_a_bi_encoder_too(settings: Make, tmp_path: Path) -> None:
+    changes = ["zero_shot.architecture=bi_encoder"]
+    published = load_settings(PretrainSettings, Path("configs/nuner_zero_span.toml"), changes).of(ZeroShotSettings)
+    made = settings(max_steps=1, max_eval_samples=4, zero_shot=asdict(published))
+    pretrain(made, tmp_path / "m")
+    assert json.loads((tmp_path / "m" / "gliner_config.json").read_text())["num_rnn_layers"] == 0
+    assert prepared(replace(made, backbone=str(tmp_path / "m"))).model.gliner.config.architecture == "bi_encoder"
 
 
 @pytest.mark.parametrize("architecture", ["zero_span", "bi_encoder"])
