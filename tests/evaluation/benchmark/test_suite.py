@@ -235,6 +235,18 @@ def test_the_few_nerd_suite_trains_first_and_its_sets_have_the_types(shared: Pat
         assert all(draw_part([], examples, size, 1).test for size in target.sizes if examples), target.data
 
 
+@pytest.mark.parametrize("name", ["few_nerd", "k_shot", "supervised"])
+def test_nuners_row_has_a_new_linear_head(name: str) -> None:
+    suite = read_suite(ROOT / "nerbert" / "suites" / f"{name}.toml")
+    for protocol in suite.protocols:
+        assert suite.settings_of("concepts, new head", protocol).objective == "tagging"
+
+
+def test_nuners_mean_is_over_its_four_sets() -> None:
+    suite = read_suite(ROOT / "nerbert" / "suites" / "k_shot.toml")
+    assert suite.means == {"NuNER's four": ("jnlpba", "mit_movie", "mit_restaurant", "ontonotes5")}
+
+
 def test_the_zero_shot_suite_asks_for_what_the_registry_knows() -> None:
     suite = read_suite(ROOT / "nerbert" / "suites" / "zero_shot.toml")
     assert {each.size for each in suite.cell_keys()} == {"0"}
