@@ -89,7 +89,7 @@ class KnownData:
     source_domain: bool = False
     """True if it is the paper's source in source & target."""
     fits: bool = False
-    """True if the splits are the paper's; `split` describes how they agree or differ."""
+    """True if splits and types are the paper's; `split` describes how they agree or differ."""
     split: str
     language: str = "en"
     licence: str

@@ -37,6 +37,7 @@ def test_the_papers_names_lead_to_folders() -> None:
     assert len(known_data()) == 23
     assert len(set(all_names())) == 23 + 11
     assert [each.name for each in known_data().values() if each.source_domain] == ["conll2003"]
+    assert not any(known_data()[name].fits for name in ("bionlp13cg", "bionlp13pc"))  # other types than the paper's
     assert find_known("") is None
     assert find_known("Nope") is None
 
