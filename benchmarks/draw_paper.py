@@ -2,7 +2,8 @@
 
 `python benchmarks/draw_paper.py PLACE… -o FOLDER [--data DATA…] [--suite ner_bert] [--protocol NAME]`
 
-From a corpus: entities of each category before and after sampling (1, 8). From results: F1 with few labels (2).
+From a corpus: entities of each category before and after sampling (1; by rank, our form of 8). From results: F1 with
+few labels (2).
 From all encoders together: maps of the entities in `--data`, one picture for each data set (3 to 7).
 """
 
@@ -108,7 +109,7 @@ def draw_categories(names: Sequence[str], counts: Mapping[str, Sequence[int]], o
 
 
 def draw_all_categories(counts: Mapping[str, Sequence[int]], output: Path) -> None:
-    """Draw the entities of all categories by rank (Figure 8); `counts` has the lines by their labels."""
+    """Draw the entities of all categories by rank (Figure 8 in our form); `counts` has the lines by their labels."""
     with open_picture(output, (7, 3.6)) as figure:
         panel = figure.subplots()
         for (label, values), (colour, shape) in zip(counts.items(), styles_of(counts).values(), strict=True):

@@ -56,7 +56,7 @@ PEAKS = {
 }
 """Dense bf16 operations a second, by the makers' data sheets; the first name that fits."""
 PAPER, PIECES_A_WORD = 475.6e6, 1.3
-"""Words of NER-BERT's corpus (§3.2); pieces of BERT's cased vocabulary a word, about."""
+"""Words of NER-BERT's corpus (§2.3); pieces of BERT's cased vocabulary a word, about."""
 SORTED = {"train_sampling_strategy": "group_by_length"}
 THEIRS = {
     "Trainer": {},

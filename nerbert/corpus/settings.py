@@ -77,9 +77,9 @@ class CorpusSettings(Settings):
     Source: ours."""
     split_by: Literal["page", "sentence"] = "page"
     """Unit of the validation split: `page`, or `sentence` as in the paper, so that a page may be in both splits.
-    Source: ours; NER-BERT §3.2 splits sentences at random."""
+    Source: ours; NER-BERT §4.4 splits sentences at random."""
     validation_ratio: Annotated[float, Interval(ge=0, le=1)] = 0.1
-    """Share of pages (or sentences) in the validation split. Source: NER-BERT §3.2 (90:10)."""
+    """Share of pages (or sentences) in the validation split. Source: NER-BERT §4.4 (90:10)."""
     min_mentions: Annotated[int, Interval(ge=0)] = 10
     """Filter 1: a category with fewer typed mentions in the train split becomes ENTITY. Source: NER-BERT §2.3."""
     rare_category: Literal["entity", "drop"] = "entity"

@@ -50,13 +50,13 @@ class ConceptsSettings(Section):
     shared: bool = False
     """Read texts and names with the same encoder, which halves the model. Source: ours (docs/results)."""
     pooling: Literal["mean", "first"] = "mean"
-    """A name's vector: the `mean` of its last hidden states, or that of the `first` subword. Source: ours; NuNER
-    doesn't say."""
+    """A name's vector: the `mean` of its last hidden states, or that of the `first` subword. Source: ours;
+    NuNER's isn't known to us."""
     descriptions: bool = False
     """Read a type's description, if any, after its name. Source: LitSet (Golde et al. 2024)."""
     temperature: Annotated[float, Interval(gt=0, lt=1e6)] = 4.0
-    """Divisor of the dot product of a word's and a concept's vector. Source: ours, on dev with all-MiniLM-L6-v2; NuNER
-    doesn't say."""
+    """Divisor of the dot product of a word's and a concept's vector. Source: ours, on dev with all-MiniLM-L6-v2;
+    NuNER's isn't known to us."""
     max_concepts: Annotated[int, Interval(ge=1, lt=1e6)] = 2048
     """Maximum number of concepts in a step; from more, a random sample is drawn, and the log counts those left out. A
     fine-tuning step has all types of its data, if they are at most 256, and at most 48 others. Source: ours."""
