@@ -273,6 +273,12 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert not heading or heading in headings(place), f"{target}#{heading}"
 
 
+def test_suites_of_results_pages_are_in_the_package() -> None:
+    for page in (ROOT / "docs" / "results").glob("*.md"):
+        for suite in re.findall(r"nerbert benchmark (\S+\.toml)", page.read_text(encoding="utf-8")):
+            assert (ROOT / "nerbert" / suite.removeprefix("nerbert/")).is_file(), f"{page.name}: {suite}"
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name not in UNWRAPPED], ids=lambda page: page.stem)
 def test_prose_wraps_at_120_characters(page: Path) -> None:
     """Except tables, headings, pictures, indented code, and what has no space to break at."""
