@@ -42,6 +42,8 @@ _LETTERS = ("trail", "prefix")
 _REPLACED = ("date", "digits", "months")
 """Facts of which an addition replaces MediaWiki's."""
 _FUNCTIONS = "formatnum lc uc lcfirst ucfirst plural padleft padright".split()
+_PAGE_NAMES = "pagename fullpagename subjectpagename basepagename rootpagename subpagename".split()
+"""Words for the page's title; an article has no pages below it."""
 _HASHED = "expr if ifeq ifexpr switch".split()
 """Parser functions whose name follows a `#`."""
 _MONTHS = "january february march april may_long june july august september october november december".split()
@@ -122,6 +124,8 @@ def _facts(table: dict[str, Value]) -> dict[str, list[str]]:
             facts.setdefault(fact, []).extend([word] if word[:2] in _UNDERLINES else [])
         elif name == "redirect":
             facts.setdefault(name, []).append(word.lstrip("#＃"))
+        elif name in _PAGE_NAMES:
+            facts.setdefault("page name", []).append(word.lower().replace("_", " "))
     return facts
 
 

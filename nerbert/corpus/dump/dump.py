@@ -72,6 +72,9 @@ class Dump:
         self._root, self._head, tree = _read_head(self._stream, str(self.source))
         self.database = tree.findtext("{*}siteinfo/{*}dbname") or ""
         """The name of the wiki's database in the dump, even if the caller gives another; "" for none."""
+        if self.database.endswith("wikidatawiki"):
+            fault = "is a dump of Wikidata, whose pages are items (wikibase-item), not wikitext"
+            raise InputError(f"{self.source}: {fault}; give a pages-articles dump of a Wikipedia")
         self.site = _read_site(tree, str(self.source), self.database, wiki, language)
         self.splits = self.source.seeks and (not packing or (self._packed and self._has_streams()))
         """True if workers can read parts independently."""

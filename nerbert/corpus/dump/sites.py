@@ -15,7 +15,7 @@ from nerbert.tables import read_columns
 _NONE, _ANY, _NEVER = "∅", "*", "(?!)"
 _ANY_LETTER = r"(?:[^\W\d_]|[\u0300-\u036f\u0483-\u0487\u064b-\u065f\u0670])"
 _FUNCTION = "function "
-_MERGED = frozenset(("redirect", "switch", "exact switch", "default"))
+_MERGED = frozenset(("redirect", "switch", "exact switch", "default", "page name"))
 """Facts that a language adds to those of its fallback languages; others replace theirs."""
 
 

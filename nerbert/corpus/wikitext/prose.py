@@ -29,9 +29,20 @@ _ODD_SPACES = (
 )
 _INVISIBLE = "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 _REPLACED = tuple([(char, " ") for char in _ODD_SPACES] + [(char, "") for char in _INVISIBLE])
-_EMPTY_PARENTHESES = (re.compile(r" \( ?(?:[;,:–] ?)*+\)"), re.compile(r"\((?<!\w\() ?(?:[;,:–] ?)*+\)"))
-_AFTER_PARENTHESIS = re.compile(r"\((?=[ ;,]) ?(?:[;,] ?)*+")
-_OPENED = re.compile(r"\([ ;,:–)]")
+_COMMAS = ";,،؛、，；"
+_EMPTY_PARENTHESES = (
+    re.compile(rf" \( ?(?:[{_COMMAS}:：–] ?)*+\)"),
+    re.compile(rf"\((?<![A-Za-z0-9_]\() ?(?:[{_COMMAS}:：–] ?)*+\)"),
+    re.compile(rf" ?（ ?(?:[{_COMMAS}:：–] ?)*+）"),
+)
+"""Brackets without words; those of code follow a Latin letter."""
+_AFTER_PARENTHESIS = re.compile(rf"([(（])(?=[ {_COMMAS}]) ?(?:[{_COMMAS}] ?)*+")
+_OPENED = re.compile(rf"\([ {_COMMAS}:–)]|（[ {_COMMAS}:：–）]")
+_LOOSE = (" .", " ,", " ،", " 。", " 、", " ，")
+_BEFORE_MARK = re.compile(r" (?=[.,،](?:[\s)»”」\"]|\Z)|[。、，])")
+"""The blank between a word and the mark that belongs to it."""
+_GAPS = ("「」", "『』", "《》")
+_SENTENCE = re.compile(r"(?<=[。！？])|(?<=[.!?] )|(\n)")
 _RUN = re.compile("''+")
 
 
@@ -76,18 +87,25 @@ def join_paragraphs(text: str) -> str:
 
 
 def tidy_lines(text: str) -> str:
-    """Remove remains of deleted templates in brackets and before commas; squeeze the text if it changed."""
+    """Remove remains of deleted templates in brackets and before marks, and sentences with a gap in wide quotes.
+
+    Squeeze the text if it changed.
+    """
     edited = text
     if "[" in edited:
         edited = _replace_all(edited, (" []", ""), (" [ ]", ""), ("([]", "("), ("([ ]", "("))
-    *closed, last = edited.split(")")
-    edited = ")".join([*(piece.rstrip(" ;,") for piece in closed), last])
+    for bracket in ")）":
+        *closed, last = edited.split(bracket)
+        edited = bracket.join([*(piece.rstrip(f" {_COMMAS}") for piece in closed), last])
     if _OPENED.search(edited):
         for pattern in _EMPTY_PARENTHESES:
             edited = pattern.sub("", edited)
-        edited = _AFTER_PARENTHESIS.sub("(", edited)
-    if " ," in edited:
-        edited = _replace_all(edited, (" , ", ", "), (" ,\n", ",\n"))
+        edited = _AFTER_PARENTHESIS.sub(r"\1", edited)
+    if any(mark in edited for mark in _LOOSE):
+        edited = _BEFORE_MARK.sub("", edited)
+    if any(gap in edited for gap in _GAPS):
+        pieces = filter(None, _SENTENCE.split(edited))
+        edited = "".join([piece for piece in pieces if not any(gap in piece for gap in _GAPS)])
     return text if edited == text else squeeze(edited)
 
 

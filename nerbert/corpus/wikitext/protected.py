@@ -10,7 +10,7 @@ _FORMULAS = ("math", "chem", "ce")
 DROPPED = (
     "references ref math chem ce gallery timeline pre source syntaxhighlight score hiero imagemap templatestyles graph "
     "mapframe maplink inputbox includeonly table categorytree section indicator dynamicpagelist templatedata rss quiz "
-    "charinsert"
+    "charinsert pages"
 ).split()
 """Tags whose content isn't prose."""
 _NAMES = "|".join(DROPPED)
@@ -20,6 +20,10 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 """A whole reference of plain text, as most are; else the start of a comment, a closing tag or an opening tag."""
+_READING = re.compile(r"<(r[tp])(?=[\s>])[^<>]*+>(?:[^<\n]++|<(?!/?r[tpbu]))*+(?:</\1\s*+>)?", re.IGNORECASE)
+"""The reading above a word, or the bracket that replaces it in old browsers; its closing tag is optional."""
+_UNSEEN = re.compile(r"<(span|div|p|small)\s[^<>]*?\bdisplay\s*+:\s*+none\b[^<>]*+(?<!/)>", re.IGNORECASE)
+"""The opening tag of an element that browsers don't show."""
 REMOVED = "<ref/>"
 """Replacement for an element or template removed between a link and a letter, or a line's start and a blank."""
 _EDGES = frozenset("]}>\n")
@@ -75,7 +79,34 @@ def remove_opaque(wikitext: str) -> str:
             )
         pieces.append(shown)
     pieces.append(wikitext[position:])
-    return "".join(pieces)
+    return _remove_unseen("".join(pieces))
+
+
+def _remove_unseen(text: str) -> str:
+    """Remove readings, and hidden elements up to the first that is not closed, with their content."""
+    if "<" not in text:
+        return text
+    text = _READING.sub("", text)
+    pieces, position = list[str](), 0
+    for opened in _UNSEEN.finditer(text):
+        if opened.start() < position:
+            continue
+        end = _find_end(text, opened)
+        if not end:
+            break
+        pieces += (text[position : opened.start()], REMOVED)
+        position = end
+    return "".join([*pieces, text[position:]])
+
+
+def _find_end(text: str, opened: "re.Match[str]") -> int:
+    """Return the end of the element that a tag opens, 0 if it isn't closed; elements of its name may be inside."""
+    depth = 1
+    for tag in re.compile(rf"<(/?){opened[1]}(?=[\s/>])[^<>]*+(?<!/)>", re.IGNORECASE).finditer(text, opened.end()):
+        depth += -1 if tag[1] else 1
+        if not depth:
+            return tag.end()
+    return 0
 
 
 def _keep_apart(pieces: list[str], following: str, mark: str) -> None:

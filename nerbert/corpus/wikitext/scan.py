@@ -16,7 +16,7 @@ from nerbert.corpus.wikitext.templates import remove_tables, template_reader
 from nerbert.records import CleanPage, Reason
 from nerbert.tables import read_columns
 
-SCANNER = "nerbert-wikitext-7"
+SCANNER = "nerbert-wikitext-8"
 """Name and version of the scanner; offsets of two versions must not be mixed."""
 
 _PROTOCOL = (
@@ -31,7 +31,7 @@ _TAGS = """abbr b bdi bdo big blockquote br caption center cite code col colgrou
     small span strike strong sub sup tbody td tfoot th thead time tr tt u ul var wbr translate tvar languages phonos
     langconvert""".split()
 """Names that MediaWiki reads as tags; anything else in angle brackets is text."""
-_LINE_BREAK = re.compile(r"<br(?=[\s/>])[^<>]*+>", re.IGNORECASE)
+_LINE_BREAK = re.compile(r"</?br(?=[\s/>])[^<>]*+>", re.IGNORECASE)
 _TAG = re.compile(rf"</?(?:{'|'.join((*_TAGS, *DROPPED))})(?=[\s/>])[^<>]*+>", re.IGNORECASE)
 _UNDERLINES = ("__", "＿＿")
 _MARKS = OPEN + NUMBERED + CLOSE + DYNAMIC

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from nerbert.corpus.dump.sites import CATEGORY, FILE, Site
 from nerbert.corpus.dump.sites import TEMPLATE as TEMPLATES
 from nerbert.corpus.wikitext.parser_functions import call_function
-from nerbert.corpus.wikitext.protected import APOSTROPHE, DYNAMIC, REMOVED, as_prose, is_protected, unprotect
+from nerbert.corpus.wikitext.protected import APOSTROPHE, DYNAMIC, REMOVED, as_prose, is_protected, protect, unprotect
 from nerbert.corpus.wikitext.text_templates import Arguments, Rule, text_rule
 from nerbert.records import Infobox
 
@@ -27,9 +27,13 @@ def _nest_brackets(opening: str, closing: str, depth: int) -> str:
 
 TEMPLATE = _nest_brackets("{{", "}}", _DEPTH)
 """A template with its whole content."""
-IN_LINK = rf"(?:[^\[\]]++|\[(?!\[)|\](?!\])|{_nest_brackets('[[', ']]', 3)})*+"
+_BRACKETED = r"\[[^\[\]\n]*+\](?!\](?!\]))"
+"""Text in single brackets, such as a link to another site, also before the link's end."""
+IN_LINK = rf"(?:[^\[\]]++|{_BRACKETED}|\[(?!\[)|\](?!\])|{_nest_brackets('[[', ']]', 3)})*+"
 """Content of a file link: text with complete links."""
 _TEMPLATE = re.compile(TEMPLATE)
+_BRACED_LINK = re.compile(r"\[\[[^\[\]{}\n]*+\}{3}[^\[\]{\n]*+\]\]")
+"""A link with braces that close nothing."""
 _ARGUMENT = re.compile(rf"\|((?:[^\[\]{{}}|]++|\[\[{IN_LINK}\]\]|{TEMPLATE}|[\[\]{{}}])*+)")
 _INNER_PARAMETER = rf"\{{\{{\{{(?:[^{{}}]++|{TEMPLATE})*+\}}\}}\}}"
 _PARAMETER = re.compile(rf"\{{(?=\{{\{{)\{{\{{(?:[^{{}}]++|{_INNER_PARAMETER}|{TEMPLATE})*+\}}\}}\}}")
@@ -40,7 +44,6 @@ _INDENT = re.compile(r"\n +")
 _FOLLOWING = re.compile(r" +[^\s*#:;|!=]|[^\W\d_]")
 """Text that must not follow a link, or begin a line, just because a template was removed."""
 _NO_TARGET = re.compile(r"[|\]\n]")
-_TITLES = frozenset({"pagename", "fullpagename", "subjectpagename", "articlepagename"})
 _TITLE = "\0title"
 """Placeholder for the page's title; texts never contain it."""
 _CELL = r"\{?\|(?:[^\n\[\]{}|]*+\|)*+\}?"
@@ -72,6 +75,8 @@ class TemplateReader:
         boxes: list[Infobox] = []
         if "{{" not in source:
             return source, boxes
+        if "}}}" in source:
+            source = _BRACED_LINK.sub(lambda link: link.group().replace("}", protect("}")), source)
         known, read, protected = self._known, self._read_name, is_protected(source)
         title, begun = title.replace("'", APOSTROPHE), 0
 
@@ -95,8 +100,7 @@ class TemplateReader:
                 return shown or DYNAMIC
             if shown:
                 return _fit_text(shown, begins_line=begins_line and not meaning.function)
-            is_edge = text[end : end + 1] != "\n" and (begins_line or text[start - 1] in "]}")
-            return REMOVED if is_edge and _FOLLOWING.match(text, end) else ""
+            return REMOVED if _must_not_meet(text, start, end) else ""
 
         source = _PARAMETER.sub(_show_default, source)
         return remove_deep_templates(_TEMPLATE.sub(expand_template, source)), boxes
@@ -115,7 +119,8 @@ class TemplateReader:
         meaning = _Meaning()
         if len(name) < _MAX_NAME:
             key = " ".join(name.replace("_", " ").lower().split())
-            rule = _TITLE if key in _TITLES else text_rule(key, self.site.language)
+            is_title = key in self.site.wikitext.facts["page name"]
+            rule = _TITLE if is_title else text_rule(key, self.site.language)
             if rule is None and name and name[0] not in "#{:":
                 meaning = _Meaning(box=self.site.title(unprotect(name)))
             elif rule is not None:
@@ -236,6 +241,14 @@ def _fit_text(shown: str, *, begins_line: bool) -> str:
     if "\n" in shown:
         shown = _INDENT.sub("\n", shown) + (REMOVED if shown[-1] == "\n" else "")
     return as_prose(shown.lstrip(" ")) if begins_line else shown
+
+
+def _must_not_meet(text: str, start: int, end: int) -> bool:
+    """Return whether the text on the two sides of a removed template would form other markup together."""
+    before, after = text[start - 1 : start], text[end : end + 1]
+    if before == after == "'":
+        return True
+    return after != "\n" and before in "\n]}" and _FOLLOWING.match(text, end) is not None
 
 
 def _in_target(text: str, start: int) -> bool:

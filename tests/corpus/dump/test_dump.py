@@ -188,6 +188,7 @@ BOMB = b'<!DOCTYPE m [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><mediawik
         (bz2.compress(b"\nINSERT INTO `page` VALUES (1)"), "is a table in SQL"), (b'{"index":{"_id":"1"}}', "is JSON"),
         (STUB, "page 2, 'P7', has no text, only the number of its text, so this is a stub dump"),
         (STUB.replace(b'location="tt:30" ', b""), "this is a stub dump"),
+        (b"<mediawiki><siteinfo><dbname>wikidatawiki</dbname></siteinfo></mediawiki>", "is a dump of Wikidata, whose"),
         (b"<!DOCTYPE html>\n<html><body>404</body></html>", "document type"),
         (b"<html><body>404</body></html>", "its root is <html>"),
         (b"<feed><page/></feed>", "its root is <feed>"),

@@ -20,9 +20,11 @@ def clean(raw: str, *, lists: bool = False) -> str:
         ("a \t\u00a0\u2028 b", "a b"), ("so\u00adft\u200bly \u200e x\u2060", "softly x"),
         ("a (; b) (c ; ) () d ( , ; ) e", "a (b) (c) d e"), ("a ( b ) c", "a (b) c"),
         ("Anime ([], x) int[] y", "Anime (x) int[] y"),
-        ("Arsen [] ist ([]) giftig [ ], sehr.", "Arsen ist giftig, sehr."), ("a , b ; c ,d ,", "a, b ; c ,d ,"),
+        ("Arsen [] ist ([]) giftig [ ], sehr.", "Arsen ist giftig, sehr."), ("a , b ; c ,d ,", "a, b ; c ,d,"),
         ("f() and g( )(h)()", "f() and g()(h)"), ("a (b)c (d ;) e", "a (b)c (d) e"),
-        ("a<p>b</p><p>* c</p><Li>d</Li>e", "a\nb\n* c\ne"), ("  ", ""), ("(;)", ""),
+        ("a<p>b</p><p>* c</p><Li>d</Li>e", "a\nb\n* c\ne"), ("  ", ""), ("(;)", ""), ("x (, 1), (、2) ", "x (1), (2)"),
+        ("É()é a\u00a0. b .\nc .d ، e", "Éé a. b. c .d، e"),
+        ("い「」う。あ（；）は「x」。\nか『』 。き", "あは「x」。\nき"), ("あ 、い 。う", "あ、い。う"),
     ],
 )  # fmt: skip
 def test_paragraphs(raw: str, text: str) -> None:

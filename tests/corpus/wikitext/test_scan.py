@@ -267,7 +267,7 @@ def test_long_numbers_and_nesting(source: str, text: str) -> None:
         ("nds_nlwiki", "nds-nl", "A [[nds:B]] [[nds-nl:C|c]] [[D]].", "A c D.", ["C", "D"]),
         ("simplewiki", "en", "A [[en:B]] [[simple:C|c]].", "A c.", ["C"]),
         ("be_x_oldwiki", "be-tarask", "A [[be:B]] [[:be:C|c]] [[D]].", "A c D.", ["D"]),
-        ("nowiki", "nb", "A [[no:B|b]] [[nb:C|c]] [[sv:D]].", "A b c .", ["B", "C"]),
+        ("nowiki", "nb", "A [[no:B|b]] [[nb:C|c]] [[sv:D]].", "A b c.", ["B", "C"]),
         ("arwiki", "ar", "A [[\u200fملف:x.jpg|تصغير|[[B]]]] [[\u200fتصنيف:C]] [[D]].", "A D.", ["D"]),
         ("viwiki", "vi", "A [[Tập  tin:X.jpg|nhỏ|[[B]]]] [[Thể\u00a0loại:C]] [[D]].", "A D.", ["D"]),
         ("trwiki", "tr", "A [[istanbul]] [[Irak]] [[ilçe|b]].", "A istanbul Irak b.", ["İstanbul", "Irak", "İlçe"]),
