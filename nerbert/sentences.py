@@ -19,11 +19,11 @@ _CLOSE, _WIDE_CLOSE = f"{_CLOSE_ALL}“«", f"{_CLOSE_ALL}）」』》〉】"
 """Characters that may follow end marks, and those that may follow wide ones."""
 _PAIRS = {pair[1]: pair[0] for pair in ("()", "（）", "「」", "『』", "“”", "《》", "〈〉", "【】")}
 _END = ".!?…؟۔॥։߹᙮"
-_WIDE = "。！？｡।።፡፧፨။។៕᱾᱿᠃᠉꧉᭟꯫།༎༑"
+_WIDE = "。！？｡।።፡፧፨။၊។៕᱾᱿᠃᠉꧉᭟꯫།༎༑"
 """Wide end marks: they end a sentence, with or without white space after them."""
-_NO_MARK = "(?!(?<=፡)[^፡]|(?<=\\ །)\\S)"
-"""A single Ethiopic word divider isn't an end mark, but two serve as a full stop; a Tibetan mark may open a text."""
-_NO_END = "(?!\\ ?ល\\ ?។|を|の(?!ち))"
+_NO_MARK = "(?!(?<=፡)[^፡]|(?<=၊)[^၊]|(?<=\\ །)\\S)"
+"""An Ethiopic word divider or a Burmese comma isn't an end mark, but two are; a Tibetan mark may open a text."""
+_NO_END = "(?!\\ ?ល\\ ?។|を|の(?!ち)|は(?=、)|[はがにとも](?=[一-鿿ァ-ヶ]))"
 """Excluded after wide marks: "etc." in Khmer, and Japanese particles (names may contain such a mark)."""
 
 
@@ -70,6 +70,8 @@ _SYLLABLE = re.compile(rf"(?=[\u0900-\u0dff])[^\W\d_](?:[{_VIRAMAS}]\u200d?[^\W\
 _CASELESS = re.compile("[א-ת\u0620-\u064a\u0671-\u06d3\u0710-\u072f]")
 """Letters of scripts without capitals in which a single letter is an initial."""
 _ROMAN = re.compile(r"[IVXLC]+\b")
+_SECTION = re.compile(r"(?:\d{1,2}[.٫])+\d{1,2}")
+"""A section's number: `2.1`."""
 _HOUSE = re.compile(r"\d{1,3}(?![.,]?\d)")
 """A house number: too short for a year, and not an amount."""
 _NO_VOWEL = re.compile(
@@ -94,7 +96,7 @@ _PART = 40
 class RuleSplitter:
     """A sentence splitter with rules and word lists."""
 
-    name = "rules-2"
+    name = "rules-3"
 
     def __init__(self, language: str) -> None:
         self._never = listed_words(language, "never")
@@ -106,6 +108,7 @@ class RuleSplitter:
                  if language in of.split()}  # fmt: skip
         self._ordinals, self._long = (int(rules.get(rule, 0)) for rule in ("ordinal", "long"))
         self._no_stops, self._streets = "no stop" in rules, tuple(rules.get("street", "").split())
+        self._sections = "section" in rules
         self._consonants = bool(self._starters) and "few vowels" not in rules
         self._candidates = _candidates(rules.get("end", ""), "spaced quotes" in rules)
         self._joiners = tuple(listed_words(language, "joiner"))
@@ -174,6 +177,8 @@ class RuleSplitter:
             previous = word[-2:-1]
             return not previous or (core.isupper() if previous in "'’" else previous in _OPENERS)
         if _SYLLABLE.fullmatch(core) or ("." in core and _DOTTED.fullmatch(core)):
+            return True
+        if self._sections and _SECTION.fullmatch(word):
             return True
         if self._ordinals and core.isdigit():
             return len(core) <= self._ordinals and word[0] != "+"
