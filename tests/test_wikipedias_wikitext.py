@@ -29,7 +29,7 @@ $linkPrefixExtension = true;
 $linkPrefixCharset = 'a-z';
 $part = "D\xc3\xa4t" . '_ei';
 $namespaceNames = [ NS_FILE => $part, NS_TALK => 'Talk' ];
-$magicWords = [ 'redirect' => [ '0', '#WEITER', '#REDIRECT' ], 'lc' => [ 0, 'KLEEN:' ], 'pagename' => [ 1, 'DE_NAAM' ] ];
+$magicWords = [ 'redirect' => [ '0', '#WEITER', '#REDIRECT' ], 'lc' => [ 0, 'KLEEN:' ], 'pagename' => [ 1, 'NA_AM' ] ];
 $separatorTransformTable = [ ',' => "\xc2\xa0", '.' => ',' ];
 $dateFormats = [ 'dmy date' => 'j. F Y' ];
 unset( $part );
@@ -76,7 +76,7 @@ def test_tables_are_tabulated(build: Any, tmp_path: Path) -> None:
         "en\tswitch\t__TOC__", "en\tfunction if\t#if",
         "nds-nl\tfallback\tde|en", "nds-nl\ttrail\ta-zäö|'n", "nds-nl\tprefix\ta-z", "nds-nl\t6\tDät ei|B",
         "nds-nl\tfunction lc\tkleen", "nds-nl\tseparators\t⍽|,", "nds-nl\tdate\t{d}. {m} {y}",
-        "nds-nl\tredirect\tWEITER", "nds-nl\tpage name\tde naam", "nds-nl\tfunction if\t#wenn",
+        "nds-nl\tredirect\tWEITER", "nds-nl\tpage name\tna am", "nds-nl\tfunction if\t#wenn",
         "nds-nl\tplural\tN = 1|N mod 10 >= 2 and N mod 10 <= 4 and not (N = 12 or N = 13)", "nds-nl\tswitch\t__WEG__",
     ]  # fmt: skip
 

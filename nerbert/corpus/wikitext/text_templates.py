@@ -83,7 +83,7 @@ def _read_rules(language: str) -> Mapping[str, Rule | str]:
         elif kind == "text" and not set("{?") & set(arguments):
             rules |= dict.fromkeys(names.split("|"), arguments)
         elif kind == "name":
-            rules |= {name: name for name in names.split("|")}
+            rules |= {name: partial(_fill_text, f"{name}‹ {{1}}›") for name in names.split("|")}
         else:
             rules |= dict.fromkeys(names.split("|"), partial(_KINDS[kind], arguments))
     return rules

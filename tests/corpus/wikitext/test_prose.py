@@ -24,7 +24,7 @@ def clean(raw: str, *, lists: bool = False) -> str:
         ("f() and g( )(h)()", "f() and g()(h)"), ("a (b)c (d ;) e", "a (b)c (d) e"),
         ("a<p>b</p><p>* c</p><Li>d</Li>e", "a\nb\n* c\ne"), ("  ", ""), ("(;)", ""), ("x (, 1), (、2) ", "x (1), (2)"),
         ("É()é a\u00a0. b .\nc .d ، e", "Éé a. b. c .d، e"),
-        ("い「」う。あ（；）は「x」。\nか『』 。き", "あは「x」。 き"), ("あ 、い 。う", "あ、い。う"),
+        ("い「」う。あ（；）は「x」。\nか『』 。き", "あは「x」。き"), ("あ 、い 。う", "あ、い。う"),
     ],
 )  # fmt: skip
 def test_paragraphs(raw: str, text: str) -> None:
