@@ -33,14 +33,18 @@ _COMMAS = ";,،؛、，；"
 _EMPTY_PARENTHESES = (
     re.compile(rf" \( ?(?:[{_COMMAS}:：–] ?)*+\)"),
     re.compile(rf"\((?<![A-Za-z0-9_]\() ?(?:[{_COMMAS}:：–] ?)*+\)"),
-    re.compile(rf" ?（ ?(?:[{_COMMAS}:：–] ?)*+）"),
 )
 """Brackets without words; those of code follow a Latin letter."""
-_AFTER_PARENTHESIS = re.compile(rf"([(（])(?=[ {_COMMAS}]) ?(?:[{_COMMAS}] ?)*+")
-_OPENED = re.compile(rf"\([ {_COMMAS}:–)]|（[ {_COMMAS}:：–）]")
-_LOOSE = (" .", " ,", " ،", " 。", " 、", " ，")
-_BEFORE_MARK = re.compile(r" (?=[.,،](?:[\s)»”」\"]|\Z)|[。、，])")
+_AFTER_PARENTHESIS = re.compile(rf"\((?=[ {_COMMAS}]) ?(?:[{_COMMAS}] ?)*+")
+_OPENED = re.compile(rf"\([ {_COMMAS}:–)]")
+_BEFORE_MARK = re.compile(r" (?<![.,،。、，] )(?=[.,،](?:[\s)»”」\"]|\Z)|[。、，])")
 """The blank between a word and the mark that belongs to it."""
+_WIDE = "（）「」『』《》。、，،"
+_WIDE_EDITS = (
+    (re.compile(rf" ?（ ?(?:[{_COMMAS}:：–] ?)*+）"), ""),
+    (re.compile(rf"（ ?(?:[{_COMMAS}] ?)++"), "（"),
+    (_BEFORE_MARK, ""),
+)
 _GAPS = ("「」", "『』", "《》")
 _SENTENCE = re.compile(r"(?<=[。！？])|(?<=[.!?] )|(\n)")
 _RUN = re.compile("''+")
@@ -83,30 +87,44 @@ def join_paragraphs(text: str) -> str:
     if " \n" in text:
         text = _BLANK_LINES.sub("\n\n", text)
     lines = [part.strip().replace("\n", " ") if "\n" in part else part.strip() for part in text.split("\n\n")]
-    return tidy_lines("\n".join([_squeeze_spaces(line) if "  " in line else line for line in lines if line]))
+    joined = "\n".join([_squeeze_spaces(line) if "  " in line else line for line in lines if line])
+    return tidy_lines(joined, wide=any(mark in rare for mark in _WIDE))
 
 
-def tidy_lines(text: str) -> str:
-    """Remove remains of deleted templates in brackets and before marks, and sentences with a gap in wide quotes.
+def tidy_lines(text: str, *, wide: bool = True) -> str:
+    """Remove remains of deleted templates in brackets and before marks; squeeze the text if it changed.
 
-    Squeeze the text if it changed.
+    `wide` is False for a text without the marks in _WIDE.
     """
     edited = text
     if "[" in edited:
         edited = _replace_all(edited, (" []", ""), (" [ ]", ""), ("([]", "("), ("([ ]", "("))
-    for bracket in ")）":
-        *closed, last = edited.split(bracket)
-        edited = bracket.join([*(piece.rstrip(f" {_COMMAS}") for piece in closed), last])
+    edited = _end_brackets(edited, ")")
     if _OPENED.search(edited):
         for pattern in _EMPTY_PARENTHESES:
             edited = pattern.sub("", edited)
-        edited = _AFTER_PARENTHESIS.sub(r"\1", edited)
-    if any(mark in edited for mark in _LOOSE):
+        edited = _AFTER_PARENTHESIS.sub("(", edited)
+    if " ," in edited or " ." in edited:
         edited = _BEFORE_MARK.sub("", edited)
-    if any(gap in edited for gap in _GAPS):
-        pieces = filter(None, _SENTENCE.split(edited))
-        edited = "".join([piece for piece in pieces if not any(gap in piece for gap in _GAPS)])
+    if wide:
+        edited = _tidy_wide(edited)
     return text if edited == text else squeeze(edited)
+
+
+def _end_brackets(text: str, bracket: str) -> str:
+    *closed, last = text.split(bracket)
+    return bracket.join([*(piece.rstrip(f" {_COMMAS}") for piece in closed), last])
+
+
+def _tidy_wide(text: str) -> str:
+    """Tidy wide brackets and marks; remove sentences with empty wide quotes, since they lack a name or a title."""
+    text = _end_brackets(text, "）")
+    for pattern, shown in _WIDE_EDITS:
+        text = pattern.sub(shown, text)
+    if any(gap in text for gap in _GAPS):
+        pieces = filter(None, _SENTENCE.split(text))
+        text = "".join([piece for piece in pieces if not any(gap in piece for gap in _GAPS)])
+    return text
 
 
 def _replace_all(text: str, *edits: tuple[str, str]) -> str:

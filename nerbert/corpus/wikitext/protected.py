@@ -26,7 +26,7 @@ _UNSEEN = re.compile(r"<(span|div|p|small)\s[^<>]*?\bdisplay\s*+:\s*+none\b[^<>]
 """The opening tag of an element that browsers don't show."""
 REMOVED = "<ref/>"
 """Replacement for an element or template removed between a link and a letter, or a line's start and a blank."""
-_EDGES = frozenset("]}>\n")
+_EDGES = frozenset("]}>\n'")
 _PLAIN_FORMULA = re.compile(r"\s*+[^\W_][^\\{}^_\[\]\n]{0,30}")
 _FORMULA = "formula"
 _MARKUP = "[]{}|'<>&=*#:;!_"
@@ -110,8 +110,8 @@ def _find_end(text: str, opened: "re.Match[str]") -> int:
 
 
 def _keep_apart(pieces: list[str], following: str, mark: str) -> None:
-    """Add the mark if, after a removed element, a letter must not extend a link, or a blank must not begin a line."""
-    ends = ("]]", "}}") if following[:1].isalpha() else "\n" if following[:1] == " " else ()
+    """Add the mark if, after a removed element, text must not extend a link or a mark of italics, or begin a line."""
+    ends = ("]]", "}}") if following[:1].isalpha() else {" ": "\n", "'": "'"}.get(following[:1], ())
     if ends and next(filter(None, reversed(pieces)), "\n").endswith(ends):
         pieces.append(mark)
 

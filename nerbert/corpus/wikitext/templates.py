@@ -32,8 +32,8 @@ _BRACKETED = r"\[[^\[\]\n]*+\](?!\](?!\]))"
 IN_LINK = rf"(?:[^\[\]]++|{_BRACKETED}|\[(?!\[)|\](?!\])|{_nest_brackets('[[', ']]', 3)})*+"
 """Content of a file link: text with complete links."""
 _TEMPLATE = re.compile(TEMPLATE)
-_BRACED_LINK = re.compile(r"\[\[[^\[\]{}\n]*+\}{3}[^\[\]{\n]*+\]\]")
-"""A link with braces that close nothing."""
+_BRACED = re.compile(r"\}\}\}+[^\[\]{}\n]*+\]\]")
+"""Braces before the end of a link."""
 _ARGUMENT = re.compile(rf"\|((?:[^\[\]{{}}|]++|\[\[{IN_LINK}\]\]|{TEMPLATE}|[\[\]{{}}])*+)")
 _INNER_PARAMETER = rf"\{{\{{\{{(?:[^{{}}]++|{TEMPLATE})*+\}}\}}\}}"
 _PARAMETER = re.compile(rf"\{{(?=\{{\{{)\{{\{{(?:[^{{}}]++|{_INNER_PARAMETER}|{TEMPLATE})*+\}}\}}\}}")
@@ -75,8 +75,7 @@ class TemplateReader:
         boxes: list[Infobox] = []
         if "{{" not in source:
             return source, boxes
-        if "}}}" in source:
-            source = _BRACED_LINK.sub(lambda link: link.group().replace("}", protect("}")), source)
+        source = _BRACED.sub(_protect_braces, source)
         known, read, protected = self._known, self._read_name, is_protected(source)
         title, begun = title.replace("'", APOSTROPHE), 0
 
@@ -171,6 +170,13 @@ class TemplateReader:
                 return False
             position = piece.end()
         return True
+
+
+def _protect_braces(braces: "re.Match[str]") -> str:
+    """Protect braces that close nothing since they are in a link's label."""
+    before = braces.string[max(braces.start() - 300, 0) : braces.start()].rpartition("[[")
+    closes = not before[1] or set(before[2]) & set("[]{}\n")
+    return braces.group() if closes else braces.group().replace("}", protect("}"))
 
 
 def _show_default(parameter: "re.Match[str]") -> str:
