@@ -37,8 +37,8 @@ _EMPTY_PARENTHESES = (
 """Brackets without words; those of code follow a Latin letter."""
 _AFTER_PARENTHESIS = re.compile(rf"\((?=[ {_COMMAS}]) ?(?:[{_COMMAS}] ?)*+")
 _OPENED = re.compile(rf"\([ {_COMMAS}:–)]")
-_BEFORE_MARK = re.compile(r" (?<![.,،。、，] )(?=[.,،](?:[\s)»”」\"]|\Z)|[。、，])")
-"""The blank between a word and the mark that belongs to it."""
+_BEFORE_MARK = re.compile(r" (?<![.,،。、，] )(?:(?=[.,،](?:[\s)»”」\"]|\Z))|(?<![a-z/] )(?=[。、，]))")
+"""The blank between a word and the mark that belongs to it; one that ends a web address stays."""
 _WIDE = "（）「」『』《》。、，،"
 _WIDE_EDITS = (
     (re.compile(rf" ?（ ?(?:[{_COMMAS}:：–] ?)*+）"), ""),

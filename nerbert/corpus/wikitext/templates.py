@@ -32,7 +32,7 @@ _BRACKETED = r"\[[^\[\]\n]*+\](?!\](?!\]))"
 IN_LINK = rf"(?:[^\[\]]++|{_BRACKETED}|\[(?!\[)|\](?!\])|{_nest_brackets('[[', ']]', 3)})*+"
 """Content of a file link: text with complete links."""
 _TEMPLATE = re.compile(TEMPLATE)
-_BRACED = re.compile(r"\}\}\}+[^\[\]{}\n]*+\]\]")
+_BRACED = re.compile(r"\}(?<!\}\})\}\}++[^\[\]{}\n]*+\]\]")
 """Braces before the end of a link."""
 _ARGUMENT = re.compile(rf"\|((?:[^\[\]{{}}|]++|\[\[{IN_LINK}\]\]|{TEMPLATE}|[\[\]{{}}])*+)")
 _INNER_PARAMETER = rf"\{{\{{\{{(?:[^{{}}]++|{TEMPLATE})*+\}}\}}\}}"
@@ -75,7 +75,8 @@ class TemplateReader:
         boxes: list[Infobox] = []
         if "{{" not in source:
             return source, boxes
-        source = _BRACED.sub(_protect_braces, source)
+        if "}}}" in source:
+            source = _BRACED.sub(_protect_braces, source)
         known, read, protected = self._known, self._read_name, is_protected(source)
         title, begun = title.replace("'", APOSTROPHE), 0
 
