@@ -39,6 +39,7 @@ _BRACKETS = re.compile(r"(?:\(([^()*\s]+))?(?:\*?(\))|\*)|-")
 """An entity cell in CoNLL-2012: `(ORG*` begins an entity, `*)` ends it, `(ORG)` is one, `*` and `-` change nothing."""
 _UNIFIED = re.compile(r"\([^()-]*-([^()-]+)[^()]*|^[^()]+(?=\))")
 """The same in a field of CorefUD: `(e1-person-1-` begins an entity, `e1)` ends it, `(e1-person-1-)` is one."""
+_Rows = Sequence[list[str]]
 DOCUMENT_START = "-DOCSTART-"
 """Beginning of a line that starts a document and isn't a token."""
 _STARTS, _ENDS = (DOCUMENT_START, "#begin document "), "#end document"
@@ -298,40 +299,75 @@ def _annotate(sentences: Iterable[tuple[int, Example]], spans: Sequence[Span]) -
 
 def find_layout(sentences: Sequence[TokenRows]) -> ColumnLayout:
     """Return the columns of tokens and tags, usually the first and the last."""
+    if sentences and all(_is_2012(sentence.columns) for sentence in sentences):
+        return ColumnLayout(_WORD_2012, _ENTITY_2012, brackets=True)
     rows = [columns for sentence in sentences for columns in sentence.columns]
     numbered = len(rows) > len(sentences) and all(_has_numbers(sentence.columns) for sentence in sentences)
     if numbered:
         rows = [columns for columns in rows if not _UNWRITTEN.fullmatch(columns[0])]
-    default, widths = ColumnLayout(int(numbered), -1, numbered), Counter(map(len, rows))
-    width = max(widths, key=lambda width: (widths[width], -width), default=0)
+    layout = ColumnLayout(int(numbered), -1, numbered)
     if not any("\t" in line.text for sentence in sentences for line in sentence.lines):
-        wide = [row[width - 1 :] for row in rows if len(row) > width and is_tag(row[width - 1]) and row[-1].isalpha()]
-        is_export = any(row[1 : width - 1] == ["-X-", "_"] for row in rows)  # Label Studio's
-        default = default._replace(width=width, spaced_types=is_export or len(wide) > 1)
-        rows = [row for row in rows if len(row) == width]
-    if sentences and all(_is_2012(sentence.columns) for sentence in sentences):
-        return ColumnLayout(_WORD_2012, _ENTITY_2012, brackets=True)
+        layout = _spaced_layout(layout, rows)
+        rows = [row for row in rows if len(row) == layout.width]
     if _all_tags(rows, -1) or len(set(map(len, rows))) != 1:
-        return default
-    if width == 2 and not numbered and _all_tags(rows, 0):
-        return default._replace(token=1, tag=0)
-    if numbered and width == _CONLL_U and any(_ENTITY.search(columns[-1]) for columns in rows):
-        return default._replace(inside=_ENTITY)
+        return layout
+    return next(filter(None, (recognise(layout, rows) for recognise in _RECOGNISERS)), layout)
+
+
+def _spaced_layout(layout: ColumnLayout, rows: _Rows) -> ColumnLayout:
+    """Return the layout of columns separated by spaces, whose number is the most frequent one."""
+    widths = Counter(map(len, rows))
+    width = max(widths, key=lambda width: (widths[width], -width), default=0)
+    is_export = any(row[1 : width - 1] == ["-X-", "_"] for row in rows)  # Label Studio's
+    # A tag before the end of a longer row is the beginning of a type of several words.
+    spaced = [row for row in rows if len(row) > width and is_tag(row[width - 1]) and row[-1].isalpha()]
+    return layout._replace(width=width, spaced_types=is_export or len(spaced) > 1)
+
+
+def _tag_first(layout: ColumnLayout, rows: _Rows) -> ColumnLayout | None:
+    """Recognise two columns, the tag before the token."""
+    if len(rows[0]) == 2 and not layout.numbered and _all_tags(rows, 0):
+        return layout._replace(token=1, tag=0)
+    return None
+
+
+def _tag_in_field(layout: ColumnLayout, rows: _Rows) -> ColumnLayout | None:
+    """Recognise CoNLL-U with the tag as a field of the last column."""
+    if layout.numbered and len(rows[0]) == _CONLL_U and any(_ENTITY.search(row[-1]) for row in rows):
+        return layout._replace(inside=_ENTITY)
+    return None
+
+
+def _tag_in_scheme(layout: ColumnLayout, rows: _Rows) -> ColumnLayout | None:
+    """Recognise a last column of tags in another spelling, or of types without prefix."""
     with suppress(InputError):
-        if not numbered and find_scheme([[(1, columns[-1].strip()) for columns in rows]]):
-            return default
-    tags = {column: {row[column] for row in rows} for column in range(width - 2, default.token, -1)}
-    fits = (column for column in tags if numbered or (tags[column] != {OUTSIDE} and "B-NP" not in tags[column]))
-    return next((default._replace(tag=column) for column in fits if _all_tags(rows, column)), default)
+        if not layout.numbered and find_scheme([[(1, row[-1].strip()) for row in rows]]):
+            return layout
+    return None
 
 
-def _has_numbers(columns: Sequence[list[str]]) -> bool:
+def _tag_inside(layout: ColumnLayout, rows: _Rows) -> ColumnLayout | None:
+    """Recognise a column of tags between the token and other columns; of several, the last one."""
+    for column in range(len(rows[0]) - 2, layout.token, -1):
+        tags = {row[column] for row in rows}
+        # O alone marks no entities, and B-NP is the tag of a chunk.
+        is_other = not layout.numbered and (tags == {OUTSIDE} or "B-NP" in tags)
+        if not is_other and _all_tags(rows, column):
+            return layout._replace(tag=column)
+    return None
+
+
+_RECOGNISERS = (_tag_first, _tag_in_field, _tag_in_scheme, _tag_inside)
+"""Recognisers of the layouts whose last column doesn't consist of tags; the first that recognises the rows counts."""
+
+
+def _has_numbers(columns: _Rows) -> bool:
     """Return whether the first of three or more columns numbers the rows, starting with 0 or 1."""
     numbers = [row[0] if len(row) > 2 else "" for row in columns if not _UNWRITTEN.fullmatch(row[0])]
     return numbers != [] and numbers in ([f"{n + first}" for n in range(len(numbers))] for first in (0, 1))
 
 
-def _is_2012(rows: Sequence[list[str]]) -> bool:
+def _is_2012(rows: _Rows) -> bool:
     """Return whether a sentence has CoNLL-2012's columns: document, part, word number, word …, entities."""
     return rows != [] and all(
         len(row) >= _LEAST_2012
