@@ -16,7 +16,7 @@ import numpy as np
 
 from nerbert.errors import InputError, SettingsError, at, unknown
 from nerbert.evaluation.datasets.load import AT_LEAST, find_duplicates
-from nerbert.formats.data import AnyData, GoldSentences, read_data, read_gold, train_sum
+from nerbert.formats.data import AnyData, DataSet, GoldSentences, read_data, read_gold, train_sum
 from nerbert.formats.documents import Reading, reading_for, sentences_of
 from nerbert.formats.entity_labels import entity_labels
 from nerbert.formats.format import read_documents, recognise_format
@@ -128,6 +128,95 @@ class Scored:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """A tagger's judgement, and what is noted about the tagger."""
+
+    judgement: Judgement
+    answering: Answering | None
+    """None for a file of predictions."""
+    known_types: set[str]
+    """The gold types that it has, under their labels."""
+    similar: dict[str, str]
+    """Gold type → type of the tagger that may mean the same."""
+    not_finetuned: bool
+    other_train: bool
+    learnt_gold: bool
+
+
+class _Judge:
+    """Scores taggers on the same gold sentences."""
+
+    def __init__(self, gold: GoldSentences, learnt: DataSet | None, labels: Mapping[str, str]) -> None:
+        self._gold = gold
+        self._learnt = learnt
+        self._tags = [example_tags(example) for example in gold.examples]
+        self._words = [example.tokens for example in gold.examples]
+        self._seen = seen_entities(learnt.train) if learnt else None
+        self._duplicates = find_duplicates(learnt.train, gold.examples) if learnt else ()
+        self._types = frozenset(types_of_examples(gold.examples))
+        self.asked = labels_asked(self._types, labels)
+        renamed = {label.name: type_ for type_, label in self.asked.items() if label.name != type_}
+        self._names = {f"{mark}-{label}": f"{mark}-{type_}" for label, type_ in renamed.items() for mark in "BI"}
+
+    def tag(self, tagger: Tagger) -> Scored:
+        """Return a tagger's answers for the gold sentences."""
+        start = time.perf_counter()
+        answers = tagger.tag_examples(self._gold.examples)
+        if self._names:
+            answers = [replace(answer, tags=[self._names.get(tag, tag) for tag in answer.tags]) for answer in answers]
+        return Scored(tagger, self._gold, answers, time.perf_counter() - start)
+
+    def judge(self, scored: Scored) -> _Result:
+        """Return the scores of a tagger's answers, and what its card says of its training."""
+        tagger = scored.tagger
+        data = tagger.card.get("data")
+        file = tagger.head if isinstance(tagger.head, PredictionFile) else None
+        sure = None if file and not file.has_confidences else [answer.confidences for answer in scored.answers]
+        known = {type_ for type_, label in self.asked.items() if label.name in tagger.types}
+        return _Result(
+            assess(
+                self._tags,
+                [answer.tags for answer in scored.answers],
+                confidences=sure,
+                words=self._words,
+                seen=self._seen,
+                without=self._duplicates,
+            ),
+            answering=None if file else tagger.answering,
+            known_types=known,
+            similar=_find_similar(
+                self._types - known, set(tagger.types) - {label.name for label in self.asked.values()}
+            ),
+            not_finetuned=bool(self._types) and not known and tagger.card.get("kind") in PRETRAINED,
+            other_train=self._learnt is not None
+            and train_sum(data) not in ("", train_sum({"sha256": self._learnt.sha256})),
+            learnt_gold=self._gold.learnt_by(data),
+        )
+
+    def summary(self, results: Mapping[str, _Result]) -> Evaluation:
+        """Return the results of all taggers; print a note if they write gold types in another way."""
+        similar = dict(chain.from_iterable(result.similar.items() for result in results.values()))
+        if similar:
+            pairs = ",".join(f"{type_}={name}" for type_, name in similar.items())
+            tell(
+                f'note: the tagger writes types of {self._gold.place} otherwise; --labels "{pairs:.200}" (`labels` in '
+                "Python) scores them as one"
+            )
+        return Evaluation(
+            self._gold.place,
+            len(self._gold.examples),
+            {name: result.judgement for name, result in results.items()},
+            tuple(sorted(self._types.difference(*(result.known_types for result in results.values())))),
+            not_finetuned=tuple(name for name, result in results.items() if result.not_finetuned),
+            train=str(self._learnt.folder) if self._learnt else "",
+            other_train=tuple(name for name, result in results.items() if result.other_train),
+            learnt_gold=tuple(name for name, result in results.items() if result.learnt_gold),
+            answering={name: result.answering for name, result in results.items() if result.answering},
+            asked={type_: label.text for type_, label in self.asked.items() if label.text != type_},
+        )
+
+
 def evaluate(
     tagger: str | Path | Tagger, data: AnyData, *, train: AnyData | None = None,
     thresholds: float | Mapping[str, float] | None = None, labels: Mapping[str, str] | None = None,
@@ -144,49 +233,18 @@ def evaluate(
         {"tagger": tagger} if isinstance(tagger, Tagger) else tagger_folders(str(tagger))
     )
     reading = reading_for(reading_card(next(iter(folders.values()))), reading)
-    gold_data = read_gold(data, "test", reading)
-    learnt, examples = None if train is None else read_data(train, reading=reading), gold_data.examples
-    gold, words = [example_tags(example) for example in examples], [example.tokens for example in examples]
-    seen = seen_entities(learnt.train) if learnt else None
-    duplicates = find_duplicates(learnt.train, examples) if learnt else ()
-    types = frozenset(types_of_examples(examples))
-    asked = labels_asked(types, labels or {})
-    names = {f"{mark}-{label.name}": f"{mark}-{type_}" for type_, label in asked.items() for mark in "BI"
-             if label.name != type_}  # fmt: skip
-    unknown, untuned, other, same = set(types), list[str](), list[str](), list[str]()
-    similar = dict[str, str]()
-    judgements, answering = dict[str, Judgement](), dict[str, Answering]()
+    gold = read_gold(data, "test", reading)
+    learnt = None if train is None else read_data(train, reading=reading)
+    given = labels or {}
+    judge = _Judge(gold, learnt, given)
+    results = dict[str, _Result]()
     for name, folder in folders.items():
         opened = open_tagger(folder, thresholds=thresholds, reading=reading, **loading)
-        file = opened.head if isinstance(opened.head, PredictionFile) else None
-        loaded = _ask_for(opened, asked, labels or {}, thresholds)
-        card, start = loaded.card, time.perf_counter()
-        answers = loaded.tag_examples(examples)
-        if names:
-            answers = [replace(answer, tags=[names.get(tag, tag) for tag in answer.tags]) for answer in answers]
+        scored = judge.tag(_ask_for(opened, judge.asked, given, thresholds))
         if kept:
-            kept(Scored(loaded, gold_data, answers, time.perf_counter() - start))
-        answering |= {} if file else {name: loaded.answering}
-        tags = [answer.tags for answer in answers]
-        sure = None if file and not file.has_confidences else [answer.confidences for answer in answers]
-        judgements[name] = assess(gold, tags, confidences=sure, words=words, seen=seen, without=duplicates)
-        unknown -= (shared := {type_ for type_, label in asked.items() if label.name in loaded.types})
-        similar |= _find_similar(types - shared, set(loaded.types) - {label.name for label in asked.values()})
-        if types and not shared and card.get("kind") in PRETRAINED:
-            untuned.append(name)
-        if learnt and train_sum(card.get("data")) not in ("", train_sum({"sha256": learnt.sha256})):
-            other.append(name)
-        if gold_data.learnt_by(card.get("data")):
-            same.append(name)
-    if similar:
-        pairs = ",".join(f"{type_}={name}" for type_, name in similar.items())
-        tell(f'note: the tagger writes types of {gold_data.place} otherwise; --labels "{pairs:.200}" (`labels` in '
-             "Python) scores them as one")  # fmt: skip
-    return Evaluation(
-        gold_data.place, len(examples), judgements, tuple(sorted(unknown)), tuple(untuned),
-        "" if learnt is None else str(learnt.folder), tuple(other), tuple(same), answering=answering,
-        asked={type_: label.text for type_, label in asked.items() if label.text != type_},
-    )  # fmt: skip
+            kept(scored)
+        results[name] = judge.judge(scored)
+    return judge.summary(results)
 
 
 def _find_similar(gold: Iterable[str], predicted: Iterable[str]) -> dict[str, str]:
