@@ -128,17 +128,25 @@ class RuleSplitter:
                 ends = not small and not street and (plain or self._ends(text, word, mark, close, first, start))
                 ends = ends and not _in_parenthesis(text, start, mark, close, end)
             elif wide >= 0:
-                close, ends = wide, _ends_wide(text, start, mark, wide, end)
+                close = wide
+                ends = _ends_wide(text, start, mark, wide, end)
             else:
-                close, ends = mark, True
+                # A line's end ends a sentence without a mark.
+                close = mark
+                ends = True
             seen = end
             if ends:
                 spans.append((start, close))
                 start = end
         spans.append((start, len(text)))
+        return self._tidy(text, spans)
+
+    def _tidy(self, text: str, spans: list[Span]) -> list[Span]:
+        """Return sentences without white space around them; in a script without marks, long ones are cut."""
         if self._long:
             spans = [piece for span in spans for piece in self._cut_at_spaces(text, *span)]
-        return spans if text == text.strip() and text and not _UNTIDY.search(text) else trim_spans(text, spans)
+        is_tidy = text == text.strip() and text and not _UNTIDY.search(text)
+        return spans if is_tidy else trim_spans(text, spans)
 
     def _cut_at_spaces(self, text: str, start: int, end: int) -> Iterator[Span]:
         """Yield the parts of a sentence; a part ends at a space between two long runs of the script."""
@@ -151,16 +159,11 @@ class RuleSplitter:
 
     def _ends(self, text: str, word: str, mark: int, close: int, first: int, start: int) -> bool:
         """Return whether a sentence ends after `word` and the mark at `mark`, before a capital or a caseless letter."""
-        if text[mark] == "…" or text.startswith("..", mark):
-            previous = text[mark - 1] if word else text[max(start, mark - 2)]
-            return mark > start and previous not in _OPENERS and text[first].isalpha() and "]" not in text[mark:close]
-        if text[mark] not in ".۔":
-            return (
-                text[first].isupper() if text[mark] == ":" else not (text[first].isdigit() and text[first - 1] == "(")
-            )
+        if text[mark] not in ".۔" or text.startswith("..", mark):
+            return _ends_without_stop(text, word, mark, close, first, start)
         core = word if word.isalnum() or word in self._listed else _core(word)
-        if core.isupper() and len(core) > 1 and (text[first].isdigit() or text[first : first + 2].isupper()):
-            core = lower if (lower := core.lower()) in self._listed else core
+        if core.isupper() and len(core) > 1:
+            core = self._without_capitals(core, text[first : first + 2])
         numbered = core in self._numbered and (text[first].isdigit() or _ROMAN.match(text, first))
         if numbered or core in self._never or self._is_pair(text, core, mark):
             return False
@@ -169,7 +172,14 @@ class RuleSplitter:
         if core in self._seldom or (not _ADDRESS.search(word) and self._looks_short(core, word)):
             following = _NEXT_WORD.match(text, close + 1)
             return following is not None and following[1] in self._starters
+        # A number that begins a sentence is that of an item.
         return not (self._no_stops or (core.isdigit() and mark - len(core) == start))
+
+    def _without_capitals(self, core: str, following: str) -> str:
+        """Return a word in capitals as it is listed, if capitals or a number follow: "NO. 5" has the word "no"."""
+        lower = core.lower()
+        is_heading = following[0].isdigit() or following.isupper()
+        return lower if is_heading and lower in self._listed else core
 
     def _looks_short(self, core: str, word: str) -> bool:
         """Return whether an unlisted word looks like an initial, acronym, ordinal or abbreviation."""
@@ -233,6 +243,17 @@ def _core(word: str) -> str:
     match = _CORE.fullmatch(word)
     core = match[1].lstrip(".") if match else word
     return core.lower() if "." in core else core
+
+
+def _ends_without_stop(text: str, word: str, mark: int, close: int, first: int, start: int) -> bool:
+    """Return whether a sentence ends after dots, a colon, an exclamation or question mark."""
+    if text[mark] == "…" or text.startswith("..", mark):
+        previous = text[mark - 1] if word else text[max(start, mark - 2)]
+        return mark > start and previous not in _OPENERS and text[first].isalpha() and "]" not in text[mark:close]
+    if text[mark] == ":":
+        return text[first].isupper()
+    # "What? (2) …" goes on with an item of a list.
+    return not (text[first].isdigit() and text[first - 1] == "(")
 
 
 def _in_parenthesis(text: str, start: int, mark: int, close: int, end: int) -> bool:
