@@ -203,33 +203,52 @@ def _scores_row(
     layout: Layout, columns: Sequence[ColumnKey], papers: Sequence[Published], at: RowKey, tests: Tests
 ) -> Row:
     """Return a target's row, or the row of the mean over the targets on which every column that ran has a run."""
-    group = layout.row_groups[at]  # a column without cells on some target has no mean, and restricts no other's
-    ran = [c for c in columns if c in layout.ran and all(layout.groups[key, c].cells for key in group)]
+    group = layout.row_groups[at]
     single = at in layout.row_keys
+    # A column without cells on some target has no mean, and restricts no other's.
+    ran = [c for c in columns if c in layout.ran and all(layout.groups[key, c].cells for key in group)]
     row_keys = group if single else [key for key in group if ran and all(layout.groups[key, c].done for c in ran)]
     means = {column: mean for column in columns if (mean := _mean(layout, column, row_keys))}
-    complete = not any(_format_done(layout, column, row_keys) for column in ran)
-    highest = max((percent(mean.mean) for mean in means.values()), key=float) if complete and len(means) > 1 else None
+    # While runs are missing, or there is nothing to compare with, no mean is the best.
+    is_complete = not any(_format_done(layout, column, row_keys) for column in ran)
+    highest = _highest(means.values()) if is_complete and len(means) > 1 else ""
     scores = []
     for column in columns:
         failed = _failures(layout, column, at) if single else ()
-        if not (mean := means.get(column)):
+        if mean := means.get(column):
+            score = _score_entry(layout, column, row_keys, mean, tests.get((column, at)))
+            scores.append(replace(score, notes=failed, best=percent(mean.mean) == highest))
+        else:
             scores.append(Entry("failed" if failed else NONE, notes=failed))
-            continue
-        below = []
-        if mean.interval:  # F1 can't be below 0 or above 100
-            below.append(f"[{percent(max(0.0, mean.interval[0]))}, {percent(min(1.0, mean.interval[1]))}]")
-        if greedy := learns(row_keys) and _mean(layout, column, row_keys, "greedy.f1"):
-            below.append(f"greedy {percent(greedy.mean)}")
-        test = tests.get((column, at))
-        mark = test.mark if test and test.row_keys == tuple(row_keys) else ""
-        text, best = f"{_spread(mean)}{_format_done(layout, column, row_keys)}", percent(mean.mean) == highest
-        scores.append(Entry(text, ", ".join(below), mark, failed, best=best))
+    published = (_published_entry(layout, paper, paper.f1, row_keys) for paper in papers)
+    name = at.target if single else _mean_name(at, row_keys, group)
+    return entries(name, at.trained_on, *scores, *published)
+
+
+def _highest(means: Iterable[Summary]) -> str:
+    """Return the highest mean, in percent: several may be equal after rounding."""
+    return max((percent(mean.mean) for mean in means), key=float)
+
+
+def _score_entry(
+    layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey], mean: Summary, test: Compared | None
+) -> Entry:
+    """Return a mean F1 with its stars, and its interval and greedy F1 below."""
+    below = []
+    if mean.interval:  # F1 can't be below 0 or above 100
+        below.append(f"[{percent(max(0.0, mean.interval[0]))}, {percent(min(1.0, mean.interval[1]))}]")
+    if greedy := learns(row_keys) and _mean(layout, column, row_keys, "greedy.f1"):
+        below.append(f"greedy {percent(greedy.mean)}")
+    # A test on other rows, those that the system and the baseline have, isn't of this mean.
+    mark = test.mark if test and test.row_keys == tuple(row_keys) else ""
+    return Entry(f"{_spread(mean)}{_format_done(layout, column, row_keys)}", ", ".join(below), mark)
+
+
+def _mean_name(at: RowKey, row_keys: Sequence[RowKey], group: Sequence[RowKey]) -> str:
+    """Return the name of a mean's row, with the number of its targets."""
     number, count = len(by_target(row_keys)), len(by_target(group))
     name = f"mean of {number} targets" if number == count else f"mean of {number} of {count} targets"
-    name = f"{at.target}, {name}" if at.target else name
-    published = (_published_entry(layout, paper, paper.f1, row_keys) for paper in papers)
-    return entries(at.target if single else name, at.trained_on, *scores, *published)
+    return f"{at.target}, {name}" if at.target else name
 
 
 def _format_done(layout: Layout, column: ColumnKey, row_keys: Sequence[RowKey]) -> str:
