@@ -172,28 +172,39 @@ def find_sources(
     folders = [Path(path) for path in inputs if os.path.isdir(path)]  # noqa: PTH112  ("" is no folder)
     many = len(inputs) > 1
     for argument in inputs or [STDIN]:
-        path = Path(argument)
-        if argument == STDIN:
-            stdin = PurePath("stdin" if text is None else "text")
-            sources.append(InputFile(STDIN, stdin, kind or kinds.TEXT, text=text))
-        elif argument and (kind or os.path.lexists(argument)) and (file_kind := _find_folder_format(path, kind)):
-            sources.append(InputFile(argument, PurePath(path.name or "data"), file_kind))
-        elif argument and path in folders:
-            files, other = _in_folder(path, kind)
+        if source := _find_source(argument, kind, text):
+            sources.append(source)
+        else:
+            files, other = _in_folder(Path(argument), kind)
             sources += files
             passed_over += other
             many = True
-        elif os.path.lexists(argument):
-            file_kind = kind or kinds.kind_of_name(path) or _kind_by_content(path)
-            sources.append(InputFile(argument, PurePath(path.name), file_kind))
-        else:
-            remedy = "give files or folders, - for standard input, or a text itself with --text"
-            raise InputError(f"{shorten(argument, 80) or repr(argument)}: no such file or folder; {remedy}")
     if [source.place for source in sources].count(STDIN) > 1:
         raise InputError("standard input (-) can be read only once; name it once")
     for name in dict.fromkeys(source.kind for source in sources):
         check_needs(kinds.kind_named(name))
     return JobPaths([replace(source, field=field, errors=errors) for source in sources], many, folders, passed_over)
+
+
+def _find_source(argument: str, kind: str, text: str | None) -> InputFile | None:
+    """Return standard input, a file, or a folder that a format reads as one; None for a folder of files. Raise
+    InputError if there is nothing.
+    """
+    if argument == STDIN:
+        stdin = PurePath("stdin" if text is None else "text")
+        return InputFile(STDIN, stdin, kind or kinds.TEXT, text=text)
+    path = Path(argument)
+    exists = os.path.lexists(argument)
+    # A format that reads folders also reads names on the hub, which needn't exist here.
+    if argument and (kind or exists) and (folder_kind := _find_folder_format(path, kind)):
+        return InputFile(argument, PurePath(path.name or "data"), folder_kind)
+    if os.path.isdir(argument):  # noqa: PTH112  (as above)
+        return None
+    if exists:
+        file_kind = kind or kinds.kind_of_name(path) or _kind_by_content(path)
+        return InputFile(argument, PurePath(path.name), file_kind)
+    remedy = "give files or folders, - for standard input, or a text itself with --text"
+    raise InputError(f"{shorten(argument, 80) or repr(argument)}: no such file or folder; {remedy}")
 
 
 def _find_folder_format(path: Path, kind: str) -> str:
