@@ -152,14 +152,30 @@ def open_knowledge(paths: Sequence[Path], language: str, wiki: str = "") -> Know
     `wiki` is the name of the wiki's database, if it is known.
     """
     language = language.lower()
-    ours = editions(wiki, language)
     exports = [(file, detect_export(file.path)) for file in find_all([Path(path) for path in paths])]
     first = next((file for file, export in exports if export and export.kind == SourceKind.ONTOLOGY), None)
     ontology = _read_file(first, partial(read_ontology, language=language)) if first else Ontology({})
-    sources, passed_over, used = list[KnowledgeSource](), list[tuple[str, str]](), set[Path | SourceKind]()
-    for file, export in exports:
-        detected = export or detect_lines(file.path, ontology)
-        path, why = file.path.resolve(), _why_not(file, detected, ours)
+    files = ((file, export or detect_lines(file.path, ontology)) for file, export in exports)
+    sources, passed_over = _choose_sources(files, editions(wiki, language))
+    if not any(source.ranked and (source.mappings is None or source.mappings.rules) for source in sources):
+        seen = "; ".join(f"{name}: {why}" for name, why in passed_over[:5])
+        seen = seen or (f"only {sources[0].kind}, without a class" if sources else "no file")
+        raise InputError(f"--knowledge: nothing there gives titles a class ({seen}); {UNDERSTOOD}")
+    if (ranked := sum(source.ranked for source in sources)) > MOST_SOURCES:
+        raise InputError(f"{ranked} files give titles a class, more than {MOST_SOURCES}: join some")
+    return Knowledge(language, ontology, tuple(sources), tuple(passed_over), wiki=wiki)
+
+
+def _choose_sources(
+    files: Iterable[tuple[FoundFile, Detected]], ours: Collection[str]
+) -> tuple[list[KnowledgeSource], list[tuple[str, str]]]:
+    """Return the files to use, with the mappings they contain, and the names of the others with the reasons."""
+    sources = list[KnowledgeSource]()
+    passed_over = list[tuple[str, str]]()
+    used = set[Path | SourceKind]()
+    for file, detected in files:
+        path = file.path.resolve()
+        why = _why_not(file, detected, ours)
         if path in used:
             why = why or "named before"
         elif detected.kind == SourceKind.ONTOLOGY and detected.kind in used:
@@ -170,13 +186,7 @@ def open_knowledge(paths: Sequence[Path], language: str, wiki: str = "") -> Know
             mappings = _read_file(file, read_mappings) if detected.kind == SourceKind.MAPPING else None
             sources.append(KnowledgeSource(file, detected.kind, mappings))
             used |= {path, detected.kind}
-    if not any(source.ranked and (source.mappings is None or source.mappings.rules) for source in sources):
-        seen = "; ".join(f"{name}: {why}" for name, why in passed_over[:5])
-        seen = seen or (f"only {sources[0].kind}, without a class" if sources else "no file")
-        raise InputError(f"--knowledge: nothing there gives titles a class ({seen}); {UNDERSTOOD}")
-    if (ranked := sum(source.ranked for source in sources)) > MOST_SOURCES:
-        raise InputError(f"{ranked} files give titles a class, more than {MOST_SOURCES}: join some")
-    return Knowledge(language, ontology, tuple(sources), tuple(passed_over), wiki=wiki)
+    return sources, passed_over
 
 
 def _read_file(file: FoundFile, read: Callable[[IO[bytes], Path | str], _Read]) -> _Read:
