@@ -4,8 +4,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
+from itertools import starmap
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -90,19 +91,24 @@ def _packages() -> Iterator[Finding]:
         match = _REQUIREMENT.fullmatch(line)
         if match and (extra := match[3] or "") not in DEVELOPERS:
             extras.setdefault(extra, []).append((match[1], match[2] or ""))
-    for extra, needs in extras.items():
-        installed = {name: version for name, _ in needs if (version := installed_version(name))}
-        old = [f"{name} {installed[name]} (needs {least})" for name, least in needs
-               if name in installed and least and _numbers(installed[name]) < _numbers(least)]  # fmt: skip
-        lacking = [name for name, _ in needs if name not in installed]
-        what = f"nerbert[{extra}]" if extra else "core"
-        state: Literal["ok", "missing", "wrong"] = (
-            "wrong" if old or (lacking and not extra) else "missing" if lacking else "ok"
-        )
-        facts = ", ".join([*(f"no {name}" for name in lacking), *old]) or ", ".join(
-            f"{name} {version}" for name, version in installed.items()
-        )
-        yield Finding(what, state, facts, "" if state == "ok" else f"pip install '{what.replace('core', 'nerbert')}'")
+    yield from starmap(_examine_extra, extras.items())
+
+
+def _examine_extra(extra: str, needs: Sequence[tuple[str, str]]) -> Finding:
+    """Return the finding for an extra ("": the core) that needs these packages, each from a version on."""
+    what = f"nerbert[{extra}]" if extra else "core"
+    installed = {name: version for name, _ in needs if (version := installed_version(name))}
+    lacking = [f"no {name}" for name, _ in needs if name not in installed]
+    old = [
+        f"{name} {installed[name]} (needs {least})"
+        for name, least in needs
+        if name in installed and least and _numbers(installed[name]) < _numbers(least)
+    ]
+    if not lacking and not old:
+        return Finding(what, "ok", ", ".join(f"{name} {version}" for name, version in installed.items()))
+    # An extra may be missing, the core may not.
+    state: Literal["missing", "wrong"] = "wrong" if old or not extra else "missing"
+    return Finding(what, state, ", ".join(lacking + old), f"pip install '{what.replace('core', 'nerbert')}'")
 
 
 def _numbers(version: str) -> list[int]:
