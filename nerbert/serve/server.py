@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,11 @@ from nerbert.tagger.tagger import Tagger
 from nerbert.tagger.thresholds import parse_thresholds
 
 if TYPE_CHECKING:
-    from nerbert.serve.protocols.labelling import LabelJob
+    from nerbert.serve.app import Access
+    from nerbert.serve.protocol import Operation
+    from nerbert.serve.protocols.labelling import Labelling, LabelJob
+    from nerbert.serve.protocols.status import Metrics
+    from nerbert.serve.service import Service
 
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 1000
 _LAST_PORT = 65_535
@@ -99,48 +103,29 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
     """
     need("serve", "starlette", "uvicorn", "prometheus_client")
     from nerbert.serve.app import Access, application
-    from nerbert.serve.protocol import PROTOCOLS, operations_of
     from nerbert.serve.protocols.labelling import Labelling
     from nerbert.serve.protocols.status import Metrics
-    from nerbert.serve.routes import label_routes, status_routes
-    from nerbert.serve.service import Service, log, model_of
+    from nerbert.serve.service import Service, log
 
-    sources, token, metrics = job.sources(), job.token(), Metrics()
+    sources = job.sources()
+    token = job.token()
+    metrics = Metrics()
     labelling = Labelling(job.labelling) if job.labelling else None
-    operations = [
-        *(operation for name in job.protocols or PROTOCOLS for operation in operations_of(name)),
-        *status_routes(metrics),
-        *(label_routes(labelling) if labelling else ()),
-    ]
-    paths = [f"{operation.method} {operation.path}" for operation in operations]
-    if twice := next((path for path in paths if paths.count(path) > 1), ""):
-        raise SettingsError(f"--protocols: two of them answer {twice}; leave one out")
+    operations = _plan_operations(job, metrics, labelling)
     if not check:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until models are loaded
     with nullcontext() if check else _open_socket(job.host, job.port) as listening:
         service = Service(sources, job.load, job.limits, metrics.batch)
-        app = application(
-            service, operations, Access(token=token, origins=job.cors, local=not (token or job.no_token)), metrics,
-            *([labelling.run] if labelling else []),
-        )  # fmt: skip
+        access = Access(token=token, origins=job.cors, local=not (token or job.no_token))
+        app = application(service, operations, access, metrics, *([labelling.run] if labelling else []))
         host, port, *_ = listening.getsockname() if listening else (job.host, job.port)
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        lines = [
-            *(f"{served.name}: {served.source}, {served.fingerprint}, {model_of(served).answering}"
-              for served in service.models.values()),
-            f"access: {'with a token' if token else 'anyone who reaches it' if job.no_token else 'from this machine'}",
-            f"address: {address}",
-        ]  # fmt: skip
+        lines = _announce(service, access, address)
         if listening is None:
             lines += [f"{operation.method:4} {address}{operation.path}" for operation in operations]
             print("\n".join(lines))  # noqa: T201
             return
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
-        log.propagate = False
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        _log_to_terminal(log)
         for line in lines:
             log.info(line)
         if job.browser:
@@ -151,6 +136,47 @@ def serve(job: ServeJob, *, check: bool = False) -> None:
             if not service.draining:
                 raise
         log.info("stopped")
+
+
+def _plan_operations(job: ServeJob, metrics: "Metrics", labelling: "Labelling | None") -> "list[Operation]":
+    """Return the operations of all protocols; raise SettingsError if two have the same path."""
+    from nerbert.serve.protocol import PROTOCOLS, operations_of
+    from nerbert.serve.routes import label_routes, status_routes
+
+    operations = [
+        *(operation for name in job.protocols or PROTOCOLS for operation in operations_of(name)),
+        *status_routes(metrics),
+        *(label_routes(labelling) if labelling else ()),
+    ]
+    paths = [f"{operation.method} {operation.path}" for operation in operations]
+    if twice := next((path for path in paths if paths.count(path) > 1), ""):
+        raise SettingsError(f"--protocols: two of them answer {twice}; leave one out")
+    return operations
+
+
+def _announce(service: "Service", access: "Access", address: str) -> list[str]:
+    """Return what is served, where and to whom, one fact a line."""
+    from nerbert.serve.service import model_of
+
+    others = "from this machine" if access.local else "anyone who reaches it"
+    return [
+        *(
+            f"{served.name}: {served.source}, {served.fingerprint}, {model_of(served).answering}"
+            for served in service.models.values()
+        ),
+        f"access: {'with a token' if access.token else others}",
+        f"address: {address}",
+    ]
+
+
+def _log_to_terminal(log: logging.Logger) -> None:
+    """Print the server's log with the time, and of uvicorn's only errors."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 def _open_socket(host: str, port: int) -> socket.socket:
