@@ -170,15 +170,7 @@ class Losses:
         if sentences is not None:
             shown = [sentence for sentence in sentences if holds.text != "line" or sentence.text.strip()]
             lost["texts"] += not any(sentence.words for sentence in shown)
-            if holds.text == "words":
-                written = [" ".join(whole_words(sentence).tokens) for sentence in sentences]
-            else:
-                written = [sentence.text.strip().removeprefix("\ufeff") for sentence in sentences]
-            if holds.text == "line":
-                written = [text.translate({ord("\n"): " ", ord("\r"): " "}) for text in written]
-            lost["spaces"] += sentences != [] and written != [document.text]
-        elif holds.text == "line":
-            lost["spaces"] += document.text != document.text.strip()
+        lost["spaces"] += self._loses_spaces(document, sentences)
         lost["groups"] += not self._keep_group(document.group, len(sentences or ()))
         lost["words"] += document.words is not None and not holds.words
         lost["partial"] += document.partial
@@ -189,6 +181,19 @@ class Losses:
             kept = holds.fields(document)
             lacking = (name for name, value in document.fields.items() if kept.get(name, _ABSENT) != value)
             self._fields.update(dict.fromkeys(lacking))
+
+    def _loses_spaces(self, document: Document, sentences: Sequence[Example] | None) -> bool:
+        """Return whether a text is written with other spaces, lines or invisible characters."""
+        form = self.holds.text
+        if sentences is None:
+            return form == "line" and document.text != document.text.strip()
+        if form == "words":
+            written = [" ".join(whole_words(sentence).tokens) for sentence in sentences]
+        else:
+            written = [sentence.text.strip().removeprefix("\ufeff") for sentence in sentences]
+        if form == "line":
+            written = [text.translate({ord("\n"): " ", ord("\r"): " "}) for text in written]
+        return sentences != [] and written != [document.text]
 
     def lines(self) -> Iterator[str]:
         """Yield a description of each loss, as the end of a sentence: the format doesn't keep …"""
