@@ -4,7 +4,7 @@ The export doesn't name the key of the annotated text in the data: it is the tag
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NotRequired
@@ -73,11 +73,9 @@ class LabelStudio(JsonFormat):
             repairs[Repair.REJECTED] += 1
             return []
         tagged = not annotations
-        results = [_result(entry, repairs if number == 0 else Repairs(), tagged)
-                   for number, entry in enumerate(task.get("predictions") or [] if tagged else kept)]  # fmt: skip
-        spans, tags = results[0] if results else ([], [])
-        repairs[Repair.ANNOTATOR] += sum(len(others) for others, _ in results[1:])
-        data, surfaces = task["data"], (span.text for span in spans if _LINE_END not in span.text)
+        spans, tags = _first_result(task.get("predictions") or [] if tagged else kept, repairs, tagged)
+        data = task["data"]
+        surfaces = (span.text for span in spans if _LINE_END not in span.text)
         key = text_key(fields_but(data, *_ABOUT), [*tags, TEXT], surfaces)
         text: str = data[key]
         spans = [_readable(span, text) for span in spans]
@@ -110,6 +108,13 @@ class LabelStudio(JsonFormat):
             return {_DATA: data, "annotations": [{"result": regions}]}
         score = min((round(span.confidence, 4) for span in document.spans), default=1.0)
         return {_DATA: data, "predictions": [{"model_version": "nerbert", "score": score, "result": regions}]}
+
+
+def _first_result(results: Sequence[_Result], repairs: Repairs, tagged: bool) -> tuple[list[Span], list[str]]:
+    """Return the entities and tags of the first result; count the entities of the others."""
+    read = [_result(result, Repairs() if number else repairs, tagged) for number, result in enumerate(results)]
+    repairs[Repair.ANNOTATOR] += sum(len(others) for others, _ in read[1:])
+    return read[0] if read else ([], [])
 
 
 def _result(result: _Result, repairs: Repairs, tagged: bool) -> tuple[list[Span], list[str]]:
