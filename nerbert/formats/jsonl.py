@@ -3,7 +3,7 @@
 This format is tried after all other JSON formats. Limitation: a field of another meaning may be read as spans.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -115,12 +115,7 @@ class JsonLines(json_files.JsonFormat):
             spans = tuple(json_files.json_spans(annotation, repairs, text))
             may_count_tokens = words is not None and all(span.end <= len(words) and not span.text for span in spans)
             if words is not None and (not text_field or may_count_tokens):
-                starts, ends = ({word[side] for word in words} for side in (0, 1))
-                if cut := next((span for span in spans if span.start not in starts or span.end not in ends), None):
-                    raise InputError(
-                        f"span {cut.start}–{cut.end} of type {cut.type!r:.60}: cuts a token; offsets must count the "
-                        "characters of the text (or of the tokens joined by spaces), and seem to count tokens"
-                    )
+                _check_whole_words(spans, words)
         fields = json_files.fields_but(value, *filter(None, (name, text_field, words_field)))
         return [Document(text, spans, words, group_of(value), fields)]
 
@@ -160,6 +155,16 @@ def group_of(fields: Mapping[str, Any]) -> str:
     return next((f"{fields[name]}" for name in _GROUPS if isinstance(fields.get(name), str | int)), "")
 
 
+def _check_whole_words(spans: Iterable[Span], words: Sequence[tuple[int, int]]) -> None:
+    """Raise InputError for a span that begins or ends inside a word."""
+    starts, ends = ({word[side] for word in words} for side in (0, 1))
+    if cut := next((span for span in spans if span.start not in starts or span.end not in ends), None):
+        raise InputError(
+            f"span {cut.start}–{cut.end} of type {cut.type!r:.60}: cuts a token; offsets must count the "
+            "characters of the text (or of the tokens joined by spaces), and seem to count tokens"
+        )
+
+
 def _text_field(value: Mapping[str, Any]) -> str:
     """Return the field of the text; "" if there is none."""
     return next((name for name in _TEXTS if isinstance(value.get(name), str)), "")
@@ -182,9 +187,16 @@ def _annotation(value: Mapping[str, Any]) -> str:
     names = [name for name, items in values.items() if json_files.seem_spans(items) or (words and _are_tags(items))]
     if named := next((name for name in names if value[name] or name == SPANS), ""):
         return named
-    if any(isinstance(items, list) and items and isinstance(items[0], dict) for items in values.values()):
-        return ""  # in an unknown form
-    return names[0] if names else _ENTS if _has_places(value) and _ENTS not in value else ""
+    # Objects that don't seem to be spans are annotations in an unknown form, even beside an empty list of others.
+    if any(map(_are_objects, values.values())):
+        return ""
+    if names:
+        return names[0]
+    return _ENTS if _has_places(value) and _ENTS not in value else ""
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and value != [] and isinstance(value[0], dict)
 
 
 def _has_places(value: Mapping[str, Any]) -> bool:
