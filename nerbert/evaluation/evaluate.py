@@ -108,14 +108,22 @@ class Evaluation:
         """Return everything as JSON; `precision`, `recall` and `f1` at the top are means over the taggers."""
         scores = self.scores.values()
         return {
-            "file": self.file, "sentences": self.sentences, "train": self.train or None,
-            "precision": mean(score.precision for score in scores), "recall": mean(score.recall for score in scores),
-            "f1": self.f1_mean, "f1_sd": self.f1_sd, "over_seeds": self.over_seeds(),
-            "unknown_types": list(self.unknown_types), "not_finetuned": list(self.not_finetuned),
-            "trained_on_other": list(self.other_train), "trained_on_file": list(self.learnt_gold),
-            "answering": {name: asdict(answering) for name, answering in self.answering.items()}, "asked": self.asked,
+            "file": self.file,
+            "sentences": self.sentences,
+            "train": self.train or None,
+            "precision": mean(score.precision for score in scores),
+            "recall": mean(score.recall for score in scores),
+            "f1": self.f1_mean,
+            "f1_sd": self.f1_sd,
+            "over_seeds": self.over_seeds(),
+            "unknown_types": list(self.unknown_types),
+            "not_finetuned": list(self.not_finetuned),
+            "trained_on_other": list(self.other_train),
+            "trained_on_file": list(self.learnt_gold),
+            "answering": {name: asdict(answering) for name, answering in self.answering.items()},
+            "asked": self.asked,
             "taggers": {name: judged.as_json() for name, judged in self.judgements.items()},
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +226,16 @@ class _Judge:
 
 
 def evaluate(
-    tagger: str | Path | Tagger, data: AnyData, *, train: AnyData | None = None,
-    thresholds: float | Mapping[str, float] | None = None, labels: Mapping[str, str] | None = None,
-    reading: Reading | None = None, kept: Callable[[Scored], None] | None = None, **loading: Any,
-) -> Evaluation:  # fmt: skip
+    tagger: str | Path | Tagger,
+    data: AnyData,
+    *,
+    train: AnyData | None = None,
+    thresholds: float | Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
+    reading: Reading | None = None,
+    kept: Callable[[Scored], None] | None = None,
+    **loading: Any,
+) -> Evaluation:
     """Score a tagger's folder (or a folder of several seeds, or a file of predictions) on a file, or on the test split
     of a data folder.
 
@@ -420,9 +434,13 @@ def has_asked_types(path: Path) -> bool:
 
 
 def evaluate_open(
-    tagger: str | Path | Tagger, path: Path, *, labels: Mapping[str, str] | None = None,
-    thresholds: float | Mapping[str, float] | None = None, **loading: Any,
-) -> OpenEvaluation:  # fmt: skip
+    tagger: str | Path | Tagger,
+    path: Path,
+    *,
+    labels: Mapping[str, str] | None = None,
+    thresholds: float | Mapping[str, float] | None = None,
+    **loading: Any,
+) -> OpenEvaluation:
     """Score a tagger, or its folder, on a file of open types, by the spans that `nerbert tag` would return.
 
     `labels` maps types to other names, `loading` is as in `Tagger.load`. Raise InputError for a tagger of fixed types.
@@ -431,13 +449,11 @@ def evaluate_open(
     if loaded.types and not loaded.labels:
         raise InputError(f"{path}: asks for its own types, but this tagger finds only the types that it was trained on")
     texts = list(read_open_types(path))
-    all_types = tuple(sorted({fold_type(entity.type) for text in texts for entity in text.entities}))
-    by_types: dict[tuple[str, ...], list[OpenText]] = {}
-    for text in texts:
-        types = types_asked(text)
-        by_types.setdefault(all_types if types is None else types, []).append(text)
-    names = labels_asked({type_ for types in by_types for type_ in types},
-                         {fold_type(type_): label for type_, label in (labels or {}).items()})  # fmt: skip
+    by_types = _group_by_asked(texts)
+    names = labels_asked(
+        {type_ for types in by_types for type_ in types},
+        {fold_type(type_): label for type_, label in (labels or {}).items()},
+    )
     check_thresholds(thresholds, (label.name for label in names.values()))
     right = predicted = gold = 0
     bounds = dict[str, float]()
@@ -453,6 +469,17 @@ def evaluate_open(
                 for entity in text.entities:
                     mentions.setdefault((entity.start, entity.end), set()).add(fold_type(entity.type))
                 right += sum(type_ in mentions.get(span, ()) for span, type_ in predictions.items())
-                predicted, gold = predicted + len(predictions), gold + len(mentions)
+                predicted += len(predictions)
+                gold += len(mentions)
     answering = answering_of(loaded.head, loaded.temperature, bounds, list(bounds))
     return OpenEvaluation(str(path), len(texts), len(names), Counts(right, predicted, gold), answering)
+
+
+def _group_by_asked(texts: Sequence[OpenText]) -> dict[tuple[str, ...], list[OpenText]]:
+    """Return the texts by the types asked for in them: their own, or else those of all texts."""
+    all_types = tuple(sorted({fold_type(entity.type) for text in texts for entity in text.entities}))
+    by_types: dict[tuple[str, ...], list[OpenText]] = {}
+    for text in texts:
+        types = types_asked(text)
+        by_types.setdefault(all_types if types is None else types, []).append(text)
+    return by_types
