@@ -165,20 +165,21 @@ class Layout:
     """All groups of a suite, by its rows and columns."""
 
     def __init__(self, suite: Suite, cells: Iterable[Cell]) -> None:
-        self.suite, self.baseline = suite, suite.baseline or next(iter(suite.systems))
+        self.suite = suite
+        self.baseline = suite.baseline or next(iter(suite.systems))
         outcomes = {cell.place: cell for cell in cells}
         self.cells = [outcomes.get(key, Cell(key, State.NOT_RUN)) for key in suite.cell_keys()]
         self.done = [cell for cell in self.cells if cell.state is State.DONE]
-        self.data: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        self.data = _files_used(self.done)
         """Digests of each target's files that finished cells used; one entry if all used the same files."""
-        for cell in self.done:
-            if (files := cell.facts.get("data", {})) not in self.data[cell.place.target]:
-                self.data[cell.place.target].append(files)
         rows = by_target(dict.fromkeys(RowKey(target.data, size) for target in suite.targets for size in target.sizes))
         self.row_keys = tuple(chain.from_iterable(rows.values()))
         self.columns = tuple(ColumnKey(system, protocol) for protocol in suite.protocols for system in suite.systems)
-        self.groups = {(row_key, column): Group(row_key.unit is SizeUnit.EPISODE)
-                        for row_key in self.row_keys for column in self.columns}  # fmt: skip
+        self.groups = {
+            (row_key, column): Group(row_key.unit is SizeUnit.EPISODE)
+            for row_key in self.row_keys
+            for column in self.columns
+        }
         for cell in self.cells:
             key = cell.place
             group = self.groups[RowKey(key.target, key.size), ColumnKey(key.system, key.protocol)]
@@ -208,6 +209,15 @@ class Layout:
     def name_of(self, column: ColumnKey) -> str:
         """Return a column's name on one line, with the protocol only if there are several."""
         return f"{column.system}, {column.protocol}" if len(self.suite.protocols) > 1 else column.system
+
+
+def _files_used(done: Iterable[Cell]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the different digests of each target's files."""
+    digests: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for cell in done:
+        if (files := cell.facts.get("data", {})) not in digests[cell.place.target]:
+            digests[cell.place.target].append(files)
+    return digests
 
 
 def learns(row_keys: Iterable[RowKey]) -> bool:

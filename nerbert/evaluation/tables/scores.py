@@ -221,8 +221,7 @@ def _scores_row(
         else:
             scores.append(Entry("failed" if failed else NONE, notes=failed))
     published = (_published_entry(layout, paper, paper.f1, row_keys) for paper in papers)
-    name = at.target if single else _mean_name(at, row_keys, group)
-    return entries(name, at.trained_on, *scores, *published)
+    return entries(_row_name(layout, at, row_keys), at.trained_on, *scores, *published)
 
 
 def _highest(means: Iterable[Summary]) -> str:
@@ -244,9 +243,11 @@ def _score_entry(
     return Entry(f"{_spread(mean)}{_format_done(layout, column, row_keys)}", ", ".join(below), mark)
 
 
-def _mean_name(at: RowKey, row_keys: Sequence[RowKey], group: Sequence[RowKey]) -> str:
-    """Return the name of a mean's row, with the number of its targets."""
-    number, count = len(by_target(row_keys)), len(by_target(group))
+def _row_name(layout: Layout, at: RowKey, row_keys: Sequence[RowKey]) -> str:
+    """Return a row's target, or for a mean the number of its targets."""
+    if at in layout.row_keys:
+        return at.target
+    number, count = len(by_target(row_keys)), len(by_target(layout.row_groups[at]))
     name = f"mean of {number} targets" if number == count else f"mean of {number} of {count} targets"
     return f"{at.target}, {name}" if at.target else name
 
@@ -304,12 +305,12 @@ def _doubt(layout: Layout, target: str) -> str:
 
 def figures_grid(layout: Layout, key: Literal["zero_shot", "zero_shot_spans", "figures", "errors"]) -> Grid:
     """Return figures of the rows and columns with a finished run; for zero-shot rows also means and papers' figures."""
-    (title, metrics), rows, zero_shot = _GRIDS[key], list[Row](), key.startswith("zero_shot")
+    title, metrics = _GRIDS[key]
+    rows = list[Row]()
+    zero_shot = key.startswith("zero_shot")
     if not learns(layout.row_keys):
         metrics = {name: metric for name, metric in metrics.items() if name not in _LEARNT}
-    for at in (*layout.row_keys, *layout.group_means) if zero_shot else layout.row_keys:
-        if zero_shot and (not at.size or at.unit is not SizeUnit.ZERO):
-            continue
+    for at in _zero_shot_rows(layout) if zero_shot else layout.row_keys:
         row_keys = layout.row_groups[at]
         target = f"{at.target}, mean of {len(row_keys)} targets" if at in layout.group_means else at.target
         names = (target,) if zero_shot else (target, at.trained_on)
@@ -319,12 +320,18 @@ def figures_grid(layout: Layout, key: Literal["zero_shot", "zero_shot_spans", "f
                 figures = (_figure(groups, metric) for metric in metrics.values())
                 rows.append(entries(*names, layout.name_of(column), *figures))
         for paper in layout.suite.published:
-            published = [_published_entry(layout, paper, paper.figures.get(metric, {}), row_keys)
-                         for metric in metrics.values()]  # fmt: skip
+            published = [
+                _published_entry(layout, paper, paper.figures.get(metric, {}), row_keys) for metric in metrics.values()
+            ]
             if any(entry.text != NONE for entry in published):
                 rows.append(entries(*names, _paper_entry(paper), *published))
     heads = entries("target", *(() if zero_shot else ("trained on",)), "system", *metrics)
     return Grid(key, title, heads, tuple(rows), names=2 if zero_shot else 3)
+
+
+def _zero_shot_rows(layout: Layout) -> list[RowKey]:
+    """Return the rows without training, and their means; a mean over all sizes isn't one of them."""
+    return [at for at in (*layout.row_keys, *layout.group_means) if at.size and at.unit is SizeUnit.ZERO]
 
 
 def _figure(groups: Sequence[Group], metric: str) -> str:

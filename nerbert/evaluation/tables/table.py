@@ -35,24 +35,44 @@ def make_table(suite: Suite, cells: Sequence[Cell]) -> BenchmarkTable:
 def note_facts_of(layout: Layout, tests: Tests) -> dict[str, Any]:
     """Return the facts with which `render.benchmark.notes_of` chooses and fills the notes."""
     suite, done = layout.suite, layout.done
-    origins = [{**{name: cell.facts[name] for name in _SAME if name in cell.facts}, **cell.facts.get("versions", {})}
-               for cell in done if "command" not in cell.facts]  # fmt: skip
+    origins = [
+        {**{name: cell.facts[name] for name in _SAME if name in cell.facts}, **cell.facts.get("versions", {})}
+        for cell in done
+        if "command" not in cell.facts
+    ]
     libraries = sorted(set().union(*origins) - {*_SAME})
     return {
-        "suite": suite, "baseline": layout.baseline, "tested": bool(tests), "means": list(layout.group_means),
-        "units": {row_key.unit for row_key in layout.row_keys}, "learns": learns(layout.row_keys),
-        "states": Counter(cell.state for cell in layout.cells), "targets": list(by_target(layout.row_keys)),
-        "rules": {"F1": _count_cells(cell.scores.get("rules") for cell in done),
-                  "Strict F1": _count_cells((cell.scores.get("strict") or {}).get("rules") for cell in done)},
+        "suite": suite,
+        "baseline": layout.baseline,
+        "tested": bool(tests),
+        "means": list(layout.group_means),
+        "units": {row_key.unit for row_key in layout.row_keys},
+        "learns": learns(layout.row_keys),
+        "states": Counter(cell.state for cell in layout.cells),
+        "targets": list(by_target(layout.row_keys)),
+        "rules": {
+            "F1": _count_cells(cell.scores.get("rules") for cell in done),
+            "Strict F1": _count_cells((cell.scores.get("strict") or {}).get("rules") for cell in done),
+        },
         "idle": [layout.name_of(column) for column in layout.columns if column not in layout.ran],
-        "single": [f"{target.data}, {size}" for target in suite.targets for size in target.sizes
-                   if parse_size(size).unit in (SizeUnit.SENTENCES, SizeUnit.PERCENT, SizeUnit.EACH)
-                   and len({draw for draw, _ in suite.trainings(target, size)}) == 1],
+        "single": _drawn_once(suite),
         "encoders": {layout.name_of(column): len(digests) for column, digests in layout.encoders.items() if digests},
-        "differences": {name: _count_cells(origin.get(name, "unknown") for origin in origins)
-                        for name in (*_SAME, *libraries)},
+        "differences": {
+            name: _count_cells(origin.get(name, "unknown") for origin in origins) for name in (*_SAME, *libraries)
+        },
         **_coverage(done),
-    }  # fmt: skip
+    }
+
+
+def _drawn_once(suite: Suite) -> list[str]:
+    """Return the targets and sizes whose training sentences are a single draw."""
+    return [
+        f"{target.data}, {size}"
+        for target in suite.targets
+        for size in target.sizes
+        if parse_size(size).unit in (SizeUnit.SENTENCES, SizeUnit.PERCENT, SizeUnit.EACH)
+        and len({draw for draw, _ in suite.trainings(target, size)}) == 1
+    ]
 
 
 def facts_of(layout: Layout) -> dict[str, str]:
