@@ -67,9 +67,7 @@ AnyData: TypeAlias = str | Path | DataSet | Mapping[str, Sequence[Example]] | It
 """A data set: its folder or file, or examples in memory by split; a list of examples is a train split."""
 
 
-def read_data(
-    data: AnyData, splits: Collection[str] = ("train", "dev"), reading: Reading | None = None
-) -> DataSet:  # fmt: skip
+def read_data(data: AnyData, splits: Collection[str] = ("train", "dev"), reading: Reading | None = None) -> DataSet:
     """Read splits of a data folder, and no other file, or read one file, as train unless it is cut into splits.
 
     Raise InputError for invalid data; of the requested splits only train must exist. Data in memory is used unchanged.
@@ -81,8 +79,12 @@ def read_data(
         if "train" in splits and not data_set.train:
             raise InputError(f"{data_set.folder}: its train split holds no sentence, or was not read")
         return data_set
-    reading = reading or Reading()
-    folder, repairs = Path(data), Repairs()
+    return _read_splits(Path(data), splits, reading or Reading())
+
+
+def _read_splits(folder: Path, splits: Collection[str], reading: Reading) -> DataSet:
+    """Return splits of a data folder, or of one file."""
+    repairs = Repairs()
     files = find_splits(folder, reading, splits)
     if "train" in splits and "train" not in files:
         raise no_split(folder, "train", reading.from_)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -157,7 +157,10 @@ class Findings:
 
 def check_data(name: str, root: Path | None = None, reading: Reading | None = None) -> Findings:
     """Read and check a data set, named as in `open_data`, without keeping sentences."""
-    reading, repairs, mentions, repeats = reading or CheckReading(), Repairs(), Mentions(), Repeats()
+    reading = reading or CheckReading()
+    repairs = Repairs()
+    mentions = Mentions()
+    repeats = Repeats()
     folder, name = find_place(name, root)
     stream = stream_splits(folder, reading)
     splits = {split: SplitFacts() for split in stream.files}
@@ -178,27 +181,46 @@ def check_data(name: str, root: Path | None = None, reading: Reading | None = No
     for split, facts in splits.items():
         facts.types = dict(sorted(facts.types.items(), key=lambda item: (-item[1], item[0])))
         path = stream.files[split]
-        facts.repeated, facts.scheme = repeats.count_repeated(split), schemes[path]
+        facts.repeated = repeats.count_repeated(split)
+        facts.scheme = schemes[path]
         schemes[path] = replace(schemes[path], broken=0)  # count faults of a file that is cut into splits only once
     learnt = splits["train"].types if "train" in splits else {}
-    lacking = {
-        split: types for split, facts in splits.items() if "train" in splits
-        and (types := {type_: count for type_, count in facts.types.items() if type_ not in learnt})
-    }  # fmt: skip
-    slips, many_types = mentions.slips(), mentions.many_types()
+    slips = mentions.slips()
+    many_types = mentions.many_types()
     names = {type_ for facts in splits.values() for type_ in facts.types}
     sums = stream.sums()
     known, notes = find_known_files(name, sums)
     return Findings(
-        name=name, folder=folder, sha256=sums, known=known, notes=notes, splits=splits,
-        lacking=lacking, rare={type_: count for type_, count in learnt.items() if count < Findings.rare_below},
+        name=name,
+        folder=folder,
+        sha256=sums,
+        known=known,
+        notes=notes,
+        splits=splits,
+        lacking=_unlearnt(splits) if "train" in splits else {},
+        rare={type_: count for type_, count in learnt.items() if count < Findings.rare_below},
         duplicates={"/".join(pair): repeats.count_duplicates(*pair) for pair in _PAIRS if splits.keys() >= {*pair}},
-        conflicts=len(repeats.differ), conflict_examples=tuple(repeats.shown.values()),
-        similar_types=_group_similar(names), tag_types=tuple(find_tags(names)),
-        slips=len(slips), slip_examples=tuple(slips[:_SHOWN]),
-        many_types=len(many_types), many_types_examples=tuple(many_types[:_SHOWN]),
-        mentions_cut=mentions.cut, repairs=repairs,
-    )  # fmt: skip
+        conflicts=len(repeats.differ),
+        conflict_examples=tuple(repeats.shown.values()),
+        similar_types=_group_similar(names),
+        tag_types=tuple(find_tags(names)),
+        slips=len(slips),
+        slip_examples=tuple(slips[:_SHOWN]),
+        many_types=len(many_types),
+        many_types_examples=tuple(many_types[:_SHOWN]),
+        mentions_cut=mentions.cut,
+        repairs=repairs,
+    )
+
+
+def _unlearnt(splits: Mapping[str, SplitFacts]) -> dict[str, dict[str, int]]:
+    """Return the numbers of entities of types that train lacks, by split and type."""
+    learnt = splits["train"].types
+    lacking = {
+        split: {type_: count for type_, count in facts.types.items() if type_ not in learnt}
+        for split, facts in splits.items()
+    }
+    return {split: types for split, types in lacking.items() if types}
 
 
 def _sentences(stream: SplitStream, repairs: Repairs) -> Iterator[tuple[str, str, Example]]:

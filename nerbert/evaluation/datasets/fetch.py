@@ -174,15 +174,13 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
     target = output / data.name
     finish(target)
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
-        for split, facts in data.splits.items():
-            path = target / data.file_of(split)
-            if target.is_symlink() or path.is_symlink() or not path.is_file() or sha256_of(path) != facts.sha256:
-                raise OutputExists(f"{path}: is not the known one; move {target} away, or choose another folder")
+        _check_known(data, target)
         yield f"{data.name}: there already, SHA-256 as known"
         return
     licence = f"{data.licence} ({data.licence_note.rstrip('.')})" if data.licence_note else data.licence
     yield f"{data.name}: licence: {licence}; terms are the publisher's"
-    script, origins = own_script(data, mirror), _origins(data, mirror)
+    script = own_script(data, mirror)
+    origins = _origins(data, mirror)
     raw = _build(script, data.recipe) if script else _download(origins, data.recipe, policy)
     try:
         splits = convert_data(raw, data.recipe)
@@ -198,17 +196,37 @@ def _fetch_one(data: KnownData, output: Path, mirror: str, policy: RetryPolicy |
         for split, content in splits.items():
             with publish(folder / data.file_of(split)) as draft:
                 draft.write_bytes(content)
-        write_json(folder / "manifest.json", {
-            "kind": "data set", "made_by": f"nerbert {__version__}", "name": data.name, "title": data.title,
-            "about": data.about, "split": data.split, "licence": licence, "fetched": f"{datetime.now(UTC):%Y-%m-%d}",
-            **source, "recipe": asdict(data.recipe),
-            "raw": [{"address": address, "size": len(raw[split]), "sha256": hashlib.sha256(raw[split]).hexdigest()}
-                    for split, address in origins.items()],
-            "sha256": {data.file_of(split): facts.sha256 for split, facts in data.splits.items()},
-        })  # fmt: skip
+        write_json(
+            folder / "manifest.json",
+            {
+                "kind": "data set",
+                "made_by": f"nerbert {__version__}",
+                "name": data.name,
+                "title": data.title,
+                "about": data.about,
+                "split": data.split,
+                "licence": licence,
+                "fetched": f"{datetime.now(UTC):%Y-%m-%d}",
+                **source,
+                "recipe": asdict(data.recipe),
+                "raw": [
+                    {"address": address, "size": len(raw[split]), "sha256": hashlib.sha256(raw[split]).hexdigest()}
+                    for split, address in origins.items()
+                ],
+                "sha256": {data.file_of(split): facts.sha256 for split, facts in data.splits.items()},
+            },
+        )
     counts = ", ".join(f"{split} {facts.sentences:,}" for split, facts in data.splits.items())
     manner = f"built by {script}, not downloaded," if script else "fetched"
     yield f"{data.name}: {manner} into {target}: {counts} sentences, SHA-256 as known"
+
+
+def _check_known(data: KnownData, target: Path) -> None:
+    """Raise OutputExists for a file of a data set that isn't the known one, or is elsewhere behind a link."""
+    for split, facts in data.splits.items():
+        path = target / data.file_of(split)
+        if target.is_symlink() or path.is_symlink() or not path.is_file() or sha256_of(path) != facts.sha256:
+            raise OutputExists(f"{path}: is not the known one; move {target} away, or choose another folder")
 
 
 def _origins(data: KnownData, mirror: str) -> dict[str, str]:
