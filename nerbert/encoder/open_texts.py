@@ -161,7 +161,10 @@ class OpenTexts:
 
     def _write(self, folder: Path) -> None:
         """Read the files once, and write the table and the held-out texts."""
-        table, dropped, broader, untold = ConceptTable(), Counter[Reason](), BroaderTypes(), 0
+        table = ConceptTable()
+        dropped = Counter[Reason]()
+        broader = BroaderTypes()
+        untold = 0
         held_out = []
         with progress("reading open types") as bar:
             for text, trained in self._split_texts(dropped):
@@ -184,14 +187,7 @@ class OpenTexts:
                 else:
                     held_out.append(text)
                 bar.advance()
-        names = ", ".join(path.name for path in self.settings.files)
-        if not any(table.counts):
-            others = f", {len(held_out)} others are held out" if held_out else ""
-            raise InputError(f"{names}: no entity to train on in {table.sentences} texts{others}; give texts with "
-                             "entities")  # fmt: skip
-        if not held_out:
-            raise InputError(f"{names}: {table.sentences} texts are too few: none is held out (a random one in ten "
-                             "is); add some")  # fmt: skip
+        self._check_texts(table, held_out)
         drawn = nsmallest(
             self.most or len(held_out), held_out, key=lambda text: uniform(self.seed, "validation part", text.text)
         )
@@ -206,6 +202,19 @@ class OpenTexts:
             names_of, table.counts, list(indices), rows, table.sentences, reasons, broader.ancestors(), untold, wordings
         )
         write_json(folder / _TABLE, to_plain(facts))
+
+    def _check_texts(self, table: ConceptTable, held_out: list[OpenText]) -> None:
+        """Raise InputError if there is nothing to train on, or nothing to validate with."""
+        names = ", ".join(path.name for path in self.settings.files)
+        if not any(table.counts):
+            others = f", {len(held_out)} others are held out" if held_out else ""
+            raise InputError(
+                f"{names}: no entity to train on in {table.sentences} texts{others}; give texts with entities"
+            )
+        if not held_out:
+            raise InputError(
+                f"{names}: {table.sentences} texts are too few: none is held out (a random one in ten is); add some"
+            )
 
     def _split_texts(self, dropped: Counter[Reason] | None = None) -> Iterator[tuple[OpenText, bool]]:
         """Yield the held-out texts and those that are drawn, with the kept types, and whether each is trained on."""

@@ -59,10 +59,12 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
     common = read_toml(path)
     if _STAGES not in common:
         return []
-    tables, overrides = common.pop(_STAGES), parse_changes(changes)
+    tables = common.pop(_STAGES)
+    overrides = parse_changes(changes)
     names = _read_names(tables)
     of_all = {key: value for key, value in overrides.items() if not key.startswith(tuple(f"{name}." for name in names))}
-    stages, read = list[PretrainStage](), set[str]()
+    stages = list[PretrainStage]()
+    read = set[str]()
     for name, table in zip(names, tables, strict=True):
         before = {"backbone": str(stages[-1].folder)} if stages else {}
         if stages:
@@ -74,9 +76,7 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
             setting = {"objective": values.get("objective", PretrainSettings().objective)}
             objective = OBJECTIVES.find(make_settings(PretrainSettings, setting).objective)
             sections = {objective.settings.section, *objective.traits.sources} - {""}
-            if both := next((stage for stage in names if stage in sections or find_section(stage)), ""):
-                why = f"stages: name = {both!r}: is a section of settings; use another name"
-                raise SettingsError(why, setting=_STAGES)
+            _check_names(names, sections)
             mine = {*sections, *table, *(key.partition(".")[0] for key in of_stage)}
             values = {key: value for key, value in values.items() if key in mine or not isinstance(value, Mapping)}
             settings = make_settings(PretrainSettings, values)
@@ -86,6 +86,12 @@ def read_stages(path: Path, changes: Sequence[str], output: Path) -> list[Pretra
         read |= sections
     _check_read({key for key in common if isinstance(common[key], Mapping)}, of_all, read, names)
     return stages
+
+
+def _check_names(names: Sequence[str], sections: set[str]) -> None:
+    """Raise SettingsError for a stage with the name of a section: `NAME.key` could mean both."""
+    if both := next((name for name in names if name in sections or find_section(name)), ""):
+        raise SettingsError(f"stages: name = {both!r}: is a section of settings; use another name", setting=_STAGES)
 
 
 def _check_read(tables: set[str], of_all: Mapping[str, Any], read: set[str], names: Sequence[str]) -> None:
