@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import regex
@@ -184,16 +184,18 @@ def whole_words(example: Example) -> Example:
     Visible characters between words become words; others are attached to adjacent words, but never across the boundary
     of an entity. A byte order mark at the beginning is left out.
     """
-    text, pieces = example.text, set(example.words)
-    edges = [0, *(offset for word in example.words for offset in word), len(text)]
+    text = example.text
+    pieces = set(example.words)
+    edges = [0, *chain.from_iterable(example.words), len(text)]
     gaps = zip(edges[::2], edges[1::2], strict=True)
     loose = [part.span() for start, end in gaps for part in _NO_SPACE.finditer(text, start, end)]
     if not loose:
         return example
     pieces.update((gap + start, gap + stop) for gap, end in loose for start, stop in split_words(text[gap:end]))
-    words, joins = list[tuple[int, int]](), False
+    words = list[tuple[int, int]]()
+    joins = False
     borders = {offset for span in example.spans for offset in (span.start, span.end)}
-    for piece in pairwise(sorted({offset for word in (*pieces, *loose) for offset in word})):
+    for piece in pairwise(sorted(set(chain(*pieces, *loose)))):
         start, end = piece
         if piece not in pieces and not _NO_SPACE.match(text, start, end):
             continue

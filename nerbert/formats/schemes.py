@@ -5,7 +5,7 @@ All are read by the rules of the CoNLL script, so a tag that breaks its scheme d
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -133,16 +133,18 @@ def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str
     Another spelling is accepted if all tags have it. Types without prefix are tags only if none has a prefix, O is the
     most frequent, and there are few types.
     """
-    uses, plain, first_plain = _Uses(), Counter[str](), 0
+    uses = _Uses()
+    plain = Counter[str]()
+    first_lines = dict[str, int]()
     spelled = {spelling: _Uses() for spelling in _SPELLINGS}
     for sentence in sentences:
         words = [(line, tag, _parts_at(line, tag, path)) for line, tag in sentence]
         for line, tag, parts in words:
             if parts is None:
-                first_plain = first_plain or line
+                first_lines.setdefault(tag, line)
                 plain[tag] += 1
         if len(plain) > _MOST_PLAIN:
-            _refuse_plain(path, first_plain, next(iter(plain)))
+            _refuse_plain(path, first_lines)
         uses.add((line, parts) for line, _, parts in words if parts)
         if plain:
             spelled = {spelling: more for spelling, more in spelled.items() if more.add_spelled(sentence, spelling)}
@@ -154,7 +156,7 @@ def find_scheme(sentences: Iterable[Sequence[tuple[int, Any]]], path: Path | str
         respelled = 0 if spelling is _SPELLINGS[-1] else plain.total()
         return replace(spelled[spelling].scheme(), spelling=spelling, respelled=respelled)
     if prefixes != {OUTSIDE} or uses.prefixes[OUTSIDE] < max(plain.values()) or find_tags(plain) or "B" in plain:
-        _refuse_plain(path, first_plain, next(iter(plain)))
+        _refuse_plain(path, first_lines)
     return Scheme(_PLAIN, 0, 0)
 
 
@@ -206,8 +208,9 @@ def _parts_at(line: int, tag: Any, path: Path | str) -> tuple[str, str] | None:
             raise
 
 
-def _refuse_plain(path: Path | str, line: int, tag: str) -> NoReturn:
-    """Raise InputError for values without prefix that aren't tags; `line` is that of the first."""
+def _refuse_plain(path: Path | str, first_lines: Mapping[str, int]) -> NoReturn:
+    """Raise InputError for values without prefix that aren't tags, with the line of the first."""
+    tag, line = next(iter(first_lines.items()))
     with at(path, line if path else None):
         raise InputError(
             f"tag {tag!r:.60}: must be O, B-TYPE or I-TYPE (or of BIOES, BILOU, BMES); types without prefix are read "

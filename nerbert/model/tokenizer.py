@@ -323,7 +323,8 @@ def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> dic
     """Count the entities of each type, and those that the tokenizer hides; entities that cut a word are skipped."""
     annotated = [example for example in examples if example.spans]
     counts: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
-    positions, unknown = [dict[int, tuple[int, int]]() for _ in annotated], set[tuple[int, int]]()
+    positions = [dict[int, tuple[int, int]]() for _ in annotated]
+    unknown = set[tuple[int, int]]()
     for number, window in enumerate(pieces.windows(annotated)):
         for word, position in zip(window.words, window.positions, strict=True):
             positions[window.sentence][word] = number, position
@@ -337,7 +338,7 @@ def entity_borders(examples: Sequence[Example], pieces: SubwordTokenizer) -> dic
                 words = range(starts[span.start], ends[span.end] + 1)
                 inside = {of_words[word] for word in words if word in of_words}
                 outside = {position for word, position in of_words.items() if word not in words}
-                whole = all(word in of_words for word in words) and inside.isdisjoint(outside)
+                whole = of_words.keys() >= set(words) and inside.isdisjoint(outside)
                 if inside:  # none where it lies in no window
                     counts[span.type].append((1, not whole, inside <= unknown))
     return {type_: EntityBorders(*map(sum, zip(*rows, strict=True))) for type_, rows in counts.items()}
