@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 import webbrowser
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from nerbert.tagger.thresholds import parse_thresholds
 if TYPE_CHECKING:
     from nerbert.serve.app import Access
     from nerbert.serve.protocol import Operation
-    from nerbert.serve.protocols.labelling import Labelling, LabelJob
+    from nerbert.serve.protocols.labelling import LabelJob, Labelling
     from nerbert.serve.protocols.status import Metrics
     from nerbert.serve.service import Service
 
